@@ -1,0 +1,18 @@
+# Writes a C file with data files as byte arrays: cmake -DOUT=… -DSCHEMES="a;b" -DSQL="c;d" -P embed.cmake
+# Table contract: engine/base/embedded.h
+file(WRITE ${OUT}.tmp "#include \"base/embedded.h\"\n")
+foreach(kind SCHEMES SQL)
+  string(TOLOWER ${kind} table)
+  set(rows "")
+  set(index 0)
+  foreach(path IN LISTS ${kind})
+    get_filename_component(name ${path} NAME_WE)
+    file(READ ${path} hex HEX)
+    string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," bytes "${hex}")
+    file(APPEND ${OUT}.tmp "static const unsigned char ${table}_${index}[] = {${bytes}0};\n")
+    string(APPEND rows "    {\"${name}\", (const char *)${table}_${index}, sizeof ${table}_${index} - 1},\n")
+    math(EXPR index "${index} + 1")
+  endforeach()
+  file(APPEND ${OUT}.tmp "const struct bw_embedded bw_embedded_${table}[] = {\n${rows}    {0, 0, 0}};\n")
+endforeach()
+file(RENAME ${OUT}.tmp ${OUT})
