@@ -29,8 +29,10 @@ const char *bw_error_text(const struct bw_error *err, char *buf, size_t size);
 struct bw_errors {
     struct bw_error *items;
     size_t count, capacity;
+    size_t dropped; /* errors beyond BW_ERRORS_MAX */
 };
 #define BW_ERRORS_MAX 200 /* more are counted as one last "too_many_errors" entry */
+/* Never NULL: the new entry, to which a place and a hint may be added (a scratch one if the list is full). */
 struct bw_error *bw_errors_add(struct bw_errors *list, const char *code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 void bw_errors_push(struct bw_errors *list, const struct bw_error *err);
 void bw_errors_free(struct bw_errors *list);
