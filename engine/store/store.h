@@ -21,16 +21,16 @@
 #include <stdint.h>
 
 enum bw_outcome { /* of a delivery; stored, never renumber. 10 and above are refusals */
-    BW_OUTCOME_ACCEPTED = 0,
-    BW_OUTCOME_DUPLICATE = 1,
-    BW_OUTCOME_HANDSHAKE = 2,
-    BW_OUTCOME_UNVERIFIED = 10,
-    BW_OUTCOME_MALFORMED = 11,
-    BW_OUTCOME_TOO_LARGE = 12,
-    BW_OUTCOME_BAD_TYPE = 13,
-    BW_OUTCOME_BAD_METHOD = 14,
-    BW_OUTCOME_UNKNOWN_PATH = 15,
-    BW_OUTCOME_OVERLOADED = 16,
+                  BW_OUTCOME_ACCEPTED = 0,
+                  BW_OUTCOME_DUPLICATE = 1,
+                  BW_OUTCOME_HANDSHAKE = 2,
+                  BW_OUTCOME_UNVERIFIED = 10,
+                  BW_OUTCOME_MALFORMED = 11,
+                  BW_OUTCOME_TOO_LARGE = 12,
+                  BW_OUTCOME_BAD_TYPE = 13,
+                  BW_OUTCOME_BAD_METHOD = 14,
+                  BW_OUTCOME_UNKNOWN_PATH = 15,
+                  BW_OUTCOME_OVERLOADED = 16,
 };
 enum bw_run_state { BW_RUN_ACTIVE = 2, BW_RUN_SUCCEEDED = 20, BW_RUN_FAILED = 21, BW_RUN_CANCELLED = 22, BW_RUN_SKIPPED = 23 };
 enum bw_step_state {
@@ -99,10 +99,11 @@ struct bw_revision {
 
 enum bw_store_op_kind {
     BW_OP_ACCEPT,   /* T1: delivery, dedupe key, event, pending mark. A live duplicate: only a delivery row (status 200), is_duplicate set */
-    BW_OP_DELIVERY, /* a refused or handshake request. Above 100 rows a second and source, repeats fold into `times` of that source's last row of that outcome */
+    BW_OP_DELIVERY, /* a refused or handshake request. Above 100 rows a second and source, repeats fold into `times` of that source's last row of that
+                       outcome */
     BW_OP_REPORT,   /* Tc/Tf: runs and steps of one event; with event_done the pending mark goes and `matched` is written */
     BW_OP_REVISION, /* a catalogue revision: its files, stored by content */
-    BW_OP_CALL,     /* runs call(op) on the writer thread inside the group */
+    BW_OP_CALL,     /* runs call(op) on the writer thread inside the group; again if the group is retried */
 };
 struct bw_store_op {
     enum bw_store_op_kind kind;
@@ -113,23 +114,24 @@ struct bw_store_op {
     struct bw_event_new event;            /* ACCEPT */
     const struct bw_run_row *runs;        /* REPORT */
     size_t run_count;
-    bool event_done;                    /* REPORT */
-    uint32_t matched;                   /* REPORT with event_done */
-    const struct bw_revision *revision; /* REVISION */
+    bool event_done;                      /* REPORT */
+    uint32_t matched;                     /* REPORT with event_done */
+    const struct bw_revision *revision;   /* REVISION */
     bool (*call)(struct bw_store_op *op); /* CALL */
-    int64_t event_id;                   /* REPORT: in. ACCEPT: out */
-    uint32_t revision_id;               /* REVISION: out; the same content gets the id it had */
-    bool is_duplicate;                  /* ACCEPT: out */
-    struct bw_uid duplicate_of;         /* ACCEPT: out when is_duplicate */
-    bool failed;                        /* out */
-    struct bw_error error;              /* out when failed */
+    int64_t event_id;                     /* REPORT: in. ACCEPT: out */
+    uint32_t revision_id;                 /* REVISION: out; the same content gets the id it had */
+    bool is_duplicate;                    /* ACCEPT: out */
+    struct bw_uid duplicate_of;           /* ACCEPT: out when is_duplicate */
+    bool failed;                          /* out */
+    struct bw_error error;                /* out when failed */
 };
 
 struct bw_store;
 struct bw_store *bw_store_open(const char *folder, struct bw_error *err); /* NULL = in memory. Creates the folder (0700). Starts the writer thread. */
 void bw_store_submit(struct bw_store *store, struct bw_store_op *op);     /* any thread; never waits for the disk */
-bool bw_store_submit_wait(struct bw_store *store, struct bw_store_op *op, struct bw_error *err); /* blocks until done; not for loops. op->done is replaced */
-size_t bw_store_queued(const struct bw_store *store);                     /* operations not yet committed; any thread, approximate */
+bool bw_store_submit_wait(struct bw_store *store, struct bw_store_op *op,
+                          struct bw_error *err);      /* blocks until done; not for loops. op->done is replaced */
+size_t bw_store_queued(const struct bw_store *store); /* operations not yet committed; any thread, approximate */
 bool bw_store_is_failed(const struct bw_store *store);
 uint64_t bw_store_commits(const struct bw_store *store); /* transactions so far, for tests and metrics */
 void bw_store_close(struct bw_store *store);             /* commits what is queued, checkpoints, closes, releases the lock */
@@ -146,6 +148,7 @@ struct bw_event { /* borrowed until the visit returns */
     uint32_t revision;
     struct bw_slice source, name, headers, body, workflow;
     bool trusted, is_pending;
+    bool is_damaged; /* the body is there and is not what was accepted: it must not be run */
     uint32_t matched;
 };
 typedef bool bw_event_visit(void *arg, const struct bw_event *event); /* false = stop */
@@ -153,11 +156,12 @@ typedef bool bw_event_visit(void *arg, const struct bw_event *event); /* false =
 bool bw_reader_pending(struct bw_reader *reader, int64_t after, size_t limit, bw_event_visit *visit, void *arg, size_t *count, struct bw_error *err);
 bool bw_reader_pending_count(struct bw_reader *reader, uint64_t *count, struct bw_error *err);
 /* Newest first. name_glob empty = all; before_id 0 = from the newest; bodies only with with_body. */
-bool bw_reader_events(struct bw_reader *reader, struct bw_slice name_glob, int64_t before_id, size_t limit, bool with_body, bw_event_visit *visit, void *arg,
-                      struct bw_error *err);
+bool bw_reader_events(struct bw_reader *reader, struct bw_slice name_glob, int64_t before_id, size_t limit, bool with_body, bw_event_visit *visit,
+                      void *arg, struct bw_error *err);
 bool bw_reader_event(struct bw_reader *reader, struct bw_uid uid, bw_event_visit *visit, void *arg, bool *found, struct bw_error *err);
 
 struct bw_run { /* as stored */
+    int64_t id; /* for bw_run_filter.before_row */
     struct bw_run_row row;
     int64_t event_id;
     struct bw_uid event_uid;
@@ -182,8 +186,8 @@ struct bw_delivery_row {
     uint32_t times;
 };
 typedef bool bw_delivery_visit(void *arg, const struct bw_delivery_row *row);
-bool bw_reader_deliveries(struct bw_reader *reader, struct bw_slice source, bool only_refused, int64_t before_id, size_t limit, bw_delivery_visit *visit, void *arg,
-                          struct bw_error *err);
+bool bw_reader_deliveries(struct bw_reader *reader, struct bw_slice source, bool only_refused, int64_t before_id, size_t limit,
+                          bw_delivery_visit *visit, void *arg, struct bw_error *err);
 struct bw_revision *bw_reader_revision(struct bw_reader *reader, uint32_t id, struct bw_error *err); /* free with bw_revision_free() */
 void bw_revision_free(struct bw_revision *revision);
 #endif
