@@ -64,4 +64,4 @@ INSERT OR REPLACE INTO dedupe(hash, event_id, expire_ms) VALUES(?1, ?2, ?3);
 -- name: sweep_dedupe
 DELETE FROM dedupe WHERE hash > ?1 AND hash <= ?2 AND expire_ms <= ?3;
 -- name: unmerged_dedupe
-SELECT id, dedupe, expire_ms FROM events WHERE id > ?1 AND dedupe IS NOT NULL AND expire_ms > ?2 ORDER BY id;
+SELECT id, dedupe, expire_ms FROM events WHERE id > ?1 AND dedupe IS NOT NULL ORDER BY id;
