@@ -1,8 +1,11 @@
 /* yaml.h: YAML text → a tree of nodes that know their place. The only door to libyaml.
  *
- * YAML 1.2 core schema: true/false, null/~/empty, integers (decimal, 0o, 0x) and floats are typed when plain; everything
- * quoted and everything else (on, no, off, yes, dates) is a string. Anchors, aliases, tags and merge keys are refused,
- * duplicate keys are an error, keys are strings. Limits are checked while parsing (libyaml is quadratic in flow depth).
+ * YAML 1.2 core schema: true/false, null/~/empty, integers (decimal, 0o, 0x; 012 is 12) and floats are typed when plain; everything
+ * quoted and everything else (on, no, off, yes, 1_000, dates) is a string. What JSON cannot carry (.inf, .nan, integers beyond 64 bits)
+ * is refused, so that no number changes silently. Keys are strings by their text: `on:`, `true:` and `1:` are "on", "true" and "1".
+ * Anchors, aliases, tags, merge keys, duplicate and complex keys are refused. Limits are checked while parsing (libyaml is quadratic in
+ * flow depth). Codes: yaml.too_large .encoding .character .syntax .too_deep .too_many_nodes .number .key .duplicate_key .anchor .alias
+ * .tag .merge, and no_memory.
  * A document owns its nodes; they die with bw_yaml_free(). One thread. */
 #ifndef BW_BASE_YAML_H
 #define BW_BASE_YAML_H
