@@ -101,6 +101,12 @@ void bw_buf_printf(struct bw_buf *buf, const char *format, ...)
     va_end(args);
 }
 
+/* U+0080 to U+009F: control characters in two bytes of UTF-8 */
+static bool is_c1(const char *at)
+{
+    return (unsigned char)at[0] == 0xc2 && (unsigned char)at[1] < 0xa0;
+}
+
 #define ONES 0x0101010101010101ull
 #define HIGHS 0x8080808080808080ull
 
@@ -122,7 +128,20 @@ static size_t clean_run(const char *text, size_t len)
     return i;
 }
 
-/* Appends one character that clean_run() stopped at; returns its bytes. */
+/* The same with other characters than ASCII in it. */
+static size_t plain_run(const char *text, size_t len)
+{
+    size_t i = clean_run(text, len);
+    while (i < len) {
+        size_t bytes = bw_utf8_length(text + i, len - i);
+        if (bytes < 2 || is_c1(text + i)) break;
+        i += bytes;
+        i += clean_run(text + i, len - i);
+    }
+    return i;
+}
+
+/* Appends one character that plain_run() stopped at; returns its bytes. */
 static size_t append_special(struct bw_buf *buf, const char *at, size_t left)
 {
     static const char shorts[] = {['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r', ['"'] = '"', ['\\'] = '\\'};
@@ -136,11 +155,7 @@ static size_t append_special(struct bw_buf *buf, const char *at, size_t left)
         bw_buf_append(buf, "\xef\xbf\xbd", 3);
         return 1;
     }
-    if (len == 1 || (len == 2 && c == 0xc2 && (unsigned char)at[1] < 0xa0)) { /* C0, DEL and C1: a terminal would obey them */
-        bw_buf_printf(buf, "\\u%04x", (unsigned)(unsigned char)at[len - 1]);
-    } else {
-        bw_buf_append(buf, at, len);
-    }
+    bw_buf_printf(buf, "\\u%04x", (unsigned)(unsigned char)at[len - 1]); /* C0, DEL or C1: a terminal would obey them */
     return len;
 }
 
@@ -149,10 +164,10 @@ void bw_buf_append_json_string(struct bw_buf *buf, struct bw_slice text)
     if (!bw_buf_reserve(buf, text.len + 2)) return;
     bw_buf_append_char(buf, '"');
     for (size_t i = 0; i < text.len;) {
-        size_t run = clean_run(text.ptr + i, text.len - i);
+        size_t run = plain_run(text.ptr + i, text.len - i);
         bw_buf_append(buf, text.ptr + i, run);
         i += run;
-        while (i < text.len && clean_run(text.ptr + i, 1) == 0) i += append_special(buf, text.ptr + i, text.len - i);
+        if (i < text.len) i += append_special(buf, text.ptr + i, text.len - i);
     }
     bw_buf_append_char(buf, '"');
 }

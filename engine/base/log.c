@@ -12,6 +12,7 @@ static const char *const level_names[] = {"debug", "info", "warn", "error"};
 static enum bw_log_level least_level = BW_LOG_INFO; /* these three are written before threads start */
 static enum bw_log_format line_format = BW_LOG_JSON;
 static char process_name[32] = "bellwire";
+static atomic_bool torn;    /* the last line has only begun: the next one must not be glued to it */
 static atomic_uint dropped; /* lines that stderr did not take; the next line that it takes says how many */
 
 void bw_log_setup(enum bw_log_level least, enum bw_log_format format, const char *process)
@@ -97,6 +98,7 @@ static void append_field(struct bw_buf *line, const struct bw_log_field *field, 
     if (!field_value(field, number, &value)) return;
     bool quoted = field->kind == BW_LOG_STRING || field->kind == BW_LOG_SLICE;
     struct bw_slice shown = clean(value, scratch);
+    line->failed |= scratch->failed;
     /* A redacted number is a text. */
     if (line_format == BW_LOG_JSON)
         append_json(line, field, shown, quoted || !bw_slice_equal(shown, value));
@@ -110,7 +112,10 @@ static bool put(const struct bw_buf *line)
     for (size_t done = 0; done < line->len;) {
         ssize_t wrote = write(STDERR_FILENO, line->data + done, line->len - done);
         if (wrote < 0 && errno == EINTR) continue;
-        if (wrote < 0) return false; /* full or closed: waiting here would stop the engine */
+        if (wrote < 0) { /* full or closed: waiting here would stop the engine */
+            if (done) torn = true;
+            return false;
+        }
         done += (size_t)wrote;
     }
     return true;
@@ -122,12 +127,13 @@ void bw_log_write(enum bw_log_level level, const char *name, const struct bw_log
     struct bw_buf line = {0}, scratch = {0};
     int saved = errno; /* logging must not change what the caller is about to report */
     bw_buf_reserve(&line, 500);
+    if (atomic_exchange(&torn, false)) bw_buf_append_char(&line, '\n');
     append_head(&line, level, name);
     for (; fields->kind != BW_LOG_END; fields++) append_field(&line, fields, &scratch);
     unsigned lost = atomic_exchange(&dropped, 0);
     if (lost) append_field(&line, &BW_INT("lines_lost_before", lost), &scratch);
     bw_buf_append_text(&line, line_format == BW_LOG_JSON ? "}\n" : "\n");
-    if (line.failed || scratch.failed || !put(&line)) atomic_fetch_add(&dropped, lost + 1);
+    if (line.failed || !put(&line)) atomic_fetch_add(&dropped, lost + 1);
     bw_buf_free(&line);
     bw_buf_free(&scratch);
     errno = saved;

@@ -136,6 +136,29 @@ static void test_lines_that_could_not_be_written_are_counted(void **state)
     assert_non_null(strstr(end(), "\"log\":\"arrives\",\"x\":3,\"lines_lost_before\":2}\n"));
 }
 
+static void test_line_after_a_torn_one_begins_afresh(void **state)
+{
+    (void)state;
+    int ends[2];
+    assert_int_equal(pipe2(ends, O_NONBLOCK), 0);
+    static char block[4096], value[10000];
+    while (write(ends[1], block, sizeof block) > 0) continue;
+    assert_int_equal(read(ends[0], block, sizeof block), sizeof block); /* room for one page of the line */
+    memset(value, 'v', sizeof value);
+    real_stderr = dup(STDERR_FILENO);
+    dup2(ends[1], STDERR_FILENO);
+    bw_log(BW_LOG_INFO, "torn", BW_SLC("value", ((struct bw_slice){value, sizeof value})));
+    dup2(real_stderr, STDERR_FILENO);
+    close(real_stderr);
+    close(ends[0]);
+    close(ends[1]);
+    begin();
+    bw_log(BW_LOG_INFO, "whole", BW_INT("x", 1));
+    const char *line = end();
+    assert_memory_equal(line, "\n{\"at\":", 7);
+    assert_non_null(strstr(line, "\"log\":\"whole\",\"x\":1,\"lines_lost_before\":1}\n"));
+}
+
 static unsigned redact(struct bw_slice value, char out[4096])
 {
     struct bw_buf buf = {0};
@@ -259,6 +282,7 @@ int main(void)
         cmocka_unit_test(test_error_shows_all_its_parts),
         cmocka_unit_test(test_huge_values_are_cut_visibly),
         cmocka_unit_test(test_lines_that_could_not_be_written_are_counted),
+        cmocka_unit_test(test_line_after_a_torn_one_begins_afresh),
         cmocka_unit_test(test_without_secrets_text_stays_as_it_is),
         cmocka_unit_test(test_every_form_of_a_secret_is_hidden),
         cmocka_unit_test(test_base64_is_hidden_at_every_alignment),
