@@ -8,6 +8,7 @@
 
 struct bw_mail {
     struct bw_mail *next;
+    int kind; /* the receiver's to define: what embeds this mail */
 };
 struct bw_mailbox;
 typedef void bw_mail_receive(struct bw_mail *mail, void *arg);

@@ -20,6 +20,19 @@ static inline size_t bw_utf8_length(const char *bytes, size_t left)
     return need;
 }
 
+/* Writes a code point (no surrogate) as UTF-8, at most 4 bytes; returns how many. */
+static inline size_t bw_utf8_encode(unsigned point, char *out)
+{
+    unsigned char *at = (unsigned char *)out;
+    if (point < 0x80) return at[0] = (unsigned char)point, 1;
+    if (point < 0x800) return at[0] = (unsigned char)(0xc0 | point >> 6), at[1] = (unsigned char)(0x80 | (point & 0x3f)), 2;
+    if (point < 0x10000)
+        return at[0] = (unsigned char)(0xe0 | point >> 12), at[1] = (unsigned char)(0x80 | (point >> 6 & 0x3f)), at[2] = (unsigned char)(0x80 | (point & 0x3f)), 3;
+    at[0] = (unsigned char)(0xf0 | point >> 18), at[1] = (unsigned char)(0x80 | (point >> 12 & 0x3f));
+    at[2] = (unsigned char)(0x80 | (point >> 6 & 0x3f)), at[3] = (unsigned char)(0x80 | (point & 0x3f));
+    return 4;
+}
+
 /* The longest length ≤ limit at which `bytes` can be cut without splitting a character. limit must lie inside the bytes. */
 static inline size_t bw_utf8_cut(const char *bytes, size_t limit)
 {

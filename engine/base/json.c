@@ -1,0 +1,86 @@
+#include "base/json.h"
+#include "base/json_scan.h"
+#include "base/json_view.h"
+#include "base/random.h"
+
+void bw_json_setup(void)
+{
+    uint32_t seed;
+    bw_random_bytes(&seed, sizeof seed);
+    json_object_seed(seed | 1); /* 0 would mean: choose one yourself */
+}
+
+json_t *bw_json_load(struct bw_slice text, struct bw_error *err)
+{
+    struct bw_json_fault fault;
+    json_error_t native;
+    /* Our own scanner first: it is stricter and knows the exact place. */
+    if (!bw_json_scan(text, NULL, NULL, &fault)) {
+        bw_error_set(err, "json.syntax", "%s", fault.reason);
+        bw_error_at(err, NULL, (int)fault.line, (int)fault.column);
+        return NULL;
+    }
+    json_t *value = json_loadb(text.ptr, text.len, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &native);
+    if (!value) {
+        bw_error_set(err, strstr(native.text, "too big") || strstr(native.text, "overflow") ? "json.number" : "json.syntax", "%s", native.text);
+        bw_error_at(err, NULL, native.line, native.column);
+    }
+    return value;
+}
+
+void bw_json_append(struct bw_buf *out, const json_t *value)
+{
+    const char *key;
+    json_t *member;
+    size_t index;
+    bool is_first = true;
+    switch (json_typeof(value)) {
+    case JSON_OBJECT:
+        bw_buf_append_char(out, '{');
+        json_object_foreach((json_t *)value, key, member)
+        {
+            if (!is_first) bw_buf_append_char(out, ',');
+            is_first = false;
+            bw_buf_append_json_string(out, bw_slice_of(key));
+            bw_buf_append_char(out, ':');
+            bw_json_append(out, member);
+        }
+        bw_buf_append_char(out, '}');
+        break;
+    case JSON_ARRAY:
+        bw_buf_append_char(out, '[');
+        json_array_foreach((json_t *)value, index, member)
+        {
+            if (index) bw_buf_append_char(out, ',');
+            bw_json_append(out, member);
+        }
+        bw_buf_append_char(out, ']');
+        break;
+    case JSON_STRING: bw_buf_append_json_string(out, bw_json_slice(value)); break;
+    case JSON_INTEGER: bw_buf_printf(out, "%" JSON_INTEGER_FORMAT, json_integer_value(value)); break;
+    case JSON_REAL: bw_json_real_append(out, json_real_value(value)); break;
+    case JSON_TRUE: bw_buf_append_text(out, "true"); break;
+    case JSON_FALSE: bw_buf_append_text(out, "false"); break;
+    case JSON_NULL: bw_buf_append_text(out, "null"); break;
+    }
+}
+
+const char *bw_json_str(const json_t *object, const char *key, const char *otherwise)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    return text ? text : otherwise;
+}
+
+int64_t bw_json_int(const json_t *object, const char *key, int64_t otherwise)
+{
+    const json_t *value = json_object_get(object, key);
+    return json_is_integer(value) ? json_integer_value(value) : otherwise;
+}
+
+bool bw_json_bool(const json_t *object, const char *key, bool otherwise)
+{
+    const json_t *value = json_object_get(object, key);
+    return json_is_boolean(value) ? json_is_true(value) : otherwise;
+}
+
+struct bw_slice bw_json_slice(const json_t *string) { return (struct bw_slice){json_string_value(string), json_string_length(string)}; }
