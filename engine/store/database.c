@@ -66,7 +66,7 @@ static const char writer_pragmas[] = "PRAGMA page_size = 4096;"
                                      "PRAGMA secure_delete = OFF;"
                                      "PRAGMA trusted_schema = OFF;"
                                      "PRAGMA temp_store = MEMORY;"
-                                     "PRAGMA cache_size = -16384;"
+                                     "PRAGMA cache_size = -4096;"
                                      "PRAGMA mmap_size = 0;";
 static const char reader_pragmas[] = "PRAGMA query_only = ON;"
                                      "PRAGMA trusted_schema = OFF;"

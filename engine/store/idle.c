@@ -13,7 +13,7 @@
 #define CHECKPOINT_FRAMES 16000     /* under load: 64 MiB of log */
 #define CHECKPOINT_IDLE_FRAMES 1000 /* when there is nothing else to do */
 #define TRUNCATE_FRAMES (256 * 256) /* 256 MiB: a reader must have stood in the way for long; give the space back when it is gone */
-#define IDLE_MERGE_KEYS 512
+#define IDLE_MERGE_PAGES 16
 #define RESERVE_BYTES (4 * 1024 * 1024)
 #define RESERVE_RETRY_US (10 * 1000000LL)
 
@@ -72,7 +72,7 @@ static void keep_reserve(struct bw_writer *writer)
 static bool merge(struct bw_writer *writer, struct bw_error *err)
 {
     if (!bw_sql_run(writer->sql.begin, err)) return false;
-    if (bw_dedupe_merge(&writer->dedupe, IDLE_MERGE_KEYS, err) && bw_sql_run(writer->sql.commit, err)) {
+    if (bw_dedupe_merge(&writer->dedupe, IDLE_MERGE_PAGES, err) && bw_sql_run(writer->sql.commit, err)) {
         bw_dedupe_committed(&writer->dedupe);
         return true;
     }

@@ -27,10 +27,13 @@
     X(insert_revision)         \
     X(insert_version)          \
     X(insert_revision_file)    \
-    X(find_dedupe)             \
-    X(put_dedupe)              \
-    X(sweep_dedupe)            \
-    X(unmerged_dedupe)
+    X(unmerged_keys)           \
+    X(generations)             \
+    X(put_generation)          \
+    X(delete_generation)       \
+    X(key_page)                \
+    X(put_key_page)            \
+    X(delete_key_pages)
 
 struct bw_write_statements {
 #define BW_WRITE_MEMBER(name) sqlite3_stmt *name;

@@ -25,8 +25,10 @@ CREATE TABLE bodies(event_id INTEGER PRIMARY KEY, checksum INTEGER NOT NULL, hea
 CREATE TABLE pending(event_id INTEGER PRIMARY KEY) STRICT;
 CREATE TABLE matches(event_id INTEGER PRIMARY KEY, matched INTEGER NOT NULL) STRICT;
 
--- Keys older than the event id in meta.dedupe_merged; newer ones are in memory and in events.dedupe. See dedupe.h.
-CREATE TABLE dedupe(hash BLOB PRIMARY KEY, event_id INTEGER NOT NULL, expire_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+-- Dedupe keys of the events up to meta.dedupe_merged, sorted, in generations; newer ones are in memory and in events.dedupe. See dedupe.h
+-- and generation.h. The page with number N of generation G has the id G * 2^20 + N.
+CREATE TABLE dedupe_generations(id INTEGER PRIMARY KEY, page_bits INTEGER NOT NULL, expire_ms INTEGER NOT NULL, filter BLOB NOT NULL) STRICT;
+CREATE TABLE dedupe_pages(id INTEGER PRIMARY KEY, entries BLOB NOT NULL) STRICT;
 
 CREATE TABLE deliveries(
     id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, source TEXT NOT NULL, status INTEGER NOT NULL, outcome INTEGER NOT NULL,

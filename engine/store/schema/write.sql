@@ -57,11 +57,17 @@ INSERT INTO versions(hash, content) VALUES(?1, ?2) ON CONFLICT(hash) DO NOTHING;
 -- name: insert_revision_file
 INSERT INTO revision_files(revision, position, kind, path, version) VALUES(?1, ?2, ?3, ?4, (SELECT id FROM versions WHERE hash = ?5));
 
--- name: find_dedupe
-SELECT event_id FROM dedupe WHERE hash = ?1 AND expire_ms > ?2;
--- name: put_dedupe
-INSERT OR REPLACE INTO dedupe(hash, event_id, expire_ms) VALUES(?1, ?2, ?3);
--- name: sweep_dedupe
-DELETE FROM dedupe WHERE hash > ?1 AND hash <= ?2 AND expire_ms <= ?3;
--- name: unmerged_dedupe
+-- name: unmerged_keys
 SELECT id, dedupe, expire_ms FROM events WHERE id > ?1 AND dedupe IS NOT NULL ORDER BY id;
+-- name: generations
+SELECT id, page_bits, expire_ms, filter FROM dedupe_generations ORDER BY id;
+-- name: put_generation
+INSERT OR REPLACE INTO dedupe_generations(id, page_bits, expire_ms, filter) VALUES(?1, ?2, ?3, ?4);
+-- name: delete_generation
+DELETE FROM dedupe_generations WHERE id = ?1;
+-- name: key_page
+SELECT entries FROM dedupe_pages WHERE id = ?1;
+-- name: put_key_page
+INSERT OR REPLACE INTO dedupe_pages(id, entries) VALUES(?1, ?2);
+-- name: delete_key_pages
+DELETE FROM dedupe_pages WHERE id IN (SELECT id FROM dedupe_pages WHERE id < ?1 ORDER BY id LIMIT ?2);

@@ -1,0 +1,50 @@
+#include "base/clock.h"
+#include <stdio.h>
+#include <time.h>
+
+static struct bw_clock override; /* written before threads start, then only read */
+
+static int64_t read_us(clockid_t id)
+{
+    struct timespec now;
+    clock_gettime(id, &now); /* cannot fail for these two clocks */
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+int64_t bw_clock_wall_ms(void)
+{
+    return override.wall_ms ? override.wall_ms(override.arg) : read_us(CLOCK_REALTIME) / 1000;
+}
+
+int64_t bw_clock_mono_us(void)
+{
+    return override.mono_us ? override.mono_us(override.arg) : read_us(CLOCK_MONOTONIC);
+}
+
+void bw_clock_override(const struct bw_clock *clock)
+{
+    override = clock ? *clock : (struct bw_clock){0};
+}
+
+const char *bw_clock_text(int64_t wall_ms, char buf[BW_CLOCK_TEXT])
+{
+    int64_t seconds = wall_ms / 1000, ms = wall_ms % 1000;
+    if (ms < 0) {
+        ms += 1000;
+        seconds--;
+    }
+    /* Four-digit years only (RFC 3339): what lies outside is shown at the nearest end. */
+    const int64_t first = -62167219200, last = 253402300799;
+    if (seconds < first) seconds = first, ms = 0;
+    if (seconds > last) seconds = last, ms = 999;
+    time_t at = (time_t)seconds;
+    struct tm tm;
+    gmtime_r(&at, &tm);
+    size_t len = strftime(buf, BW_CLOCK_TEXT, "%FT%T", &tm);
+    /* %F writes years below 1000 without leading zeros on glibc: such times are no real ones, but the format must hold. */
+    if (len != 19)
+        len = (size_t)snprintf(buf, BW_CLOCK_TEXT, "%04d-%02d-%02dT%02d:%02d:%02d", (tm.tm_year + 1900) % 10000, (tm.tm_mon + 1) % 100,
+                               tm.tm_mday % 100, tm.tm_hour % 100, tm.tm_min % 100, tm.tm_sec % 100);
+    snprintf(buf + len, BW_CLOCK_TEXT - len, ".%03dZ", (int)ms);
+    return buf;
+}

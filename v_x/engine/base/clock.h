@@ -1,0 +1,19 @@
+/* clock.h: the only door to time, so that a simulator can drive it. Any thread. */
+#ifndef BW_BASE_CLOCK_H
+#define BW_BASE_CLOCK_H
+#include <stdint.h>
+
+int64_t bw_clock_wall_ms(void); /* Unix time in milliseconds; may jump */
+int64_t bw_clock_mono_us(void); /* CLOCK_MONOTONIC in microseconds; same base in every process of this boot */
+
+struct bw_clock {
+    int64_t (*wall_ms)(void *arg);
+    int64_t (*mono_us)(void *arg);
+    void *arg;
+};
+void bw_clock_override(const struct bw_clock *clock); /* NULL = the real one. Set before threads start. */
+
+/* RFC 3339 in UTC with milliseconds, "2026-11-23T12:00:00.123Z"; buf of at least 32 bytes; returns buf. */
+#define BW_CLOCK_TEXT 32
+const char *bw_clock_text(int64_t wall_ms, char buf[BW_CLOCK_TEXT]);
+#endif

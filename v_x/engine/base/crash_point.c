@@ -1,0 +1,30 @@
+#include "base/crash_point.h"
+
+#ifdef BELLWIRE_TEST_HOOKS
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static struct {
+    char name[64]; /* empty = none */
+    _Atomic long left;
+} wanted;
+static pthread_once_t is_read = PTHREAD_ONCE_INIT;
+
+static void read_environment(void)
+{
+    const char *text = getenv("BELLWIRE_CRASH"), *colon = text ? strrchr(text, ':') : NULL;
+    size_t len = colon ? (size_t)(colon - text) : 0;
+    if (len == 0 || len >= sizeof wanted.name) return;
+    memcpy(wanted.name, text, len);
+    wanted.left = strtol(colon + 1, NULL, 10);
+}
+
+void bw_crash_point_hit(const char *name)
+{
+    pthread_once(&is_read, read_environment);
+    if (strcmp(name, wanted.name) == 0 && atomic_fetch_sub(&wanted.left, 1) == 1) _exit(137);
+}
+#endif

@@ -1,0 +1,71 @@
+/* config.h: bellwire.yaml → an immutable struct. Everything has a default: a folder without the file is a valid configuration.
+ *
+ * bw_config_load() reports every error it finds (unknown keys with "did you mean", wrong types, unreadable secrets, empty secrets,
+ * plain HTTP off loopback without allow_plaintext, two sources on one path), each with file:line:column. Relative paths are relative
+ * to the file's folder. Immutable after load, any thread may read it; the owner frees it after every reader is gone. The keys are one
+ * table: name, type, default, help. */
+#ifndef BW_CONFIG_CONFIG_H
+#define BW_CONFIG_CONFIG_H
+#include "base/buf.h"
+#include "base/error.h"
+#include <stdint.h>
+
+struct bw_secret { /* one name with one or more values (rotation): the first signs, all verify */
+    char *name;
+    struct bw_slice *values; /* NUL-terminated behind len; wiped on free */
+    size_t count;
+};
+
+struct bw_source_config {
+    char *name;   /* [a-z][a-z0-9-]{0,63} */
+    char *path;   /* exact path, begins with '/' */
+    char *verify; /* scheme name, or "none" written out */
+    struct bw_secret *secrets;
+    size_t secret_count;
+    char *event;       /* fixed event name after the source's, or NULL */
+    char **event_refs; /* value refs (verification.md section 2) that override the scheme's */
+    size_t event_ref_count;
+    char **dedupe_refs; /* override of the scheme's id refs */
+    size_t dedupe_ref_count;
+    int64_t dedupe_window_ms; /* 3 d */
+    uint64_t max_body_bytes;  /* default the instance's; at most 25 MiB (GitHub's limit) */
+    char *public_url;         /* as the provider knows it, or NULL */
+    char **options;           /* parameters of generic schemes as NAME=VALUE (hmac: header, algorithm, encoding, prefix, …) */
+    size_t option_count;
+    int line, column;
+};
+
+struct bw_listen {
+    char *host;    /* numeric address */
+    uint16_t port; /* 0 = any free port, logged at start */
+};
+
+struct bw_config {
+    char *file;   /* path of bellwire.yaml, or NULL when there is none */
+    char *folder; /* what relative paths are relative to */
+    struct bw_listen *listen;
+    size_t listen_count;
+    bool allow_plaintext;
+    char *data, *workflows, *actions, *plugins, *schemes; /* ready to open */
+    unsigned workers;            /* default: cores - 1, at least 1 */
+    unsigned ingest_threads;     /* default: 1 up to 2 cores, cores / 2 above, at most 4 */
+    uint64_t max_body_bytes;     /* 1 MiB, hard maximum 25 MiB */
+    unsigned max_connections;    /* 10,000 */
+    int64_t request_deadline_ms; /* 10 s: first byte to whole request */
+    int64_t idle_ms;             /* 30 s keep-alive */
+    uint64_t lua_memory_bytes;   /* 32 MiB per run */
+    int64_t stall_ms;            /* 2 s: longest time that user code may hold a worker without giving way */
+    int64_t drain_ms;            /* 30 s */
+    bool allow_private_network;  /* outgoing calls to loopback and private addresses; default false */
+    struct bw_source_config *sources;
+    size_t source_count;
+    struct bw_secret *secrets; /* what workflows may be granted */
+    size_t secret_count;
+};
+
+/* path NULL: ./bellwire.yaml if it exists, else defaults. NULL when there is any error. */
+struct bw_config *bw_config_load(const char *path, struct bw_errors *errs);
+void bw_config_free(struct bw_config *config);
+void bw_config_help(struct bw_buf *out); /* the reference of all keys, made from the table */
+const struct bw_secret *bw_config_secret(const struct bw_config *config, struct bw_slice name);
+#endif

@@ -1,0 +1,137 @@
+#include "dispatch/process.h"
+#include "base/log.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+extern char **environ;
+
+struct bw_process {
+    pid_t pid;
+    int pidfd;
+    bool is_reaped;
+    struct event *event;
+    bw_process_ended *ended;
+    void *arg;
+};
+
+/* What a child may know of the environment. Everything else could be a secret. */
+static const char *const passed_variables[] = {
+    "PATH=", "HOME=", "LANG=", "LC_", "TZ=", "TMPDIR=", "SSL_CERT_", "CURL_CA_BUNDLE=", "ASAN_OPTIONS=", "UBSAN_OPTIONS=", "LSAN_OPTIONS=", "TSAN_OPTIONS=", "LD_LIBRARY_PATH=",
+};
+
+static char **child_environment(void)
+{
+    size_t count = 0, kept = 0;
+    while (environ[count]) count++;
+    char **list = calloc(count + 1, sizeof *list);
+    for (size_t i = 0; list && i < count; i++)
+        for (size_t k = 0; k < sizeof passed_variables / sizeof *passed_variables; k++)
+            if (!strncmp(environ[i], passed_variables[k], strlen(passed_variables[k]))) {
+                list[kept++] = environ[i];
+                break;
+            }
+    return list;
+}
+
+static void describe_end(int status, char *how, size_t size)
+{
+    if (WIFSIGNALED(status))
+        snprintf(how, size, "signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
+    else
+        snprintf(how, size, "exit %d", WEXITSTATUS(status));
+}
+
+static void on_ended(evutil_socket_t fd, short what, void *arg)
+{
+    struct bw_process *process = arg;
+    int status = 0;
+    char how[64];
+    (void)fd, (void)what;
+    if (waitpid(process->pid, &status, WNOHANG) != process->pid) return;
+    process->is_reaped = true;
+    event_del(process->event);
+    describe_end(status, how, sizeof how);
+    process->ended(process, status, how, process->arg);
+}
+
+struct bw_process *bw_process_spawn(struct event_base *base, const char *role, const int *fds, size_t fd_count, bw_process_ended *ended, void *arg, struct bw_error *err)
+{
+    struct bw_process *process = calloc(1, sizeof *process);
+    char *argv[] = {(char *)"bellwire", (char *)role, NULL};
+    char **env = child_environment();
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    sigset_t none, all;
+    int high[8], failure = ENOMEM;
+    size_t moved = 0;
+
+    posix_spawn_file_actions_init(&actions);
+    posix_spawnattr_init(&attributes);
+    if (!process || !env || fd_count > sizeof high / sizeof *high) goto out;
+    process->pidfd = -1;
+    /* Sources above the targets, so that no dup2 overwrites one that is still needed. */
+    for (; moved < fd_count; moved++)
+        if ((high[moved] = fcntl(fds[moved], F_DUPFD_CLOEXEC, 64)) < 0) {
+            failure = errno;
+            goto out;
+        }
+    posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO);
+    for (size_t i = 0; i < fd_count; i++) posix_spawn_file_actions_adddup2(&actions, high[i], 3 + (int)i);
+    posix_spawn_file_actions_addclosefrom_np(&actions, 3 + (int)fd_count);
+    sigemptyset(&none);
+    sigfillset(&all);
+    posix_spawnattr_setsigmask(&attributes, &none);
+    posix_spawnattr_setsigdefault(&attributes, &all);
+    posix_spawnattr_setpgroup(&attributes, 0); /* a Ctrl-C on the terminal is the engine's to handle */
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
+    if ((failure = posix_spawn(&process->pid, "/proc/self/exe", &actions, &attributes, argv, env))) goto out;
+    process->ended = ended;
+    process->arg = arg;
+    process->pidfd = (int)syscall(SYS_pidfd_open, process->pid, 0);
+    process->event = process->pidfd < 0 ? NULL : event_new(base, process->pidfd, EV_READ | EV_PERSIST, on_ended, process);
+    if (!process->event || event_add(process->event, NULL)) {
+        failure = errno ? errno : ENOMEM;
+        bw_process_free(process);
+        process = NULL;
+    }
+out:
+    if (failure) {
+        bw_error_set(err, "process.spawn", "cannot start a %s process: %s", role, strerror(failure));
+        bw_error_hint(err, "check the limits on processes and open files (ulimit -u, ulimit -n)");
+        free(process);
+        process = NULL;
+    }
+    for (size_t i = 0; i < moved; i++) close(high[i]);
+    for (size_t i = 0; i < fd_count; i++) close(fds[i]);
+    posix_spawn_file_actions_destroy(&actions);
+    posix_spawnattr_destroy(&attributes);
+    free(env);
+    return process;
+}
+
+pid_t bw_process_pid(const struct bw_process *process) { return process->pid; }
+
+void bw_process_kill(struct bw_process *process)
+{
+    if (!process->is_reaped) kill(process->pid, SIGKILL);
+}
+
+void bw_process_free(struct bw_process *process)
+{
+    if (!process) return;
+    if (!process->is_reaped) {
+        kill(process->pid, SIGKILL);
+        while (waitpid(process->pid, NULL, 0) < 0 && errno == EINTR) {}
+    }
+    if (process->event) event_free(process->event);
+    if (process->pidfd >= 0) close(process->pidfd);
+    free(process);
+}

@@ -1,0 +1,19 @@
+/* process.h: child processes of the engine: this same binary in another role, with its ends of the socketpairs.
+ *
+ * A child gets exactly the descriptors it is given (as 3, 4, …), standard error, and a filtered environment: the engine's environment holds secrets
+ * that user code must not see. Owned by the main thread's loop, which learns of the child's end through a pidfd. */
+#ifndef BW_DISPATCH_PROCESS_H
+#define BW_DISPATCH_PROCESS_H
+#include "base/error.h"
+#include <event2/event.h>
+#include <sys/types.h>
+
+struct bw_process;
+/* how: "exit 0", "signal 9 (Killed)". The process object is still valid; free it from here or later. */
+typedef void bw_process_ended(struct bw_process *process, int wait_status, const char *how, void *arg);
+/* role: the hidden subcommand ("worker", "host"). fds are closed in this process whatever happens. */
+struct bw_process *bw_process_spawn(struct event_base *base, const char *role, const int *fds, size_t fd_count, bw_process_ended *ended, void *arg, struct bw_error *err);
+pid_t bw_process_pid(const struct bw_process *process);
+void bw_process_kill(struct bw_process *process); /* SIGKILL; `ended` follows */
+void bw_process_free(struct bw_process *process); /* kills and reaps it when it still runs */
+#endif

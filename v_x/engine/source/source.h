@@ -1,0 +1,70 @@
+/* source.h: who rang? A source is one path with one scheme and its secrets; verification is a pure function of the request, the
+ * secrets and the clock. No I/O, no allocation on the accept path beyond `scratch`. Immutable after creation; any thread.
+ *
+ * A scheme is data: verification.md section 2 (alg, key, parse, sig, msg, time, id, event, handshake, guards). The built-in ones are
+ * engine/source/schemes/ (embedded); files of the user's schemes folder add to them and may not take a built-in name. */
+#ifndef BW_SOURCE_SOURCE_H
+#define BW_SOURCE_SOURCE_H
+#include "base/buf.h"
+#include "base/error.h"
+#include "base/json_scan.h"
+#include "config/config.h"
+#include <stdint.h>
+
+struct bw_header {
+    struct bw_slice name, value; /* as received */
+};
+struct bw_request { /* one request as the schemes see it; borrowed and raw */
+    struct bw_slice method, url; /* url: the configured public URL (+ query), or the request target when no public_url is set */
+    struct bw_slice query;       /* after '?', raw */
+    const struct bw_header *headers;
+    size_t header_count;
+    struct bw_slice body;
+    int64_t now_ms;
+};
+
+enum bw_verdict {
+    BW_VERIFIED,
+    BW_REFUSED,   /* not proven: 401, `reason` for the log only */
+    BW_HANDSHAKE, /* answered by the scheme itself, no event */
+    BW_MALFORMED, /* verified, but the body is not what its content type says: 400 with line and column */
+};
+struct bw_judgement {
+    enum bw_verdict verdict;
+    const char *reason;          /* static text: "missing header", "bad signature", "stale timestamp", "duplicate header", … */
+    struct bw_json_fault fault;  /* MALFORMED */
+    struct bw_slice delivery_id; /* the dedupe id, may point into scratch; empty: no dedupe */
+    struct bw_slice event;       /* name without the source's prefix ("push", "issues.opened"); never empty when verified */
+    bool event_trusted;          /* the name comes from signed bytes or is fixed by configuration */
+    unsigned answer_status;      /* HANDSHAKE */
+    const char *answer_type;     /* HANDSHAKE: content type */
+    struct bw_slice answer_body; /* HANDSHAKE, in scratch */
+};
+
+struct bw_scheme;  /* a loaded scheme definition */
+struct bw_schemes; /* the set of all schemes */
+struct bw_schemes *bw_schemes_load(const char *user_folder, struct bw_errors *errs); /* NULL folder = built-in only; faulty files are reported and left out */
+void bw_schemes_free(struct bw_schemes *schemes);
+const struct bw_scheme *bw_schemes_find(const struct bw_schemes *schemes, const char *name);
+size_t bw_schemes_count(const struct bw_schemes *schemes);
+const struct bw_scheme *bw_schemes_at(const struct bw_schemes *schemes, size_t index);
+const char *bw_scheme_name(const struct bw_scheme *scheme);
+const char *bw_scheme_doc(const struct bw_scheme *scheme);                          /* one line: what it is for */
+void bw_scheme_describe(const struct bw_scheme *scheme, struct bw_buf *out); /* for people: secrets wanted, what is signed, dedupe id, event name */
+
+struct bw_source;
+/* Checks that the scheme exists ("did you mean"), that every secret it wants is there, non-empty and decodable, and prepares the keys. */
+struct bw_source *bw_source_new(const struct bw_source_config *config, const struct bw_schemes *schemes, struct bw_errors *errs);
+void bw_source_free(struct bw_source *source);
+const struct bw_source_config *bw_source_settings(const struct bw_source *source); /* the config given to bw_source_new, borrowed */
+/* Judges one request: duplicate verification headers, signature, freshness, handshake, JSON well-formedness (JSON content types), id, event.
+ * scratch is cleared first; slices in *out may point into it or into the request. */
+void bw_source_judge(const struct bw_source *source, const struct bw_request *request, struct bw_buf *scratch, struct bw_judgement *out);
+bool bw_request_is_json(const struct bw_request *request); /* application/json or anything +json (RFC 9110 media type rules) */
+const struct bw_header *bw_request_header(const struct bw_request *request, const char *name, size_t *occurrences);
+
+/* Signs as the scheme's sender would (bellwire send): appends "Name: value\n" lines that carry id, timestamp, event name and signature.
+ * id and event may be empty. False where the scheme cannot be signed with what the source holds. */
+bool bw_source_sign(const struct bw_source *source, struct bw_slice body, struct bw_slice id, struct bw_slice event, int64_t now_ms, struct bw_buf *headers,
+                    struct bw_error *err);
+#endif

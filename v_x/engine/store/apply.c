@@ -1,0 +1,176 @@
+/* What each kind of operation writes. Each function runs inside the group's transaction and may run again after a rollback: whatever it
+ * answers in the operation is written anew. */
+#include "store/checksum.h"
+#include "store/revision.h"
+#include "store/writer.h"
+
+static bool insert_event(struct bw_writer *writer, struct bw_store_op *op, const uint8_t hash[16], struct bw_error *err)
+{
+    const struct bw_event_new *event = &op->event;
+    const struct bw_write_statements *sql = &writer->sql;
+    sqlite3_stmt *statement = sql->insert_event;
+    bw_sql_bind_blob(statement, 1, event->uid.bytes, sizeof event->uid.bytes);
+    bw_sql_bind_int(statement, 2, event->at_ms);
+    bw_sql_bind_int(statement, 3, event->revision);
+    bw_sql_bind_int(statement, 4, event->trusted);
+    bw_sql_bind_text(statement, 5, event->source);
+    bw_sql_bind_text(statement, 6, event->name);
+    bw_sql_bind_text_or_null(statement, 7, event->workflow);
+    if (hash) {
+        bw_sql_bind_blob(statement, 8, hash, 16);
+        bw_sql_bind_int(statement, 9, event->dedupe_expire_ms);
+    } else {
+        sqlite3_bind_null(statement, 8);
+        sqlite3_bind_null(statement, 9);
+    }
+    if (!bw_sql_run(statement, err)) return false;
+    op->event_id = sqlite3_last_insert_rowid(writer->db);
+
+    bw_sql_bind_int(sql->insert_body, 1, op->event_id);
+    bw_sql_bind_int(sql->insert_body, 2, bw_checksum(event->body));
+    bw_sql_bind_text_or_null(sql->insert_body, 3, event->headers);
+    bw_sql_bind_blob(sql->insert_body, 4, event->body.ptr, event->body.len);
+    bw_sql_bind_int(sql->insert_pending, 1, op->event_id);
+    return bw_sql_run(sql->insert_body, err) && bw_sql_run(sql->insert_pending, err) &&
+           bw_deliveries_add(&writer->deliveries, &op->delivery, op->event_id, err);
+}
+
+static bool record_duplicate(struct bw_writer *writer, struct bw_store_op *op, int64_t event_id, struct bw_error *err)
+{
+    sqlite3_stmt *statement = writer->sql.event_uid;
+    struct bw_delivery delivery = op->delivery;
+    bool has_row;
+    bw_sql_bind_int(statement, 1, event_id);
+    if (!bw_sql_next(statement, &has_row, err)) return false;
+    if (has_row) op->duplicate_of = bw_sql_column_uid(statement, 0);
+    sqlite3_reset(statement);
+    op->is_duplicate = true;
+    op->event_id = event_id;
+    delivery.outcome = BW_OUTCOME_DUPLICATE;
+    delivery.status = 200;
+    return bw_deliveries_add(&writer->deliveries, &delivery, event_id, err);
+}
+
+static bool accept_event(struct bw_writer *writer, struct bw_store_op *op, struct bw_error *err)
+{
+    const struct bw_event_new *event = &op->event;
+    struct bw_key_entry entry = {.expire_ms = event->dedupe_expire_ms};
+    uint8_t hash[16];
+    int64_t earlier;
+    op->is_duplicate = false;
+    op->event_id = 0;
+    if (!event->dedupe_key.len) return insert_event(writer, op, NULL, err);
+    if (!bw_dedupe_key(&writer->dedupe, event->source, event->dedupe_key, &entry.key, err)) return false;
+    if (!bw_dedupe_find(&writer->dedupe, entry.key, event->at_ms, &earlier, err)) return false;
+    if (earlier) return record_duplicate(writer, op, earlier, err);
+    bw_key_write(entry.key, hash);
+    if (!insert_event(writer, op, hash, err)) return false;
+    entry.event_id = op->event_id;
+    return bw_dedupe_add(&writer->dedupe, &entry, err);
+}
+
+static bool put_step(struct bw_writer *writer, int64_t run_id, int64_t position, const struct bw_step_row *step, struct bw_error *err)
+{
+    sqlite3_stmt *statement = writer->sql.put_step;
+    bw_sql_bind_int(statement, 1, run_id);
+    bw_sql_bind_text(statement, 2, step->path);
+    bw_sql_bind_int(statement, 3, position);
+    bw_sql_bind_int(statement, 4, step->state);
+    bw_sql_bind_int(statement, 5, step->attempt);
+    bw_sql_bind_int(statement, 6, step->started_ms);
+    bw_sql_bind_int(statement, 7, step->ended_ms);
+    bw_sql_bind_text_or_null(statement, 8, step->input_names);
+    bw_sql_bind_blob_or_null(statement, 9, step->output);
+    bw_sql_bind_text_or_null(statement, 10, step->error);
+    return bw_sql_run(statement, err);
+}
+
+static bool insert_run(struct bw_writer *writer, int64_t event_id, const struct bw_run_row *run, bool *is_new, struct bw_error *err)
+{
+    sqlite3_stmt *statement = writer->sql.insert_run;
+    bw_sql_bind_blob(statement, 1, run->uid.bytes, sizeof run->uid.bytes);
+    bw_sql_bind_int(statement, 2, event_id);
+    bw_sql_bind_text(statement, 3, run->workflow);
+    bw_sql_bind_blob(statement, 4, run->version, sizeof run->version);
+    bw_sql_bind_int(statement, 5, run->state);
+    bw_sql_bind_int(statement, 6, run->lost);
+    bw_sql_bind_int(statement, 7, run->started_ms);
+    bw_sql_bind_int(statement, 8, run->ended_ms);
+    bw_sql_bind_blob_or_null(statement, 9, run->output);
+    bw_sql_bind_text_or_null(statement, 10, run->error);
+    if (!bw_sql_run(statement, err)) return false;
+    *is_new = sqlite3_changes(writer->db) > 0;
+    return true;
+}
+
+static bool update_run(struct bw_writer *writer, int64_t run_id, const struct bw_run_row *run, struct bw_error *err)
+{
+    sqlite3_stmt *statement = writer->sql.update_run;
+    bw_sql_bind_int(statement, 1, run_id);
+    bw_sql_bind_int(statement, 2, run->state);
+    bw_sql_bind_int(statement, 3, run->lost);
+    bw_sql_bind_int(statement, 4, run->started_ms);
+    bw_sql_bind_int(statement, 5, run->ended_ms);
+    bw_sql_bind_blob_or_null(statement, 6, run->output);
+    bw_sql_bind_text_or_null(statement, 7, run->error);
+    return bw_sql_run(statement, err);
+}
+
+/* A run's row comes with its first report; a run that has ended stays as it ended, whatever a worker that was thought dead reports. */
+static bool put_run(struct bw_writer *writer, int64_t event_id, const struct bw_run_row *run, struct bw_error *err)
+{
+    sqlite3_stmt *find = writer->sql.find_run;
+    int64_t run_id, position = 0;
+    bool is_new, has_row;
+    if (!insert_run(writer, event_id, run, &is_new, err)) return false;
+    if (is_new) {
+        run_id = sqlite3_last_insert_rowid(writer->db);
+    } else {
+        bw_sql_bind_blob(find, 1, run->uid.bytes, sizeof run->uid.bytes);
+        if (!bw_sql_next(find, &has_row, err)) return false;
+        if (!has_row) return bw_error_set(err, "store.refused", "a run vanished while it was reported");
+        run_id = sqlite3_column_int64(find, 0);
+        bool has_ended = sqlite3_column_int(find, 1) >= BW_RUN_SUCCEEDED;
+        position = sqlite3_column_int64(find, 2);
+        sqlite3_reset(find);
+        if (has_ended) return true;
+        if (!update_run(writer, run_id, run, err)) return false;
+    }
+    for (size_t i = 0; i < run->step_count; i++)
+        if (!put_step(writer, run_id, position + (int64_t)i, &run->steps[i], err)) return false;
+    return true;
+}
+
+static bool report(struct bw_writer *writer, struct bw_store_op *op, struct bw_error *err)
+{
+    const struct bw_write_statements *sql = &writer->sql;
+    for (size_t i = 0; i < op->run_count; i++)
+        if (!put_run(writer, op->event_id, &op->runs[i], err)) return false;
+    if (!op->event_done) return true;
+    bw_sql_bind_int(sql->delete_pending, 1, op->event_id);
+    if (!bw_sql_run(sql->delete_pending, err)) return false;
+    if (sqlite3_changes(writer->db) == 0) return true; /* already done: the first count stays */
+    bw_sql_bind_int(sql->insert_matches, 1, op->event_id);
+    bw_sql_bind_int(sql->insert_matches, 2, op->matched);
+    return bw_sql_run(sql->insert_matches, err);
+}
+
+static bool call(struct bw_store_op *op, struct bw_error *err)
+{
+    bw_error_set(&op->error, "store.refused", "the call inside the transaction failed"); /* unless it says more */
+    if (op->call(op)) return true;
+    if (err) *err = op->error;
+    return false;
+}
+
+bool bw_writer_apply(struct bw_writer *writer, struct bw_store_op *op, struct bw_error *err)
+{
+    switch (op->kind) {
+    case BW_OP_ACCEPT: return accept_event(writer, op, err);
+    case BW_OP_DELIVERY: return bw_deliveries_fold(&writer->deliveries, &op->delivery, err);
+    case BW_OP_REPORT: return report(writer, op, err);
+    case BW_OP_REVISION: return bw_revision_store(&writer->sql, op->revision, &op->revision_id, err);
+    case BW_OP_CALL: return call(op, err);
+    }
+    return bw_error_set(err, "store.refused", "an operation of unknown kind %d", (int)op->kind);
+}

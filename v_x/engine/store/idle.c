@@ -1,0 +1,110 @@
+/* What the writer does between groups: checkpoints, merging, and the reserve for a full disk. */
+#include "base/clock.h"
+#include "base/crash_point.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "store/writer.h"
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#define CHECKPOINT_FRAMES 16000     /* under load: 64 MiB of log */
+#define CHECKPOINT_IDLE_FRAMES 1000 /* when there is nothing else to do */
+#define TRUNCATE_FRAMES (256 * 256) /* 256 MiB: a reader must have stood in the way for long; give the space back when it is gone */
+#define IDLE_MERGE_PAGES 16
+#define RESERVE_BYTES (4 * 1024 * 1024)
+#define RESERVE_RETRY_US (10 * 1000000LL)
+
+static bool is_fatal(const struct bw_error *err)
+{
+    return strcmp(err->code, "store.failed") == 0;
+}
+
+/* Only what makes the file untrustworthy is an error here. A full disk or a reader in the way leaves the log as it is, for later. */
+static bool checkpoint(struct bw_writer *writer, struct bw_error *err)
+{
+    int mode = writer->wal_frames > TRUNCATE_FRAMES ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE, left = 0, done = 0;
+    BW_CRASH_POINT("store.before_checkpoint");
+    sqlite3_busy_timeout(writer->db, 0); /* never wait for readers */
+    int rc = sqlite3_wal_checkpoint_v2(writer->db, "main", mode, &left, &done);
+    struct bw_error why;
+    if (rc != SQLITE_OK) bw_sql_fail(writer->db, &why);
+    sqlite3_busy_timeout(writer->db, 5000);
+    BW_CRASH_POINT("store.after_checkpoint");
+    /* After a complete one the next commit begins at the log's start and on_commit() sees a small number again. */
+    writer->checkpoint_at_frames = writer->wal_frames + CHECKPOINT_FRAMES;
+    if (rc == SQLITE_OK && left == done) writer->wal_frames = 0;
+    if (writer->wal_frames == 0) writer->checkpoint_at_frames = CHECKPOINT_FRAMES;
+    if (rc == SQLITE_OK || rc == SQLITE_BUSY) return true;
+    if (is_fatal(&why)) {
+        if (err) *err = why;
+        return false;
+    }
+    bw_log_error(BW_LOG_WARN, "store.checkpoint_postponed", &why);
+    return true;
+}
+
+bool bw_writer_checkpoint_if_due(struct bw_writer *writer, struct bw_error *err)
+{
+    if (!writer->checkpoint_at_frames) writer->checkpoint_at_frames = CHECKPOINT_FRAMES;
+    return writer->wal_frames < writer->checkpoint_at_frames || checkpoint(writer, err);
+}
+
+/* With the disk full not even the log's content could move into the database. So a little space is kept for that. */
+static void keep_reserve(struct bw_writer *writer)
+{
+    struct statvfs disk;
+    int64_t now_us = bw_clock_mono_us();
+    if (!writer->folder || writer->reserve >= 0 || (writer->reserve_tried_us && now_us - writer->reserve_tried_us < RESERVE_RETRY_US)) return;
+    writer->reserve_tried_us = now_us;
+    char *path = bw_file_join(writer->folder, "reserve");
+    int fd = path ? open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600) : -1;
+    bool is_roomy = fd >= 0 && fstatvfs(fd, &disk) == 0 && (uint64_t)disk.f_bavail * disk.f_frsize > 4 * (uint64_t)RESERVE_BYTES;
+    if (is_roomy && posix_fallocate(fd, 0, RESERVE_BYTES) == 0)
+        writer->reserve = fd;
+    else if (fd >= 0)
+        close(fd);
+    free(path);
+}
+
+static bool merge(struct bw_writer *writer, struct bw_error *err)
+{
+    if (!bw_sql_run(writer->sql.begin, err)) return false;
+    if (bw_dedupe_merge(&writer->dedupe, IDLE_MERGE_PAGES, err) && bw_sql_run(writer->sql.commit, err)) {
+        bw_dedupe_committed(&writer->dedupe);
+        return true;
+    }
+    if (!sqlite3_get_autocommit(writer->db)) bw_sql_run(writer->sql.rollback, NULL);
+    bw_dedupe_rolled_back(&writer->dedupe);
+    return false;
+}
+
+bool bw_writer_idle(struct bw_writer *writer, bool *more, struct bw_error *err)
+{
+    struct bw_error why = {0};
+    *more = false;
+    keep_reserve(writer);
+    if (bw_dedupe_has_work(&writer->dedupe)) {
+        *more = merge(writer, &why);
+        if (*more) return true;
+        if (is_fatal(&why)) {
+            if (err) *err = why;
+            return false;
+        }
+        bw_log_error(BW_LOG_WARN, "store.merge_postponed", &why);
+    }
+    return writer->wal_frames < CHECKPOINT_IDLE_FRAMES || checkpoint(writer, err);
+}
+
+bool bw_writer_relieve(struct bw_writer *writer, struct bw_error *err)
+{
+    if (writer->reserve >= 0) {
+        (void)!ftruncate(writer->reserve, 0); /* what fails here shows as a full disk again */
+        close(writer->reserve);
+        writer->reserve = -1;
+        writer->reserve_tried_us = bw_clock_mono_us();
+    }
+    return checkpoint(writer, err);
+}

@@ -1,0 +1,63 @@
+#include "base/clock.h"
+#include "store/database.h"
+#include "store/migrate.h"
+#include "store/reader_sql.h"
+#include <stdlib.h>
+
+#define CHECK_EVERY_OPS 2000 /* of SQLite's machine: well under a millisecond */
+
+static const char *const names[] = {
+#define NAME(name) #name,
+    BW_READ_STATEMENTS(NAME)
+#undef NAME
+};
+#define COUNT (sizeof names / sizeof *names)
+_Static_assert(sizeof(struct bw_read_statements) == COUNT * sizeof(sqlite3_stmt *), "the struct is an array of statements with names");
+
+static int is_late(void *arg)
+{
+    const struct bw_reader *reader = arg;
+    return bw_clock_mono_us() > reader->deadline_us;
+}
+
+struct bw_reader *bw_reader_open(const char *folder, struct bw_error *err)
+{
+    struct bw_reader *reader = calloc(1, sizeof *reader);
+    if (!reader) {
+        bw_error_set(err, "store.refused", "no memory to read the store");
+        return NULL;
+    }
+    bw_reader_begin(reader);
+    reader->db = bw_database_open_reader(folder, err);
+    if (!reader->db) goto fail;
+    sqlite3_progress_handler(reader->db, CHECK_EVERY_OPS, is_late, reader);
+    if (!bw_migrate_check(reader->db, bw_embedded_sql, err)) goto fail;
+    if (!bw_sql_prepare(reader->db, "read", names, (sqlite3_stmt **)&reader->sql, COUNT, err)) goto fail;
+    return reader;
+fail:
+    bw_reader_close(reader);
+    return NULL;
+}
+
+void bw_reader_close(struct bw_reader *reader)
+{
+    if (!reader) return;
+    bw_sql_finalize((sqlite3_stmt **)&reader->sql, COUNT);
+    if (reader->db) bw_database_close(reader->db, false);
+    free(reader);
+}
+
+void bw_reader_begin(struct bw_reader *reader)
+{
+    reader->deadline_us = bw_clock_mono_us() + BW_READ_LIMIT_MS * 1000LL;
+}
+
+int64_t bw_reader_below(int64_t id)
+{
+    return id > 0 ? id : INT64_MAX;
+}
+
+int64_t bw_reader_limit(size_t limit)
+{
+    return limit < INT64_MAX ? (int64_t)limit : INT64_MAX;
+}

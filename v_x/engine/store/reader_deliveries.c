@@ -1,0 +1,40 @@
+#include "store/reader_sql.h"
+
+/* The columns of the delivery queries in schema/read.sql, by position. */
+static void read_delivery(sqlite3_stmt *row, struct bw_delivery_row *out)
+{
+    *out = (struct bw_delivery_row){
+        .id = sqlite3_column_int64(row, 0),
+        .delivery = {.at_ms = sqlite3_column_int64(row, 1),
+                     .source = bw_sql_column(row, 2),
+                     .status = (unsigned)sqlite3_column_int(row, 3),
+                     .outcome = (enum bw_outcome)sqlite3_column_int(row, 4),
+                     .bytes = (uint32_t)sqlite3_column_int64(row, 5),
+                     .took_us = (uint32_t)sqlite3_column_int64(row, 6),
+                     .provider_id = bw_sql_column(row, 8),
+                     .remote = bw_sql_column(row, 9),
+                     .detail = bw_sql_column(row, 10)},
+        .times = (uint32_t)sqlite3_column_int64(row, 7),
+        .event = bw_sql_column_uid(row, 11),
+    };
+}
+
+bool bw_reader_deliveries(struct bw_reader *reader, struct bw_slice source, bool only_refused, int64_t before_id, size_t limit,
+                          bw_delivery_visit *visit, void *arg, struct bw_error *err)
+{
+    sqlite3_stmt *statement = only_refused && source.len ? reader->sql.refused_of_source : reader->sql.deliveries;
+    bw_reader_begin(reader);
+    bw_sql_bind_int(statement, 1, bw_reader_below(before_id));
+    bw_sql_bind_text_or_null(statement, 2, source);
+    bw_sql_bind_int(statement, 3, only_refused);
+    bw_sql_bind_int(statement, 4, bw_reader_limit(limit));
+    for (bool has_row;;) {
+        struct bw_delivery_row row;
+        if (!bw_sql_next(statement, &has_row, err)) return false;
+        if (!has_row) return true;
+        read_delivery(statement, &row);
+        if (!visit(arg, &row)) break;
+    }
+    sqlite3_reset(statement);
+    return true;
+}

@@ -1,0 +1,80 @@
+#include "store/checksum.h"
+#include "store/reader_sql.h"
+
+/* The columns of the event queries in schema/read.sql, by position. */
+static void read_event(sqlite3_stmt *row, struct bw_event *event)
+{
+    event->id = sqlite3_column_int64(row, 0);
+    event->uid = bw_sql_column_uid(row, 1);
+    event->at_ms = sqlite3_column_int64(row, 2);
+    event->revision = (uint32_t)sqlite3_column_int64(row, 3);
+    event->trusted = sqlite3_column_int(row, 4) != 0;
+    event->source = bw_sql_column(row, 5);
+    event->name = bw_sql_column(row, 6);
+    event->workflow = bw_sql_column(row, 7);
+    event->is_pending = sqlite3_column_int(row, 8) != 0;
+    event->matched = (uint32_t)sqlite3_column_int64(row, 9);
+    event->headers = bw_sql_column(row, 11);
+    event->body = bw_sql_column(row, 12);
+    bool has_body = sqlite3_column_type(row, 12) != SQLITE_NULL;
+    event->is_damaged = has_body && bw_checksum(event->body) != sqlite3_column_int64(row, 10);
+}
+
+static bool visit_all(sqlite3_stmt *statement, bw_event_visit *visit, void *arg, size_t *count, struct bw_error *err)
+{
+    for (bool has_row;;) {
+        struct bw_event event;
+        if (!bw_sql_next(statement, &has_row, err)) return false;
+        if (!has_row) return true;
+        read_event(statement, &event);
+        ++*count;
+        if (!visit(arg, &event)) break;
+    }
+    sqlite3_reset(statement);
+    return true;
+}
+
+bool bw_reader_pending(struct bw_reader *reader, int64_t after, size_t limit, bw_event_visit *visit, void *arg, size_t *count, struct bw_error *err)
+{
+    sqlite3_stmt *statement = reader->sql.pending_events;
+    *count = 0;
+    bw_reader_begin(reader);
+    bw_sql_bind_int(statement, 1, after);
+    bw_sql_bind_int(statement, 2, bw_reader_limit(limit));
+    return visit_all(statement, visit, arg, count, err);
+}
+
+bool bw_reader_pending_count(struct bw_reader *reader, uint64_t *count, struct bw_error *err)
+{
+    sqlite3_stmt *statement = reader->sql.pending_count;
+    bool has_row;
+    bw_reader_begin(reader);
+    if (!bw_sql_next(statement, &has_row, err)) return false;
+    *count = has_row ? (uint64_t)sqlite3_column_int64(statement, 0) : 0;
+    sqlite3_reset(statement);
+    return true;
+}
+
+bool bw_reader_events(struct bw_reader *reader, struct bw_slice name_glob, int64_t before_id, size_t limit, bool with_body, bw_event_visit *visit,
+                      void *arg, struct bw_error *err)
+{
+    sqlite3_stmt *statement = reader->sql.events;
+    size_t count = 0;
+    bw_reader_begin(reader);
+    bw_sql_bind_int(statement, 1, bw_reader_below(before_id));
+    bw_sql_bind_text_or_null(statement, 2, name_glob);
+    bw_sql_bind_int(statement, 3, bw_reader_limit(limit));
+    bw_sql_bind_int(statement, 4, with_body);
+    return visit_all(statement, visit, arg, &count, err);
+}
+
+bool bw_reader_event(struct bw_reader *reader, struct bw_uid uid, bw_event_visit *visit, void *arg, bool *found, struct bw_error *err)
+{
+    sqlite3_stmt *statement = reader->sql.event;
+    size_t count = 0;
+    bw_reader_begin(reader);
+    bw_sql_bind_blob(statement, 1, uid.bytes, sizeof uid.bytes);
+    bool ok = visit_all(statement, visit, arg, &count, err);
+    *found = count > 0;
+    return ok;
+}

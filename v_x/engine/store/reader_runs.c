@@ -1,0 +1,145 @@
+#include "store/reader_sql.h"
+#include <stdlib.h>
+#include <string.h>
+
+/* The steps of one run. Their bytes are copied into `text` while the rows are read; slices point into it once it has stopped moving. */
+struct steps {
+    struct bw_step_row *rows;
+    size_t count, room;
+    struct bw_buf text;
+};
+
+static struct bw_slice keep(struct steps *steps, struct bw_slice bytes)
+{
+    bw_buf_append_slice(&steps->text, bytes);
+    return (struct bw_slice){NULL, bytes.len};
+}
+
+static bool add_step(struct steps *steps, sqlite3_stmt *row, struct bw_error *err)
+{
+    if (steps->count == steps->room) {
+        size_t room = steps->room ? 2 * steps->room : 16;
+        struct bw_step_row *bigger = realloc(steps->rows, room * sizeof *bigger);
+        if (!bigger) return bw_error_set(err, "store.refused", "no memory to read a run's steps");
+        steps->rows = bigger;
+        steps->room = room;
+    }
+    steps->rows[steps->count++] = (struct bw_step_row){
+        .path = keep(steps, bw_sql_column(row, 0)),
+        .state = (enum bw_step_state)sqlite3_column_int(row, 1),
+        .attempt = (uint32_t)sqlite3_column_int64(row, 2),
+        .started_ms = sqlite3_column_int64(row, 3),
+        .ended_ms = sqlite3_column_int64(row, 4),
+        .input_names = keep(steps, bw_sql_column(row, 5)),
+        .output = keep(steps, bw_sql_column(row, 6)),
+        .error = keep(steps, bw_sql_column(row, 7)),
+    };
+    return !steps->text.failed || bw_error_set(err, "store.refused", "no memory to read a run's steps");
+}
+
+/* In the order of keep(). */
+static void point_into_text(struct steps *steps)
+{
+    const char *at = steps->text.data ? steps->text.data : "";
+    for (size_t i = 0; i < steps->count; i++) {
+        struct bw_slice *fields[] = {&steps->rows[i].path, &steps->rows[i].input_names, &steps->rows[i].output, &steps->rows[i].error};
+        for (size_t k = 0; k < sizeof fields / sizeof *fields; k++) {
+            fields[k]->ptr = at;
+            at += fields[k]->len;
+        }
+    }
+}
+
+static bool read_steps(struct bw_reader *reader, int64_t run_id, struct steps *steps, struct bw_error *err)
+{
+    sqlite3_stmt *statement = reader->sql.steps;
+    steps->count = 0;
+    bw_buf_clear(&steps->text);
+    bw_sql_bind_int(statement, 1, run_id);
+    for (bool has_row;;) {
+        if (!bw_sql_next(statement, &has_row, err)) return false;
+        if (!has_row) break;
+        if (!add_step(steps, statement, err)) {
+            sqlite3_reset(statement);
+            return false;
+        }
+    }
+    point_into_text(steps);
+    return true;
+}
+
+/* The columns of the run queries in schema/read.sql, by position. */
+static void read_run(sqlite3_stmt *row, struct bw_run *run)
+{
+    struct bw_slice version = bw_sql_column(row, 4);
+    *run = (struct bw_run){
+        .id = sqlite3_column_int64(row, 0),
+        .event_id = sqlite3_column_int64(row, 2),
+        .event_uid = bw_sql_column_uid(row, 11),
+        .event_name = bw_sql_column(row, 12),
+        .row = {.uid = bw_sql_column_uid(row, 1),
+                .workflow = bw_sql_column(row, 3),
+                .state = (enum bw_run_state)sqlite3_column_int(row, 5),
+                .lost = (uint32_t)sqlite3_column_int64(row, 6),
+                .started_ms = sqlite3_column_int64(row, 7),
+                .ended_ms = sqlite3_column_int64(row, 8),
+                .output = bw_sql_column(row, 9),
+                .error = bw_sql_column(row, 10)},
+    };
+    if (version.len == sizeof run->row.version) memcpy(run->row.version, version.ptr, version.len);
+}
+
+static bool visit_all(struct bw_reader *reader, sqlite3_stmt *statement, bool with_steps, bw_run_visit *visit, void *arg, size_t *count,
+                      struct bw_error *err)
+{
+    struct steps steps = {0};
+    bool ok = false, has_row;
+    for (;;) {
+        struct bw_run run;
+        if (!bw_sql_next(statement, &has_row, err)) goto out;
+        if (!has_row) break;
+        read_run(statement, &run);
+        if (with_steps && !read_steps(reader, run.id, &steps, err)) goto out;
+        run.row.steps = steps.rows;
+        run.row.step_count = steps.count;
+        ++*count;
+        if (!visit(arg, &run)) break;
+    }
+    ok = true;
+out:
+    sqlite3_reset(statement);
+    free(steps.rows);
+    bw_buf_free(&steps.text);
+    return ok;
+}
+
+static sqlite3_stmt *choose(const struct bw_read_statements *sql, const struct bw_run_filter *filter)
+{
+    if (filter->event_id) return sql->runs_of_event;
+    if (filter->state && filter->state != BW_RUN_SUCCEEDED) return sql->runs_in_state;
+    return filter->workflow.len ? sql->runs_of_workflow : sql->runs;
+}
+
+bool bw_reader_runs(struct bw_reader *reader, const struct bw_run_filter *filter, bw_run_visit *visit, void *arg, struct bw_error *err)
+{
+    sqlite3_stmt *statement = choose(&reader->sql, filter);
+    size_t count = 0;
+    bw_reader_begin(reader);
+    bw_sql_bind_int(statement, 1, filter->event_id);
+    bw_sql_bind_text_or_null(statement, 2, filter->workflow);
+    bw_sql_bind_int(statement, 3, filter->state);
+    bw_sql_bind_int(statement, 4, bw_reader_below(filter->before_row));
+    bw_sql_bind_int(statement, 5, bw_reader_limit(filter->limit));
+    return visit_all(reader, statement, filter->with_steps, visit, arg, &count, err);
+}
+
+bool bw_reader_run(struct bw_reader *reader, struct bw_uid uid, bw_run_visit *visit, void *arg, bool *found, struct bw_error *err)
+{
+    sqlite3_stmt *statement = reader->sql.run;
+    size_t count = 0;
+    bw_reader_begin(reader);
+    bw_sql_bind_blob(statement, 1, uid.bytes, sizeof uid.bytes);
+    bool ok = visit_all(reader, statement, true, visit, arg, &count, err);
+    *found = count > 0;
+    return ok;
+}

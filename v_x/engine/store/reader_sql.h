@@ -1,0 +1,39 @@
+/* reader_sql.h: the inside of a reader, for the reader_*.c files: its connection, its prepared statements by name (their text is
+ * schema/read.sql), and the deadline of the call that runs. */
+#ifndef BW_STORE_READER_SQL_H
+#define BW_STORE_READER_SQL_H
+#include "store/sql.h"
+#include "store/store.h"
+
+#define BW_READ_STATEMENTS(X) \
+    X(pending_events)         \
+    X(pending_count)          \
+    X(events)                 \
+    X(event)                  \
+    X(runs_of_event)          \
+    X(runs_of_workflow)       \
+    X(runs_in_state)          \
+    X(runs)                   \
+    X(run)                    \
+    X(steps)                  \
+    X(deliveries)             \
+    X(refused_of_source)      \
+    X(revision_files)         \
+    X(revision)
+
+struct bw_read_statements {
+#define BW_READ_MEMBER(name) sqlite3_stmt *name;
+    BW_READ_STATEMENTS(BW_READ_MEMBER)
+#undef BW_READ_MEMBER
+};
+struct bw_reader {
+    sqlite3 *db;
+    struct bw_read_statements sql;
+    int64_t deadline_us; /* bw_clock_mono_us(); a reader that stays longer would keep the log from being reset */
+};
+#define BW_READ_LIMIT_MS 2000
+
+void bw_reader_begin(struct bw_reader *reader); /* sets the deadline; each call of store.h does this first */
+int64_t bw_reader_below(int64_t id);            /* "before this id" as a bound: 0 = no bound */
+int64_t bw_reader_limit(size_t limit);
+#endif

@@ -1,0 +1,57 @@
+-- The readers' statements, each under its name in struct bw_read_statements (reader_sql.h), prepared once per reader.
+-- The event queries share one list of columns, so do the run and the delivery queries: reader_*.c reads them by position.
+
+-- name: pending_events
+SELECT e.id, e.uid, e.at_ms, e.revision, e.trusted, e.source, e.name, e.workflow, 1, 0, b.checksum, b.headers, b.body
+FROM pending p CROSS JOIN events e ON e.id = p.event_id CROSS JOIN bodies b ON b.event_id = e.id
+WHERE p.event_id > ?1 ORDER BY p.event_id LIMIT ?2;
+-- name: pending_count
+SELECT count(*) FROM pending;
+-- name: events
+SELECT e.id, e.uid, e.at_ms, e.revision, e.trusted, e.source, e.name, e.workflow, p.event_id IS NOT NULL, m.matched,
+    b.checksum, b.headers, CASE WHEN ?4 THEN b.body END
+FROM events e LEFT JOIN pending p ON p.event_id = e.id LEFT JOIN matches m ON m.event_id = e.id LEFT JOIN bodies b ON b.event_id = e.id
+WHERE e.id < ?1 AND (?2 IS NULL OR e.name GLOB ?2) ORDER BY e.id DESC LIMIT ?3;
+-- name: event
+SELECT e.id, e.uid, e.at_ms, e.revision, e.trusted, e.source, e.name, e.workflow, p.event_id IS NOT NULL, m.matched,
+    b.checksum, b.headers, b.body
+FROM events e LEFT JOIN pending p ON p.event_id = e.id LEFT JOIN matches m ON m.event_id = e.id LEFT JOIN bodies b ON b.event_id = e.id
+WHERE e.uid = ?1;
+
+-- One for each index that a filter can use, most selective first; the rest of the filter is checked row by row.
+-- name: runs_of_event
+SELECT r.id, r.uid, r.event_id, r.workflow, r.version, r.state, r.lost, r.started_ms, r.ended_ms, r.output, r.error, e.uid, e.name
+FROM runs r LEFT JOIN events e ON e.id = r.event_id
+WHERE r.event_id = ?1 AND (?2 IS NULL OR r.workflow = ?2) AND (?3 = 0 OR r.state = ?3) AND r.id < ?4 ORDER BY r.id DESC LIMIT ?5;
+-- name: runs_of_workflow
+SELECT r.id, r.uid, r.event_id, r.workflow, r.version, r.state, r.lost, r.started_ms, r.ended_ms, r.output, r.error, e.uid, e.name
+FROM runs r INDEXED BY runs_workflow LEFT JOIN events e ON e.id = r.event_id
+WHERE (?1 = 0 OR r.event_id = ?1) AND r.workflow = ?2 AND (?3 = 0 OR r.state = ?3) AND r.id < ?4 ORDER BY r.id DESC LIMIT ?5;
+-- name: runs_in_state
+SELECT r.id, r.uid, r.event_id, r.workflow, r.version, r.state, r.lost, r.started_ms, r.ended_ms, r.output, r.error, e.uid, e.name
+FROM runs r INDEXED BY runs_unusual LEFT JOIN events e ON e.id = r.event_id
+WHERE (?1 = 0 OR r.event_id = ?1) AND (?2 IS NULL OR r.workflow = ?2) AND r.state <> 20 AND r.state = ?3 AND r.id < ?4
+ORDER BY r.id DESC LIMIT ?5;
+-- name: runs
+SELECT r.id, r.uid, r.event_id, r.workflow, r.version, r.state, r.lost, r.started_ms, r.ended_ms, r.output, r.error, e.uid, e.name
+FROM runs r LEFT JOIN events e ON e.id = r.event_id
+WHERE (?1 = 0 OR r.event_id = ?1) AND (?2 IS NULL OR r.workflow = ?2) AND (?3 = 0 OR r.state = ?3) AND r.id < ?4 ORDER BY r.id DESC LIMIT ?5;
+-- name: run
+SELECT r.id, r.uid, r.event_id, r.workflow, r.version, r.state, r.lost, r.started_ms, r.ended_ms, r.output, r.error, e.uid, e.name
+FROM runs r LEFT JOIN events e ON e.id = r.event_id WHERE r.uid = ?1;
+-- name: steps
+SELECT path, state, attempt, started_ms, ended_ms, input_names, output, error FROM steps WHERE run_id = ?1 ORDER BY position, path;
+
+-- name: deliveries
+SELECT d.id, d.at_ms, d.source, d.status, d.outcome, d.bytes, d.took_us, d.times, d.provider_id, d.remote, d.detail, e.uid
+FROM deliveries d LEFT JOIN events e ON e.id = d.event_id
+WHERE d.id < ?1 AND (?2 IS NULL OR d.source = ?2) AND (?3 = 0 OR d.outcome >= 10) ORDER BY d.id DESC LIMIT ?4;
+-- name: refused_of_source
+SELECT d.id, d.at_ms, d.source, d.status, d.outcome, d.bytes, d.took_us, d.times, d.provider_id, d.remote, d.detail, e.uid
+FROM deliveries d INDEXED BY deliveries_refused LEFT JOIN events e ON e.id = d.event_id
+WHERE d.id < ?1 AND d.source = ?2 AND ?3 AND d.outcome >= 10 ORDER BY d.id DESC LIMIT ?4;
+
+-- name: revision_files
+SELECT f.kind, f.path, v.content FROM revision_files f JOIN versions v ON v.id = f.version WHERE f.revision = ?1 ORDER BY f.position;
+-- name: revision
+SELECT id FROM revisions WHERE id = ?1;

@@ -1,0 +1,73 @@
+-- The writer's statements, each under its name in struct bw_write_statements (write_sql.h), prepared once.
+
+-- name: begin
+BEGIN IMMEDIATE;
+-- name: commit
+COMMIT;
+-- name: rollback
+ROLLBACK;
+
+-- name: get_meta
+SELECT value FROM meta WHERE name = ?1;
+-- name: set_meta
+INSERT INTO meta(name, value) VALUES(?1, ?2) ON CONFLICT(name) DO UPDATE SET value = excluded.value;
+
+-- name: insert_event
+INSERT INTO events(uid, at_ms, revision, trusted, source, name, workflow, dedupe, expire_ms) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9);
+-- name: insert_body
+INSERT INTO bodies(event_id, checksum, headers, body) VALUES(?1, ?2, ?3, ?4);
+-- name: insert_pending
+INSERT INTO pending(event_id) VALUES(?1);
+-- name: delete_pending
+DELETE FROM pending WHERE event_id = ?1;
+-- name: insert_matches
+INSERT INTO matches(event_id, matched) VALUES(?1, ?2) ON CONFLICT DO NOTHING;
+-- name: event_uid
+SELECT uid FROM events WHERE id = ?1;
+
+-- name: insert_delivery
+INSERT INTO deliveries(at_ms, source, status, outcome, event_id, bytes, took_us, provider_id, remote, detail)
+VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10);
+-- name: repeat_delivery
+UPDATE deliveries SET times = times + ?2 WHERE id = ?1;
+-- name: refused_counts
+SELECT source, count(*) FROM deliveries WHERE outcome >= 10 GROUP BY source;
+-- name: trim_refused
+DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries WHERE source = ?1 AND outcome >= 10 ORDER BY id LIMIT ?2);
+
+-- name: insert_run
+INSERT INTO runs(uid, event_id, workflow, version, state, lost, started_ms, ended_ms, output, error)
+VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT(uid) DO NOTHING;
+-- name: find_run
+SELECT id, state, (SELECT count(*) FROM steps WHERE run_id = runs.id) FROM runs WHERE uid = ?1;
+-- name: update_run
+UPDATE runs SET state = ?2, lost = ?3, started_ms = ?4, ended_ms = ?5, output = ?6, error = ?7 WHERE id = ?1;
+-- name: put_step
+INSERT INTO steps(run_id, path, position, state, attempt, started_ms, ended_ms, input_names, output, error)
+VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+ON CONFLICT(run_id, path) DO UPDATE SET state = excluded.state, attempt = excluded.attempt, started_ms = excluded.started_ms,
+    ended_ms = excluded.ended_ms, input_names = excluded.input_names, output = excluded.output, error = excluded.error;
+
+-- name: find_revision
+SELECT id FROM revisions WHERE hash = ?1;
+-- name: insert_revision
+INSERT INTO revisions(hash, at_ms) VALUES(?1, ?2);
+-- name: insert_version
+INSERT INTO versions(hash, content) VALUES(?1, ?2) ON CONFLICT(hash) DO NOTHING;
+-- name: insert_revision_file
+INSERT INTO revision_files(revision, position, kind, path, version) VALUES(?1, ?2, ?3, ?4, (SELECT id FROM versions WHERE hash = ?5));
+
+-- name: unmerged_keys
+SELECT id, dedupe, expire_ms FROM events WHERE id > ?1 AND dedupe IS NOT NULL ORDER BY id;
+-- name: generations
+SELECT id, page_bits, expire_ms, filter FROM dedupe_generations ORDER BY id;
+-- name: put_generation
+INSERT OR REPLACE INTO dedupe_generations(id, page_bits, expire_ms, filter) VALUES(?1, ?2, ?3, ?4);
+-- name: delete_generation
+DELETE FROM dedupe_generations WHERE id = ?1;
+-- name: key_page
+SELECT entries FROM dedupe_pages WHERE id = ?1;
+-- name: put_key_page
+INSERT OR REPLACE INTO dedupe_pages(id, entries) VALUES(?1, ?2);
+-- name: delete_key_pages
+DELETE FROM dedupe_pages WHERE id IN (SELECT id FROM dedupe_pages WHERE id < ?1 ORDER BY id LIMIT ?2);

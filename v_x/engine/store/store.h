@@ -1,0 +1,193 @@
+/* store.h: what the engine asks of a store. Nothing here says SQL. Today's implementations: SQLite in a data folder, and the same in memory
+ * (folder NULL) for `bellwire run` and tests.
+ *
+ * WRITES are messages to the one writer thread. An operation is filled by its owner, given to bw_store_submit() and from then on belongs to
+ * the store until `done(op)` is called ON THE WRITER THREAD, after the commit that holds it has been synced (or has failed). done() must be
+ * short: post to your own loop's mailbox. Whatever queued up while the last commit ran is committed as one group (at most 512 operations or
+ * 4 MiB). Operations of one thread are applied in submission order; event ids ascend in commit order. If a group fails it is retried one by
+ * one; an operation that fails alone gets its own error. Disk full is "store.full": those operations fail, later ones are tried again. Any
+ * other I/O error (failed fsync, corruption) is "store.failed": the store refuses everything from then on and the process must stop; an
+ * fsync is never retried.
+ * READS use read-only connections of their own: one per thread or command, also beside a serving process.
+ * LOCK: opening for writing takes an exclusive flock on FOLDER/lock and writes pid and start time into it; a second opener gets
+ * "store.locked" with who holds it. VERSION: the file carries a schema version; older ones are migrated in one transaction, newer ones are
+ * refused ("store.newer"). */
+#ifndef BW_STORE_STORE_H
+#define BW_STORE_STORE_H
+#include "base/buf.h"
+#include "base/error.h"
+#include "base/id.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+enum bw_outcome { /* of a delivery; stored, never renumber. 10 and above are refusals */
+                  BW_OUTCOME_ACCEPTED = 0,
+                  BW_OUTCOME_DUPLICATE = 1,
+                  BW_OUTCOME_HANDSHAKE = 2,
+                  BW_OUTCOME_UNVERIFIED = 10,
+                  BW_OUTCOME_MALFORMED = 11,
+                  BW_OUTCOME_TOO_LARGE = 12,
+                  BW_OUTCOME_BAD_TYPE = 13,
+                  BW_OUTCOME_BAD_METHOD = 14,
+                  BW_OUTCOME_UNKNOWN_PATH = 15,
+                  BW_OUTCOME_OVERLOADED = 16,
+};
+enum bw_run_state { BW_RUN_ACTIVE = 2, BW_RUN_SUCCEEDED = 20, BW_RUN_FAILED = 21, BW_RUN_CANCELLED = 22, BW_RUN_SKIPPED = 23 };
+enum bw_step_state {
+    BW_STEP_RETRYING = 2,
+    BW_STEP_SUCCEEDED = 20,
+    BW_STEP_FAILED = 21,
+    BW_STEP_CANCELLED = 22,
+    BW_STEP_SKIPPED = 23,
+    BW_STEP_UNKNOWN = 24,
+};
+const char *bw_outcome_name(enum bw_outcome outcome); /* "accepted", "duplicate", "unverified", … */
+const char *bw_run_state_name(enum bw_run_state state);
+const char *bw_step_state_name(enum bw_step_state state);
+int bw_run_state_parse(struct bw_slice name); /* -1 = no such state */
+
+struct bw_delivery {
+    int64_t at_ms;
+    struct bw_slice source; /* empty when no source has the path */
+    unsigned status;        /* HTTP */
+    enum bw_outcome outcome;
+    struct bw_slice provider_id, remote, detail; /* detail: the reason; never a secret, never body bytes */
+    uint32_t bytes;
+    uint32_t took_us; /* from the request's arrival to the decision */
+};
+struct bw_event_new {
+    struct bw_uid uid;
+    int64_t at_ms;
+    uint32_t revision;            /* the catalogue revision that was active when it was accepted */
+    struct bw_slice source, name; /* name with the source's prefix: "github.push" */
+    bool trusted;
+    struct bw_slice headers;    /* compact JSON object of the kept headers */
+    struct bw_slice body;       /* raw */
+    struct bw_slice dedupe_key; /* empty = none */
+    int64_t dedupe_expire_ms;
+    struct bw_slice workflow; /* manual start: the one workflow it is for; else empty */
+};
+struct bw_step_row {
+    struct bw_slice path; /* the step's id */
+    enum bw_step_state state;
+    uint32_t attempt; /* the last one, 1-based */
+    int64_t started_ms, ended_ms;
+    struct bw_slice input_names; /* JSON array of the names of the step's inputs, or empty */
+    struct bw_slice output;      /* JSON, or empty */
+    struct bw_slice error;       /* JSON object {code,message,…}, or empty */
+};
+struct bw_run_row {
+    struct bw_uid uid;
+    struct bw_slice workflow;
+    uint8_t version[32];
+    enum bw_run_state state;
+    uint32_t lost;                /* times that its worker died under it */
+    int64_t started_ms, ended_ms; /* ended_ms 0 while active */
+    struct bw_slice output, error;
+    const struct bw_step_row *steps; /* those that this report adds or replaces */
+    size_t step_count;
+};
+struct bw_revision_file {
+    struct bw_slice kind; /* "workflow", "action", "plugin" */
+    struct bw_slice path;
+    struct bw_slice content;
+};
+struct bw_revision {
+    struct bw_revision_file *files;
+    size_t count;
+};
+
+enum bw_store_op_kind {
+    BW_OP_ACCEPT,   /* T1: delivery, dedupe key, event, pending mark. A live duplicate: only a delivery row (status 200), is_duplicate set */
+    BW_OP_DELIVERY, /* a refused or handshake request. Above 100 rows a second and source, repeats fold into `times` of that source's last row of that
+                       outcome */
+    BW_OP_REPORT,   /* Tc/Tf: runs and steps of one event; with event_done the pending mark goes and `matched` is written */
+    BW_OP_REVISION, /* a catalogue revision: its files, stored by content */
+    BW_OP_CALL,     /* runs call(op) on the writer thread inside the group; again if the group is retried */
+};
+struct bw_store_op {
+    enum bw_store_op_kind kind;
+    void (*done)(struct bw_store_op *op); /* writer thread */
+    void *owner;                          /* the submitter's */
+    struct bw_store_op *next;             /* the store's while it has the operation, the owner's before and after */
+    struct bw_delivery delivery;          /* ACCEPT, DELIVERY; all borrowed bytes must live until done() */
+    struct bw_event_new event;            /* ACCEPT */
+    const struct bw_run_row *runs;        /* REPORT */
+    size_t run_count;
+    bool event_done;                      /* REPORT */
+    uint32_t matched;                     /* REPORT with event_done */
+    const struct bw_revision *revision;   /* REVISION */
+    bool (*call)(struct bw_store_op *op); /* CALL */
+    int64_t event_id;                     /* REPORT: in. ACCEPT: out */
+    uint32_t revision_id;                 /* REVISION: out; the same content gets the id it had */
+    bool is_duplicate;                    /* ACCEPT: out */
+    struct bw_uid duplicate_of;           /* ACCEPT: out when is_duplicate */
+    bool failed;                          /* out */
+    struct bw_error error;                /* out when failed */
+};
+
+struct bw_store;
+struct bw_store *bw_store_open(const char *folder, struct bw_error *err); /* NULL = in memory. Creates the folder (0700). Starts the writer thread. */
+void bw_store_submit(struct bw_store *store, struct bw_store_op *op);     /* any thread; never waits for the disk */
+bool bw_store_submit_wait(struct bw_store *store, struct bw_store_op *op,
+                          struct bw_error *err);      /* blocks until done; not for loops. op->done is replaced */
+size_t bw_store_queued(const struct bw_store *store); /* operations not yet committed; any thread, approximate */
+bool bw_store_is_failed(const struct bw_store *store);
+uint64_t bw_store_commits(const struct bw_store *store); /* transactions so far, for tests and metrics */
+void bw_store_close(struct bw_store *store);             /* commits what is queued, checkpoints, closes, releases the lock */
+
+/* ---- reading ---- */
+struct bw_reader;
+struct bw_reader *bw_reader_open(const char *folder, struct bw_error *err); /* "store.missing" with the cure when there is no store yet */
+void bw_reader_close(struct bw_reader *reader);
+
+struct bw_event { /* borrowed until the visit returns */
+    int64_t id;
+    struct bw_uid uid;
+    int64_t at_ms;
+    uint32_t revision;
+    struct bw_slice source, name, headers, body, workflow;
+    bool trusted, is_pending;
+    bool is_damaged; /* the body is there and is not what was accepted: it must not be run */
+    uint32_t matched;
+};
+typedef bool bw_event_visit(void *arg, const struct bw_event *event); /* false = stop */
+/* Not yet done events with id > after, ascending, at most limit; *count = how many were visited. */
+bool bw_reader_pending(struct bw_reader *reader, int64_t after, size_t limit, bw_event_visit *visit, void *arg, size_t *count, struct bw_error *err);
+bool bw_reader_pending_count(struct bw_reader *reader, uint64_t *count, struct bw_error *err);
+/* Newest first. name_glob empty = all; before_id 0 = from the newest; bodies only with with_body. */
+bool bw_reader_events(struct bw_reader *reader, struct bw_slice name_glob, int64_t before_id, size_t limit, bool with_body, bw_event_visit *visit,
+                      void *arg, struct bw_error *err);
+bool bw_reader_event(struct bw_reader *reader, struct bw_uid uid, bw_event_visit *visit, void *arg, bool *found, struct bw_error *err);
+
+struct bw_run { /* as stored */
+    int64_t id; /* for bw_run_filter.before_row */
+    struct bw_run_row row;
+    int64_t event_id;
+    struct bw_uid event_uid;
+    struct bw_slice event_name;
+};
+typedef bool bw_run_visit(void *arg, const struct bw_run *run);
+struct bw_run_filter {
+    struct bw_slice workflow; /* empty = all */
+    int state;                /* 0 = all */
+    int64_t event_id;         /* 0 = all */
+    int64_t before_row;       /* 0 = newest first from the end */
+    size_t limit;
+    bool with_steps;
+};
+bool bw_reader_runs(struct bw_reader *reader, const struct bw_run_filter *filter, bw_run_visit *visit, void *arg, struct bw_error *err);
+bool bw_reader_run(struct bw_reader *reader, struct bw_uid uid, bw_run_visit *visit, void *arg, bool *found, struct bw_error *err); /* with steps */
+
+struct bw_delivery_row {
+    int64_t id;
+    struct bw_delivery delivery;
+    struct bw_uid event; /* zero = none */
+    uint32_t times;
+};
+typedef bool bw_delivery_visit(void *arg, const struct bw_delivery_row *row);
+bool bw_reader_deliveries(struct bw_reader *reader, struct bw_slice source, bool only_refused, int64_t before_id, size_t limit,
+                          bw_delivery_visit *visit, void *arg, struct bw_error *err);
+struct bw_revision *bw_reader_revision(struct bw_reader *reader, uint32_t id, struct bw_error *err); /* free with bw_revision_free() */
+void bw_revision_free(struct bw_revision *revision);
+#endif

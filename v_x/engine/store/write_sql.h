@@ -1,0 +1,45 @@
+/* write_sql.h: the writer's prepared statements by name; their text is schema/write.sql. */
+#ifndef BW_STORE_WRITE_SQL_H
+#define BW_STORE_WRITE_SQL_H
+#include "store/sql.h"
+
+#define BW_WRITE_STATEMENTS(X) \
+    X(begin)                   \
+    X(commit)                  \
+    X(rollback)                \
+    X(get_meta)                \
+    X(set_meta)                \
+    X(insert_event)            \
+    X(insert_body)             \
+    X(insert_pending)          \
+    X(delete_pending)          \
+    X(insert_matches)          \
+    X(event_uid)               \
+    X(insert_delivery)         \
+    X(repeat_delivery)         \
+    X(refused_counts)          \
+    X(trim_refused)            \
+    X(insert_run)              \
+    X(find_run)                \
+    X(update_run)              \
+    X(put_step)                \
+    X(find_revision)           \
+    X(insert_revision)         \
+    X(insert_version)          \
+    X(insert_revision_file)    \
+    X(unmerged_keys)           \
+    X(generations)             \
+    X(put_generation)          \
+    X(delete_generation)       \
+    X(key_page)                \
+    X(put_key_page)            \
+    X(delete_key_pages)
+
+struct bw_write_statements {
+#define BW_WRITE_MEMBER(name) sqlite3_stmt *name;
+    BW_WRITE_STATEMENTS(BW_WRITE_MEMBER)
+#undef BW_WRITE_MEMBER
+};
+bool bw_write_prepare(sqlite3 *db, struct bw_write_statements *sql, struct bw_error *err);
+void bw_write_finalize(struct bw_write_statements *sql);
+#endif

@@ -1,0 +1,37 @@
+/* writer.h: everything that only the writer thread touches: the connection, what is remembered beside it, and how a group of operations
+ * becomes one transaction. store.c owns the thread and the queue; this side knows no other thread. */
+#ifndef BW_STORE_WRITER_H
+#define BW_STORE_WRITER_H
+#include "store/dedupe.h"
+#include "store/deliveries.h"
+#include "store/store.h"
+#include "store/write_sql.h"
+
+struct bw_writer { /* zero-initialise with reserve -1, then bw_writer_open(); bw_writer_close() also after a failed one */
+    sqlite3 *db;
+    char *folder; /* NULL = in memory */
+    struct bw_write_statements sql;
+    struct bw_dedupe dedupe;
+    struct bw_deliveries deliveries;
+    int wal_frames; /* in the log after the last commit */
+    int checkpoint_at_frames;
+    int reserve; /* descriptor of the space kept for a full disk, -1 = none */
+    int64_t reserve_tried_us;
+};
+
+bool bw_writer_open(struct bw_writer *writer, const char *folder, struct bw_error *err);
+void bw_writer_close(struct bw_writer *writer, bool checkpoint);
+
+/* One transaction with the operations from `first` to the end of the list. On failure nothing of it was written and err says why; then
+ * "store.full" and "store.busy" concern all of them, "store.failed" the store, anything else the operation that *culprit names (NULL = not
+ * one of them). Does not call done(). */
+bool bw_writer_commit(struct bw_writer *writer, struct bw_store_op *first, struct bw_store_op **culprit, struct bw_error *err);
+bool bw_writer_apply(struct bw_writer *writer, struct bw_store_op *op, struct bw_error *err); /* one operation, inside the transaction (apply.c) */
+
+/* Between groups: keeps the log short. false only when the store has failed. */
+bool bw_writer_checkpoint_if_due(struct bw_writer *writer, struct bw_error *err);
+/* A bit of work that can wait: merging, checkpoint, the reserve. *more: call again soon. false only when the store has failed. */
+bool bw_writer_idle(struct bw_writer *writer, bool *more, struct bw_error *err);
+/* After "store.full": gives back the reserved space and shortens the log with it. false only when the store has failed. */
+bool bw_writer_relieve(struct bw_writer *writer, struct bw_error *err);
+#endif

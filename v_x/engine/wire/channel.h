@@ -1,0 +1,32 @@
+/* channel.h: one end of a socketpair on an event loop: frames in, frames out, both in batches.
+ *
+ * Everything sent within one turn of the loop leaves in as few writes as the socket takes; everything that arrived is decoded in one go. Owned and
+ * used by the loop's thread. The handlers may send, and may close the channel (bw_channel_free from within a handler is allowed and takes effect
+ * when the handler returns). */
+#ifndef BW_WIRE_CHANNEL_H
+#define BW_WIRE_CHANNEL_H
+#include "base/json.h"
+#include "wire/frame.h"
+#include <event2/event.h>
+
+struct bw_channel;
+struct bw_message { /* borrowed until the handler returns */
+    uint16_t type;
+    const json_t *head;
+    const struct bw_slice *parts;
+    size_t part_count;
+};
+struct bw_channel_handlers {
+    void (*message)(struct bw_channel *channel, const struct bw_message *message, void *arg);
+    /* Called once, when the peer is gone (reason "closed") or broke the protocol (reason says how). No message follows. */
+    void (*closed)(struct bw_channel *channel, const char *reason, void *arg);
+};
+/* Takes fd (makes it non-blocking, closes it in the end). NULL without memory. limit_bytes: the largest frame to accept. */
+struct bw_channel *bw_channel_new(struct event_base *base, int fd, size_t limit_bytes, const struct bw_channel_handlers *handlers, void *arg);
+void bw_channel_free(struct bw_channel *channel);
+/* head: borrowed JSON object text without checking. Parts are copied. False when the channel is closed or memory ran out. */
+bool bw_channel_send(struct bw_channel *channel, uint16_t type, struct bw_slice head, const struct bw_slice *parts, size_t part_count);
+/* The same with a jansson head (borrowed). */
+bool bw_channel_send_json(struct bw_channel *channel, uint16_t type, const json_t *head, const struct bw_slice *parts, size_t part_count);
+size_t bw_channel_unsent(const struct bw_channel *channel); /* bytes not yet taken by the socket */
+#endif

@@ -1,0 +1,64 @@
+/* messages.h: what engine, run workers and plugin hosts say to each other. Heads are JSON objects; "part N" is the N-th raw payload of
+ * the frame; a head field that ends in _part holds the index of a part. Unknown fields are ignored, unknown types close the channel.
+ * Uids travel in their text form (base/id.h). Times are Unix milliseconds, durations end in _ms.
+ * An ERROR object is {code, message, hint?, file?, line?, column?, class?, retry_after_ms?}; class is one of
+ * transient | permanent | bug | timeout | input | output | lost; only `transient` (and `timeout` of an attempt) is tried again. */
+#ifndef BW_WIRE_MESSAGES_H
+#define BW_WIRE_MESSAGES_H
+
+enum bw_message_type {
+    /* ---- engine → run worker ---- */
+    /* First message. {worker: number, lua_memory_bytes, stall_ms, max_output_bytes, allow_private_network: bool, trace: bool,
+     *  secrets: {NAME: value}, log_level, log_format}; trace asks for BW_MSG_TRACE. The flight page is inherited as fd 4 (wire/flight.h), the channel is fd 3. */
+    BW_MSG_CONFIGURE = 1,
+    /* A catalogue revision. {revision, check_only?: bool, files: [{kind: "workflow"|"action"|"plugin", path, part}]}.
+     * workflow: YAML text. action: Lua text. plugin: the manifest JSON that its host reported (path = the .so). Answered by BW_MSG_CATALOG_LOADED.
+     * A worker may hold several revisions; BW_MSG_CATALOG_DROP frees one. */
+    BW_MSG_CATALOG = 2,
+    BW_MSG_CATALOG_DROP = 3, /* {revision} */
+    /* An accepted event: evaluate triggers under the revision, run the matching workflows.
+     * {event: id number, uid, revision, name, source, at_ms, trusted, workflow?: "only this one, by hand", body_part, headers_part,
+     *  runs?: [{uid, state, steps: [{path, state, attempt, output_part?, error?}], lost}],      what is already recorded (after a crash)
+     *  verdicts?: [{run: uid, path, error: ERROR}],     a step that the engine had to end by killing the worker: it failed with this error
+     *  lost?: [{run: uid, path, count}]}                a step that died with its worker count times; above 5 it fails with "worker_lost" */
+    BW_MSG_EVENT = 4,
+    BW_MSG_COMMITTED = 5, /* {report} the report with that number is on disk; sent for reports with ack */
+    /* Outcome of BW_MSG_CALL. {call, outcome: "ok"|"retry"|"fail", error?: ERROR, output_part?} */
+    BW_MSG_CALL_RESULT = 6,
+    BW_MSG_DRAIN = 7, /* {} no event follows; the worker finishes what it has and exits 0 when the engine closes the channel */
+
+    /* ---- run worker → engine ---- */
+    BW_MSG_READY = 32, /* {pid} after BW_MSG_CONFIGURE */
+    /* {revision, workflows: [{name, description, file, hash: hex, manual: bool, events: [glob], steps: [id], line, column, trusted_warning?: […]}],
+     *  actions: [{name: "ns/name@major", version, doc, file, kind: "lua"|"plugin", inputs: {…}, outputs: {…}, secrets: […], effect}],
+     *  errors: [ERROR with file, line, column]} a broken file is left out and named in errors; the others work. */
+    BW_MSG_CATALOG_LOADED = 33,
+    /* One transaction's worth of results of one event.
+     * {report: number, event: id, done: bool, matched: n (with done), ack: bool (wants BW_MSG_COMMITTED),
+     *  runs: [{uid, workflow, version: hex, state: number, lost, started_ms, ended_ms, output_part?, error?: ERROR,
+     *          steps: [{path, state: number, attempt, started_ms, ended_ms, inputs: [names], output_part?, error?: ERROR}]}]}
+     * A one-step run is one report with done. A later effect that depends on unrecorded results sends a report with ack first and waits. */
+    BW_MSG_REPORT = 34,
+    /* Execute a plugin's action. {call: number, action: "ns/name@major", run: uid, step: path, attempt, key, timeout_ms, secrets: [names], input_part} */
+    BW_MSG_CALL = 35,
+    BW_MSG_CALL_CANCEL = 36, /* {call} its result is no longer wanted */
+    /* {level: "debug"|"info"|"warn"|"error", message, run, workflow, step} from ctx.log */
+    BW_MSG_LOG = 37,
+    /* For `bellwire run`: {what: "run_started"|"step_started"|"step_retry"|"step_finished"|"run_finished", run, workflow, step?, state?, attempt?,
+     *  took_ms?, delay_ms?, error?: ERROR, output_part?} */
+    BW_MSG_TRACE = 38,
+
+    /* ---- engine → plugin host ---- */
+    /* First message. {path, allow_private_network: bool, config: {}, log_level, log_format} */
+    BW_MSG_HOST_LOAD = 64,
+    /* {call, action: "ns/name", key, run, step, attempt, timeout_ms, secrets: {NAME: value}, input_part} */
+    BW_MSG_HOST_EXECUTE = 65,
+    BW_MSG_HOST_CANCEL = 66, /* {call} */
+
+    /* ---- plugin host → engine ---- */
+    BW_MSG_HOST_MANIFEST = 96, /* {manifest: {…}, abi} the plugin is loaded and initialised */
+    BW_MSG_HOST_REFUSED = 97,  /* {error: ERROR} and the host exits */
+    BW_MSG_HOST_RESULT = 98,   /* {call, outcome: "ok"|"retry"|"fail", error?: ERROR, output_part?} */
+    BW_MSG_HOST_LOG = 99,      /* {level, message, call?} also what the plugin wrote to stdout and stderr, a line each */
+};
+#endif

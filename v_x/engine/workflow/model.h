@@ -1,0 +1,94 @@
+/* model.h: a workflow as the loader understood it. Plain data, immutable after load, freed at once (it lives in one arena).
+ *
+ * Expressions are kept as Lua source with their place; the lua room compiles exprs[i] and refers to it by its index.
+ * Any thread may read. Owner: whoever called bw_workflow_load(). */
+#ifndef BW_WORKFLOW_MODEL_H
+#define BW_WORKFLOW_MODEL_H
+#include "base/buf.h"
+#include "base/error.h"
+#include <stdint.h>
+
+struct bw_mark {
+    int line, column; /* 1-based, in the workflow's file */
+};
+
+struct bw_expr { /* the text between ${{ and }} (or a bare expr field), aliases already rewritten: != && || ! become ~= and or not */
+    struct bw_slice source;
+    struct bw_mark mark; /* of the first byte of source */
+    bool is_condition;   /* an `if`: must give true, false or nil */
+};
+
+/* A value with holes: what `with`, `set`, `outputs` hold. */
+enum bw_template_kind { BW_TEMPLATE_CONST, BW_TEMPLATE_EXPR, BW_TEMPLATE_TEXT, BW_TEMPLATE_LIST, BW_TEMPLATE_MAP };
+struct bw_template {
+    enum bw_template_kind kind;
+    struct bw_mark mark;
+    struct bw_slice json;         /* CONST: compact JSON of the whole subtree (constant subtrees are folded) */
+    uint32_t expr;                /* EXPR: index; the value keeps its type, nil drops the key */
+    struct bw_text_piece *pieces; /* TEXT */
+    struct bw_template **items;   /* LIST, MAP (values) */
+    struct bw_slice *keys;        /* MAP */
+    size_t count;                 /* of pieces or items */
+};
+struct bw_text_piece {
+    struct bw_slice text; /* literal when is_expr is false */
+    bool is_expr;
+    uint32_t expr;
+};
+
+enum bw_trigger_kind { BW_TRIGGER_EVENT, BW_TRIGGER_MANUAL };
+struct bw_trigger {
+    enum bw_trigger_kind kind;
+    struct bw_slice event; /* glob over the event name: '*' within one dot-separated part, a trailing '**' matches the rest */
+    int32_t condition;     /* expr index or -1 */
+    struct bw_mark mark;
+};
+
+enum bw_step_kind { BW_STEP_USES, BW_STEP_LUA, BW_STEP_SET };
+struct bw_step {
+    enum bw_step_kind kind;
+    struct bw_slice id;     /* required */
+    struct bw_slice name;   /* or empty */
+    int32_t condition;      /* expr index or -1 */
+    struct bw_slice uses;   /* "ns/name@major" */
+    struct bw_slice action; /* "ns/name" */
+    uint32_t major;
+    struct bw_slice lua;     /* code as written */
+    struct bw_mark lua_mark; /* place of the code's first line, so that Lua's line numbers map to the file's */
+    struct bw_template *with; /* MAP or NULL */
+    struct bw_template *set;  /* MAP */
+    int64_t timeout_ms;       /* 0 = not written: the action's, else 60 s */
+    struct bw_template *outputs; /* MAP over `result`, or NULL */
+    struct bw_mark mark;
+};
+
+struct bw_workflow {
+    struct bw_slice name, description;
+    struct bw_slice file; /* as given to the loader */
+    uint8_t hash[32];     /* SHA-256 of the canonical definition: formatting and comments do not change it (hash.c) */
+    struct bw_trigger *triggers;
+    size_t trigger_count;
+    struct bw_slice vars; /* compact JSON object */
+    struct bw_slice *secrets;
+    size_t secret_count;
+    struct bw_expr *exprs;
+    size_t expr_count;
+    struct bw_step *steps;
+    size_t step_count;
+    struct bw_template *outputs; /* MAP or NULL */
+    struct bw_mark mark;
+};
+
+#define BW_WORKFLOW_STEPS_MAX 500
+
+/* load.c: all workflows of one YAML text (documents separated by ---). A document with errors is left out and reported in errs with
+ * file:line:column and "did you mean"; the good ones of the same file are returned. *out is malloc'd (NULL if none). */
+size_t bw_workflow_load(struct bw_slice text, const char *file, struct bw_workflow ***out, struct bw_errors *errs);
+void bw_workflow_free(struct bw_workflow *workflow);
+/* hash.c: the canonical definition (JSON) that the hash is made of. */
+void bw_workflow_canonical(const struct bw_workflow *workflow, struct bw_buf *out);
+bool bw_workflow_matches(const struct bw_trigger *trigger, struct bw_slice event_name);
+bool bw_glob_match(struct bw_slice glob, struct bw_slice name);
+/* JSON Schema (2020-12) of the language, made from the loader's key tables; engine/workflow/workflow.schema.json holds a copy for editors. */
+void bw_workflow_json_schema(struct bw_buf *out);
+#endif
