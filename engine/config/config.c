@@ -1,0 +1,223 @@
+#include "config/config.h"
+#include "base/file.h"
+#include "base/yaml.h"
+#include "config/keys.h"
+#include "config/secrets.h"
+#include "config/sources.h"
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define FILE_BYTES_MAX (1u << 20)
+#define BODY_BYTES_HARD (25u << 20)
+#define DEFAULT_FILE "bellwire.yaml"
+
+#define FIELD(name) offsetof(struct bw_config, name)
+static const struct bw_key keys[] = {
+    {"listen", BW_KEY_SPECIAL, 0, 0, 0, "http://127.0.0.1:8080", "where to listen, one URL or a list; port 0 takes any free port"},
+    {"allow_plaintext", BW_KEY_BOOL, FIELD(allow_plaintext), 0, 0, "false", "plain HTTP on addresses other than loopback"},
+    {"data", BW_KEY_TEXT, FIELD(data), 0, 0, "./data", "folder of the store"},
+    {"workflows", BW_KEY_TEXT, FIELD(workflows), 0, 0, "./workflows", "folder of the workflows (*.yaml)"},
+    {"actions", BW_KEY_TEXT, FIELD(actions), 0, 0, "./actions", "folder of the Lua actions (*.lua)"},
+    {"plugins", BW_KEY_TEXT, FIELD(plugins), 0, 0, "./plugins", "folder of the compiled plugins (*.so)"},
+    {"schemes", BW_KEY_TEXT, FIELD(schemes), 0, 0, "./schemes", "folder of your own verification schemes (*.yaml)"},
+    {"sources", BW_KEY_SPECIAL, 0, 0, 0, "", "who may send, see below"},
+    {"secrets", BW_KEY_SPECIAL, 0, 0, 0, "", "what workflows may be granted: {NAME: {env: NAME}} or {file: PATH}"},
+    {"workers", BW_KEY_COUNT, FIELD(workers), 1, 256, "cores - 1, at least 1", "run worker processes"},
+    {"ingest_threads", BW_KEY_COUNT, FIELD(ingest_threads), 1, 64, "1, above 2 cores half of them, at most 4", "threads that listen"},
+    {"max_body", BW_KEY_SIZE, FIELD(max_body_bytes), 1, BODY_BYTES_HARD, "1MiB", "largest request body"},
+    {"max_connections", BW_KEY_COUNT, FIELD(max_connections), 1, 1000000, "10000", "open connections in all"},
+    {"request_deadline", BW_KEY_DURATION, FIELD(request_deadline_ms), 0, 0, "10s", "time for a whole request to arrive"},
+    {"idle", BW_KEY_DURATION, FIELD(idle_ms), 0, 0, "30s", "how long a connection may wait for its next request"},
+    {"lua_memory", BW_KEY_SIZE, FIELD(lua_memory_bytes), 1 << 20, 1u << 30, "32MiB", "memory of one run's Lua code"},
+    {"stall", BW_KEY_DURATION, FIELD(stall_ms), 0, 0, "2s", "how long one call inside Lua code may hold its worker"},
+    {"drain", BW_KEY_DURATION, FIELD(drain_ms), 0, 0, "30s", "how long a stopping engine waits for running work"},
+    {"allow_private_network", BW_KEY_BOOL, FIELD(allow_private_network), 0, 0, "false", "outgoing calls to loopback and private addresses"},
+    {"admin", BW_KEY_LATER, 0, 0, 0, NULL, NULL},
+    {"limits", BW_KEY_LATER, 0, 0, 0, NULL, NULL},
+    {"tls", BW_KEY_LATER, 0, 0, 0, NULL, NULL},
+    {"store", BW_KEY_LATER, 0, 0, 0, NULL, NULL},
+    {"queue", BW_KEY_LATER, 0, 0, 0, NULL, NULL},
+    {"pools", BW_KEY_LATER, 0, 0, 0, NULL, NULL},
+    {"retention", BW_KEY_LATER, 0, 0, 0, NULL, NULL},
+    {"config", BW_KEY_LATER, 0, 0, 0, NULL, NULL},
+};
+#define KEY_COUNT (sizeof keys / sizeof *keys)
+
+static void set_defaults(struct bw_config *config)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    config->workers = cores > 2 ? (unsigned)cores - 1 : 1;
+    config->ingest_threads = cores <= 2 ? 1 : cores / 2 < 4 ? (unsigned)cores / 2 : 4;
+    config->max_body_bytes = 1 << 20;
+    config->max_connections = 10000;
+    config->request_deadline_ms = 10000;
+    config->idle_ms = 30000;
+    config->lua_memory_bytes = 32u << 20;
+    config->stall_ms = 2000;
+    config->drain_ms = 30000;
+}
+
+/* ---- listen ---- */
+
+static bool is_loopback(const char *host)
+{
+    struct in_addr v4;
+    struct in6_addr v6;
+    if (inet_pton(AF_INET, host, &v4) == 1) return ntohl(v4.s_addr) >> 24 == 127;
+    return inet_pton(AF_INET6, host, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
+}
+
+static bool split_url(const char *url, char *host, size_t size, long *port)
+{
+    const char *at = url + strlen("http://"), *end;
+    struct in6_addr address;
+    char *rest;
+    if (*at == '[') {
+        end = strchr(++at, ']');
+        if (!end || (size_t)(end - at) >= size || end[1] != ':') return false;
+        memcpy(host, at, (size_t)(end - at));
+        host[end - at] = '\0';
+        end += 2;
+    } else {
+        end = strchr(at, ':');
+        if (!end || (size_t)(end - at) >= size) return false;
+        memcpy(host, at, (size_t)(end - at));
+        host[end - at] = '\0';
+        end++;
+    }
+    if (!strcmp(host, "localhost")) snprintf(host, size, "127.0.0.1");
+    if (inet_pton(AF_INET, host, &address) != 1 && inet_pton(AF_INET6, host, &address) != 1) return false;
+    *port = strtol(end, &rest, 10);
+    return rest != end && (!*rest || !strcmp(rest, "/")) && *port >= 0 && *port <= 65535;
+}
+
+static void read_listen_url(const struct bw_key_context *context, const struct bw_yaml_node *node, struct bw_config *config)
+{
+    char host[64];
+    long port = 0;
+    const char *url = node->kind == BW_YAML_STRING ? node->text.ptr : "";
+    if (!strncmp(url, "https://", 8)) {
+        bw_key_error(context, node, "config.not_supported", "put a TLS proxy in front, and listen on http://127.0.0.1:8080", "https is not supported by this version");
+        return;
+    }
+    if (strncmp(url, "http://", 7) || !split_url(url, host, sizeof host, &port)) {
+        bw_key_error(context, node, "listen.url", "write for example http://127.0.0.1:8080 or http://[::1]:8080", "'%s' is no address to listen on: scheme, numeric address and port are needed", url);
+        return;
+    }
+    config->listen[config->listen_count].host = bw_slice_dup(bw_slice_of(host));
+    config->listen[config->listen_count++].port = (uint16_t)port;
+}
+
+static void read_listen(const struct bw_key_context *context, const struct bw_yaml_node *node, struct bw_config *config)
+{
+    size_t count = node && node->kind == BW_YAML_LIST ? node->count : 1;
+    if (!(config->listen = calloc(count + 1, sizeof *config->listen))) return;
+    if (!node) {
+        config->listen[0] = (struct bw_listen){bw_slice_dup(bw_slice_of("127.0.0.1")), 8080};
+        config->listen_count = 1;
+    } else if (node->kind == BW_YAML_LIST) {
+        for (size_t i = 0; i < node->count; i++) read_listen_url(context, node->items[i], config);
+    } else {
+        read_listen_url(context, node, config);
+    }
+    for (size_t i = 0; i < config->listen_count && !config->allow_plaintext; i++)
+        if (!is_loopback(config->listen[i].host))
+            bw_key_error(context, node, "listen.plaintext", "put a TLS proxy in front, or write `allow_plaintext: true` if this network is trusted",
+                         "plain HTTP on %s would send secrets and events over the network in the clear", config->listen[i].host);
+}
+
+/* ---- the file ---- */
+
+static void place_folder(char **path, const char *otherwise, const char *folder)
+{
+    char *joined = bw_file_join(folder, *path ? *path : otherwise);
+    free(*path);
+    *path = joined;
+}
+
+static char *folder_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    if (!slash) return bw_slice_dup(bw_slice_of("."));
+    return bw_slice_dup((struct bw_slice){path, slash == path ? 1 : (size_t)(slash - path)});
+}
+
+struct bw_config *bw_config_load(const char *path, struct bw_errors *errs)
+{
+    struct bw_errors own = {0};
+    struct bw_config *config = calloc(1, sizeof *config);
+    struct bw_buf text = {0};
+    struct bw_yaml *yaml = NULL;
+    struct bw_error err;
+    bool is_read = true;
+
+    if (!errs) errs = &own;
+    size_t before = errs->count;
+    if (!config) return NULL;
+    set_defaults(config);
+    if (path || !access(DEFAULT_FILE, F_OK)) {
+        config->file = bw_slice_dup(bw_slice_of(path ? path : DEFAULT_FILE));
+        is_read = !strcmp(config->file, "/dev/null") || bw_file_read(config->file, FILE_BYTES_MAX, &text, &err);
+        if (!is_read) {
+            bw_error_at(&err, config->file, 0, 0);
+            bw_errors_push(errs, &err);
+        }
+    }
+    config->folder = config->file && strcmp(config->file, "/dev/null") ? folder_of(config->file) : bw_slice_dup(bw_slice_of("."));
+    if (is_read && text.len && !(yaml = bw_yaml_load(bw_buf_slice(&text), config->file, NULL, &err))) bw_errors_push(errs, &err);
+    const struct bw_key_context context = {config->file, errs};
+    const struct bw_yaml_node *root = yaml ? bw_yaml_root(yaml, 0) : NULL;
+    if (root) bw_keys_read(&context, root, "bellwire.yaml", keys, KEY_COUNT, config);
+    if (root && root->kind != BW_YAML_MAP) root = NULL;
+    read_listen(&context, root ? bw_yaml_get(root, "listen") : NULL, config);
+    if (root) bw_sources_read(&context, bw_yaml_get(root, "sources"), config);
+    if (root) bw_secrets_read(&context, bw_yaml_get(root, "secrets"), config->folder, &config->secrets, &config->secret_count);
+    place_folder(&config->data, "data", config->folder);
+    place_folder(&config->workflows, "workflows", config->folder);
+    place_folder(&config->actions, "actions", config->folder);
+    place_folder(&config->plugins, "plugins", config->folder);
+    place_folder(&config->schemes, "schemes", config->folder);
+    bw_yaml_free(yaml);
+    bw_buf_free(&text);
+    if (errs->count != before) {
+        bw_config_free(config);
+        config = NULL;
+    }
+    bw_errors_free(&own);
+    return config;
+}
+
+void bw_config_free(struct bw_config *config)
+{
+    if (!config) return;
+    for (size_t i = 0; i < config->listen_count; i++) free(config->listen[i].host);
+    free(config->listen);
+    bw_sources_free(config->sources, config->source_count);
+    bw_secrets_free(config->secrets, config->secret_count);
+    free(config->data);
+    free(config->workflows);
+    free(config->actions);
+    free(config->plugins);
+    free(config->schemes);
+    free(config->folder);
+    free(config->file);
+    free(config);
+}
+
+void bw_config_help(struct bw_buf *out)
+{
+    bw_buf_append_text(out, "bellwire.yaml (every key has a default):\n");
+    for (size_t i = 0; i < KEY_COUNT; i++)
+        if (keys[i].help) bw_buf_printf(out, "  %-22s %s%s%s%s\n", keys[i].name, keys[i].help, *keys[i].otherwise ? " (" : "", keys[i].otherwise, *keys[i].otherwise ? ")" : "");
+    bw_sources_help(out);
+}
+
+const struct bw_secret *bw_config_secret(const struct bw_config *config, struct bw_slice name)
+{
+    for (size_t i = 0; i < config->secret_count; i++)
+        if (bw_slice_is(name, config->secrets[i].name)) return &config->secrets[i];
+    return NULL;
+}

@@ -1,0 +1,108 @@
+#include "config/secrets.h"
+#include "base/file.h"
+#include <openssl/crypto.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define SECRET_BYTES_MAX 65536
+
+static bool is_blank(struct bw_slice value)
+{
+    for (size_t i = 0; i < value.len; i++)
+        if (!strchr(" \t\r\n", value.ptr[i])) return false;
+    return true;
+}
+
+static void add_value(const struct bw_key_context *context, const struct bw_yaml_node *at, struct bw_secret *secret, struct bw_slice value, const char *from)
+{
+    if (is_blank(value)) {
+        bw_key_error(context, at, "secret.empty", "an empty secret would let anybody in: put the value there, then start again", "secret %s: %s is empty", secret->name, from);
+        return;
+    }
+    struct bw_slice *values = realloc(secret->values, (secret->count + 1) * sizeof *values);
+    if (!values) return;
+    secret->values = values;
+    char *copy = bw_slice_dup(value);
+    if (copy) values[secret->count++] = (struct bw_slice){copy, value.len};
+}
+
+static void read_env(const struct bw_key_context *context, const struct bw_yaml_node *name, struct bw_secret *secret)
+{
+    char from[300], hint[300];
+    const char *value = getenv(name->text.ptr);
+    snprintf(from, sizeof from, "the environment variable %s", name->text.ptr);
+    snprintf(hint, sizeof hint, "set it where the engine is started: export %s=…", name->text.ptr);
+    if (!value)
+        bw_key_error(context, name, "secret.missing", hint, "secret %s: %s is not set", secret->name, from);
+    else
+        add_value(context, name, secret, bw_slice_of(value), from);
+}
+
+static void read_file(const struct bw_key_context *context, const struct bw_yaml_node *name, const char *folder, struct bw_secret *secret)
+{
+    struct bw_buf text = {0};
+    struct bw_error err;
+    struct stat info;
+    char *path = bw_file_join(folder, name->text.ptr);
+    if (!path || !bw_file_read(path, SECRET_BYTES_MAX, &text, &err)) {
+        bw_key_error(context, name, "secret.unreadable", "check the path and that the engine's user may read it", "secret %s: cannot read %s: %s", secret->name, path ? path : "?",
+                     path ? err.message : "out of memory");
+    } else if (!stat(path, &info) && info.st_mode & S_IROTH) {
+        bw_key_error(context, name, "secret.readable", "chmod o-r the file", "secret %s: everybody may read %s", secret->name, path);
+    } else {
+        /* One line break at the end is the editor's, not the secret's. */
+        struct bw_slice value = bw_buf_slice(&text);
+        if (value.len && value.ptr[value.len - 1] == '\n') value.len--;
+        if (value.len && value.ptr[value.len - 1] == '\r') value.len--;
+        add_value(context, name, secret, value, path);
+    }
+    if (text.data) OPENSSL_cleanse(text.data, text.len);
+    bw_buf_free(&text);
+    free(path);
+}
+
+static void read_reference(const struct bw_key_context *context, const struct bw_yaml_node *node, const char *folder, struct bw_secret *secret)
+{
+    const struct bw_yaml_node *env = bw_yaml_get(node, "env"), *file = bw_yaml_get(node, "file");
+    if (node->kind != BW_YAML_MAP || node->count != 1 || (!env && !file))
+        bw_key_error(context, node, "secret.reference", "secrets are never written into the configuration", "secret %s must be {env: NAME} or {file: PATH}, or a list of those", secret->name);
+    else if (env)
+        read_env(context, env, secret);
+    else
+        read_file(context, file, folder, secret);
+}
+
+void bw_secrets_read(const struct bw_key_context *context, const struct bw_yaml_node *map, const char *folder, struct bw_secret **out, size_t *count)
+{
+    if (!map) return;
+    if (map->kind != BW_YAML_MAP) {
+        bw_key_error(context, map, "config.type", NULL, "secrets must be a map of names to {env: NAME} or {file: PATH}");
+        return;
+    }
+    if (!(*out = calloc(map->count + 1, sizeof **out))) return;
+    for (size_t i = 0; i < map->count; i++) {
+        const struct bw_yaml_node *value = map->pairs[i].value;
+        struct bw_secret *secret = &(*out)[(*count)++];
+        secret->name = bw_slice_dup(map->pairs[i].key->text);
+        if (value->kind == BW_YAML_LIST)
+            for (size_t k = 0; k < value->count; k++) read_reference(context, value->items[k], folder, secret);
+        else
+            read_reference(context, value, folder, secret);
+        if (value->kind == BW_YAML_LIST && !value->count) bw_key_error(context, value, "secret.empty", NULL, "secret %s has no value", secret->name);
+    }
+}
+
+void bw_secrets_free(struct bw_secret *secrets, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        for (size_t k = 0; k < secrets[i].count; k++) {
+            OPENSSL_cleanse((void *)secrets[i].values[k].ptr, secrets[i].values[k].len);
+            free((void *)secrets[i].values[k].ptr);
+        }
+        free(secrets[i].values);
+        free(secrets[i].name);
+    }
+    free(secrets);
+}
