@@ -1,0 +1,31 @@
+#include "workflow/model.h"
+
+bool bw_glob_match(struct bw_slice glob, struct bw_slice name)
+{
+    const char *g = glob.ptr, *g_end = g + glob.len, *n = name.ptr, *n_end = n + name.len, *star = NULL, *retry = NULL;
+    if (glob.len >= 2 && !memcmp(g_end - 2, "**", 2) && (glob.len == 2 || g_end[-3] == '.')) {
+        /* a trailing ** takes the rest, whatever it is: "github.**" matches github.push and github.issues.opened */
+        struct bw_slice head = {glob.ptr, glob.len - 2};
+        for (size_t len = 0; len < name.len; len++)
+            if ((len == 0 || name.ptr[len - 1] == '.') && bw_glob_match(head, (struct bw_slice){name.ptr, len})) return true;
+        return false;
+    }
+    while (n < n_end) {
+        if (g < g_end && *g == '*') {
+            star = ++g;
+            retry = n;
+        } else if (g < g_end && *g == *n) {
+            g++;
+            n++;
+        } else if (star && *retry != '.') { /* the star takes one more, but never a dot */
+            g = star;
+            n = ++retry;
+        } else {
+            return false;
+        }
+    }
+    while (g < g_end && *g == '*') g++;
+    return g == g_end;
+}
+
+bool bw_workflow_matches(const struct bw_trigger *trigger, struct bw_slice event_name) { return trigger->kind == BW_TRIGGER_EVENT && bw_glob_match(trigger->event, event_name); }

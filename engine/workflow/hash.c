@@ -1,0 +1,128 @@
+/* The canonical definition: what a version is. Formatting, comments and the order of map keys do not matter, everything else does. */
+#include "base/json.h"
+#include "workflow/internal.h"
+#include <openssl/sha.h>
+#include <stdlib.h>
+
+static void append_template(struct bw_buf *out, const struct bw_workflow *workflow, const struct bw_template *template_);
+
+static void append_expr(struct bw_buf *out, const struct bw_workflow *workflow, int64_t index)
+{
+    bw_buf_append_text(out, "{\"$\":");
+    bw_buf_append_json_string(out, index < 0 ? (struct bw_slice){"", 0} : workflow->exprs[index].source);
+    bw_buf_append_char(out, '}');
+}
+
+/* Constants were folded in file order: sort them for the hash. */
+static void append_sorted_json(struct bw_buf *out, struct bw_slice json)
+{
+    json_t *value = bw_json_load(json, NULL);
+    char *text = value ? json_dumps(value, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY) : NULL;
+    if (text)
+        bw_buf_append_text(out, text);
+    else
+        bw_buf_append_slice(out, json); /* numbers beyond jansson's range: as they are */
+    free(text);
+    json_decref(value);
+}
+
+static int compare_keys(const void *a, const void *b, void *arg)
+{
+    const struct bw_slice *keys = arg, *x = &keys[*(const size_t *)a], *y = &keys[*(const size_t *)b];
+    int order = memcmp(x->ptr, y->ptr, x->len < y->len ? x->len : y->len);
+    return order ? order : (x->len > y->len) - (x->len < y->len);
+}
+
+static void append_map(struct bw_buf *out, const struct bw_workflow *workflow, const struct bw_template *template_)
+{
+    size_t *order = calloc(template_->count + 1, sizeof *order);
+    if (!order) {
+        out->failed = true;
+        return;
+    }
+    for (size_t i = 0; i < template_->count; i++) order[i] = i;
+    qsort_r(order, template_->count, sizeof *order, compare_keys, template_->keys);
+    bw_buf_append_char(out, '{');
+    for (size_t i = 0; i < template_->count; i++) {
+        if (i) bw_buf_append_char(out, ',');
+        bw_buf_append_json_string(out, template_->keys[order[i]]);
+        bw_buf_append_char(out, ':');
+        append_template(out, workflow, template_->items[order[i]]);
+    }
+    bw_buf_append_char(out, '}');
+    free(order);
+}
+
+static void append_template(struct bw_buf *out, const struct bw_workflow *workflow, const struct bw_template *template_)
+{
+    if (!template_) {
+        bw_buf_append_text(out, "null");
+        return;
+    }
+    switch (template_->kind) {
+    case BW_TEMPLATE_CONST: append_sorted_json(out, template_->json); break;
+    case BW_TEMPLATE_EXPR: append_expr(out, workflow, template_->expr); break;
+    case BW_TEMPLATE_MAP: append_map(out, workflow, template_); break;
+    case BW_TEMPLATE_LIST:
+    case BW_TEMPLATE_TEXT:
+        bw_buf_append_text(out, template_->kind == BW_TEMPLATE_LIST ? "[" : "{\"text\":[");
+        for (size_t i = 0; i < template_->count; i++) {
+            if (i) bw_buf_append_char(out, ',');
+            if (template_->kind == BW_TEMPLATE_LIST)
+                append_template(out, workflow, template_->items[i]);
+            else if (template_->pieces[i].is_expr)
+                append_expr(out, workflow, template_->pieces[i].expr);
+            else
+                bw_buf_append_json_string(out, template_->pieces[i].text);
+        }
+        bw_buf_append_text(out, template_->kind == BW_TEMPLATE_LIST ? "]" : "]}");
+    }
+}
+
+static void append_step(struct bw_buf *out, const struct bw_workflow *workflow, const struct bw_step *step)
+{
+    bw_buf_append_text(out, "{\"id\":");
+    bw_buf_append_json_string(out, step->id);
+    bw_buf_append_text(out, ",\"if\":");
+    append_expr(out, workflow, step->condition);
+    bw_buf_append_text(out, ",\"uses\":");
+    bw_buf_append_json_string(out, step->uses);
+    bw_buf_append_text(out, ",\"lua\":");
+    bw_buf_append_json_string(out, step->lua);
+    bw_buf_append_text(out, ",\"with\":");
+    append_template(out, workflow, step->with);
+    bw_buf_append_text(out, ",\"set\":");
+    append_template(out, workflow, step->set);
+    bw_buf_append_text(out, ",\"outputs\":");
+    append_template(out, workflow, step->outputs);
+    bw_buf_printf(out, ",\"timeout_ms\":%lld}", (long long)step->timeout_ms);
+}
+
+void bw_workflow_canonical(const struct bw_workflow *workflow, struct bw_buf *out)
+{
+    bw_buf_append_text(out, "{\"name\":");
+    bw_buf_append_json_string(out, workflow->name);
+    bw_buf_append_text(out, ",\"on\":[");
+    for (size_t i = 0; i < workflow->trigger_count; i++) {
+        bw_buf_append_text(out, i ? ",{\"event\":" : "{\"event\":");
+        bw_buf_append_json_string(out, workflow->triggers[i].event);
+        bw_buf_printf(out, ",\"manual\":%s,\"if\":", workflow->triggers[i].kind == BW_TRIGGER_MANUAL ? "true" : "false");
+        append_expr(out, workflow, workflow->triggers[i].condition);
+        bw_buf_append_char(out, '}');
+    }
+    bw_buf_append_text(out, "],\"vars\":");
+    append_sorted_json(out, workflow->vars.len ? workflow->vars : BW_SLICE("{}"));
+    bw_buf_append_text(out, ",\"secrets\":[");
+    for (size_t i = 0; i < workflow->secret_count; i++) {
+        if (i) bw_buf_append_char(out, ',');
+        bw_buf_append_json_string(out, workflow->secrets[i]);
+    }
+    bw_buf_append_text(out, "],\"steps\":[");
+    for (size_t i = 0; i < workflow->step_count; i++) {
+        if (i) bw_buf_append_char(out, ',');
+        append_step(out, workflow, &workflow->steps[i]);
+    }
+    bw_buf_append_text(out, "],\"outputs\":");
+    append_template(out, workflow, workflow->outputs);
+    bw_buf_append_char(out, '}');
+}

@@ -1,0 +1,180 @@
+#include "workflow/internal.h"
+#include <openssl/sha.h>
+#include <stdlib.h>
+
+static bool is_workflow_name(struct bw_slice text)
+{
+    if (!text.len || text.len > 64 || text.ptr[0] < 'a' || text.ptr[0] > 'z') return false;
+    for (size_t i = 0; i < text.len; i++)
+        if (!((text.ptr[i] >= 'a' && text.ptr[i] <= 'z') || (text.ptr[i] >= '0' && text.ptr[i] <= '9') || text.ptr[i] == '-')) return false;
+    return true;
+}
+
+static void load_trigger(struct bw_loader *loader, const struct bw_yaml_node *map, struct bw_trigger *trigger)
+{
+    const struct bw_yaml_node *event, *manual, *condition;
+    trigger->condition = -1;
+    trigger->mark = bw_mark_of(map);
+    if (map->kind != BW_YAML_MAP) {
+        bw_load_error(loader, trigger->mark, "workflow.type", "write for example on: [{event: github.push}]", "a trigger must be a map, found %s", bw_yaml_kind_name(map->kind));
+        return;
+    }
+    bw_check_keys(loader, map, "a trigger", bw_trigger_keys, bw_trigger_key_count);
+    event = bw_yaml_get(map, "event");
+    manual = bw_yaml_get(map, "manual");
+    condition = bw_yaml_get(map, "if");
+    if (!event == !manual) {
+        bw_load_error(loader, trigger->mark, "trigger.kind", "write {event: NAME} or {manual: true}", "a trigger is either an event or by hand");
+        return;
+    }
+    if (manual) {
+        trigger->kind = BW_TRIGGER_MANUAL;
+        if (manual->kind != BW_YAML_BOOL || !manual->boolean) bw_load_error(loader, bw_mark_of(manual), "trigger.manual", NULL, "manual can only be true");
+    } else if (event->kind != BW_YAML_STRING || !event->text.len) {
+        bw_load_error(loader, bw_mark_of(event), "trigger.event", "write for example github.push", "event must be the name of an event");
+    } else {
+        trigger->event = bw_arena_copy(loader->arena, event->text);
+    }
+    if (condition) trigger->condition = bw_expr_field(loader, condition, true);
+}
+
+static void load_triggers(struct bw_loader *loader, const struct bw_yaml_node *list)
+{
+    struct bw_workflow *workflow = loader->workflow;
+    if (list->kind != BW_YAML_LIST || !list->count) {
+        bw_load_error(loader, bw_mark_of(list), "workflow.type", "write for example on: [{event: github.push}]", "on must be a list with at least one trigger");
+        return;
+    }
+    if (!(workflow->triggers = bw_arena_alloc(loader->arena, list->count * sizeof *workflow->triggers))) return;
+    for (size_t i = 0; i < list->count; i++) load_trigger(loader, list->items[i], &workflow->triggers[workflow->trigger_count++]);
+}
+
+static void load_secrets(struct bw_loader *loader, const struct bw_yaml_node *list)
+{
+    struct bw_workflow *workflow = loader->workflow;
+    if (list->kind != BW_YAML_LIST) {
+        bw_load_error(loader, bw_mark_of(list), "workflow.type", "write for example secrets: [API_KEY]", "secrets must be a list of names");
+        return;
+    }
+    if (!(workflow->secrets = bw_arena_alloc(loader->arena, (list->count + 1) * sizeof *workflow->secrets))) return;
+    for (size_t i = 0; i < list->count; i++) {
+        struct bw_slice name = list->items[i]->text;
+        bool good = list->items[i]->kind == BW_YAML_STRING && name.len && (name.ptr[0] < '0' || name.ptr[0] > '9');
+        for (size_t k = 0; good && k < name.len; k++)
+            good = (name.ptr[k] >= 'a' && name.ptr[k] <= 'z') || (name.ptr[k] >= 'A' && name.ptr[k] <= 'Z') || (name.ptr[k] >= '0' && name.ptr[k] <= '9') || name.ptr[k] == '_';
+        if (!good) {
+            bw_load_error(loader, bw_mark_of(list->items[i]), "workflow.secret", "use letters, digits and _", "this is no name of a secret");
+            continue;
+        }
+        workflow->secrets[workflow->secret_count++] = bw_arena_copy(loader->arena, name);
+    }
+}
+
+static bool has_hole(const struct bw_yaml_node *node)
+{
+    for (size_t i = 0; node->kind == BW_YAML_STRING && i + 3 <= node->text.len; i++)
+        if (!memcmp(node->text.ptr + i, "${{", 3)) return true;
+    for (size_t i = 0; (node->kind == BW_YAML_LIST || node->kind == BW_YAML_MAP) && i < node->count; i++)
+        if (has_hole(node->kind == BW_YAML_LIST ? node->items[i] : node->pairs[i].value)) return true;
+    return false;
+}
+
+static void load_vars(struct bw_loader *loader, const struct bw_yaml_node *node)
+{
+    struct bw_buf json = {0};
+    if (node->kind != BW_YAML_MAP)
+        bw_load_error(loader, bw_mark_of(node), "workflow.type", NULL, "vars must be a map, found %s", bw_yaml_kind_name(node->kind));
+    else if (has_hole(node))
+        bw_load_error(loader, bw_mark_of(node), "workflow.vars", "compute it in a step: set: {…}", "vars are constants: they cannot hold expressions");
+    bw_yaml_to_json(node, &json);
+    loader->workflow->vars = bw_arena_copy(loader->arena, bw_buf_slice(&json));
+    bw_buf_free(&json);
+}
+
+static void load_root(struct bw_loader *loader, const struct bw_yaml_node *root)
+{
+    struct bw_workflow *workflow = loader->workflow;
+    const struct bw_yaml_node *value;
+    static const char *const required[] = {"name", "on", "steps"};
+    workflow->mark = bw_mark_of(root);
+    workflow->file = bw_arena_copy(loader->arena, bw_slice_of(loader->file));
+    if (root->kind != BW_YAML_MAP) {
+        bw_load_error(loader, workflow->mark, "workflow.type", "it begins with name:, on: and steps:", "a workflow must be a map, found %s", bw_yaml_kind_name(root->kind));
+        return;
+    }
+    bw_check_keys(loader, root, "a workflow", bw_workflow_keys, bw_workflow_key_count);
+    for (size_t i = 0; i < sizeof required / sizeof *required; i++)
+        if (!bw_yaml_get(root, required[i])) bw_load_error(loader, workflow->mark, "workflow.missing_key", NULL, "the workflow has no '%s'", required[i]);
+    if ((value = bw_yaml_get(root, "name"))) {
+        workflow->name = bw_arena_copy(loader->arena, value->text);
+        if (value->kind != BW_YAML_STRING || !is_workflow_name(value->text))
+            bw_load_error(loader, bw_mark_of(value), "workflow.name", "use a-z, 0-9 and '-', beginning with a letter", "'%s' is no name of a workflow", workflow->name.ptr);
+    }
+    if ((value = bw_yaml_get(root, "description"))) workflow->description = bw_arena_copy(loader->arena, value->text);
+    if ((value = bw_yaml_get(root, "secrets"))) load_secrets(loader, value);
+    if ((value = bw_yaml_get(root, "vars"))) load_vars(loader, value);
+    if ((value = bw_yaml_get(root, "on"))) load_triggers(loader, value);
+    if ((value = bw_yaml_get(root, "steps"))) bw_steps_load(loader, value);
+    if ((value = bw_yaml_get(root, "outputs"))) {
+        if (value->kind == BW_YAML_MAP)
+            workflow->outputs = bw_template_load(loader, value);
+        else
+            bw_load_error(loader, bw_mark_of(value), "workflow.type", NULL, "outputs must be a map, found %s", bw_yaml_kind_name(value->kind));
+    }
+    bw_check_references(loader);
+}
+
+static void make_hash(struct bw_workflow *workflow, struct bw_arena *arena)
+{
+    struct bw_buf canonical = {0};
+    bw_workflow_canonical(workflow, &canonical);
+    if (canonical.failed) arena->failed = true;
+    SHA256((const unsigned char *)canonical.data, canonical.len, workflow->hash);
+    bw_buf_free(&canonical);
+}
+
+static struct bw_workflow *load_document(struct bw_slice text, const char *file, const struct bw_yaml_node *root, struct bw_errors *errs)
+{
+    struct bw_workflow_owner *owner = calloc(1, sizeof *owner);
+    size_t before = errs->count;
+    if (!owner) {
+        bw_errors_add(errs, "memory", "out of memory");
+        return NULL;
+    }
+    struct bw_loader loader = {.file = file, .text = text, .errs = errs, .arena = &owner->arena, .workflow = &owner->workflow};
+    load_root(&loader, root);
+    if (errs->count == before) make_hash(&owner->workflow, &owner->arena);
+    if (owner->arena.failed) bw_errors_add(errs, "memory", "out of memory while loading %s", file);
+    if (errs->count == before) return &owner->workflow;
+    bw_workflow_free(&owner->workflow);
+    return NULL;
+}
+
+size_t bw_workflow_load(struct bw_slice text, const char *file, struct bw_workflow ***out, struct bw_errors *errs)
+{
+    struct bw_error err;
+    struct bw_yaml *yaml = bw_yaml_load(text, file, NULL, &err);
+    size_t count = 0;
+    *out = NULL;
+    if (!yaml) {
+        bw_errors_push(errs, &err);
+        return 0;
+    }
+    if ((*out = calloc(bw_yaml_count(yaml) + 1, sizeof **out)))
+        for (size_t i = 0; i < bw_yaml_count(yaml); i++) {
+            struct bw_workflow *workflow = load_document(text, file, bw_yaml_root(yaml, i), errs);
+            if (workflow) (*out)[count++] = workflow;
+        }
+    else
+        bw_errors_add(errs, "memory", "out of memory");
+    bw_yaml_free(yaml);
+    return count;
+}
+
+void bw_workflow_free(struct bw_workflow *workflow)
+{
+    struct bw_workflow_owner *owner = (struct bw_workflow_owner *)workflow;
+    if (!owner) return;
+    bw_arena_free(&owner->arena);
+    free(owner);
+}

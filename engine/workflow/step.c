@@ -1,0 +1,140 @@
+#include "base/units.h"
+#include "workflow/internal.h"
+#include <stdlib.h>
+
+#define TIMEOUT_MAX_MS (24LL * 3600 * 1000)
+
+bool bw_is_step_id(struct bw_slice text)
+{
+    static const char *const reserved[] = {"and", "break", "do", "else", "elseif", "end", "false", "for", "function", "goto", "if", "in", "local", "nil", "not", "or", "repeat", "return", "then", "true", "until", "while"};
+    if (!text.len || text.len > 64 || text.ptr[0] < 'a' || text.ptr[0] > 'z') return false;
+    for (size_t i = 0; i < text.len; i++)
+        if (!((text.ptr[i] >= 'a' && text.ptr[i] <= 'z') || (text.ptr[i] >= '0' && text.ptr[i] <= '9') || text.ptr[i] == '_')) return false;
+    for (size_t i = 0; i < sizeof reserved / sizeof *reserved; i++)
+        if (bw_slice_is(text, reserved[i])) return false;
+    return true;
+}
+
+static bool is_action_char(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-'; }
+
+/* "ns/name@major" */
+static bool split_uses(struct bw_slice text, struct bw_step *step)
+{
+    size_t slash = 0, at = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.ptr[i] == '/' && !slash && !at && i) {
+            slash = i;
+        } else if (text.ptr[i] == '@' && slash && i > slash + 1 && !at) {
+            at = i;
+        } else if (at ? text.ptr[i] < '0' || text.ptr[i] > '9' : !is_action_char(text.ptr[i])) {
+            return false;
+        }
+    }
+    if (!at || at + 1 == text.len || text.len - at > 7) return false;
+    step->uses = text;
+    step->action = (struct bw_slice){text.ptr, at};
+    step->major = (uint32_t)strtoul(text.ptr + at + 1, NULL, 10);
+    return true;
+}
+
+static struct bw_template *load_map(struct bw_loader *loader, const struct bw_yaml_node *node, const char *what)
+{
+    if (node->kind == BW_YAML_MAP) return bw_template_load(loader, node);
+    bw_load_error(loader, bw_mark_of(node), "workflow.type", NULL, "%s must be a map, found %s", what, bw_yaml_kind_name(node->kind));
+    return NULL;
+}
+
+static void load_lua(struct bw_loader *loader, const struct bw_yaml_node *node, struct bw_step *step)
+{
+    if (node->kind != BW_YAML_STRING || !node->text.len) {
+        bw_load_error(loader, bw_mark_of(node), "workflow.type", NULL, "lua must be Lua code, found %s", bw_yaml_kind_name(node->kind));
+        return;
+    }
+    for (size_t i = 0; i + 3 <= node->text.len; i++)
+        if (!memcmp(node->text.ptr + i, "${{", 3)) {
+            bw_load_error(loader, bw_mark_inside(loader, node, i), "lua.expression", "pass it as an input: with: {NAME: \"${{ … }}\"}, then use input.NAME", "an expression inside code would put data into the program");
+            return;
+        }
+    step->lua = bw_arena_copy(loader->arena, node->text);
+    step->lua_mark = bw_mark_inside(loader, node, 0);
+}
+
+static void load_verb(struct bw_loader *loader, const struct bw_yaml_node *map, struct bw_step *step)
+{
+    const struct bw_yaml_node *uses = bw_yaml_get(map, "uses"), *lua = bw_yaml_get(map, "lua"), *set = bw_yaml_get(map, "set"), *with = bw_yaml_get(map, "with");
+    int verbs = (uses != NULL) + (lua != NULL) + (set != NULL);
+    if (verbs != 1) {
+        bw_load_error(loader, bw_mark_of(map), verbs ? "step.verbs" : "step.no_verb", "a step has exactly one of: uses, lua, set", verbs ? "this step says more than one thing to do" : "this step does not say what to do");
+        return;
+    }
+    if (uses) {
+        step->kind = BW_STEP_USES;
+        if (uses->kind != BW_YAML_STRING || !split_uses(bw_arena_copy(loader->arena, uses->text), step))
+            bw_load_error(loader, bw_mark_of(uses), "step.uses", "write for example http/request@1", "uses must name an action as NAMESPACE/NAME@MAJOR");
+    } else if (lua) {
+        step->kind = BW_STEP_LUA;
+        load_lua(loader, lua, step);
+    } else {
+        step->kind = BW_STEP_SET;
+        step->set = load_map(loader, set, "set");
+    }
+    if (with && set)
+        bw_load_error(loader, bw_mark_of(with), "step.with", NULL, "`with` goes with `uses` or `lua`, not with `set`");
+    else if (with)
+        step->with = load_map(loader, with, "with");
+}
+
+static void load_id(struct bw_loader *loader, const struct bw_yaml_node *map, struct bw_step *step)
+{
+    const struct bw_yaml_node *id = bw_yaml_get(map, "id");
+    if (!id) {
+        bw_load_error(loader, bw_mark_of(map), "step.no_id", "give it a name: id: post", "this step has no id");
+        return;
+    }
+    step->id = bw_arena_copy(loader->arena, id->text);
+    if (!bw_is_step_id(id->text))
+        bw_load_error(loader, bw_mark_of(id), "step.id", "use a-z, 0-9 and _, beginning with a letter, no word of the Lua language", "'%s' is no id of a step", id->text.ptr ? id->text.ptr : "");
+    for (const struct bw_step *other = loader->workflow->steps; other < step; other++)
+        if (other->id.len && bw_slice_equal(other->id, step->id)) bw_load_error(loader, bw_mark_of(id), "step.same_id", NULL, "the step id '%s' is used twice (line %d)", step->id.ptr, other->mark.line);
+}
+
+static void load_timeout(struct bw_loader *loader, const struct bw_yaml_node *node, struct bw_step *step)
+{
+    struct bw_error err;
+    bool is_scalar = node->kind != BW_YAML_LIST && node->kind != BW_YAML_MAP;
+    if (!is_scalar || !bw_duration_parse(node->text, &step->timeout_ms, &err) || step->timeout_ms < 1 || step->timeout_ms > TIMEOUT_MAX_MS)
+        bw_load_error(loader, bw_mark_of(node), "step.timeout", "write a duration such as 500ms, 30s, 5m or 1h30m, at most 24h", "timeout is no usable duration");
+}
+
+static void load_step(struct bw_loader *loader, const struct bw_yaml_node *map, struct bw_step *step)
+{
+    const struct bw_yaml_node *value;
+    step->condition = -1;
+    step->mark = bw_mark_of(map);
+    if (map->kind != BW_YAML_MAP) {
+        bw_load_error(loader, step->mark, "workflow.type", "write for example - {id: greet, lua: 'return {}'}", "a step must be a map, found %s", bw_yaml_kind_name(map->kind));
+        return;
+    }
+    bw_check_keys(loader, map, "a step", bw_step_keys, bw_step_key_count);
+    load_id(loader, map, step);
+    if ((value = bw_yaml_get(map, "name"))) step->name = bw_arena_copy(loader->arena, value->text);
+    if ((value = bw_yaml_get(map, "if"))) step->condition = bw_expr_field(loader, value, true);
+    load_verb(loader, map, step);
+    if ((value = bw_yaml_get(map, "timeout"))) load_timeout(loader, value, step);
+    if ((value = bw_yaml_get(map, "outputs"))) step->outputs = load_map(loader, value, "outputs");
+}
+
+void bw_steps_load(struct bw_loader *loader, const struct bw_yaml_node *list)
+{
+    struct bw_workflow *workflow = loader->workflow;
+    if (list->kind != BW_YAML_LIST || !list->count) {
+        bw_load_error(loader, bw_mark_of(list), "workflow.type", NULL, "steps must be a list with at least one step, found %s", list->kind == BW_YAML_LIST ? "an empty list" : bw_yaml_kind_name(list->kind));
+        return;
+    }
+    if (list->count > BW_WORKFLOW_STEPS_MAX) {
+        bw_load_error(loader, bw_mark_of(list), "workflow.too_many_steps", NULL, "a workflow has at most %d steps, this one %zu", BW_WORKFLOW_STEPS_MAX, list->count);
+        return;
+    }
+    if (!(workflow->steps = bw_arena_alloc(loader->arena, list->count * sizeof *workflow->steps))) return;
+    for (size_t i = 0; i < list->count; i++) load_step(loader, list->items[i], &workflow->steps[workflow->step_count++]);
+}
