@@ -15,7 +15,7 @@
 #include "store/keyset.h"
 #include "store/write_sql.h"
 
-#define BW_DEDUPE_GENERATION 131072 /* keys: at most 12 MB of memory, and a restart reads back at most two of them */
+#define BW_DEDUPE_GENERATION 65536 /* keys: 4 MB in memory, and as much again while they are written */
 
 struct bw_dedupe { /* zero-initialise, then bw_dedupe_open(). Fields are dedupe.c's */
     const struct bw_write_statements *sql;

@@ -16,10 +16,20 @@
 #define IDLE_MERGE_PAGES 16
 #define RESERVE_BYTES (4 * 1024 * 1024)
 #define RESERVE_RETRY_US (10 * 1000000LL)
+#define WARN_EVERY_US (10 * 1000000LL)
 
 static bool is_fatal(const struct bw_error *err)
 {
     return strcmp(err->code, "store.failed") == 0;
+}
+
+/* A full disk would say so with each group. */
+static void warn(struct bw_writer *writer, const char *name, const struct bw_error *err)
+{
+    int64_t now_us = bw_clock_mono_us();
+    if (writer->warned_us && now_us - writer->warned_us < WARN_EVERY_US) return;
+    writer->warned_us = now_us;
+    bw_log_error(BW_LOG_WARN, name, err);
 }
 
 /* Only what makes the file untrustworthy is an error here. A full disk or a reader in the way leaves the log as it is, for later. */
@@ -42,7 +52,7 @@ static bool checkpoint(struct bw_writer *writer, struct bw_error *err)
         if (err) *err = why;
         return false;
     }
-    bw_log_error(BW_LOG_WARN, "store.checkpoint_postponed", &why);
+    warn(writer, "store.checkpoint_postponed", &why);
     return true;
 }
 
@@ -93,7 +103,7 @@ bool bw_writer_idle(struct bw_writer *writer, bool *more, struct bw_error *err)
             if (err) *err = why;
             return false;
         }
-        bw_log_error(BW_LOG_WARN, "store.merge_postponed", &why);
+        warn(writer, "store.merge_postponed", &why);
     }
     return writer->wal_frames < CHECKPOINT_IDLE_FRAMES || checkpoint(writer, err);
 }

@@ -32,6 +32,7 @@ struct bw_store {
     struct bw_writer writer;
     struct bw_store_op *waiting, **waiting_end; /* taken but not yet committed, oldest first */
     struct bw_error failure;                    /* once is_failed */
+    bool is_full;                               /* the last group found the disk full */
 };
 
 static bool fail_store(struct bw_store *store, const struct bw_error *err)
@@ -64,7 +65,11 @@ static void finish(struct bw_store *store, struct bw_store_op *ops, const struct
 
 static bool try_commit(struct bw_store *store, struct bw_store_op *ops, struct bw_store_op **culprit, struct bw_error *err)
 {
-    if (!bw_writer_commit(&store->writer, ops, culprit, err)) return false;
+    bool ok = bw_writer_commit(&store->writer, ops, culprit, err), is_full = !ok && is_code(err, "store.full");
+    if (is_full && !store->is_full) bw_log_error(BW_LOG_WARN, "store.full", err);
+    if (ok && store->is_full) bw_log(BW_LOG_INFO, "store.full_no_more", BW_STR("message", "the disk has space again"));
+    store->is_full = is_full;
+    if (!ok) return false;
     atomic_fetch_add_explicit(&store->commits, 1, memory_order_relaxed);
     return true;
 }
@@ -82,10 +87,7 @@ static void commit_group(struct bw_store *store, struct bw_store_op *ops)
         finish(store, ops, &store->failure);
     } else if (is_code(&err, "store.full") || is_code(&err, "store.busy") || !ops->next) {
         finish(store, ops, &err);
-        if (is_code(&err, "store.full")) {
-            bw_log_error(BW_LOG_WARN, "store.full", &err);
-            if (!bw_writer_relieve(&store->writer, &err)) fail_store(store, &err);
-        }
+        if (store->is_full && !bw_writer_relieve(&store->writer, &err)) fail_store(store, &err);
     } else { /* one of them is to blame: each for itself */
         while (ops) {
             struct bw_store_op *op = ops;

@@ -16,7 +16,7 @@ struct bw_writer { /* zero-initialise with reserve -1, then bw_writer_open(); bw
     int wal_frames; /* in the log after the last commit */
     int checkpoint_at_frames;
     int reserve; /* descriptor of the space kept for a full disk, -1 = none */
-    int64_t reserve_tried_us;
+    int64_t reserve_tried_us, warned_us;
 };
 
 bool bw_writer_open(struct bw_writer *writer, const char *folder, struct bw_error *err);
