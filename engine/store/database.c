@@ -52,7 +52,7 @@ static sqlite3 *open_file(const char *path, int flags, struct bw_error *err)
         return NULL;
     }
     sqlite3_extended_result_codes(db, 1);
-    sqlite3_busy_timeout(db, 5000);
+    sqlite3_busy_timeout(db, BW_STORE_BUSY_MS);
     return db;
 }
 

@@ -7,6 +7,8 @@
 #define BW_STORE_DATABASE_H
 #include "store/sql.h"
 
+#define BW_STORE_BUSY_MS 5000 /* only a reader's recovery of the log can hold the lock */
+
 /* folder NULL = in memory. Creates FOLDER/bellwire.db (0600) if there is none, and makes its directory entry durable. */
 sqlite3 *bw_database_open_writer(const char *folder, struct bw_error *err);
 sqlite3 *bw_database_open_reader(const char *folder, struct bw_error *err); /* "store.missing" */

@@ -3,6 +3,7 @@
 #include "base/crash_point.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "store/database.h"
 #include "store/writer.h"
 #include <fcntl.h>
 #include <stdlib.h>
@@ -10,8 +11,8 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#define CHECKPOINT_FRAMES 16000     /* under load: 64 MiB of log */
-#define CHECKPOINT_IDLE_FRAMES 1000 /* when there is nothing else to do */
+#define CHECKPOINT_FRAMES 16000 /* 64 MiB of log */
+#define CHECKPOINT_IDLE_FRAMES 1000
 #define TRUNCATE_FRAMES (256 * 256) /* 256 MiB: a reader must have stood in the way for long; give the space back when it is gone */
 #define IDLE_MERGE_PAGES 16
 #define RESERVE_BYTES (4 * 1024 * 1024)
@@ -35,18 +36,15 @@ static void warn(struct bw_writer *writer, const char *name, const struct bw_err
 /* Only what makes the file untrustworthy is an error here. A full disk or a reader in the way leaves the log as it is, for later. */
 static bool checkpoint(struct bw_writer *writer, struct bw_error *err)
 {
-    int mode = writer->wal_frames > TRUNCATE_FRAMES ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE, left = 0, done = 0;
+    int mode = writer->log_frames > TRUNCATE_FRAMES ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE;
+    struct bw_error why = {0};
     BW_CRASH_POINT("store.before_checkpoint");
-    sqlite3_busy_timeout(writer->db, 0); /* never wait for readers */
-    int rc = sqlite3_wal_checkpoint_v2(writer->db, "main", mode, &left, &done);
-    struct bw_error why;
+    writer->checkpointed_frames = writer->log_frames; /* also if it fails: the next try comes when the log has grown by as much again */
+    sqlite3_busy_timeout(writer->db, 0);              /* never wait for readers */
+    int rc = sqlite3_wal_checkpoint_v2(writer->db, "main", mode, NULL, NULL);
     if (rc != SQLITE_OK) bw_sql_fail(writer->db, &why);
-    sqlite3_busy_timeout(writer->db, 5000);
+    sqlite3_busy_timeout(writer->db, BW_STORE_BUSY_MS);
     BW_CRASH_POINT("store.after_checkpoint");
-    /* After a complete one the next commit begins at the log's start and on_commit() sees a small number again. */
-    writer->checkpoint_at_frames = writer->wal_frames + CHECKPOINT_FRAMES;
-    if (rc == SQLITE_OK && left == done) writer->wal_frames = 0;
-    if (writer->wal_frames == 0) writer->checkpoint_at_frames = CHECKPOINT_FRAMES;
     if (rc == SQLITE_OK || rc == SQLITE_BUSY) return true;
     if (is_fatal(&why)) {
         if (err) *err = why;
@@ -56,10 +54,12 @@ static bool checkpoint(struct bw_writer *writer, struct bw_error *err)
     return true;
 }
 
-bool bw_writer_checkpoint_if_due(struct bw_writer *writer, struct bw_error *err)
+/* A checkpoint is two syncs and a copy of all pages since the last one, and commits wait for it. Under pressure few large ones cost
+ * least: a page that changed often is copied once. With nobody waiting, small ones keep the pause short for whoever comes next. */
+bool bw_writer_checkpoint_if_due(struct bw_writer *writer, bool is_busy, struct bw_error *err)
 {
-    if (!writer->checkpoint_at_frames) writer->checkpoint_at_frames = CHECKPOINT_FRAMES;
-    return writer->wal_frames < writer->checkpoint_at_frames || checkpoint(writer, err);
+    int grown = writer->log_frames - writer->checkpointed_frames;
+    return grown < (is_busy ? CHECKPOINT_FRAMES : CHECKPOINT_IDLE_FRAMES) || checkpoint(writer, err);
 }
 
 /* With the disk full not even the log's content could move into the database. So a little space is kept for that. */
@@ -105,7 +105,7 @@ bool bw_writer_idle(struct bw_writer *writer, bool *more, struct bw_error *err)
         }
         warn(writer, "store.merge_postponed", &why);
     }
-    return writer->wal_frames < CHECKPOINT_IDLE_FRAMES || checkpoint(writer, err);
+    return bw_writer_checkpoint_if_due(writer, false, err);
 }
 
 bool bw_writer_relieve(struct bw_writer *writer, struct bw_error *err)

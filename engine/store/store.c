@@ -16,6 +16,7 @@
 #define GROUP_OPS 512
 #define GROUP_BYTES (4 * 1024 * 1024)
 #define IDLE_AFTER_MS 50
+#define BUSY_GROUP 16 /* operations: so many queue up during one commit only under pressure */
 
 struct bw_store {
     _Atomic(struct bw_store_op *) arrived; /* newest first */
@@ -124,11 +125,11 @@ static size_t bytes_of(const struct bw_store_op *op)
     return bytes;
 }
 
-static struct bw_store_op *take_group(struct bw_store *store)
+static struct bw_store_op *take_group(struct bw_store *store, size_t *count)
 {
     struct bw_store_op *first = store->waiting, *last = first;
     size_t bytes = bytes_of(first);
-    for (size_t count = 1; last->next && count < GROUP_OPS; count++) {
+    for (*count = 1; last->next && *count < GROUP_OPS; ++*count) {
         bytes += bytes_of(last->next);
         if (bytes > GROUP_BYTES) break;
         last = last->next;
@@ -167,11 +168,13 @@ static void *write_loop(void *arg)
     int timeout_ms = IDLE_AFTER_MS;
     for (;;) {
         bool timed_out = false, more = false;
+        size_t count;
         gather(store);
         if (store->waiting) {
-            commit_group(store, take_group(store));
+            commit_group(store, take_group(store, &count));
             timeout_ms = IDLE_AFTER_MS;
-            if (!atomic_load(&store->is_failed) && !bw_writer_checkpoint_if_due(&store->writer, &err)) fail_store(store, &err);
+            bool is_busy = count >= BUSY_GROUP || store->waiting || atomic_load_explicit(&store->arrived, memory_order_relaxed);
+            if (!atomic_load(&store->is_failed) && !bw_writer_checkpoint_if_due(&store->writer, is_busy, &err)) fail_store(store, &err);
             continue;
         }
         if (!wait_for_work(store, timeout_ms, &timed_out)) return NULL;

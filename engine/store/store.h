@@ -99,8 +99,8 @@ struct bw_revision {
 
 enum bw_store_op_kind {
     BW_OP_ACCEPT,   /* T1: delivery, dedupe key, event, pending mark. A live duplicate: only a delivery row (status 200), is_duplicate set */
-    BW_OP_DELIVERY, /* a refused or handshake request. Above 100 rows a second and source, repeats fold into `times` of that source's last row of that
-                       outcome */
+    BW_OP_DELIVERY, /* a refused or handshake request. Above 100 rows a second and source, repeats fold into `times` of that second's last row
+                       of the outcome; of each source the newest 100,000 refused rows are kept */
     BW_OP_REPORT,   /* Tc/Tf: runs and steps of one event; with event_done the pending mark goes and `matched` is written */
     BW_OP_REVISION, /* a catalogue revision: its files, stored by content */
     BW_OP_CALL,     /* runs call(op) on the writer thread inside the group; again if the group is retried */

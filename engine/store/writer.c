@@ -10,7 +10,8 @@ static int on_commit(void *arg, sqlite3 *db, const char *name, int frames)
 {
     struct bw_writer *writer = arg;
     (void)db, (void)name;
-    writer->wal_frames = frames;
+    if (frames < writer->log_frames) writer->checkpointed_frames = 0;
+    writer->log_frames = frames;
     return SQLITE_OK;
 }
 

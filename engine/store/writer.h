@@ -13,9 +13,9 @@ struct bw_writer { /* zero-initialise with reserve -1, then bw_writer_open(); bw
     struct bw_write_statements sql;
     struct bw_dedupe dedupe;
     struct bw_deliveries deliveries;
-    int wal_frames; /* in the log after the last commit */
-    int checkpoint_at_frames;
-    int reserve; /* descriptor of the space kept for a full disk, -1 = none */
+    int log_frames;          /* in the log after the last commit */
+    int checkpointed_frames; /* what that was at the last checkpoint; 0 = the log began anew since */
+    int reserve;             /* descriptor of the space kept for a full disk, -1 = none */
     int64_t reserve_tried_us, warned_us;
 };
 
@@ -28,8 +28,8 @@ void bw_writer_close(struct bw_writer *writer, bool checkpoint);
 bool bw_writer_commit(struct bw_writer *writer, struct bw_store_op *first, struct bw_store_op **culprit, struct bw_error *err);
 bool bw_writer_apply(struct bw_writer *writer, struct bw_store_op *op, struct bw_error *err); /* one operation, inside the transaction (apply.c) */
 
-/* Between groups: keeps the log short. false only when the store has failed. */
-bool bw_writer_checkpoint_if_due(struct bw_writer *writer, struct bw_error *err);
+/* Between groups: keeps the log short. is_busy: others wait already. false only when the store has failed. */
+bool bw_writer_checkpoint_if_due(struct bw_writer *writer, bool is_busy, struct bw_error *err);
 /* A bit of work that can wait: merging, checkpoint, the reserve. *more: call again soon. false only when the store has failed. */
 bool bw_writer_idle(struct bw_writer *writer, bool *more, struct bw_error *err);
 /* After "store.full": gives back the reserved space and shortens the log with it. false only when the store has failed. */

@@ -102,8 +102,20 @@ static bool ignore(void *arg, const struct bw_event *event)
     return true;
 }
 
+/* Without a writer: `bellwire events` after a crash, before the engine runs again. */
+static void assert_readable_before_recovery(uint32_t number)
+{
+    struct bw_reader *reader = open_reader();
+    struct bw_error err = {0};
+    bool found = false;
+    assert_no_error(bw_reader_event(reader, uid_of(number), ignore, NULL, &found, &err), err);
+    assert_true(found);
+    bw_reader_close(reader);
+}
+
 static void assert_all_there(const uint32_t *numbers, size_t count)
 {
+    if (count) assert_readable_before_recovery(numbers[count - 1]);
     struct bw_store *store = open_store(); /* recovers */
     struct bw_reader *reader = open_reader();
     struct bw_error err = {0};

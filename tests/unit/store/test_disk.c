@@ -198,6 +198,42 @@ static void test_done_comes_after_the_sync(void **state)
     bw_store_close(store);
 }
 
+static void commit_large(struct bw_writer *writer, uint32_t number)
+{
+    static char body[1024 * 1024];
+    struct bw_store_op op = accept_op(number, ""), *culprit;
+    struct bw_error err = {0};
+    op.event.body = (struct bw_slice){body, sizeof body};
+    assert_no_error(bw_writer_commit(writer, &op, &culprit, &err), err);
+}
+
+static void test_a_reader_in_the_way_costs_no_checkpoint_with_each_commit(void **state)
+{
+    struct bw_writer writer = {.reserve = -1};
+    struct bw_error err = {0};
+    sqlite3 *reader;
+    (void)state;
+    assert_no_error(bw_writer_open(&writer, folder, &err), err);
+    commit_large(&writer, 1);
+    assert_int_equal(sqlite3_open_v2(in_folder("bellwire.db"), &reader, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(reader, "BEGIN; SELECT count(*) FROM events", NULL, NULL, NULL), SQLITE_OK); /* holds the log from here */
+    for (uint32_t i = 2; i < 8; i++) commit_large(&writer, i);
+    int before = syncs;
+    assert_no_error(bw_writer_checkpoint_if_due(&writer, false, &err), err);
+    assert_true(syncs > before); /* it was due, and copied what the reader leaves free */
+    before = syncs;
+    commit_large(&writer, 8);
+    assert_no_error(bw_writer_checkpoint_if_due(&writer, false, &err), err);
+    assert_int_equal(syncs, before + 1); /* the commit's own */
+    sqlite3_close(reader);
+    for (uint32_t i = 9; i < 13; i++) commit_large(&writer, i);
+    assert_no_error(bw_writer_checkpoint_if_due(&writer, false, &err), err);
+    int64_t log_bytes = size_of("bellwire.db-wal");
+    commit_large(&writer, 14);
+    assert_int_equal(size_of("bellwire.db-wal"), log_bytes); /* with the reader gone the log begins anew */
+    bw_writer_close(&writer, true);
+}
+
 static bool note_damage(void *arg, const struct bw_event *event)
 {
     *(bool *)arg = event->is_damaged;
@@ -233,6 +269,7 @@ int main(void)
         WITH_FOLDER(test_a_failed_sync_ends_the_store),
         WITH_FOLDER(test_a_failed_write_ends_the_store),
         WITH_FOLDER(test_done_comes_after_the_sync),
+        WITH_FOLDER(test_a_reader_in_the_way_costs_no_checkpoint_with_each_commit),
         WITH_FOLDER(test_a_body_that_rotted_is_noticed),
     };
     return cmocka_run_group_tests(tests, install, NULL);

@@ -1,5 +1,10 @@
 #include "fixture.h"
 
+static void ignore_done(struct bw_store_op *op)
+{
+    assert_false(op->failed);
+}
+
 struct seen {
     int count;
     struct bw_event event;
@@ -151,6 +156,44 @@ static void test_events_are_paged_from_the_newest(void **state)
     bw_store_close(store);
 }
 
+static int64_t late_us;
+static int64_t hurrying_clock(void *arg)
+{
+    (void)arg;
+    return late_us += 1000000; /* a second passes with each look at the clock */
+}
+static int64_t still_clock(void *arg)
+{
+    (void)arg;
+    return 1000;
+}
+
+static void test_a_slow_read_is_cut_and_the_next_one_works(void **state)
+{
+    enum { EVENTS = 6000 };
+    static struct bw_store_op ops[EVENTS];
+    const struct bw_clock clock = {.wall_ms = still_clock, .mono_us = hurrying_clock};
+    struct bw_store *store = open_store();
+    struct bw_error err = {0};
+    struct ids ids = {{0}, 0};
+    (void)state;
+    for (uint32_t i = 0; i < EVENTS; i++) {
+        ops[i] = accept_op(i, "");
+        ops[i].done = ignore_done;
+        bw_store_submit(store, &ops[i]);
+    }
+    bw_store_close(store);
+    struct bw_reader *reader = open_reader();
+    bw_clock_override(&clock);
+    bool ok = bw_reader_events(reader, BW_SLICE("no.such*"), 0, 10, false, note_id, &ids, &err);
+    bw_clock_override(NULL);
+    assert_false(ok);
+    assert_string_equal(err.code, "store.slow_read");
+    assert_no_error(bw_reader_events(reader, BW_SLICE("*"), 0, 10, false, note_id, &ids, &err), err);
+    assert_int_equal(ids.count, 10);
+    bw_reader_close(reader);
+}
+
 static bool check_revision_is_equal(const struct bw_revision *a, const struct bw_revision *b)
 {
     if (a->count != b->count) return false;
@@ -204,9 +247,10 @@ static void test_states_and_outcomes_have_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH_FOLDER(test_an_accepted_event_comes_back_as_it_was), WITH_FOLDER(test_bodies_are_bytes),
-        WITH_FOLDER(test_bodies_are_read_only_when_asked_for),    WITH_FOLDER(test_events_are_paged_from_the_newest),
-        WITH_FOLDER(test_the_same_files_are_the_same_revision),   cmocka_unit_test(test_states_and_outcomes_have_names),
+        WITH_FOLDER(test_an_accepted_event_comes_back_as_it_was),    WITH_FOLDER(test_bodies_are_bytes),
+        WITH_FOLDER(test_bodies_are_read_only_when_asked_for),       WITH_FOLDER(test_events_are_paged_from_the_newest),
+        WITH_FOLDER(test_a_slow_read_is_cut_and_the_next_one_works), WITH_FOLDER(test_the_same_files_are_the_same_revision),
+        cmocka_unit_test(test_states_and_outcomes_have_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
