@@ -1,0 +1,305 @@
+/* ctx: what the code of a step can reach. One table of functions for the state; each task has a small table of its own in front of it. */
+#include "base/clock.h"
+#include "base/codec.h"
+#include "base/units.h"
+#include "lua/internal.h"
+#include <openssl/crypto.h>
+#include <openssl/hmac.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+int bw_api_http(lua_State *L); /* api_http.c */
+struct bw_buf *bw_lua_push_buf(lua_State *L);
+extern const luaL_Reg bw_json_functions[];
+
+static const char ctx_key, failure_key;
+
+static struct bw_task *current(lua_State *L)
+{
+    struct bw_task *task = bw_lua_script(L)->task;
+    if (!task) luaL_error(L, "ctx can only be used while a step runs");
+    return task;
+}
+
+/* ---- failing on purpose ---- */
+
+static int64_t duration_ms(lua_State *L, int index)
+{
+    struct bw_slice text;
+    int64_t ms;
+    if (lua_isnoneornil(L, index)) return -1;
+    if (lua_type(L, index) == LUA_TNUMBER) return (int64_t)(lua_tonumber(L, index) * 1000);
+    text.ptr = luaL_checklstring(L, index, &text.len);
+    if (bw_duration_parse(text, &ms, NULL)) return ms;
+    char *end;
+    long long seconds = strtoll(text.ptr, &end, 10); /* a Retry-After header: seconds, or a date */
+    if (end != text.ptr && !*end) return seconds * 1000;
+    struct tm date = {0};
+    if (!strptime(text.ptr, "%a, %d %b %Y %H:%M:%S", &date)) return -1;
+    ms = (int64_t)timegm(&date) * 1000 - bw_clock_wall_ms();
+    return ms < 0 ? 0 : ms;
+}
+
+/* {kind, code, message, after_ms} with a metatable that marks it: returned or raised, it means the same. */
+static int make_failure(lua_State *L, const char *kind, const char *code, const char *message, int64_t after_ms)
+{
+    lua_createtable(L, 0, 4);
+    lua_pushstring(L, kind);
+    lua_setfield(L, -2, "kind");
+    lua_pushstring(L, code);
+    lua_setfield(L, -2, "code");
+    lua_pushstring(L, message);
+    lua_setfield(L, -2, "message");
+    lua_pushinteger(L, after_ms);
+    lua_setfield(L, -2, "after_ms");
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &failure_key);
+    lua_setmetatable(L, -2);
+    return 1;
+}
+
+static int ask_failure(lua_State *L, const char *kind, const char *otherwise)
+{
+    const char *code = otherwise, *message = "";
+    int64_t after = -1;
+    if (lua_istable(L, 1)) {
+        lua_getfield(L, 1, "code");
+        code = luaL_optstring(L, -1, otherwise);
+        lua_getfield(L, 1, "message");
+        message = luaL_optstring(L, -1, "");
+        lua_getfield(L, 1, "after");
+        after = duration_ms(L, lua_gettop(L));
+    } else {
+        message = luaL_optstring(L, 1, "");
+    }
+    return make_failure(L, kind, code, *message ? message : code, after);
+}
+
+static int ctx_fail(lua_State *L) { return ask_failure(L, "fail", "failed"); }
+static int ctx_retry(lua_State *L) { return ask_failure(L, "retry", "retry"); }
+
+int bw_api_raise_transient(lua_State *L, const char *code, const char *message, bool is_transient)
+{
+    make_failure(L, is_transient ? "retry" : "fail", code, message, -1);
+    return lua_error(L);
+}
+
+static void copy_field(lua_State *L, int index, const char *name, char *out, size_t size)
+{
+    lua_pushstring(L, name);
+    lua_rawget(L, index);
+    const char *text = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
+    snprintf(out, size, "%s", text);
+    lua_pop(L, 1);
+}
+
+bool bw_api_is_failure(lua_State *L, int index, struct bw_task_failure *failure)
+{
+    char kind[16], code[48], message[512];
+    index = lua_absindex(L, index);
+    if (!lua_istable(L, index) || !lua_getmetatable(L, index)) return false;
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &failure_key);
+    bool is_failure = lua_rawequal(L, -1, -2);
+    lua_pop(L, 2);
+    if (!is_failure) return false;
+    copy_field(L, index, "kind", kind, sizeof kind);
+    copy_field(L, index, "code", code, sizeof code);
+    copy_field(L, index, "message", message, sizeof message);
+    bw_error_set(&failure->error, *code ? code : "failed", "%s", message);
+    failure->class = !strcmp(kind, "retry") ? BW_FAILURE_TRANSIENT : BW_FAILURE_PERMANENT;
+    lua_pushliteral(L, "after_ms");
+    lua_rawget(L, index);
+    failure->retry_after_ms = lua_isinteger(L, -1) ? lua_tointeger(L, -1) : -1;
+    lua_pop(L, 1);
+    return true;
+}
+
+/* ---- small services ---- */
+
+static int ctx_secret(lua_State *L)
+{
+    const struct bw_task *task = current(L);
+    struct bw_slice name;
+    name.ptr = luaL_checklstring(L, 1, &name.len);
+    for (size_t i = 0; i < task->options.grant_count; i++)
+        if (bw_slice_equal(task->options.grants[i].name, name)) {
+            lua_pushlstring(L, task->options.grants[i].value.ptr, task->options.grants[i].value.len);
+            return 1;
+        }
+    return luaL_error(L, "the secret '%s' is not declared by the action, not granted by the workflow, or not configured", name.ptr);
+}
+
+static int log_at(lua_State *L, const char *level, int index)
+{
+    const struct bw_task *task = current(L);
+    struct bw_slice text;
+    if (lua_type(L, index) == LUA_TSTRING || lua_type(L, index) == LUA_TNUMBER) {
+        text.ptr = lua_tolstring(L, index, &text.len);
+        if (task->options.services.log) task->options.services.log(task->options.services.arg, level, text);
+        return 0;
+    }
+    struct bw_buf *out = bw_lua_push_buf(L);
+    bw_value_to_json(L, index, out);
+    if (task->options.services.log) task->options.services.log(task->options.services.arg, level, bw_buf_slice(out));
+    bw_buf_free(out);
+    return 0;
+}
+
+static int log_call(lua_State *L) { return luaL_checkany(L, 2), log_at(L, "info", 2); } /* ctx.log(value): 1 is the table itself */
+static int log_debug(lua_State *L) { return luaL_checkany(L, 1), log_at(L, "debug", 1); }
+static int log_info(lua_State *L) { return luaL_checkany(L, 1), log_at(L, "info", 1); }
+static int log_warn(lua_State *L) { return luaL_checkany(L, 1), log_at(L, "warn", 1); }
+static int log_error(lua_State *L) { return luaL_checkany(L, 1), log_at(L, "error", 1); }
+
+static int ctx_cancelled(lua_State *L)
+{
+    const struct bw_task *task = current(L);
+    lua_pushboolean(L, task->options.services.cancelled && task->options.services.cancelled(task->options.services.arg));
+    return 1;
+}
+
+static int ctx_now(lua_State *L)
+{
+    lua_pushinteger(L, bw_clock_wall_ms());
+    return 1;
+}
+
+static int continue_sleep(lua_State *L, int status, lua_KContext extra)
+{
+    (void)L, (void)status, (void)extra;
+    return 0;
+}
+
+static int ctx_sleep(lua_State *L)
+{
+    struct bw_task *task = current(L);
+    int64_t ms = duration_ms(L, 1);
+    if (ms < 0) return luaL_error(L, "sleep needs seconds or a duration such as \"500ms\"");
+    task->request = (struct bw_task_request){.kind = BW_REQUEST_SLEEP, .sleep_ms = ms};
+    task->is_waiting = true;
+    return lua_yieldk(L, 0, 0, continue_sleep);
+}
+
+static int push_coded(lua_State *L, void (*append)(struct bw_buf *, struct bw_slice))
+{
+    struct bw_slice text;
+    text.ptr = luaL_checklstring(L, 1, &text.len);
+    struct bw_buf *out = bw_lua_push_buf(L);
+    append(out, text);
+    if (out->failed) return luaL_error(L, "out of memory");
+    lua_pushlstring(L, out->data ? out->data : "", out->len);
+    bw_buf_free(out);
+    return 1;
+}
+
+static void append_base64(struct bw_buf *out, struct bw_slice text) { bw_base64_append(out, text.ptr, text.len); }
+static int ctx_urlencode(lua_State *L) { return push_coded(L, bw_url_encode_append); }
+static int base64_encode(lua_State *L) { return push_coded(L, append_base64); }
+
+static int base64_decode(lua_State *L)
+{
+    struct bw_slice text;
+    size_t len;
+    text.ptr = luaL_checklstring(L, 1, &text.len);
+    uint8_t *out = lua_newuserdatauv(L, text.len + 1, 0);
+    if (!bw_base64_decode(text, out, text.len + 1, &len)) return 0;
+    lua_pushlstring(L, (const char *)out, len);
+    return 1;
+}
+
+static int base64_call(lua_State *L)
+{
+    lua_remove(L, 1);
+    return base64_encode(L);
+}
+
+/* ctx.hmac("sha256", key, data [, "hex" | "base64" | "raw"]) */
+static int ctx_hmac(lua_State *L)
+{
+    static const char *const algorithms[] = {"sha1", "sha256", "sha512", NULL}, *const encodings[] = {"hex", "base64", "raw", NULL};
+    const EVP_MD *const digests[] = {EVP_sha1(), EVP_sha256(), EVP_sha512()};
+    int algorithm = luaL_checkoption(L, 1, NULL, algorithms), encoding = luaL_checkoption(L, 4, "hex", encodings);
+    size_t key_len, data_len;
+    const char *key = luaL_checklstring(L, 2, &key_len), *data = luaL_checklstring(L, 3, &data_len);
+    unsigned char mac[64];
+    unsigned len = 0;
+    char hex[129];
+    luaL_argcheck(L, key_len > 0, 2, "the key is empty");
+    if (!HMAC(digests[algorithm], key, (int)key_len, (const unsigned char *)data, data_len, mac, &len)) return luaL_error(L, "hmac failed");
+    if (encoding == 0) {
+        bw_hex_encode(mac, len, hex);
+        lua_pushlstring(L, hex, 2 * len);
+    } else if (encoding == 2) {
+        lua_pushlstring(L, (const char *)mac, len);
+    } else {
+        lua_settop(L, 0);
+        lua_pushlstring(L, (const char *)mac, len);
+        return base64_encode(L);
+    }
+    return 1;
+}
+
+static int failure_tostring(lua_State *L)
+{
+    lua_getfield(L, 1, "message");
+    return 1;
+}
+
+static int refuse_write(lua_State *L) { return luaL_error(L, "ctx is read-only"); }
+
+static void add_callable(lua_State *L, const char *name, const luaL_Reg *functions, lua_CFunction call)
+{
+    lua_createtable(L, 0, 6);
+    luaL_setfuncs(L, functions, 0);
+    if (call) {
+        lua_createtable(L, 0, 2);
+        lua_pushcfunction(L, call);
+        lua_setfield(L, -2, "__call");
+        lua_pushboolean(L, 0);
+        lua_setfield(L, -2, "__metatable");
+        lua_setmetatable(L, -2);
+    }
+    lua_setfield(L, -2, name);
+}
+
+void bw_api_open(lua_State *L)
+{
+    static const luaL_Reg functions[] = {{"http", bw_api_http}, {"secret", ctx_secret}, {"fail", ctx_fail}, {"retry", ctx_retry}, {"cancelled", ctx_cancelled}, {"now", ctx_now}, {"sleep", ctx_sleep}, {"urlencode", ctx_urlencode}, {"hmac", ctx_hmac}, {NULL, NULL}};
+    static const luaL_Reg log[] = {{"debug", log_debug}, {"info", log_info}, {"warn", log_warn}, {"error", log_error}, {NULL, NULL}};
+    static const luaL_Reg base64[] = {{"encode", base64_encode}, {"decode", base64_decode}, {NULL, NULL}};
+    lua_createtable(L, 0, 16);
+    luaL_setfuncs(L, functions, 0);
+    add_callable(L, "log", log, log_call);
+    add_callable(L, "base64", base64, base64_call);
+    add_callable(L, "json", bw_json_functions, NULL);
+    lua_getfield(L, -1, "json");
+    BW_LUA_NULL_PUSH(L);
+    lua_setfield(L, -2, "null");
+    lua_pop(L, 1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &ctx_key);
+    lua_createtable(L, 0, 1);
+    lua_pushcfunction(L, failure_tostring);
+    lua_setfield(L, -2, "__tostring");
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &failure_key);
+}
+
+void bw_api_push_ctx(lua_State *L, const struct bw_task *task)
+{
+    lua_createtable(L, 0, 0);
+    lua_createtable(L, 0, 3);
+    lua_createtable(L, 0, 4); /* its values, then the functions */
+    lua_pushstring(L, task->key);
+    lua_setfield(L, -2, "idempotency_key");
+    lua_pushinteger(L, task->options.attempt);
+    lua_setfield(L, -2, "attempt");
+    lua_createtable(L, 0, 1);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &ctx_key);
+    lua_setfield(L, -2, "__index");
+    lua_setmetatable(L, -2);
+    lua_setfield(L, -2, "__index");
+    lua_pushcfunction(L, refuse_write);
+    lua_setfield(L, -2, "__newindex");
+    lua_pushboolean(L, 0);
+    lua_setfield(L, -2, "__metatable");
+    lua_setmetatable(L, -2);
+}

@@ -1,0 +1,241 @@
+/* The environment by allow-list. Library tables are read-only proxies; each run gets a fresh table in front of them. */
+#include "lua/internal.h"
+#include <lualib.h>
+#include <stdio.h>
+#include <string.h>
+
+int bw_budget_pcall(lua_State *L);
+int bw_budget_xpcall(lua_State *L);
+
+static const char code_env_key;
+const char bw_env_expr_key;
+
+#define COUNT_MAX 1000000 /* elements that one C function may touch without a hook */
+
+static const char *const base_names[] = {"assert", "error", "ipairs", "next", "pairs", "rawequal", "rawget", "rawlen", "select", "tonumber", "type"};
+static const char *const string_names[] = {"byte", "char", "find", "format", "gmatch", "gsub", "len", "lower", "match", "pack", "packsize", "reverse", "sub", "unpack", "upper"};
+static const char *const table_names[] = {"concat", "insert", "pack", "remove", "sort", "unpack"};
+static const char *const math_names[] = {"abs", "acos", "asin", "atan", "ceil", "cos", "deg", "exp", "floor", "fmod", "huge", "log", "max", "maxinteger", "min", "mininteger", "modf", "pi", "rad", "random", "sin", "sqrt", "tan", "tointeger", "type", "ult"};
+static const char *const utf8_names[] = {"char", "charpattern", "codepoint", "codes", "len", "offset"};
+
+static int refuse_write(lua_State *L) { return luaL_error(L, "this table is read-only"); }
+
+/* table on top → read-only proxy of it */
+static void protect(lua_State *L)
+{
+    lua_createtable(L, 0, 0);
+    lua_createtable(L, 0, 3);
+    lua_pushvalue(L, -3);
+    lua_setfield(L, -2, "__index");
+    lua_pushcfunction(L, refuse_write);
+    lua_setfield(L, -2, "__newindex");
+    lua_pushboolean(L, 0);
+    lua_setfield(L, -2, "__metatable");
+    lua_setmetatable(L, -2);
+    lua_remove(L, -2);
+}
+
+static void copy_names(lua_State *L, int from, int to, const char *const *names, size_t count)
+{
+    from = lua_absindex(L, from);
+    to = lua_absindex(L, to);
+    for (size_t i = 0; i < count; i++) {
+        lua_getfield(L, from, names[i]);
+        lua_setfield(L, to, names[i]);
+    }
+}
+
+/* ---- wrapped functions ---- */
+
+static int safe_rep(lua_State *L)
+{
+    size_t len, separator_len;
+    const char *text = luaL_checklstring(L, 1, &len), *separator = luaL_optlstring(L, 3, "", &separator_len);
+    lua_Integer count = luaL_checkinteger(L, 2);
+    luaL_Buffer buffer;
+    if (count <= 0 || (!len && !separator_len)) {
+        lua_pushliteral(L, "");
+        return 1;
+    }
+    if ((uint64_t)count > bw_lua_script(L)->memory.cap / (len + separator_len)) return luaL_error(L, "resulting string too large");
+    luaL_buffinit(L, &buffer);
+    while (count-- > 0) {
+        luaL_addlstring(&buffer, text, len);
+        if (count && separator_len) luaL_addlstring(&buffer, separator, separator_len);
+    }
+    luaL_pushresult(&buffer);
+    return 1;
+}
+
+static int safe_move(lua_State *L)
+{
+    lua_Integer from = luaL_checkinteger(L, 2), to = luaL_checkinteger(L, 3);
+    if (to >= from && (uint64_t)to - (uint64_t)from >= COUNT_MAX) return luaL_error(L, "too many elements to move");
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_insert(L, 1);
+    lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+    return lua_gettop(L);
+}
+
+/* Finalisers run without limits, and __len makes C functions loop for ever: both are refused. */
+static int safe_setmetatable(lua_State *L)
+{
+    static const char *const refused[] = {"__gc", "__len", "__mode", "__metatable"};
+    luaL_checktype(L, 1, LUA_TTABLE);
+    luaL_argexpected(L, lua_isnil(L, 2) || lua_istable(L, 2), 2, "nil or table");
+    if (luaL_getmetafield(L, 1, "__metatable") != LUA_TNIL) return luaL_error(L, "cannot change a protected metatable");
+    for (size_t i = 0; lua_istable(L, 2) && i < sizeof refused / sizeof *refused; i++) {
+        lua_pushstring(L, refused[i]);
+        if (lua_rawget(L, 2) != LUA_TNIL) return luaL_error(L, "lua.denied: %s is not available in metatables", refused[i]);
+        lua_pop(L, 1);
+    }
+    lua_settop(L, 2);
+    lua_setmetatable(L, 1);
+    return 1;
+}
+
+static int safe_getmetatable(lua_State *L)
+{
+    luaL_checkany(L, 1);
+    if (!lua_istable(L, 1) || !lua_getmetatable(L, 1)) {
+        lua_pushnil(L);
+        return 1;
+    }
+    luaL_getmetafield(L, 1, "__metatable");
+    if (lua_type(L, -1) == LUA_TBOOLEAN) return 1;
+    lua_settop(L, 2);
+    return 1;
+}
+
+static int safe_rawset(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    luaL_checkany(L, 2);
+    luaL_checkany(L, 3);
+    if (luaL_getmetafield(L, 1, "__metatable") != LUA_TNIL) return luaL_error(L, "this table is read-only");
+    lua_settop(L, 3);
+    lua_rawset(L, 1);
+    return 1;
+}
+
+/* Addresses would help to get around ASLR. */
+static int safe_tostring(lua_State *L)
+{
+    struct bw_slice sealed;
+    luaL_checkany(L, 1);
+    if (bw_secret_test(L, 1, &sealed)) return luaL_error(L, "a secret cannot be turned into text");
+    if (luaL_getmetafield(L, 1, "__tostring") == LUA_TNIL && lua_type(L, 1) >= LUA_TTABLE) {
+        lua_pushstring(L, luaL_typename(L, 1));
+        return 1;
+    }
+    lua_settop(L, 1);
+    if (lua_islightuserdata(L, 1)) {
+        lua_pushliteral(L, "null");
+        return 1;
+    }
+    luaL_tolstring(L, 1, NULL);
+    return 1;
+}
+
+static int denied(lua_State *L)
+{
+    lua_pushfstring(L, "lua.denied: '%s' is not available in Bellwire", lua_tostring(L, lua_upvalueindex(1)));
+    return lua_error(L);
+}
+
+/* What people try first gets an answer that says so, instead of "attempt to index a nil value". */
+static void add_denied(lua_State *L, int env)
+{
+    static const char *const tables[] = {"os", "io", "debug", "package", "coroutine"};
+    static const char *const functions[] = {"require", "load", "loadstring", "loadfile", "dofile", "collectgarbage", "warn", "getfenv", "setfenv"};
+    for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
+        lua_pushstring(L, functions[i]);
+        lua_pushcclosure(L, denied, 1);
+        lua_setfield(L, env, functions[i]);
+    }
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+        lua_createtable(L, 0, 0);
+        lua_createtable(L, 0, 2);
+        lua_pushstring(L, tables[i]);
+        lua_pushcclosure(L, denied, 1);
+        lua_pushvalue(L, -1);
+        lua_setfield(L, -3, "__index");
+        lua_setfield(L, -2, "__newindex");
+        lua_pushboolean(L, 0);
+        lua_setfield(L, -2, "__metatable");
+        lua_setmetatable(L, -2);
+        lua_setfield(L, env, tables[i]);
+    }
+}
+
+/* Opens a standard library, leaves its table on the stack, and nothing of it in the globals. */
+static void open_library(lua_State *L, const char *name, lua_CFunction open)
+{
+    luaL_requiref(L, name, open, 0);
+}
+
+static void add_library(lua_State *L, int env, const char *name, lua_CFunction open, const char *const *names, size_t count)
+{
+    open_library(L, name, open);
+    lua_createtable(L, 0, (int)count + 2);
+    copy_names(L, -2, -1, names, count);
+    if (!strcmp(name, LUA_STRLIBNAME)) {
+        lua_pushcfunction(L, safe_rep);
+        lua_setfield(L, -2, "rep");
+        /* ("x"):rep(9) reaches the library by the strings' metatable: it must be the same one. */
+        lua_pushliteral(L, "");
+        lua_getmetatable(L, -1);
+        lua_pushvalue(L, -3);
+        lua_setfield(L, -2, "__index");
+        lua_pushboolean(L, 0);
+        lua_setfield(L, -2, "__metatable");
+        lua_pop(L, 2);
+    }
+    if (!strcmp(name, LUA_TABLIBNAME)) {
+        lua_getfield(L, -2, "move");
+        lua_pushcclosure(L, safe_move, 1);
+        lua_setfield(L, -2, "move");
+    }
+    protect(L);
+    lua_setfield(L, env, name);
+    lua_pop(L, 1);
+}
+
+#define NAMES(list) list, sizeof list / sizeof *list
+void bw_env_open_libraries(lua_State *L)
+{
+    static const luaL_Reg wrapped[] = {{"pcall", bw_budget_pcall}, {"xpcall", bw_budget_xpcall}, {"setmetatable", safe_setmetatable}, {"getmetatable", safe_getmetatable}, {"rawset", safe_rawset}, {"tostring", safe_tostring}, {NULL, NULL}};
+    lua_createtable(L, 0, 40);
+    int env = lua_gettop(L);
+    lua_pushcfunction(L, luaopen_base); /* fills the globals, which no user code ever sees */
+    lua_call(L, 0, 1);
+    copy_names(L, -1, env, NAMES(base_names));
+    lua_pop(L, 1);
+    lua_pushvalue(L, env);
+    luaL_setfuncs(L, wrapped, 0);
+    lua_pop(L, 1);
+    add_library(L, env, LUA_STRLIBNAME, luaopen_string, NAMES(string_names));
+    add_library(L, env, LUA_TABLIBNAME, luaopen_table, NAMES(table_names));
+    add_library(L, env, LUA_MATHLIBNAME, luaopen_math, NAMES(math_names));
+    add_library(L, env, LUA_UTF8LIBNAME, luaopen_utf8, NAMES(utf8_names));
+    add_denied(L, env);
+    lua_pushvalue(L, env);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &code_env_key);
+    lua_createtable(L, 0, 60); /* the expressions' environment: helpers and names */
+    copy_names(L, env, -1, (const char *const[]){"math", "string", "tonumber", "tostring", "type", "pairs", "ipairs", "select", "utf8"}, 9);
+    bw_helpers_register(L, lua_gettop(L));
+    bw_scope_open(L, lua_gettop(L));
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &bw_env_expr_key);
+    lua_pop(L, 1);
+}
+
+void bw_env_push_fresh(lua_State *L)
+{
+    lua_createtable(L, 0, 8);
+    lua_createtable(L, 0, 2);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &code_env_key);
+    lua_setfield(L, -2, "__index");
+    lua_pushboolean(L, 0);
+    lua_setfield(L, -2, "__metatable");
+    lua_setmetatable(L, -2);
+}

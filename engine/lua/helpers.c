@@ -1,0 +1,224 @@
+/* The functions of expressions (semantics.md 3.2). Most are a few lines of Lua, compiled once per state; they accept nil. */
+#include "base/clock.h"
+#include "lua/internal.h"
+#include <string.h>
+#include <time.h>
+
+static const char prelude[] =
+    "local env, array, null, is_view = ...\n"
+    "local function list(t) return array(t) end\n"
+    "local function each(t) if t == nil then return function() end end return ipairs_all(t) end\n"
+    "function env.list(t) return list(t or {}) end\n"
+    "env.null = null\n"
+    "function env.default(v, d) if v == nil or v == null then return d end return v end\n"
+    "function env.len(v) if v == nil or v == null then return 0 end if type(v) == 'table' and not is_array(v) then local n = 0 for _ in pairs(v) do n = n + 1 end return n end return #v end\n"
+    "local function path_get(v, path)\n"
+    "  local out, many = {v}, false\n"
+    "  for name, index in string.gmatch(path, '([^%.%[%]]*)%[?([%d%*]*)%]?%.?') do\n"
+    "    if name ~= '' then for i = 1, #out do local x = out[i] if x == null then x = nil end out[i] = x[name] if out[i] == nil then out[i] = null end end end\n"
+    "    if index == '*' then many = true local flat = {} for i = 1, #out do local x = out[i] if x ~= null then for _, y in each(x) do flat[#flat + 1] = y end end end out = flat\n"
+    "    elseif index ~= '' then for i = 1, #out do local x = out[i] if x == null then x = nil end out[i] = x[tonumber(index)] if out[i] == nil then out[i] = null end end end\n"
+    "  end\n"
+    "  return out, many\n"
+    "end\n"
+    "function env.map(t, f)\n"
+    "  local out = {}\n"
+    "  for _, v in each(t) do\n"
+    "    if type(f) == 'string' then local found = path_get(v, f) for i = 1, #found do out[#out + 1] = found[i] end\n"
+    "    else local r = f(v) if r == nil then r = null end out[#out + 1] = r end\n"
+    "  end\n"
+    "  return list(out)\n"
+    "end\n"
+    "function env.filter(t, f) local out = {} for _, v in each(t) do if f(v) then out[#out + 1] = v end end return list(out) end\n"
+    "function env.flat(t) local out = {} for _, v in each(t) do if is_array(v) then for _, w in each(v) do out[#out + 1] = w end else out[#out + 1] = v end end return list(out) end\n"
+    "function env.join(t, sep) local out = {} for _, v in each(t) do if v ~= null then out[#out + 1] = tostring(v) end end return table.concat(out, sep or '') end\n"
+    "function env.split(s, sep)\n"
+    "  local out, from = {}, 1\n"
+    "  if s == nil then return list(out) end\n"
+    "  if sep == nil or sep == '' then return list({s}) end\n"
+    "  while true do local a, b = string.find(s, sep, from, true) if not a then break end out[#out + 1] = string.sub(s, from, a - 1) from = b + 1 end\n"
+    "  out[#out + 1] = string.sub(s, from)\n"
+    "  return list(out)\n"
+    "end\n"
+    "function env.keys(t) local out = {} if t ~= nil then for k in pairs(t) do out[#out + 1] = k end end table.sort(out, function(a, b) return tostring(a) < tostring(b) end) return list(out) end\n"
+    "function env.has(t, k) return t ~= nil and t[k] ~= nil end\n"
+    "function env.contains(t, x) if t == nil then return false end if type(t) == 'string' then return string.find(t, tostring(x), 1, true) ~= nil end for _, v in each(t) do if v == x then return true end end return false end\n"
+    "function env.lower(s) return s and string.lower(s) end\n"
+    "function env.upper(s) return s and string.upper(s) end\n"
+    "function env.trim(s) return s and (string.gsub(string.gsub(s, '^%s+', ''), '%s+$', '')) end\n"
+    "function env.truncate(s, n) if s == nil then return nil end local at = utf8.offset(s, n + 1) if at and at <= #s then return string.sub(s, 1, at - 1) end return s end\n"
+    "function env.sum(t) local n = 0 for _, v in each(t) do if v ~= null then n = n + v end end return n end\n"
+    "function env.sort_by(t, f)\n"
+    "  local out, by = {}, {}\n"
+    "  for i, v in each(t) do out[#out + 1] = {v, i, type(f) == 'string' and path_get(v, f)[1] or f(v)} end\n"
+    "  table.sort(out, function(a, b) if a[3] == b[3] then return a[2] < b[2] end return a[3] < b[3] end)\n"
+    "  for i = 1, #out do by[i] = out[i][1] end\n"
+    "  return list(by)\n"
+    "end\n"
+    "function env.product(a, b) local out = {} for _, x in each(a) do for _, y in each(b) do out[#out + 1] = list({x, y}) end end return list(out) end\n"
+    "env.fmt = string.format\n";
+
+static int make_array(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 1);
+    bw_value_push_array_metatable(L);
+    lua_setmetatable(L, 1);
+    return 1;
+}
+
+static int is_array(lua_State *L)
+{
+    const struct bw_json_view *view = bw_view_test(L, 1);
+    bool answer = view && bw_json_view_type(*view) == BW_JSON_ARRAY;
+    if (lua_istable(L, 1)) {
+        answer = lua_rawlen(L, 1) > 0;
+        if (lua_getmetatable(L, 1)) {
+            bw_value_push_array_metatable(L);
+            answer = answer || lua_rawequal(L, -1, -2);
+        }
+    }
+    lua_pushboolean(L, answer);
+    return 1;
+}
+
+/* The walk over a list that does not stop at nulls: (t, i) → i + 1, value. */
+static int next_item(lua_State *L)
+{
+    lua_Integer index = lua_tointeger(L, 2) + 1;
+    lua_settop(L, 1);
+    lua_pushinteger(L, index);
+    lua_pushinteger(L, index);
+    lua_gettable(L, 1);
+    if (lua_isnil(L, -1)) {
+        if (index > luaL_len(L, 1)) return 1;
+        lua_pop(L, 1);
+        BW_LUA_NULL_PUSH(L);
+    }
+    return 2;
+}
+
+static int ipairs_all(lua_State *L)
+{
+    if (bw_value_is_null(L, 1) || lua_isnoneornil(L, 1)) {
+        lua_settop(L, 0);
+        lua_createtable(L, 0, 0);
+    }
+    if (!lua_istable(L, 1) && !bw_view_test(L, 1)) return luaL_error(L, "a list is expected, found %s", luaL_typename(L, 1));
+    lua_pushcfunction(L, next_item);
+    lua_pushvalue(L, 1);
+    lua_pushinteger(L, 0);
+    return 3;
+}
+
+/* A buffer that dies with the state whatever is raised meanwhile. */
+static int free_buf(lua_State *L)
+{
+    bw_buf_free(lua_touserdata(L, 1));
+    return 0;
+}
+
+struct bw_buf *bw_lua_push_buf(lua_State *L)
+{
+    static const char key;
+    struct bw_buf *buf = lua_newuserdatauv(L, sizeof *buf, 0);
+    *buf = (struct bw_buf){0};
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &key) == LUA_TNIL) {
+        lua_pop(L, 1);
+        lua_createtable(L, 0, 1);
+        lua_pushcfunction(L, free_buf);
+        lua_setfield(L, -2, "__gc"); /* ours, in C: the only finaliser there is */
+        lua_pushvalue(L, -1);
+        lua_rawsetp(L, LUA_REGISTRYINDEX, &key);
+    }
+    lua_setmetatable(L, -2);
+    return buf;
+}
+
+static int to_json(lua_State *L)
+{
+    lua_settop(L, 1);
+    struct bw_buf *out = bw_lua_push_buf(L);
+    bw_value_to_json(L, 1, out);
+    lua_pushlstring(L, out->data ? out->data : "", out->len);
+    bw_buf_free(out);
+    return 1;
+}
+
+static int from_json(lua_State *L)
+{
+    struct bw_slice text;
+    struct bw_json_fault fault;
+    if (lua_isnoneornil(L, 1)) return 0;
+    text.ptr = luaL_checklstring(L, 1, &text.len);
+    if (!bw_json_scan(text, NULL, NULL, &fault)) return luaL_error(L, "this is no JSON: %s at line %d, column %d", fault.reason, (int)fault.line, (int)fault.column);
+    bw_value_push_json(L, bw_json_view_of(text));
+    return 1;
+}
+
+/* date(ms or "2026-11-23T12:00:00Z" [, strftime format]) → text in UTC; without a format RFC 3339. Pure: there is no "now". */
+static int format_date(lua_State *L)
+{
+    char text[128];
+    struct tm parts = {0};
+    int64_t ms;
+    if (lua_isnoneornil(L, 1)) return 0;
+    if (lua_type(L, 1) == LUA_TNUMBER) {
+        ms = (int64_t)lua_tonumber(L, 1);
+    } else {
+        const char *rest = strptime(luaL_checkstring(L, 1), "%Y-%m-%dT%H:%M:%S", &parts);
+        if (!rest) return luaL_error(L, "date needs milliseconds or a text such as 2026-11-23T12:00:00Z");
+        int sign = *rest == '-' ? -1 : 1, hours = 0, minutes = 0;
+        if (*rest == '.') rest += 1 + strspn(rest + 1, "0123456789");
+        if ((*rest == '+' || *rest == '-') && sscanf(rest + 1, "%2d:%2d", &hours, &minutes) < 1) return luaL_error(L, "date: the offset is not readable");
+        ms = ((int64_t)timegm(&parts) - sign * (hours * 3600 + minutes * 60)) * 1000;
+    }
+    const char *format = luaL_optstring(L, 2, NULL);
+    if (!format) {
+        lua_pushstring(L, bw_clock_text(ms, text));
+        return 1;
+    }
+    time_t seconds = (time_t)(ms / 1000);
+    gmtime_r(&seconds, &parts);
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral" /* the author's format; strftime reads nothing but parts */
+    lua_pushlstring(L, text, strftime(text, sizeof text, format, &parts));
+#pragma GCC diagnostic pop
+    return 1;
+}
+
+const luaL_Reg bw_json_functions[] = {{"encode", to_json}, {"decode", from_json}, {"array", make_array}, {NULL, NULL}};
+
+void bw_helpers_register(lua_State *L, int env)
+{
+    static const luaL_Reg functions[] = {{"json", to_json}, {"parse", from_json}, {"date", format_date}, {NULL, NULL}};
+    lua_pushvalue(L, env);
+    luaL_setfuncs(L, functions, 0);
+    lua_pop(L, 1);
+    if (luaL_loadbufferx(L, prelude, sizeof prelude - 1, "=helpers", "t") != LUA_OK) lua_error(L);
+    /* Its own environment: the helpers, the libraries, and three functions that user code does not see. */
+    lua_createtable(L, 0, 8);
+    lua_pushcfunction(L, ipairs_all);
+    lua_setfield(L, -2, "ipairs_all");
+    lua_pushcfunction(L, is_array);
+    lua_setfield(L, -2, "is_array");
+    static const char *const names[] = {"math", "string", "tonumber", "tostring", "type", "pairs", "utf8"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        lua_getfield(L, env, names[i]);
+        lua_setfield(L, -2, names[i]);
+    }
+    lua_createtable(L, 0, 3); /* table.sort and table.concat: proxies are for user code */
+    luaL_requiref(L, "table", NULL, 0);
+    static const char *const sorts[] = {"sort", "concat"};
+    for (size_t i = 0; lua_istable(L, -1) && i < 2; i++) {
+        lua_getfield(L, -1, sorts[i]);
+        lua_setfield(L, -3, sorts[i]);
+    }
+    lua_pop(L, 1);
+    lua_setfield(L, -2, "table");
+    lua_setupvalue(L, -2, 1);
+    lua_pushvalue(L, env);
+    lua_pushcfunction(L, make_array);
+    BW_LUA_NULL_PUSH(L);
+    lua_call(L, 3, 0);
+}

@@ -1,0 +1,117 @@
+/* internal.h: what the files of this room share. One Lua state, one thread. Functions marked [raises] may longjmp with a Lua error and are called only below
+ * a protected call; the others never raise. */
+#ifndef BW_LUA_INTERNAL_H
+#define BW_LUA_INTERNAL_H
+#include "base/json_view.h"
+#include "lua/script.h"
+#include <lauxlib.h>
+#include <lua.h>
+
+#define BW_VALUE_DEPTH_MAX 64
+#define BW_SCRIPT_RUNS_MAX 10000 /* then the state is made anew */
+
+enum bw_lua_mode { BW_MODE_IDLE, BW_MODE_EXPR, BW_MODE_TASK };
+
+struct bw_lua_memory {
+    size_t used, cap;
+    bool was_hit;
+};
+struct bw_step_value {
+    enum bw_step_status status;
+    struct bw_slice output, error; /* malloc'd */
+};
+struct bw_script {
+    lua_State *L;
+    struct bw_lua_memory memory;
+    struct bw_script_limits limits;
+    const struct bw_workflow *workflow;
+    const struct bw_action *const *actions;
+    struct bw_run_scope scope;
+    struct bw_step_value *steps;
+    const struct bw_render *render; /* while a template is rendered */
+    struct bw_task *task;           /* the one that runs */
+    int *expr_refs, *code_refs;     /* registry references: compiled expressions, inline code or action file of each step */
+    int env_ref;                    /* the run's fresh environment */
+    int event_ref;                  /* the `event` table of expressions, made on first use */
+    enum bw_lua_mode mode;
+    int64_t instructions_left;      /* EXPR */
+    int64_t deadline_us, slice_end_us; /* TASK */
+    bool is_expired, is_spent;
+    unsigned runs;
+};
+static inline struct bw_script *bw_lua_script(lua_State *L) { return *(struct bw_script **)lua_getextraspace(L); }
+
+/* state.c */
+bool bw_lua_open(struct bw_script *script, const struct bw_script_limits *limits, struct bw_error *err); /* state with libraries, expression and code environments */
+void bw_lua_close(struct bw_script *script);
+/* Calls fn(L) with `arg` as light userdata, protected; results are left on the stack (nresults). False: err is filled from the Lua error. */
+bool bw_lua_protected(struct bw_script *script, lua_CFunction fn, void *arg, int nresults, struct bw_error *err);
+
+/* budget.c */
+void bw_budget_install(lua_State *L);
+void bw_budget_begin_expr(struct bw_script *script);
+void bw_budget_begin_task(struct bw_script *script, int64_t deadline_us);
+void bw_budget_end(struct bw_script *script);
+/* The error value on top of L is turned into err and popped. line_base: file line of the code's line 1. Never raises. */
+struct bw_code_place {
+    const char *file;
+    int line, column;
+};
+void bw_lua_error(struct bw_script *script, lua_State *L, int status, const struct bw_code_place *place, const char *code, struct bw_error *err);
+bool bw_budget_is_sentinel(lua_State *L, int index); /* a budget error: not to be caught by user code */
+
+/* env.c */
+void bw_env_open_libraries(lua_State *L); /* [raises] fills the registry with the read-only library tables */
+void bw_env_push_fresh(lua_State *L);     /* [raises] a run's environment */
+extern const char bw_env_expr_key;        /* registry key of the expressions' environment */
+/* helpers.c: functions of expressions */
+void bw_helpers_register(lua_State *L, int env); /* [raises] */
+
+/* value.c */
+void bw_value_push_json(lua_State *L, struct bw_json_view view); /* [raises] tables; null in objects is absent, in arrays json.null */
+void bw_value_to_json(lua_State *L, int index, struct bw_buf *out); /* [raises] with the path of what cannot be JSON */
+void bw_value_push_array_metatable(lua_State *L);
+void bw_value_open(lua_State *L); /* [raises] */
+#define BW_LUA_NULL_PUSH(L) lua_pushlightuserdata((L), NULL)
+bool bw_value_is_null(lua_State *L, int index);
+
+/* view.c */
+void bw_view_open(lua_State *L);                                /* [raises] */
+void bw_view_push(lua_State *L, struct bw_json_view view);      /* [raises] scalars as values, null as nil, containers as read-only views */
+const struct bw_json_view *bw_view_test(lua_State *L, int index); /* NULL: no view */
+
+/* secret.c */
+void bw_secret_open(lua_State *L);                                                  /* [raises] */
+void bw_secret_push_table(lua_State *L);                                            /* [raises] what `secrets` is */
+bool bw_secret_test(lua_State *L, int index, struct bw_slice *value);
+
+/* scope.c: the names of expressions */
+void bw_scope_open(lua_State *L, int env); /* [raises] */
+
+/* api.c: ctx */
+void bw_api_open(lua_State *L);                                     /* [raises] */
+void bw_api_push_ctx(lua_State *L, const struct bw_task *task);     /* [raises] */
+/* A value made by ctx.fail, ctx.retry or a failed request? Fills failure. */
+bool bw_api_is_failure(lua_State *L, int index, struct bw_task_failure *failure);
+
+/* task.c */
+struct bw_task {
+    struct bw_script *script;
+    struct bw_task_options options;
+    char key[BW_IDEMPOTENCY_KEY_TEXT];
+    lua_State *thread;
+    int thread_ref;
+    int pending_args;            /* of the first resume */
+    bool is_waiting, has_answer;
+    struct bw_task_request request;
+    struct bw_http_header *request_headers;
+    struct bw_buf request_bytes; /* what request points into */
+    struct bw_buf answer_bytes;
+    struct bw_http_answer answer;
+    struct bw_http_header *answer_headers;
+    struct bw_error answer_error;
+    struct bw_buf output;
+    struct bw_task_failure failure;
+    struct bw_code_place place;
+};
+#endif

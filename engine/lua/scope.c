@@ -1,0 +1,149 @@
+/* The names of expressions: event, steps, vars, workflow, run, secrets, result, and ok/status/err. Looked up when they are used; an unknown name is an error. */
+#include "base/suggest.h"
+#include "lua/internal.h"
+#include <stdio.h>
+#include <string.h>
+
+static const char *const names[] = {"event", "steps", "vars", "workflow", "run", "secrets", "result"};
+
+static void set_text(lua_State *L, const char *name, struct bw_slice text)
+{
+    lua_pushlstring(L, text.ptr ? text.ptr : "", text.len);
+    lua_setfield(L, -2, name);
+}
+
+static void push_event(lua_State *L, struct bw_script *script)
+{
+    const struct bw_run_scope *scope = &script->scope;
+    if (script->event_ref != LUA_NOREF) {
+        lua_rawgeti(L, LUA_REGISTRYINDEX, script->event_ref);
+        return;
+    }
+    lua_createtable(L, 0, 8);
+    set_text(L, "id", scope->event_id);
+    set_text(L, "name", scope->event_name);
+    set_text(L, "source", scope->event_source);
+    lua_pushinteger(L, scope->event_at_ms);
+    lua_setfield(L, -2, "at");
+    lua_pushboolean(L, scope->event_trusted);
+    lua_setfield(L, -2, "trusted");
+    if (scope->body_is_json)
+        bw_view_push(L, bw_json_view_of(scope->event_body));
+    else
+        lua_pushlstring(L, scope->event_body.ptr ? scope->event_body.ptr : "", scope->event_body.len);
+    lua_setfield(L, -2, "data");
+    if (scope->event_headers.len) {
+        bw_view_push(L, bw_json_view_of(scope->event_headers));
+        lua_setfield(L, -2, "headers");
+    }
+    lua_pushvalue(L, -1);
+    script->event_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+static int64_t find_step(const struct bw_script *script, struct bw_slice id)
+{
+    for (size_t i = 0; i < script->workflow->step_count; i++)
+        if (bw_slice_equal(script->workflow->steps[i].id, id)) return (int64_t)i;
+    return -1;
+}
+
+static struct bw_step_value *step_argument(lua_State *L, int index)
+{
+    struct bw_script *script = bw_lua_script(L);
+    struct bw_slice id;
+    id.ptr = luaL_checklstring(L, index, &id.len);
+    int64_t found = find_step(script, id);
+    if (found < 0) luaL_error(L, "there is no step '%s'", id.ptr);
+    return &script->steps[found];
+}
+
+static int steps_index(lua_State *L)
+{
+    const struct bw_step_value *value = step_argument(L, 2);
+    if (!value->output.len) return 0;
+    bw_view_push(L, bw_json_view_of(value->output));
+    return 1;
+}
+
+static int step_ok(lua_State *L)
+{
+    lua_pushboolean(L, step_argument(L, 1)->status == BW_STATUS_SUCCEEDED);
+    return 1;
+}
+
+static int step_status(lua_State *L)
+{
+    static const char *const texts[] = {[BW_STATUS_SUCCEEDED] = "succeeded", [BW_STATUS_FAILED] = "failed", [BW_STATUS_SKIPPED] = "skipped"};
+    enum bw_step_status status = step_argument(L, 1)->status;
+    if (status == BW_STATUS_NONE) return 0;
+    lua_pushstring(L, texts[status]);
+    return 1;
+}
+
+static int step_error(lua_State *L)
+{
+    const struct bw_step_value *value = step_argument(L, 1);
+    if (!value->error.len) return 0;
+    bw_view_push(L, bw_json_view_of(value->error));
+    return 1;
+}
+
+static int refuse_write(lua_State *L) { return luaL_error(L, "expressions cannot assign"); }
+
+static const char steps_key;
+
+static int scope_index(lua_State *L)
+{
+    struct bw_script *script = bw_lua_script(L);
+    struct bw_slice name;
+    if (lua_type(L, 2) != LUA_TSTRING) return 0;
+    name.ptr = lua_tolstring(L, 2, &name.len);
+    if (bw_slice_is(name, "event")) {
+        push_event(L, script);
+    } else if (bw_slice_is(name, "steps")) {
+        lua_rawgetp(L, LUA_REGISTRYINDEX, &steps_key);
+    } else if (bw_slice_is(name, "vars")) {
+        bw_view_push(L, bw_json_view_of(script->workflow->vars.len ? script->workflow->vars : BW_SLICE("{}")));
+    } else if (bw_slice_is(name, "secrets")) {
+        bw_secret_push_table(L);
+    } else if (bw_slice_is(name, "workflow")) {
+        lua_createtable(L, 0, 1);
+        set_text(L, "name", script->workflow->name);
+    } else if (bw_slice_is(name, "run")) {
+        lua_createtable(L, 0, 1);
+        set_text(L, "id", script->scope.run_id);
+    } else if (bw_slice_is(name, "result")) {
+        if (!script->render || !script->render->result.len) return luaL_error(L, "`result` can only be used in the `outputs` of a step");
+        bw_view_push(L, bw_json_view_of(script->render->result));
+    } else {
+        const char *near = bw_suggest(name, names, sizeof names / sizeof *names);
+        return luaL_error(L, near ? "unknown name '%s' (did you mean '%s'?)" : "unknown name '%s'", name.ptr, near);
+    }
+    return 1;
+}
+
+void bw_scope_open(lua_State *L, int env)
+{
+    static const luaL_Reg functions[] = {{"ok", step_ok}, {"status", step_status}, {"err", step_error}, {NULL, NULL}};
+    lua_pushvalue(L, env);
+    luaL_setfuncs(L, functions, 0);
+    lua_createtable(L, 0, 3);
+    lua_pushcfunction(L, scope_index);
+    lua_setfield(L, -2, "__index");
+    lua_pushcfunction(L, refuse_write);
+    lua_setfield(L, -2, "__newindex");
+    lua_pushboolean(L, 0);
+    lua_setfield(L, -2, "__metatable");
+    lua_setmetatable(L, -2);
+    lua_pop(L, 1);
+    lua_createtable(L, 0, 0);
+    lua_createtable(L, 0, 3);
+    lua_pushcfunction(L, steps_index);
+    lua_setfield(L, -2, "__index");
+    lua_pushcfunction(L, refuse_write);
+    lua_setfield(L, -2, "__newindex");
+    lua_pushboolean(L, 0);
+    lua_setfield(L, -2, "__metatable");
+    lua_setmetatable(L, -2);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &steps_key);
+}

@@ -1,0 +1,68 @@
+/* A Lua state with capped memory. No library function outside the allow-list of env.c is reachable from user code. */
+#include "lua/internal.h"
+#include <stdlib.h>
+#include <string.h>
+
+static void *allocate(void *arg, void *block, size_t old_size, size_t new_size)
+{
+    struct bw_lua_memory *memory = arg;
+    if (!block) old_size = 0; /* then it is a type tag */
+    if (!new_size) {
+        memory->used -= old_size;
+        free(block);
+        return NULL;
+    }
+    if (new_size > old_size && memory->used + (new_size - old_size) > memory->cap) {
+        memory->was_hit = true;
+        return NULL;
+    }
+    void *moved = realloc(block, new_size);
+    if (moved) memory->used += new_size - old_size;
+    return moved;
+}
+
+/* Only a worker dies of this, and only by a bug of ours: every entry is protected. */
+static int on_panic(lua_State *L)
+{
+    (void)L;
+    _Exit(70);
+}
+
+static int open_state(lua_State *L)
+{
+    bw_value_open(L);
+    bw_view_open(L);
+    bw_secret_open(L);
+    bw_env_open_libraries(L);
+    bw_api_open(L);
+    return 0;
+}
+
+bool bw_lua_protected(struct bw_script *script, lua_CFunction fn, void *arg, int nresults, struct bw_error *err)
+{
+    lua_State *L = script->L;
+    lua_pushcfunction(L, fn); /* a light function: no allocation */
+    lua_pushlightuserdata(L, arg);
+    int status = lua_pcall(L, 1, nresults, 0);
+    if (status == LUA_OK) return true;
+    bw_lua_error(script, L, status, &(struct bw_code_place){NULL, 0, 0}, "lua.error", err);
+    return false;
+}
+
+bool bw_lua_open(struct bw_script *script, const struct bw_script_limits *limits, struct bw_error *err)
+{
+    script->limits = *limits;
+    script->memory.cap = limits->memory_bytes;
+    script->env_ref = script->event_ref = LUA_NOREF;
+    if (!(script->L = lua_newstate(allocate, &script->memory))) return bw_error_set(err, "memory", "no memory for a Lua state");
+    lua_atpanic(script->L, on_panic);
+    *(struct bw_script **)lua_getextraspace(script->L) = script;
+    lua_gc(script->L, LUA_GCGEN, 0, 0);
+    return bw_lua_protected(script, open_state, NULL, 0, err);
+}
+
+void bw_lua_close(struct bw_script *script)
+{
+    if (script->L) lua_close(script->L); /* no finaliser of user code can exist: setmetatable refuses __gc */
+    script->L = NULL;
+}

@@ -1,0 +1,190 @@
+/* Expressions: values keep their types, missing things are nil, mistakes are loud and have a place. */
+#include "script_fixture.h"
+
+#define BODY                                                                                                                                                                             \
+    "{\"n\":1,\"f\":1.5,\"big\":9007199254740993,\"s\":\"t\\u00e9\\n\",\"t\":true,\"nul\":null,\"list\":[3,1,null,2],\"empty\":[],\"obj\":{},\"deep\":{\"z\":1,\"a\":{\"b\":[{\"c\":\"x\"}]}}," \
+    "\"commits\":[{\"message\":\"one\",\"n\":2},{\"message\":\"two\",\"n\":1}]}"
+
+static const struct {
+    const char *expr, *json; /* json NULL: an error with this code */
+    const char *code;
+} table[] = {
+    {"event.data", BODY, NULL},
+    {"event.data.n", "1", NULL},
+    {"event.data.f", "1.5", NULL},
+    {"event.data.big", "9007199254740993", NULL},
+    {"event.data.s", "\"t\xc3\xa9\\n\"", NULL},
+    {"event.data.nul", "null", NULL},
+    {"event.data.no.such.thing", "null", NULL},
+    {"event.data.no.such.thing or 'x'", "\"x\"", NULL},
+    {"event.data.empty", "[]", NULL},
+    {"event.data.obj", "{}", NULL},
+    {"event.data.list[1]", "3", NULL},
+    {"event.data.list[0]", NULL, "expr.error"},
+    {"event.data.list[9]", "null", NULL},
+    {"#event.data.list", "4", NULL},
+    {"len(event.data.list)", "4", NULL},
+    {"len(nil)", "0", NULL},
+    {"len(event.data.deep)", "2", NULL},
+    {"event.data.deep.a.b[1].c", "\"x\"", NULL},
+    {"event.data.n != 2 && !event.data.missing", "true", NULL},
+    {"map(event.data.commits, 'message')", "[\"one\",\"two\"]", NULL},
+    {"map(event.data.commits, function(c) return c.n + 1 end)", "[3,2]", NULL},
+    {"map({event}, 'data.commits[*].message')", "[\"one\",\"two\"]", NULL},
+    {"filter(event.data.commits, function(c) return c.n > 1 end)", "[{\"message\":\"one\",\"n\":2}]", NULL},
+    {"join(map(event.data.commits, 'message'), ', ')", "\"one, two\"", NULL},
+    {"split('a,b,,c', ',')", "[\"a\",\"b\",\"\",\"c\"]", NULL},
+    {"flat({{1, 2}, {3}, 4})", "[1,2,3,4]", NULL},
+    {"keys(event.data.deep)", "[\"a\",\"z\"]", NULL},
+    {"has(event.data, 'n')", "true", NULL},
+    {"contains(event.data.s, 't')", "true", NULL},
+    {"contains(event.data.list, 2)", "true", NULL},
+    {"lower('AbC') .. upper('x') .. trim('  y ')", "\"abcXy\"", NULL},
+    {"truncate('\xc3\xa9\xc3\xa9\xc3\xa9', 2)", "\"\xc3\xa9\xc3\xa9\"", NULL},
+    {"default(event.data.nul, 7)", "7", NULL},
+    {"sum(map(event.data.commits, 'n'))", "3", NULL},
+    {"sort_by(event.data.commits, 'n')[1].message", "\"two\"", NULL},
+    {"product({1, 2}, {3})", "[[1,3],[2,3]]", NULL},
+    {"parse('{\"a\":[1]}').a[1]", "1", NULL},
+    {"json({b = 1, a = {1, 2}})", "\"{\\\"a\\\":[1,2],\\\"b\\\":1}\"", NULL},
+    {"list{}", "[]", NULL},
+    {"{a = null}", "{\"a\":null}", NULL},
+    {"date(0)", "\"1970-01-01T00:00:00.000Z\"", NULL},
+    {"date('2026-11-23T12:00:00+02:00', '%H:%M')", "\"10:00\"", NULL},
+    {"fmt('%03d', 7)", "\"007\"", NULL},
+    {"event.name .. ' ' .. event.id", "\"github.push evt_1\"", NULL},
+    {"event.headers['x-a']", "\"b\"", NULL},
+    {"vars.limit + 1", "4", NULL},
+    {"steps.before.x", "5", NULL},
+    {"ok('before')", "true", NULL},
+    {"status('before')", "\"succeeded\"", NULL},
+    {"evnet.data", NULL, "expr.error"},
+    {"event.data.n + 'x'", NULL, "expr.error"},
+    {"0/0", NULL, "expr.error"},
+    {"os.time()", NULL, "expr.error"},
+    {"(function() while true do end end)()", NULL, "expr.budget"},
+    {"(function() local s = 'x' for i = 1, 60 do s = s .. s end return s end)()", NULL, "lua.memory"},
+};
+
+static void test_table(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        struct fixture fixture;
+        struct bw_buf yaml = {0}, out = {0};
+        struct bw_error err = {0};
+        bw_buf_append_text(&yaml, "name: t\non: [{manual: true}]\nvars: {limit: 3}\nsteps:\n  - {id: before, set: {x: 5}}\n  - id: s\n    set:\n      v: |-\n        ${{ ");
+        bw_buf_append_text(&yaml, table[i].expr);
+        bw_buf_append_text(&yaml, " }}\n");
+        fixture_open(&fixture, yaml.data, NULL, BODY);
+        if (!fixture.script) fail_msg("%s does not compile", table[i].expr);
+        assert_true(bw_script_set_step(fixture.script, 0, BW_STATUS_SUCCEEDED, BW_SLICE("{\"x\":5}"), (struct bw_slice){0}, &err));
+        bool good = bw_script_render(fixture.script, fixture.workflows[0]->steps[1].set->items[0], &(struct bw_render){0}, &out, &err);
+        if (good != (table[i].json != NULL)) fail_msg("%s: %s %s", table[i].expr, good ? "gave" : "failed:", good ? out.data : err.message);
+        if (good && strcmp(out.data, table[i].json) != 0) fail_msg("%s: %s, expected %s", table[i].expr, out.data, table[i].json);
+        if (!good) {
+            if (strcmp(err.code, table[i].code) != 0) fail_msg("%s: %s (%s), expected %s", table[i].expr, err.code, err.message, table[i].code);
+            assert_string_equal(err.file, "test.yaml");
+            assert_int_equal(err.line, 9);
+        }
+        bw_buf_free(&out);
+        bw_buf_free(&yaml);
+        fixture_close(&fixture);
+    }
+}
+
+static bool condition(const char *expr, bool *answer, struct bw_error *err)
+{
+    struct fixture fixture;
+    char yaml[300];
+    snprintf(yaml, sizeof yaml, "name: t\non: [{manual: true}]\nsteps: [{id: s, if: \"%s\", set: {x: 1}}]\n", expr);
+    fixture_open(&fixture, yaml, NULL, BODY);
+    assert_non_null(fixture.script);
+    bool good = bw_script_condition(fixture.script, (uint32_t)fixture.workflows[0]->steps[0].condition, answer, err);
+    fixture_close(&fixture);
+    return good;
+}
+
+static void test_conditions_take_only_booleans(void **state)
+{
+    struct bw_error err;
+    bool answer;
+    (void)state;
+    assert_true(condition("event.data.n == 1", &answer, &err) && answer);
+    assert_true(condition("${{ event.data.t }}", &answer, &err) && answer);
+    assert_true(condition("event.data.missing", &answer, &err) && !answer);
+    assert_false(condition("event.data.n", &answer, &err));
+    assert_string_equal(err.code, "expr.not_boolean");
+    assert_int_equal(err.line, 3);
+    assert_int_equal(err.column, 22);
+    assert_false(condition("'false'", &answer, &err));
+}
+
+static bool render(const char *with, const struct bw_render *options, struct bw_buf *out, struct bw_error *err)
+{
+    struct fixture fixture;
+    char yaml[600];
+    snprintf(yaml, sizeof yaml, "name: t\non: [{manual: true}]\nsecrets: [KEY]\nsteps:\n  - id: s\n    lua: return {}\n    with: %s\n", with);
+    fixture_open(&fixture, yaml, NULL, BODY);
+    assert_non_null(fixture.script);
+    bool good = bw_script_render(fixture.script, fixture.workflows[0]->steps[0].with, options, out, err);
+    fixture_close(&fixture);
+    return good;
+}
+
+static void test_text_and_whole_values(void **state)
+{
+    struct bw_buf out = {0};
+    struct bw_error err;
+    const struct bw_render none = {0};
+    (void)state;
+    assert_true(render("{a: \"n ${{ event.data.n }} f ${{ event.data.f }} t ${{ event.data.t }}\", b: \"${{ event.data.missing }}\", c: [1, \"${{ event.data.nul }}\"], d: plain}", &none, &out, &err));
+    assert_string_equal(out.data, "{\"a\":\"n 1 f 1.5 t true\",\"c\":[1,null],\"d\":\"plain\"}");
+    bw_buf_clear(&out);
+    assert_false(render("{a: \"x ${{ event.data.missing }}\"}", &none, &out, &err));
+    assert_non_null(strstr(err.message, "or \"\""));
+    assert_false(render("{a: \"x ${{ event.data.list }}\"}", &none, &out, &err));
+    assert_non_null(strstr(err.message, "json("));
+    bw_buf_free(&out);
+}
+
+static void test_secrets_are_sealed(void **state)
+{
+    const struct bw_grant grant = {BW_SLICE("KEY"), BW_SLICE("hunter2hunter2")};
+    const struct bw_render granted = {.grants = &grant, .grant_count = 1, .allow_secrets = true}, ungranted = {.allow_secrets = true};
+    struct bw_buf out = {0};
+    struct bw_error err;
+    (void)state;
+    assert_true(render("{a: \"Bearer ${{ secrets.KEY }}\", b: \"${{ 'x' .. secrets.KEY }}\"}", &granted, &out, &err));
+    assert_string_equal(out.data, "{\"a\":\"Bearer hunter2hunter2\",\"b\":\"xhunter2hunter2\"}");
+    static const char *const misuse[] = {"{a: \"${{ secrets.KEY == 'x' }}\"}", "{a: \"${{ #secrets.KEY }}\"}", "{a: \"${{ tostring(secrets.KEY) }}\"}", "{a: \"${{ lower(secrets.KEY) }}\"}", "{a: \"${{ secrets.KEY < 'x' }}\"}", "{a: \"${{ json(secrets.KEY) }}\"}"};
+    for (size_t i = 1; i < 5; i++) {
+        bw_buf_clear(&out);
+        if (render(misuse[i], &granted, &out, &err)) fail_msg("%s gave %s", misuse[i], out.data);
+    }
+    assert_false(render("{a: \"${{ secrets.KEY }}\"}", &ungranted, &out, &err));
+    bw_buf_free(&out);
+}
+
+static void test_syntax_errors_have_the_files_place(void **state)
+{
+    struct fixture fixture;
+    (void)state;
+    fixture_open(&fixture, "name: t\non: [{manual: true}]\nsteps:\n  - id: s\n    set: {x: \"${{ 1 + }}\"}\n  - id: l\n    lua: |\n      local a = 1\n      retrun a\n", NULL, "{}");
+    assert_null(fixture.script);
+    assert_int_equal(fixture.errs.count, 2);
+    assert_string_equal(fixture.errs.items[0].code, "expr.syntax");
+    assert_int_equal(fixture.errs.items[0].line, 5);
+    assert_string_equal(fixture.errs.items[1].code, "lua.syntax");
+    assert_int_equal(fixture.errs.items[1].line, 9);
+    fixture_close(&fixture);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_table),           cmocka_unit_test(test_conditions_take_only_booleans),       cmocka_unit_test(test_text_and_whole_values),
+        cmocka_unit_test(test_secrets_are_sealed), cmocka_unit_test(test_syntax_errors_have_the_files_place),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
