@@ -9,10 +9,6 @@
 #include <string.h>
 #include <time.h>
 
-int bw_api_http(lua_State *L); /* api_http.c */
-struct bw_buf *bw_lua_push_buf(lua_State *L);
-extern const luaL_Reg bw_json_functions[];
-
 static const char ctx_key, failure_key;
 
 static struct bw_task *current(lua_State *L)

@@ -5,9 +5,6 @@
 #include <string.h>
 #include <stdlib.h>
 
-int bw_api_raise_transient(lua_State *L, const char *code, const char *message, bool is_transient);
-struct bw_buf *bw_lua_push_buf(lua_State *L);
-
 #define RESPONSE_BYTES_MAX (8u << 20)
 #define HEADERS_MAX 64
 static const char response_key;

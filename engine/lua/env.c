@@ -4,9 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-int bw_budget_pcall(lua_State *L);
-int bw_budget_xpcall(lua_State *L);
-
 static const char code_env_key;
 const char bw_env_expr_key;
 

@@ -111,7 +111,6 @@ static int ipairs_all(lua_State *L)
     return 3;
 }
 
-/* A buffer that dies with the state whatever is raised meanwhile. */
 static int free_buf(lua_State *L)
 {
     bw_buf_free(lua_touserdata(L, 1));

@@ -64,7 +64,13 @@ bool bw_budget_is_sentinel(lua_State *L, int index); /* a budget error: not to b
 void bw_env_open_libraries(lua_State *L); /* [raises] fills the registry with the read-only library tables */
 void bw_env_push_fresh(lua_State *L);     /* [raises] a run's environment */
 extern const char bw_env_expr_key;        /* registry key of the expressions' environment */
+/* budget.c */
+int bw_budget_pcall(lua_State *L);
+int bw_budget_xpcall(lua_State *L);
+
 /* helpers.c: functions of expressions */
+struct bw_buf *bw_lua_push_buf(lua_State *L); /* [raises] a buffer on the stack that dies with the state, whatever is raised meanwhile */
+extern const luaL_Reg bw_json_functions[];    /* encode, decode, array */
 void bw_helpers_register(lua_State *L, int env); /* [raises] */
 
 /* value.c */
@@ -88,7 +94,14 @@ bool bw_secret_test(lua_State *L, int index, struct bw_slice *value);
 /* scope.c: the names of expressions */
 void bw_scope_open(lua_State *L, int env); /* [raises] */
 
+/* action.c: the chunk is on top, `env` a fresh environment's index; leaves the action's table. [raises] */
+void bw_action_call_chunk(lua_State *L, int env);
+
+/* api_http.c */
+int bw_api_http(lua_State *L);
+
 /* api.c: ctx */
+int bw_api_raise_transient(lua_State *L, const char *code, const char *message, bool is_transient); /* [raises], always */
 void bw_api_open(lua_State *L);                                     /* [raises] */
 void bw_api_push_ctx(lua_State *L, const struct bw_task *task);     /* [raises] */
 /* A value made by ctx.fail, ctx.retry or a failed request? Fills failure. */

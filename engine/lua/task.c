@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-void bw_action_call_chunk(lua_State *L, int env);
-
 static int print_to_log(lua_State *L)
 {
     struct bw_task *task = bw_lua_script(L)->task;

@@ -51,8 +51,6 @@ static void append_piece(lua_State *L, struct bw_buf *text)
     lua_pop(L, 1);
 }
 
-struct bw_buf *bw_lua_push_buf(lua_State *L); /* helpers.c: freed with the state whatever is raised */
-
 static void render_text(lua_State *L, struct rendering *rendering, const struct bw_template *template_)
 {
     struct bw_buf *text = bw_lua_push_buf(L);
