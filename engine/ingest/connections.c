@@ -1,0 +1,242 @@
+#include "ingest/connections.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include <event2/listener.h>
+#include <stdlib.h>
+
+#define SWEEP_MS 250
+#define SWEEP_DRAINING_MS 20
+#define SLACK_BYTES 65536
+
+static void release(struct bw_connection *connection)
+{
+    struct bw_loop *loop = connection->loop;
+    if (connection->previous)
+        connection->previous->next = connection->next;
+    else
+        loop->connections = connection->next;
+    if (connection->next) connection->next->previous = connection->previous;
+    if (connection->fd >= 0 && loop->by_fd[connection->fd] == connection) loop->by_fd[connection->fd] = NULL;
+    evbuffer_remove_cb_entry(bufferevent_get_input(connection->bev), connection->watch);
+    if (!connection->is_established) bufferevent_decref(connection->bev);
+    if (connection->held) evbuffer_free(connection->held);
+    bw_intake_release(connection, connection->reserved);
+    atomic_fetch_sub_explicit(&loop->ingest->live, 1, memory_order_relaxed);
+    free(connection);
+}
+
+static bool index_by_fd(struct bw_connection *connection)
+{
+    struct bw_loop *loop = connection->loop;
+    size_t fd = (size_t)bufferevent_getfd(connection->bev);
+    if (fd >= loop->by_fd_count) {
+        size_t count = (fd + 256) & ~(size_t)255;
+        struct bw_connection **grown = realloc(loop->by_fd, count * sizeof *grown);
+        if (!grown) return false;
+        memset(grown + loop->by_fd_count, 0, (count - loop->by_fd_count) * sizeof *grown);
+        loop->by_fd = grown;
+        loop->by_fd_count = count;
+    }
+    loop->by_fd[fd] = connection;
+    connection->fd = (int)fd;
+    return true;
+}
+
+static void on_input(struct evbuffer *input, const struct evbuffer_cb_info *info, void *arg)
+{
+    struct bw_connection *connection = arg;
+    if (!info->n_added || connection->is_in_gate) return;
+    connection->is_in_gate = true; /* what the gate moves is not to be seen again */
+    if (connection->fd < 0 && !index_by_fd(connection))
+        evbuffer_drain(input, evbuffer_get_length(input)); /* no memory: it stays deaf until its deadline */
+    else
+        bw_intake_read(connection, input, info->n_added);
+    connection->is_in_gate = false;
+}
+
+static void set_doors(struct bw_loop *loop, bool open)
+{
+    for (size_t i = 0; loop->doors && i < loop->ingest->options.config->listen_count; i++) {
+        if (!loop->doors[i]) continue;
+        struct evconnlistener *listener = evhttp_bound_socket_get_listener(loop->doors[i]);
+        if (open)
+            evconnlistener_enable(listener);
+        else
+            evconnlistener_disable(listener);
+    }
+}
+
+static void keep_cap(struct bw_loop *loop)
+{
+    struct bw_ingest *ingest = loop->ingest;
+    size_t live = atomic_load_explicit(&ingest->live, memory_order_relaxed);
+    if (!loop->is_at_cap && live >= ingest->live_max) {
+        loop->is_at_cap = true;
+        set_doors(loop, false);
+        bw_log(BW_LOG_WARN, "ingest.full", BW_INT("connections", live), BW_STR("message", "no more connections are accepted until some have ended"));
+    } else if (loop->is_at_cap && live <= ingest->live_max - ingest->live_max / 10 - (ingest->live_max < 10)) {
+        loop->is_at_cap = false;
+        set_doors(loop, true);
+    }
+}
+
+/* evhttp has accepted a connection and asks what to read it with. If it gets NULL it makes a bufferevent of its own, past the gate:
+ * bw_connection_begin() then finds no record, and the request is refused. */
+static struct bufferevent *on_accept(struct event_base *base, void *arg)
+{
+    struct bw_loop *loop = arg;
+    struct bw_ingest *ingest = loop->ingest;
+    struct bw_connection *connection = calloc(1, sizeof *connection);
+    if (!connection) return NULL;
+    connection->bev = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
+    if (!connection->bev) goto no_memory;
+    connection->watch = evbuffer_add_cb(bufferevent_get_input(connection->bev), on_input, connection);
+    if (!connection->watch) goto no_memory;
+    /* evhttp keeps a whole body with a known length in this buffer; above that it would buffer an endless line without limit. */
+    bufferevent_setwatermark(connection->bev, EV_READ, 0, ingest->body_max + BW_GATE_HEAD_MAX + SLACK_BYTES);
+    bufferevent_incref(connection->bev);
+    connection->loop = loop;
+    connection->fd = -1;
+    connection->since_us = connection->arrived_us = bw_clock_mono_us();
+    connection->next = loop->connections;
+    if (connection->next) connection->next->previous = connection;
+    loop->connections = connection;
+    atomic_fetch_add_explicit(&ingest->live, 1, memory_order_relaxed);
+    keep_cap(loop);
+    return connection->bev;
+no_memory:
+    if (connection->bev) bufferevent_free(connection->bev);
+    free(connection);
+    return NULL;
+}
+
+static void on_close(struct evhttp_connection *from, void *arg)
+{
+    struct bw_connection *connection = arg;
+    struct bw_loop *loop = connection->loop;
+    (void)from;
+    release(connection);
+    bw_loop_end_if_done(loop);
+}
+
+static struct bw_connection *find(struct bw_loop *loop, struct evhttp_request *request)
+{
+    struct evhttp_connection *from = evhttp_request_get_connection(request);
+    if (!from) return NULL;
+    struct bufferevent *bev = evhttp_connection_get_bufferevent(from);
+    int fd = bufferevent_getfd(bev);
+    struct bw_connection *connection = fd >= 0 && (size_t)fd < loop->by_fd_count ? loop->by_fd[fd] : NULL;
+    return connection && connection->bev == bev ? connection : NULL;
+}
+
+struct bw_connection *bw_connection_begin(struct bw_loop *loop, struct evhttp_request *request)
+{
+    struct bw_connection *connection = find(loop, request);
+    if (!connection) return NULL;
+    if (!connection->is_established) {
+        evhttp_connection_set_closecb(evhttp_request_get_connection(request), on_close, connection);
+        bufferevent_decref(connection->bev); /* evhttp still has its own */
+        connection->is_established = true;
+    }
+    connection->is_busy = true;
+    return connection;
+}
+
+void bw_connection_end(struct bw_loop *loop, struct evhttp_request *request, size_t body_bytes)
+{
+    struct bw_connection *connection = find(loop, request);
+    if (!connection) return;
+    connection->is_busy = false;
+    connection->handled++;
+    connection->since_us = connection->arrived_us = bw_clock_mono_us();
+    bw_intake_release(connection, body_bytes);
+}
+
+static bool is_written(const struct bw_connection *connection)
+{
+    return evbuffer_get_length(bufferevent_get_output(connection->bev)) == 0;
+}
+
+bool bw_connections_are_written(const struct bw_loop *loop)
+{
+    for (const struct bw_connection *connection = loop->connections; connection; connection = connection->next)
+        if (!is_written(connection)) return false;
+    return true;
+}
+
+static bool is_overdue(const struct bw_connection *connection, int64_t now_us)
+{
+    const struct bw_config *config = connection->loop->ingest->options.config;
+    bool is_between = connection->gate.completed > 0 && !connection->refusal && !bw_gate_is_waiting(&connection->gate);
+    if (connection->is_busy) return false;
+    if (is_between && atomic_load(&connection->loop->ingest->is_draining) && connection->gate.completed == connection->handled &&
+        is_written(connection))
+        return true;
+    return now_us - connection->since_us > 1000 * (is_between ? config->idle_ms : config->request_deadline_ms);
+}
+
+/* evhttp's own error path: it detaches a request that is in use. shutdown() would not do: a sender that floods keeps the socket readable. */
+static void end(struct bw_connection *connection)
+{
+    bufferevent_trigger_event(connection->bev, BEV_EVENT_TIMEOUT | BEV_EVENT_READING, 0);
+}
+
+static bool is_given_up(const struct bw_connection *connection)
+{
+    bufferevent_event_cb on_event = NULL;
+    if (!connection->is_established) bufferevent_getcb(connection->bev, NULL, NULL, &on_event, NULL);
+    return !connection->is_established && !on_event;
+}
+
+void bw_connections_sweep(struct bw_loop *loop)
+{
+    int64_t now_us = bw_clock_mono_us();
+    for (struct bw_connection *connection = loop->connections, *next; connection; connection = next) {
+        next = connection->next; /* nothing below ends another connection than this one */
+        bool has_close_callback = connection->is_established;
+        if (!is_given_up(connection)) {
+            if (!is_overdue(connection, now_us) || bw_intake_answer_refused(connection)) continue;
+            end(connection);
+            if (has_close_callback) continue;
+        }
+        if (is_given_up(connection)) release(connection);
+    }
+    if (!atomic_load(&loop->ingest->is_draining)) keep_cap(loop);
+    bw_loop_end_if_done(loop);
+}
+
+static void on_sweep(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd, (void)what;
+    bw_connections_sweep(arg);
+}
+
+static bool sweep_every(struct bw_loop *loop, int ms)
+{
+    const struct timeval period = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+    return event_add(loop->sweep, &period) == 0;
+}
+
+bool bw_connections_open(struct bw_loop *loop)
+{
+    evhttp_set_bevcb(loop->http, on_accept, loop);
+    loop->sweep = event_new(loop->base, -1, EV_PERSIST, on_sweep, loop);
+    return loop->sweep && sweep_every(loop, SWEEP_MS);
+}
+
+void bw_connections_drain(struct bw_loop *loop)
+{
+    for (size_t i = 0; loop->doors && i < loop->ingest->options.config->listen_count; i++) {
+        if (loop->doors[i]) evhttp_del_accept_socket(loop->http, loop->doors[i]);
+        loop->doors[i] = NULL;
+    }
+    sweep_every(loop, SWEEP_DRAINING_MS);
+    bw_connections_sweep(loop);
+}
+
+void bw_connections_close(struct bw_loop *loop)
+{
+    while (loop->connections) release(loop->connections); /* those that evhttp could not tell us about */
+    if (loop->sweep) event_free(loop->sweep);
+    free(loop->by_fd);
+}

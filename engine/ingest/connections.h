@@ -1,0 +1,50 @@
+/* connections.h: a record for each connection, because evhttp keeps none for us: the cap on their number, the deadlines, and the gate. The loop's
+ * thread.
+ *
+ * LIFE: evhttp asks for a bufferevent when it accepts; the record is made then and holds a reference to it. evhttp tells of a connection's end only
+ * from its first whole request on (the close callback needs an evhttp_connection); then the reference is given back. Before that a connection that
+ * evhttp has given up is known by its missing event callback, and found by the sweep. DEADLINES: from the accept to the first byte and from a
+ * request's first byte to its last: config->request_deadline_ms. Between requests and while an answer is not taken: config->idle_ms. evhttp's own
+ * timer is reset by each byte, so it is not used. */
+#ifndef BW_INGEST_CONNECTIONS_H
+#define BW_INGEST_CONNECTIONS_H
+#include "ingest/loop.h"
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+
+struct bw_connection {
+    struct bw_loop *loop;
+    struct bw_connection *previous, *next;
+    struct bufferevent *bev;
+    struct evbuffer_cb_entry *watch;
+    int fd; /* -1 until the first byte */
+    bool is_established, is_busy /* a request is in our hands */, is_in_gate;
+    int64_t since_us;   /* what the deadline counts from */
+    int64_t arrived_us; /* first byte of the request that comes next */
+    /* the gate and what it holds back; see intake.c */
+    struct bw_gate gate;
+    struct evbuffer *held;          /* the beginning of a head, or NULL */
+    uint64_t handled;               /* requests that evhttp has given us */
+    uint64_t body_max;              /* of the request in the gate */
+    uint64_t counted, reserved;     /* of gate.body; of in_flight */
+    const struct bw_source *source; /* whose path the request in the gate is for */
+    const struct bw_gate_fault *refusal;
+    bool is_marked;   /* evhttp has been given what leads to the refusal's answer */
+    uint64_t discard; /* bytes of the refused body to swallow before that */
+};
+
+bool bw_connections_open(struct bw_loop *loop);
+void bw_connections_close(struct bw_loop *loop); /* after evhttp_free() */
+/* The connection of a request that evhttp has just completed, now busy; NULL if it did not come through the gate. */
+struct bw_connection *bw_connection_begin(struct bw_loop *loop, struct evhttp_request *request);
+/* Its answer is handed to evhttp: body_bytes are no longer in flight. Nothing if the connection is gone. */
+void bw_connection_end(struct bw_loop *loop, struct evhttp_request *request, size_t body_bytes);
+bool bw_connections_are_written(const struct bw_loop *loop); /* no answer waits to be sent */
+void bw_connections_sweep(struct bw_loop *loop);
+void bw_connections_drain(struct bw_loop *loop); /* closes the doors, and sweeps often from here on */
+
+/* intake.c: looks at the `added` bytes at the end of input before evhttp does. */
+void bw_intake_read(struct bw_connection *connection, struct evbuffer *input, size_t added);
+bool bw_intake_answer_refused(struct bw_connection *connection); /* without its whole body; false if there is nothing to answer. Not while busy */
+void bw_intake_release(struct bw_connection *connection, uint64_t body_bytes);
+#endif

@@ -1,0 +1,157 @@
+#include "ingest/ingest.h"
+#include "base/log.h"
+#include "ingest/listener.h"
+#include "ingest/loop.h"
+#include <event2/event.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define QUEUED_MAX 8192
+#define IN_FLIGHT_BYTES ((size_t)128 * 1024 * 1024)
+#define OTHER_DESCRIPTORS 128 /* store, workers, log, mailboxes */
+
+static void on_libevent_log(int severity, const char *message)
+{
+    static const enum bw_log_level levels[] = {BW_LOG_DEBUG, BW_LOG_DEBUG, BW_LOG_WARN, BW_LOG_ERROR};
+    bw_log(severity >= 0 && severity < 4 ? levels[severity] : BW_LOG_ERROR, "libevent", BW_STR("message", message));
+}
+
+/* libevent would call exit(1) next, running handlers with the process in a state it did not expect. Nothing acknowledged is lost by an abort. */
+static void on_libevent_fatal(int code)
+{
+    bw_log(BW_LOG_ERROR, "libevent.fatal", BW_INT("code", code),
+           BW_STR("message", "libevent cannot go on: the engine aborts and recovers at its next start"));
+    abort();
+}
+
+/* Known-bad libevent packages (before 2.1.12-stable-8+deb12u1) cannot be told by event_get_version(), so that floor is the package's dependency. */
+static void set_up_process(void)
+{
+    signal(SIGPIPE, SIG_IGN);
+    event_set_log_callback(on_libevent_log);
+    event_set_fatal_callback(on_libevent_fatal);
+}
+
+uint64_t bw_ingest_body_max(const struct bw_ingest *ingest, const struct bw_source *source)
+{
+    uint64_t own = bw_source_settings(source)->max_body_bytes;
+    return own ? own : ingest->options.config->max_body_bytes;
+}
+
+/* A cap above what descriptors allow would be met as EMFILE, which nobody answers well. */
+static size_t connections_max(const struct bw_config *config)
+{
+    struct rlimit limit;
+    size_t wanted = config->max_connections;
+    if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur == RLIM_INFINITY || wanted + OTHER_DESCRIPTORS <= limit.rlim_cur) return wanted;
+    size_t possible = limit.rlim_cur > 2 * OTHER_DESCRIPTORS ? limit.rlim_cur - OTHER_DESCRIPTORS : limit.rlim_cur / 2;
+    bw_log(BW_LOG_WARN, "ingest.few_descriptors", BW_INT("max_connections", wanted), BW_INT("possible", possible),
+           BW_STR("hint", "raise the limit of open files (LimitNOFILE, ulimit -n)"));
+    return possible;
+}
+
+static bool open_doors(struct bw_ingest *ingest, size_t index, int *fds, struct bw_error *err)
+{
+    if (!bw_listener_open(&ingest->options.config->listen[index], fds, ingest->loop_count, &ingest->ports[index], err)) return false;
+    bool good = true;
+    for (size_t i = 0; i < ingest->loop_count; i++) {
+        struct bw_loop *loop = &ingest->loops[i];
+        loop->doors[index] = evhttp_accept_socket_with_handle(loop->http, fds[i]); /* takes the descriptor, if it succeeds */
+        if (loop->doors[index]) continue;
+        close(fds[i]);
+        good = bw_error_set(err, "listen.failed", "no memory for a listener");
+    }
+    return good;
+}
+
+static bool prepare(struct bw_ingest *ingest, struct bw_error *err)
+{
+    const struct bw_config *config = ingest->options.config;
+    if (!ingest->options.queued_max) ingest->options.queued_max = QUEUED_MAX;
+    if (!ingest->options.in_flight_bytes) ingest->options.in_flight_bytes = IN_FLIGHT_BYTES;
+    ingest->live_max = connections_max(config);
+    ingest->body_max = 65536;
+    for (size_t i = 0; i < ingest->options.source_count; i++) {
+        uint64_t max = bw_ingest_body_max(ingest, ingest->options.sources[i]);
+        if (max > ingest->body_max) ingest->body_max = max;
+    }
+    size_t loop_count = config->ingest_threads ? config->ingest_threads : 1;
+    ingest->ports = calloc(config->listen_count + 1, sizeof *ingest->ports);
+    ingest->loops = calloc(loop_count, sizeof *ingest->loops);
+    int *fds = calloc(loop_count, sizeof *fds);
+    bool good = ingest->ports && ingest->loops && fds;
+    if (!good) bw_error_set(err, "no_memory", "no memory for the ingest threads");
+    for (; good && ingest->loop_count < loop_count; ingest->loop_count++) good = bw_loop_open(&ingest->loops[ingest->loop_count], ingest, err);
+    for (size_t i = 0; good && i < config->listen_count; i++) good = open_doors(ingest, i, fds, err);
+    free(fds);
+    return good;
+}
+
+static bool start_threads(struct bw_ingest *ingest, struct bw_error *err)
+{
+    sigset_t all, before;
+    int failure = 0;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are the main thread's */
+    for (size_t i = 0; i < ingest->loop_count && !failure; i++) {
+        struct bw_loop *loop = &ingest->loops[i];
+        failure = pthread_create(&loop->thread, NULL, bw_loop_run, loop);
+        loop->has_thread = !failure;
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return !failure || bw_error_set(err, "listen.failed", "cannot start an ingest thread: %s", strerror(failure));
+}
+
+struct bw_ingest *bw_ingest_start(const struct bw_ingest_options *options, struct bw_error *err)
+{
+    struct bw_ingest *ingest = calloc(1, sizeof *ingest);
+    if (!ingest) {
+        bw_error_set(err, "no_memory", "no memory for the listener");
+        return NULL;
+    }
+    ingest->options = *options;
+    set_up_process();
+    ingest->router = bw_router_new(options->sources, options->source_count, err);
+    if (ingest->router && prepare(ingest, err) && start_threads(ingest, err)) return ingest;
+    bw_ingest_stop(ingest);
+    return NULL;
+}
+
+uint16_t bw_ingest_port(const struct bw_ingest *ingest, size_t index)
+{
+    return ingest->ports[index];
+}
+
+size_t bw_ingest_parked(const struct bw_ingest *ingest)
+{
+    return atomic_load(&ingest->parked);
+}
+
+size_t bw_ingest_connections(const struct bw_ingest *ingest)
+{
+    return atomic_load(&ingest->live);
+}
+
+void bw_ingest_stop_accepting(struct bw_ingest *ingest)
+{
+    if (atomic_exchange(&ingest->is_draining, true)) return;
+    for (size_t i = 0; i < ingest->loop_count; i++)
+        if (ingest->loops[i].has_thread) bw_mailbox_post(ingest->loops[i].mailbox, &ingest->loops[i].drain.mail);
+}
+
+void bw_ingest_stop(struct bw_ingest *ingest)
+{
+    bw_ingest_stop_accepting(ingest);
+    for (size_t i = 0; i < ingest->loop_count; i++)
+        if (ingest->loops[i].has_thread) bw_mailbox_post(ingest->loops[i].mailbox, &ingest->loops[i].stop.mail);
+    for (size_t i = 0; i < ingest->loop_count; i++) {
+        if (ingest->loops[i].has_thread) pthread_join(ingest->loops[i].thread, NULL);
+        bw_loop_close(&ingest->loops[i]);
+    }
+    bw_router_free(ingest->router);
+    free(ingest->ports);
+    free(ingest->loops);
+    free(ingest);
+}

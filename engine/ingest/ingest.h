@@ -1,0 +1,40 @@
+/* ingest.h: the doors of the engine: HTTP listeners that turn a request into a committed event, or into a refusal.
+ *
+ * THREADS: bw_ingest_start() makes config->ingest_threads threads, each with an event loop and an evhttp of its own; they share the port by
+ * SO_REUSEPORT. A loop never waits for the disk: a request is parked until the store's writer says committed, then answered.
+ * OWNERSHIP: config, sources and store are borrowed. The sources' settings must live until the store is closed: delivery records name them.
+ * HOOKS: revision() is called on ingest threads. committed() is called on the store's writer thread, in commit order, once for each new event, and
+ * takes over one reference; it must be short. The event's bytes stay valid while that reference is held, so nobody reads it back from the disk.
+ * PROMISE: 2xx for an event only after its commit. Every request that reaches a verdict is recorded as a delivery, refused ones too, except
+ * GET and HEAD /healthz and what is refused while the store is failed or hopelessly behind. A client that leaves before the answer changes nothing.
+ * PROCESS-WIDE: from the first start on, SIGPIPE is ignored and libevent's messages go to our log. The listening sockets are made exclusively first,
+ * so another process on the port is an error ("listen.in_use"), never a silent sharing of its traffic. */
+#ifndef BW_INGEST_INGEST_H
+#define BW_INGEST_INGEST_H
+#include "base/error.h"
+#include "config/config.h"
+#include "dispatch/inbox.h"
+#include "source/source.h"
+#include "store/store.h"
+
+struct bw_ingest_options {
+    const struct bw_config *config;
+    const struct bw_source *const *sources;
+    size_t source_count;
+    struct bw_store *store;
+    void *arg;                       /* of both hooks */
+    uint32_t (*revision)(void *arg); /* the catalogue revision for events that are accepted now */
+    void (*committed)(void *arg, struct bw_accepted *accepted);
+    size_t queued_max;      /* operations waiting at the store above which requests get 503; 0 = 8192 */
+    size_t in_flight_bytes; /* body bytes being read or parked above which requests get 503 before their body is read; 0 = 128 MiB */
+};
+
+struct bw_ingest;
+struct bw_ingest *bw_ingest_start(const struct bw_ingest_options *options, struct bw_error *err); /* options is copied; NULL: listen.* */
+uint16_t bw_ingest_port(const struct bw_ingest *ingest, size_t index);                            /* the real port of config->listen[index] */
+size_t bw_ingest_parked(const struct bw_ingest *ingest);                                          /* requests waiting for the writer; any thread */
+size_t bw_ingest_connections(const struct bw_ingest *ingest);                                     /* any thread */
+void bw_ingest_stop_accepting(struct bw_ingest *ingest); /* closes the doors; what is inside is answered with Connection: close. Returns at once. */
+/* The above, waits until everything parked at the writer is answered and written, joins the threads and frees. The store must still be open. */
+void bw_ingest_stop(struct bw_ingest *ingest);
+#endif

@@ -1,0 +1,216 @@
+/* The gate in front of evhttp. A callback on the connection's input buffer runs after each read and before evhttp's own read callback, so whatever it
+ * takes out was never there for evhttp. Rules:
+ * - A head is held back until it is whole and has passed; bodies and chunks go through as they come.
+ * - A faulty request is cut out, with all that follows it, and replaced by something that evhttp brings to our request callback in its turn, behind
+ * earlier requests of the same connection: a faulty head by a small request of our own, a faulty chunk by the end of the body. The callback sees
+ * `refusal` and answers. So a refusal is recorded and answered like any other, in order, and the connection closes behind it.
+ * - A body that is announced too large is swallowed, not kept, before the answer: many clients read no answer before they have sent everything, and
+ * closing with unread bytes in the socket would reset the connection under our answer. */
+#include "base/clock.h"
+#include "ingest/connections.h"
+
+#define SWALLOW_MAX (64u * 1024 * 1024) /* above it the sender does not mean it: answer at once */
+#define UNKNOWN_BODY_MAX 65536          /* bodies for paths that nobody has */
+
+static const struct bw_gate_fault overloaded = {503, "too many body bytes in flight"}, unknown_path = {404, "unknown path"},
+                                  no_memory = {503, "no memory"};
+
+static size_t budget(const struct bw_loop *loop)
+{
+    size_t in_flight = atomic_load_explicit(&loop->ingest->in_flight, memory_order_relaxed), max = loop->ingest->options.in_flight_bytes;
+    return in_flight < max ? max - in_flight : 0;
+}
+
+static void reserve(struct bw_connection *connection)
+{
+    uint64_t more = connection->gate.body - connection->counted;
+    if (!more) return;
+    connection->counted += more;
+    connection->reserved += more;
+    atomic_fetch_add_explicit(&connection->loop->ingest->in_flight, more, memory_order_relaxed);
+}
+
+void bw_intake_release(struct bw_connection *connection, uint64_t body_bytes)
+{
+    uint64_t bytes = body_bytes < connection->reserved ? body_bytes : connection->reserved;
+    connection->reserved -= bytes;
+    atomic_fetch_sub_explicit(&connection->loop->ingest->in_flight, bytes, memory_order_relaxed);
+}
+
+static uint64_t limit_now(const struct bw_connection *connection)
+{
+    uint64_t left = budget(connection->loop) + connection->counted;
+    return left < connection->body_max ? left : connection->body_max;
+}
+
+/* The gate says too large: is it the source's limit, or is it nobody's body, or is it our memory? */
+static const struct bw_gate_fault *explain(const struct bw_connection *connection, const struct bw_gate_fault *fault, uint64_t announced)
+{
+    if (fault != &bw_gate_too_large) return fault;
+    if (announced <= connection->body_max) return &overloaded;
+    return connection->source ? fault : &unknown_path;
+}
+
+/* The head ends at `end` of work. */
+static void pass_head(struct bw_connection *connection, struct evbuffer *work, size_t end)
+{
+    struct bw_loop *loop = connection->loop;
+    struct bw_gate *gate = &connection->gate;
+    struct bw_gate_head head;
+    struct bw_slice path, query;
+    struct evbuffer_ptr from;
+    evbuffer_ptr_set(work, &from, end - gate->unit, EVBUFFER_PTR_SET);
+    evbuffer_copyout_from(work, &from, loop->head, gate->unit);
+    const struct bw_gate_fault *fault = bw_gate_parse_head((struct bw_slice){loop->head, gate->unit}, &head);
+    bw_target_split(head.target, &path, &query);
+    connection->source = head.target.len ? bw_router_find(loop->ingest->router, path) : NULL;
+    connection->body_max = connection->source ? bw_ingest_body_max(loop->ingest, connection->source) : UNKNOWN_BODY_MAX;
+    reserve(connection); /* the request before this one, if it was chunked */
+    connection->counted = 0;
+    if (fault) {
+        bw_gate_refuse(gate, fault);
+        return;
+    }
+    bw_gate_body(gate, &head, limit_now(connection));
+    if (gate->state == BW_GATE_FAULTY) {
+        gate->fault = explain(connection, gate->fault, gate->body);
+        if (!head.expects_continue && gate->body <= SWALLOW_MAX) connection->discard = gate->body;
+        gate->body = 0;
+    }
+}
+
+/* Moves what is behind the first `keep` bytes to the end of `into`. */
+static bool move_tail(struct evbuffer *from, size_t keep, struct evbuffer *into)
+{
+    if (evbuffer_get_length(from) == keep) return true;
+    struct evbuffer *front = keep ? evbuffer_new() : NULL;
+    bool done = !keep || (front && evbuffer_remove_buffer(from, front, keep) == (int)keep);
+    done = done && evbuffer_add_buffer(into, from) == 0;
+    if (front) {
+        done = evbuffer_add_buffer(from, front) == 0 && done;
+        evbuffer_free(front);
+    }
+    return done;
+}
+
+static void drop_tail(struct evbuffer *from, size_t keep)
+{
+    struct evbuffer *tail = keep ? evbuffer_new() : NULL;
+    if (!tail || !move_tail(from, keep, tail))
+        evbuffer_drain(from, evbuffer_get_length(from)); /* keep 0, or no memory: then nothing is safe to keep */
+    if (tail) evbuffer_free(tail);
+}
+
+/* Gives evhttp what makes it call us for the refused request. */
+static void mark(struct bw_connection *connection, struct evbuffer *input)
+{
+    static const char whole[] = "GET / HTTP/1.1\r\nHost: x\r\n\r\n", last_chunk[] = "\r\n0\r\n\r\n", last_line[] = "\r\n";
+    const char *text = whole;
+    if (connection->gate.faulty_in == BW_GATE_CHUNK_SIZE || connection->gate.faulty_in == BW_GATE_CHUNK_END) text = last_chunk;
+    if (connection->gate.faulty_in == BW_GATE_LAST_CHUNK) text = last_line;
+    connection->is_marked = true;
+    evbuffer_add(input, text, strlen(text));
+}
+
+static void discard(struct bw_connection *connection, struct evbuffer *input, size_t added)
+{
+    drop_tail(input, evbuffer_get_length(input) - added);
+    if (connection->is_marked) return;
+    connection->discard -= added < connection->discard ? added : connection->discard;
+    if (!connection->discard) mark(connection, input);
+}
+
+/* Feeds the gate with work from `at` on; returns how far it came. */
+static size_t feed(struct bw_connection *connection, struct evbuffer *work, size_t at)
+{
+    struct bw_gate *gate = &connection->gate;
+    size_t total = evbuffer_get_length(work);
+    gate->limit = limit_now(connection);
+    while (at < total && gate->state != BW_GATE_FAULTY) {
+        struct evbuffer_ptr from;
+        struct evbuffer_iovec pieces[4];
+        evbuffer_ptr_set(work, &from, at, EVBUFFER_PTR_SET);
+        int count = evbuffer_peek(work, -1, &from, pieces, 4);
+        for (int i = 0; i < count && i < 4; i++) {
+            size_t used = bw_gate_feed(gate, pieces[i].iov_base, pieces[i].iov_len);
+            at += used;
+            if (gate->state == BW_GATE_AT_HEAD_END) pass_head(connection, work, at);
+            if (used < pieces[i].iov_len) break;
+        }
+    }
+    if (gate->state == BW_GATE_FAULTY && gate->faulty_in == BW_GATE_CHUNK_SIZE)
+        gate->fault = explain(connection, gate->fault, gate->body + gate->left);
+    reserve(connection);
+    return at;
+}
+
+static void refuse(struct bw_connection *connection, struct evbuffer *work, struct evbuffer *input, size_t at)
+{
+    size_t unit = connection->gate.unit, total = evbuffer_get_length(work), keep = at > unit ? at - unit : 0;
+    connection->refusal = connection->gate.fault;
+    if (connection->discard) connection->discard -= total - at < connection->discard ? total - at : connection->discard;
+    drop_tail(work, keep);
+    if (work != input) evbuffer_add_buffer(input, work);
+    if (!connection->discard) mark(connection, input);
+}
+
+static void read_new(struct bw_connection *connection, struct evbuffer *input, size_t added)
+{
+    struct bw_gate *gate = &connection->gate;
+    size_t old = evbuffer_get_length(input) - added;
+    struct evbuffer *work = input;
+    size_t at = old;
+    if (gate->state == BW_GATE_IN_HEAD) {
+        at = evbuffer_get_length(connection->held);
+        if (!move_tail(input, old, connection->held)) {
+            bw_gate_refuse(gate, &no_memory);
+            gate->unit = 0;
+        }
+        work = connection->held;
+    }
+    at = feed(connection, work, at);
+    if (gate->state == BW_GATE_FAULTY) {
+        refuse(connection, work, input, at);
+        return;
+    }
+    size_t keep = at - (gate->state == BW_GATE_IN_HEAD ? gate->unit : 0);
+    if (work != input) {
+        if (keep) evbuffer_remove_buffer(work, input, keep);
+        return;
+    }
+    if (keep == at) return; /* the way of nearly every request: nothing is moved */
+    if (!connection->held) connection->held = evbuffer_new();
+    if (!connection->held || !move_tail(input, keep, connection->held)) {
+        bw_gate_refuse(gate, &no_memory);
+        refuse(connection, input, input, at);
+    }
+}
+
+void bw_intake_read(struct bw_connection *connection, struct evbuffer *input, size_t added)
+{
+    struct bw_gate *gate = &connection->gate;
+    if (connection->refusal) {
+        discard(connection, input, added);
+        return;
+    }
+    bool was_waiting = bw_gate_is_waiting(gate);
+    uint64_t completed = gate->completed;
+    int64_t now_us = bw_clock_mono_us();
+    read_new(connection, input, added);
+    if (!was_waiting) connection->arrived_us = connection->since_us = now_us;
+    if (gate->completed != completed) connection->since_us = now_us;
+}
+
+bool bw_intake_answer_refused(struct bw_connection *connection)
+{
+    if (!connection->refusal || connection->is_marked) return false;
+    struct evbuffer *input = bufferevent_get_input(connection->bev);
+    connection->is_in_gate = true;
+    evbuffer_unfreeze(input, 0); /* between reads a socket's buffer takes nothing at its end */
+    mark(connection, input);
+    evbuffer_freeze(input, 0);
+    connection->is_in_gate = false;
+    connection->since_us = bw_clock_mono_us();
+    bufferevent_trigger(connection->bev, EV_READ, 0);
+    return true;
+}

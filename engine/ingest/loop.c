@@ -1,0 +1,118 @@
+#include "ingest/loop.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "ingest/connections.h"
+#include <event2/event.h>
+#include <event2/listener.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+#define DESCRIPTORS_PAUSE_MS 100
+#define WRITE_OUT_MS 2000 /* at the end: how long answers may take to leave */
+
+static _Thread_local struct bw_loop *this_loop; /* for the one callback that is told only its evhttp */
+
+/* accept() failed, mostly for want of descriptors. The socket stays readable, so without a pause libevent would spin and log at full speed. */
+static void on_accept_error(struct evconnlistener *listener, void *http)
+{
+    static _Atomic int64_t said_us;
+    int why = evutil_socket_geterror(evconnlistener_get_fd(listener));
+    int64_t now_us = bw_clock_mono_us(), before = atomic_load(&said_us);
+    const struct timeval pause = {.tv_usec = DESCRIPTORS_PAUSE_MS * 1000};
+    (void)http;
+    evconnlistener_disable(listener);
+    event_add(this_loop->open_again, &pause);
+    if ((before && now_us - before < 1000000) || !atomic_compare_exchange_strong(&said_us, &before, now_us)) return;
+    bw_log(BW_LOG_ERROR, "ingest.accept_failed", BW_STR("message", evutil_socket_error_to_string(why)),
+           BW_STR("hint", "connections wait; raise the limit of open files (LimitNOFILE, ulimit -n) or lower max_connections"));
+}
+
+static void on_open_again(evutil_socket_t fd, short what, void *arg)
+{
+    struct bw_loop *loop = arg;
+    (void)fd, (void)what;
+    for (size_t i = 0; !loop->is_at_cap && i < loop->ingest->options.config->listen_count; i++)
+        if (loop->doors[i]) evconnlistener_enable(evhttp_bound_socket_get_listener(loop->doors[i]));
+}
+
+static void on_mail(struct bw_mail *mail, void *arg)
+{
+    struct bw_loop_mail *message = (struct bw_loop_mail *)((char *)mail - offsetof(struct bw_loop_mail, mail));
+    message->run(arg, message);
+}
+
+static void drain(struct bw_loop *loop, struct bw_loop_mail *mail)
+{
+    (void)mail;
+    event_del(loop->open_again);
+    bw_connections_drain(loop);
+}
+
+static void stop(struct bw_loop *loop, struct bw_loop_mail *mail)
+{
+    (void)mail;
+    loop->is_stopping = true;
+    loop->stop_deadline_us = bw_clock_mono_us() + WRITE_OUT_MS * 1000;
+    bw_loop_end_if_done(loop);
+}
+
+/* Everything that the writer had is answered, and the answers have left or had their time. Called again by each sweep. */
+void bw_loop_end_if_done(struct bw_loop *loop)
+{
+    if (!loop->is_stopping || loop->parked) return;
+    if (bw_connections_are_written(loop) || bw_clock_mono_us() > loop->stop_deadline_us) event_base_loopexit(loop->base, NULL);
+}
+
+static bool set_up_http(struct bw_loop *loop)
+{
+    if (!(loop->http = evhttp_new(loop->base))) return false;
+    /* The gate answers what is larger; these are the second line, and what a connection past the gate would meet. */
+    evhttp_set_max_headers_size(loop->http, BW_GATE_HEAD_MAX);
+    evhttp_set_max_body_size(loop->http, (ev_ssize_t)loop->ingest->body_max);
+    evhttp_set_default_content_type(loop->http, NULL);
+    evhttp_set_allowed_methods(loop->http, EVHTTP_REQ_GET | EVHTTP_REQ_POST | EVHTTP_REQ_HEAD | EVHTTP_REQ_PUT | EVHTTP_REQ_DELETE |
+                                               EVHTTP_REQ_OPTIONS | EVHTTP_REQ_PATCH);
+    evhttp_set_gencb(loop->http, bw_accept_request, loop);
+    return bw_connections_open(loop);
+}
+
+bool bw_loop_open(struct bw_loop *loop, struct bw_ingest *ingest, struct bw_error *err)
+{
+    loop->ingest = ingest;
+    loop->drain.run = drain;
+    loop->stop.run = stop;
+    loop->doors = calloc(ingest->options.config->listen_count + 1, sizeof *loop->doors);
+    /* No locks in libevent: nobody but this loop's thread calls it, others post to the mailbox. */
+    struct event_config *config = event_config_new();
+    if (config && !event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK)) loop->base = event_base_new_with_config(config);
+    if (config) event_config_free(config);
+    if (loop->base) {
+        loop->mailbox = bw_mailbox_new(loop->base, on_mail, loop);
+        loop->open_again = event_new(loop->base, -1, 0, on_open_again, loop);
+    }
+    if (loop->doors && loop->mailbox && loop->open_again && set_up_http(loop)) return true;
+    return bw_error_set(err, "listen.failed", "no memory or descriptors for an ingest thread");
+}
+
+void *bw_loop_run(void *arg)
+{
+    struct bw_loop *loop = this_loop = arg;
+    for (size_t i = 0; i < loop->ingest->options.config->listen_count; i++)
+        evconnlistener_set_error_cb(evhttp_bound_socket_get_listener(loop->doors[i]), on_accept_error);
+    event_base_dispatch(loop->base);
+    return NULL;
+}
+
+void bw_loop_close(struct bw_loop *loop)
+{
+    if (loop->mailbox) bw_mailbox_free(loop->mailbox);
+    loop->is_stopping = false;
+    if (loop->http) evhttp_free(loop->http); /* doors and connections */
+    bw_connections_close(loop);
+    if (loop->open_again) event_free(loop->open_again);
+    if (loop->base) event_base_free(loop->base); /* also ends the bufferevents whose end was put off */
+    bw_buf_free(&loop->parts.url);
+    bw_buf_free(&loop->scratch);
+    bw_buf_free(&loop->kept);
+    free(loop->doors);
+}

@@ -1,0 +1,62 @@
+/* loop.h: what the files of this room share: the listener as a whole and one event loop of it. A loop's fields are its thread's; the
+ * whole's are written before the threads start, apart from the atomic ones. */
+#ifndef BW_INGEST_LOOP_H
+#define BW_INGEST_LOOP_H
+#include "base/mailbox.h"
+#include "ingest/ingest.h"
+#include "ingest/request.h"
+#include "ingest/router.h"
+#include <event2/http.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+struct bw_connection;
+struct bw_loop;
+struct bw_loop_mail { /* to a loop, from any thread */
+    struct bw_mail mail;
+    void (*run)(struct bw_loop *loop, struct bw_loop_mail *mail);
+};
+
+struct bw_loop {
+    struct bw_ingest *ingest;
+    pthread_t thread;
+    bool has_thread;
+    struct event_base *base;
+    struct evhttp *http;
+    struct bw_mailbox *mailbox;
+    struct evhttp_bound_socket **doors; /* one for each config->listen */
+    struct event *sweep, *open_again;
+    struct bw_connection *connections;
+    struct bw_connection **by_fd; /* connections that have sent a byte */
+    size_t by_fd_count;
+    bool is_at_cap, is_stopping;
+    int64_t stop_deadline_us;
+    size_t parked; /* requests of this loop that the writer has */
+    struct bw_loop_mail drain, stop;
+    /* reused by one request after the other */
+    struct bw_request_parts parts;
+    struct bw_buf scratch, kept;
+    char head[BW_GATE_HEAD_MAX];
+};
+
+struct bw_ingest {
+    struct bw_ingest_options options;
+    struct bw_router *router;
+    uint64_t body_max; /* the largest that any source takes */
+    size_t live_max;
+    uint16_t *ports;
+    size_t loop_count;
+    struct bw_loop *loops;
+    atomic_bool is_draining;
+    atomic_size_t live;      /* connections */
+    atomic_size_t parked;    /* requests that the writer has */
+    atomic_size_t in_flight; /* body bytes announced by requests that are not answered yet */
+};
+
+uint64_t bw_ingest_body_max(const struct bw_ingest *ingest, const struct bw_source *source);
+bool bw_loop_open(struct bw_loop *loop, struct bw_ingest *ingest, struct bw_error *err); /* loop.c */
+void bw_loop_close(struct bw_loop *loop);                                                /* after its thread has ended */
+void *bw_loop_run(void *loop);
+void bw_loop_end_if_done(struct bw_loop *loop);
+void bw_accept_request(struct evhttp_request *request, void *loop); /* accept.c: evhttp's callback for each whole request */
+#endif

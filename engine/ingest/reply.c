@@ -1,0 +1,102 @@
+#include "ingest/reply.h"
+#include "base/random.h"
+#include <event2/buffer.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+static const struct status {
+    unsigned status;
+    const char *phrase, *error;
+} statuses[] = {
+    {200, "OK", ""},
+    {202, "Accepted", ""},
+    {400, "Bad Request", "malformed"},
+    {401, "Unauthorized", "unverified"},
+    {404, "Not Found", "unknown_path"},
+    {405, "Method Not Allowed", "bad_method"},
+    {413, "Content Too Large", "too_large"},
+    {414, "URI Too Long", "too_large"},
+    {415, "Unsupported Media Type", "bad_type"},
+    {417, "Expectation Failed", "malformed"},
+    {431, "Request Header Fields Too Large", "too_large"},
+    {503, "Service Unavailable", "overloaded"},
+    {505, "HTTP Version Not Supported", "malformed"},
+    {0, "", "refused"}, /* what a scheme's handshake may answer has a phrase of no interest */
+};
+
+static const struct status *find(unsigned status)
+{
+    const struct status *at = statuses;
+    while (at->status && at->status != status) at++;
+    return at;
+}
+
+__attribute__((format(printf, 2, 3))) static void set_text(struct bw_reply *reply, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    int len = vsnprintf(reply->text, sizeof reply->text, format, args);
+    va_end(args);
+    reply->body = reply->text;
+    reply->body_len = len < 0 ? 0 : (size_t)len < sizeof reply->text ? (size_t)len : sizeof reply->text - 1;
+}
+
+static void reset(struct bw_reply *reply, unsigned status)
+{
+    reply->status = status;
+    reply->closes = status >= 400;
+    reply->allow = reply->type = NULL;
+    reply->retry_after_s = 0;
+}
+
+void bw_reply_accepted(struct bw_reply *reply, const char *event, bool is_duplicate)
+{
+    reset(reply, is_duplicate ? 200 : 202);
+    set_text(reply, "{\"status\":\"%s\",\"event\":\"%s\"}\n", is_duplicate ? "duplicate" : "accepted", event);
+}
+
+void bw_reply_malformed(struct bw_reply *reply, const struct bw_json_fault *fault)
+{
+    reset(reply, 400);
+    if (!fault->reason) {
+        set_text(reply, "{\"error\":\"malformed\"}\n");
+        return;
+    }
+    struct bw_buf message = {0}; /* the reasons are our own texts, some with quotes in them */
+    bw_buf_append_json_string(&message, bw_slice_of(fault->reason));
+    set_text(reply, "{\"error\":\"malformed\",\"message\":%s,\"line\":%u,\"column\":%u}\n",
+             message.failed || message.len > 160 ? "\"\"" : message.data, fault->line, fault->column);
+    bw_buf_free(&message);
+}
+
+void bw_reply_refuse(struct bw_reply *reply, unsigned status)
+{
+    reset(reply, status);
+    set_text(reply, "{\"error\":\"%s\"}\n", find(status)->error);
+    if (status == 503) reply->retry_after_s = 1 + (unsigned)(bw_random_unit() * 30);
+}
+
+void bw_reply_bytes(struct bw_reply *reply, unsigned status, const char *type, struct bw_slice body)
+{
+    reset(reply, status);
+    reply->type = type;
+    reply->body = body.ptr;
+    reply->body_len = body.len;
+}
+
+void bw_reply_send(struct evhttp_request *request, const struct bw_reply *reply)
+{
+    struct evkeyvalq *headers = evhttp_request_get_output_headers(request);
+    struct evbuffer *body = evbuffer_new(); /* NULL: the status alone is still an answer */
+    char seconds[16];
+    evhttp_add_header(headers, "Content-Type", reply->type ? reply->type : "application/json");
+    if (reply->closes) evhttp_add_header(headers, "Connection", "close");
+    if (reply->allow) evhttp_add_header(headers, "Allow", reply->allow);
+    if (reply->retry_after_s) {
+        snprintf(seconds, sizeof seconds, "%u", reply->retry_after_s);
+        evhttp_add_header(headers, "Retry-After", seconds);
+    }
+    if (body && evhttp_request_get_command(request) != EVHTTP_REQ_HEAD) evbuffer_add(body, reply->body, reply->body_len);
+    evhttp_send_reply(request, (int)reply->status, find(reply->status)->phrase, body);
+    if (body) evbuffer_free(body);
+}

@@ -1,0 +1,26 @@
+/* reply.h: the answers: a status, a small JSON body, and the headers that belong to the status. A refusal says its kind and no more: why
+ * a signature was not believed is for the log and the delivery record alone. Every refusal closes its connection. */
+#ifndef BW_INGEST_REPLY_H
+#define BW_INGEST_REPLY_H
+#include "base/buf.h"
+#include "base/json_scan.h"
+#include <event2/http.h>
+#include <stdbool.h>
+
+struct bw_reply {
+    unsigned status;
+    bool closes;
+    const char *allow;      /* 405 */
+    unsigned retry_after_s; /* 0 = no such header */
+    const char *type;       /* NULL = application/json */
+    const char *body;
+    size_t body_len;
+    char text[256]; /* where the bodies below are built */
+};
+void bw_reply_accepted(struct bw_reply *reply, const char *event, bool is_duplicate); /* 202 or 200; event: "evt_…" */
+void bw_reply_malformed(struct bw_reply *reply, const struct bw_json_fault *fault);   /* 400 with line and column */
+/* Any other refusal: {"error":KIND} by its status; 503 gets Retry-After, 1 to 30 s at random, so that refused senders do not come back as one. */
+void bw_reply_refuse(struct bw_reply *reply, unsigned status);
+void bw_reply_bytes(struct bw_reply *reply, unsigned status, const char *type, struct bw_slice body); /* borrows type and body until sent */
+void bw_reply_send(struct evhttp_request *request, const struct bw_reply *reply); /* a request whose connection is gone is only freed */
+#endif

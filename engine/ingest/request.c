@@ -1,0 +1,96 @@
+#include "ingest/request.h"
+#include "ingest/router.h"
+#include <event2/buffer.h>
+#include <event2/keyvalq_struct.h>
+#include <strings.h>
+
+bool bw_request_read(struct bw_request_parts *parts, struct evhttp_request *from)
+{
+    struct bw_request *request = &parts->request;
+    static const struct {
+        enum evhttp_cmd_type type;
+        const char *name;
+    } methods[] = {{EVHTTP_REQ_POST, "POST"},   {EVHTTP_REQ_GET, "GET"},       {EVHTTP_REQ_HEAD, "HEAD"},      {EVHTTP_REQ_PUT, "PUT"},
+                   {EVHTTP_REQ_PATCH, "PATCH"}, {EVHTTP_REQ_DELETE, "DELETE"}, {EVHTTP_REQ_OPTIONS, "OPTIONS"}};
+    request->method = (struct bw_slice){"", 0};
+    for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
+        if (methods[i].type == evhttp_request_get_command(from)) request->method = bw_slice_of(methods[i].name);
+    request->url = bw_slice_of(evhttp_request_get_uri(from)); /* the raw target: the gate let no NUL through */
+    bw_target_split(request->url, &parts->path, &request->query);
+    request->headers = parts->headers;
+    request->header_count = 0;
+    struct evkeyval *header;
+    for (header = evhttp_request_get_input_headers(from)->tqh_first; header; header = header->next.tqe_next) {
+        if (request->header_count == BW_GATE_FIELDS_MAX) return false;
+        parts->headers[request->header_count++] = (struct bw_header){bw_slice_of(header->key), bw_slice_of(header->value)};
+    }
+    return true;
+}
+
+bool bw_request_set_source(struct bw_request_parts *parts, struct evhttp_request *from, const struct bw_source_config *source, int64_t now_ms)
+{
+    struct bw_request *request = &parts->request;
+    struct evbuffer *input = evhttp_request_get_input_buffer(from);
+    size_t len = evbuffer_get_length(input);
+    request->now_ms = now_ms;
+    request->body = (struct bw_slice){len ? (const char *)evbuffer_pullup(input, -1) : "", len};
+    if (!request->body.ptr) return false;
+    if (!source->public_url) return true;
+    bw_buf_clear(&parts->url);
+    bw_buf_append_text(&parts->url, source->public_url);
+    if (request->query.len) {
+        bw_buf_append_char(&parts->url, '?');
+        bw_buf_append_slice(&parts->url, request->query);
+    }
+    request->url = bw_buf_slice(&parts->url);
+    return !parts->url.failed;
+}
+
+static bool contains_nocase(struct bw_slice text, const char *word)
+{
+    size_t len = strlen(word);
+    for (size_t i = 0; i + len <= text.len; i++)
+        if (strncasecmp(text.ptr + i, word, len) == 0) return true;
+    return false;
+}
+
+bool bw_header_is_kept(struct bw_slice name, const struct bw_source_config *source)
+{
+    static const char *const words[] = {"authorization", "cookie",   "signature", "hmac",   "token",
+                                        "secret",        "password", "api-key",   "apikey", "credential"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (contains_nocase(name, words[i])) return false;
+    for (size_t i = 0; i < source->option_count; i++)
+        if (strncmp(source->options[i], "header=", 7) == 0 && bw_slice_is_nocase(name, source->options[i] + 7)) return false;
+    return true;
+}
+
+static bool came_before(const struct bw_request *request, size_t index)
+{
+    struct bw_slice name = request->headers[index].name;
+    for (size_t i = 0; i < index; i++)
+        if (request->headers[i].name.len == name.len && strncasecmp(request->headers[i].name.ptr, name.ptr, name.len) == 0) return true;
+    return false;
+}
+
+void bw_headers_keep(struct bw_buf *out, const struct bw_request *request, const struct bw_source_config *source)
+{
+    bw_buf_append_char(out, '{');
+    for (size_t i = 0; i < request->header_count; i++) {
+        struct bw_header header = request->headers[i];
+        size_t before = out->len;
+        if (!bw_header_is_kept(header.name, source) || came_before(request, i)) continue;
+        if (before > 1) bw_buf_append_char(out, ',');
+        size_t name = out->len + 1;
+        bw_buf_append_char(out, '"'); /* a token: nothing in it needs escaping */
+        bw_buf_append_slice(out, header.name);
+        bw_buf_append_char(out, '"');
+        if (out->failed) return;
+        for (size_t k = 0; k < header.name.len; k++)
+            if (out->data[name + k] >= 'A' && out->data[name + k] <= 'Z') out->data[name + k] |= 0x20;
+        bw_buf_append_char(out, ':');
+        bw_buf_append_json_string(out, header.value);
+        if (out->len >= BW_KEPT_HEADERS_MAX) out->len = before;
+    }
+    bw_buf_append_char(out, '}');
+}

@@ -1,0 +1,27 @@
+/* request.h: an evhttp request as the schemes see it, and the headers that are kept with an event. Pure but for reading the request; loop's thread.
+ */
+#ifndef BW_INGEST_REQUEST_H
+#define BW_INGEST_REQUEST_H
+#include "ingest/gate.h"
+#include "source/source.h"
+#include <event2/http.h>
+
+#define BW_KEPT_HEADERS_MAX 8192 /* bytes of their JSON */
+
+struct bw_request_parts { /* room that outlives the struct bw_request: slices point into it and into the evhttp request */
+    struct bw_request request;
+    struct bw_slice path;
+    struct bw_header headers[BW_GATE_FIELDS_MAX];
+    struct bw_buf url; /* reused; freed by the owner */
+};
+/* False: it has more headers than the gate lets through, so it did not come by the gate. Body and url: bw_request_set_source(). */
+bool bw_request_read(struct bw_request_parts *parts, struct evhttp_request *from);
+/* The body in one piece and the URL as the source's provider knows it. False without memory. */
+bool bw_request_set_source(struct bw_request_parts *parts, struct evhttp_request *from, const struct bw_source_config *source, int64_t now_ms);
+
+/* May this header be stored? Credentials, cookies and signatures may not: a stored event must not be replayable or tell a secret. By the names that
+ * senders use, and for generic schemes by the header that the source's options name. */
+bool bw_header_is_kept(struct bw_slice name, const struct bw_source_config *source);
+/* Compact JSON object with names in lower case, values as received; repeated names: the first one. Headers that do not fit are left out. */
+void bw_headers_keep(struct bw_buf *out, const struct bw_request *request, const struct bw_source_config *source);
+#endif
