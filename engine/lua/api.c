@@ -71,8 +71,14 @@ static int ask_failure(lua_State *L, const char *kind, const char *otherwise)
     return make_failure(L, kind, code, *message ? message : code, after);
 }
 
-static int ctx_fail(lua_State *L) { return ask_failure(L, "fail", "failed"); }
-static int ctx_retry(lua_State *L) { return ask_failure(L, "retry", "retry"); }
+static int ctx_fail(lua_State *L)
+{
+    return ask_failure(L, "fail", "failed");
+}
+static int ctx_retry(lua_State *L)
+{
+    return ask_failure(L, "retry", "retry");
+}
 
 int bw_api_raise_transient(lua_State *L, const char *code, const char *message, bool is_transient)
 {
@@ -141,11 +147,26 @@ static int log_at(lua_State *L, const char *level, int index)
     return 0;
 }
 
-static int log_call(lua_State *L) { return luaL_checkany(L, 2), log_at(L, "info", 2); } /* ctx.log(value): 1 is the table itself */
-static int log_debug(lua_State *L) { return luaL_checkany(L, 1), log_at(L, "debug", 1); }
-static int log_info(lua_State *L) { return luaL_checkany(L, 1), log_at(L, "info", 1); }
-static int log_warn(lua_State *L) { return luaL_checkany(L, 1), log_at(L, "warn", 1); }
-static int log_error(lua_State *L) { return luaL_checkany(L, 1), log_at(L, "error", 1); }
+static int log_call(lua_State *L)
+{
+    return luaL_checkany(L, 2), log_at(L, "info", 2);
+} /* ctx.log(value): 1 is the table itself */
+static int log_debug(lua_State *L)
+{
+    return luaL_checkany(L, 1), log_at(L, "debug", 1);
+}
+static int log_info(lua_State *L)
+{
+    return luaL_checkany(L, 1), log_at(L, "info", 1);
+}
+static int log_warn(lua_State *L)
+{
+    return luaL_checkany(L, 1), log_at(L, "warn", 1);
+}
+static int log_error(lua_State *L)
+{
+    return luaL_checkany(L, 1), log_at(L, "error", 1);
+}
 
 static int ctx_cancelled(lua_State *L)
 {
@@ -188,9 +209,18 @@ static int push_coded(lua_State *L, void (*append)(struct bw_buf *, struct bw_sl
     return 1;
 }
 
-static void append_base64(struct bw_buf *out, struct bw_slice text) { bw_base64_append(out, text.ptr, text.len); }
-static int ctx_urlencode(lua_State *L) { return push_coded(L, bw_url_encode_append); }
-static int base64_encode(lua_State *L) { return push_coded(L, append_base64); }
+static void append_base64(struct bw_buf *out, struct bw_slice text)
+{
+    bw_base64_append(out, text.ptr, text.len);
+}
+static int ctx_urlencode(lua_State *L)
+{
+    return push_coded(L, bw_url_encode_append);
+}
+static int base64_encode(lua_State *L)
+{
+    return push_coded(L, append_base64);
+}
 
 static int base64_decode(lua_State *L)
 {
@@ -241,41 +271,41 @@ static int failure_tostring(lua_State *L)
     return 1;
 }
 
-static int refuse_write(lua_State *L) { return luaL_error(L, "ctx is read-only"); }
+static int refuse_write(lua_State *L)
+{
+    return luaL_error(L, "ctx is read-only");
+}
 
-static void add_callable(lua_State *L, const char *name, const luaL_Reg *functions, lua_CFunction call)
+static void add_group(lua_State *L, const char *name, const luaL_Reg *functions, lua_CFunction call)
 {
     lua_createtable(L, 0, 6);
     luaL_setfuncs(L, functions, 0);
-    if (call) {
-        lua_createtable(L, 0, 2);
-        lua_pushcfunction(L, call);
-        lua_setfield(L, -2, "__call");
-        lua_pushboolean(L, 0);
-        lua_setfield(L, -2, "__metatable");
-        lua_setmetatable(L, -2);
+    if (functions == bw_json_functions) {
+        BW_LUA_NULL_PUSH(L);
+        lua_setfield(L, -2, "null");
     }
+    bw_env_protect(L, call);
     lua_setfield(L, -2, name);
 }
 
 void bw_api_open(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"http", bw_api_http}, {"secret", ctx_secret}, {"fail", ctx_fail}, {"retry", ctx_retry}, {"cancelled", ctx_cancelled}, {"now", ctx_now}, {"sleep", ctx_sleep}, {"urlencode", ctx_urlencode}, {"hmac", ctx_hmac}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {
+        {"http", bw_api_http}, {"secret", ctx_secret}, {"fail", ctx_fail},           {"retry", ctx_retry}, {"cancelled", ctx_cancelled},
+        {"now", ctx_now},      {"sleep", ctx_sleep},   {"urlencode", ctx_urlencode}, {"hmac", ctx_hmac},   {NULL, NULL}};
     static const luaL_Reg log[] = {{"debug", log_debug}, {"info", log_info}, {"warn", log_warn}, {"error", log_error}, {NULL, NULL}};
     static const luaL_Reg base64[] = {{"encode", base64_encode}, {"decode", base64_decode}, {NULL, NULL}};
     lua_createtable(L, 0, 16);
     luaL_setfuncs(L, functions, 0);
-    add_callable(L, "log", log, log_call);
-    add_callable(L, "base64", base64, base64_call);
-    add_callable(L, "json", bw_json_functions, NULL);
-    lua_getfield(L, -1, "json");
-    BW_LUA_NULL_PUSH(L);
-    lua_setfield(L, -2, "null");
-    lua_pop(L, 1);
+    add_group(L, "log", log, log_call);
+    add_group(L, "base64", base64, base64_call);
+    add_group(L, "json", bw_json_functions, NULL);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &ctx_key);
     lua_createtable(L, 0, 1);
     lua_pushcfunction(L, failure_tostring);
     lua_setfield(L, -2, "__tostring");
+    lua_pushboolean(L, 0);
+    lua_setfield(L, -2, "__metatable"); /* shared by all runs of the state */
     lua_rawsetp(L, LUA_REGISTRYINDEX, &failure_key);
 }
 

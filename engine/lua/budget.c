@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define HOOK_INSTRUCTIONS 1000
+#define CLOCK_UNITS 50000 /* how much work in C may pass between two looks at the clock */
 
 static const char expired_key, memory_key; /* their addresses are the error values */
 
@@ -40,7 +41,22 @@ static void on_count(lua_State *L, lua_Debug *info)
     }
 }
 
-void bw_budget_install(lua_State *L) { lua_sethook(L, on_count, LUA_MASKCOUNT, HOOK_INSTRUCTIONS); }
+void bw_budget_charge(lua_State *L, uint64_t units)
+{
+    struct bw_script *script = bw_lua_script(L);
+    if (script->mode == BW_MODE_EXPR) {
+        script->instructions_left -= (int64_t)units;
+        if (script->instructions_left <= 0) raise_expired(L);
+    } else if (script->mode == BW_MODE_TASK && (script->uncharged += units) >= CLOCK_UNITS) {
+        script->uncharged = 0;
+        if (bw_clock_mono_us() >= script->deadline_us) raise_expired(L);
+    }
+}
+
+void bw_budget_install(lua_State *L)
+{
+    lua_sethook(L, on_count, LUA_MASKCOUNT, HOOK_INSTRUCTIONS);
+}
 
 /* In expressions nil can be indexed (`a.b.c or "x"` never throws); in code it is an error as everywhere in Lua. */
 static int index_nil(lua_State *L)
@@ -132,7 +148,8 @@ void bw_lua_error(struct bw_script *script, lua_State *L, int status, const stru
         bw_error_hint(err, "keep less at once, or raise lua_memory in bellwire.yaml");
     } else if (bw_budget_is_sentinel(L, -1)) {
         script->is_spent = true;
-        bw_error_set(err, script->mode == BW_MODE_TASK ? "lua.timeout" : "expr.budget", script->mode == BW_MODE_TASK ? "the code ran longer than its step may" : "the expression needs more than %u instructions",
+        bw_error_set(err, script->mode == BW_MODE_TASK ? "lua.timeout" : "expr.budget",
+                     script->mode == BW_MODE_TASK ? "the code ran longer than its step may" : "the expression needs more than %u instructions",
                      script->limits.expr_instructions);
         if (script->mode == BW_MODE_TASK) bw_error_hint(err, "look for a loop that does not end, or give the step a longer `timeout`");
     } else {

@@ -10,24 +10,33 @@ const char bw_env_expr_key;
 #define COUNT_MAX 1000000 /* elements that one C function may touch without a hook */
 
 static const char *const base_names[] = {"assert", "error", "ipairs", "next", "pairs", "rawequal", "rawget", "rawlen", "select", "tonumber", "type"};
-static const char *const string_names[] = {"byte", "char", "find", "format", "gmatch", "gsub", "len", "lower", "match", "pack", "packsize", "reverse", "sub", "unpack", "upper"};
+static const char *const string_names[] = {"byte",  "char", "find",     "format",  "gmatch", "gsub",   "len",  "lower",
+                                           "match", "pack", "packsize", "reverse", "sub",    "unpack", "upper"};
 static const char *const table_names[] = {"concat", "insert", "pack", "remove", "sort", "unpack"};
-static const char *const math_names[] = {"abs", "acos", "asin", "atan", "ceil", "cos", "deg", "exp", "floor", "fmod", "huge", "log", "max", "maxinteger", "min", "mininteger", "modf", "pi", "rad", "random", "sin", "sqrt", "tan", "tointeger", "type", "ult"};
+static const char *const math_names[] = {"abs",  "acos", "asin", "atan", "ceil",       "cos",  "deg",        "exp",  "floor",
+                                         "fmod", "huge", "log",  "max",  "maxinteger", "min",  "mininteger", "modf", "pi",
+                                         "rad",  "sin",  "sqrt", "tan",  "tointeger",  "type", "ult"};
 static const char *const utf8_names[] = {"char", "charpattern", "codepoint", "codes", "len", "offset"};
 
-static int refuse_write(lua_State *L) { return luaL_error(L, "this table is read-only"); }
+static int refuse_write(lua_State *L)
+{
+    return luaL_error(L, "lua.denied: this table is read-only");
+}
 
-/* table on top → read-only proxy of it */
-static void protect(lua_State *L)
+void bw_env_protect(lua_State *L, lua_CFunction call)
 {
     lua_createtable(L, 0, 0);
-    lua_createtable(L, 0, 3);
+    lua_createtable(L, 0, 4);
     lua_pushvalue(L, -3);
     lua_setfield(L, -2, "__index");
     lua_pushcfunction(L, refuse_write);
     lua_setfield(L, -2, "__newindex");
     lua_pushboolean(L, 0);
     lua_setfield(L, -2, "__metatable");
+    if (call) {
+        lua_pushcfunction(L, call);
+        lua_setfield(L, -2, "__call");
+    }
     lua_setmetatable(L, -2);
     lua_remove(L, -2);
 }
@@ -109,7 +118,7 @@ static int safe_rawset(lua_State *L)
     luaL_checktype(L, 1, LUA_TTABLE);
     luaL_checkany(L, 2);
     luaL_checkany(L, 3);
-    if (luaL_getmetafield(L, 1, "__metatable") != LUA_TNIL) return luaL_error(L, "this table is read-only");
+    if (luaL_getmetafield(L, 1, "__metatable") != LUA_TNIL && luaL_getmetafield(L, 1, "__newindex") != LUA_TNIL) return refuse_write(L);
     lua_settop(L, 3);
     lua_rawset(L, 1);
     return 1;
@@ -193,7 +202,7 @@ static void add_library(lua_State *L, int env, const char *name, lua_CFunction o
         lua_pushcclosure(L, safe_move, 1);
         lua_setfield(L, -2, "move");
     }
-    protect(L);
+    bw_env_protect(L, NULL);
     lua_setfield(L, env, name);
     lua_pop(L, 1);
 }
@@ -201,7 +210,13 @@ static void add_library(lua_State *L, int env, const char *name, lua_CFunction o
 #define NAMES(list) list, sizeof list / sizeof *list
 void bw_env_open_libraries(lua_State *L)
 {
-    static const luaL_Reg wrapped[] = {{"pcall", bw_budget_pcall}, {"xpcall", bw_budget_xpcall}, {"setmetatable", safe_setmetatable}, {"getmetatable", safe_getmetatable}, {"rawset", safe_rawset}, {"tostring", safe_tostring}, {NULL, NULL}};
+    static const luaL_Reg wrapped[] = {{"pcall", bw_budget_pcall},
+                                       {"xpcall", bw_budget_xpcall},
+                                       {"setmetatable", safe_setmetatable},
+                                       {"getmetatable", safe_getmetatable},
+                                       {"rawset", safe_rawset},
+                                       {"tostring", safe_tostring},
+                                       {NULL, NULL}};
     lua_createtable(L, 0, 40);
     int env = lua_gettop(L);
     lua_pushcfunction(L, luaopen_base); /* fills the globals, which no user code ever sees */
@@ -222,6 +237,7 @@ void bw_env_open_libraries(lua_State *L)
     copy_names(L, env, -1, (const char *const[]){"math", "string", "tonumber", "tostring", "type", "pairs", "ipairs", "select", "utf8"}, 9);
     bw_helpers_register(L, lua_gettop(L));
     bw_scope_open(L, lua_gettop(L));
+    bw_env_protect(L, NULL); /* a function literal could assign otherwise, and the next run would find it */
     lua_rawsetp(L, LUA_REGISTRYINDEX, &bw_env_expr_key);
     lua_pop(L, 1);
 }

@@ -1,5 +1,5 @@
-/* internal.h: what the files of this room share. One Lua state, one thread. Functions marked [raises] may longjmp with a Lua error and are called only below
- * a protected call; the others never raise. */
+/* internal.h: what the files of this room share. One Lua state, one thread. Functions marked [raises] may longjmp with a Lua error and are called
+ * only below a protected call; the others never raise. */
 #ifndef BW_LUA_INTERNAL_H
 #define BW_LUA_INTERNAL_H
 #include "base/json_view.h"
@@ -28,21 +28,28 @@ struct bw_script {
     const struct bw_action *const *actions;
     struct bw_run_scope scope;
     struct bw_step_value *steps;
-    const struct bw_render *render; /* while a template is rendered */
-    struct bw_task *task;           /* the one that runs */
-    int *expr_refs, *code_refs;     /* registry references: compiled expressions, inline code or action file of each step */
-    int env_ref;                    /* the run's fresh environment */
-    int event_ref;                  /* the `event` table of expressions, made on first use */
+    const struct bw_render *render;                    /* while a template is rendered */
+    struct bw_task *task;                              /* the one that runs */
+    int *expr_refs, *code_refs;                        /* registry references: compiled expressions, inline code or action file of each step */
+    int env_ref;                                       /* the run's fresh environment */
+    int event_ref;                                     /* the `event` view of expressions, made on first use from event_text */
+    struct bw_buf event_text, workflow_text, run_text; /* what those names are views of */
+    struct bw_buf scratch;                             /* for whoever may not leak when Lua raises; valid until the next call into this room */
     enum bw_lua_mode mode;
-    int64_t instructions_left;      /* EXPR */
+    int64_t instructions_left;         /* EXPR */
     int64_t deadline_us, slice_end_us; /* TASK */
+    uint64_t uncharged;                /* work in C since the clock was last read */
     bool is_expired, is_spent;
     unsigned runs;
 };
-static inline struct bw_script *bw_lua_script(lua_State *L) { return *(struct bw_script **)lua_getextraspace(L); }
+static inline struct bw_script *bw_lua_script(lua_State *L)
+{
+    return *(struct bw_script **)lua_getextraspace(L);
+}
 
 /* state.c */
-bool bw_lua_open(struct bw_script *script, const struct bw_script_limits *limits, struct bw_error *err); /* state with libraries, expression and code environments */
+bool bw_lua_open(struct bw_script *script, const struct bw_script_limits *limits,
+                 struct bw_error *err); /* state with libraries, expression and code environments */
 void bw_lua_close(struct bw_script *script);
 /* Calls fn(L) with `arg` as light userdata, protected; results are left on the stack (nresults). False: err is filled from the Lua error. */
 bool bw_lua_protected(struct bw_script *script, lua_CFunction fn, void *arg, int nresults, struct bw_error *err);
@@ -52,6 +59,8 @@ void bw_budget_install(lua_State *L);
 void bw_budget_begin_expr(struct bw_script *script);
 void bw_budget_begin_task(struct bw_script *script, int64_t deadline_us);
 void bw_budget_end(struct bw_script *script);
+/* [raises] Work done inside C, where no hook runs, in units of about one Lua instruction. */
+void bw_budget_charge(lua_State *L, uint64_t units);
 /* The error value on top of L is turned into err and popped. line_base: file line of the code's line 1. Never raises. */
 struct bw_code_place {
     const char *file;
@@ -61,20 +70,21 @@ void bw_lua_error(struct bw_script *script, lua_State *L, int status, const stru
 bool bw_budget_is_sentinel(lua_State *L, int index); /* a budget error: not to be caught by user code */
 
 /* env.c */
-void bw_env_open_libraries(lua_State *L); /* [raises] fills the registry with the read-only library tables */
-void bw_env_push_fresh(lua_State *L);     /* [raises] a run's environment */
-extern const char bw_env_expr_key;        /* registry key of the expressions' environment */
+void bw_env_open_libraries(lua_State *L);              /* [raises] fills the registry with the read-only library tables */
+void bw_env_protect(lua_State *L, lua_CFunction call); /* [raises] the table on top becomes a read-only proxy of itself; call: its __call, or NULL */
+void bw_env_push_fresh(lua_State *L);                  /* [raises] a run's environment */
+extern const char bw_env_expr_key;                     /* registry key of the expressions' environment */
 /* budget.c */
 int bw_budget_pcall(lua_State *L);
 int bw_budget_xpcall(lua_State *L);
 
 /* helpers.c: functions of expressions */
-struct bw_buf *bw_lua_push_buf(lua_State *L); /* [raises] a buffer on the stack that dies with the state, whatever is raised meanwhile */
-extern const luaL_Reg bw_json_functions[];    /* encode, decode, array */
+struct bw_buf *bw_lua_push_buf(lua_State *L);    /* [raises] a buffer on the stack that dies with the state, whatever is raised meanwhile */
+extern const luaL_Reg bw_json_functions[];       /* encode, decode, array */
 void bw_helpers_register(lua_State *L, int env); /* [raises] */
 
 /* value.c */
-void bw_value_push_json(lua_State *L, struct bw_json_view view); /* [raises] tables; null in objects is absent, in arrays json.null */
+void bw_value_push_json(lua_State *L, struct bw_json_view view);    /* [raises] tables; null in objects is absent, in arrays json.null */
 void bw_value_to_json(lua_State *L, int index, struct bw_buf *out); /* [raises] with the path of what cannot be JSON */
 void bw_value_push_array_metatable(lua_State *L);
 void bw_value_open(lua_State *L); /* [raises] */
@@ -82,13 +92,13 @@ void bw_value_open(lua_State *L); /* [raises] */
 bool bw_value_is_null(lua_State *L, int index);
 
 /* view.c */
-void bw_view_open(lua_State *L);                                /* [raises] */
-void bw_view_push(lua_State *L, struct bw_json_view view);      /* [raises] scalars as values, null as nil, containers as read-only views */
+void bw_view_open(lua_State *L);                                  /* [raises] */
+void bw_view_push(lua_State *L, struct bw_json_view view);        /* [raises] scalars as values, null as nil, containers as read-only views */
 const struct bw_json_view *bw_view_test(lua_State *L, int index); /* NULL: no view */
 
 /* secret.c */
-void bw_secret_open(lua_State *L);                                                  /* [raises] */
-void bw_secret_push_table(lua_State *L);                                            /* [raises] what `secrets` is */
+void bw_secret_open(lua_State *L);       /* [raises] */
+void bw_secret_push_table(lua_State *L); /* [raises] what `secrets` is */
 bool bw_secret_test(lua_State *L, int index, struct bw_slice *value);
 
 /* scope.c: the names of expressions */
@@ -102,8 +112,8 @@ int bw_api_http(lua_State *L);
 
 /* api.c: ctx */
 int bw_api_raise_transient(lua_State *L, const char *code, const char *message, bool is_transient); /* [raises], always */
-void bw_api_open(lua_State *L);                                     /* [raises] */
-void bw_api_push_ctx(lua_State *L, const struct bw_task *task);     /* [raises] */
+void bw_api_open(lua_State *L);                                                                     /* [raises] */
+void bw_api_push_ctx(lua_State *L, const struct bw_task *task);                                     /* [raises] */
 /* A value made by ctx.fail, ctx.retry or a failed request? Fills failure. */
 bool bw_api_is_failure(lua_State *L, int index, struct bw_task_failure *failure);
 
@@ -114,7 +124,7 @@ struct bw_task {
     char key[BW_IDEMPOTENCY_KEY_TEXT];
     lua_State *thread;
     int thread_ref;
-    int pending_args;            /* of the first resume */
+    int pending_args; /* of the first resume */
     bool is_waiting, has_answer;
     struct bw_task_request request;
     struct bw_http_header *request_headers;

@@ -1,43 +1,70 @@
-/* The names of expressions: event, steps, vars, workflow, run, secrets, result, and ok/status/err. Looked up when they are used; an unknown name is an error. */
+/* The names of expressions: event, steps, vars, workflow, run, secrets, result, and ok/status/err. Looked up when they are used; an unknown name is
+ * an error. */
+#include "base/codec.h"
 #include "base/suggest.h"
+#include "base/utf8.h"
 #include "lua/internal.h"
 #include <stdio.h>
 #include <string.h>
 
 static const char *const names[] = {"event", "steps", "vars", "workflow", "run", "secrets", "result"};
 
-static void set_text(lua_State *L, const char *name, struct bw_slice text)
+static void append_field(struct bw_buf *out, const char *name, struct bw_slice text)
 {
-    lua_pushlstring(L, text.ptr ? text.ptr : "", text.len);
-    lua_setfield(L, -2, name);
+    bw_buf_append_text(out, name);
+    bw_buf_append_json_string(out, text);
+}
+
+static bool is_utf8(struct bw_slice text)
+{
+    for (size_t at = 0, len; at < text.len; at += len)
+        if (!(len = bw_utf8_length(text.ptr + at, text.len - at))) return false;
+    return true;
+}
+
+/* The event as one JSON text: then it is a view like all other data, read-only and passed on whole. */
+static void write_event(const struct bw_run_scope *scope, struct bw_buf *out)
+{
+    bw_buf_clear(out);
+    append_field(out, "{\"id\":", scope->event_id);
+    append_field(out, ",\"name\":", scope->event_name);
+    append_field(out, ",\"source\":", scope->event_source);
+    bw_buf_printf(out, ",\"at\":%lld,\"trusted\":%s,\"headers\":", (long long)scope->event_at_ms, scope->event_trusted ? "true" : "false");
+    bw_buf_append_slice(out, scope->event_headers.len ? scope->event_headers : BW_SLICE("{}"));
+    if (scope->body_is_json && scope->event_body.len) {
+        bw_buf_append_text(out, ",\"data\":");
+        bw_buf_append_slice(out, scope->event_body);
+    } else if (scope->event_body.len && is_utf8(scope->event_body) && !memchr(scope->event_body.ptr, '\0', scope->event_body.len)) {
+        append_field(out, ",\"data\":", scope->event_body);
+    } else if (scope->event_body.len) { /* bytes that are no text */
+        bw_buf_append_text(out, ",\"body_base64\":\"");
+        bw_base64_append(out, scope->event_body.ptr, scope->event_body.len);
+        bw_buf_append_char(out, '"');
+    }
+    bw_buf_append_char(out, '}');
 }
 
 static void push_event(lua_State *L, struct bw_script *script)
 {
-    const struct bw_run_scope *scope = &script->scope;
     if (script->event_ref != LUA_NOREF) {
         lua_rawgeti(L, LUA_REGISTRYINDEX, script->event_ref);
         return;
     }
-    lua_createtable(L, 0, 8);
-    set_text(L, "id", scope->event_id);
-    set_text(L, "name", scope->event_name);
-    set_text(L, "source", scope->event_source);
-    lua_pushinteger(L, scope->event_at_ms);
-    lua_setfield(L, -2, "at");
-    lua_pushboolean(L, scope->event_trusted);
-    lua_setfield(L, -2, "trusted");
-    if (scope->body_is_json)
-        bw_view_push(L, bw_json_view_of(scope->event_body));
-    else
-        lua_pushlstring(L, scope->event_body.ptr ? scope->event_body.ptr : "", scope->event_body.len);
-    lua_setfield(L, -2, "data");
-    if (scope->event_headers.len) {
-        bw_view_push(L, bw_json_view_of(scope->event_headers));
-        lua_setfield(L, -2, "headers");
-    }
+    write_event(&script->scope, &script->event_text);
+    if (script->event_text.failed) luaL_error(L, "out of memory");
+    bw_view_push(L, bw_json_view_of(bw_buf_slice(&script->event_text)));
     lua_pushvalue(L, -1);
     script->event_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+/* {"NAME": text} as a view; the text lives in a buffer of the script until it is asked for anew. */
+static void push_single(lua_State *L, struct bw_buf *out, const char *start, struct bw_slice text)
+{
+    bw_buf_clear(out);
+    append_field(out, start, text);
+    bw_buf_append_char(out, '}');
+    if (out->failed) luaL_error(L, "out of memory");
+    bw_view_push(L, bw_json_view_of(bw_buf_slice(out)));
 }
 
 static int64_t find_step(const struct bw_script *script, struct bw_slice id)
@@ -88,7 +115,10 @@ static int step_error(lua_State *L)
     return 1;
 }
 
-static int refuse_write(lua_State *L) { return luaL_error(L, "expressions cannot assign"); }
+static int refuse_write(lua_State *L)
+{
+    return luaL_error(L, "expressions cannot assign: steps is read-only");
+}
 
 static const char steps_key;
 
@@ -107,11 +137,9 @@ static int scope_index(lua_State *L)
     } else if (bw_slice_is(name, "secrets")) {
         bw_secret_push_table(L);
     } else if (bw_slice_is(name, "workflow")) {
-        lua_createtable(L, 0, 1);
-        set_text(L, "name", script->workflow->name);
+        push_single(L, &script->workflow_text, "{\"name\":", script->workflow->name);
     } else if (bw_slice_is(name, "run")) {
-        lua_createtable(L, 0, 1);
-        set_text(L, "id", script->scope.run_id);
+        push_single(L, &script->run_text, "{\"id\":", script->scope.run_id);
     } else if (bw_slice_is(name, "result")) {
         if (!script->render || !script->render->result.len) return luaL_error(L, "`result` can only be used in the `outputs` of a step");
         bw_view_push(L, bw_json_view_of(script->render->result));
@@ -127,16 +155,12 @@ void bw_scope_open(lua_State *L, int env)
     static const luaL_Reg functions[] = {{"ok", step_ok}, {"status", step_status}, {"err", step_error}, {NULL, NULL}};
     lua_pushvalue(L, env);
     luaL_setfuncs(L, functions, 0);
-    lua_createtable(L, 0, 3);
+    lua_createtable(L, 0, 1);
     lua_pushcfunction(L, scope_index);
     lua_setfield(L, -2, "__index");
-    lua_pushcfunction(L, refuse_write);
-    lua_setfield(L, -2, "__newindex");
-    lua_pushboolean(L, 0);
-    lua_setfield(L, -2, "__metatable");
     lua_setmetatable(L, -2);
     lua_pop(L, 1);
-    lua_createtable(L, 0, 0);
+    lua_newuserdatauv(L, 1, 0); /* no table: passed on whole it is an error, not {} */
     lua_createtable(L, 0, 3);
     lua_pushcfunction(L, steps_index);
     lua_setfield(L, -2, "__index");

@@ -116,6 +116,10 @@ void bw_script_free(struct bw_script *script)
     if (!script) return;
     bw_lua_close(script);
     forget_steps(script);
+    bw_buf_free(&script->event_text);
+    bw_buf_free(&script->workflow_text);
+    bw_buf_free(&script->run_text);
+    bw_buf_free(&script->scratch);
     free(script->steps);
     free(script->expr_refs);
     free(script->code_refs);

@@ -47,7 +47,10 @@ static int sealed_concat(lua_State *L)
     return 1;
 }
 
-static int sealed_refuse(lua_State *L) { return luaL_error(L, "a secret can only be passed on or joined to text"); }
+static int sealed_refuse(lua_State *L)
+{
+    return luaL_error(L, "a secret can only be passed on or joined to text");
+}
 
 static int table_index(lua_State *L)
 {
@@ -63,18 +66,24 @@ static int table_index(lua_State *L)
     return luaL_error(L, "the secret '%s' is not granted or not configured", name.ptr);
 }
 
-void bw_secret_push_table(lua_State *L) { lua_rawgetp(L, LUA_REGISTRYINDEX, &table_key); }
+void bw_secret_push_table(lua_State *L)
+{
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &table_key);
+}
 
 void bw_secret_open(lua_State *L)
 {
-    static const luaL_Reg methods[] = {{"__concat", sealed_concat}, {"__index", sealed_refuse}, {"__newindex", sealed_refuse}, {"__len", sealed_refuse}, {"__eq", sealed_refuse},
-                                       {"__lt", sealed_refuse},     {"__le", sealed_refuse},    {"__call", sealed_refuse},     {"__tostring", sealed_refuse}, {NULL, NULL}};
+    static const luaL_Reg methods[] = {{"__concat", sealed_concat},   {"__index", sealed_refuse},
+                                       {"__newindex", sealed_refuse}, {"__len", sealed_refuse},
+                                       {"__eq", sealed_refuse},       {"__lt", sealed_refuse},
+                                       {"__le", sealed_refuse},       {"__call", sealed_refuse},
+                                       {"__tostring", sealed_refuse}, {NULL, NULL}};
     lua_createtable(L, 0, 10);
     luaL_setfuncs(L, methods, 0);
     lua_pushboolean(L, 0);
     lua_setfield(L, -2, "__metatable");
     lua_rawsetp(L, LUA_REGISTRYINDEX, &sealed_key);
-    lua_createtable(L, 0, 0);
+    lua_newuserdatauv(L, 1, 0); /* no table: passed on whole it is an error, not {} */
     lua_createtable(L, 0, 3);
     lua_pushcfunction(L, table_index);
     lua_setfield(L, -2, "__index");
