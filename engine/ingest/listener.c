@@ -77,7 +77,7 @@ static in_port_t *port_of(struct sockaddr_storage *address)
 bool bw_listener_open(const struct bw_listen *address, int *fds, size_t count, uint16_t *port, struct bw_error *err)
 {
     struct sockaddr_storage at = {0}, real = {0};
-    socklen_t len, real_len = sizeof real;
+    socklen_t len = 0, real_len = sizeof real;
     size_t opened = 0;
     if (!parse(address, &at, &len, err)) return false;
     for (; opened < count; opened++) {
