@@ -1,8 +1,14 @@
 #include "ingest/request.h"
-#include "ingest/router.h"
 #include <event2/buffer.h>
 #include <event2/keyvalq_struct.h>
 #include <strings.h>
+
+void bw_target_split(struct bw_slice target, struct bw_slice *path, struct bw_slice *query)
+{
+    const char *mark = target.len ? memchr(target.ptr, '?', target.len) : NULL;
+    *path = (struct bw_slice){target.ptr, mark ? (size_t)(mark - target.ptr) : target.len};
+    *query = mark ? (struct bw_slice){mark + 1, target.len - path->len - 1} : (struct bw_slice){target.ptr + target.len, 0};
+}
 
 bool bw_request_read(struct bw_request_parts *parts, struct evhttp_request *from)
 {
@@ -46,11 +52,12 @@ bool bw_request_set_source(struct bw_request_parts *parts, struct evhttp_request
     return !parts->url.failed;
 }
 
+/* word: lower case, beginning with a letter */
 static bool contains_nocase(struct bw_slice text, const char *word)
 {
     size_t len = strlen(word);
     for (size_t i = 0; i + len <= text.len; i++)
-        if (strncasecmp(text.ptr + i, word, len) == 0) return true;
+        if ((text.ptr[i] | 0x20) == word[0] && strncasecmp(text.ptr + i, word, len) == 0) return true;
     return false;
 }
 

@@ -8,6 +8,9 @@
 
 #define BW_KEPT_HEADERS_MAX 8192 /* bytes of their JSON */
 
+/* Splits a request target at its first '?'; query is empty (ptr at the end) without one. */
+void bw_target_split(struct bw_slice target, struct bw_slice *path, struct bw_slice *query);
+
 struct bw_request_parts { /* room that outlives the struct bw_request: slices point into it and into the evhttp request */
     struct bw_request request;
     struct bw_slice path;

@@ -32,10 +32,3 @@ const struct bw_source *bw_router_find(const struct bw_router *router, struct bw
 {
     return bw_map_get(router->by_path, path);
 }
-
-void bw_target_split(struct bw_slice target, struct bw_slice *path, struct bw_slice *query)
-{
-    const char *mark = target.len ? memchr(target.ptr, '?', target.len) : NULL;
-    *path = (struct bw_slice){target.ptr, mark ? (size_t)(mark - target.ptr) : target.len};
-    *query = mark ? (struct bw_slice){mark + 1, target.len - path->len - 1} : (struct bw_slice){target.ptr + target.len, 0};
-}

@@ -8,6 +8,4 @@ struct bw_router;
 struct bw_router *bw_router_new(const struct bw_source *const *sources, size_t count, struct bw_error *err); /* borrows the sources */
 void bw_router_free(struct bw_router *router);
 const struct bw_source *bw_router_find(const struct bw_router *router, struct bw_slice path); /* NULL = nobody's */
-/* Splits a request target at its first '?'; query is empty (ptr at the end) without one. */
-void bw_target_split(struct bw_slice target, struct bw_slice *path, struct bw_slice *query);
 #endif

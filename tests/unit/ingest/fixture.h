@@ -185,19 +185,30 @@ __attribute__((unused)) static void let_writer_go(struct hold *hold)
 
 /* ---- client ---- */
 
-static int dial(const struct server *server)
+static int make_socket(void)
 {
-    struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(server->port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     const struct timeval patience = {.tv_sec = 30}; /* only so that a broken listener fails the test instead of hanging it */
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_true(fd >= 0);
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
-    if (connect(fd, (struct sockaddr *)&at, sizeof at)) fail_msg("connect: %s", strerror(errno));
     return fd;
 }
 
-static void say_bytes(int fd, const char *bytes, size_t len)
+static void join(const struct server *server, int fd)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(server->port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    if (connect(fd, (struct sockaddr *)&at, sizeof at)) fail_msg("connect: %s", strerror(errno));
+}
+
+static int dial(const struct server *server)
+{
+    int fd = make_socket();
+    join(server, fd);
+    return fd;
+}
+
+__attribute__((unused)) static void say_bytes(int fd, const char *bytes, size_t len)
 {
     while (len) {
         ssize_t sent = send(fd, bytes, len, MSG_NOSIGNAL);
@@ -207,7 +218,7 @@ static void say_bytes(int fd, const char *bytes, size_t len)
     }
 }
 
-static void say(int fd, const char *text)
+__attribute__((unused)) static void say(int fd, const char *text)
 {
     say_bytes(fd, text, strlen(text));
 }
@@ -220,7 +231,7 @@ struct response {
 };
 
 /* One whole response; status 0 when the connection ends first. */
-static struct response hear(int fd)
+__attribute__((unused)) static struct response hear(int fd)
 {
     struct response response = {0};
     size_t len = 0, want = 0;
@@ -241,13 +252,13 @@ static struct response hear(int fd)
     return response;
 }
 
-static const char *body_of(const struct response *response)
+__attribute__((unused)) static const char *body_of(const struct response *response)
 {
     const char *end = strstr(response->text, "\r\n\r\n");
     return end ? end + 4 : "";
 }
 
-static bool is_closed(int fd)
+__attribute__((unused)) static bool is_closed(int fd)
 {
     char byte;
     ssize_t got = recv(fd, &byte, 1, 0);

@@ -1,4 +1,5 @@
 #include "fixture.h"
+#include <sys/resource.h>
 
 static int set_up(void **state)
 {
@@ -417,6 +418,40 @@ static void test_connections_are_capped_and_the_rest_waits(void **state)
     close(fds[7]);
 }
 
+/* Without descriptors accept() fails and the socket stays readable: libevent alone would spin, and log a line each time. */
+static void test_running_out_of_descriptors_is_said_once_and_survived(void **state)
+{
+    struct server *server = *state;
+    struct rlimit before, none;
+    char log[2048] = "";
+    int fds[4], said[2], real_stderr = dup(STDERR_FILENO);
+    bw_log_setup(BW_LOG_ERROR, BW_LOG_JSON, "test"); /* before the threads; the next server_new() turns it off again */
+    server_start(server);
+    for (size_t i = 0; i < 4; i++) fds[i] = make_socket();
+    assert_int_equal(pipe(said), 0);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none = before;
+    none.rlim_cur = (rlim_t)dup(0); /* the lowest free number */
+    close((int)none.rlim_cur);
+    dup2(said[1], STDERR_FILENO);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    for (size_t i = 0; i < 4; i++) {
+        join(server, fds[i]);
+        say(fds[i], "GET /healthz HTTP/1.1\r\n" HOST "\r\n");
+    }
+    assert_true(read(said[0], log, sizeof log - 1) > 0);
+    setrlimit(RLIMIT_NOFILE, &before);
+    dup2(real_stderr, STDERR_FILENO);
+    assert_non_null(strstr(log, "\"ingest.accept_failed\",\"message\":\"Too many open files\""));
+    const char *end = strchr(log, '\n');
+    assert_true(end && !end[1]);
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(hear(fds[i]).status, 200);
+        close(fds[i]);
+    }
+    close(said[0]), close(said[1]), close(real_stderr);
+}
+
 static void test_a_client_that_leaves_changes_nothing(void **state)
 {
     struct server *server = *state;
@@ -536,6 +571,7 @@ int main(void)
         BARE(test_slow_senders_are_cut_off),
         BARE(test_one_byte_at_a_time_does_not_move_the_deadline),
         BARE(test_connections_are_capped_and_the_rest_waits),
+        BARE(test_running_out_of_descriptors_is_said_once_and_survived),
         WITH(test_a_client_that_leaves_changes_nothing),
         WITH(test_stopping_answers_what_is_parked),
         WITH(test_health_says_when_the_doors_are_closed),
