@@ -12,35 +12,27 @@ static const char *const action_keys[] = {"name", "version", "doc", "inputs", "o
 
 struct loading {
     struct bw_slice source;
+    const char *file;
     struct bw_buf manifest;
 };
 
-/* `action{…}` hands its table through: the file returns it. */
-static int action_function(lua_State *L)
+int bw_action_mark(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 1);
     return 1;
 }
 
-/* Leaves the action's table on the stack. The chunk is on top; `env` is a fresh environment's index. */
-void bw_action_call_chunk(lua_State *L, int env)
-{
-    lua_pushcfunction(L, action_function);
-    lua_setfield(L, env, "action");
-    lua_pushvalue(L, env);
-    if (!lua_setupvalue(L, -2, 1)) lua_pop(L, 1);
-    lua_call(L, 0, 1);
-    if (!lua_istable(L, -1)) luaL_error(L, "the file must end with: return action{…}");
-}
-
 static int load_entry(lua_State *L)
 {
     struct loading *loading = lua_touserdata(L, 1);
+    if (bw_script_compile(L, loading->file, 1, "", loading->source, "") != LUA_OK) return lua_error(L);
     bw_env_push_fresh(L);
-    int env = lua_gettop(L);
-    if (luaL_loadbufferx(L, loading->source.ptr, loading->source.len, "=code", "t") != LUA_OK) return lua_error(L);
-    bw_action_call_chunk(L, env);
+    lua_pushcfunction(L, bw_action_mark);
+    lua_setfield(L, -2, "action");
+    if (!lua_setupvalue(L, -2, 1)) lua_pop(L, 1);
+    lua_call(L, 0, 1);
+    if (!lua_istable(L, -1)) return luaL_error(L, "the file must end with: return action{…}");
     lua_getfield(L, -1, "run");
     if (!lua_isfunction(L, -1)) return luaL_error(L, "the action has no function `run`");
     lua_pop(L, 1);
@@ -51,7 +43,8 @@ static int load_entry(lua_State *L)
         size_t i = 0;
         while (i < KEY_COUNT && !bw_slice_is(key, action_keys[i])) i++;
         const char *near = i < KEY_COUNT ? NULL : bw_suggest(key, action_keys, KEY_COUNT);
-        if (i == KEY_COUNT) return luaL_error(L, near ? "unknown key '%s' in action (did you mean '%s'?)" : "unknown key '%s' in action", key.ptr, near);
+        if (i == KEY_COUNT)
+            return luaL_error(L, near ? "unknown key '%s' in action (did you mean '%s'?)" : "unknown key '%s' in action", key.ptr, near);
     }
     lua_pushnil(L);
     lua_setfield(L, -2, "run");
@@ -69,7 +62,8 @@ static bool fail(struct bw_error *err, const char *file, const char *format, con
 static bool is_name(const char *name)
 {
     const char *slash = strchr(name, '/');
-    return slash && slash > name && slash[1] && strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_-/") == strlen(name) && !strchr(slash + 1, '/') && strlen(name) <= 128;
+    return slash && slash > name && slash[1] && strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_-/") == strlen(name) && !strchr(slash + 1, '/') &&
+           strlen(name) <= 128;
 }
 
 static bool read_secrets(struct bw_action *action, struct bw_error *err)
@@ -103,21 +97,25 @@ static bool read_schema(struct bw_action *action, const char *key, struct bw_sch
 static bool read_manifest(struct bw_action *action, struct bw_error *err)
 {
     const json_t *manifest = action->manifest;
-    const char *name = bw_json_str(manifest, "name", ""), *version = bw_json_str(manifest, "version", ""), *effect = bw_json_str(manifest, "effect", "write");
+    const char *name = bw_json_str(manifest, "name", ""), *version = bw_json_str(manifest, "version", ""),
+               *effect = bw_json_str(manifest, "effect", "write");
     const char *timeout = bw_json_str(manifest, "timeout", NULL);
     if (!is_name(name)) return fail(err, action->file, "an action needs a name such as crm/upsert, found", name);
     if (*version < '0' || *version > '9') return fail(err, action->file, "an action needs a version such as \"1.0.0\", found", version);
-    if (strcmp(effect, "none") && strcmp(effect, "read") && strcmp(effect, "write")) return fail(err, action->file, "effect must be none, read or write, found", effect);
+    if (strcmp(effect, "none") && strcmp(effect, "read") && strcmp(effect, "write"))
+        return fail(err, action->file, "effect must be none, read or write, found", effect);
     action->name = bw_slice_dup(bw_slice_of(name));
     action->version = bw_slice_dup(bw_slice_of(version));
     action->doc = bw_slice_dup(bw_slice_of(bw_json_str(manifest, "doc", "")));
     action->major = (uint32_t)strtoul(version, NULL, 10);
     action->has_effect = !strcmp(effect, "write");
-    if (timeout && (!bw_duration_parse(bw_slice_of(timeout), &action->timeout_ms, err) || action->timeout_ms < 1)) return fail(err, action->file, "timeout must be a duration such as 30s, found", timeout);
+    if (timeout && (!bw_duration_parse(bw_slice_of(timeout), &action->timeout_ms, err) || action->timeout_ms < 1))
+        return fail(err, action->file, "timeout must be a duration such as 30s, found", timeout);
     int64_t attempts = bw_json_int(json_object_get(manifest, "retry"), "attempts", 6);
     if (attempts < 1 || attempts > 100) return fail(err, action->file, "retry.attempts must be from 1 to 100 in", name);
     action->attempts = (unsigned)attempts;
-    return action->name && action->version && action->doc && read_schema(action, "inputs", &action->inputs, err) && read_schema(action, "outputs", &action->outputs, err) && read_secrets(action, err);
+    return action->name && action->version && action->doc && read_schema(action, "inputs", &action->inputs, err) &&
+           read_schema(action, "outputs", &action->outputs, err) && read_secrets(action, err);
 }
 
 static struct bw_action *make(json_t *manifest, const char *file, struct bw_slice source, struct bw_error *err)
@@ -138,7 +136,7 @@ struct bw_action *bw_action_load(struct bw_slice source, const char *file, const
 {
     struct bw_script script = {0};
     struct bw_script_limits load_limits = *limits;
-    struct loading loading = {.source = source};
+    struct loading loading = {.source = source, .file = file};
     struct bw_action *action = NULL;
     load_limits.expr_instructions = LOAD_INSTRUCTIONS;
     if (!bw_lua_open(&script, &load_limits, err)) {
@@ -174,7 +172,10 @@ struct bw_action *bw_action_load(struct bw_slice source, const char *file, const
     return action;
 }
 
-struct bw_action *bw_action_from_manifest(const json_t *entry, const char *file, struct bw_error *err) { return make((json_t *)entry, file, (struct bw_slice){0}, err); }
+struct bw_action *bw_action_from_manifest(const json_t *entry, const char *file, struct bw_error *err)
+{
+    return make((json_t *)entry, file, (struct bw_slice){0}, err);
+}
 
 void bw_action_free(struct bw_action *action)
 {

@@ -1,6 +1,7 @@
 /* ctx: what the code of a step can reach. One table of functions for the state; each task has a small table of its own in front of it. */
 #include "base/clock.h"
 #include "base/codec.h"
+#include "base/suggest.h"
 #include "base/units.h"
 #include "lua/internal.h"
 #include <openssl/crypto.h>
@@ -8,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+
+#define DURATION_MAX_S (366 * 86400)
 
 static const char ctx_key, failure_key;
 
@@ -18,31 +21,50 @@ static struct bw_task *current(lua_State *L)
     return task;
 }
 
+void bw_api_check_keys(lua_State *L, const char *function, const char *const *known, size_t count)
+{
+    for (lua_pushnil(L); lua_next(L, 1); lua_pop(L, 1)) {
+        struct bw_slice key = BW_SLICE("1");
+        size_t i = 0;
+        if (lua_type(L, -2) == LUA_TSTRING) key.ptr = lua_tolstring(L, -2, &key.len);
+        while (i < count && !bw_slice_is(key, known[i])) i++;
+        if (i < count) continue;
+        const char *near = bw_suggest(key, known, count);
+        luaL_error(L, near ? "ctx.%s: unknown field '%s' (did you mean '%s'?)" : "ctx.%s: unknown field '%s'", function, key.ptr, near);
+    }
+}
+
 /* ---- failing on purpose ---- */
 
-static int64_t duration_ms(lua_State *L, int index)
+/* -1: not given or not readable (a foreign server's header must not be an error of ours). Never negative otherwise. */
+int64_t bw_api_duration_ms(lua_State *L, int index)
 {
     struct bw_slice text;
-    int64_t ms;
-    if (lua_isnoneornil(L, index)) return -1;
-    if (lua_type(L, index) == LUA_TNUMBER) return (int64_t)(lua_tonumber(L, index) * 1000);
-    text.ptr = luaL_checklstring(L, index, &text.len);
-    if (bw_duration_parse(text, &ms, NULL)) return ms;
-    char *end;
-    long long seconds = strtoll(text.ptr, &end, 10); /* a Retry-After header: seconds, or a date */
-    if (end != text.ptr && !*end) return seconds * 1000;
     struct tm date = {0};
+    char *end;
+    int64_t ms;
+    if (lua_type(L, index) == LUA_TNUMBER) {
+        double seconds = lua_tonumber(L, index);
+        return seconds >= 0 && seconds <= DURATION_MAX_S ? (int64_t)(seconds * 1000) : seconds > DURATION_MAX_S ? DURATION_MAX_S * INT64_C(1000) : -1;
+    }
+    if (lua_type(L, index) != LUA_TSTRING) return -1;
+    text.ptr = lua_tolstring(L, index, &text.len);
+    if (bw_duration_parse(text, &ms, NULL)) return ms;
+    long long seconds = strtoll(text.ptr, &end, 10); /* a Retry-After header: seconds, or a date */
+    if (end != text.ptr && !*end) return seconds < 0 ? -1 : (seconds < DURATION_MAX_S ? seconds : DURATION_MAX_S) * INT64_C(1000);
     if (!strptime(text.ptr, "%a, %d %b %Y %H:%M:%S", &date)) return -1;
     ms = (int64_t)timegm(&date) * 1000 - bw_clock_wall_ms();
-    return ms < 0 ? 0 : ms;
+    return ms < 0 ? 0 : ms < DURATION_MAX_S * INT64_C(1000) ? ms : DURATION_MAX_S * INT64_C(1000);
 }
 
 /* {kind, code, message, after_ms} with a metatable that marks it: returned or raised, it means the same. */
 static int make_failure(lua_State *L, const char *kind, const char *code, const char *message, int64_t after_ms)
 {
-    lua_createtable(L, 0, 4);
+    lua_createtable(L, 0, 5);
     lua_pushstring(L, kind);
     lua_setfield(L, -2, "kind");
+    lua_pushstring(L, strcmp(kind, "retry") ? "permanent" : "transient");
+    lua_setfield(L, -2, "class");
     lua_pushstring(L, code);
     lua_setfield(L, -2, "code");
     lua_pushstring(L, message);
@@ -56,15 +78,21 @@ static int make_failure(lua_State *L, const char *kind, const char *code, const 
 
 static int ask_failure(lua_State *L, const char *kind, const char *otherwise)
 {
+    static const char *const known[] = {"code", "message", "after"};
+    size_t count = strcmp(kind, "retry") ? 2 : 3;
     const char *code = otherwise, *message = "";
     int64_t after = -1;
+    lua_settop(L, 1);
     if (lua_istable(L, 1)) {
+        bw_api_check_keys(L, kind, known, count);
         lua_getfield(L, 1, "code");
         code = luaL_optstring(L, -1, otherwise);
         lua_getfield(L, 1, "message");
         message = luaL_optstring(L, -1, "");
-        lua_getfield(L, 1, "after");
-        after = duration_ms(L, lua_gettop(L));
+        if (count == 3) {
+            lua_getfield(L, 1, "after");
+            after = bw_api_duration_ms(L, -1);
+        }
     } else {
         message = luaL_optstring(L, 1, "");
     }
@@ -133,17 +161,38 @@ static int ctx_secret(lua_State *L)
 
 static int log_at(lua_State *L, const char *level, int index)
 {
-    const struct bw_task *task = current(L);
+    struct bw_task *task = current(L);
     struct bw_slice text;
     if (lua_type(L, index) == LUA_TSTRING || lua_type(L, index) == LUA_TNUMBER) {
         text.ptr = lua_tolstring(L, index, &text.len);
-        if (task->options.services.log) task->options.services.log(task->options.services.arg, level, text);
+        bw_task_log(task, level, text);
         return 0;
     }
     struct bw_buf *out = bw_lua_push_buf(L);
     bw_value_to_json(L, index, out);
-    if (task->options.services.log) task->options.services.log(task->options.services.arg, level, bw_buf_slice(out));
+    bw_task_log(task, level, bw_buf_slice(out));
     bw_buf_free(out);
+    return 0;
+}
+
+/* print(…): its arguments as text, with tabs between them, as an info line */
+int bw_api_print(lua_State *L)
+{
+    struct bw_task *task = bw_lua_script(L)->task;
+    struct bw_slice text;
+    luaL_Buffer line;
+    int count = lua_gettop(L);
+    luaL_buffinit(L, &line);
+    for (int i = 1; i <= count; i++) {
+        if (i > 1) luaL_addchar(&line, '\t');
+        lua_pushcfunction(L, bw_string_tostring);
+        lua_pushvalue(L, i);
+        lua_call(L, 1, 1);
+        luaL_addvalue(&line);
+    }
+    luaL_pushresult(&line);
+    text.ptr = lua_tolstring(L, -1, &text.len);
+    if (task) bw_task_log(task, "info", text);
     return 0;
 }
 
@@ -190,7 +239,8 @@ static int continue_sleep(lua_State *L, int status, lua_KContext extra)
 static int ctx_sleep(lua_State *L)
 {
     struct bw_task *task = current(L);
-    int64_t ms = duration_ms(L, 1);
+    int64_t ms = bw_api_duration_ms(L, 1);
+    if (!lua_isyieldable(L)) return luaL_error(L, "ctx.sleep cannot be used inside a callback of table.sort or string.gsub");
     if (ms < 0) return luaL_error(L, "sleep needs seconds or a duration such as \"500ms\"");
     task->request = (struct bw_task_request){.kind = BW_REQUEST_SLEEP, .sleep_ms = ms};
     task->is_waiting = true;

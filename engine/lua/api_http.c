@@ -2,8 +2,8 @@
 #include "base/codec.h"
 #include "base/units.h"
 #include "lua/internal.h"
-#include <string.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define RESPONSE_BYTES_MAX (8u << 20)
 #define HEADERS_MAX 64
@@ -69,7 +69,8 @@ static struct bw_slice keep(struct bw_task *task, struct bw_slice text)
 
 static void add_header(lua_State *L, struct bw_task *task, struct bw_slice name, struct bw_slice value)
 {
-    if (!is_token(name) || has_break(value)) luaL_error(L, "http: the header '%s' is not allowed: a name must be a token, a value must hold no line break", name.ptr);
+    if (!is_token(name) || has_break(value))
+        luaL_error(L, "http: the header '%s' is not allowed: a name must be a token, a value must hold no line break", name.ptr);
     if (task->request.header_count == HEADERS_MAX) luaL_error(L, "http: more than %d headers", HEADERS_MAX);
     task->request_headers[task->request.header_count++] = (struct bw_http_header){keep(task, name), keep(task, value)};
 }
@@ -82,7 +83,8 @@ static bool read_headers(lua_State *L, struct bw_task *task)
     if (!lua_istable(L, -1)) luaL_error(L, "http: headers must be a table");
     for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
         struct bw_slice name, value;
-        if (lua_type(L, -2) != LUA_TSTRING || (lua_type(L, -1) != LUA_TSTRING && lua_type(L, -1) != LUA_TNUMBER)) luaL_error(L, "http: headers must map names to texts");
+        if (lua_type(L, -2) != LUA_TSTRING || (lua_type(L, -1) != LUA_TSTRING && lua_type(L, -1) != LUA_TNUMBER))
+            luaL_error(L, "http: headers must map names to texts");
         name.ptr = lua_tolstring(L, -2, &name.len);
         lua_pushvalue(L, -1); /* a number turned into text must not change the table that is walked */
         value.ptr = lua_tolstring(L, -1, &value.len);
@@ -137,18 +139,14 @@ static int answered(lua_State *L, int status, lua_KContext extra);
 int bw_api_http(lua_State *L)
 {
     struct bw_task *task = bw_lua_script(L)->task;
-    struct bw_slice timeout;
     int64_t ms = 0;
     if (!task) return luaL_error(L, "ctx.http can only be used while a step runs");
     if (!lua_isyieldable(L)) return luaL_error(L, "ctx.http cannot be used inside a callback of table.sort or string.gsub");
     luaL_checktype(L, 1, LUA_TTABLE);
-    for (lua_pushnil(L); lua_next(L, 1); lua_pop(L, 1)) {
-        size_t i = 0;
-        while (i < sizeof known / sizeof *known && (lua_type(L, -2) != LUA_TSTRING || strcmp(lua_tostring(L, -2), known[i]) != 0)) i++;
-        if (i == sizeof known / sizeof *known) return luaL_error(L, "http: unknown field '%s'", lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?");
-    }
+    bw_api_check_keys(L, "http", known, sizeof known / sizeof *known);
     bw_buf_clear(&task->request_bytes);
-    if (!task->request_headers && !(task->request_headers = calloc(HEADERS_MAX, sizeof *task->request_headers))) return luaL_error(L, "out of memory");
+    if (!task->request_headers && !(task->request_headers = calloc(HEADERS_MAX, sizeof *task->request_headers)))
+        return luaL_error(L, "out of memory");
     task->request = (struct bw_task_request){.kind = BW_REQUEST_HTTP, .max_response_bytes = RESPONSE_BYTES_MAX};
     struct bw_slice method = text_field(L, "method", "GET");
     if (!is_token(method)) return luaL_error(L, "http: '%s' is no method", method.ptr);
@@ -156,12 +154,8 @@ int bw_api_http(lua_State *L)
     read_url(L, task);
     read_body(L, task, read_headers(L, task));
     lua_getfield(L, 1, "timeout");
-    if (lua_type(L, -1) == LUA_TNUMBER) {
-        ms = (int64_t)(lua_tonumber(L, -1) * 1000);
-    } else if (!lua_isnil(L, -1)) {
-        timeout.ptr = luaL_checklstring(L, -1, &timeout.len);
-        if (!bw_duration_parse(timeout, &ms, NULL)) return luaL_error(L, "http: timeout must be seconds or a duration such as \"10s\"");
-    }
+    if (!lua_isnil(L, -1) && (ms = bw_api_duration_ms(L, -1)) < 1)
+        return luaL_error(L, "http: timeout must be seconds or a duration such as \"10s\"");
     task->request.timeout_ms = ms;
     if (task->request_bytes.failed) return luaL_error(L, "out of memory");
     const char *base = task->request_bytes.data;

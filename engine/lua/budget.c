@@ -2,19 +2,19 @@
  * a pcall loop cannot eat the error. C functions run without hooks: the flight page and the engine's kill are for those. */
 #include "base/clock.h"
 #include "lua/internal.h"
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #define HOOK_INSTRUCTIONS 1000
+#define HOOK_CROWDED 50 /* when more than … */
+#define CROWDED_BYTES (4u << 20)
 #define CLOCK_UNITS 50000 /* how much work in C may pass between two looks at the clock */
 
 static const char expired_key, memory_key; /* their addresses are the error values */
 
-bool bw_budget_is_sentinel(lua_State *L, int index)
+enum bw_sentinel bw_budget_sentinel(lua_State *L, int index)
 {
     const void *value = lua_touserdata(L, index);
-    return lua_islightuserdata(L, index) && (value == &expired_key || value == &memory_key);
+    if (!lua_islightuserdata(L, index)) return BW_SENTINEL_NONE;
+    return value == &expired_key ? BW_SENTINEL_EXPIRED : value == &memory_key ? BW_SENTINEL_MEMORY : BW_SENTINEL_NONE;
 }
 
 static void raise_expired(lua_State *L)
@@ -29,16 +29,33 @@ static void raise_expired(lua_State *L)
 static void on_count(lua_State *L, lua_Debug *info)
 {
     struct bw_script *script = bw_lua_script(L);
+    int passed = script->hook_instructions;
     (void)info;
+    /* With much memory in use a single comparison may take milliseconds: look more often. */
+    script->hook_instructions = script->memory.used > CROWDED_BYTES ? HOOK_CROWDED : HOOK_INSTRUCTIONS;
+    if (passed != script->hook_instructions) lua_sethook(L, on_count, LUA_MASKCOUNT, script->hook_instructions);
+    script->memory.since_hook = 0;
     if (script->is_expired) raise_expired(L);
     if (script->mode == BW_MODE_EXPR) {
-        script->instructions_left -= HOOK_INSTRUCTIONS;
+        script->instructions_left -= passed;
         if (script->instructions_left <= 0) raise_expired(L);
     } else if (script->mode == BW_MODE_TASK) {
         int64_t now = bw_clock_mono_us();
         if (now >= script->deadline_us) raise_expired(L);
         if (now >= script->slice_end_us && lua_isyieldable(L)) lua_yield(L, 0);
     }
+}
+
+void bw_budget_install(lua_State *L)
+{
+    bw_lua_script(L)->hook_instructions = HOOK_INSTRUCTIONS;
+    lua_sethook(L, on_count, LUA_MASKCOUNT, HOOK_INSTRUCTIONS);
+}
+
+void bw_budget_hurry(lua_State *L)
+{
+    bw_lua_script(L)->hook_instructions = 1;
+    lua_sethook(L, on_count, LUA_MASKCOUNT, 1);
 }
 
 void bw_budget_charge(lua_State *L, uint64_t units)
@@ -53,40 +70,36 @@ void bw_budget_charge(lua_State *L, uint64_t units)
     }
 }
 
-void bw_budget_install(lua_State *L)
-{
-    lua_sethook(L, on_count, LUA_MASKCOUNT, HOOK_INSTRUCTIONS);
-}
+/* In expressions nil can be indexed (`a.b.c or "x"` never throws), numbers and booleans too; in code it is an error as everywhere in Lua. */
+static const char soft_key; /* registry: the metatable whose __index is an empty table */
 
-/* In expressions nil can be indexed (`a.b.c or "x"` never throws); in code it is an error as everywhere in Lua. */
-static int index_nil(lua_State *L)
-{
-    lua_pushnil(L);
-    return 1;
-}
-
-static const char nil_metatable_key;
-
-static void set_nil_metatable(lua_State *L, bool on)
-{
-    lua_pushnil(L);
-    if (on)
-        lua_rawgetp(L, LUA_REGISTRYINDEX, &nil_metatable_key);
-    else
-        lua_pushnil(L);
-    lua_setmetatable(L, -2);
-    lua_pop(L, 1);
-}
-
-static int make_nil_metatable(lua_State *L)
+void bw_budget_open(lua_State *L)
 {
     lua_createtable(L, 0, 2);
-    lua_pushcfunction(L, index_nil);
+    lua_createtable(L, 0, 0);
     lua_setfield(L, -2, "__index");
     lua_pushboolean(L, 0);
     lua_setfield(L, -2, "__metatable");
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &nil_metatable_key);
-    return 0;
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &soft_key);
+}
+
+/* Setting a type's metatable allocates nothing and cannot raise. */
+static void set_soft(lua_State *L, bool on)
+{
+    if (on)
+        lua_rawgetp(L, LUA_REGISTRYINDEX, &soft_key);
+    else
+        lua_pushnil(L);
+    lua_pushnil(L);
+    lua_pushvalue(L, -2);
+    lua_setmetatable(L, -2);
+    lua_pushboolean(L, 0);
+    lua_pushvalue(L, -3);
+    lua_setmetatable(L, -2);
+    lua_pushinteger(L, 0);
+    lua_pushvalue(L, -4);
+    lua_setmetatable(L, -2);
+    lua_pop(L, 4);
 }
 
 void bw_budget_begin_expr(struct bw_script *script)
@@ -94,9 +107,9 @@ void bw_budget_begin_expr(struct bw_script *script)
     script->mode = BW_MODE_EXPR;
     script->is_expired = false;
     script->instructions_left = script->limits.expr_instructions;
-    if (lua_rawgetp(script->L, LUA_REGISTRYINDEX, &nil_metatable_key) == LUA_TNIL) bw_lua_protected(script, make_nil_metatable, NULL, 0, NULL);
-    lua_pop(script->L, 1);
-    set_nil_metatable(script->L, true);
+    script->memory.running = script->L;
+    bw_budget_install(script->L);
+    set_soft(script->L, true);
 }
 
 void bw_budget_begin_task(struct bw_script *script, int64_t deadline_us)
@@ -109,56 +122,9 @@ void bw_budget_begin_task(struct bw_script *script, int64_t deadline_us)
 
 void bw_budget_end(struct bw_script *script)
 {
-    if (script->mode == BW_MODE_EXPR) set_nil_metatable(script->L, false);
+    if (script->mode == BW_MODE_EXPR) set_soft(script->L, false);
     script->mode = BW_MODE_IDLE;
-}
-
-/* "expr:3: text" or "code:3: text" → 3; *text is moved behind it. */
-static int take_line(const char **text)
-{
-    const char *at = *text;
-    char *end;
-    if (strncmp(at, "expr:", 5) && strncmp(at, "code:", 5)) return 0;
-    long line = strtol(at + 5, &end, 10);
-    if (*end != ':') return 0;
-    *text = end[1] == ' ' ? end + 2 : end + 1;
-    return (int)line;
-}
-
-/* Without calling user code: __tostring of an error object could loop. */
-static const char *plain_text(lua_State *L, int index, char *buf, size_t size)
-{
-    switch (lua_type(L, index)) {
-    case LUA_TSTRING: return lua_tostring(L, index);
-    case LUA_TNUMBER: snprintf(buf, size, "%.14g", (double)lua_tonumber(L, index)); return buf;
-    case LUA_TBOOLEAN: return lua_toboolean(L, index) ? "true" : "false";
-    case LUA_TNIL: return "nil";
-    default: snprintf(buf, size, "an error object (%s)", lua_typename(L, lua_type(L, index))); return buf;
-    }
-}
-
-void bw_lua_error(struct bw_script *script, lua_State *L, int status, const struct bw_code_place *place, const char *code, struct bw_error *err)
-{
-    char buf[64];
-    int line = 0;
-    bool is_memory = status == LUA_ERRMEM || (lua_islightuserdata(L, -1) && lua_touserdata(L, -1) == &memory_key);
-    if (is_memory) {
-        script->is_spent = true;
-        bw_error_set(err, "lua.memory", "the code needs more than %zu bytes of memory", script->memory.cap);
-        bw_error_hint(err, "keep less at once, or raise lua_memory in bellwire.yaml");
-    } else if (bw_budget_is_sentinel(L, -1)) {
-        script->is_spent = true;
-        bw_error_set(err, script->mode == BW_MODE_TASK ? "lua.timeout" : "expr.budget",
-                     script->mode == BW_MODE_TASK ? "the code ran longer than its step may" : "the expression needs more than %u instructions",
-                     script->limits.expr_instructions);
-        if (script->mode == BW_MODE_TASK) bw_error_hint(err, "look for a loop that does not end, or give the step a longer `timeout`");
-    } else {
-        const char *text = plain_text(L, lua_gettop(L), buf, sizeof buf);
-        line = take_line(&text);
-        bw_error_set(err, code, "%s", text);
-    }
-    if (place->file) bw_error_at(err, place->file, place->line + (line ? line - 1 : 0), line > 1 ? 0 : place->column);
-    lua_pop(L, 1);
+    script->memory.running = NULL;
 }
 
 /* ---- pcall and xpcall that do not catch budget errors ---- */
@@ -171,7 +137,7 @@ static int finish_pcall(lua_State *L, int status, lua_KContext extra)
             lua_pushlightuserdata(L, (void *)&memory_key);
             return lua_error(L);
         }
-        if (bw_budget_is_sentinel(L, -1)) return lua_error(L);
+        if (bw_budget_sentinel(L, -1)) return lua_error(L);
         lua_pushboolean(L, 0);
         lua_insert(L, -2);
         return 2;
@@ -197,7 +163,7 @@ static int finish_xpcall(lua_State *L, int status, lua_KContext extra)
         lua_pushlightuserdata(L, (void *)&memory_key);
         return lua_error(L);
     }
-    if (bw_budget_is_sentinel(L, -1)) return lua_error(L);
+    if (bw_budget_sentinel(L, -1)) return lua_error(L);
     lua_pushvalue(L, 1);
     lua_insert(L, -2);
     lua_call(L, 1, 1);

@@ -7,16 +7,12 @@
 static const char code_env_key;
 const char bw_env_expr_key;
 
-#define COUNT_MAX 1000000 /* elements that one C function may touch without a hook */
-
 static const char *const base_names[] = {"assert", "error", "ipairs", "next", "pairs", "rawequal", "rawget", "rawlen", "select", "tonumber", "type"};
-static const char *const string_names[] = {"byte",  "char", "find",     "format",  "gmatch", "gsub",   "len",  "lower",
-                                           "match", "pack", "packsize", "reverse", "sub",    "unpack", "upper"};
-static const char *const table_names[] = {"concat", "insert", "pack", "remove", "sort", "unpack"};
+static const char *const string_names[] = {"char", "len", "pack", "packsize", "sub", "unpack"}; /* lib_string.c adds the rest */
 static const char *const math_names[] = {"abs",  "acos", "asin", "atan", "ceil",       "cos",  "deg",        "exp",  "floor",
                                          "fmod", "huge", "log",  "max",  "maxinteger", "min",  "mininteger", "modf", "pi",
                                          "rad",  "sin",  "sqrt", "tan",  "tointeger",  "type", "ult"};
-static const char *const utf8_names[] = {"char", "charpattern", "codepoint", "codes", "len", "offset"};
+static const char *const utf8_names[] = {"char", "charpattern", "codes"};
 
 static int refuse_write(lua_State *L)
 {
@@ -53,40 +49,10 @@ static void copy_names(lua_State *L, int from, int to, const char *const *names,
 
 /* ---- wrapped functions ---- */
 
-static int safe_rep(lua_State *L)
-{
-    size_t len, separator_len;
-    const char *text = luaL_checklstring(L, 1, &len), *separator = luaL_optlstring(L, 3, "", &separator_len);
-    lua_Integer count = luaL_checkinteger(L, 2);
-    luaL_Buffer buffer;
-    if (count <= 0 || (!len && !separator_len)) {
-        lua_pushliteral(L, "");
-        return 1;
-    }
-    if ((uint64_t)count > bw_lua_script(L)->memory.cap / (len + separator_len)) return luaL_error(L, "resulting string too large");
-    luaL_buffinit(L, &buffer);
-    while (count-- > 0) {
-        luaL_addlstring(&buffer, text, len);
-        if (count && separator_len) luaL_addlstring(&buffer, separator, separator_len);
-    }
-    luaL_pushresult(&buffer);
-    return 1;
-}
-
-static int safe_move(lua_State *L)
-{
-    lua_Integer from = luaL_checkinteger(L, 2), to = luaL_checkinteger(L, 3);
-    if (to >= from && (uint64_t)to - (uint64_t)from >= COUNT_MAX) return luaL_error(L, "too many elements to move");
-    lua_pushvalue(L, lua_upvalueindex(1));
-    lua_insert(L, 1);
-    lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
-    return lua_gettop(L);
-}
-
-/* Finalisers run without limits, and __len makes C functions loop for ever: both are refused. */
+/* Finalisers run without limits, also when the state is closed. (Set later into a metatable that is in use, __gc does nothing.) */
 static int safe_setmetatable(lua_State *L)
 {
-    static const char *const refused[] = {"__gc", "__len", "__mode", "__metatable"};
+    static const char *const refused[] = {"__gc", "__mode", "__metatable"};
     luaL_checktype(L, 1, LUA_TTABLE);
     luaL_argexpected(L, lua_isnil(L, 2) || lua_istable(L, 2), 2, "nil or table");
     if (luaL_getmetafield(L, 1, "__metatable") != LUA_TNIL) return luaL_error(L, "cannot change a protected metatable");
@@ -124,29 +90,9 @@ static int safe_rawset(lua_State *L)
     return 1;
 }
 
-/* Addresses would help to get around ASLR. */
-static int safe_tostring(lua_State *L)
-{
-    struct bw_slice sealed;
-    luaL_checkany(L, 1);
-    if (bw_secret_test(L, 1, &sealed)) return luaL_error(L, "a secret cannot be turned into text");
-    if (luaL_getmetafield(L, 1, "__tostring") == LUA_TNIL && lua_type(L, 1) >= LUA_TTABLE) {
-        lua_pushstring(L, luaL_typename(L, 1));
-        return 1;
-    }
-    lua_settop(L, 1);
-    if (lua_islightuserdata(L, 1)) {
-        lua_pushliteral(L, "null");
-        return 1;
-    }
-    luaL_tolstring(L, 1, NULL);
-    return 1;
-}
-
 static int denied(lua_State *L)
 {
-    lua_pushfstring(L, "lua.denied: '%s' is not available in Bellwire", lua_tostring(L, lua_upvalueindex(1)));
-    return lua_error(L);
+    return luaL_error(L, "lua.denied: '%s' is not available in Bellwire", lua_tostring(L, lua_upvalueindex(1)));
 }
 
 /* What people try first gets an answer that says so, instead of "attempt to index a nil value". */
@@ -174,21 +120,15 @@ static void add_denied(lua_State *L, int env)
     }
 }
 
-/* Opens a standard library, leaves its table on the stack, and nothing of it in the globals. */
-static void open_library(lua_State *L, const char *name, lua_CFunction open)
+/* The named functions of a standard library, then what `wrap` adds or replaces; a read-only table in env. */
+static void add_library(lua_State *L, int env, const char *name, lua_CFunction open, const char *const *names, size_t count,
+                        void (*wrap)(lua_State *, int, int))
 {
     luaL_requiref(L, name, open, 0);
-}
-
-static void add_library(lua_State *L, int env, const char *name, lua_CFunction open, const char *const *names, size_t count)
-{
-    open_library(L, name, open);
-    lua_createtable(L, 0, (int)count + 2);
+    lua_createtable(L, 0, (int)count + 12);
     copy_names(L, -2, -1, names, count);
-    if (!strcmp(name, LUA_STRLIBNAME)) {
-        lua_pushcfunction(L, safe_rep);
-        lua_setfield(L, -2, "rep");
-        /* ("x"):rep(9) reaches the library by the strings' metatable: it must be the same one. */
+    if (wrap) wrap(L, -2, -1);
+    if (open == luaopen_string) { /* ("x"):rep(9) reaches the library by the strings' metatable: it must be the same one */
         lua_pushliteral(L, "");
         lua_getmetatable(L, -1);
         lua_pushvalue(L, -3);
@@ -196,11 +136,6 @@ static void add_library(lua_State *L, int env, const char *name, lua_CFunction o
         lua_pushboolean(L, 0);
         lua_setfield(L, -2, "__metatable");
         lua_pop(L, 2);
-    }
-    if (!strcmp(name, LUA_TABLIBNAME)) {
-        lua_getfield(L, -2, "move");
-        lua_pushcclosure(L, safe_move, 1);
-        lua_setfield(L, -2, "move");
     }
     bw_env_protect(L, NULL);
     lua_setfield(L, env, name);
@@ -215,7 +150,8 @@ void bw_env_open_libraries(lua_State *L)
                                        {"setmetatable", safe_setmetatable},
                                        {"getmetatable", safe_getmetatable},
                                        {"rawset", safe_rawset},
-                                       {"tostring", safe_tostring},
+                                       {"tostring", bw_string_tostring},
+                                       {"print", bw_api_print},
                                        {NULL, NULL}};
     lua_createtable(L, 0, 40);
     int env = lua_gettop(L);
@@ -226,15 +162,18 @@ void bw_env_open_libraries(lua_State *L)
     lua_pushvalue(L, env);
     luaL_setfuncs(L, wrapped, 0);
     lua_pop(L, 1);
-    add_library(L, env, LUA_STRLIBNAME, luaopen_string, NAMES(string_names));
-    add_library(L, env, LUA_TABLIBNAME, luaopen_table, NAMES(table_names));
-    add_library(L, env, LUA_MATHLIBNAME, luaopen_math, NAMES(math_names));
-    add_library(L, env, LUA_UTF8LIBNAME, luaopen_utf8, NAMES(utf8_names));
+    add_library(L, env, LUA_STRLIBNAME, luaopen_string, NAMES(string_names), bw_string_wrap);
+    lua_createtable(L, 0, 8);
+    luaL_setfuncs(L, bw_table_functions, 0);
+    bw_env_protect(L, NULL);
+    lua_setfield(L, env, LUA_TABLIBNAME);
+    add_library(L, env, LUA_MATHLIBNAME, luaopen_math, NAMES(math_names), NULL);
+    add_library(L, env, LUA_UTF8LIBNAME, luaopen_utf8, NAMES(utf8_names), bw_string_wrap_utf8);
     add_denied(L, env);
     lua_pushvalue(L, env);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &code_env_key);
     lua_createtable(L, 0, 60); /* the expressions' environment: helpers and names */
-    copy_names(L, env, -1, (const char *const[]){"math", "string", "tonumber", "tostring", "type", "pairs", "ipairs", "select", "utf8"}, 9);
+    copy_names(L, env, -1, (const char *const[]){"math", "string", "table", "tonumber", "tostring", "type", "pairs", "ipairs", "select", "utf8"}, 10);
     bw_helpers_register(L, lua_gettop(L));
     bw_scope_open(L, lua_gettop(L));
     bw_env_protect(L, NULL); /* a function literal could assign otherwise, and the next run would find it */

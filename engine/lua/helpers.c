@@ -11,13 +11,17 @@ static const char prelude[] =
     "function env.list(t) return list(t or {}) end\n"
     "env.null = null\n"
     "function env.default(v, d) if v == nil or v == null then return d end return v end\n"
-    "function env.len(v) if v == nil or v == null then return 0 end if type(v) == 'table' and not is_array(v) then local n = 0 for _ in pairs(v) do n = n + 1 end return n end return #v end\n"
+    "function env.len(v) if v == nil or v == null then return 0 end if type(v) == 'table' and not is_array(v) then local n = 0 for _ in pairs(v) do "
+    "n = n + 1 end return n end return #v end\n"
     "local function path_get(v, path)\n"
     "  local out, many = {v}, false\n"
     "  for name, index in string.gmatch(path, '([^%.%[%]]*)%[?([%d%*]*)%]?%.?') do\n"
-    "    if name ~= '' then for i = 1, #out do local x = out[i] if x == null then x = nil end out[i] = x[name] if out[i] == nil then out[i] = null end end end\n"
-    "    if index == '*' then many = true local flat = {} for i = 1, #out do local x = out[i] if x ~= null then for _, y in each(x) do flat[#flat + 1] = y end end end out = flat\n"
-    "    elseif index ~= '' then for i = 1, #out do local x = out[i] if x == null then x = nil end out[i] = x[tonumber(index)] if out[i] == nil then out[i] = null end end end\n"
+    "    if name ~= '' then for i = 1, #out do local x = out[i] if x == null then x = nil end out[i] = x[name] if out[i] == nil then out[i] = null "
+    "end end end\n"
+    "    if index == '*' then many = true local flat = {} for i = 1, #out do local x = out[i] if x ~= null then for _, y in each(x) do flat[#flat + "
+    "1] = y end end end out = flat\n"
+    "    elseif index ~= '' then for i = 1, #out do local x = out[i] if x == null then x = nil end out[i] = x[tonumber(index)] if out[i] == nil then "
+    "out[i] = null end end end\n"
     "  end\n"
     "  return out, many\n"
     "end\n"
@@ -30,23 +34,29 @@ static const char prelude[] =
     "  return list(out)\n"
     "end\n"
     "function env.filter(t, f) local out = {} for _, v in each(t) do if f(v) then out[#out + 1] = v end end return list(out) end\n"
-    "function env.flat(t) local out = {} for _, v in each(t) do if is_array(v) then for _, w in each(v) do out[#out + 1] = w end else out[#out + 1] = v end end return list(out) end\n"
-    "function env.join(t, sep) local out = {} for _, v in each(t) do if v ~= null then out[#out + 1] = tostring(v) end end return table.concat(out, sep or '') end\n"
+    "function env.flat(t) local out = {} for _, v in each(t) do if is_array(v) then for _, w in each(v) do out[#out + 1] = w end else out[#out + 1] "
+    "= v end end return list(out) end\n"
+    "function env.join(t, sep) local out = {} for _, v in each(t) do if v ~= null then out[#out + 1] = tostring(v) end end return table.concat(out, "
+    "sep or '') end\n"
     "function env.split(s, sep)\n"
     "  local out, from = {}, 1\n"
     "  if s == nil then return list(out) end\n"
     "  if sep == nil or sep == '' then return list({s}) end\n"
-    "  while true do local a, b = string.find(s, sep, from, true) if not a then break end out[#out + 1] = string.sub(s, from, a - 1) from = b + 1 end\n"
+    "  while true do local a, b = string.find(s, sep, from, true) if not a then break end out[#out + 1] = string.sub(s, from, a - 1) from = b + 1 "
+    "end\n"
     "  out[#out + 1] = string.sub(s, from)\n"
     "  return list(out)\n"
     "end\n"
-    "function env.keys(t) local out = {} if t ~= nil then for k in pairs(t) do out[#out + 1] = k end end table.sort(out, function(a, b) return tostring(a) < tostring(b) end) return list(out) end\n"
+    "function env.keys(t) local out = {} if t ~= nil then for k in pairs(t) do out[#out + 1] = k end end table.sort(out, function(a, b) return "
+    "tostring(a) < tostring(b) end) return list(out) end\n"
     "function env.has(t, k) return t ~= nil and t[k] ~= nil end\n"
-    "function env.contains(t, x) if t == nil then return false end if type(t) == 'string' then return string.find(t, tostring(x), 1, true) ~= nil end for _, v in each(t) do if v == x then return true end end return false end\n"
+    "function env.contains(t, x) if t == nil then return false end if type(t) == 'string' then return string.find(t, tostring(x), 1, true) ~= nil "
+    "end for _, v in each(t) do if v == x then return true end end return false end\n"
     "function env.lower(s) return s and string.lower(s) end\n"
     "function env.upper(s) return s and string.upper(s) end\n"
     "function env.trim(s) return s and (string.gsub(string.gsub(s, '^%s+', ''), '%s+$', '')) end\n"
-    "function env.truncate(s, n) if s == nil then return nil end local at = utf8.offset(s, n + 1) if at and at <= #s then return string.sub(s, 1, at - 1) end return s end\n"
+    "function env.truncate(s, n) if s == nil then return nil end local at = utf8.offset(s, n + 1) if at and at <= #s then return string.sub(s, 1, at "
+    "- 1) end return s end\n"
     "function env.sum(t) local n = 0 for _, v in each(t) do if v ~= null then n = n + v end end return n end\n"
     "function env.sort_by(t, f)\n"
     "  local out, by = {}, {}\n"
@@ -55,7 +65,8 @@ static const char prelude[] =
     "  for i = 1, #out do by[i] = out[i][1] end\n"
     "  return list(by)\n"
     "end\n"
-    "function env.product(a, b) local out = {} for _, x in each(a) do for _, y in each(b) do out[#out + 1] = list({x, y}) end end return list(out) end\n"
+    "function env.product(a, b) local out = {} for _, x in each(a) do for _, y in each(b) do out[#out + 1] = list({x, y}) end end return list(out) "
+    "end\n"
     "env.fmt = string.format\n";
 
 static int make_array(lua_State *L)
@@ -150,7 +161,8 @@ static int from_json(lua_State *L)
     struct bw_json_fault fault;
     if (lua_isnoneornil(L, 1)) return 0;
     text.ptr = luaL_checklstring(L, 1, &text.len);
-    if (!bw_json_scan(text, NULL, NULL, &fault)) return luaL_error(L, "this is no JSON: %s at line %d, column %d", fault.reason, (int)fault.line, (int)fault.column);
+    if (!bw_json_scan(text, NULL, NULL, &fault))
+        return luaL_error(L, "this is no JSON: %s at line %d, column %d", fault.reason, (int)fault.line, (int)fault.column);
     bw_value_push_json(L, bw_json_view_of(text));
     return 1;
 }
@@ -169,7 +181,8 @@ static int format_date(lua_State *L)
         if (!rest) return luaL_error(L, "date needs milliseconds or a text such as 2026-11-23T12:00:00Z");
         int sign = *rest == '-' ? -1 : 1, hours = 0, minutes = 0;
         if (*rest == '.') rest += 1 + strspn(rest + 1, "0123456789");
-        if ((*rest == '+' || *rest == '-') && sscanf(rest + 1, "%2d:%2d", &hours, &minutes) < 1) return luaL_error(L, "date: the offset is not readable");
+        if ((*rest == '+' || *rest == '-') && sscanf(rest + 1, "%2d:%2d", &hours, &minutes) < 1)
+            return luaL_error(L, "date: the offset is not readable");
         ms = ((int64_t)timegm(&parts) - sign * (hours * 3600 + minutes * 60)) * 1000;
     }
     const char *format = luaL_optstring(L, 2, NULL);
@@ -206,14 +219,8 @@ void bw_helpers_register(lua_State *L, int env)
         lua_getfield(L, env, names[i]);
         lua_setfield(L, -2, names[i]);
     }
-    lua_createtable(L, 0, 3); /* table.sort and table.concat: proxies are for user code */
-    luaL_requiref(L, "table", NULL, 0);
-    static const char *const sorts[] = {"sort", "concat"};
-    for (size_t i = 0; lua_istable(L, -1) && i < 2; i++) {
-        lua_getfield(L, -1, sorts[i]);
-        lua_setfield(L, -3, sorts[i]);
-    }
-    lua_pop(L, 1);
+    lua_createtable(L, 0, 8);
+    luaL_setfuncs(L, bw_table_functions, 0);
     lua_setfield(L, -2, "table");
     lua_setupvalue(L, -2, 1);
     lua_pushvalue(L, env);

@@ -15,6 +15,8 @@ enum bw_lua_mode { BW_MODE_IDLE, BW_MODE_EXPR, BW_MODE_TASK };
 struct bw_lua_memory {
     size_t used, cap;
     bool was_hit;
+    size_t since_hook;  /* bytes asked for since the last hook */
+    lua_State *running; /* whose hook is brought forward when that is much */
 };
 struct bw_step_value {
     enum bw_step_status status;
@@ -38,6 +40,7 @@ struct bw_script {
     enum bw_lua_mode mode;
     int64_t instructions_left;         /* EXPR */
     int64_t deadline_us, slice_end_us; /* TASK */
+    int hook_instructions;             /* until the next hook */
     uint64_t uncharged;                /* work in C since the clock was last read */
     bool is_expired, is_spent;
     unsigned runs;
@@ -56,18 +59,23 @@ bool bw_lua_protected(struct bw_script *script, lua_CFunction fn, void *arg, int
 
 /* budget.c */
 void bw_budget_install(lua_State *L);
+void bw_budget_hurry(lua_State *L); /* the hook comes at the next instruction; safe inside the allocator */
 void bw_budget_begin_expr(struct bw_script *script);
 void bw_budget_begin_task(struct bw_script *script, int64_t deadline_us);
 void bw_budget_end(struct bw_script *script);
 /* [raises] Work done inside C, where no hook runs, in units of about one Lua instruction. */
 void bw_budget_charge(lua_State *L, uint64_t units);
-/* The error value on top of L is turned into err and popped. line_base: file line of the code's line 1. Never raises. */
+void bw_budget_open(lua_State *L); /* [raises] */
+
+/* failure.c: the error value on top of L is turned into err (may be NULL) and popped; place is where the code begins, for errors that name no
+ * line of their own. Never raises. */
 struct bw_code_place {
     const char *file;
     int line, column;
 };
 void bw_lua_error(struct bw_script *script, lua_State *L, int status, const struct bw_code_place *place, const char *code, struct bw_error *err);
-bool bw_budget_is_sentinel(lua_State *L, int index); /* a budget error: not to be caught by user code */
+enum bw_sentinel { BW_SENTINEL_NONE, BW_SENTINEL_EXPIRED, BW_SENTINEL_MEMORY }; /* budget errors: not to be caught by user code */
+enum bw_sentinel bw_budget_sentinel(lua_State *L, int index);
 
 /* env.c */
 void bw_env_open_libraries(lua_State *L);              /* [raises] fills the registry with the read-only library tables */
@@ -78,6 +86,15 @@ extern const char bw_env_expr_key;                     /* registry key of the ex
 int bw_budget_pcall(lua_State *L);
 int bw_budget_xpcall(lua_State *L);
 
+/* lib_*.c: the libraries that user code sees, where they are not Lua's own */
+extern const luaL_Reg bw_pattern_functions[], bw_table_functions[];
+void bw_string_wrap(lua_State *L, int from, int to); /* [raises] from: the real library, to: ours */
+void bw_string_wrap_utf8(lua_State *L, int from, int to);
+int bw_string_tostring(lua_State *L);
+
+/* script.c: as lua_load, text only; Lua's lines are the file's, `line` being that of the source's first. */
+int bw_script_compile(lua_State *L, const char *file, int line, const char *before, struct bw_slice source, const char *after);
+
 /* helpers.c: functions of expressions */
 struct bw_buf *bw_lua_push_buf(lua_State *L);    /* [raises] a buffer on the stack that dies with the state, whatever is raised meanwhile */
 extern const luaL_Reg bw_json_functions[];       /* encode, decode, array */
@@ -87,7 +104,8 @@ void bw_helpers_register(lua_State *L, int env); /* [raises] */
 void bw_value_push_json(lua_State *L, struct bw_json_view view);    /* [raises] tables; null in objects is absent, in arrays json.null */
 void bw_value_to_json(lua_State *L, int index, struct bw_buf *out); /* [raises] with the path of what cannot be JSON */
 void bw_value_push_array_metatable(lua_State *L);
-void bw_value_open(lua_State *L); /* [raises] */
+bool bw_value_is_array(lua_State *L, int index); /* a table marked as a list, or with elements */
+void bw_value_open(lua_State *L);                /* [raises] */
 #define BW_LUA_NULL_PUSH(L) lua_pushlightuserdata((L), NULL)
 bool bw_value_is_null(lua_State *L, int index);
 
@@ -104,8 +122,13 @@ bool bw_secret_test(lua_State *L, int index, struct bw_slice *value);
 /* scope.c: the names of expressions */
 void bw_scope_open(lua_State *L, int env); /* [raises] */
 
-/* action.c: the chunk is on top, `env` a fresh environment's index; leaves the action's table. [raises] */
-void bw_action_call_chunk(lua_State *L, int env);
+/* action.c: what `action{…}` is: hands its table through, the file returns it. */
+int bw_action_mark(lua_State *L);
+
+int bw_api_print(lua_State *L);
+int64_t bw_api_duration_ms(lua_State *L, int index); /* seconds, "2s", a Retry-After header; -1 = none */
+/* [raises] when the table at index 1 has another key; "did you mean" */
+void bw_api_check_keys(lua_State *L, const char *function, const char *const *known, size_t count);
 
 /* api_http.c */
 int bw_api_http(lua_State *L);
@@ -136,5 +159,7 @@ struct bw_task {
     struct bw_buf output;
     struct bw_task_failure failure;
     struct bw_code_place place;
+    size_t log_bytes; /* written by ctx.log so far */
 };
+void bw_task_log(struct bw_task *task, const char *level, struct bw_slice text); /* capped: a flood must not fill the disk */
 #endif

@@ -1,5 +1,6 @@
 #include "lua/script.h"
 #include "lua/internal.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,19 +16,53 @@ static void compile_error(struct compilation *compilation, const struct bw_code_
     bw_errors_push(compilation->errs, &err);
 }
 
-/* Text in, function in the registry out; the first upvalue is its environment. */
-static int compile(lua_State *L, const char *prefix, struct bw_slice source, const char *chunk_name)
+/* The pieces of a chunk, handed to Lua one by one. Empty lines in front make Lua's line numbers those of the file, in every message. */
+struct pieces {
+    int lines_before;
+    struct bw_slice parts[3];
+    size_t next;
+};
+
+static const char *next_piece(lua_State *L, void *arg, size_t *size)
 {
-    /* A line break ends a comment at the end of the source; without one, "near <eof>" stays on the source's last line. */
-    const char *suffix = memmem(source.ptr, source.len, "--", 2) ? "\n" : "";
-    struct bw_buf text = {0};
-    bw_buf_append_text(&text, prefix);
-    bw_buf_append_slice(&text, source);
-    bw_buf_append_text(&text, suffix);
-    int status = text.failed ? LUA_ERRMEM : luaL_loadbufferx(L, text.data, text.len, chunk_name, "t");
-    if (text.failed) lua_pushliteral(L, "out of memory");
-    bw_buf_free(&text);
+    static const char lines[] = "\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n";
+    struct pieces *pieces = arg;
+    (void)L;
+    if (pieces->lines_before > 0) {
+        *size = (size_t)pieces->lines_before < sizeof lines - 1 ? (size_t)pieces->lines_before : sizeof lines - 1;
+        pieces->lines_before -= (int)*size;
+        return lines;
+    }
+    while (pieces->next < 3 && !pieces->parts[pieces->next].len) pieces->next++;
+    if (pieces->next == 3) return NULL;
+    *size = pieces->parts[pieces->next].len;
+    return pieces->parts[pieces->next++].ptr;
+}
+
+int bw_script_compile(lua_State *L, const char *file, int line, const char *before, struct bw_slice source, const char *after)
+{
+    struct pieces pieces = {line - 1, {bw_slice_of(before), source, bw_slice_of(after)}, 0};
+    lua_pushfstring(L, "@%s", file);
+    int status = lua_load(L, next_piece, &pieces, lua_tostring(L, -1), "t");
+    lua_remove(L, -2);
     return status;
+}
+
+/* A line break ends a comment at the end of the source; without one, "near <eof>" stays on the source's last line. */
+static const char *ending(struct bw_slice source)
+{
+    return memmem(source.ptr, source.len, "--", 2) ? "\n" : "";
+}
+
+/* One expression: with brackets around it, `a, b` and `x return y` do not pass; without them, `1) + (2` does not. */
+static int compile_expr(lua_State *L, const char *file, const struct bw_expr *expr)
+{
+    char closing[3];
+    snprintf(closing, sizeof closing, "%s)", ending(expr->source));
+    int status = bw_script_compile(L, file, expr->mark.line, "return ", expr->source, ending(expr->source));
+    if (status != LUA_OK) return status;
+    lua_pop(L, 1);
+    return bw_script_compile(L, file, expr->mark.line, "return (", expr->source, closing);
 }
 
 static int compile_exprs(lua_State *L)
@@ -39,7 +74,7 @@ static int compile_exprs(lua_State *L)
     int env = lua_gettop(L);
     for (size_t i = 0; i < workflow->expr_count; i++) {
         const struct bw_expr *expr = &workflow->exprs[i];
-        if (compile(L, "return ", expr->source, "=expr") != LUA_OK) {
+        if (compile_expr(L, workflow->file.ptr, expr) != LUA_OK) {
             compile_error(compilation, &(struct bw_code_place){workflow->file.ptr, expr->mark.line, expr->mark.column}, "expr.syntax");
             continue;
         }
@@ -59,12 +94,12 @@ static int compile_code(lua_State *L)
         const struct bw_step *step = &workflow->steps[i];
         const struct bw_action *action = script->actions ? script->actions[i] : NULL;
         if (step->kind == BW_STEP_LUA) {
-            if (compile(L, "local input, ctx = ... ", step->lua, "=code") != LUA_OK) {
+            if (bw_script_compile(L, workflow->file.ptr, step->lua_mark.line, "local input, ctx = ... ", step->lua, ending(step->lua)) != LUA_OK) {
                 compile_error(compilation, &(struct bw_code_place){workflow->file.ptr, step->lua_mark.line, 0}, "lua.syntax");
                 continue;
             }
         } else if (action && action->source.len) {
-            if (compile(L, "", action->source, "=code") != LUA_OK) {
+            if (bw_script_compile(L, action->file, 1, "", action->source, "") != LUA_OK) {
                 compile_error(compilation, &(struct bw_code_place){action->file, 1, 0}, "lua.syntax");
                 continue;
             }
@@ -76,7 +111,8 @@ static int compile_code(lua_State *L)
     return 0;
 }
 
-struct bw_script *bw_script_new(const struct bw_workflow *workflow, const struct bw_action *const *actions, const struct bw_script_limits *limits, struct bw_errors *errs)
+struct bw_script *bw_script_new(const struct bw_workflow *workflow, const struct bw_action *const *actions, const struct bw_script_limits *limits,
+                                struct bw_errors *errs)
 {
     struct bw_script *script = calloc(1, sizeof *script);
     struct compilation compilation = {script, errs};
@@ -92,8 +128,8 @@ struct bw_script *bw_script_new(const struct bw_workflow *workflow, const struct
     script->code_refs = calloc(workflow->step_count + 1, sizeof *script->code_refs);
     script->steps = calloc(workflow->step_count + 1, sizeof *script->steps);
     bw_error_set(&err, "memory", "out of memory");
-    if (!script->expr_refs || !script->code_refs || !script->steps || !bw_lua_open(script, limits, &err) || !bw_lua_protected(script, compile_exprs, &compilation, 0, &err) ||
-        !bw_lua_protected(script, compile_code, &compilation, 0, &err))
+    if (!script->expr_refs || !script->code_refs || !script->steps || !bw_lua_open(script, limits, &err) ||
+        !bw_lua_protected(script, compile_exprs, &compilation, 0, &err) || !bw_lua_protected(script, compile_code, &compilation, 0, &err))
         bw_errors_push(errs, &err);
     else
         bw_budget_install(script->L);
@@ -126,7 +162,10 @@ void bw_script_free(struct bw_script *script)
     free(script);
 }
 
-size_t bw_script_memory(const struct bw_script *script) { return script->memory.used; }
+size_t bw_script_memory(const struct bw_script *script)
+{
+    return script->memory.used;
+}
 bool bw_script_is_spent(const struct bw_script *script)
 {
     return script->is_spent || script->memory.was_hit || script->runs >= BW_SCRIPT_RUNS_MAX || script->memory.used > script->memory.cap / 2;
@@ -156,7 +195,8 @@ void bw_script_end_run(struct bw_script *script)
     forget_steps(script);
 }
 
-bool bw_script_set_step(struct bw_script *script, size_t step, enum bw_step_status status, struct bw_slice output, struct bw_slice error, struct bw_error *err)
+bool bw_script_set_step(struct bw_script *script, size_t step, enum bw_step_status status, struct bw_slice output, struct bw_slice error,
+                        struct bw_error *err)
 {
     struct bw_step_value *value = &script->steps[step];
     char *kept_output = output.len ? bw_slice_dup(output) : NULL, *kept_error = error.len ? bw_slice_dup(error) : NULL;

@@ -6,9 +6,9 @@
  * and budget overrun becomes a bw_error; code classes: expr.* (expressions), lua.error, lua.timeout, lua.memory, lua.denied, input.*, output.*.
  * Lua never runs outside a protected call.
  *
- * Memory: all allocations of the state are capped (limits.memory_bytes). Time: a count hook yields at slice ends when it can, raises lua.timeout when the
- * deadline has passed and again on every later hook, so that pcall loops cannot eat it. C functions cannot be interrupted:
- * the flight page and the engine's kill are for that. Data from events are read-only views over JSON text (view.c), not tables. */
+ * Memory: all allocations of the state are capped (limits.memory_bytes). Time: a count hook yields at slice ends when it can, raises lua.timeout when
+ * the deadline has passed and again on every later hook, so that pcall loops cannot eat it. C functions cannot be interrupted: the flight page and
+ * the engine's kill are for that. Data from events are read-only views over JSON text (view.c), not tables. */
 #ifndef BW_LUA_SCRIPT_H
 #define BW_LUA_SCRIPT_H
 #include "base/buf.h"
@@ -20,24 +20,24 @@
 #include <stdint.h>
 
 struct bw_script_limits {
-    size_t memory_bytes;          /* per state */
-    uint32_t expr_instructions;   /* 100,000 per evaluation */
-    int64_t slice_us;             /* 2,000: how long Lua code runs before it gives way to the loop */
+    size_t memory_bytes;        /* per state */
+    uint32_t expr_instructions; /* 100,000 per evaluation */
+    int64_t slice_us;           /* 2,000: how long Lua code runs before it gives way to the loop */
 };
 
 /* ---- Lua action files: executed once in a throw-away state to read what they offer ---- */
-struct bw_action {        /* immutable; shared by all scripts of a revision */
-    char *name;           /* "ns/name" */
-    uint32_t major;       /* from version */
+struct bw_action {  /* immutable; shared by all scripts of a revision */
+    char *name;     /* "ns/name" */
+    uint32_t major; /* from version */
     char *version, *doc, *file;
     struct bw_slice source; /* the file's text, owned */
-    json_t *manifest;     /* {name, version, doc, inputs, outputs, secrets, effect, timeout, limit, retry}: all but the function, as data */
+    json_t *manifest;       /* {name, version, doc, inputs, outputs, secrets, effect, timeout, limit, retry}: all but the function, as data */
     struct bw_schema *inputs, *outputs; /* NULL = not declared: anything */
     char **secrets;
     size_t secret_count;
-    int64_t timeout_ms;   /* 0 = not given */
-    unsigned attempts;    /* retry.attempts; 6 when not given */
-    bool has_effect;      /* effect = "write" (default); false for "none" and "read" */
+    int64_t timeout_ms; /* 0 = not given */
+    unsigned attempts;  /* retry.attempts; 6 when not given */
+    bool has_effect;    /* effect = "write" (default); false for "none" and "read" */
 };
 /* Runs the file under memory and instruction limits. NULL with err (file:line) on a syntax error, a missing `return action{…}`, unknown keys
  * ("did you mean"), a bad schema, a bad name or version, or a loop. */
@@ -50,33 +50,35 @@ struct bw_action *bw_action_from_manifest(const json_t *entry, const char *file,
 struct bw_script;
 /* actions[i]: the Lua action of step i, or NULL (inline lua, set, plugin). Compiles everything; every error goes to errs with the workflow's
  * file:line:column; NULL if there was any. The workflow and actions must outlive the script. */
-struct bw_script *bw_script_new(const struct bw_workflow *workflow, const struct bw_action *const *actions, const struct bw_script_limits *limits, struct bw_errors *errs);
+struct bw_script *bw_script_new(const struct bw_workflow *workflow, const struct bw_action *const *actions, const struct bw_script_limits *limits,
+                                struct bw_errors *errs);
 void bw_script_free(struct bw_script *script);
 /* Memory in use by the state, and whether the state must not be reused (memory or time limit was hit, recycling age reached). */
 size_t bw_script_memory(const struct bw_script *script);
 bool bw_script_is_spent(const struct bw_script *script);
 
-struct bw_run_scope { /* what expressions and ctx see; borrowed until bw_script_end_run */
-    struct bw_slice event_body;    /* validated JSON, or empty/non-JSON: then event.data is a string (UTF-8) or nil and event.body_base64 … */
+struct bw_run_scope {           /* what expressions and ctx see; borrowed until bw_script_end_run */
+    struct bw_slice event_body; /* validated JSON, or empty/non-JSON: then event.data is a string (UTF-8) or nil and event.body_base64 … */
     bool body_is_json;
-    struct bw_slice event_headers; /* JSON object */
+    struct bw_slice event_headers;                      /* JSON object */
     struct bw_slice event_id, event_name, event_source; /* id in text form */
     int64_t event_at_ms;
     bool event_trusted;
-    struct bw_slice run_id;        /* text */
+    struct bw_slice run_id; /* text */
 };
-/* Expression names: event {id name source at data headers trusted}, vars, steps, workflow {name}, run {id}, secrets (only inside `with`), result (only in a
- * step's outputs), plus the helpers of semantics.md 3.2. */
+/* Expression names: event {id name source at data headers trusted}, vars, steps, workflow {name}, run {id}, secrets (only inside `with`), result
+ * (only in a step's outputs), plus the helpers of semantics.md 3.2. */
 bool bw_script_begin_run(struct bw_script *script, const struct bw_run_scope *scope, struct bw_error *err);
 void bw_script_end_run(struct bw_script *script);
 
 enum bw_step_status { BW_STATUS_NONE, BW_STATUS_SUCCEEDED, BW_STATUS_FAILED, BW_STATUS_SKIPPED };
 /* output: JSON text, copied. error: JSON text or empty. */
-bool bw_script_set_step(struct bw_script *script, size_t step, enum bw_step_status status, struct bw_slice output, struct bw_slice error, struct bw_error *err);
+bool bw_script_set_step(struct bw_script *script, size_t step, enum bw_step_status status, struct bw_slice output, struct bw_slice error,
+                        struct bw_error *err);
 /* Conditions: true, false, nil (= false); anything else is expr.not_boolean at the expression's place. */
 bool bw_script_condition(struct bw_script *script, uint32_t expr, bool *out, struct bw_error *err);
-/* Renders a template to compact JSON text appended to out. grants: secret values that `secrets.X` yields as sealed values — they are rendered only with
- * allow_secrets (the `with` of a step); result: JSON for `result`, or empty. */
+/* Renders a template to compact JSON text appended to out. grants: secret values that `secrets.X` yields as sealed values — they are rendered only
+ * with allow_secrets (the `with` of a step); result: JSON for `result`, or empty. */
 struct bw_grant {
     struct bw_slice name, value;
 };
@@ -86,10 +88,11 @@ struct bw_render {
     bool allow_secrets;
     struct bw_slice result;
 };
-bool bw_script_render(struct bw_script *script, const struct bw_template *template_, const struct bw_render *render, struct bw_buf *out, struct bw_error *err);
+bool bw_script_render(struct bw_script *script, const struct bw_template *template_, const struct bw_render *render, struct bw_buf *out,
+                      struct bw_error *err);
 
 /* ---- Lua code as coroutines ---- */
-struct bw_task; /* one attempt of one `lua:` or Lua-action step */
+struct bw_task;           /* one attempt of one `lua:` or Lua-action step */
 struct bw_task_services { /* what ctx reaches; functions are called on the worker's thread while the coroutine runs and must not block */
     void *arg;
     void (*log)(void *arg, const char *level, struct bw_slice message);
@@ -97,12 +100,12 @@ struct bw_task_services { /* what ctx reaches; functions are called on the worke
 };
 struct bw_task_options {
     size_t step;
-    struct bw_slice input;         /* JSON object text, already checked; copied into Lua values */
+    struct bw_slice input; /* JSON object text, already checked; copied into Lua values */
     const char *idempotency_key;
     uint32_t attempt;
     const struct bw_grant *grants; /* what ctx.secret may return: declared by the action and granted by the workflow */
     size_t grant_count;
-    int64_t deadline_us;           /* bw_clock_mono_us() at which the attempt is over */
+    int64_t deadline_us; /* bw_clock_mono_us() at which the attempt is over */
     struct bw_task_services services;
 };
 struct bw_task *bw_task_new(struct bw_script *script, const struct bw_task_options *options, struct bw_error *err);

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define HURRY_BYTES (4u << 20)
+
 static void *allocate(void *arg, void *block, size_t old_size, size_t new_size)
 {
     struct bw_lua_memory *memory = arg;
@@ -17,7 +19,13 @@ static void *allocate(void *arg, void *block, size_t old_size, size_t new_size)
         return NULL;
     }
     void *moved = realloc(block, new_size);
-    if (moved) memory->used += new_size - old_size;
+    if (!moved) return NULL;
+    memory->used += new_size - old_size;
+    /* One instruction of Lua can make megabytes (`s .. s`, s:upper()): a thousand of them between two hooks would be seconds. */
+    if (new_size > old_size && memory->running && (memory->since_hook += new_size) > HURRY_BYTES) {
+        memory->since_hook = 0;
+        bw_budget_hurry(memory->running);
+    }
     return moved;
 }
 
@@ -30,6 +38,7 @@ static int on_panic(lua_State *L)
 
 static int open_state(lua_State *L)
 {
+    bw_budget_open(L);
     bw_value_open(L);
     bw_view_open(L);
     bw_secret_open(L);

@@ -1,61 +1,72 @@
 /* One attempt of one step's code: a coroutine that runs in slices and waits in between. */
-#include "base/log.h"
+#include "base/utf8.h"
 #include "lua/internal.h"
 #include <stdlib.h>
 #include <string.h>
 
-static int print_to_log(lua_State *L)
+#define LOG_LINE_BYTES 8192
+#define LOG_TASK_BYTES (256u << 10)
+
+void bw_task_log(struct bw_task *task, const char *level, struct bw_slice text)
 {
-    struct bw_task *task = bw_lua_script(L)->task;
-    luaL_Buffer line;
-    int count = lua_gettop(L);
-    luaL_buffinit(L, &line);
-    for (int i = 1; i <= count; i++) {
-        if (i > 1) luaL_addchar(&line, '\t');
-        if (lua_type(L, i) == LUA_TSTRING || lua_type(L, i) == LUA_TNUMBER)
-            lua_pushvalue(L, i);
-        else
-            lua_pushstring(L, lua_isboolean(L, i) ? (lua_toboolean(L, i) ? "true" : "false") : luaL_typename(L, i));
-        luaL_addvalue(&line);
-    }
-    luaL_pushresult(&line);
-    struct bw_slice text;
-    text.ptr = lua_tolstring(L, -1, &text.len);
-    if (task && task->options.services.log) task->options.services.log(task->options.services.arg, "info", text);
-    return 0;
+    const struct bw_task_services *services = &task->options.services;
+    if (!services->log || task->log_bytes > LOG_TASK_BYTES) return;
+    if (text.len > LOG_LINE_BYTES) text.len = bw_utf8_cut(text.ptr, LOG_LINE_BYTES);
+    task->log_bytes += text.len + 64; /* an empty line costs something too */
+    services->log(services->arg, level, text);
+    if (task->log_bytes > LOG_TASK_BYTES)
+        services->log(services->arg, "warn", BW_SLICE("this step logs too much: the rest of this attempt is left out"));
 }
 
-/* Makes the coroutine: function, then its arguments. */
+/* ---- the coroutine's own function: a C function that goes on in its continuations, so that all of the file runs in slices ---- */
+
+static int keep_result(lua_State *L, int status, lua_KContext extra)
+{
+    (void)L, (void)status, (void)extra;
+    return 1;
+}
+
+/* chunk, input, ctx, action: calls its run(ctx, input). */
+static int run_action(lua_State *L, int status, lua_KContext extra)
+{
+    (void)status, (void)extra;
+    if (!lua_istable(L, 4)) return luaL_error(L, "the file must end with: return action{…}");
+    if (lua_getfield(L, 4, "run") != LUA_TFUNCTION) return luaL_error(L, "the action has no function `run`");
+    lua_pushvalue(L, 3);
+    lua_pushvalue(L, 2);
+    lua_callk(L, 2, 1, 0, keep_result);
+    return 1;
+}
+
+static int run_file(lua_State *L)
+{
+    lua_pushvalue(L, 1);
+    lua_callk(L, 0, 1, 0, run_action);
+    return run_action(L, LUA_OK, 0);
+}
+
+/* Makes the coroutine: a function and its arguments. */
 static int prepare(lua_State *L)
 {
     struct bw_task *task = lua_touserdata(L, 1);
     struct bw_script *script = task->script;
-    const struct bw_step *step = &script->workflow->steps[task->options.step];
-    lua_rawgeti(L, LUA_REGISTRYINDEX, script->env_ref);
-    int env = lua_gettop(L);
-    lua_pushcfunction(L, print_to_log);
-    lua_setfield(L, env, "print");
+    bool is_inline = script->workflow->steps[task->options.step].kind == BW_STEP_LUA;
     task->thread = lua_newthread(L);
     task->thread_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    if (!is_inline) lua_pushcfunction(L, run_file);
     lua_rawgeti(L, LUA_REGISTRYINDEX, script->code_refs[task->options.step]);
-    bw_value_push_json(L, bw_json_view_of(task->options.input.len ? task->options.input : BW_SLICE("{}")));
-    int input = lua_gettop(L);
-    if (step->kind == BW_STEP_LUA) {
-        lua_pushvalue(L, env);
-        if (!lua_setupvalue(L, input - 1, 1)) lua_pop(L, 1);
-        lua_pushvalue(L, input - 1);
-        lua_pushvalue(L, input);
-        bw_api_push_ctx(L, task);
-    } else {
-        lua_pushvalue(L, input - 1); /* the file's chunk, executed anew for each run */
-        bw_action_call_chunk(L, env);
-        lua_getfield(L, -1, "run");
-        bw_api_push_ctx(L, task);
-        lua_pushvalue(L, input);
+    int chunk = lua_gettop(L);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, script->env_ref);
+    if (!is_inline) {
+        lua_pushcfunction(L, bw_action_mark);
+        lua_setfield(L, -2, "action");
     }
-    if (!lua_checkstack(task->thread, 8)) return luaL_error(L, "out of memory");
-    lua_xmove(L, task->thread, 3);
-    task->pending_args = 2;
+    if (!lua_setupvalue(L, chunk, 1)) lua_pop(L, 1); /* compiled once, executed anew: no local of the file survives a run */
+    bw_value_push_json(L, bw_json_view_of(task->options.input.len ? task->options.input : BW_SLICE("{}")));
+    bw_api_push_ctx(L, task);
+    task->pending_args = is_inline ? 2 : 3;
+    if (!lua_checkstack(task->thread, 8)) return luaL_error(L, "lua.memory: out of memory");
+    lua_xmove(L, task->thread, task->pending_args + 1);
     return 0;
 }
 
@@ -107,75 +118,87 @@ void bw_task_free(struct bw_task *task)
     free(task);
 }
 
-struct finishing {
+/* ---- the end of it ---- */
+
+struct ending {
     struct bw_task *task;
     bool is_failure;
 };
 
-/* What the code returned (moved to the main thread's stack as argument 2) → output or failure. */
-static int finish_entry(lua_State *L)
+/* The value that was raised: a failure made by ctx.fail, ctx.retry or a request that failed? */
+static int read_raised(lua_State *L)
 {
-    struct finishing *finishing = lua_touserdata(L, 1);
-    struct bw_task *task = finishing->task;
-    if (bw_api_is_failure(L, 2, &task->failure)) {
-        finishing->is_failure = true;
-    } else if (lua_isnil(L, 2)) {
-        bw_buf_append_text(&task->output, "{}");
-    } else if (lua_istable(L, 2) && lua_rawlen(L, 2) == 0) {
-        bw_value_to_json(L, 2, &task->output);
-        if (bw_slice_is(bw_buf_slice(&task->output), "[]")) return luaL_error(L, "a step returns a table with names: return {items = …}");
-    } else if (lua_istable(L, 2)) {
-        bw_value_to_json(L, 2, &task->output);
-        if (task->output.data && *task->output.data == '[') { /* a list becomes a field of its own */
-            struct bw_buf wrapped = {0};
-            bw_buf_append_text(&wrapped, "{\"value\":");
-            bw_buf_append_slice(&wrapped, bw_buf_slice(&task->output));
-            bw_buf_append_char(&wrapped, '}');
-            bw_buf_free(&task->output);
-            task->output = wrapped;
-        }
-    } else {
-        bw_buf_append_text(&task->output, "{\"value\":");
-        bw_value_to_json(L, 2, &task->output);
-        bw_buf_append_char(&task->output, '}');
-    }
+    struct ending *ending = lua_touserdata(L, 2);
+    ending->is_failure = bw_api_is_failure(L, 1, &ending->task->failure);
     return 0;
 }
 
-static enum bw_task_state fail(struct bw_task *task, lua_State *L, int status)
+/* The value that was returned: such a failure, or the step's output. What is no object becomes {"value": …}. */
+static int read_returned(lua_State *L)
 {
-    if (!bw_api_is_failure(L, -1, &task->failure)) {
-        task->failure.class = BW_FAILURE_BUG; /* not tried again: the code would fail again */
-        task->failure.retry_after_ms = -1;
-        bw_lua_error(task->script, L, status, &task->place, "lua.error", &task->failure.error);
-        if (!strncmp(task->failure.error.message, "lua.denied: ", 12)) {
-            memmove(task->failure.error.message, task->failure.error.message + 12, strlen(task->failure.error.message) - 11);
-            memcpy(task->failure.error.code, "lua.denied", sizeof "lua.denied");
-        }
+    struct ending *ending = lua_touserdata(L, 2);
+    struct bw_task *task = ending->task;
+    struct bw_buf *out = &task->output;
+    if ((ending->is_failure = bw_api_is_failure(L, 1, &task->failure))) return 0;
+    if (lua_isnil(L, 1)) {
+        bw_buf_append_text(out, "{}");
+    } else if (lua_istable(L, 1) && !bw_value_is_array(L, 1)) {
+        bw_value_to_json(L, 1, out);
+    } else {
+        bw_buf_append_text(out, "{\"value\":");
+        bw_value_to_json(L, 1, out);
+        bw_buf_append_char(out, '}');
     }
+    return out->failed ? luaL_error(L, "lua.memory: out of memory") : 0;
+}
+
+/* A bug is not tried again: the code would fail again. */
+static enum bw_task_state fail(struct bw_task *task, lua_State *L, int status, const char *code)
+{
+    bool is_expired = bw_budget_sentinel(L, -1) == BW_SENTINEL_EXPIRED;
+    task->failure.class = is_expired ? BW_FAILURE_TIMEOUT : BW_FAILURE_BUG;
+    task->failure.retry_after_ms = -1;
+    bw_lua_error(task->script, L, status, &task->place, code, &task->failure.error);
     return BW_TASK_FAILED;
 }
 
-static enum bw_task_state finish(struct bw_task *task, int results)
+/* Runs read(value, ending) on the main thread, the value being on top of the coroutine. */
+static int read_end(struct bw_task *task, lua_CFunction read, struct ending *ending)
 {
-    struct bw_script *script = task->script;
-    struct finishing finishing = {task, false};
-    lua_State *L = script->L, *thread = task->thread;
-    if (!results)
-        lua_pushnil(thread);
-    else
-        lua_pop(thread, results - 1); /* only the first result counts */
-    lua_pushcfunction(L, finish_entry);
-    lua_pushlightuserdata(L, &finishing);
-    lua_xmove(thread, L, 1);
-    int status = lua_pcall(L, 2, 0, 0);
-    if (status != LUA_OK) {
-        task->failure.class = BW_FAILURE_BUG;
-        task->failure.retry_after_ms = -1;
-        bw_lua_error(script, L, status, &task->place, "output.invalid", &task->failure.error);
-        return BW_TASK_FAILED;
+    lua_State *L = task->script->L;
+    lua_pushcfunction(L, read);
+    lua_pushvalue(task->thread, -1);
+    lua_xmove(task->thread, L, 1);
+    lua_pushlightuserdata(L, ending);
+    return lua_pcall(L, 2, 0, 0);
+}
+
+static enum bw_task_state end_failed(struct bw_task *task, int status)
+{
+    struct ending ending = {.task = task};
+    if (status != LUA_ERRMEM && bw_budget_sentinel(task->thread, -1) == BW_SENTINEL_NONE && lua_checkstack(task->thread, 1)) {
+        int read = read_end(task, read_raised, &ending);
+        if (read != LUA_OK) return fail(task, task->script->L, read, "lua.error");
+        if (ending.is_failure) {
+            bw_error_at(&task->failure.error, task->place.file, task->place.line, task->place.column);
+            return BW_TASK_FAILED;
+        }
     }
-    return finishing.is_failure ? BW_TASK_FAILED : BW_TASK_DONE;
+    return fail(task, task->thread, status, "lua.error");
+}
+
+static enum bw_task_state end_returned(struct bw_task *task, int results)
+{
+    struct ending ending = {.task = task};
+    if (!lua_checkstack(task->thread, 2)) return fail(task, task->thread, LUA_ERRMEM, "lua.memory");
+    if (!results)
+        lua_pushnil(task->thread);
+    else
+        lua_pop(task->thread, results - 1); /* only the first one counts */
+    int status = read_end(task, read_returned, &ending);
+    if (status != LUA_OK) return fail(task, task->script->L, status, "output.invalid");
+    if (ending.is_failure) bw_error_at(&task->failure.error, task->place.file, task->place.line, task->place.column);
+    return ending.is_failure ? BW_TASK_FAILED : BW_TASK_DONE;
 }
 
 enum bw_task_state bw_task_resume(struct bw_task *task)
@@ -187,21 +210,26 @@ enum bw_task_state bw_task_resume(struct bw_task *task)
     task->is_waiting = false;
     bw_budget_begin_task(script, task->options.deadline_us);
     script->task = task;
+    bw_budget_install(task->thread);
+    script->memory.running = task->thread;
     int status = lua_resume(task->thread, script->L, arguments, &results);
     if (status == LUA_YIELD) {
         lua_pop(task->thread, results);
         state = task->is_waiting ? BW_TASK_WAITS : BW_TASK_YIELDED;
     } else if (status == LUA_OK) {
-        state = finish(task, results);
+        state = end_returned(task, results);
     } else {
-        state = fail(task, task->thread, status);
+        state = end_failed(task, status);
     }
     script->task = NULL;
     bw_budget_end(script);
     return state;
 }
 
-const struct bw_task_request *bw_task_request(const struct bw_task *task) { return &task->request; }
+const struct bw_task_request *bw_task_request(const struct bw_task *task)
+{
+    return &task->request;
+}
 
 static struct bw_slice keep(struct bw_buf *bytes, struct bw_slice text)
 {
@@ -222,7 +250,8 @@ void bw_task_answer(struct bw_task *task, const struct bw_http_answer *answer)
     task->answer.error = &task->answer_error;
     task->answer.body = keep(&task->answer_bytes, answer->body);
     for (size_t i = 0; task->answer_headers && i < answer->header_count; i++)
-        task->answer_headers[i] = (struct bw_http_header){keep(&task->answer_bytes, answer->headers[i].name), keep(&task->answer_bytes, answer->headers[i].value)};
+        task->answer_headers[i] =
+            (struct bw_http_header){keep(&task->answer_bytes, answer->headers[i].name), keep(&task->answer_bytes, answer->headers[i].value)};
     if (!task->answer_headers || task->answer_bytes.failed) {
         bw_error_set(&task->answer_error, "http.memory", "out of memory for the answer");
         task->answer = (struct bw_http_answer){.error = &task->answer_error, .transient = true};
@@ -237,5 +266,11 @@ void bw_task_answer(struct bw_task *task, const struct bw_http_answer *answer)
     task->answer.headers = task->answer_headers;
 }
 
-struct bw_slice bw_task_output(const struct bw_task *task) { return bw_buf_slice(&task->output); }
-const struct bw_task_failure *bw_task_failure(const struct bw_task *task) { return &task->failure; }
+struct bw_slice bw_task_output(const struct bw_task *task)
+{
+    return bw_buf_slice(&task->output);
+}
+const struct bw_task_failure *bw_task_failure(const struct bw_task *task)
+{
+    return &task->failure;
+}

@@ -12,6 +12,7 @@ struct rendering {
 static void evaluate(lua_State *L, struct rendering *rendering, uint32_t index)
 {
     rendering->expr = &rendering->script->workflow->exprs[index];
+    rendering->script->instructions_left = rendering->script->limits.expr_instructions; /* each evaluation has its own */
     lua_rawgeti(L, LUA_REGISTRYINDEX, rendering->script->expr_refs[index]);
     lua_call(L, 0, 1);
 }
@@ -45,7 +46,8 @@ static void append_piece(lua_State *L, struct bw_buf *text)
             if (!now || !now->allow_secrets) luaL_error(L, "a secret cannot stand here");
             bw_buf_append_slice(text, value);
         } else {
-            luaL_error(L, "%s cannot stand inside text: write json(…)", bw_view_test(L, -1) || lua_istable(L, -1) ? "a list or an object" : luaL_typename(L, -1));
+            luaL_error(L, "%s cannot stand inside text: write json(…)",
+                       bw_view_test(L, -1) || lua_istable(L, -1) ? "a list or an object" : luaL_typename(L, -1));
         }
     }
     lua_pop(L, 1);
@@ -137,7 +139,8 @@ static int condition_entry(lua_State *L)
     struct condition *condition = lua_touserdata(L, 1);
     evaluate(L, &condition->rendering, condition->index);
     if (!lua_isboolean(L, -1) && !lua_isnil(L, -1))
-        return luaL_error(L, "not_boolean: a condition must be true or false, this one is %s", bw_view_test(L, -1) ? "an object or a list" : luaL_typename(L, -1));
+        return luaL_error(L, "expr.not_boolean: a condition must be true or false, this one is %s",
+                          bw_view_test(L, -1) ? "an object or a list" : luaL_typename(L, -1));
     condition->answer = lua_toboolean(L, -1);
     return 0;
 }
@@ -153,13 +156,8 @@ static bool run(struct bw_script *script, lua_CFunction fn, void *arg, const str
     if (status != LUA_OK) {
         const struct bw_expr *expr = rendering->expr;
         struct bw_code_place place = {expr ? script->workflow->file.ptr : NULL, expr ? expr->mark.line : 0, expr ? expr->mark.column : 0};
-        static const char not_boolean[] = "not_boolean: ";
         bw_lua_error(script, L, status, &place, "expr.error", err);
-        if (!strncmp(err->message, not_boolean, sizeof not_boolean - 1)) {
-            memmove(err->message, err->message + sizeof not_boolean - 1, strlen(err->message) - sizeof not_boolean + 2);
-            memcpy(err->code, "expr.not_boolean", sizeof "expr.not_boolean");
-            bw_error_hint(err, "compare it: ${{ … == 'value' }} or ${{ … ~= nil }}");
-        }
+        if (err && !strcmp(err->code, "expr.not_boolean")) bw_error_hint(err, "compare it: ${{ … == 'value' }} or ${{ … ~= nil }}");
     }
     bw_budget_end(script);
     return status == LUA_OK;
@@ -173,11 +171,17 @@ bool bw_script_condition(struct bw_script *script, uint32_t expr, bool *out, str
     return good;
 }
 
-bool bw_script_render(struct bw_script *script, const struct bw_template *template_, const struct bw_render *render_options, struct bw_buf *out, struct bw_error *err)
+bool bw_script_render(struct bw_script *script, const struct bw_template *template_, const struct bw_render *render_options, struct bw_buf *out,
+                      struct bw_error *err)
 {
     struct rendering rendering = {.script = script, .out = out, .template_ = template_};
+    size_t before = out->len;
     script->render = render_options;
     bool good = run(script, render_entry, &rendering, &rendering, err);
     script->render = NULL;
+    if (!good && out->len > before) { /* half a text is no text */
+        out->len = before;
+        out->data[before] = '\0';
+    }
     return good;
 }

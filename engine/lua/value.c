@@ -6,9 +6,15 @@
 
 static const char array_key; /* registry key of the metatable that marks arrays */
 
-bool bw_value_is_null(lua_State *L, int index) { return lua_islightuserdata(L, index) && !lua_touserdata(L, index); }
+bool bw_value_is_null(lua_State *L, int index)
+{
+    return lua_islightuserdata(L, index) && !lua_touserdata(L, index);
+}
 
-void bw_value_push_array_metatable(lua_State *L) { lua_rawgetp(L, LUA_REGISTRYINDEX, &array_key); }
+void bw_value_push_array_metatable(lua_State *L)
+{
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &array_key);
+}
 
 void bw_value_open(lua_State *L)
 {
@@ -16,6 +22,18 @@ void bw_value_open(lua_State *L)
     lua_pushboolean(L, 0);
     lua_setfield(L, -2, "__metatable");
     lua_rawsetp(L, LUA_REGISTRYINDEX, &array_key);
+}
+
+bool bw_value_is_array(lua_State *L, int index)
+{
+    bool is_marked = false;
+    if (!lua_istable(L, index)) return false;
+    if (lua_getmetatable(L, index)) {
+        bw_value_push_array_metatable(L);
+        is_marked = lua_rawequal(L, -1, -2);
+        lua_pop(L, 2);
+    }
+    return is_marked || lua_rawlen(L, index) > 0;
 }
 
 /* ---- JSON → Lua ---- */
@@ -88,7 +106,10 @@ static void push(lua_State *L, struct bw_json_view view, int depth)
     }
 }
 
-void bw_value_push_json(lua_State *L, struct bw_json_view view) { push(L, view, 0); }
+void bw_value_push_json(lua_State *L, struct bw_json_view view)
+{
+    push(L, view, 0);
+}
 
 /* ---- Lua → JSON ---- */
 
@@ -109,7 +130,8 @@ static void complain(struct writer *writer, const char *what)
 static size_t enter(struct writer *writer, const char *name, lua_Integer index)
 {
     size_t before = writer->path_len, room = sizeof writer->path - before;
-    int len = name ? snprintf(writer->path + before, room, "%s%s", before ? "." : "", name) : snprintf(writer->path + before, room, "[%lld]", (long long)index);
+    int len = name ? snprintf(writer->path + before, room, "%s%s", before ? "." : "", name)
+                   : snprintf(writer->path + before, room, "[%lld]", (long long)index);
     if (len > 0 && (size_t)len < room) writer->path_len += (size_t)len;
     return before;
 }
@@ -149,7 +171,9 @@ static void write_object(struct writer *writer, int index, int depth)
     lua_State *L = writer->L;
     size_t count = 0, n = 0;
     for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1)) {
-        if (lua_type(L, -2) != LUA_TSTRING) complain(writer, lua_type(L, -2) == LUA_TNUMBER ? "a table with both names and numbers, or with holes," : "a table with keys that are no text");
+        if (lua_type(L, -2) != LUA_TSTRING)
+            complain(writer,
+                     lua_type(L, -2) == LUA_TNUMBER ? "a table with both names and numbers, or with holes," : "a table with keys that are no text");
         count++;
     }
     struct bw_slice *keys = lua_newuserdatauv(L, (count + 1) * sizeof *keys, 0);

@@ -1,0 +1,104 @@
+/* The rest of the `string` library: what may grow is capped before it is made, what is linear is charged, and no text tells an address. */
+#include "lua/internal.h"
+
+#define BYTES_PER_UNIT 64
+
+static int rep(lua_State *L)
+{
+    size_t len, separator_len;
+    const char *text = luaL_checklstring(L, 1, &len), *separator = luaL_optlstring(L, 3, "", &separator_len);
+    lua_Integer count = luaL_checkinteger(L, 2);
+    luaL_Buffer out;
+    if (count <= 0 || (!len && !separator_len)) { /* 2^60 times nothing is nothing */
+        lua_pushliteral(L, "");
+        return 1;
+    }
+    if ((uint64_t)count > bw_lua_script(L)->memory.cap / (len + separator_len)) return luaL_error(L, "lua.memory: the resulting text is too large");
+    size_t total = (size_t)count * (len + separator_len) - separator_len;
+    bw_budget_charge(L, total / BYTES_PER_UNIT + (uint64_t)count / 8);
+    char *at = luaL_buffinitsize(L, &out, total);
+    while (count-- > 0) {
+        memcpy(at, text, len);
+        at += len;
+        if (count && separator_len) {
+            memcpy(at, separator, separator_len);
+            at += separator_len;
+        }
+    }
+    luaL_pushresultsize(&out, total);
+    return 1;
+}
+
+/* Addresses would help to get around ASLR: tables and functions are named by their type, unless they have a __tostring. */
+int bw_string_tostring(lua_State *L)
+{
+    struct bw_slice sealed;
+    luaL_checkany(L, 1);
+    lua_settop(L, 1);
+    if (bw_secret_test(L, 1, &sealed)) return luaL_error(L, "a secret cannot be turned into text");
+    if (luaL_callmeta(L, 1, "__tostring")) {
+        if (lua_type(L, -1) != LUA_TSTRING) return luaL_error(L, "'__tostring' must return a string");
+    } else if (lua_islightuserdata(L, 1)) {
+        lua_pushliteral(L, "null");
+    } else if (lua_type(L, 1) >= LUA_TTABLE) {
+        lua_pushstring(L, luaL_typename(L, 1));
+    } else {
+        luaL_tolstring(L, 1, NULL);
+    }
+    return 1;
+}
+
+/* %s goes through our tostring, %p is refused; the rest is the real string.format (upvalue 1). */
+static int format(lua_State *L)
+{
+    const char *at = luaL_checkstring(L, 1);
+    int argument = 1, top = lua_gettop(L);
+    while ((at = strchr(at, '%'))) {
+        at += 1 + strspn(at + 1, "-+ #0123456789.");
+        if (*at == '\0') break;
+        if (*at++ == '%') continue;
+        if (at[-1] == 'p') return luaL_error(L, "lua.denied: '%%p' is not available: it would show an address");
+        if (++argument > top || at[-1] != 's' || lua_type(L, argument) == LUA_TSTRING) continue;
+        lua_pushcfunction(L, bw_string_tostring);
+        lua_pushvalue(L, argument);
+        lua_call(L, 1, 1);
+        lua_replace(L, argument);
+    }
+    return lua_tocfunction(L, lua_upvalueindex(1))(L);
+}
+
+/* Functions of the real libraries (upvalue 1) whose time grows with their first argument. */
+static int charged(lua_State *L)
+{
+    bw_budget_charge(L, lua_rawlen(L, 1) / BYTES_PER_UNIT);
+    return lua_tocfunction(L, lua_upvalueindex(1))(L);
+}
+
+static void wrap(lua_State *L, int from, int to, const char *name, lua_CFunction wrapper)
+{
+    lua_getfield(L, from, name);
+    lua_pushcclosure(L, wrapper, 1);
+    lua_setfield(L, to, name);
+}
+
+void bw_string_wrap(lua_State *L, int from, int to)
+{
+    static const char *const linear[] = {"byte", "lower", "reverse", "upper"};
+    from = lua_absindex(L, from);
+    to = lua_absindex(L, to);
+    for (size_t i = 0; i < sizeof linear / sizeof *linear; i++) wrap(L, from, to, linear[i], charged);
+    wrap(L, from, to, "format", format);
+    lua_pushcfunction(L, rep);
+    lua_setfield(L, to, "rep");
+    lua_pushvalue(L, to);
+    luaL_setfuncs(L, bw_pattern_functions, 0);
+    lua_pop(L, 1);
+}
+
+void bw_string_wrap_utf8(lua_State *L, int from, int to)
+{
+    static const char *const linear[] = {"codepoint", "len", "offset"};
+    from = lua_absindex(L, from);
+    to = lua_absindex(L, to);
+    for (size_t i = 0; i < sizeof linear / sizeof *linear; i++) wrap(L, from, to, linear[i], charged);
+}
