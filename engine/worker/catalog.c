@@ -1,0 +1,289 @@
+/* Catalogue revisions: files → workflows with their actions resolved. A broken file is left out and named; the others work. */
+#include "base/clock.h"
+#include "base/codec.h"
+#include "base/suggest.h"
+#include "worker/internal.h"
+#include <openssl/sha.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NAMES_MAX 1024
+
+static void free_workflow(struct bw_catalog_workflow *entry)
+{
+    for (size_t i = 0; i < entry->idle_count; i++) bw_script_free(entry->idle[i]);
+    bw_workflow_free(entry->workflow);
+    free(entry->actions);
+    free(entry->lua_actions);
+}
+
+static void free_catalog(struct bw_catalog *catalog)
+{
+    for (size_t i = 0; i < catalog->workflow_count; i++) free_workflow(&catalog->workflows[i]);
+    for (size_t i = 0; i < catalog->action_count; i++) bw_action_free(catalog->actions[i]);
+    free(catalog->workflows);
+    free(catalog->actions);
+    free(catalog);
+}
+
+struct bw_catalog *bw_catalog_find(struct bw_worker *worker, uint32_t revision)
+{
+    struct bw_catalog *catalog;
+    TAILQ_FOREACH(catalog, &worker->catalogs, link)
+    if (catalog->revision == revision) return catalog;
+    return NULL;
+}
+
+void bw_catalog_drop(struct bw_worker *worker, uint32_t revision)
+{
+    struct bw_catalog *catalog = bw_catalog_find(worker, revision);
+    if (!catalog || catalog->events) return; /* in use: it goes with the worker */
+    TAILQ_REMOVE(&worker->catalogs, catalog, link);
+    free_catalog(catalog);
+}
+
+/* ---- actions ---- */
+
+static bool add_action(struct bw_catalog *catalog, struct bw_action *action, struct bw_errors *errs)
+{
+    for (size_t i = 0; i < catalog->action_count; i++)
+        if (!strcmp(catalog->actions[i]->name, action->name) && catalog->actions[i]->major == action->major) {
+            struct bw_error *err = bw_errors_add(errs, "action.twice", "the action %s@%u is offered twice, also by %s", action->name, action->major, catalog->actions[i]->file);
+            if (err) bw_error_at(err, action->file, 0, 0);
+            bw_action_free(action);
+            return false;
+        }
+    struct bw_action **grown = realloc(catalog->actions, (catalog->action_count + 1) * sizeof *grown);
+    if (!grown) {
+        bw_action_free(action);
+        return false;
+    }
+    catalog->actions = grown;
+    catalog->actions[catalog->action_count++] = action;
+    return true;
+}
+
+static void load_lua_action(struct bw_worker *worker, struct bw_catalog *catalog, const char *path, struct bw_slice text, struct bw_errors *errs)
+{
+    struct bw_error err;
+    char note[BW_FLIGHT_PATH_MAX];
+    snprintf(note, sizeof note, "file:%s", path);
+    bw_flight_enter(worker->flight, (struct bw_uid){{0}}, bw_slice_of(note), catalog->revision, bw_clock_mono_us() + worker->stall_ms * 1000);
+    struct bw_action *action = bw_action_load(text, path, &worker->limits, &err);
+    bw_flight_leave(worker->flight);
+    if (action)
+        add_action(catalog, action, errs);
+    else
+        bw_errors_push(errs, &err);
+}
+
+static void load_plugin(struct bw_catalog *catalog, const char *path, struct bw_slice text, struct bw_errors *errs)
+{
+    struct bw_error err;
+    json_t *manifest = bw_json_load(text, &err), *entry;
+    size_t index;
+    if (!manifest) bw_errors_push(errs, &err);
+    json_array_foreach(json_object_get(manifest, "actions"), index, entry)
+    {
+        struct bw_action *action = bw_action_from_manifest(entry, path, &err);
+        if (action)
+            add_action(catalog, action, errs);
+        else
+            bw_errors_push(errs, &err);
+    }
+    json_decref(manifest);
+}
+
+/* ---- workflows ---- */
+
+static void place(struct bw_error *err, const struct bw_workflow *workflow, struct bw_mark mark)
+{
+    if (err) bw_error_at(err, workflow->file.ptr, mark.line, mark.column);
+}
+
+static const struct bw_action *find_action(const struct bw_catalog *catalog, const struct bw_workflow *workflow, const struct bw_step *step, struct bw_errors *errs)
+{
+    const char *names[NAMES_MAX];
+    size_t count = 0;
+    for (size_t i = 0; i < catalog->action_count; i++) {
+        const struct bw_action *action = catalog->actions[i];
+        if (!bw_slice_is(step->action, action->name)) {
+            if (count < NAMES_MAX) names[count++] = action->name;
+            continue;
+        }
+        if (action->major == step->major) return action;
+        place(bw_errors_add(errs, "action.version", "there is %s@%u, but not version %u", action->name, action->major, step->major), workflow, step->mark);
+        return NULL;
+    }
+    const char *near = bw_suggest(step->action, names, count);
+    struct bw_error *err = bw_errors_add(errs, "action.unknown", "there is no action %.*s", (int)step->uses.len, step->uses.ptr);
+    if (err && near) bw_error_hint(err, "did you mean '%s'?", near);
+    if (err && !near) bw_error_hint(err, "see: bellwire actions");
+    place(err, workflow, step->mark);
+    return NULL;
+}
+
+static void check_secrets(const struct bw_workflow *workflow, const struct bw_step *step, const struct bw_action *action, struct bw_errors *errs)
+{
+    for (size_t i = 0; i < action->secret_count; i++) {
+        bool is_granted = false;
+        for (size_t k = 0; k < workflow->secret_count; k++) is_granted = is_granted || bw_slice_is(workflow->secrets[k], action->secrets[i]);
+        if (is_granted) continue;
+        struct bw_error *err = bw_errors_add(errs, "action.secret_not_granted", "the action %s needs the secret %s, which this workflow does not grant", action->name, action->secrets[i]);
+        if (err) bw_error_hint(err, "add it to the workflow: secrets: [%s]", action->secrets[i]);
+        place(err, workflow, step->mark);
+    }
+}
+
+/* The version: the definition, and what its actions are. */
+static void make_version(struct bw_catalog_workflow *entry)
+{
+    struct bw_buf text = {0};
+    const struct bw_workflow *workflow = entry->workflow;
+    bw_buf_append(&text, workflow->hash, sizeof workflow->hash);
+    for (size_t i = 0; i < workflow->step_count; i++) {
+        const struct bw_action *action = entry->actions[i];
+        if (!action) continue;
+        bw_buf_printf(&text, "|%s@%u|", action->name, action->major);
+        bw_buf_append_slice(&text, action->source);
+    }
+    SHA256((const unsigned char *)text.data, text.len, entry->version);
+    bw_buf_free(&text);
+}
+
+static void add_workflow(struct bw_worker *worker, struct bw_catalog *catalog, struct bw_workflow *workflow, struct bw_errors *errs)
+{
+    size_t before = errs->count;
+    for (size_t i = 0; i < catalog->workflow_count; i++)
+        if (bw_slice_equal(catalog->workflows[i].workflow->name, workflow->name))
+            place(bw_errors_add(errs, "workflow.same_name", "the workflow name '%s' is used twice, also in %s:%d", workflow->name.ptr, catalog->workflows[i].workflow->file.ptr,
+                                catalog->workflows[i].workflow->mark.line),
+                  workflow, workflow->mark);
+    struct bw_catalog_workflow entry = {.workflow = workflow};
+    entry.actions = calloc(workflow->step_count + 1, sizeof *entry.actions);
+    entry.lua_actions = calloc(workflow->step_count + 1, sizeof *entry.lua_actions);
+    for (size_t i = 0; entry.actions && entry.lua_actions && i < workflow->step_count; i++) {
+        const struct bw_step *step = &workflow->steps[i];
+        if (step->kind != BW_STEP_USES || !(entry.actions[i] = find_action(catalog, workflow, step, errs))) continue;
+        if (entry.actions[i]->source.len) entry.lua_actions[i] = entry.actions[i];
+        check_secrets(workflow, step, entry.actions[i], errs);
+    }
+    /* Compiling finds the errors of expressions and code now, not at the first event. */
+    struct bw_script *script = errs->count == before ? bw_script_new(workflow, entry.lua_actions, &worker->limits, errs) : NULL;
+    struct bw_catalog_workflow *grown = script ? realloc(catalog->workflows, (catalog->workflow_count + 1) * sizeof *grown) : NULL;
+    if (!grown) {
+        bw_script_free(script);
+        free_workflow(&entry);
+        return;
+    }
+    make_version(&entry);
+    entry.idle[entry.idle_count++] = script;
+    catalog->workflows = grown;
+    catalog->workflows[catalog->workflow_count++] = entry;
+}
+
+/* ---- the answer ---- */
+
+static json_t *describe_workflow(const struct bw_catalog_workflow *entry)
+{
+    const struct bw_workflow *workflow = entry->workflow;
+    json_t *events = json_array(), *steps = json_array();
+    bool is_manual = false;
+    char version[65];
+    bw_hex_encode(entry->version, sizeof entry->version, version);
+    for (size_t i = 0; i < workflow->trigger_count; i++) {
+        if (workflow->triggers[i].kind == BW_TRIGGER_MANUAL)
+            is_manual = true;
+        else
+            json_array_append_new(events, json_stringn(workflow->triggers[i].event.ptr, workflow->triggers[i].event.len));
+    }
+    for (size_t i = 0; i < workflow->step_count; i++) json_array_append_new(steps, json_stringn(workflow->steps[i].id.ptr, workflow->steps[i].id.len));
+    return json_pack("{s:s%,s:s%,s:s%,s:s,s:b,s:o,s:o,s:i,s:i}", "name", workflow->name.ptr, workflow->name.len, "description", workflow->description.ptr ? workflow->description.ptr : "",
+                     workflow->description.len, "file", workflow->file.ptr, workflow->file.len, "hash", version, "manual", is_manual, "events", events, "steps", steps, "line", workflow->mark.line,
+                     "column", workflow->mark.column);
+}
+
+static json_t *describe_action(const struct bw_action *action)
+{
+    char name[160];
+    json_t *described = json_deep_copy(action->manifest);
+    snprintf(name, sizeof name, "%s@%u", action->name, action->major);
+    json_object_set_new(described, "name", json_string(name));
+    json_object_set_new(described, "file", json_string(action->file));
+    json_object_set_new(described, "kind", json_string(action->source.len ? "lua" : "plugin"));
+    return described;
+}
+
+static void answer(struct bw_worker *worker, const struct bw_catalog *catalog, const struct bw_errors *errs)
+{
+    json_t *workflows = json_array(), *actions = json_array(), *errors = json_array();
+    for (size_t i = 0; i < catalog->workflow_count; i++) json_array_append_new(workflows, describe_workflow(&catalog->workflows[i]));
+    for (size_t i = 0; i < catalog->action_count; i++) json_array_append_new(actions, describe_action(catalog->actions[i]));
+    for (size_t i = 0; i < errs->count; i++) {
+        struct bw_buf text = {0};
+        bw_error_to_json(&text, &errs->items[i], BW_CLASS_BUG, (struct bw_slice){0});
+        json_array_append_new(errors, json_loadb(text.data, text.len, 0, NULL));
+        bw_buf_free(&text);
+    }
+    json_t *head = json_pack("{s:i,s:o,s:o,s:o}", "revision", (int)catalog->revision, "workflows", workflows, "actions", actions, "errors", errors);
+    bw_channel_send_json(worker->channel, BW_MSG_CATALOG_LOADED, head, NULL, 0);
+    json_decref(head);
+}
+
+static struct bw_slice part_of(const struct bw_message *message, const json_t *file)
+{
+    int64_t part = bw_json_int(file, "part", -1);
+    return part >= 0 && (size_t)part < message->part_count ? message->parts[part] : (struct bw_slice){"", 0};
+}
+
+void bw_catalog_load(struct bw_worker *worker, const struct bw_message *message)
+{
+    struct bw_catalog *catalog = calloc(1, sizeof *catalog);
+    struct bw_errors errs = {0};
+    const json_t *files = json_object_get(message->head, "files");
+    json_t *file;
+    size_t index;
+    if (!catalog) return;
+    catalog->revision = (uint32_t)bw_json_int(message->head, "revision", 0);
+    /* Actions first: workflows refer to them. */
+    json_array_foreach(files, index, file)
+    {
+        const char *kind = bw_json_str(file, "kind", ""), *path = bw_json_str(file, "path", "");
+        if (!strcmp(kind, "action")) load_lua_action(worker, catalog, path, part_of(message, file), &errs);
+        if (!strcmp(kind, "plugin")) load_plugin(catalog, path, part_of(message, file), &errs);
+    }
+    json_array_foreach(files, index, file)
+    {
+        struct bw_workflow **workflows;
+        if (strcmp(bw_json_str(file, "kind", ""), "workflow") != 0) continue;
+        size_t count = bw_workflow_load(part_of(message, file), bw_json_str(file, "path", ""), &workflows, &errs);
+        for (size_t i = 0; i < count; i++) add_workflow(worker, catalog, workflows[i], &errs);
+        free(workflows);
+    }
+    TAILQ_INSERT_TAIL(&worker->catalogs, catalog, link);
+    answer(worker, catalog, &errs);
+    bw_errors_free(&errs);
+}
+
+/* ---- scripts ---- */
+
+struct bw_script *bw_catalog_take_script(struct bw_worker *worker, struct bw_catalog_workflow *entry, struct bw_error *err)
+{
+    struct bw_errors errs = {0};
+    if (entry->idle_count) return entry->idle[--entry->idle_count];
+    struct bw_script *script = bw_script_new(entry->workflow, entry->lua_actions, &worker->limits, &errs);
+    if (!script) *err = errs.items[0];
+    bw_errors_free(&errs);
+    return script;
+}
+
+void bw_catalog_return_script(struct bw_catalog_workflow *entry, struct bw_script *script)
+{
+    if (!script) return;
+    bw_script_end_run(script);
+    if (bw_script_is_spent(script) || entry->idle_count == BW_SCRIPTS_IDLE_MAX)
+        bw_script_free(script);
+    else
+        entry->idle[entry->idle_count++] = script;
+}

@@ -1,0 +1,175 @@
+/* An event in hand: its triggers, its runs. */
+#include "base/json_scan.h"
+#include "worker/internal.h"
+#include <stdlib.h>
+#include <string.h>
+
+static struct bw_slice copy_into(char **at, struct bw_slice bytes)
+{
+    struct bw_slice copy = {*at, bytes.len};
+    if (bytes.len) memcpy(*at, bytes.ptr, bytes.len);
+    (*at)[bytes.len] = '\0';
+    *at += bytes.len + 1;
+    return copy;
+}
+
+static struct bw_slice part(const struct bw_message *message, const char *key)
+{
+    int64_t index = bw_json_int(message->head, key, -1);
+    return index >= 0 && (size_t)index < message->part_count ? message->parts[index] : (struct bw_slice){"", 0};
+}
+
+static struct bw_worker_event *copy_event(struct bw_worker *worker, const struct bw_message *message)
+{
+    const json_t *head = message->head;
+    struct bw_slice texts[] = {bw_json_slice(json_object_get(head, "name")), bw_json_slice(json_object_get(head, "source")), bw_json_slice(json_object_get(head, "workflow")), part(message, "body_part"),
+                               part(message, "headers_part")};
+    size_t bytes = 0;
+    for (size_t i = 0; i < 5; i++) bytes += texts[i].len + 1;
+    struct bw_worker_event *event = calloc(1, sizeof *event + bytes);
+    if (!event) return NULL;
+    char *at = (char *)(event + 1);
+    event->worker = worker;
+    event->id = bw_json_int(head, "event", 0);
+    event->at_ms = bw_json_int(head, "at_ms", 0);
+    event->is_trusted = bw_json_bool(head, "trusted", false);
+    bw_uid_parse(bw_json_slice(json_object_get(head, "uid")), BW_UID_EVENT, &event->uid);
+    bw_uid_text(event->uid, BW_UID_EVENT, event->uid_text);
+    event->name = copy_into(&at, texts[0]);
+    event->source = copy_into(&at, texts[1]);
+    event->workflow = copy_into(&at, texts[2]);
+    event->body = copy_into(&at, texts[3]);
+    event->headers = copy_into(&at, texts[4]);
+    /* Views may only be laid over text that was validated here: this process trusts no flag about memory safety. */
+    event->body_is_json = bw_json_scan(event->body, NULL, NULL, NULL);
+    if (!bw_json_scan(event->headers, NULL, NULL, NULL)) event->headers = (struct bw_slice){"", 0};
+    return event;
+}
+
+static void release_event(struct bw_worker_event *event)
+{
+    event->catalog->events--;
+    json_decref(event->head);
+    free(event);
+}
+
+/* Outputs of recorded steps come as parts: keep them as texts in the head, which outlives the frame. */
+static json_t *keep_recorded(const struct bw_message *message)
+{
+    if (!json_object_get(message->head, "runs") && !json_object_get(message->head, "verdicts") && !json_object_get(message->head, "lost")) return NULL;
+    json_t *head = json_deep_copy(message->head), *run, *step;
+    size_t i, k;
+    json_array_foreach(json_object_get(head, "runs"), i, run) json_array_foreach(json_object_get(run, "steps"), k, step)
+    {
+        struct bw_slice output = {0};
+        int64_t index = bw_json_int(step, "output_part", -1);
+        if (index >= 0 && (size_t)index < message->part_count) output = message->parts[index];
+        if (output.len) json_object_set_new(step, "output_text", json_stringn_nocheck(output.ptr, output.len));
+    }
+    return head;
+}
+
+/* Does a trigger of this workflow want the event? An `if` that fails counts as a match: a failed run is visible, a silent non-match is not. */
+static bool wants(struct bw_worker_event *event, struct bw_catalog_workflow *entry, struct bw_error *err, bool *has_failed)
+{
+    const struct bw_workflow *workflow = entry->workflow;
+    *has_failed = false;
+    if (event->workflow.len) return bw_slice_equal(event->workflow, workflow->name);
+    for (size_t i = 0; i < workflow->trigger_count; i++) {
+        const struct bw_trigger *trigger = &workflow->triggers[i];
+        bool answer = true;
+        if (!bw_workflow_matches(trigger, event->name)) continue;
+        if (trigger->condition < 0) return true;
+        struct bw_run probe = {.event = event, .entry = entry, .uid = bw_uid_of_run(event->uid, workflow->name)};
+        struct bw_script *script = bw_catalog_take_script(event->worker, entry, err);
+        char run_text[BW_UID_TEXT];
+        const struct bw_run_scope scope = {.event_body = event->body, .body_is_json = event->body_is_json, .event_headers = event->headers, .event_id = bw_slice_of(event->uid_text),
+                                           .event_name = event->name, .event_source = event->source, .event_at_ms = event->at_ms, .event_trusted = event->is_trusted,
+                                           .run_id = bw_slice_of(bw_uid_text(probe.uid, BW_UID_RUN, run_text))};
+        probe.step = workflow->step_count; /* the note says "trigger" */
+        bw_note_enter(&probe);
+        *has_failed = !script || !bw_script_begin_run(script, &scope, err) || !bw_script_condition(script, (uint32_t)trigger->condition, &answer, err);
+        bw_note_leave(event->worker);
+        bw_catalog_return_script(entry, script);
+        if (*has_failed) return true;
+        if (answer) return true;
+    }
+    return false;
+}
+
+/* The engine ended a worker because of this run's trigger: then that is the run's failure, without asking again. */
+static bool has_verdict(const struct bw_worker_event *event, struct bw_uid run, struct bw_error *err)
+{
+    char text[BW_UID_TEXT];
+    size_t index;
+    json_t *entry;
+    bw_uid_text(run, BW_UID_RUN, text);
+    json_array_foreach(json_object_get(event->head, "verdicts"), index, entry)
+    {
+        if (strcmp(bw_json_str(entry, "run", ""), text) || strcmp(bw_json_str(entry, "path", ""), "trigger")) continue;
+        const json_t *error = json_object_get(entry, "error");
+        bw_error_set(err, bw_json_str(error, "code", "lua.timeout"), "%s", bw_json_str(error, "message", ""));
+        return true;
+    }
+    json_array_foreach(json_object_get(event->head, "lost"), index, entry)
+    {
+        if (strcmp(bw_json_str(entry, "run", ""), text) || strcmp(bw_json_str(entry, "path", ""), "trigger") || bw_json_int(entry, "count", 0) <= BW_LOST_MAX) continue;
+        bw_error_set(err, "worker_lost", "the condition of the trigger ended its worker process %d times", BW_LOST_MAX + 1);
+        return true;
+    }
+    return false;
+}
+
+struct match {
+    struct bw_catalog_workflow *entry;
+    bool has_failed;
+    struct bw_error error; /* of the trigger */
+};
+
+void bw_event_take(struct bw_worker *worker, const struct bw_message *message)
+{
+    struct bw_catalog *catalog = bw_catalog_find(worker, (uint32_t)bw_json_int(message->head, "revision", 0));
+    struct bw_worker_event *event = catalog ? copy_event(worker, message) : NULL;
+    struct match *matches = NULL;
+    size_t count = 0, capacity = 0;
+    if (!event) exit(70); /* the engine sends the catalogue first; without memory nothing is left to do here: another worker takes over */
+    event->catalog = catalog;
+    event->head = keep_recorded(message);
+    catalog->events++;
+    /* All triggers first: whoever ends last then reports the event as done, in the same transaction. */
+    for (size_t i = 0; i < catalog->workflow_count; i++) {
+        struct bw_catalog_workflow *entry = &catalog->workflows[i];
+        struct bw_uid run = bw_uid_of_run(event->uid, entry->workflow->name);
+        struct bw_error err;
+        bool has_failed = false;
+        if (event->head && bw_run_is_recorded_done(event, run)) {
+            event->matched++;
+            continue;
+        }
+        if (event->head && has_verdict(event, run, &err))
+            has_failed = true;
+        else if (!wants(event, entry, &err, &has_failed))
+            continue;
+        if (count == capacity) {
+            capacity = capacity ? capacity * 4 : 4;
+            if (!(matches = realloc(matches, capacity * sizeof *matches))) exit(70);
+        }
+        matches[count].entry = entry;
+        matches[count].has_failed = has_failed;
+        if (has_failed) matches[count].error = err;
+        count++;
+    }
+    event->matched += count;
+    event->open_runs = count;
+    if (!count) { /* nobody waits for it, or all was done before a crash */
+        bw_report_event(event);
+        release_event(event);
+    }
+    for (size_t i = 0; i < count; i++) bw_run_start(event, matches[i].entry, matches[i].has_failed ? &matches[i].error : NULL);
+    free(matches);
+}
+
+void bw_event_run_ended(struct bw_worker_event *event)
+{
+    if (--event->open_runs == 0) release_event(event); /* the last run's report said that the event is done */
+}

@@ -1,0 +1,283 @@
+/* Outgoing HTTP on the worker's loop: libcurl's multi_socket interface. A request holds no thread. */
+#include "base/net_address.h"
+#include "worker/internal.h"
+#include <curl/curl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+
+#define CONNECT_MS 10000
+#define HEADERS_MAX 128
+#define IDLE_HANDLES_MAX 64
+
+struct bw_http {
+    CURLM *multi;
+    struct event_base *base;
+    struct event *timer;
+    bool allow_private_network;
+    CURL *idle[IDLE_HANDLES_MAX];
+    size_t idle_count;
+};
+struct watched_socket {
+    struct event *event;
+};
+struct bw_http_call {
+    struct bw_http *http;
+    CURL *easy;
+    struct curl_slist *headers;
+    struct bw_buf request_body, body, header_bytes;
+    struct bw_http_header answer_headers[HEADERS_MAX]; /* offsets into header_bytes until the end */
+    size_t header_count;
+    uint64_t max_bytes;
+    bool was_denied, is_too_large;
+    char reason[CURL_ERROR_SIZE];
+    bw_http_done *done;
+    void *arg;
+};
+
+/* ---- libcurl's callbacks ---- */
+
+static size_t on_body(char *bytes, size_t size, size_t count, void *arg)
+{
+    struct bw_http_call *call = arg;
+    if (call->body.len + size * count > call->max_bytes) {
+        call->is_too_large = true;
+        return 0;
+    }
+    bw_buf_append(&call->body, bytes, size * count);
+    return call->body.failed ? 0 : size * count;
+}
+
+static size_t on_header(char *line, size_t size, size_t count, void *arg)
+{
+    struct bw_http_call *call = arg;
+    size_t len = size * count;
+    const char *colon = memchr(line, ':', len);
+    if (len > 5 && !strncasecmp(line, "HTTP/", 5)) { /* an interim answer's headers do not count */
+        call->header_count = 0;
+        bw_buf_clear(&call->header_bytes);
+    } else if (colon && call->header_count < HEADERS_MAX) {
+        const char *value = colon + 1, *end = line + len;
+        while (value < end && (*value == ' ' || *value == '\t')) value++;
+        while (end > value && (end[-1] == '\r' || end[-1] == '\n' || end[-1] == ' ')) end--;
+        struct bw_http_header *header = &call->answer_headers[call->header_count++];
+        header->name = (struct bw_slice){(const char *)call->header_bytes.len, (size_t)(colon - line)};
+        bw_buf_append(&call->header_bytes, line, header->name.len);
+        header->value = (struct bw_slice){(const char *)call->header_bytes.len, (size_t)(end - value)};
+        bw_buf_append(&call->header_bytes, value, header->value.len);
+    }
+    return len;
+}
+
+/* The one place after name resolution and before the connection. */
+static curl_socket_t on_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
+{
+    struct bw_http_call *call = arg;
+    (void)purpose;
+    if (!call->http->allow_private_network && !bw_net_address_is_public(&address->addr)) {
+        call->was_denied = true;
+        return CURL_SOCKET_BAD;
+    }
+    return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+
+static void release(struct bw_http_call *call)
+{
+    struct bw_http *http = call->http;
+    curl_multi_remove_handle(http->multi, call->easy);
+    if (http->idle_count < IDLE_HANDLES_MAX) {
+        curl_easy_reset(call->easy);
+        http->idle[http->idle_count++] = call->easy;
+    } else {
+        curl_easy_cleanup(call->easy);
+    }
+    curl_slist_free_all(call->headers);
+    bw_buf_free(&call->request_body);
+    bw_buf_free(&call->body);
+    bw_buf_free(&call->header_bytes);
+    free(call);
+}
+
+static void finish(struct bw_http_call *call, CURLcode result)
+{
+    struct bw_http_answer answer = {0};
+    struct bw_error err;
+    long status = 0;
+    curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
+    answer.error = &err;
+    if (call->was_denied && result != CURLE_OK) {
+        bw_error_set(&err, "http.address_denied", "the name leads to a private or loopback address, which this instance does not allow (allow_private_network in bellwire.yaml)");
+    } else if (call->is_too_large) {
+        bw_error_set(&err, "http.too_large", "the answer is larger than %llu bytes", (unsigned long long)call->max_bytes);
+    } else if (result != CURLE_OK) {
+        bw_error_set(&err, result == CURLE_OPERATION_TIMEDOUT ? "http.timeout" : "http.network", "%s", *call->reason ? call->reason : curl_easy_strerror(result));
+        answer.transient = result != CURLE_URL_MALFORMAT && result != CURLE_UNSUPPORTED_PROTOCOL && result != CURLE_PEER_FAILED_VERIFICATION;
+    } else {
+        answer.status = (unsigned)status;
+        answer.body = bw_buf_slice(&call->body);
+        for (size_t i = 0; i < call->header_count; i++) {
+            call->answer_headers[i].name.ptr = call->header_bytes.data + (size_t)call->answer_headers[i].name.ptr;
+            call->answer_headers[i].value.ptr = call->header_bytes.data + (size_t)call->answer_headers[i].value.ptr;
+        }
+        answer.headers = call->answer_headers;
+        answer.header_count = call->header_count;
+    }
+    call->done(&answer, call->arg);
+}
+
+static void collect(struct bw_http *http)
+{
+    CURLMsg *message;
+    int left;
+    while ((message = curl_multi_info_read(http->multi, &left))) {
+        struct bw_http_call *call;
+        CURLcode result = message->data.result;
+        if (message->msg != CURLMSG_DONE) continue;
+        curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&call);
+        finish(call, result);
+        release(call);
+    }
+}
+
+/* ---- the loop ---- */
+
+static void on_ready(evutil_socket_t fd, short what, void *arg)
+{
+    struct bw_http *http = arg;
+    int running;
+    curl_multi_socket_action(http->multi, fd, (what & EV_READ ? CURL_CSELECT_IN : 0) | (what & EV_WRITE ? CURL_CSELECT_OUT : 0), &running);
+    collect(http);
+}
+
+static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *socket_arg)
+{
+    struct bw_http *http = arg;
+    struct watched_socket *watched = socket_arg;
+    (void)easy;
+    if (what == CURL_POLL_REMOVE) {
+        if (watched) {
+            if (watched->event) event_free(watched->event);
+            free(watched);
+            curl_multi_assign(http->multi, fd, NULL);
+        }
+        return 0;
+    }
+    if (!watched) {
+        if (!(watched = calloc(1, sizeof *watched))) return 0;
+        curl_multi_assign(http->multi, fd, watched);
+    }
+    if (watched->event) event_free(watched->event);
+    watched->event = event_new(http->base, fd, (short)(EV_PERSIST | (what & CURL_POLL_IN ? EV_READ : 0) | (what & CURL_POLL_OUT ? EV_WRITE : 0)), on_ready, http);
+    if (watched->event) event_add(watched->event, NULL);
+    return 0;
+}
+
+static void on_timeout(evutil_socket_t fd, short what, void *arg)
+{
+    struct bw_http *http = arg;
+    int running;
+    (void)fd, (void)what;
+    curl_multi_socket_action(http->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+    collect(http);
+}
+
+/* libcurl must not be called back from here: 0 also goes through the loop. */
+static int on_timer(CURLM *multi, long delay_ms, void *arg)
+{
+    struct bw_http *http = arg;
+    (void)multi;
+    if (delay_ms < 0)
+        event_del(http->timer);
+    else
+        event_add(http->timer, &(struct timeval){.tv_sec = delay_ms / 1000, .tv_usec = delay_ms % 1000 * 1000});
+    return 0;
+}
+
+struct bw_http *bw_http_new(struct event_base *base, bool allow_private_network)
+{
+    struct bw_http *http = calloc(1, sizeof *http);
+    if (!http || curl_global_init(CURL_GLOBAL_DEFAULT) || !(http->multi = curl_multi_init()) || !(http->timer = event_new(base, -1, 0, on_timeout, http))) {
+        free(http);
+        return NULL;
+    }
+    http->base = base;
+    http->allow_private_network = allow_private_network;
+    curl_multi_setopt(http->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
+    curl_multi_setopt(http->multi, CURLMOPT_SOCKETDATA, http);
+    curl_multi_setopt(http->multi, CURLMOPT_TIMERFUNCTION, on_timer);
+    curl_multi_setopt(http->multi, CURLMOPT_TIMERDATA, http);
+    return http;
+}
+
+static bool set_headers(struct bw_http_call *call, const struct bw_task_request *request)
+{
+    for (size_t i = 0; i < request->header_count; i++) {
+        struct bw_buf line = {0};
+        bw_buf_append_slice(&line, request->headers[i].name);
+        bw_buf_append_text(&line, request->headers[i].value.len ? ": " : ";");
+        bw_buf_append_slice(&line, request->headers[i].value);
+        struct curl_slist *grown = line.failed ? NULL : curl_slist_append(call->headers, line.data);
+        bw_buf_free(&line);
+        if (!grown) return false;
+        call->headers = grown;
+    }
+    struct curl_slist *grown = curl_slist_append(call->headers, "Expect:"); /* no waiting for a 100 */
+    if (grown) call->headers = grown;
+    return grown != NULL;
+}
+
+static void set_policy(struct bw_http_call *call, int64_t timeout_ms)
+{
+    CURL *easy = call->easy;
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
+    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_PROXY, "");
+    curl_easy_setopt(easy, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
+    curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)(timeout_ms < CONNECT_MS ? timeout_ms : CONNECT_MS));
+    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
+    curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "");
+    curl_easy_setopt(easy, CURLOPT_USERAGENT, "bellwire/" BELLWIRE_VERSION);
+    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, call->reason);
+    curl_easy_setopt(easy, CURLOPT_PRIVATE, call);
+    curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
+    curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, call);
+    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(easy, CURLOPT_WRITEDATA, call);
+    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(easy, CURLOPT_HEADERDATA, call);
+}
+
+struct bw_http_call *bw_http_start(struct bw_http *http, const struct bw_task_request *request, int64_t timeout_ms, bw_http_done *done, void *arg, struct bw_error *err)
+{
+    struct bw_http_call *call = calloc(1, sizeof *call);
+    bw_error_set(err, "http.memory", "out of memory");
+    if (!call) return NULL;
+    call->http = http;
+    call->done = done;
+    call->arg = arg;
+    call->max_bytes = request->max_response_bytes;
+    call->easy = http->idle_count ? http->idle[--http->idle_count] : curl_easy_init();
+    if (!call->easy) {
+        free(call);
+        return NULL;
+    }
+    set_policy(call, timeout_ms);
+    bw_buf_append_slice(&call->request_body, request->body);
+    bool has_body = request->body.len || bw_slice_is(request->method, "POST") || bw_slice_is(request->method, "PUT") || bw_slice_is(request->method, "PATCH");
+    if (has_body) {
+        curl_easy_setopt(call->easy, CURLOPT_POSTFIELDS, request->body.len ? call->request_body.data : "");
+        curl_easy_setopt(call->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body.len);
+    }
+    if (bw_slice_is(request->method, "HEAD")) curl_easy_setopt(call->easy, CURLOPT_NOBODY, 1L);
+    curl_easy_setopt(call->easy, CURLOPT_CUSTOMREQUEST, request->method.ptr); /* NUL-terminated by the lua room */
+    bool good = set_headers(call, request) && !call->request_body.failed && curl_easy_setopt(call->easy, CURLOPT_HTTPHEADER, call->headers) == CURLE_OK &&
+                curl_easy_setopt(call->easy, CURLOPT_URL, request->url.ptr) == CURLE_OK && curl_multi_add_handle(http->multi, call->easy) == CURLM_OK;
+    if (good) return call;
+    release(call);
+    return NULL;
+}
+
+void bw_http_abort(struct bw_http_call *call) { release(call); }

@@ -1,0 +1,139 @@
+/* internal.h: what the files of this room share. One process, one thread, one event loop. */
+#ifndef BW_WORKER_INTERNAL_H
+#define BW_WORKER_INTERNAL_H
+#include "base/id.h"
+#include "base/json.h"
+#include "base/map.h"
+#include "lua/script.h"
+#include "wire/channel.h"
+#include "wire/flight.h"
+#include "wire/messages.h"
+#include "workflow/model.h"
+#include <event2/event.h>
+#include <sys/queue.h>
+
+#define BW_STEP_TIMEOUT_MS 60000
+#define BW_LOST_MAX 5
+#define BW_SCRIPTS_IDLE_MAX 32
+
+/* As stored (store.h): the engine writes these numbers as they come. */
+enum { BW_STATE_ACTIVE = 2, BW_STATE_RETRYING = 2, BW_STATE_SUCCEEDED = 20, BW_STATE_FAILED = 21, BW_STATE_SKIPPED = 23 };
+
+struct bw_worker {
+    struct event_base *base;
+    struct bw_channel *channel;
+    struct bw_flight_page *flight;
+    struct bw_script_limits limits;
+    int64_t stall_ms;
+    size_t max_output_bytes;
+    bool allow_private_network, trace, is_configured;
+    struct bw_map *secrets; /* name → struct bw_slice * */
+    TAILQ_HEAD(, bw_catalog) catalogs;
+    TAILQ_HEAD(bw_run_list, bw_run) ready; /* runs whose code gave way: one slice each a turn */
+    struct event *ready_event;
+    struct bw_http *http;
+    TAILQ_HEAD(, bw_run) called; /* waiting for a plugin */
+    TAILQ_HEAD(, bw_run) unacknowledged; /* waiting for a report to be on disk */
+    int64_t next_report, next_call;
+};
+
+/* ---- catalog.c ---- */
+struct bw_catalog_workflow {
+    struct bw_workflow *workflow;
+    const struct bw_action **actions; /* per step: the action it uses (Lua or plugin), or NULL */
+    const struct bw_action **lua_actions; /* per step: the action if it is Lua */
+    uint8_t version[32];              /* definition + the actions' sources + plugin name@major */
+    struct bw_script *idle[BW_SCRIPTS_IDLE_MAX];
+    size_t idle_count;
+};
+struct bw_catalog {
+    TAILQ_ENTRY(bw_catalog) link;
+    uint32_t revision;
+    struct bw_catalog_workflow *workflows;
+    size_t workflow_count;
+    struct bw_action **actions;
+    size_t action_count;
+    size_t events; /* in hand under this revision */
+};
+void bw_catalog_load(struct bw_worker *worker, const struct bw_message *message);
+void bw_catalog_drop(struct bw_worker *worker, uint32_t revision);
+struct bw_catalog *bw_catalog_find(struct bw_worker *worker, uint32_t revision);
+struct bw_script *bw_catalog_take_script(struct bw_worker *worker, struct bw_catalog_workflow *entry, struct bw_error *err);
+void bw_catalog_return_script(struct bw_catalog_workflow *entry, struct bw_script *script);
+
+/* ---- event.c ---- */
+struct bw_worker_event {
+    struct bw_worker *worker;
+    struct bw_catalog *catalog;
+    int64_t id, at_ms;
+    struct bw_uid uid;
+    char uid_text[BW_UID_TEXT];
+    struct bw_slice name, source, workflow, body, headers; /* in one block behind the struct */
+    bool body_is_json, is_trusted;
+    json_t *head; /* for runs, verdicts, lost of a recovered event; NULL otherwise */
+    size_t open_runs, matched;
+};
+void bw_event_take(struct bw_worker *worker, const struct bw_message *message);
+void bw_event_run_ended(struct bw_worker_event *event);
+
+/* ---- run.c, step.c ---- */
+struct bw_step_result {
+    int state;        /* 0 = none yet */
+    uint32_t attempt;
+    int64_t started_ms, ended_ms;
+    struct bw_buf input_names, output, error; /* JSON texts */
+    bool is_reported, is_pure; /* pure: recomputed from the same data to the same value, so it need not be on disk before an effect */
+};
+enum bw_run_wait { BW_WAIT_NONE, BW_WAIT_SLICE, BW_WAIT_HTTP, BW_WAIT_SLEEP, BW_WAIT_PLUGIN, BW_WAIT_COMMIT, BW_WAIT_RETRY };
+struct bw_run {
+    TAILQ_ENTRY(bw_run) link; /* in the list of what it waits for */
+    struct bw_worker_event *event;
+    struct bw_catalog_workflow *entry;
+    struct bw_script *script;
+    struct bw_uid uid;
+    char uid_text[BW_UID_TEXT];
+    size_t step;             /* the current one */
+    struct bw_step_result *results;
+    struct bw_buf output, error;
+    int state;
+    uint32_t lost;
+    int64_t started_ms, ended_ms;
+    enum bw_run_wait wait;
+    /* the current attempt */
+    struct bw_buf input;     /* rendered `with` */
+    struct bw_task *task;
+    struct bw_http_call *http_call;
+    int64_t call;            /* plugin call number */
+    int64_t report;          /* the report it waits for */
+    int64_t deadline_us;
+    struct event *timer;     /* deadline of the attempt, delay of a retry, ctx.sleep */
+};
+void bw_run_start(struct bw_worker_event *event, struct bw_catalog_workflow *entry, const struct bw_error *trigger_error);
+void bw_run_advance(struct bw_run *run);
+void bw_run_ready(struct bw_run *run); /* one more slice on the next turn */
+bool bw_run_is_recorded_done(const struct bw_worker_event *event, struct bw_uid run);
+
+void bw_step_begin(struct bw_run *run);        /* the current step, from its condition on */
+void bw_step_continue(struct bw_run *run);     /* its code gets a slice */
+void bw_step_plugin_result(struct bw_run *run, const struct bw_message *message);
+/* error: the reason; class as in messages.h */
+enum bw_error_class { BW_CLASS_BUG, BW_CLASS_PERMANENT, BW_CLASS_TRANSIENT, BW_CLASS_TIMEOUT, BW_CLASS_INPUT, BW_CLASS_OUTPUT, BW_CLASS_LOST };
+void bw_step_fail(struct bw_run *run, const struct bw_error *err, enum bw_error_class class, int64_t retry_after_ms);
+void bw_step_release(struct bw_run *run);      /* whatever the attempt still holds */
+void bw_error_to_json(struct bw_buf *out, const struct bw_error *err, enum bw_error_class class, struct bw_slice step);
+void bw_note_enter(struct bw_run *run);        /* the flight page: user code is about to run */
+void bw_note_leave(struct bw_worker *worker);
+int64_t bw_retry_delay_ms(uint32_t attempt, int64_t retry_after_ms); /* after that many failed attempts */
+
+/* ---- report.c ---- */
+void bw_report_event(struct bw_worker_event *event);       /* done, without runs */
+int64_t bw_report_run(struct bw_run *run, bool wants_ack); /* what is not reported yet; the report's number */
+void bw_trace_run(struct bw_run *run, const char *what);
+void bw_trace_step(struct bw_run *run, const char *what, int64_t delay_ms);
+
+/* ---- http.c ---- */
+struct bw_http *bw_http_new(struct event_base *base, bool allow_private_network);
+typedef void bw_http_done(const struct bw_http_answer *answer, void *arg);
+struct bw_http_call *bw_http_start(struct bw_http *http, const struct bw_task_request *request, int64_t timeout_ms, bw_http_done *done, void *arg, struct bw_error *err);
+void bw_http_abort(struct bw_http_call *call); /* done is not called */
+#endif

@@ -1,0 +1,120 @@
+/* Reports are built as text: this is the hot way back, and a tree would cost more than the run. */
+#include "base/codec.h"
+#include "worker/internal.h"
+#include <stdlib.h>
+#include <string.h>
+
+struct report {
+    struct bw_buf head;
+    struct bw_slice parts[BW_FRAME_PARTS_MAX];
+    size_t part_count;
+};
+
+static void append_output(struct report *report, const struct bw_buf *output)
+{
+    if (!output->len) return;
+    bw_buf_printf(&report->head, ",\"output_part\":%zu", report->part_count);
+    report->parts[report->part_count++] = bw_buf_slice(output);
+}
+
+static void append_error(struct report *report, const struct bw_buf *error)
+{
+    if (!error->len) return;
+    bw_buf_append_text(&report->head, ",\"error\":");
+    bw_buf_append_slice(&report->head, bw_buf_slice(error));
+}
+
+static void append_step(struct report *report, const struct bw_run *run, size_t index)
+{
+    const struct bw_step_result *result = &run->results[index];
+    bw_buf_append_text(&report->head, "{\"path\":\"");
+    bw_buf_append_slice(&report->head, run->entry->workflow->steps[index].id); /* [a-z0-9_] only */
+    bw_buf_printf(&report->head, "\",\"state\":%d,\"attempt\":%u,\"started_ms\":%lld,\"ended_ms\":%lld", result->state, result->attempt, (long long)result->started_ms, (long long)result->ended_ms);
+    if (result->input_names.len) {
+        bw_buf_append_text(&report->head, ",\"inputs\":");
+        bw_buf_append_slice(&report->head, bw_buf_slice(&result->input_names));
+    }
+    append_output(report, &result->output);
+    append_error(report, &result->error);
+    bw_buf_append_char(&report->head, '}');
+}
+
+static void append_run(struct report *report, struct bw_run *run)
+{
+    char version[65];
+    bool is_first = true;
+    bw_hex_encode(run->entry->version, sizeof run->entry->version, version);
+    bw_buf_printf(&report->head, "{\"uid\":\"%s\",\"workflow\":\"%s\",\"version\":\"%s\",\"state\":%d,\"lost\":%u,\"started_ms\":%lld,\"ended_ms\":%lld", run->uid_text, run->entry->workflow->name.ptr,
+                  version, run->state, run->lost, (long long)run->started_ms, (long long)run->ended_ms);
+    append_output(report, &run->output);
+    append_error(report, &run->error);
+    bw_buf_append_text(&report->head, ",\"steps\":[");
+    for (size_t i = 0; i < run->entry->workflow->step_count; i++) {
+        struct bw_step_result *result = &run->results[i];
+        if (!result->state || result->is_reported) continue;
+        if (!is_first) bw_buf_append_char(&report->head, ',');
+        is_first = false;
+        append_step(report, run, i);
+        result->is_reported = true;
+    }
+    bw_buf_append_text(&report->head, "]}");
+}
+
+static int64_t send_report(struct bw_worker_event *event, struct bw_run *run, bool is_done, bool wants_ack)
+{
+    struct bw_worker *worker = event->worker;
+    static struct report report; /* 16 KiB of parts: one at a time, one thread */
+    int64_t number = ++worker->next_report;
+    bw_buf_clear(&report.head);
+    report.part_count = 0;
+    bw_buf_printf(&report.head, "{\"report\":%lld,\"event\":%lld,\"done\":%s,\"ack\":%s,\"matched\":%zu,\"runs\":[", (long long)number, (long long)event->id, is_done ? "true" : "false",
+                  wants_ack ? "true" : "false", event->matched);
+    if (run) append_run(&report, run);
+    bw_buf_append_text(&report.head, "]}");
+    /* A result that cannot be sent must not be lost: the worker ends, and another one runs the event with what is recorded. */
+    if (report.head.failed || !bw_channel_send(worker->channel, BW_MSG_REPORT, bw_buf_slice(&report.head), report.parts, report.part_count)) exit(70);
+    return number;
+}
+
+void bw_report_event(struct bw_worker_event *event) { send_report(event, NULL, true, false); }
+
+int64_t bw_report_run(struct bw_run *run, bool wants_ack)
+{
+    bool is_ended = run->state >= BW_STATE_SUCCEEDED;
+    return send_report(run->event, run, is_ended && run->event->open_runs == 1, wants_ack);
+}
+
+/* ---- for `bellwire run` ---- */
+
+static void trace(struct bw_run *run, struct bw_buf *head, const struct bw_buf *output, const struct bw_buf *error)
+{
+    struct bw_slice part = bw_buf_slice(output);
+    if (error->len) {
+        bw_buf_append_text(head, ",\"error\":");
+        bw_buf_append_slice(head, bw_buf_slice(error));
+    }
+    if (output->len) bw_buf_append_text(head, ",\"output_part\":0");
+    bw_buf_append_char(head, '}');
+    if (!head->failed) bw_channel_send(run->event->worker->channel, BW_MSG_TRACE, bw_buf_slice(head), &part, output->len ? 1 : 0);
+    bw_buf_free(head);
+}
+
+void bw_trace_run(struct bw_run *run, const char *what)
+{
+    struct bw_buf head = {0};
+    if (!run->event->worker->trace) return;
+    bw_buf_printf(&head, "{\"what\":\"%s\",\"run\":\"%s\",\"workflow\":\"%s\",\"state\":%d,\"took_ms\":%lld", what, run->uid_text, run->entry->workflow->name.ptr, run->state,
+                  (long long)(run->ended_ms ? run->ended_ms - run->started_ms : 0));
+    trace(run, &head, &run->output, &run->error);
+}
+
+void bw_trace_step(struct bw_run *run, const char *what, int64_t delay_ms)
+{
+    struct bw_buf head = {0};
+    const struct bw_step_result *result = &run->results[run->step];
+    if (!run->event->worker->trace) return;
+    bw_buf_printf(&head, "{\"what\":\"%s\",\"run\":\"%s\",\"workflow\":\"%s\",\"step\":\"%s\",\"state\":%d,\"attempt\":%u,\"took_ms\":%lld,\"delay_ms\":%lld", what, run->uid_text,
+                  run->entry->workflow->name.ptr, run->entry->workflow->steps[run->step].id.ptr, result->state, result->attempt,
+                  (long long)(result->ended_ms ? result->ended_ms - result->started_ms : 0), (long long)delay_ms);
+    trace(run, &head, &result->output, &result->error);
+}

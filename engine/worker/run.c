@@ -1,0 +1,173 @@
+/* A run: its steps in order, its end. Recorded steps are not run again; their outputs are what they were. */
+#include "base/clock.h"
+#include "base/log.h"
+#include "worker/internal.h"
+#include <stdlib.h>
+#include <string.h>
+
+void bw_note_enter(struct bw_run *run)
+{
+    struct bw_worker *worker = run->event->worker;
+    const struct bw_workflow *workflow = run->entry->workflow;
+    int64_t now = bw_clock_mono_us(), deadline = now + worker->stall_ms * 1000;
+    if (run->deadline_us && run->deadline_us + 250000 < deadline) deadline = run->deadline_us + 250000;
+    if (deadline < now + 50000) deadline = now + 50000; /* the watch of the engine is not finer */
+    struct bw_slice path = run->step < workflow->step_count ? workflow->steps[run->step].id : run->results ? BW_SLICE("outputs") : BW_SLICE("trigger");
+    bw_flight_enter(worker->flight, run->uid, path, run->event->catalog->revision, deadline);
+}
+
+void bw_note_leave(struct bw_worker *worker) { bw_flight_leave(worker->flight); }
+
+static const json_t *recorded_run(const struct bw_worker_event *event, struct bw_uid uid)
+{
+    char text[BW_UID_TEXT];
+    size_t index;
+    json_t *run;
+    bw_uid_text(uid, BW_UID_RUN, text);
+    json_array_foreach(json_object_get(event->head, "runs"), index, run) if (!strcmp(bw_json_str(run, "uid", ""), text)) return run;
+    return NULL;
+}
+
+bool bw_run_is_recorded_done(const struct bw_worker_event *event, struct bw_uid uid)
+{
+    return bw_json_int(recorded_run(event, uid), "state", 0) >= BW_STATE_SUCCEEDED;
+}
+
+static void run_free(struct bw_run *run)
+{
+    bw_step_release(run);
+    for (size_t i = 0; run->results && i < run->entry->workflow->step_count; i++) {
+        bw_buf_free(&run->results[i].input_names);
+        bw_buf_free(&run->results[i].output);
+        bw_buf_free(&run->results[i].error);
+    }
+    free(run->results);
+    if (run->timer) event_free(run->timer);
+    bw_buf_free(&run->input);
+    bw_buf_free(&run->output);
+    bw_buf_free(&run->error);
+    if (run->script) bw_catalog_return_script(run->entry, run->script);
+    free(run);
+}
+
+static void end_run(struct bw_run *run, int state)
+{
+    struct bw_worker_event *event = run->event;
+    run->state = state;
+    run->ended_ms = bw_clock_wall_ms();
+    bw_trace_run(run, "run_finished");
+    bw_report_run(run, false);
+    run_free(run);
+    bw_event_run_ended(event);
+}
+
+static void fail_run(struct bw_run *run, const struct bw_error *err, enum bw_error_class class, struct bw_slice step)
+{
+    bw_buf_clear(&run->error);
+    bw_error_to_json(&run->error, err, class, step);
+    end_run(run, BW_STATE_FAILED);
+}
+
+/* What an earlier worker had recorded of this run. */
+static bool restore_steps(struct bw_run *run, const json_t *recorded, struct bw_error *err)
+{
+    const struct bw_workflow *workflow = run->entry->workflow;
+    size_t index;
+    json_t *step;
+    run->lost = (uint32_t)bw_json_int(recorded, "lost", 0);
+    json_array_foreach(json_object_get(recorded, "steps"), index, step)
+    {
+        struct bw_slice path = bw_json_slice(json_object_get(step, "path"));
+        for (size_t i = 0; i < workflow->step_count; i++) {
+            struct bw_step_result *result = &run->results[i];
+            if (!bw_slice_equal(workflow->steps[i].id, path)) continue;
+            result->attempt = (uint32_t)bw_json_int(step, "attempt", 0);
+            int state = (int)bw_json_int(step, "state", 0);
+            if (state != BW_STATE_SUCCEEDED && state != BW_STATE_SKIPPED) continue; /* an attempt that failed, or was on its way: it goes on from there */
+            result->state = state;
+            result->is_reported = true;
+            bw_buf_append_slice(&result->output, bw_json_slice(json_object_get(step, "output_text")));
+            if (!bw_script_set_step(run->script, i, state == BW_STATE_SUCCEEDED ? BW_STATUS_SUCCEEDED : BW_STATUS_SKIPPED, bw_buf_slice(&result->output), (struct bw_slice){0}, err)) return false;
+        }
+    }
+    return true;
+}
+
+void bw_run_start(struct bw_worker_event *event, struct bw_catalog_workflow *entry, const struct bw_error *trigger_error)
+{
+    struct bw_run *run = calloc(1, sizeof *run);
+    struct bw_error err;
+    if (!run || !(run->results = calloc(entry->workflow->step_count + 1, sizeof *run->results))) exit(70);
+    run->event = event;
+    run->entry = entry;
+    run->uid = bw_uid_of_run(event->uid, entry->workflow->name);
+    bw_uid_text(run->uid, BW_UID_RUN, run->uid_text);
+    run->state = BW_STATE_ACTIVE;
+    run->started_ms = bw_clock_wall_ms();
+    bw_trace_run(run, "run_started");
+    if (trigger_error) {
+        run->step = entry->workflow->step_count;
+        fail_run(run, trigger_error, BW_CLASS_BUG, BW_SLICE("on"));
+        return;
+    }
+    const struct bw_run_scope scope = {.event_body = event->body, .body_is_json = event->body_is_json, .event_headers = event->headers, .event_id = bw_slice_of(event->uid_text), .event_name = event->name,
+                                       .event_source = event->source, .event_at_ms = event->at_ms, .event_trusted = event->is_trusted, .run_id = bw_slice_of(run->uid_text)};
+    run->script = bw_catalog_take_script(event->worker, entry, &err);
+    const json_t *recorded = event->head ? recorded_run(event, run->uid) : NULL;
+    if (!run->script || !bw_script_begin_run(run->script, &scope, &err) || (recorded && !restore_steps(run, recorded, &err))) {
+        run->step = entry->workflow->step_count;
+        fail_run(run, &err, BW_CLASS_BUG, (struct bw_slice){0});
+        return;
+    }
+    bw_run_advance(run);
+}
+
+static void finish(struct bw_run *run)
+{
+    const struct bw_workflow *workflow = run->entry->workflow;
+    struct bw_error err;
+    if (workflow->outputs) {
+        struct bw_buf rendered = {0};
+        run->deadline_us = 0;
+        bw_note_enter(run);
+        bool good = bw_script_render(run->script, workflow->outputs, &(struct bw_render){0}, &rendered, &err);
+        bw_note_leave(run->event->worker);
+        if (!good) {
+            bw_buf_free(&rendered);
+            fail_run(run, &err, BW_CLASS_BUG, BW_SLICE("outputs"));
+            return;
+        }
+        bw_redact_append(&run->output, bw_buf_slice(&rendered));
+        bw_buf_free(&rendered);
+    }
+    end_run(run, BW_STATE_SUCCEEDED);
+}
+
+/* Called whenever the current step has a result, or at the start. May free the run. */
+void bw_run_advance(struct bw_run *run)
+{
+    const struct bw_workflow *workflow = run->entry->workflow;
+    while (run->step < workflow->step_count) {
+        struct bw_step_result *result = &run->results[run->step];
+        if (!result->state || result->state == BW_STATE_RETRYING) {
+            bw_step_begin(run);
+            return; /* the step calls back when it has a result */
+        }
+        if (result->state == BW_STATE_FAILED) {
+            bw_buf_clear(&run->error);
+            bw_buf_append_slice(&run->error, bw_buf_slice(&result->error));
+            end_run(run, BW_STATE_FAILED);
+            return;
+        }
+        run->step++;
+    }
+    finish(run);
+}
+
+void bw_run_ready(struct bw_run *run)
+{
+    struct bw_worker *worker = run->event->worker;
+    run->wait = BW_WAIT_SLICE;
+    if (TAILQ_EMPTY(&worker->ready)) event_add(worker->ready_event, &(struct timeval){0}); /* a timer, not an activation: the sockets get their turn in between */
+    TAILQ_INSERT_TAIL(&worker->ready, run, link);
+}

@@ -1,0 +1,132 @@
+#include "worker/worker.h"
+#include "base/log.h"
+#include "worker/internal.h"
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define ENGINE_FD 3
+#define FLIGHT_FD 4
+#define SLICES_A_TURN 64
+#define EXPR_INSTRUCTIONS 100000 /* semantics.md 2.5 */
+#define SLICE_US 2000
+
+static void configure(struct bw_worker *worker, const struct bw_message *message)
+{
+    const json_t *head = message->head;
+    const char *name;
+    json_t *value;
+    worker->limits = (struct bw_script_limits){(size_t)bw_json_int(head, "lua_memory_bytes", 32 << 20), EXPR_INSTRUCTIONS, SLICE_US};
+    worker->stall_ms = bw_json_int(head, "stall_ms", 2000);
+    worker->max_output_bytes = (size_t)bw_json_int(head, "max_output_bytes", 1 << 20);
+    worker->allow_private_network = bw_json_bool(head, "allow_private_network", false);
+    worker->trace = bw_json_bool(head, "trace", false);
+    json_object_foreach(json_object_get(head, "secrets"), name, value)
+    {
+        struct bw_slice text = bw_json_slice(value), *kept = malloc(sizeof *kept);
+        if (!kept || !(kept->ptr = bw_slice_dup(text))) exit(70);
+        kept->len = text.len;
+        bw_map_set(worker->secrets, bw_slice_of(name), kept);
+        bw_log_redact(name, text);
+    }
+    if (!(worker->http = bw_http_new(worker->base, worker->allow_private_network))) exit(70);
+    worker->is_configured = true;
+    char ready[48];
+    int len = snprintf(ready, sizeof ready, "{\"pid\":%d}", (int)getpid());
+    bw_channel_send(worker->channel, BW_MSG_READY, (struct bw_slice){ready, (size_t)len}, NULL, 0);
+}
+
+static void on_committed(struct bw_worker *worker, int64_t report)
+{
+    struct bw_run *run, *next;
+    for (run = TAILQ_FIRST(&worker->unacknowledged); run; run = next) {
+        next = TAILQ_NEXT(run, link);
+        if (run->report != report) continue;
+        TAILQ_REMOVE(&worker->unacknowledged, run, link);
+        run->wait = BW_WAIT_NONE;
+        bw_step_begin(run);
+        return;
+    }
+}
+
+static void on_call_result(struct bw_worker *worker, const struct bw_message *message)
+{
+    int64_t call = bw_json_int(message->head, "call", -1);
+    struct bw_run *run;
+    TAILQ_FOREACH(run, &worker->called, link)
+    if (run->call == call) {
+        bw_step_plugin_result(run, message);
+        return;
+    } /* else: it came after the timeout */
+}
+
+static void on_message(struct bw_channel *channel, const struct bw_message *message, void *arg)
+{
+    struct bw_worker *worker = arg;
+    (void)channel;
+    if (message->type == BW_MSG_CONFIGURE && !worker->is_configured) {
+        configure(worker, message);
+        return;
+    }
+    switch (message->type) {
+    case BW_MSG_CATALOG: bw_catalog_load(worker, message); break;
+    case BW_MSG_CATALOG_DROP: bw_catalog_drop(worker, (uint32_t)bw_json_int(message->head, "revision", 0)); break;
+    case BW_MSG_EVENT: bw_event_take(worker, message); break;
+    case BW_MSG_COMMITTED: on_committed(worker, bw_json_int(message->head, "report", -1)); break;
+    case BW_MSG_CALL_RESULT: on_call_result(worker, message); break;
+    default: break; /* a newer engine's word that this worker does not know */
+    }
+}
+
+static void on_closed(struct bw_channel *channel, const char *reason, void *arg)
+{
+    (void)channel, (void)reason, (void)arg;
+    _exit(0); /* the engine is gone, or wants no more: everything that matters is with it */
+}
+
+static void on_ready(evutil_socket_t fd, short what, void *arg)
+{
+    struct bw_worker *worker = arg;
+    struct bw_run *run, *last = TAILQ_LAST(&worker->ready, bw_run_list);
+    (void)fd, (void)what;
+    for (int i = 0; i < SLICES_A_TURN && (run = TAILQ_FIRST(&worker->ready)); i++) {
+        bool is_last = run == last;
+        TAILQ_REMOVE(&worker->ready, run, link);
+        bw_step_continue(run);
+        if (is_last) break; /* those that came back during this turn wait for the next */
+    }
+    if (!TAILQ_EMPTY(&worker->ready)) event_add(worker->ready_event, &(struct timeval){0});
+}
+
+int bw_worker_main(void)
+{
+    static const struct bw_channel_handlers handlers = {on_message, on_closed};
+    static struct bw_worker worker;
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* had the engine died before this line, its end of the socketpair is closed and on_closed() ends us */
+    prctl(PR_SET_DUMPABLE, 0);
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGINT, SIG_IGN);
+    signal(SIGTERM, SIG_IGN); /* the engine decides */
+    bw_log_setup(BW_LOG_WARN, BW_LOG_JSON, "worker");
+    TAILQ_INIT(&worker.catalogs);
+    TAILQ_INIT(&worker.ready);
+    TAILQ_INIT(&worker.called);
+    TAILQ_INIT(&worker.unacknowledged);
+    worker.secrets = bw_map_new();
+    worker.base = event_base_new();
+    worker.flight = bw_flight_map(FLIGHT_FD);
+    if (!worker.secrets || !worker.base || !worker.flight || !(worker.ready_event = event_new(worker.base, -1, 0, on_ready, &worker)) ||
+        !(worker.channel = bw_channel_new(worker.base, ENGINE_FD, BW_FRAME_BYTES_MAX, &handlers, &worker))) {
+        fprintf(stderr, "bellwire worker: this role is started by the engine (bellwire serve)\n");
+        return 2;
+    }
+    event_base_dispatch(worker.base);
+    return 0;
+}
