@@ -1,0 +1,156 @@
+/* Calls in progress. complete() and log() may come from any thread of the plugin: they travel home as mail. */
+#include "base/buf.h"
+#include "base/mailbox.h"
+#include "host/internal.h"
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum mail_kind { MAIL_RESULT, MAIL_LOG };
+
+struct bw_host_call {
+    struct bw_plugin_call call; /* first: what the plugin holds is this */
+    struct bw_mail mail;
+    struct bw_host_call *next, **previous;
+    struct bw_host *host;
+    int64_t id;
+    json_t *head; /* owns the strings of call, and the secrets */
+    char *input;
+    _Atomic bool is_completed;
+    struct bw_buf result; /* the head of the answer */
+    char *output;
+    size_t output_len;
+};
+struct log_line {
+    struct bw_mail mail;
+    enum bw_plugin_level level;
+    char text[];
+};
+
+static struct bw_host_call *of_call(const struct bw_plugin_call *call) { return (struct bw_host_call *)call; }
+
+static void call_free(struct bw_host_call *call)
+{
+    *call->previous = call->next;
+    if (call->next) call->next->previous = call->previous;
+    json_decref(call->head);
+    bw_buf_free(&call->result);
+    free(call->input);
+    free(call->output);
+    free(call);
+}
+
+void bw_host_execute(struct bw_host *host, const struct bw_message *message)
+{
+    int64_t part = bw_json_int(message->head, "input_part", -1);
+    struct bw_host_call *call = calloc(1, sizeof *call);
+    if (!call) return; /* the engine's timeout ends the attempt */
+    call->host = host;
+    call->id = bw_json_int(message->head, "call", 0);
+    call->head = json_incref((json_t *)message->head);
+    call->input = bw_slice_dup(part >= 0 && (size_t)part < message->part_count ? message->parts[part] : BW_SLICE("{}"));
+    call->next = host->calls;
+    call->previous = &host->calls;
+    if (call->next) call->next->previous = &call->next;
+    host->calls = call;
+    call->call = (struct bw_plugin_call){
+        .size = sizeof call->call,
+        .action = bw_json_str(call->head, "action", ""),
+        .input = call->input ? call->input : "{}",
+        .input_len = call->input ? strlen(call->input) : 2,
+        .idempotency_key = bw_json_str(call->head, "key", ""),
+        .run = bw_json_str(call->head, "run", ""),
+        .step = bw_json_str(call->head, "step", ""),
+        .attempt = (uint32_t)bw_json_int(call->head, "attempt", 1),
+        .timeout_ms = bw_json_int(call->head, "timeout_ms", 60000),
+    };
+    host->plugin->execute(host->instance, &call->call);
+}
+
+void bw_host_cancel(struct bw_host *host, int64_t id)
+{
+    for (struct bw_host_call *call = host->calls; call; call = call->next)
+        if (call->id == id) {
+            if (host->plugin->cancel && !atomic_load(&call->is_completed)) host->plugin->cancel(host->instance, &call->call);
+            return;
+        }
+}
+
+static void append_error(struct bw_buf *head, const struct bw_plugin_result *result)
+{
+    bw_buf_append_text(head, ",\"error\":{\"code\":");
+    bw_buf_append_json_string(head, bw_slice_of(result->code ? result->code : "plugin.failed"));
+    bw_buf_append_text(head, ",\"message\":");
+    bw_buf_append_json_string(head, bw_slice_of(result->message ? result->message : "the plugin gave no reason"));
+    bw_buf_printf(head, ",\"class\":\"%s\"", result->outcome == BW_PLUGIN_RETRY ? "transient" : "permanent");
+    if (result->outcome == BW_PLUGIN_RETRY && result->retry_after_ms >= 0) bw_buf_printf(head, ",\"retry_after_ms\":%lld", (long long)result->retry_after_ms);
+    bw_buf_append_char(head, '}');
+}
+
+void bw_host_complete(const struct bw_plugin_host *services, struct bw_plugin_call *plugin_call, const struct bw_plugin_result *result)
+{
+    struct bw_host_call *call = of_call(plugin_call);
+    static const char *const names[] = {[BW_PLUGIN_OK] = "ok", [BW_PLUGIN_RETRY] = "retry", [BW_PLUGIN_FAIL] = "fail"};
+    (void)services;
+    if (atomic_exchange(&call->is_completed, true)) {
+        bw_host_log(services, NULL, BW_PLUGIN_WARN, "complete() was called twice for one call: the second result is dropped");
+        return;
+    }
+    enum bw_plugin_outcome outcome = result->outcome <= BW_PLUGIN_FAIL ? result->outcome : BW_PLUGIN_FAIL;
+    bw_buf_printf(&call->result, "{\"call\":%lld,\"outcome\":\"%s\"", (long long)call->id, names[outcome]);
+    if (outcome == BW_PLUGIN_OK) {
+        bw_buf_append_text(&call->result, ",\"output_part\":0");
+        call->output_len = result->output ? result->output_len : 2;
+        if ((call->output = malloc(call->output_len + 1))) memcpy(call->output, result->output ? result->output : "{}", call->output_len);
+    } else {
+        append_error(&call->result, result);
+    }
+    bw_buf_append_char(&call->result, '}');
+    call->mail.kind = MAIL_RESULT;
+    bw_mailbox_post(call->host->mailbox, &call->mail);
+}
+
+const char *bw_host_secret(const struct bw_plugin_host *services, const struct bw_plugin_call *call, const char *name)
+{
+    (void)services;
+    return bw_json_str(json_object_get(of_call(call)->head, "secrets"), name, NULL);
+}
+
+void bw_host_log(const struct bw_plugin_host *services, const struct bw_plugin_call *call, enum bw_plugin_level level, const char *text)
+{
+    struct bw_host *host = services->opaque;
+    size_t len = strlen(text);
+    struct log_line *line = malloc(sizeof *line + len + 1);
+    (void)call;
+    if (!line) return;
+    line->mail.kind = MAIL_LOG;
+    line->level = level;
+    memcpy(line->text, text, len + 1);
+    bw_mailbox_post(host->mailbox, &line->mail);
+}
+
+void bw_host_send_log(struct bw_host *host, enum bw_plugin_level level, const char *text)
+{
+    static const char *const names[] = {[BW_PLUGIN_DEBUG] = "debug", [BW_PLUGIN_INFO] = "info", [BW_PLUGIN_WARN] = "warn", [BW_PLUGIN_ERROR] = "error"};
+    struct bw_buf head = {0};
+    bw_buf_printf(&head, "{\"level\":\"%s\",\"message\":", names[level <= BW_PLUGIN_ERROR ? level : BW_PLUGIN_INFO]);
+    bw_buf_append_json_string(&head, bw_slice_of(text));
+    bw_buf_append_char(&head, '}');
+    if (!head.failed) bw_channel_send(host->channel, BW_MSG_HOST_LOG, bw_buf_slice(&head), NULL, 0);
+    bw_buf_free(&head);
+}
+
+void bw_host_receive(struct bw_mail *mail, void *arg)
+{
+    struct bw_host *host = arg;
+    if (mail->kind == MAIL_LOG) {
+        struct log_line *line = (struct log_line *)((char *)mail - offsetof(struct log_line, mail));
+        bw_host_send_log(host, line->level, line->text);
+        free(line);
+        return;
+    }
+    struct bw_host_call *call = (struct bw_host_call *)((char *)mail - offsetof(struct bw_host_call, mail));
+    struct bw_slice output = {call->output, call->output_len};
+    bw_channel_send(host->channel, BW_MSG_HOST_RESULT, bw_buf_slice(&call->result), &output, call->output ? 1 : 0);
+    call_free(call);
+}

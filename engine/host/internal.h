@@ -1,0 +1,38 @@
+/* internal.h: what the files of this room share. One process, one loop; `lock` guards what complete() and log() touch from other threads. */
+#ifndef BW_HOST_INTERNAL_H
+#define BW_HOST_INTERNAL_H
+#include "base/error.h"
+#include "base/json.h"
+#include "base/mailbox.h"
+#include "plugin/bellwire_plugin.h"
+#include "wire/channel.h"
+#include "wire/messages.h"
+#include <event2/event.h>
+
+struct bw_host {
+    struct event_base *base;
+    struct bw_channel *channel;
+    struct bw_plugin_host services; /* what the plugin sees; services.opaque is this struct */
+    const struct bw_plugin *plugin;
+    void *instance;
+    bool allow_private_network;
+    struct bw_host_call *calls;
+    struct bw_mailbox *mailbox; /* completions and log lines of any thread come home through it */
+    struct bw_host_output *output;
+};
+
+/* load.c: dlopen and every check before the first line of the plugin runs (except its constructors). False: err (plugin.*) says why, with the cure. */
+const struct bw_plugin *bw_host_load(const char *path, json_t **manifest, struct bw_error *err);
+/* calls.c */
+void bw_host_execute(struct bw_host *host, const struct bw_message *message);
+void bw_host_cancel(struct bw_host *host, int64_t call);
+void bw_host_receive(struct bw_mail *mail, void *arg); /* the mailbox's receiver */
+void bw_host_complete(const struct bw_plugin_host *services, struct bw_plugin_call *call, const struct bw_plugin_result *result);
+const char *bw_host_secret(const struct bw_plugin_host *services, const struct bw_plugin_call *call, const char *name);
+void bw_host_log(const struct bw_plugin_host *services, const struct bw_plugin_call *call, enum bw_plugin_level level, const char *text);
+void bw_host_send_log(struct bw_host *host, enum bw_plugin_level level, const char *text);
+/* loop.c: the event services */
+void bw_host_fill_loop_services(struct bw_plugin_host *services);
+/* output.c: what the plugin prints becomes log lines */
+bool bw_host_capture_output(struct bw_host *host);
+#endif

@@ -1,0 +1,51 @@
+/* Loading a plugin: refused with the reason and the cure, never half-loaded. */
+#include "host/internal.h"
+#include "plugin/manifest.h"
+#include <dlfcn.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* The fields that ABI 1 began with; a smaller struct was built against something else. */
+#define PLUGIN_SIZE_ABI_1 (offsetof(struct bw_plugin, fini) + sizeof(void (*)(void *)))
+
+static bool check_file(const char *path, struct bw_error *err)
+{
+    struct stat info;
+    if (stat(path, &info)) return bw_error_set(err, "plugin.unreadable", "cannot read the file: %s", strerror(errno));
+    if (!S_ISREG(info.st_mode)) return bw_error_set(err, "plugin.unreadable", "this is no regular file");
+    if (info.st_mode & S_IWOTH) {
+        bw_error_set(err, "plugin.writable", "everybody may write this file, so anybody could put code into it");
+        bw_error_hint(err, "chmod o-w %s", path);
+        return false;
+    }
+    return true;
+}
+
+const struct bw_plugin *bw_host_load(const char *path, json_t **manifest, struct bw_error *err)
+{
+    const struct bw_plugin *plugin;
+    if (!check_file(path, err)) return NULL;
+    void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    if (!library) {
+        const char *reason = dlerror();
+        bw_error_set(err, "plugin.not_loadable", "%s", reason ? reason : "dlopen failed");
+        bw_error_hint(err, "build it as a shared object for this machine: cc -shared -fPIC; check its libraries with ldd");
+        return NULL;
+    }
+    if (!(plugin = dlsym(library, "bellwire_plugin"))) {
+        bw_error_set(err, "plugin.no_symbol", "it does not export `bellwire_plugin`");
+        bw_error_hint(err, "export it: BELLWIRE_PLUGIN_EXPORT const struct bw_plugin bellwire_plugin = {…}");
+        return NULL;
+    }
+    if (plugin->size < PLUGIN_SIZE_ABI_1 || plugin->abi != BELLWIRE_PLUGIN_ABI) {
+        bw_error_set(err, "plugin.abi", "it was built for ABI %u (struct of %zu bytes), this Bellwire speaks ABI %d", plugin->abi, plugin->size, BELLWIRE_PLUGIN_ABI);
+        bw_error_hint(err, "rebuild it against the bellwire_plugin.h of this version");
+        return NULL;
+    }
+    if (!plugin->manifest || !plugin->execute) {
+        bw_error_set(err, "plugin.incomplete", "its struct lacks %s", plugin->manifest ? "execute" : "manifest");
+        return NULL;
+    }
+    return (*manifest = bw_manifest_load(plugin->manifest, err)) ? plugin : NULL;
+}

@@ -1,0 +1,123 @@
+/* bellwire_plugin.h: the C interface between Bellwire and a compiled plugin. ABI 1.
+ *
+ * This header is all that a plugin needs: it includes nothing of Bellwire, and nothing is linked back. A plugin is a shared object that
+ * exports ONE object:
+ *
+ *     #include <bellwire_plugin.h>
+ *     BELLWIRE_PLUGIN_EXPORT const struct bw_plugin bellwire_plugin = {
+ *         .size = sizeof(struct bw_plugin), .abi = BELLWIRE_PLUGIN_ABI, .manifest = "{…}",
+ *         .init = my_init, .execute = my_execute, .cancel = my_cancel, .fini = my_fini };
+ *
+ *     cc -shared -fPIC -fvisibility=hidden $(pkg-config --cflags bellwire-plugin) -o echo.so echo.c
+ *
+ * and is dropped into the plugins folder of an instance.
+ *
+ * PROCESS. Each plugin lives in a process of its own. A crash, a hang, exit() or a leak costs the calls in progress one attempt, nothing else.
+ * What it prints to stdout or stderr goes to the engine's log, a line an entry.
+ *
+ * THREADS. All functions of the plugin are called on one thread, the host's event loop, and must not block it: long work waits through watch_fd() and
+ * timer(), or runs in threads of the plugin's own. The functions of struct bw_plugin_host may be called on that one thread only, except complete() and
+ * log(), which may be called from any thread.
+ *
+ * A CALL. execute() starts one attempt of one step and returns at once. complete() ends it, then or later, exactly once per call; after that the call
+ * and everything it points to is gone. Many calls may be in progress at once. The engine ends an attempt that takes longer than timeout_ms: it calls cancel(),
+ * and the plugin still has to complete() that call soon (the result is dropped); a plugin that has not done so a second later is killed.
+ *
+ * GUARANTEE. A step is executed at least once. After a crash the same step comes again with the same idempotency_key: send it to
+ * whatever you call, so that nothing is done twice.
+ *
+ * VERSIONS. Fields are only ever added at the end of a struct; `size` is the caller's sizeof and tells which exist. `abi` changes only when
+ * something that exists changes its meaning; the host refuses a plugin of another number.
+ *
+ * STRINGS are UTF-8 and NUL-terminated; JSON texts also have a length. Strings given to the plugin live as long as the call (or the plugin, for
+ * init()); strings given by the plugin are copied before the function returns. */
+#ifndef BELLWIRE_PLUGIN_H
+#define BELLWIRE_PLUGIN_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define BELLWIRE_PLUGIN_ABI 1
+#define BELLWIRE_PLUGIN_EXPORT __attribute__((visibility("default")))
+
+enum bw_plugin_level { BW_PLUGIN_DEBUG, BW_PLUGIN_INFO, BW_PLUGIN_WARN, BW_PLUGIN_ERROR };
+
+/* One attempt of one step. Owned by the host, read-only for the plugin except `data`. */
+struct bw_plugin_call {
+    size_t size;
+    const char *action;          /* "ns/name", one of the manifest's */
+    const char *input;           /* JSON object, already checked against the manifest's inputs, defaults filled in */
+    size_t input_len;
+    const char *idempotency_key; /* the same over attempts and crashes of this step, 35 characters of [a-z0-9_] */
+    const char *run, *step;      /* for messages */
+    uint32_t attempt;            /* 1, 2, … */
+    int64_t timeout_ms;          /* how long this attempt may take, from the call of execute() */
+    void *data;                  /* the plugin's: its own state of this call */
+};
+
+enum bw_plugin_outcome {
+    BW_PLUGIN_OK = 0,    /* output is the step's output */
+    BW_PLUGIN_RETRY = 1, /* a failure that may pass: tried again by the step's retry rules, not before retry_after_ms */
+    BW_PLUGIN_FAIL = 2,  /* a failure that stays */
+};
+struct bw_plugin_result {
+    size_t size;
+    enum bw_plugin_outcome outcome;
+    const char *output;     /* OK: JSON object; NULL = {} */
+    size_t output_len;
+    const char *code;       /* RETRY, FAIL: for programs, dotted: "http.timeout" */
+    const char *message;    /* RETRY, FAIL: for people; never put a secret in */
+    int64_t retry_after_ms; /* RETRY: -1 = no wish */
+};
+
+enum bw_plugin_watch_for { BW_PLUGIN_READ = 1, BW_PLUGIN_WRITE = 2 };
+struct bw_plugin_watch; /* opaque */
+struct bw_plugin_timer; /* opaque */
+
+/* What the host offers. Valid until fini() returns. */
+struct bw_plugin_host {
+    size_t size;
+    uint32_t abi;
+    void *opaque; /* the host's */
+    /* Ends a call. Any thread. A second completion of the same call is ignored and logged. */
+    void (*complete)(const struct bw_plugin_host *host, struct bw_plugin_call *call, const struct bw_plugin_result *result);
+    /* A line for the log. Any thread. call may be NULL. */
+    void (*log)(const struct bw_plugin_host *host, const struct bw_plugin_call *call, enum bw_plugin_level level, const char *text);
+    /* A secret that the manifest's action names and the workflow was granted; NULL = not granted. Lives as long as the call. */
+    const char *(*secret)(const struct bw_plugin_host *host, const struct bw_plugin_call *call, const char *name);
+    /* Calls ready(arg, fd, what) on the loop's thread whenever fd can be read or written (bits of bw_plugin_watch_for), until unwatch(). NULL without memory. */
+    struct bw_plugin_watch *(*watch_fd)(const struct bw_plugin_host *host, int fd, int watch_for, void (*ready)(void *arg, int fd, int what), void *arg);
+    void (*unwatch)(const struct bw_plugin_host *host, struct bw_plugin_watch *watch);
+    /* Calls fire(arg) once on the loop's thread after delay_ms; the timer is gone when fire is called. NULL without memory. */
+    struct bw_plugin_timer *(*timer)(const struct bw_plugin_host *host, int64_t delay_ms, void (*fire)(void *arg), void *arg);
+    void (*cancel_timer)(const struct bw_plugin_host *host, struct bw_plugin_timer *timer);
+    /* May a connection go to this address (struct sockaddr)? False for loopback, private, link-local and other non-public addresses unless the instance allows
+     * them. Ask at the moment of connecting, about the address itself, never about a name. */
+    bool (*may_connect)(const struct bw_plugin_host *host, const void *sockaddr, size_t sockaddr_len);
+};
+
+/* The exported object. */
+struct bw_plugin {
+    size_t size;
+    uint32_t abi; /* BELLWIRE_PLUGIN_ABI */
+    /* JSON: {"name": "echo", "version": "1.0.0", "doc": "…", "actions": [ACTION…]} with ACTION = {"name": "ns/name", "doc": "…",
+     *   "inputs": {FIELD: {"type": "string|integer|number|boolean|object|array|any", "required": true, "default": …, "enum": […], "min": …, "max": …, "doc": "…"}},
+     *   "outputs": {…the same…}, "secrets": ["NAME"], "effect": "none|read|write", "timeout": "30s", "retry": {"attempts": 5}}.
+     * A workflow uses it as `uses: ns/name@1`, 1 being the first number of version. */
+    const char *manifest;
+    /* Once, before the first call; must return at once. config: JSON object. The instance is handed to every other function. NULL = refused: write the reason,
+     * with the cure, into error. May be NULL itself: then the instance is the host pointer. */
+    void *(*init)(const struct bw_plugin_host *host, const char *config, char *error, size_t error_size);
+    void (*execute)(void *instance, struct bw_plugin_call *call);
+    void (*cancel)(void *instance, struct bw_plugin_call *call); /* may be NULL: then a cancelled call simply has to end by itself */
+    void (*fini)(void *instance);                                /* may be NULL */
+};
+
+#ifdef __cplusplus
+}
+#endif
+#endif
