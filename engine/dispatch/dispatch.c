@@ -1,0 +1,238 @@
+/* Wiring of the room: start-up order, the periodic watch, draining. */
+#include "dispatch/dispatch.h"
+#include "base/log.h"
+#include "dispatch/internal.h"
+#include <stdlib.h>
+#include <string.h>
+
+struct stored_revision {
+    struct bw_store_op op;
+    struct bw_mail mail;
+    struct bw_dispatch *dispatch;
+};
+
+json_t *bw_dispatch_error_json(const struct bw_error *err, const char *class)
+{
+    json_t *error = json_pack("{s:s,s:s}", "code", err->code, "message", err->message);
+    if (class) json_object_set_new(error, "class", json_string(class));
+    if (*err->hint) json_object_set_new(error, "hint", json_string(err->hint));
+    if (*err->file) json_object_set_new(error, "file", json_string(err->file));
+    if (err->line) json_object_set_new(error, "line", json_integer(err->line));
+    if (err->column) json_object_set_new(error, "column", json_integer(err->column));
+    return error;
+}
+
+void bw_dispatch_fail(struct bw_dispatch *dispatch, const struct bw_error *err)
+{
+    if (dispatch->is_failed) return;
+    dispatch->is_failed = true;
+    dispatch->handlers.fatal(dispatch->handlers.arg, err);
+}
+
+/* ---- the catalogue becomes a revision ---- */
+
+static void activate(struct bw_dispatch *dispatch, uint32_t revision)
+{
+    struct bw_run_worker *worker;
+    atomic_store(&dispatch->revision, revision);
+    TAILQ_FOREACH(worker, &dispatch->workers, link)
+    if (worker->state == BW_WORKER_LIVE) bw_catalog_send(worker, revision);
+    if (dispatch->handlers.ready) dispatch->handlers.ready(dispatch->handlers.arg, revision);
+    bw_jobs_feed_soon(dispatch);
+}
+
+static void on_revision_stored(struct bw_store_op *op)
+{
+    struct stored_revision *stored = op->owner;
+    bw_mailbox_post(stored->dispatch->mailbox, &stored->mail); /* writer thread */
+}
+
+static void revision_committed(struct bw_mail *mail)
+{
+    struct stored_revision *stored = (struct stored_revision *)((char *)mail - offsetof(struct stored_revision, mail));
+    struct bw_dispatch *dispatch = stored->dispatch;
+    if (stored->op.failed)
+        bw_dispatch_fail(dispatch, &stored->op.error);
+    else
+        activate(dispatch, stored->op.revision_id);
+    free(stored);
+}
+
+void bw_dispatch_hosts_settled(struct bw_dispatch *dispatch)
+{
+    struct bw_plugin_host *host;
+    struct bw_error err;
+    TAILQ_FOREACH(host, &dispatch->hosts, link) host->was_ready |= host->state == BW_HOST_READY;
+    if (dispatch->is_catalog_known || !bw_hosts_all_answered(dispatch)) return;
+    dispatch->is_catalog_known = true;
+    if (!(dispatch->catalog = bw_catalog_read(dispatch, &err))) {
+        bw_dispatch_fail(dispatch, &err);
+        return;
+    }
+    if (dispatch->options.check_only) {
+        activate(dispatch, 1);
+        return;
+    }
+    struct stored_revision *stored = calloc(1, sizeof *stored);
+    if (!stored) {
+        bw_error_set(&err, "memory", "out of memory");
+        bw_dispatch_fail(dispatch, &err);
+        return;
+    }
+    stored->dispatch = dispatch;
+    stored->mail.kind = BW_MAIL_REVISION;
+    stored->op = (struct bw_store_op){.kind = BW_OP_REVISION, .done = on_revision_stored, .owner = stored, .revision = dispatch->catalog};
+    bw_store_submit(dispatch->options.store, &stored->op);
+}
+
+void bw_dispatch_catalog_loaded(struct bw_dispatch *dispatch, const json_t *head)
+{
+    if (dispatch->is_catalog_reported) return;
+    dispatch->is_catalog_reported = true;
+    dispatch->workflows = json_incref(json_object_get(head, "workflows"));
+    json_t *all = json_copy((json_t *)head), *errors = json_array();
+    json_array_extend(errors, dispatch->load_errors);
+    json_array_extend(errors, json_object_get(head, "errors"));
+    json_object_set_new(all, "errors", errors);
+    dispatch->handlers.catalog(dispatch->handlers.arg, all);
+    json_decref(all);
+}
+
+/* ---- mail, watch, feed ---- */
+
+static void on_mail(struct bw_mail *mail, void *arg)
+{
+    struct bw_dispatch *dispatch = arg;
+    switch ((enum bw_mail_kind)mail->kind) {
+    case BW_MAIL_EVENT: {
+        struct bw_accepted *event = (struct bw_accepted *)((char *)mail - offsetof(struct bw_accepted, mail));
+        if (!dispatch->jobs) { /* closing: it is in the store */
+            bw_accepted_unref(event);
+            break;
+        }
+        bw_jobs_add(dispatch, event, false);
+        bw_jobs_feed_soon(dispatch);
+        break;
+    }
+    case BW_MAIL_REPORT: bw_reports_committed(mail); break;
+    case BW_MAIL_REVISION: revision_committed(mail); break;
+    }
+}
+
+static void on_watch(evutil_socket_t fd, short what, void *arg)
+{
+    struct bw_dispatch *dispatch = arg;
+    (void)fd, (void)what;
+    bw_workers_watch(dispatch);
+    bw_hosts_watch(dispatch);
+    if (!TAILQ_EMPTY(&dispatch->queued) || dispatch->is_behind) bw_jobs_feed(dispatch);
+}
+
+static void on_feed(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd, (void)what;
+    bw_jobs_feed(arg);
+}
+
+static void on_retry(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd, (void)what;
+    bw_reports_retry(arg);
+}
+
+void bw_dispatch_post(struct bw_dispatch *dispatch, struct bw_accepted *accepted)
+{
+    accepted->mail.kind = BW_MAIL_EVENT;
+    bw_mailbox_post(dispatch->mailbox, &accepted->mail);
+}
+
+uint32_t bw_dispatch_revision(const struct bw_dispatch *dispatch) { return atomic_load(&dispatch->revision); }
+size_t bw_dispatch_in_hand(const struct bw_dispatch *dispatch) { return dispatch->in_hand; }
+
+size_t bw_dispatch_pids(const struct bw_dispatch *dispatch, pid_t *out, size_t capacity)
+{
+    const struct bw_run_worker *worker;
+    const struct bw_plugin_host *host;
+    size_t count = 0;
+    TAILQ_FOREACH(worker, &dispatch->workers, link)
+    if (count < capacity) out[count++] = bw_process_pid(worker->process);
+    TAILQ_FOREACH(host, &dispatch->hosts, link)
+    if (count < capacity && host->process) out[count++] = bw_process_pid(host->process);
+    return count;
+}
+
+void bw_dispatch_drain(struct bw_dispatch *dispatch)
+{
+    dispatch->is_draining = true;
+    bw_dispatch_check_drained(dispatch);
+}
+
+void bw_dispatch_check_drained(struct bw_dispatch *dispatch)
+{
+    if (!dispatch->is_draining || dispatch->is_drained || dispatch->in_hand || dispatch->open_reports) return;
+    dispatch->is_drained = true;
+    if (dispatch->handlers.drained) dispatch->handlers.drained(dispatch->handlers.arg);
+}
+
+/* ---- life ---- */
+
+static bool make_events(struct bw_dispatch *dispatch)
+{
+    const struct timeval period = {.tv_usec = BW_WATCHDOG_MS * 1000};
+    dispatch->mailbox = bw_mailbox_new(dispatch->base, on_mail, dispatch);
+    dispatch->watchdog = event_new(dispatch->base, -1, EV_PERSIST, on_watch, dispatch);
+    dispatch->feed_event = event_new(dispatch->base, -1, 0, on_feed, dispatch);
+    dispatch->retry_event = event_new(dispatch->base, -1, 0, on_retry, dispatch);
+    return dispatch->mailbox && dispatch->watchdog && dispatch->feed_event && dispatch->retry_event && !event_add(dispatch->watchdog, &period);
+}
+
+struct bw_dispatch *bw_dispatch_new(struct event_base *base, const struct bw_dispatch_options *options, const struct bw_dispatch_handlers *handlers, struct bw_error *err)
+{
+    struct bw_dispatch *dispatch = calloc(1, sizeof *dispatch);
+    bw_error_set(err, "memory", "out of memory");
+    if (!dispatch) return NULL;
+    dispatch->base = base;
+    dispatch->options = *options;
+    dispatch->handlers = *handlers;
+    dispatch->is_behind = !options->check_only; /* whatever an earlier process left in the store comes first */
+    TAILQ_INIT(&dispatch->queued);
+    TAILQ_INIT(&dispatch->workers);
+    TAILQ_INIT(&dispatch->hosts);
+    dispatch->jobs = bw_map_new();
+    dispatch->load_errors = json_array();
+    if (!dispatch->jobs || !dispatch->load_errors || !make_events(dispatch)) goto fail;
+    if (!options->check_only && !(dispatch->reader = bw_reader_open(options->store_folder, err))) goto fail;
+    /* Workers and plugins start side by side; the catalogue is read when every plugin has said what it offers. */
+    if (!bw_workers_start(dispatch, options->check_only ? 1 : options->config->workers, err)) goto fail;
+    if (!bw_hosts_start(dispatch, err)) goto fail;
+    bw_dispatch_hosts_settled(dispatch);
+    if (dispatch->is_failed) goto fail;
+    return dispatch;
+fail:
+    bw_dispatch_free(dispatch);
+    return NULL;
+}
+
+void bw_dispatch_stop(struct bw_dispatch *dispatch)
+{
+    dispatch->is_failed = true; /* nobody is replaced any more */
+    bw_workers_free(dispatch);
+    bw_hosts_free(dispatch);
+}
+
+void bw_dispatch_free(struct bw_dispatch *dispatch)
+{
+    if (!dispatch) return;
+    bw_dispatch_stop(dispatch);
+    bw_jobs_free(dispatch);
+    bw_reports_free_stalled(dispatch);
+    if (dispatch->mailbox) bw_mailbox_free(dispatch->mailbox);
+    if (dispatch->watchdog) event_free(dispatch->watchdog);
+    if (dispatch->feed_event) event_free(dispatch->feed_event);
+    if (dispatch->retry_event) event_free(dispatch->retry_event);
+    if (dispatch->reader) bw_reader_close(dispatch->reader);
+    bw_catalog_free(dispatch->catalog);
+    json_decref(dispatch->workflows);
+    json_decref(dispatch->load_errors);
+    free(dispatch);
+}

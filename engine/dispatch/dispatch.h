@@ -1,0 +1,43 @@
+/* dispatch.h: from stored events to finished runs: the catalogue, the queue of events, the run workers, the plugin hosts.
+ *
+ * Everything here runs on the engine's main thread and its event loop, except bw_dispatch_post() and bw_dispatch_revision(). Dispatch never runs user
+ * code and never looks into a payload: it sends events to run workers over wire/, stores what they report, routes plugin calls to hosts, and replaces
+ * whoever dies. A worker's death loses nothing: its events go to the next one with what is already recorded, under the same identities. */
+#ifndef BW_DISPATCH_DISPATCH_H
+#define BW_DISPATCH_DISPATCH_H
+#include "base/json.h"
+#include "config/config.h"
+#include "dispatch/inbox.h"
+#include "store/store.h"
+#include "wire/channel.h"
+#include <event2/event.h>
+
+struct bw_dispatch;
+struct bw_dispatch_options {
+    const struct bw_config *config; /* borrowed */
+    struct bw_store *store;         /* borrowed; NULL with check_only */
+    const char *store_folder;       /* for reading back; NULL with check_only */
+    bool trace;                     /* workers report each step as it starts and ends */
+    bool check_only;                /* load the catalogue in one worker and report; nothing is stored */
+    const char *only_workflow_file; /* `bellwire run FILE`: this file instead of the workflows folder; or NULL */
+};
+struct bw_dispatch_handlers { /* main thread */
+    void *arg;
+    void (*ready)(void *arg, uint32_t revision);             /* the catalogue is stored: events may be accepted */
+    void (*catalog)(void *arg, const json_t *loaded);        /* a worker has loaded it: BW_MSG_CATALOG_LOADED, once */
+    void (*trace)(void *arg, const struct bw_message *message); /* BW_MSG_TRACE; may be NULL */
+    void (*event_done)(void *arg, struct bw_uid event, uint32_t matched); /* recorded; may be NULL */
+    void (*fatal)(void *arg, const struct bw_error *err);     /* the engine must stop: the store failed, or workers cannot be started */
+    void (*drained)(void *arg);                               /* after bw_dispatch_drain(): nothing is in hand any more */
+};
+struct bw_dispatch *bw_dispatch_new(struct event_base *base, const struct bw_dispatch_options *options, const struct bw_dispatch_handlers *handlers, struct bw_error *err);
+/* Any thread, in commit order, after the commit: takes over one reference of each. */
+void bw_dispatch_post(struct bw_dispatch *dispatch, struct bw_accepted *accepted);
+uint32_t bw_dispatch_revision(const struct bw_dispatch *dispatch); /* any thread; 0 until ready */
+void bw_dispatch_drain(struct bw_dispatch *dispatch);              /* no event is started any more; `drained` follows when the workers are empty */
+size_t bw_dispatch_in_hand(const struct bw_dispatch *dispatch);
+size_t bw_dispatch_pids(const struct bw_dispatch *dispatch, pid_t *out, size_t capacity); /* of workers and hosts; for tests and logs */
+/* The end has an order: bw_dispatch_stop() ends workers and hosts; then bw_store_close() commits what they had reported; then bw_dispatch_free(). */
+void bw_dispatch_stop(struct bw_dispatch *dispatch);
+void bw_dispatch_free(struct bw_dispatch *dispatch);
+#endif

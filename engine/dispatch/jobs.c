@@ -1,0 +1,359 @@
+/* The queue of events. In memory while it is short; when it grows, the store is the queue and memory only its front. */
+#include "base/log.h"
+#include "dispatch/internal.h"
+#include <stdlib.h>
+#include <string.h>
+
+/* glibc's <sys/queue.h> has no safe reverse walk. */
+#define TAILQ_FOREACH_REVERSE_SAFE(var, head, headname, field, previous) \
+    for ((var) = TAILQ_LAST((head), headname); (var) && ((previous) = TAILQ_PREV((var), headname, field), 1); (var) = (previous))
+
+static struct bw_slice key_of(const int64_t *event_id) { return (struct bw_slice){(const char *)event_id, sizeof *event_id}; }
+
+struct bw_job *bw_jobs_find(struct bw_dispatch *dispatch, int64_t event_id)
+{
+    return dispatch->jobs ? bw_map_get(dispatch->jobs, key_of(&event_id)) : NULL;
+}
+
+static size_t bytes_of(const struct bw_job *job) { return job->event->body.len + job->event->headers.len + sizeof *job; }
+
+static void enqueue(struct bw_dispatch *dispatch, struct bw_job *job, bool at_front)
+{
+    if (at_front)
+        TAILQ_INSERT_HEAD(&dispatch->queued, job, link);
+    else
+        TAILQ_INSERT_TAIL(&dispatch->queued, job, link);
+    dispatch->queued_count++;
+    dispatch->queued_bytes += bytes_of(job);
+}
+
+static bool is_full(const struct bw_dispatch *dispatch)
+{
+    return dispatch->queued_count >= BW_JOBS_QUEUED_MAX || dispatch->queued_bytes >= BW_JOBS_BYTES_MAX;
+}
+
+static void job_free(struct bw_dispatch *dispatch, struct bw_job *job)
+{
+    bw_map_remove(dispatch->jobs, key_of(&job->event->event_id));
+    json_decref(job->verdicts);
+    json_decref(job->lost);
+    bw_accepted_unref(job->event);
+    free(job);
+}
+
+/* From now on the store is the queue, for everything after the events that are in memory. */
+static void fall_behind(struct bw_dispatch *dispatch, int64_t event_id)
+{
+    if (dispatch->is_behind) return;
+    dispatch->is_behind = true;
+    dispatch->behind_after = event_id - 1;
+}
+
+void bw_jobs_add(struct bw_dispatch *dispatch, struct bw_accepted *event, bool may_be_recorded)
+{
+    /* Read back from the store before its message arrived here: it is known already. */
+    if (bw_jobs_find(dispatch, event->event_id)) {
+        bw_accepted_unref(event);
+        return;
+    }
+    if (!may_be_recorded && (dispatch->is_behind || is_full(dispatch))) {
+        fall_behind(dispatch, event->event_id);
+        bw_accepted_unref(event);
+        return;
+    }
+    struct bw_job *job = calloc(1, sizeof *job);
+    if (!job || !bw_map_set(dispatch->jobs, key_of(&event->event_id), job)) {
+        free(job);
+        fall_behind(dispatch, event->event_id); /* it is in the store: memory will come back */
+        bw_accepted_unref(event);
+        return;
+    }
+    job->event = event;
+    job->may_be_recorded = may_be_recorded;
+    enqueue(dispatch, job, false);
+}
+
+/* ---- reading back ---- */
+
+static void release_copy(struct bw_accepted *accepted) { free(accepted); }
+
+static struct bw_slice copy_into(char **at, struct bw_slice bytes)
+{
+    struct bw_slice copy = {*at, bytes.len};
+    if (bytes.len) memcpy(*at, bytes.ptr, bytes.len);
+    *at += bytes.len;
+    return copy;
+}
+
+static bool add_stored(void *arg, const struct bw_event *row)
+{
+    struct bw_dispatch *dispatch = arg;
+    struct bw_accepted *event;
+    dispatch->behind_after = row->id;
+    if (bw_jobs_find(dispatch, row->id)) return true;
+    event = malloc(sizeof *event + row->source.len + row->name.len + row->headers.len + row->body.len + row->workflow.len);
+    if (!event) {
+        dispatch->behind_after = row->id - 1;
+        return false;
+    }
+    char *at = (char *)(event + 1);
+    *event = (struct bw_accepted){.release = release_copy, .event_id = row->id, .uid = row->uid, .at_ms = row->at_ms, .revision = row->revision, .trusted = row->trusted};
+    atomic_init(&event->references, 1);
+    event->source = copy_into(&at, row->source);
+    event->name = copy_into(&at, row->name);
+    event->headers = copy_into(&at, row->headers);
+    event->body = copy_into(&at, row->body);
+    event->workflow = copy_into(&at, row->workflow);
+    bw_jobs_add(dispatch, event, true);
+    return dispatch->queued_bytes < BW_JOBS_BYTES_MAX;
+}
+
+static void refill(struct bw_dispatch *dispatch)
+{
+    struct bw_error err;
+    size_t visited = 0, limit = 512;
+    if (!dispatch->is_behind || dispatch->queued_count >= BW_JOBS_QUEUED_MAX / 4 || dispatch->queued_bytes >= BW_JOBS_BYTES_MAX / 2) return;
+    /* Posts that were dropped before this read are committed, so the read sees them; later ones are posted again to a queue that is not
+     * behind. Both arrive on this thread, so nothing falls between. */
+    if (!bw_reader_pending(dispatch->reader, dispatch->behind_after, limit, add_stored, dispatch, &visited, &err)) {
+        bw_log_error(BW_LOG_ERROR, "dispatch.read_back", &err);
+        return; /* the next feed tries again */
+    }
+    if (visited < limit && !is_full(dispatch)) dispatch->is_behind = false;
+}
+
+/* ---- handing out ---- */
+
+static struct bw_run_worker *pick_worker(struct bw_dispatch *dispatch)
+{
+    struct bw_run_worker *worker, *best = NULL;
+    TAILQ_FOREACH(worker, &dispatch->workers, link)
+    if (worker->state == BW_WORKER_LIVE && worker->in_hand < BW_WORKER_IN_HAND_MAX && bw_channel_unsent(worker->channel) < BW_WORKER_UNSENT_MAX &&
+        (!best || worker->in_hand < best->in_hand))
+        best = worker;
+    return best;
+}
+
+struct recorded {
+    struct bw_buf head;
+    struct bw_slice parts[BW_FRAME_PARTS_MAX];
+    size_t part_count;
+    struct bw_buf bytes; /* copies of the outputs; parts hold offsets until the end */
+    bool too_many;
+};
+
+static bool add_recorded_run(void *arg, const struct bw_run *run)
+{
+    struct recorded *recorded = arg;
+    char uid[BW_UID_TEXT];
+    struct bw_buf *head = &recorded->head;
+    bw_buf_printf(head, "%s{\"uid\":\"%s\",\"state\":%d,\"lost\":%u,\"steps\":[", head->len ? "," : "", bw_uid_text(run->row.uid, BW_UID_RUN, uid), run->row.state, run->row.lost);
+    for (size_t i = 0; i < run->row.step_count; i++) {
+        const struct bw_step_row *step = &run->row.steps[i];
+        bw_buf_append_text(head, i ? ",{\"path\":" : "{\"path\":");
+        bw_buf_append_json_string(head, step->path);
+        bw_buf_printf(head, ",\"state\":%d,\"attempt\":%u", step->state, step->attempt);
+        if (step->output.len) {
+            if (recorded->part_count + 2 >= BW_FRAME_PARTS_MAX) {
+                recorded->too_many = true;
+                return false;
+            }
+            bw_buf_printf(head, ",\"output_part\":%zu", recorded->part_count);
+            recorded->parts[recorded->part_count++] = (struct bw_slice){(const char *)recorded->bytes.len, step->output.len};
+            bw_buf_append_slice(&recorded->bytes, step->output);
+        }
+        if (step->error.len) {
+            bw_buf_append_text(head, ",\"error\":");
+            bw_buf_append_slice(head, step->error);
+        }
+        bw_buf_append_char(head, '}');
+    }
+    bw_buf_append_text(head, "]}");
+    return true;
+}
+
+static bool hand_over(struct bw_run_worker *worker, struct bw_job *job)
+{
+    struct bw_dispatch *dispatch = worker->dispatch;
+    const struct bw_accepted *event = job->event;
+    struct recorded *recorded = NULL;
+    struct bw_slice simple[2] = {event->body, event->headers}, *parts = simple;
+    size_t part_count = 2;
+    struct bw_buf head = {0};
+    char uid[BW_UID_TEXT];
+    bool sent = false;
+
+    if (!bw_catalog_send(worker, event->revision)) return false;
+    bw_buf_printf(&head, "{\"event\":%lld,\"uid\":\"%s\",\"revision\":%u,\"at_ms\":%lld,\"trusted\":%s,\"body_part\":0,\"headers_part\":1,\"name\":", (long long)event->event_id,
+                  bw_uid_text(event->uid, BW_UID_EVENT, uid), event->revision, (long long)event->at_ms, event->trusted ? "true" : "false");
+    bw_buf_append_json_string(&head, event->name);
+    bw_buf_append_text(&head, ",\"source\":");
+    bw_buf_append_json_string(&head, event->source);
+    if (event->workflow.len) {
+        bw_buf_append_text(&head, ",\"workflow\":");
+        bw_buf_append_json_string(&head, event->workflow);
+    }
+    if (job->verdicts) {
+        bw_buf_append_text(&head, ",\"verdicts\":");
+        bw_json_append(&head, job->verdicts);
+    }
+    if (job->lost) {
+        bw_buf_append_text(&head, ",\"lost\":");
+        bw_json_append(&head, job->lost);
+    }
+    if (job->may_be_recorded) {
+        struct bw_run_filter filter = {.event_id = event->event_id, .limit = 10000, .with_steps = true};
+        struct bw_error err;
+        if (!(recorded = calloc(1, sizeof *recorded))) goto out;
+        recorded->part_count = 2;
+        if (!bw_reader_runs(dispatch->reader, &filter, add_recorded_run, recorded, &err)) {
+            bw_log_error(BW_LOG_ERROR, "dispatch.read_runs", &err);
+            goto out;
+        }
+        if (recorded->too_many) {
+            bw_log(BW_LOG_ERROR, "dispatch.too_many_steps", BW_STR("event", uid), BW_STR("message", "this event has more recorded step outputs than one frame holds"));
+            goto out;
+        }
+        for (size_t i = 2; i < recorded->part_count; i++) recorded->parts[i].ptr = recorded->bytes.data + (size_t)recorded->parts[i].ptr;
+        recorded->parts[0] = event->body;
+        recorded->parts[1] = event->headers;
+        parts = recorded->parts;
+        part_count = recorded->part_count;
+        bw_buf_append_text(&head, ",\"runs\":[");
+        bw_buf_append_slice(&head, bw_buf_slice(&recorded->head));
+        bw_buf_append_char(&head, ']');
+    }
+    bw_buf_append_char(&head, '}');
+    sent = !head.failed && bw_channel_send(worker->channel, BW_MSG_EVENT, bw_buf_slice(&head), parts, part_count);
+out:
+    if (recorded) {
+        bw_buf_free(&recorded->head);
+        bw_buf_free(&recorded->bytes);
+        free(recorded);
+    }
+    bw_buf_free(&head);
+    return sent;
+}
+
+void bw_jobs_feed(struct bw_dispatch *dispatch)
+{
+    struct bw_run_worker *worker;
+    if (dispatch->is_draining || dispatch->is_failed || dispatch->stalled || !dispatch->revision) return;
+    refill(dispatch);
+    while (!TAILQ_EMPTY(&dispatch->queued) && (worker = pick_worker(dispatch))) {
+        struct bw_job *job = TAILQ_FIRST(&dispatch->queued);
+        if (!hand_over(worker, job)) return; /* the channel is gone (its end is on the way) or memory is short: the job stays first */
+        TAILQ_REMOVE(&dispatch->queued, job, link);
+        dispatch->queued_count--;
+        dispatch->queued_bytes -= bytes_of(job);
+        TAILQ_INSERT_TAIL(&worker->jobs, job, link);
+        job->worker = worker;
+        worker->in_hand++;
+        dispatch->in_hand++;
+        if (dispatch->queued_count < BW_JOBS_QUEUED_MAX / 4) refill(dispatch);
+    }
+}
+
+void bw_jobs_feed_soon(struct bw_dispatch *dispatch) { event_active(dispatch->feed_event, EV_TIMEOUT, 0); }
+
+/* ---- coming back ---- */
+
+static void leave_worker(struct bw_dispatch *dispatch, struct bw_job *job)
+{
+    if (!job->worker) return;
+    TAILQ_REMOVE(&job->worker->jobs, job, link);
+    job->worker->in_hand--;
+    dispatch->in_hand--;
+    job->worker = NULL;
+}
+
+void bw_jobs_finish(struct bw_dispatch *dispatch, struct bw_job *job)
+{
+    leave_worker(dispatch, job);
+    job->is_finished = true;
+    job->is_orphan = false;
+}
+
+void bw_jobs_settle(struct bw_dispatch *dispatch, struct bw_job *job, uint32_t matched)
+{
+    if (job->open_reports) return;
+    if (job->is_finished) {
+        struct bw_uid uid = job->event->uid;
+        job_free(dispatch, job);
+        if (dispatch->handlers.event_done) dispatch->handlers.event_done(dispatch->handlers.arg, uid, matched);
+    } else if (job->is_orphan) {
+        job->is_orphan = false;
+        enqueue(dispatch, job, true);
+        bw_jobs_feed_soon(dispatch);
+    }
+}
+
+/* The run that the note names belongs to this event? Identities are derived, so it can be asked; a death is rare. */
+static bool note_is_of(const struct bw_flight_note *note, const struct bw_job *job, const json_t *workflows)
+{
+    size_t index;
+    json_t *workflow;
+    if (job->event->workflow.len) return bw_uid_equal(bw_uid_of_run(job->event->uid, job->event->workflow), note->run);
+    json_array_foreach(workflows, index, workflow)
+    {
+        struct bw_slice name = bw_json_slice(json_object_get(workflow, "name"));
+        if (bw_uid_equal(bw_uid_of_run(job->event->uid, name), note->run)) return true;
+    }
+    return false;
+}
+
+/* The step that was executing when the worker died: a hang is its fault and final; a crash counts, and the worker gives up above a limit. */
+static void blame(struct bw_job *job, const struct bw_flight_note *note, bool was_stalled, int64_t stall_ms)
+{
+    char run[BW_UID_TEXT];
+    bw_uid_text(note->run, BW_UID_RUN, run);
+    if (was_stalled) {
+        struct bw_error err;
+        bw_error_set(&err, "lua.timeout", "the code did not give way for %lld ms inside one call, so its worker process was ended", (long long)stall_ms);
+        bw_error_hint(&err, "look for a string pattern or a loop over a huge value; `stall` in bellwire.yaml sets the limit");
+        if (!job->verdicts) job->verdicts = json_array();
+        json_array_append_new(job->verdicts, json_pack("{s:s,s:s,s:o}", "run", run, "path", note->path, "error", bw_dispatch_error_json(&err, "bug")));
+        return;
+    }
+    size_t index;
+    json_t *entry;
+    if (!job->lost) job->lost = json_array();
+    json_array_foreach(job->lost, index, entry)
+    {
+        if (!strcmp(bw_json_str(entry, "run", ""), run) && !strcmp(bw_json_str(entry, "path", ""), note->path)) {
+            json_object_set_new(entry, "count", json_integer(bw_json_int(entry, "count", 0) + 1));
+            return;
+        }
+    }
+    json_array_append_new(job->lost, json_pack("{s:s,s:s,s:i}", "run", run, "path", note->path, "count", 1));
+}
+
+void bw_jobs_worker_lost(struct bw_run_worker *worker, const struct bw_flight_note *note, bool was_stalled, const char *how)
+{
+    struct bw_dispatch *dispatch = worker->dispatch;
+    struct bw_job *job, *previous;
+    size_t lost = worker->in_hand;
+    TAILQ_FOREACH_REVERSE_SAFE(job, &worker->jobs, bw_job_list, link, previous)
+    {
+        leave_worker(dispatch, job);
+        job->may_be_recorded = true;
+        job->is_orphan = true;
+        if (note && note_is_of(note, job, dispatch->workflows)) blame(job, note, was_stalled, dispatch->options.config->stall_ms);
+        bw_jobs_settle(dispatch, job, 0);
+    }
+    char run[BW_UID_TEXT] = "";
+    if (note) bw_uid_text(note->run, BW_UID_RUN, run);
+    bw_log(BW_LOG_WARN, "worker.lost", BW_INT("worker", worker->number), BW_STR("how", how), BW_STR("run", note ? run : NULL), BW_STR("step", note ? note->path : NULL),
+           BW_BOOL("stalled", was_stalled), BW_INT("events_back_in_queue", lost));
+}
+
+void bw_jobs_free(struct bw_dispatch *dispatch)
+{
+    size_t position = 0;
+    struct bw_slice key;
+    void *value;
+    if (!dispatch->jobs) return;
+    while (bw_map_next(dispatch->jobs, &position, &key, &value)) job_free(dispatch, value);
+    bw_map_free(dispatch->jobs, NULL);
+    dispatch->jobs = NULL;
+}

@@ -1,0 +1,238 @@
+/* What workers report becomes one transaction each; what waits for it on the worker's side is told when it is on disk. */
+#include "base/codec.h"
+#include "base/log.h"
+#include "dispatch/internal.h"
+#include <stdlib.h>
+#include <string.h>
+
+/* One report on its way to the disk. The head's strings stay alive by reference, everything else is one buffer. */
+struct bw_stored_report {
+    struct bw_store_op op;
+    struct bw_mail mail;
+    struct bw_stored_report *next; /* in dispatch->stalled */
+    struct bw_dispatch *dispatch;
+    int64_t event_id;
+    unsigned worker; /* number, to tell it; the worker may be another one by then */
+    pid_t pid;
+    int64_t ack; /* the report's number, or -1 */
+    json_t *head;
+    struct bw_buf bytes; /* copies of the outputs, texts of errors */
+    struct bw_run_row *runs;
+    struct bw_step_row *steps;
+};
+
+static void report_free(struct bw_stored_report *report)
+{
+    json_decref(report->head);
+    bw_buf_free(&report->bytes);
+    free(report->runs);
+    free(report->steps);
+    free(report);
+}
+
+/* Offsets now, pointers when the buffer has stopped moving. An empty text stays empty. */
+static struct bw_slice keep(struct bw_stored_report *report, struct bw_slice bytes)
+{
+    struct bw_slice kept = {(const char *)report->bytes.len, bytes.len};
+    bw_buf_append_slice(&report->bytes, bytes);
+    return kept;
+}
+
+static struct bw_slice keep_json(struct bw_stored_report *report, const json_t *value)
+{
+    if (!value || json_is_null(value)) return (struct bw_slice){0};
+    size_t start = report->bytes.len;
+    bw_json_append(&report->bytes, value);
+    return (struct bw_slice){(const char *)start, report->bytes.len - start};
+}
+
+static struct bw_slice keep_part(struct bw_stored_report *report, const struct bw_message *message, const json_t *object)
+{
+    int64_t part = bw_json_int(object, "output_part", -1);
+    if (part < 0 || (size_t)part >= message->part_count) return (struct bw_slice){0};
+    return keep(report, message->parts[part]);
+}
+
+static void fix(struct bw_slice *slice, const char *base)
+{
+    slice->ptr = slice->len ? base + (size_t)slice->ptr : "";
+}
+
+static void read_step(struct bw_stored_report *report, const struct bw_message *message, const json_t *from, struct bw_step_row *step)
+{
+    step->path = bw_json_slice(json_object_get(from, "path"));
+    step->state = (enum bw_step_state)bw_json_int(from, "state", BW_STEP_FAILED);
+    step->attempt = (uint32_t)bw_json_int(from, "attempt", 0);
+    step->started_ms = bw_json_int(from, "started_ms", 0);
+    step->ended_ms = bw_json_int(from, "ended_ms", 0);
+    step->input_names = keep_json(report, json_object_get(from, "inputs"));
+    step->output = keep_part(report, message, from);
+    step->error = keep_json(report, json_object_get(from, "error"));
+}
+
+static bool read_run(struct bw_stored_report *report, const struct bw_message *message, const json_t *from, struct bw_run_row *run, struct bw_step_row *steps)
+{
+    size_t len = 0, index;
+    json_t *step;
+    if (!bw_uid_parse(bw_json_slice(json_object_get(from, "uid")), BW_UID_RUN, &run->uid)) return false;
+    if (!bw_hex_decode(bw_json_slice(json_object_get(from, "version")), false, run->version, sizeof run->version, &len) || len != sizeof run->version) return false;
+    run->workflow = bw_json_slice(json_object_get(from, "workflow"));
+    run->state = (enum bw_run_state)bw_json_int(from, "state", BW_RUN_FAILED);
+    run->lost = (uint32_t)bw_json_int(from, "lost", 0);
+    run->started_ms = bw_json_int(from, "started_ms", 0);
+    run->ended_ms = bw_json_int(from, "ended_ms", 0);
+    run->output = keep_part(report, message, from);
+    run->error = keep_json(report, json_object_get(from, "error"));
+    run->steps = steps;
+    json_array_foreach(json_object_get(from, "steps"), index, step) read_step(report, message, step, &steps[run->step_count++]);
+    return true;
+}
+
+static void log_run(const struct bw_run_row *run, const struct bw_accepted *event)
+{
+    char run_uid[BW_UID_TEXT], event_uid[BW_UID_TEXT];
+    static const char *const names[] = {[BW_RUN_SUCCEEDED] = "succeeded", [BW_RUN_FAILED] = "failed", [BW_RUN_CANCELLED] = "cancelled", [BW_RUN_SKIPPED] = "skipped"};
+    if (run->state < BW_RUN_SUCCEEDED || run->state > BW_RUN_SKIPPED) return;
+    enum bw_log_level level = run->state == BW_RUN_FAILED ? BW_LOG_WARN : BW_LOG_INFO;
+    if (!bw_log_enabled(level)) return;
+    bw_log(level, "run", BW_STR("run", bw_uid_text(run->uid, BW_UID_RUN, run_uid)), BW_STR("event", bw_uid_text(event->uid, BW_UID_EVENT, event_uid)),
+           BW_SLC("workflow", run->workflow), BW_STR("state", names[run->state]), BW_INT("took_ms", run->ended_ms - run->started_ms), BW_SLC("error", run->error));
+}
+
+static void on_stored(struct bw_store_op *op)
+{
+    struct bw_stored_report *report = op->owner;
+    bw_mailbox_post(report->dispatch->mailbox, &report->mail); /* writer thread: the rest happens at home */
+}
+
+static void hold(struct bw_stored_report *report)
+{
+    struct bw_stored_report **end = &report->dispatch->stalled;
+    while (*end) end = &(*end)->next;
+    report->next = NULL;
+    *end = report;
+}
+
+/* While earlier reports wait for room, later ones wait behind them: a run's end must not be overtaken by its steps. */
+static void submit(struct bw_stored_report *report)
+{
+    report->op.failed = false;
+    if (report->dispatch->stalled)
+        hold(report);
+    else
+        bw_store_submit(report->dispatch->options.store, &report->op);
+}
+
+void bw_reports_take(struct bw_run_worker *worker, const struct bw_message *message)
+{
+    struct bw_dispatch *dispatch = worker->dispatch;
+    struct bw_job *job = bw_jobs_find(dispatch, bw_json_int(message->head, "event", 0));
+    struct bw_stored_report *report = NULL;
+    json_t *runs = json_object_get(message->head, "runs"), *run;
+    size_t index, step_count = 0, steps_used = 0;
+
+    /* Only the one who has the event may write: a report of a worker that was given up is refused (semantics.md 2.3). */
+    if (!job || job->worker != worker || job->is_finished) return;
+    json_array_foreach(runs, index, run) step_count += json_array_size(json_object_get(run, "steps"));
+    report = calloc(1, sizeof *report);
+    if (!report) goto broken;
+    report->runs = calloc(json_array_size(runs) + 1, sizeof *report->runs);
+    report->steps = calloc(step_count + 1, sizeof *report->steps);
+    if (!report->runs || !report->steps) goto broken;
+    report->dispatch = dispatch;
+    report->mail.kind = BW_MAIL_REPORT;
+    report->event_id = job->event->event_id;
+    report->worker = worker->number;
+    report->pid = bw_process_pid(worker->process);
+    report->ack = bw_json_bool(message->head, "ack", false) ? bw_json_int(message->head, "report", -1) : -1;
+    report->head = json_incref((json_t *)message->head);
+    json_array_foreach(runs, index, run)
+    {
+        if (!read_run(report, message, run, &report->runs[index], report->steps + steps_used)) goto broken;
+        steps_used += report->runs[index].step_count;
+    }
+    if (report->bytes.failed) goto broken;
+    for (size_t i = 0; i < steps_used; i++) {
+        fix(&report->steps[i].input_names, report->bytes.data);
+        fix(&report->steps[i].output, report->bytes.data);
+        fix(&report->steps[i].error, report->bytes.data);
+    }
+    for (size_t i = 0; i < json_array_size(runs); i++) {
+        fix(&report->runs[i].output, report->bytes.data);
+        fix(&report->runs[i].error, report->bytes.data);
+        log_run(&report->runs[i], job->event);
+    }
+    report->op = (struct bw_store_op){.kind = BW_OP_REPORT, .done = on_stored, .owner = report, .runs = report->runs, .run_count = json_array_size(runs), .event_id = report->event_id};
+    report->op.event_done = bw_json_bool(message->head, "done", false);
+    report->op.matched = (uint32_t)bw_json_int(message->head, "matched", 0);
+    if (report->op.event_done) {
+        bw_jobs_finish(dispatch, job);
+        bw_jobs_feed_soon(dispatch);
+    }
+    job->open_reports++;
+    dispatch->open_reports++;
+    submit(report);
+    return;
+broken:
+    if (report) report_free(report);
+    bw_log(BW_LOG_ERROR, "worker.report", BW_INT("worker", worker->number), BW_STR("message", "a report could not be taken (malformed, or out of memory): the worker is replaced"));
+    bw_process_kill(worker->process);
+}
+
+static void acknowledge(const struct bw_stored_report *report)
+{
+    struct bw_run_worker *worker;
+    char head[48];
+    TAILQ_FOREACH(worker, &report->dispatch->workers, link)
+    {
+        if (worker->number != report->worker || bw_process_pid(worker->process) != report->pid) continue;
+        int len = snprintf(head, sizeof head, "{\"report\":%lld}", (long long)report->ack);
+        bw_channel_send(worker->channel, BW_MSG_COMMITTED, (struct bw_slice){head, (size_t)len}, NULL, 0);
+    }
+}
+
+void bw_reports_committed(struct bw_mail *mail)
+{
+    struct bw_stored_report *report = (struct bw_stored_report *)((char *)mail - offsetof(struct bw_stored_report, mail));
+    struct bw_dispatch *dispatch = report->dispatch;
+    struct bw_job *job = bw_jobs_find(dispatch, report->event_id);
+
+    if (report->op.failed && !strcmp(report->op.error.code, "store.full")) {
+        /* The results are held, nothing new is started, and the commit is tried again until there is room. */
+        if (!dispatch->stalled) bw_log_error(BW_LOG_ERROR, "dispatch.disk_full", &report->op.error);
+        hold(report);
+        event_add(dispatch->retry_event, &(struct timeval){.tv_usec = 500000});
+        return;
+    }
+    dispatch->open_reports--;
+    if (job) job->open_reports--;
+    if (report->op.failed) {
+        bw_dispatch_fail(dispatch, &report->op.error);
+    } else {
+        if (report->ack >= 0) acknowledge(report);
+        if (job) bw_jobs_settle(dispatch, job, report->op.matched);
+    }
+    report_free(report);
+    bw_dispatch_check_drained(dispatch);
+}
+
+void bw_reports_retry(struct bw_dispatch *dispatch)
+{
+    struct bw_stored_report *report = dispatch->stalled;
+    dispatch->stalled = NULL;
+    while (report) {
+        struct bw_stored_report *next = report->next;
+        submit(report);
+        report = next;
+    }
+    bw_jobs_feed_soon(dispatch);
+}
+
+void bw_reports_free_stalled(struct bw_dispatch *dispatch)
+{
+    while (dispatch->stalled) {
+        struct bw_stored_report *next = dispatch->stalled->next;
+        report_free(dispatch->stalled);
+        dispatch->stalled = next;
+    }
+}

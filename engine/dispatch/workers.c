@@ -1,0 +1,209 @@
+/* Run workers: started, configured, watched, replaced. */
+#include "base/clock.h"
+#include "base/log.h"
+#include "dispatch/internal.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define MAX_OUTPUT_BYTES (1 << 20) /* semantics.md 2.5: step output */
+
+static bool start_worker(struct bw_dispatch *dispatch, unsigned number, struct bw_error *err);
+
+/* A socketpair whose ends are large enough that a burst of events or results does not stall either side. */
+static bool make_pair(int pair[2], struct bw_error *err)
+{
+    int bytes = 1 << 20;
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair)) return bw_error_set(err, "process.socketpair", "cannot make a socketpair: %s", strerror(errno));
+    for (int i = 0; i < 2; i++) setsockopt(pair[i], SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
+    return true;
+}
+
+static void worker_free(struct bw_run_worker *worker)
+{
+    if (!worker) return;
+    if (worker->channel) bw_channel_free(worker->channel);
+    bw_process_free(worker->process);
+    if (worker->flight) bw_flight_unmap(worker->flight);
+    free(worker);
+}
+
+static void configure(struct bw_run_worker *worker)
+{
+    const struct bw_config *config = worker->dispatch->options.config;
+    json_t *secrets = json_object();
+    for (size_t i = 0; i < config->secret_count; i++)
+        json_object_set_new(secrets, config->secrets[i].name, json_stringn(config->secrets[i].values[0].ptr, config->secrets[i].values[0].len));
+    json_t *head = json_pack("{s:i,s:I,s:I,s:i,s:b,s:b,s:o}", "worker", worker->number, "lua_memory_bytes", (json_int_t)config->lua_memory_bytes, "stall_ms",
+                             (json_int_t)config->stall_ms, "max_output_bytes", MAX_OUTPUT_BYTES, "allow_private_network", config->allow_private_network, "trace",
+                             worker->dispatch->options.trace, "secrets", secrets);
+    bw_channel_send_json(worker->channel, BW_MSG_CONFIGURE, head, NULL, 0);
+    json_decref(head);
+}
+
+static void log_from_worker(const struct bw_message *message)
+{
+    static const struct {
+        const char *name;
+        enum bw_log_level level;
+    } levels[] = {{"debug", BW_LOG_DEBUG}, {"info", BW_LOG_INFO}, {"warn", BW_LOG_WARN}, {"error", BW_LOG_ERROR}};
+    const char *name = bw_json_str(message->head, "level", "info");
+    enum bw_log_level level = BW_LOG_INFO;
+    for (size_t i = 0; i < sizeof levels / sizeof *levels; i++)
+        if (!strcmp(levels[i].name, name)) level = levels[i].level;
+    bw_log(level, "step.log", BW_STR("message", bw_json_str(message->head, "message", "")), BW_STR("run", bw_json_str(message->head, "run", NULL)),
+           BW_STR("workflow", bw_json_str(message->head, "workflow", NULL)), BW_STR("step", bw_json_str(message->head, "step", NULL)));
+}
+
+static void on_message(struct bw_channel *channel, const struct bw_message *message, void *arg)
+{
+    struct bw_run_worker *worker = arg;
+    struct bw_dispatch *dispatch = worker->dispatch;
+    (void)channel;
+    switch (message->type) {
+    case BW_MSG_READY:
+        worker->state = BW_WORKER_LIVE;
+        if (dispatch->revision) bw_catalog_send(worker, dispatch->revision);
+        bw_jobs_feed_soon(dispatch);
+        break;
+    case BW_MSG_CATALOG_LOADED:
+        if (bw_json_int(message->head, "revision", 0) == dispatch->revision) bw_dispatch_catalog_loaded(dispatch, message->head);
+        break;
+    case BW_MSG_REPORT: bw_reports_take(worker, message); break;
+    case BW_MSG_CALL: bw_hosts_call(worker, message); break;
+    case BW_MSG_CALL_CANCEL: bw_hosts_cancel(worker, bw_json_int(message->head, "call", -1)); break;
+    case BW_MSG_LOG: log_from_worker(message); break;
+    case BW_MSG_TRACE:
+        if (dispatch->handlers.trace) dispatch->handlers.trace(dispatch->handlers.arg, message);
+        break;
+    default:
+        bw_log(BW_LOG_ERROR, "worker.protocol", BW_INT("worker", worker->number), BW_INT("type", message->type), BW_STR("message", "unknown message: the worker is replaced"));
+        bw_process_kill(worker->process);
+    }
+}
+
+static void on_closed(struct bw_channel *channel, const char *reason, void *arg)
+{
+    struct bw_run_worker *worker = arg;
+    (void)channel;
+    if (worker->state == BW_WORKER_KILLED) return;
+    bw_log(BW_LOG_DEBUG, "worker.channel", BW_INT("worker", worker->number), BW_STR("reason", reason));
+    bw_process_kill(worker->process); /* a worker without a channel is of no use; what follows happens in on_ended() */
+}
+
+/* Eight deaths within two seconds, none of them by a step: the workers cannot live here. */
+static bool is_spinning(struct bw_dispatch *dispatch)
+{
+    const size_t count = sizeof dispatch->worker_deaths_us / sizeof *dispatch->worker_deaths_us;
+    int64_t now = bw_clock_mono_us();
+    memmove(dispatch->worker_deaths_us, dispatch->worker_deaths_us + 1, (count - 1) * sizeof *dispatch->worker_deaths_us);
+    dispatch->worker_deaths_us[count - 1] = now;
+    return dispatch->worker_deaths_us[0] && now - dispatch->worker_deaths_us[0] < 2000000;
+}
+
+static void on_ended(struct bw_process *process, int wait_status, const char *how, void *arg)
+{
+    struct bw_run_worker *worker = arg;
+    struct bw_dispatch *dispatch = worker->dispatch;
+    unsigned number = worker->number;
+    struct bw_flight_note note = {0};
+    struct bw_error err;
+    (void)process, (void)wait_status;
+
+    worker->state = BW_WORKER_KILLED;
+    TAILQ_REMOVE(&dispatch->workers, worker, link);
+    if (worker->was_stalled)
+        note = worker->stall;
+    else
+        bw_flight_read(worker->flight, &note);
+    if (note.active && !strncmp(note.path, "file:", 5)) {
+        if (worker->was_stalled)
+            bw_error_set(&err, "lua.timeout", "loading this file did not end within %lld ms", (long long)dispatch->options.config->stall_ms);
+        else
+            bw_error_set(&err, "worker_lost", "loading this file ended the worker process (%s)", how);
+        bw_catalog_refuse_file(dispatch, note.path + 5, &err);
+        bw_log(BW_LOG_ERROR, "catalog.file_refused", BW_STR("file", note.path + 5), BW_STR("message", err.message));
+        note.active = false;
+    }
+    bw_hosts_cancel(worker, -1);
+    bw_jobs_worker_lost(worker, note.active ? &note : NULL, worker->was_stalled, how);
+    worker_free(worker);
+    if (!note.active && is_spinning(dispatch)) {
+        bw_error_set(&err, "worker.spinning", "run workers end as soon as they start (%s)", how);
+        bw_error_hint(&err, "the lines before this one in the log say why");
+        bw_dispatch_fail(dispatch, &err);
+    } else if (!dispatch->is_failed && !start_worker(dispatch, number, &err)) {
+        bw_dispatch_fail(dispatch, &err);
+    }
+    bw_dispatch_check_drained(dispatch);
+}
+
+static bool start_worker(struct bw_dispatch *dispatch, unsigned number, struct bw_error *err)
+{
+    static const struct bw_channel_handlers handlers = {on_message, on_closed};
+    struct bw_run_worker *worker = calloc(1, sizeof *worker);
+    int pair[2] = {-1, -1}, flight = -1;
+
+    if (!worker) return bw_error_set(err, "memory", "out of memory");
+    worker->dispatch = dispatch;
+    worker->number = number;
+    TAILQ_INIT(&worker->jobs);
+    if (bw_flight_create(&worker->flight, &flight)) {
+        bw_error_set(err, "process.flight", "cannot make the flight page: %s", strerror(errno));
+        goto fail;
+    }
+    if (!make_pair(pair, err)) goto fail;
+    int child_fds[2] = {pair[1], flight};
+    pair[1] = flight = -1;
+    if (!(worker->process = bw_process_spawn(dispatch->base, "worker", child_fds, 2, on_ended, worker, err))) goto fail;
+    worker->channel = bw_channel_new(dispatch->base, pair[0], BW_FRAME_BYTES_MAX, &handlers, worker);
+    pair[0] = -1;
+    if (!worker->channel) {
+        bw_error_set(err, "memory", "out of memory");
+        goto fail;
+    }
+    TAILQ_INSERT_TAIL(&dispatch->workers, worker, link);
+    configure(worker);
+    return true;
+fail:
+    if (pair[0] >= 0) close(pair[0]);
+    if (pair[1] >= 0) close(pair[1]);
+    if (flight >= 0) close(flight);
+    worker_free(worker);
+    return false;
+}
+
+bool bw_workers_start(struct bw_dispatch *dispatch, unsigned count, struct bw_error *err)
+{
+    for (unsigned i = 1; i <= count; i++)
+        if (!start_worker(dispatch, i, err)) return false;
+    return true;
+}
+
+void bw_workers_watch(struct bw_dispatch *dispatch)
+{
+    struct bw_run_worker *worker;
+    int64_t now = bw_clock_mono_us();
+    TAILQ_FOREACH(worker, &dispatch->workers, link)
+    {
+        struct bw_flight_note note;
+        if (worker->was_stalled) continue;
+        bw_flight_read(worker->flight, &note);
+        if (!note.active || now <= note.deadline_us) continue;
+        worker->was_stalled = true;
+        worker->stall = note;
+        bw_process_kill(worker->process);
+    }
+}
+
+void bw_workers_free(struct bw_dispatch *dispatch)
+{
+    struct bw_run_worker *worker;
+    while ((worker = TAILQ_FIRST(&dispatch->workers))) {
+        TAILQ_REMOVE(&dispatch->workers, worker, link);
+        worker_free(worker);
+    }
+}
