@@ -1,0 +1,147 @@
+/* The set of schemes: built in and the user's. */
+#include "base/embedded.h"
+#include "base/file.h"
+#include "source/program.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FILE_BYTES_MAX 65536
+
+struct bw_schemes {
+    struct bw_scheme *items;
+    size_t count;
+};
+
+static bool add(struct bw_schemes *schemes, struct bw_slice name, const char *file, struct bw_slice text, struct bw_errors *errs)
+{
+    struct bw_error err;
+    struct bw_yaml *yaml = bw_yaml_load(text, file, NULL, &err);
+    if (!yaml || bw_yaml_root(yaml, 0)->kind != BW_YAML_MAP) {
+        if (yaml) {
+            bw_error_set(&err, "scheme.invalid", "a scheme must be a map");
+            bw_error_at(&err, file, 1, 1);
+        }
+        bw_errors_push(errs, &err);
+        bw_yaml_free(yaml);
+        return false;
+    }
+    struct bw_scheme *grown = realloc(schemes->items, (schemes->count + 1) * sizeof *grown);
+    if (!grown) {
+        bw_yaml_free(yaml);
+        return false;
+    }
+    schemes->items = grown;
+    struct bw_scheme *scheme = &schemes->items[schemes->count];
+    *scheme = (struct bw_scheme){bw_slice_dup(name), yaml, bw_yaml_root(yaml, 0), bw_slice_dup(bw_slice_of(file))};
+    /* Compiled once with default options: a faulty scheme is found now, not by the first source that uses it. */
+    struct bw_source_config nobody = {.name = (char *)"check", .verify = scheme->name};
+    struct bw_program *program = scheme->name && scheme->file ? bw_program_compile(scheme, &nobody, errs) : NULL;
+    bw_program_free(program);
+    if (program) {
+        schemes->count++;
+        return true;
+    }
+    free(scheme->name);
+    free(scheme->file);
+    bw_yaml_free(yaml);
+    return false;
+}
+
+static int compare(const void *a, const void *b) { return strcmp(((const struct bw_scheme *)a)->name, ((const struct bw_scheme *)b)->name); }
+
+static void add_folder(struct bw_schemes *schemes, const char *folder, struct bw_errors *errs)
+{
+    char **names = NULL;
+    size_t count = 0;
+    struct bw_error err;
+    if (!bw_file_list(folder, ".yaml", false, &names, &count, &err)) bw_errors_push(errs, &err);
+    for (size_t i = 0; i < count; i++) {
+        char *path = bw_file_join(folder, names[i]);
+        struct bw_buf text = {0};
+        struct bw_slice name = {names[i], strlen(names[i]) - strlen(".yaml")};
+        char *terminated = bw_slice_dup(name);
+        if (!path || !terminated || !bw_file_read(path, FILE_BYTES_MAX, &text, &err)) {
+            bw_errors_push(errs, &err);
+        } else if (bw_schemes_find(schemes, terminated)) {
+            struct bw_error *taken = bw_errors_add(errs, "scheme.taken", "there is a built-in scheme '%s'", terminated);
+            bw_error_hint(taken, "give the file another name");
+            bw_error_at(taken, path, 0, 0);
+        } else {
+            add(schemes, name, path, bw_buf_slice(&text), errs);
+        }
+        bw_buf_free(&text);
+        free(terminated);
+        free(path);
+    }
+    bw_file_list_free(names, count);
+}
+
+struct bw_schemes *bw_schemes_load(const char *user_folder, struct bw_errors *errs)
+{
+    struct bw_schemes *schemes = calloc(1, sizeof *schemes);
+    if (!schemes) return NULL;
+    for (const struct bw_embedded *file = bw_embedded_schemes; file->name; file++) {
+        char path[128];
+        snprintf(path, sizeof path, "(built-in) %s.yaml", file->name);
+        add(schemes, bw_slice_of(file->name), path, (struct bw_slice){file->data, file->len}, errs);
+    }
+    if (user_folder) add_folder(schemes, user_folder, errs);
+    qsort(schemes->items, schemes->count, sizeof *schemes->items, compare);
+    return schemes;
+}
+
+void bw_schemes_free(struct bw_schemes *schemes)
+{
+    if (!schemes) return;
+    for (size_t i = 0; i < schemes->count; i++) {
+        bw_yaml_free(schemes->items[i].yaml);
+        free(schemes->items[i].name);
+        free(schemes->items[i].file);
+    }
+    free(schemes->items);
+    free(schemes);
+}
+
+const struct bw_scheme *bw_schemes_find(const struct bw_schemes *schemes, const char *name)
+{
+    for (size_t i = 0; i < schemes->count; i++)
+        if (!strcmp(schemes->items[i].name, name)) return &schemes->items[i];
+    return NULL;
+}
+
+size_t bw_schemes_count(const struct bw_schemes *schemes) { return schemes->count; }
+const struct bw_scheme *bw_schemes_at(const struct bw_schemes *schemes, size_t index) { return &schemes->items[index]; }
+const char *bw_scheme_name(const struct bw_scheme *scheme) { return scheme->name; }
+
+const char *bw_scheme_doc(const struct bw_scheme *scheme)
+{
+    const struct bw_yaml_node *doc = bw_yaml_get(scheme->root, "doc");
+    return doc ? doc->text.ptr : "";
+}
+
+static void describe_list(const struct bw_scheme *scheme, const char *key, const char *title, struct bw_buf *out)
+{
+    const struct bw_yaml_node *list = bw_yaml_get(scheme->root, key);
+    if (!list || list->kind != BW_YAML_LIST) return;
+    bw_buf_printf(out, "  %-10s", title);
+    for (size_t i = 0; i < list->count; i++) bw_buf_printf(out, "%s%s", i ? " + " : "", list->items[i]->text.ptr);
+    bw_buf_append_char(out, '\n');
+}
+
+void bw_scheme_describe(const struct bw_scheme *scheme, struct bw_buf *out)
+{
+    const struct bw_yaml_node *key = bw_yaml_get(scheme->root, "key"), *secret = bw_yaml_get(key, "secret"), *console = bw_yaml_get(scheme->root, "console");
+    const struct bw_yaml_node *time = bw_yaml_get(scheme->root, "time"), *alg = bw_yaml_get(scheme->root, "alg"), *options = bw_yaml_get(scheme->root, "options");
+    bw_buf_printf(out, "%s: %s\n  algorithm %s\n", scheme->name, bw_scheme_doc(scheme), alg ? alg->text.ptr : "");
+    if (alg && !bw_slice_is(alg->text, "none")) bw_buf_printf(out, "  secrets   %s%s\n", bw_slice_is(alg->text, "basic") ? "username, " : "", secret ? secret->text.ptr : "secret");
+    if (console) bw_buf_printf(out, "  from      %s\n", console->text.ptr);
+    describe_list(scheme, "msg", "signed", out);
+    if (time && bw_yaml_get(time, "from"))
+        bw_buf_printf(out, "  fresh     %s, %s s back and %s s ahead\n", bw_yaml_get(time, "from")->text.ptr, bw_yaml_get(time, "past") ? bw_yaml_get(time, "past")->text.ptr : "300",
+                      bw_yaml_get(time, "future") ? bw_yaml_get(time, "future")->text.ptr : "300");
+    describe_list(scheme, "id", "dedupe", out);
+    describe_list(scheme, "event", "event", out);
+    for (size_t i = 0; options && options->kind == BW_YAML_MAP && i < options->count; i++)
+        bw_buf_printf(out, "  option    %s (%s)\n", options->pairs[i].key->text.ptr, options->pairs[i].value->text.len ? options->pairs[i].value->text.ptr : "empty");
+}

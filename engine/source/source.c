@@ -1,0 +1,207 @@
+#include "source/source.h"
+#include "base/suggest.h"
+#include "source/program.h"
+#include <stdlib.h>
+#include <string.h>
+
+#define SCRATCH_BYTES 65536
+#define ID_BYTES_MAX 512
+#define NAME_BYTES_MAX 128
+
+struct bw_source {
+    const struct bw_source_config *config;
+    struct bw_program *program;
+    struct bw_keys keys;
+};
+
+/* ---- creation ---- */
+
+static const struct bw_scheme *find_scheme(const struct bw_source_config *config, const struct bw_schemes *schemes, struct bw_errors *errs)
+{
+    const char *names[256];
+    size_t count = 0;
+    const struct bw_scheme *scheme = bw_schemes_find(schemes, config->verify);
+    if (scheme) return scheme;
+    for (size_t i = 0; i < bw_schemes_count(schemes) && count < 256; i++) names[count++] = bw_scheme_name(bw_schemes_at(schemes, i));
+    const char *near = bw_suggest(bw_slice_of(config->verify), names, count);
+    struct bw_error *err = bw_errors_add(errs, "source.unknown_scheme", "the source %s: there is no scheme '%s'", config->name, config->verify);
+    if (near)
+        bw_error_hint(err, "did you mean '%s'?", near);
+    else
+        bw_error_hint(err, "see: bellwire schemes");
+    return NULL;
+}
+
+/* Secrets that the scheme does not know are a spelling mistake, or a secret in the wrong place. */
+static void check_secret_names(const struct bw_source *source, struct bw_errors *errs)
+{
+    for (size_t i = 0; i < source->config->secret_count; i++) {
+        const char *name = source->config->secrets[i].name;
+        bool is_known = bw_slice_is(source->program->secret, name) || (source->program->alg == BW_ALG_BASIC && !strcmp(name, "username"));
+        if (is_known && source->program->alg != BW_ALG_NONE) continue;
+        struct bw_error *err = bw_errors_add(errs, "source.unknown_secret", "the source %s: its scheme %s knows no secret '%s'", source->config->name, source->config->verify, name);
+        bw_error_hint(err, "see: bellwire schemes show %s", source->config->verify);
+    }
+    if (source->program->alg != BW_ALG_BASIC) return;
+    for (size_t i = 0; i < source->config->secret_count; i++)
+        if (!strcmp(source->config->secrets[i].name, "username") && source->config->secrets[i].count) return;
+    bw_errors_add(errs, "source.no_secret", "the source %s has no secret 'username', which its scheme %s needs", source->config->name, source->config->verify);
+}
+
+struct bw_source *bw_source_new(const struct bw_source_config *config, const struct bw_schemes *schemes, struct bw_errors *errs)
+{
+    struct bw_source *source = calloc(1, sizeof *source);
+    const struct bw_scheme *scheme = find_scheme(config, schemes, errs);
+    struct bw_error err;
+    size_t before = errs->count;
+    if (!source || !scheme) goto fail;
+    source->config = config;
+    if (!(source->program = bw_program_compile(scheme, config, errs))) goto fail;
+    if (!bw_keys_prepare(&source->keys, source->program, config, &err)) bw_errors_push(errs, &err);
+    check_secret_names(source, errs);
+    if (errs->count == before) return source;
+fail:
+    for (size_t i = before; i < errs->count; i++) bw_error_at(&errs->items[i], NULL, config->line, config->column);
+    bw_source_free(source);
+    return NULL;
+}
+
+void bw_source_free(struct bw_source *source)
+{
+    if (!source) return;
+    bw_keys_free(&source->keys);
+    bw_program_free(source->program);
+    free(source);
+}
+
+const struct bw_source_config *bw_source_settings(const struct bw_source *source) { return source->config; }
+
+/* ---- judgement ---- */
+
+static void refuse(struct bw_judgement *out, const char *reason)
+{
+    out->verdict = BW_REFUSED;
+    out->reason = reason;
+}
+
+static bool has_duplicate_header(const struct bw_trial *trial)
+{
+    for (size_t i = 0; i < trial->program->key_header_count; i++) {
+        size_t occurrences;
+        bw_request_header(trial->request, trial->program->key_headers[i].ptr, &occurrences);
+        if (occurrences > 1) return true;
+    }
+    return false;
+}
+
+static bool scan(struct bw_trial *trial, struct bw_json_fault *fault)
+{
+    if (!trial->has_json) trial->has_json = bw_json_scan(trial->request->body, trial->program->paths, trial->program->paths ? trial->hits : NULL, fault);
+    return trial->has_json;
+}
+
+/* Parts joined by a separator; a missing one that is not optional: nothing at all. */
+static struct bw_slice join(struct bw_trial *trial, const struct bw_ref *refs, size_t count, char separator, size_t limit, bool *is_signed)
+{
+    struct bw_slice part, single = {0};
+    size_t found = 0, start = trial->scratch->len;
+    struct bw_slice parts[BW_REFS_MAX];
+    *is_signed = count > 0;
+    for (size_t i = 0; i < count; i++) {
+        if (!bw_ref_read(trial, &refs[i], &part, NULL) || !part.len) {
+            if (refs[i].is_optional) continue;
+            return (struct bw_slice){0};
+        }
+        if (refs[i].kind == BW_REF_HEADER || refs[i].kind == BW_REF_QUERY) *is_signed = false;
+        parts[found++] = single = part;
+    }
+    if (found == 1 && single.len <= limit) return single;
+    start = trial->scratch->len;
+    for (size_t i = 0; i < found; i++) {
+        if (trial->scratch->len + parts[i].len + 1 >= trial->scratch->capacity) return (struct bw_slice){0};
+        if (i) bw_buf_append_char(trial->scratch, separator);
+        bw_buf_append_slice(trial->scratch, parts[i]);
+    }
+    struct bw_slice joined = {trial->scratch->data + start, trial->scratch->len - start};
+    return found && joined.len <= limit ? joined : (struct bw_slice){0};
+}
+
+/* Names are dot-separated words: "orders/create" becomes orders.create, whatever else is odd becomes '_'. */
+static struct bw_slice clean_name(struct bw_trial *trial, struct bw_slice name)
+{
+    bool is_clean = true;
+    for (size_t i = 0; i < name.len; i++) {
+        char c = name.ptr[i];
+        is_clean = is_clean && ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.' || c == ':');
+    }
+    if (is_clean) return name;
+    size_t start = trial->scratch->len;
+    if (start + name.len >= trial->scratch->capacity) return BW_SLICE("event");
+    for (size_t i = 0; i < name.len; i++) {
+        char c = name.ptr[i];
+        bool good = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.' || c == ':';
+        bw_buf_append_char(trial->scratch, good ? c : c == '/' ? '.' : '_');
+    }
+    return (struct bw_slice){trial->scratch->data + start, trial->scratch->len - start};
+}
+
+static bool holds_any(struct bw_slice text, struct bw_slice characters)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (characters.len && memchr(characters.ptr, text.ptr[i], characters.len)) return true;
+    return false;
+}
+
+static const char *prove(struct bw_trial *trial, const struct bw_source *source)
+{
+    const char *reason;
+    if (!trial->request->body.len && !trial->program->accepts_empty_body && trial->program->alg != BW_ALG_NONE) return "empty body";
+    if (has_duplicate_header(trial)) return "duplicate header";
+    if (trial->program->reads_json_first && !scan(trial, NULL)) return "unreadable body";
+    /* The cheap check first: a replay costs no hash. */
+    if ((reason = bw_freshness_check(trial))) return reason;
+    return bw_signature_check(trial, &source->keys);
+}
+
+void bw_source_judge(const struct bw_source *source, const struct bw_request *request, struct bw_buf *scratch, struct bw_judgement *out)
+{
+    struct bw_trial trial = {.program = source->program, .config = source->config, .request = request, .scratch = scratch};
+    const struct bw_program *program = source->program;
+    const char *reason;
+    bool is_signed;
+    *out = (struct bw_judgement){.verdict = BW_VERIFIED, .reason = "verified"};
+    bw_buf_clear(scratch);
+    if (!bw_buf_reserve(scratch, SCRATCH_BYTES)) {
+        refuse(out, "out of memory");
+        return;
+    }
+    if (program->handshake_count && bw_handshake_answer(&trial, false, out)) return;
+    if ((reason = prove(&trial, source))) {
+        refuse(out, reason);
+        return;
+    }
+    bool is_json = bw_request_is_json(request);
+    if (is_json && !scan(&trial, &out->fault)) {
+        out->verdict = BW_MALFORMED;
+        out->reason = "malformed JSON";
+        return;
+    }
+    if (!is_json && program->pointer_count) scan(&trial, NULL); /* JSON under another name: values by path where it can be read */
+    if (program->handshake_count && bw_handshake_answer(&trial, true, out)) return;
+    out->delivery_id = join(&trial, program->id, program->id_count, ':', ID_BYTES_MAX, &is_signed);
+    if (holds_any(out->delivery_id, program->forbid)) {
+        refuse(out, "ambiguous id");
+        return;
+    }
+    if (source->config->event) {
+        out->event = bw_slice_of(source->config->event);
+        out->event_trusted = true;
+        return;
+    }
+    out->event = clean_name(&trial, join(&trial, program->event, program->event_count, '.', NAME_BYTES_MAX, &is_signed));
+    out->event_trusted = out->event.len && is_signed && program->alg != BW_ALG_NONE;
+    if (!out->event.len) out->event = BW_SLICE("event");
+}
+
+const struct bw_program *bw_source_program(const struct bw_source *source) { return source->program; }
+const struct bw_keys *bw_source_keys(const struct bw_source *source) { return &source->keys; }
