@@ -1,0 +1,83 @@
+#include "base/log.h"
+#include "cmd/options.h"
+#include "cmd/setup.h"
+#include "serve/inspect.h"
+#include "source/source.h"
+#include <stdio.h>
+#include <string.h>
+
+/* Sources can only be judged with the schemes that loaded. */
+static void check_sources(const struct bw_config *config, struct bw_errors *errs)
+{
+    struct bw_schemes *schemes = bw_schemes_load(config->schemes, errs);
+    for (size_t i = 0; schemes && i < config->source_count; i++) bw_source_free(bw_source_new(&config->sources[i], schemes, errs));
+    bw_schemes_free(schemes);
+}
+
+static void list_good(const json_t *loaded, const struct bw_config *config)
+{
+    size_t index, inner;
+    json_t *workflow, *event;
+    for (size_t i = 0; i < config->source_count; i++) fprintf(stderr, "source    %-20s POST %s, verified as %s\n", config->sources[i].name, config->sources[i].path, config->sources[i].verify);
+    json_array_foreach(json_object_get(loaded, "workflows"), index, workflow)
+    {
+        fprintf(stderr, "workflow  %-20s", bw_json_str(workflow, "name", ""));
+        json_array_foreach(json_object_get(workflow, "events"), inner, event) fprintf(stderr, "%s %s", inner ? "," : " on", json_string_value(event));
+        if (bw_json_bool(workflow, "manual", false)) fprintf(stderr, "%s by hand", inner ? "," : " on");
+        fputc('\n', stderr);
+    }
+}
+
+static int check_main(int argc, char **argv)
+{
+    const char *config_path = NULL;
+    bool as_json = false;
+    const struct bw_option options[] = {{.name = "config", .value = &config_path}, {.name = "json", .flag = &as_json}};
+    int first, status = bw_options_parse(&bw_command_check, argc, argv, options, 2, &first);
+    struct bw_errors errs = {0};
+    struct bw_config *config;
+    struct bw_error err;
+    json_t *loaded = NULL;
+
+    if (status >= 0) return status;
+    if (argc > first) return bw_options_wrong(&bw_command_check, "unexpected argument '%s'", argv[first]);
+    bw_log_setup(BW_LOG_OFF, BW_LOG_TEXT, "check"); /* what is wrong is printed once, as the list below */
+    /* With a broken configuration the workflows are still checked, under the default folders beside it: every error in one go. */
+    struct bw_config *fallback = NULL;
+    if ((config = bw_config_load(config_path, &errs)))
+        check_sources(config, &errs);
+    else
+        fallback = bw_config_load("/dev/null", NULL);
+    if (config || fallback) {
+        if ((loaded = bw_inspect_catalog(config ? config : fallback, NULL, &err)))
+            bw_inspect_errors(loaded, &errs);
+        else
+            bw_errors_push(&errs, &err);
+    }
+    bw_print_errors(&errs, as_json);
+    if (errs.count) {
+        fprintf(stderr, "%zu error%s\n", errs.count, errs.count == 1 ? "" : "s");
+        status = 1;
+    } else {
+        if (!as_json) list_good(loaded, config);
+        fprintf(stderr, "all good: %zu source%s, %zu workflow%s, %zu action%s\n", config->source_count, config->source_count == 1 ? "" : "s",
+                json_array_size(json_object_get(loaded, "workflows")), json_array_size(json_object_get(loaded, "workflows")) == 1 ? "" : "s",
+                json_array_size(json_object_get(loaded, "actions")), json_array_size(json_object_get(loaded, "actions")) == 1 ? "" : "s");
+        status = 0;
+    }
+    json_decref(loaded);
+    bw_errors_free(&errs);
+    bw_config_free(config);
+    bw_config_free(fallback);
+    return status;
+}
+
+const struct bw_command bw_command_check = {
+    .name = "check",
+    .summary = "find every error of configuration, schemes, workflows, actions and plugins",
+    .usage = "usage: bellwire check [--json] [--config FILE]\n\n"
+             "Loads everything that `serve` would load, in the same processes, and prints every error it finds, each with its place and a next step.\n"
+             "Exit status 0: all good; 1: there are errors (they are on stderr, or with --json one object a line on stdout).\n\n"
+             "example: bellwire check && bellwire serve\n",
+    .run = check_main,
+};

@@ -1,0 +1,153 @@
+#include "base/file.h"
+#include "base/log.h"
+#include "base/units.h"
+#include "cmd/options.h"
+#include "cmd/setup.h"
+#include "serve/once.h"
+#include "store/store.h"
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+struct printer {
+    bool as_json, is_terminal;
+};
+
+static const char *colour(const struct printer *printer, const char *code) { return printer->is_terminal ? code : ""; }
+
+static struct bw_slice output_of(const struct bw_message *message)
+{
+    int64_t part = bw_json_int(message->head, "output_part", -1);
+    return part >= 0 && (size_t)part < message->part_count ? message->parts[part] : (struct bw_slice){0};
+}
+
+static void print_json(const struct bw_message *message)
+{
+    struct bw_buf line = {0};
+    struct bw_slice output = output_of(message);
+    json_t *head = json_copy((json_t *)message->head);
+    int64_t state = bw_json_int(head, "state", 0);
+    bool is_run = !strncmp(bw_json_str(head, "what", ""), "run", 3);
+    json_object_del(head, "output_part");
+    if (state) json_object_set_new(head, "state", json_string(is_run ? bw_run_state_name((enum bw_run_state)state) : bw_step_state_name((enum bw_step_state)state)));
+    bw_json_append(&line, head);
+    if (output.len && line.len) {
+        line.len--; /* the closing brace */
+        bw_buf_append_text(&line, ",\"output\":");
+        bw_buf_append_slice(&line, output);
+        bw_buf_append_char(&line, '}');
+    }
+    json_decref(head);
+    bw_print_line(&line);
+    fflush(stdout);
+}
+
+static void print_error(const char *indent, const json_t *error)
+{
+    if (!error) return;
+    printf("%s", indent);
+    if (*bw_json_str(error, "file", "")) printf("%s:%lld: ", bw_json_str(error, "file", ""), (long long)bw_json_int(error, "line", 0));
+    printf("%s  [%s]\n", bw_json_str(error, "message", ""), bw_json_str(error, "code", ""));
+    if (*bw_json_str(error, "hint", "")) printf("%shint: %s\n", indent, bw_json_str(error, "hint", ""));
+}
+
+static void print_text(const struct printer *printer, const struct bw_message *message)
+{
+    const json_t *head = message->head;
+    const char *what = bw_json_str(head, "what", ""), *step = bw_json_str(head, "step", "");
+    int64_t state = bw_json_int(head, "state", 0);
+    struct bw_slice output = output_of(message);
+    bool is_good = state == BW_STEP_SUCCEEDED || state == BW_STEP_SKIPPED;
+    char took[32];
+    bw_duration_text(bw_json_int(head, "took_ms", 0), took);
+    if (!strcmp(what, "run_started")) {
+        printf("%s  %s\n", bw_json_str(head, "run", ""), bw_json_str(head, "workflow", ""));
+    } else if (!strcmp(what, "step_started")) {
+        if (printer->is_terminal) printf("  ... %s\r", step);
+    } else if (!strcmp(what, "step_retry")) {
+        char delay[32];
+        printf("  %sagain%s %-20s attempt %lld in %s\n", colour(printer, "\033[33m"), colour(printer, "\033[0m"), step, (long long)bw_json_int(head, "attempt", 0) + 1,
+               bw_duration_text(bw_json_int(head, "delay_ms", 0), delay));
+        print_error("        ", json_object_get(head, "error"));
+    } else if (!strcmp(what, "step_finished")) {
+        printf("  %s%-5s%s %-20s %8s  %.*s\n", colour(printer, is_good ? "\033[32m" : "\033[31m"), state == BW_STEP_SUCCEEDED ? "ok" : state == BW_STEP_SKIPPED ? "skip" : "FAIL",
+               colour(printer, "\033[0m"), step, took, (int)(output.len > 200 ? 200 : output.len), output.len ? output.ptr : "");
+        print_error("        ", json_object_get(head, "error"));
+    } else if (!strcmp(what, "run_finished")) {
+        printf("%s in %s\n", bw_run_state_name((enum bw_run_state)state), took);
+        if (output.len) printf("output %.*s\n", (int)output.len, output.ptr);
+        print_error("", json_object_get(head, "error"));
+    }
+    fflush(stdout);
+}
+
+static void on_trace(void *arg, const struct bw_message *message)
+{
+    const struct printer *printer = arg;
+    if (printer->as_json)
+        print_json(message);
+    else
+        print_text(printer, message);
+}
+
+static bool read_data(const char *path, struct bw_buf *out, struct bw_error *err)
+{
+    if (!path) {
+        bw_buf_append_text(out, "{}");
+        return true;
+    }
+    return bw_file_read(strcmp(path, "-") ? path : "/dev/stdin", 16u << 20, out, err);
+}
+
+static int run_main(int argc, char **argv)
+{
+    const char *config_path = NULL, *data = NULL, *event = NULL, *file = NULL;
+    struct printer printer = {.is_terminal = isatty(STDOUT_FILENO)};
+    bool is_verbose = false;
+    const struct bw_option options[] = {{.name = "config", .value = &config_path}, {.name = "data", .value = &data}, {.name = "event", .value = &event}, {.name = "file", .value = &file}, {.name = "json", .flag = &printer.as_json}, {.name = "verbose", .flag = &is_verbose}};
+    int first, status = bw_options_parse(&bw_command_run, argc, argv, options, sizeof options / sizeof *options, &first);
+    struct bw_errors errs = {0};
+    struct bw_buf body = {0};
+    struct bw_config *config;
+    struct bw_error err;
+
+    if (status >= 0) return status;
+    if (argc - first > 1 || (argc == first && !file)) return bw_options_wrong(&bw_command_run, "name one workflow");
+    const char *workflow = argc > first ? argv[first] : NULL;
+    size_t len = workflow ? strlen(workflow) : 0;
+    if (len > 5 && !file && (!strcmp(workflow + len - 5, ".yaml") || !strcmp(workflow + len - 4, ".yml"))) file = workflow, workflow = NULL;
+    bw_log_setup(is_verbose ? BW_LOG_DEBUG : BW_LOG_ERROR, BW_LOG_TEXT, "run");
+    if (!(config = bw_setup_config("run", config_path))) return 1;
+    for (size_t i = 0; i < config->secret_count; i++)
+        for (size_t k = 0; k < config->secrets[i].count; k++) bw_log_redact(config->secrets[i].name, config->secrets[i].values[k]);
+    config->workers = 1;
+    if (!read_data(data, &body, &err)) {
+        bw_print_error("run", &err);
+        status = 1;
+    } else {
+        const struct bw_once_options once = {.config = config, .workflow = workflow, .workflow_file = file, .event_name = event, .body = bw_buf_slice(&body)};
+        enum bw_once_result result = bw_once_run(&once, &(struct bw_once_handlers){&printer, on_trace}, &errs);
+        bw_print_errors(&errs, printer.as_json);
+        status = result == BW_ONCE_SUCCEEDED ? 0 : 1;
+    }
+    bw_errors_free(&errs);
+    bw_buf_free(&body);
+    bw_config_free(config);
+    return status;
+}
+
+const struct bw_command bw_command_run = {
+    .name = "run",
+    .summary = "run one workflow here and now, and watch its steps",
+    .usage = "usage: bellwire run WORKFLOW [--data FILE] [--event NAME] [--json] [--verbose] [--config FILE]\n"
+             "       bellwire run FILE.yaml [--data FILE]\n"
+             "       bellwire run --file FILE.yaml WORKFLOW\n\n"
+             "Runs one workflow in the same processes as `serve` does, without a listener; triggers and their `if` are not asked.\n"
+             "Nothing is left behind. Exit status 0: the run succeeded; 1: it failed or could not start.\n\n"
+             "  --data FILE     JSON that becomes event.data ('-' = standard input); {} without it\n"
+             "  --event NAME    what event.name says (manual)\n"
+             "  --json          one JSON object for each thing that happens\n"
+             "  --verbose       the engine's log on stderr\n\n"
+             "example: bellwire run hello --data push.json --event github.push\n",
+    .run = run_main,
+};

@@ -1,0 +1,179 @@
+#include "base/units.h"
+#include "cmd/options.h"
+#include "cmd/setup.h"
+#include "store/store.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct listing {
+    bool as_json, with_steps;
+    size_t shown;
+};
+
+static struct bw_slice json_or_null(struct bw_slice text) { return text.len ? text : BW_SLICE("null"); }
+
+static void append_step(struct bw_buf *out, const struct bw_step_row *step)
+{
+    bw_buf_append_text(out, "{\"step\":");
+    bw_buf_append_json_string(out, step->path);
+    bw_buf_printf(out, ",\"state\":\"%s\",\"attempt\":%u,\"started_ms\":%lld,\"ended_ms\":%lld,\"took_ms\":%lld,\"inputs\":", bw_step_state_name(step->state), step->attempt,
+                  (long long)step->started_ms, (long long)step->ended_ms, (long long)(step->ended_ms - step->started_ms));
+    bw_buf_append_slice(out, step->input_names.len ? step->input_names : BW_SLICE("[]"));
+    bw_buf_append_text(out, ",\"output\":");
+    bw_buf_append_slice(out, json_or_null(step->output));
+    bw_buf_append_text(out, ",\"error\":");
+    bw_buf_append_slice(out, json_or_null(step->error));
+    bw_buf_append_char(out, '}');
+}
+
+static void append_run(struct bw_buf *out, const struct bw_run *run, bool with_steps)
+{
+    const struct bw_run_row *row = &run->row;
+    char run_uid[BW_UID_TEXT], event_uid[BW_UID_TEXT];
+    bw_buf_printf(out, "{\"run\":\"%s\",\"event\":\"%s\",\"event_name\":", bw_uid_text(row->uid, BW_UID_RUN, run_uid), bw_uid_text(run->event_uid, BW_UID_EVENT, event_uid));
+    bw_buf_append_json_string(out, run->event_name);
+    bw_buf_append_text(out, ",\"workflow\":");
+    bw_buf_append_json_string(out, row->workflow);
+    bw_buf_append_text(out, ",\"version\":\"");
+    for (size_t i = 0; i < 6; i++) bw_buf_printf(out, "%02x", row->version[i]);
+    bw_buf_printf(out, "\",\"state\":\"%s\",\"lost\":%u,\"started_ms\":%lld,\"ended_ms\":%lld,\"output\":", bw_run_state_name(row->state), row->lost, (long long)row->started_ms,
+                  (long long)row->ended_ms);
+    bw_buf_append_slice(out, json_or_null(row->output));
+    bw_buf_append_text(out, ",\"error\":");
+    bw_buf_append_slice(out, json_or_null(row->error));
+    if (with_steps) {
+        bw_buf_append_text(out, ",\"steps\":[");
+        for (size_t i = 0; i < row->step_count; i++) {
+            if (i) bw_buf_append_char(out, ',');
+            append_step(out, &row->steps[i]);
+        }
+        bw_buf_append_char(out, ']');
+    }
+    bw_buf_append_char(out, '}');
+}
+
+/* "file:line: message [code]" of a stored error object. */
+static void print_error(const char *indent, struct bw_slice text)
+{
+    struct bw_error err;
+    json_t *error = text.len ? bw_json_load(text, &err) : NULL;
+    if (!error) return;
+    printf("%serror    ", indent);
+    if (json_object_get(error, "file")) printf("%s:%lld: ", bw_json_str(error, "file", ""), (long long)bw_json_int(error, "line", 0));
+    printf("%s  [%s]\n", bw_json_str(error, "message", ""), bw_json_str(error, "code", ""));
+    if (json_object_get(error, "hint")) printf("%shint     %s\n", indent, bw_json_str(error, "hint", ""));
+    json_decref(error);
+}
+
+static void print_steps(const struct bw_run_row *row)
+{
+    char took[32];
+    for (size_t i = 0; i < row->step_count; i++) {
+        const struct bw_step_row *step = &row->steps[i];
+        printf("\n  %-20.*s %-9s %8s", (int)step->path.len, step->path.ptr, bw_step_state_name(step->state), bw_duration_text(step->ended_ms - step->started_ms, took));
+        if (step->attempt > 1) printf("  attempt %u", step->attempt);
+        putchar('\n');
+        if (step->input_names.len > 2) printf("    inputs   %.*s\n", (int)step->input_names.len, step->input_names.ptr);
+        if (step->output.len) printf("    output   %.*s\n", (int)step->output.len, step->output.ptr);
+        print_error("    ", step->error);
+    }
+}
+
+static bool show(void *arg, const struct bw_run *run)
+{
+    struct listing *listing = arg;
+    struct bw_buf line = {0};
+    char uid[BW_UID_TEXT], at[32], took[32];
+    listing->shown++;
+    if (listing->as_json) {
+        append_run(&line, run, listing->with_steps);
+        bw_print_line(&line);
+        return true;
+    }
+    printf("%s  %s  %-9s %8s  %.*s  (%.*s)\n", bw_uid_text(run->row.uid, BW_UID_RUN, uid), bw_print_time(run->row.started_ms, at), bw_run_state_name(run->row.state),
+           run->row.ended_ms ? bw_duration_text(run->row.ended_ms - run->row.started_ms, took) : "", (int)run->row.workflow.len, run->row.workflow.ptr, (int)run->event_name.len,
+           run->event_name.ptr);
+    if (listing->with_steps) {
+        printf("event    %s\n", bw_uid_text(run->event_uid, BW_UID_EVENT, uid));
+        if (run->row.output.len) printf("output   %.*s\n", (int)run->row.output.len, run->row.output.ptr);
+        print_error("", run->row.error);
+        print_steps(&run->row);
+    }
+    return true;
+}
+
+static bool find_event(struct bw_reader *reader, const char *text, int64_t *id, struct bw_error *err);
+
+static bool note_id(void *arg, const struct bw_event *event)
+{
+    *(int64_t *)arg = event->id;
+    return true;
+}
+
+static bool find_event(struct bw_reader *reader, const char *text, int64_t *id, struct bw_error *err)
+{
+    struct bw_uid uid;
+    bool found;
+    if (!bw_uid_parse(bw_slice_of(text), BW_UID_EVENT, &uid)) return bw_error_set(err, "event.id", "'%s' is no event id (evt_…)", text);
+    if (!bw_reader_event(reader, uid, note_id, id, &found, err)) return false;
+    return found || bw_error_set(err, "event.unknown", "there is no event %s", text);
+}
+
+static int runs_main(int argc, char **argv)
+{
+    const char *config_path = NULL, *workflow = NULL, *state = NULL, *event = NULL, *limit = "20";
+    struct listing listing = {0};
+    const struct bw_option options[] = {{.name = "config", .value = &config_path}, {.name = "workflow", .value = &workflow}, {.name = "state", .value = &state},
+                                        {.name = "event", .value = &event},        {.name = "limit", .value = &limit},       {.name = "json", .flag = &listing.as_json}};
+    int first, status = bw_options_parse(&bw_command_runs, argc, argv, options, sizeof options / sizeof *options, &first);
+    struct bw_run_filter filter = {0};
+    struct bw_config *config;
+    struct bw_reader *reader = NULL;
+    struct bw_error err;
+    struct bw_uid uid = {{0}};
+    bool found = true, done = false;
+
+    if (status >= 0) return status;
+    if (argc > first && !strcmp(argv[first], "show")) first++; /* `runs show RUN` reads well */
+    if (argc - first > 1) return bw_options_wrong(&bw_command_runs, "at most one run is shown at a time");
+    if (argc > first && !bw_uid_parse(bw_slice_of(argv[first]), BW_UID_RUN, &uid)) return bw_options_wrong(&bw_command_runs, "'%s' is no run id (run_…)", argv[first]);
+    if (state && (filter.state = bw_run_state_parse(bw_slice_of(state))) < 0)
+        return bw_options_wrong(&bw_command_runs, "'%s' is no state: active, succeeded, failed, cancelled or skipped", state);
+    if (!(config = bw_setup_config("runs", config_path))) return 1;
+    if (!(reader = bw_reader_open(config->data, &err))) goto out;
+    if (event && !find_event(reader, event, &filter.event_id, &err)) goto out;
+    if (argc > first) {
+        listing.with_steps = true;
+        done = bw_reader_run(reader, uid, show, &listing, &found, &err);
+        if (done && !found) {
+            done = bw_error_set(&err, "run.unknown", "there is no recorded run %s in %s", argv[first], config->data);
+            bw_error_hint(&err, "a run is recorded with its first checkpoint or its end: see  bellwire events");
+        }
+    } else {
+        filter.workflow = workflow ? bw_slice_of(workflow) : (struct bw_slice){0};
+        filter.limit = strtoul(limit, NULL, 10);
+        done = bw_reader_runs(reader, &filter, show, &listing, &err);
+        if (done && !listing.shown && !listing.as_json) fprintf(stderr, "no runs\n");
+    }
+out:
+    if (!done) bw_print_error("runs", &err);
+    bw_reader_close(reader);
+    bw_config_free(config);
+    return done ? 0 : 1;
+}
+
+const struct bw_command bw_command_runs = {
+    .name = "runs",
+    .summary = "list the runs, or show one with its steps",
+    .usage = "usage: bellwire runs [--workflow NAME] [--state STATE] [--event EVENT] [--limit N] [--json] [--config FILE]\n"
+             "       bellwire runs show RUN [--json]\n\n"
+             "Lists runs, newest first; with an id, shows that run's steps: the names of their inputs, outputs, durations, errors.\n\n"
+             "  --workflow NAME   only runs of this workflow\n"
+             "  --state STATE     active, succeeded, failed, cancelled or skipped\n"
+             "  --event EVENT     only runs that this event started\n"
+             "  --limit N         at most N (20)\n"
+             "  --json            one JSON object a line\n\n"
+             "example: bellwire runs --state failed\n",
+    .run = runs_main,
+};

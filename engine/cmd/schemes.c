@@ -1,0 +1,62 @@
+#include "cmd/options.h"
+#include "cmd/setup.h"
+#include "source/source.h"
+#include <stdio.h>
+#include <string.h>
+
+static int schemes_main(int argc, char **argv)
+{
+    const char *config_path = NULL;
+    bool as_json = false;
+    const struct bw_option options[] = {{.name = "config", .value = &config_path}, {.name = "json", .flag = &as_json}};
+    int first, status = bw_options_parse(&bw_command_schemes, argc, argv, options, 2, &first);
+    struct bw_errors errs = {0};
+    struct bw_config *config;
+    struct bw_schemes *schemes;
+
+    if (status >= 0) return status;
+    if (argc > first && !strcmp(argv[first], "show")) first++;
+    if (!(config = bw_setup_config("schemes", config_path))) return 1;
+    schemes = bw_schemes_load(config->schemes, &errs);
+    bw_print_errors(&errs, false);
+    status = errs.count ? 1 : 0;
+    if (argc > first) {
+        const struct bw_scheme *scheme = bw_schemes_find(schemes, argv[first]);
+        struct bw_buf text = {0};
+        if (scheme)
+            bw_scheme_describe(scheme, &text);
+        else
+            fprintf(stderr, "bellwire schemes: there is no scheme '%s'; see: bellwire schemes\n", argv[first]);
+        status |= !scheme;
+        fwrite(text.data ? text.data : "", 1, text.len, stdout);
+        bw_buf_free(&text);
+    }
+    for (size_t i = 0; argc == first && i < bw_schemes_count(schemes); i++) {
+        const struct bw_scheme *scheme = bw_schemes_at(schemes, i);
+        if (as_json) {
+            struct bw_buf line = {0};
+            bw_buf_append_text(&line, "{\"scheme\":");
+            bw_buf_append_json_string(&line, bw_slice_of(bw_scheme_name(scheme)));
+            bw_buf_append_text(&line, ",\"doc\":");
+            bw_buf_append_json_string(&line, bw_slice_of(bw_scheme_doc(scheme)));
+            bw_buf_append_char(&line, '}');
+            bw_print_line(&line);
+        } else {
+            printf("%-20s %s\n", bw_scheme_name(scheme), bw_scheme_doc(scheme));
+        }
+    }
+    bw_schemes_free(schemes);
+    bw_errors_free(&errs);
+    bw_config_free(config);
+    return status;
+}
+
+const struct bw_command bw_command_schemes = {
+    .name = "schemes",
+    .summary = "list the providers whose signatures can be verified, or show one",
+    .usage = "usage: bellwire schemes [--json] [--config FILE]\n"
+             "       bellwire schemes show NAME\n\n"
+             "Lists what a source's `verify:` can name; with a name, shows which secrets it wants, what is signed, what is deduped and what names the event.\n\n"
+             "example: bellwire schemes show github\n",
+    .run = schemes_main,
+};

@@ -1,0 +1,144 @@
+#include "base/clock.h"
+#include "base/file.h"
+#include "cmd/http_post.h"
+#include "cmd/options.h"
+#include "cmd/setup.h"
+#include "source/source.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BODY_BYTES_MAX (64u << 20)
+
+struct sending {
+    const char *config_path, *url, *event, *id, *type;
+    struct bw_option_list secrets;
+    bool only_print, as_json;
+};
+
+/* Secrets of the command line replace the configured ones: to see a refusal, for example. */
+static struct bw_source_config *with_secrets(const struct bw_source_config *source, const struct bw_option_list *given)
+{
+    struct bw_source_config *copy = malloc(sizeof *copy);
+    if (!copy) return NULL;
+    *copy = *source;
+    if (!given->count) return copy;
+    copy->secrets = calloc(given->count, sizeof *copy->secrets);
+    copy->secret_count = 0;
+    for (size_t i = 0; copy->secrets && i < given->count; i++) {
+        const char *equals = strchr(given->items[i], '=');
+        if (!equals) continue;
+        struct bw_secret *secret = &copy->secrets[copy->secret_count++];
+        secret->name = bw_slice_dup((struct bw_slice){given->items[i], (size_t)(equals - given->items[i])});
+        if ((secret->values = malloc(sizeof *secret->values))) *secret->values = bw_slice_of(equals + 1);
+        secret->count = secret->values ? 1 : 0;
+    }
+    return copy;
+}
+
+static const struct bw_source_config *find_source(const struct bw_config *config, const char *name)
+{
+    for (size_t i = 0; i < config->source_count; i++)
+        if (!strcmp(config->sources[i].name, name)) return &config->sources[i];
+    fprintf(stderr, "bellwire send: there is no source '%s'; configured are:", name);
+    for (size_t i = 0; i < config->source_count; i++) fprintf(stderr, " %s", config->sources[i].name);
+    fputc('\n', stderr);
+    return NULL;
+}
+
+static bool read_body(const char *path, struct bw_buf *out, struct bw_error *err)
+{
+    char chunk[16384];
+    size_t count;
+    if (path && strcmp(path, "-") != 0) return bw_file_read(path, BODY_BYTES_MAX, out, err);
+    if (!path) bw_buf_append_text(out, "{}");
+    while (path && (count = fread(chunk, 1, sizeof chunk, stdin)) > 0) bw_buf_append(out, chunk, count);
+    return true;
+}
+
+static int post(const struct sending *sending, const struct bw_config *config, const struct bw_source_config *source, struct bw_slice headers, struct bw_slice body)
+{
+    struct bw_buf url = {0}, answer = {0};
+    struct bw_error err;
+    unsigned status = 0;
+    int result = 1;
+    if (sending->url)
+        bw_buf_append_text(&url, sending->url);
+    else
+        bw_buf_printf(&url, strchr(config->listen[0].host, ':') ? "http://[%s]:%u%s" : "http://%s:%u%s", config->listen[0].host, config->listen[0].port, source->path);
+    if (sending->only_print) {
+        printf("POST %s\n%.*s\n", url.data, (int)headers.len, headers.ptr);
+        fwrite(body.ptr, 1, body.len, stdout);
+        putchar('\n');
+        result = 0;
+    } else if (!bw_http_post(url.data, headers, body, &status, &answer, &err)) {
+        bw_print_error("send", &err);
+    } else {
+        if (sending->as_json)
+            printf("{\"status\":%u,\"answer\":%s}\n", status, answer.len ? answer.data : "null");
+        else
+            printf("%u %s\n", status, answer.len ? answer.data : "");
+        result = status >= 200 && status < 300 ? 0 : 1;
+    }
+    bw_buf_free(&url);
+    bw_buf_free(&answer);
+    return result;
+}
+
+static int send_main(int argc, char **argv)
+{
+    struct sending sending = {.type = "application/json", .event = "", .id = ""};
+    const struct bw_option options[] = {{.name = "config", .value = &sending.config_path}, {.name = "url", .value = &sending.url}, {.name = "event", .value = &sending.event}, {.name = "id", .value = &sending.id}, {.name = "type", .value = &sending.type}, {.name = "secret", .list = &sending.secrets}, {.name = "print", .flag = &sending.only_print}, {.name = "json", .flag = &sending.as_json}};
+    int first, status = bw_options_parse(&bw_command_send, argc, argv, options, sizeof options / sizeof *options, &first);
+    struct bw_errors errs = {0};
+    struct bw_buf body = {0}, headers = {0};
+    struct bw_error err;
+    struct bw_config *config;
+
+    if (status >= 0) return status;
+    if (argc == first || argc - first > 2) return bw_options_wrong(&bw_command_send, "name a source, and a file with the body");
+    if (!(config = bw_setup_config("send", sending.config_path))) return 1;
+    const struct bw_source_config *found = find_source(config, argv[first]);
+    struct bw_source_config *source_config = found ? with_secrets(found, &sending.secrets) : NULL;
+    struct bw_schemes *schemes = bw_schemes_load(config->schemes, &errs);
+    struct bw_source *source = source_config && schemes ? bw_source_new(source_config, schemes, &errs) : NULL;
+    bw_print_errors(&errs, false);
+    status = 1;
+    if (source) {
+        bw_buf_printf(&headers, "content-type: %s\n", sending.type);
+        if (!read_body(argc - first == 2 ? argv[first + 1] : NULL, &body, &err) || !bw_source_sign(source, bw_buf_slice(&body), bw_slice_of(sending.id), bw_slice_of(sending.event), bw_clock_wall_ms(), &headers, &err))
+            bw_print_error("send", &err);
+        else
+            status = post(&sending, config, source_config, bw_buf_slice(&headers), bw_buf_slice(&body));
+    }
+    bw_source_free(source);
+    bw_schemes_free(schemes);
+    for (size_t i = 0; source_config && sending.secrets.count && i < source_config->secret_count; i++) {
+        free(source_config->secrets[i].name);
+        free(source_config->secrets[i].values);
+    }
+    if (source_config && sending.secrets.count) free(source_config->secrets);
+    free(source_config);
+    bw_buf_free(&headers);
+    bw_buf_free(&body);
+    bw_errors_free(&errs);
+    bw_config_free(config);
+    return status;
+}
+
+const struct bw_command bw_command_send = {
+    .name = "send",
+    .summary = "sign a body as the provider does, and post it to the engine",
+    .usage = "usage: bellwire send SOURCE [FILE] [--event NAME] [--id ID] [--url URL] [--secret NAME=VALUE] [--type TYPE] [--print] [--json] [--config FILE]\n\n"
+             "Signs the body of FILE ('-': standard input; without FILE: {}) as the source's provider would, and posts it to the configured address.\n\n"
+             "  --event NAME          what the event header says: push, issues.opened\n"
+             "  --id ID               the delivery id (a fresh one); the same id again is a redelivery\n"
+             "  --url URL             another address than the configured one\n"
+             "  --secret NAME=VALUE   sign with another secret\n"
+             "  --type TYPE           content type (application/json)\n"
+             "  --print               print the signed request instead of sending it\n"
+             "  --json                print status and answer as JSON\n\n"
+             "Exit status 0: the answer was 2xx.\n\n"
+             "example: bellwire send github push.json --event push\n",
+    .run = send_main,
+};

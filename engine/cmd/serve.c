@@ -1,0 +1,48 @@
+#include "base/log.h"
+#include "cmd/options.h"
+#include "cmd/setup.h"
+#include "serve/serve.h"
+#include <string.h>
+#include <unistd.h>
+
+static int parse_level(const char *text)
+{
+    static const char *const names[] = {"debug", "info", "warn", "error", "off"};
+    for (int i = 0; i < 5; i++)
+        if (!strcmp(text, names[i])) return i;
+    return -1;
+}
+
+static int serve_main(int argc, char **argv)
+{
+    const char *config_path = NULL, *level_name = "info", *format = NULL;
+    const struct bw_option options[] = {{.name = "config", .value = &config_path}, {.name = "log-level", .value = &level_name}, {.name = "log-format", .value = &format}};
+    int first, status = bw_options_parse(&bw_command_serve, argc, argv, options, sizeof options / sizeof *options, &first), level;
+    struct bw_errors errs = {0};
+    struct bw_config *config;
+
+    if (status >= 0) return status;
+    if (argc > first) return bw_options_wrong(&bw_command_serve, "unexpected argument '%s'", argv[first]);
+    if ((level = parse_level(level_name)) < 0) return bw_options_wrong(&bw_command_serve, "--log-level is debug, info, warn, error or off");
+    if (format && strcmp(format, "json") && strcmp(format, "text")) return bw_options_wrong(&bw_command_serve, "--log-format is json or text");
+    bw_log_setup((enum bw_log_level)level, format && !strcmp(format, "text") ? BW_LOG_TEXT : BW_LOG_JSON, "engine");
+    config = bw_config_load(config_path, &errs);
+    for (size_t i = 0; i < errs.count; i++) bw_log_error(BW_LOG_ERROR, "config.error", &errs.items[i]);
+    status = config ? bw_serve(config) : 1;
+    bw_errors_free(&errs);
+    bw_config_free(config);
+    return status;
+}
+
+const struct bw_command bw_command_serve = {
+    .name = "serve",
+    .summary = "run the engine",
+    .usage = "usage: bellwire serve [--config FILE] [--log-level LEVEL] [--log-format json|text]\n\n"
+             "Listens for webhooks, stores them, runs the workflows that wait for them. Reads bellwire.yaml in this folder, or FILE; without one,\n"
+             "serves ./workflows on http://127.0.0.1:8080 with data in ./data. SIGTERM or Ctrl-C: stops accepting, finishes what it has, exits 0.\n\n"
+             "  --config FILE       the configuration (./bellwire.yaml)\n"
+             "  --log-level LEVEL   debug, info (default), warn, error, off\n"
+             "  --log-format FORM   json: one object a line on stderr (default); text: for people\n\n"
+             "example: bellwire check && bellwire serve --log-format text\n",
+    .run = serve_main,
+};

@@ -1,0 +1,68 @@
+#include "cmd/setup.h"
+#include "base/clock.h"
+#include <stdio.h>
+#include <string.h>
+
+void bw_error_append_json(struct bw_buf *out, const struct bw_error *err)
+{
+    bw_buf_append_text(out, "{\"code\":");
+    bw_buf_append_json_string(out, bw_slice_of(err->code));
+    bw_buf_append_text(out, ",\"message\":");
+    bw_buf_append_json_string(out, bw_slice_of(err->message));
+    if (*err->hint) {
+        bw_buf_append_text(out, ",\"hint\":");
+        bw_buf_append_json_string(out, bw_slice_of(err->hint));
+    }
+    if (*err->file) {
+        bw_buf_append_text(out, ",\"file\":");
+        bw_buf_append_json_string(out, bw_slice_of(err->file));
+    }
+    if (err->line) bw_buf_printf(out, ",\"line\":%d", err->line);
+    if (err->column) bw_buf_printf(out, ",\"column\":%d", err->column);
+    bw_buf_append_char(out, '}');
+}
+
+void bw_print_errors(const struct bw_errors *errs, bool as_json)
+{
+    char text[1400];
+    for (size_t i = 0; i < errs->count; i++) {
+        struct bw_buf line = {0};
+        if (as_json)
+            bw_error_append_json(&line, &errs->items[i]), bw_print_line(&line);
+        else
+            fprintf(stderr, "%s\n", bw_error_text(&errs->items[i], text, sizeof text));
+    }
+}
+
+void bw_print_error(const char *command, const struct bw_error *err)
+{
+    char text[1400];
+    fprintf(stderr, "bellwire %s: %s\n", command, bw_error_text(err, text, sizeof text));
+}
+
+struct bw_config *bw_setup_config(const char *command, const char *path)
+{
+    struct bw_errors errs = {0};
+    struct bw_config *config = bw_config_load(path, &errs);
+    if (!config) {
+        bw_print_errors(&errs, false);
+        fprintf(stderr, "bellwire %s: the configuration has %zu error%s\n", command, errs.count, errs.count == 1 ? "" : "s");
+    }
+    bw_errors_free(&errs);
+    return config;
+}
+
+void bw_print_line(struct bw_buf *line)
+{
+    if (line->data) fwrite(line->data, 1, line->len, stdout);
+    fputc('\n', stdout);
+    bw_buf_free(line);
+}
+
+const char *bw_print_time(int64_t wall_ms, char out[32])
+{
+    bw_clock_text(wall_ms, out); /* 2026-11-23T12:00:00.123Z */
+    if (out[10] == 'T') out[10] = ' ';
+    if (strlen(out) > 19) out[19] = '\0';
+    return out;
+}

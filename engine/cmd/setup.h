@@ -1,0 +1,19 @@
+/* setup.h: what most subcommands begin and end with: the configuration, the printing of errors. */
+#ifndef BW_CMD_SETUP_H
+#define BW_CMD_SETUP_H
+#include "base/buf.h"
+#include "base/error.h"
+#include "base/json.h"
+#include "config/config.h"
+
+/* Errors for people on stderr, one a line; with as_json one JSON object a line on stdout. */
+void bw_print_errors(const struct bw_errors *errs, bool as_json);
+void bw_print_error(const char *command, const struct bw_error *err);
+void bw_error_append_json(struct bw_buf *out, const struct bw_error *err);
+/* Loads the configuration or prints why not (NULL). */
+struct bw_config *bw_setup_config(const char *command, const char *path);
+/* Prints and empties the buffer. */
+void bw_print_line(struct bw_buf *line);
+/* "12:04:05.123" of today or "2026-11-23 12:04:05", local time is never used: UTC; 24 bytes. */
+const char *bw_print_time(int64_t wall_ms, char out[32]);
+#endif

@@ -1,0 +1,50 @@
+#include "serve/inspect.h"
+#include "dispatch/dispatch.h"
+
+struct inspection {
+    struct event_base *base;
+    json_t *loaded;
+    struct bw_error error;
+};
+
+static void on_catalog(void *arg, const json_t *loaded)
+{
+    struct inspection *inspection = arg;
+    inspection->loaded = json_deep_copy(loaded);
+    event_base_loopbreak(inspection->base);
+}
+
+static void on_fatal(void *arg, const struct bw_error *err)
+{
+    struct inspection *inspection = arg;
+    inspection->error = *err;
+    event_base_loopbreak(inspection->base);
+}
+
+json_t *bw_inspect_catalog(const struct bw_config *config, const char *only_file, struct bw_error *err)
+{
+    struct inspection inspection = {.base = event_base_new()};
+    const struct bw_dispatch_options options = {.config = config, .check_only = true, .only_workflow_file = only_file};
+    const struct bw_dispatch_handlers handlers = {.arg = &inspection, .catalog = on_catalog, .fatal = on_fatal};
+    struct bw_dispatch *dispatch = NULL;
+    bw_error_set(&inspection.error, "memory", "out of memory");
+    if (inspection.base && (dispatch = bw_dispatch_new(inspection.base, &options, &handlers, &inspection.error))) event_base_dispatch(inspection.base);
+    bw_dispatch_free(dispatch);
+    if (inspection.base) event_base_free(inspection.base);
+    if (!inspection.loaded && err) *err = inspection.error;
+    return inspection.loaded;
+}
+
+size_t bw_inspect_errors(const json_t *loaded, struct bw_errors *errs)
+{
+    size_t index;
+    json_t *error;
+    json_array_foreach(json_object_get(loaded, "errors"), index, error)
+    {
+        struct bw_error *added = bw_errors_add(errs, bw_json_str(error, "code", "error"), "%s", bw_json_str(error, "message", ""));
+        if (!added) break;
+        bw_error_hint(added, "%s", bw_json_str(error, "hint", ""));
+        bw_error_at(added, bw_json_str(error, "file", ""), (int)bw_json_int(error, "line", 0), (int)bw_json_int(error, "column", 0));
+    }
+    return index;
+}

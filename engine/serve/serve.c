@@ -1,0 +1,222 @@
+#include "serve/serve.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "dispatch/dispatch.h"
+#include "ingest/ingest.h"
+#include "source/source.h"
+#include "store/store.h"
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+enum phase { STARTING, SERVING, STOPPING, STOPPED };
+struct engine {
+    const struct bw_config *config;
+    struct event_base *base;
+    struct bw_schemes *schemes;
+    struct bw_source **sources;
+    struct bw_store *store;
+    struct bw_dispatch *dispatch;
+    struct bw_ingest *ingest;
+    struct event *on_term, *on_int, *on_store, *on_drain_deadline;
+    enum phase phase;
+    int status;
+    int64_t started_us;
+};
+
+static void leave(struct engine *engine, int status)
+{
+    if (engine->status < status) engine->status = status;
+    engine->phase = STOPPED;
+    event_base_loopbreak(engine->base);
+}
+
+static void on_fatal(void *arg, const struct bw_error *err)
+{
+    bw_log_error(BW_LOG_ERROR, "engine.fatal", err);
+    leave(arg, 1);
+}
+
+/* ---- start ---- */
+
+static bool make_sources(struct engine *engine)
+{
+    struct bw_errors errs = {0};
+    const struct bw_config *config = engine->config;
+    engine->schemes = bw_schemes_load(config->schemes, &errs);
+    engine->sources = calloc(config->source_count + 1, sizeof *engine->sources);
+    for (size_t i = 0; engine->schemes && engine->sources && i < config->source_count; i++) engine->sources[i] = bw_source_new(&config->sources[i], engine->schemes, &errs);
+    for (size_t i = 0; i < errs.count; i++) bw_log_error(BW_LOG_ERROR, "config.error", &errs.items[i]);
+    bool good = engine->schemes && engine->sources && !errs.count;
+    bw_errors_free(&errs);
+    return good;
+}
+
+static void redact_secrets(const struct bw_config *config)
+{
+    for (size_t i = 0; i < config->secret_count; i++)
+        for (size_t k = 0; k < config->secrets[i].count; k++) bw_log_redact(config->secrets[i].name, config->secrets[i].values[k]);
+    for (size_t s = 0; s < config->source_count; s++)
+        for (size_t i = 0; i < config->sources[s].secret_count; i++)
+            for (size_t k = 0; k < config->sources[s].secrets[i].count; k++) bw_log_redact(config->sources[s].secrets[i].name, config->sources[s].secrets[i].values[k]);
+}
+
+/* Writer thread, in commit order. */
+static void on_committed(void *arg, struct bw_accepted *accepted)
+{
+    struct engine *engine = arg;
+    bw_dispatch_post(engine->dispatch, accepted);
+}
+
+static uint32_t current_revision(void *arg) { return bw_dispatch_revision(((struct engine *)arg)->dispatch); }
+
+/* The catalogue is stored: from here on an accepted event has a revision to run under. */
+static void on_ready(void *arg, uint32_t revision)
+{
+    struct engine *engine = arg;
+    const struct bw_ingest_options options = {
+        .config = engine->config, .sources = (const struct bw_source *const *)engine->sources, .source_count = engine->config->source_count, .store = engine->store,
+        .arg = engine, .revision = current_revision, .committed = on_committed};
+    struct bw_error err;
+    if (engine->phase != STARTING) return;
+    if (!(engine->ingest = bw_ingest_start(&options, &err))) {
+        bw_log_error(BW_LOG_ERROR, "engine.listen", &err);
+        leave(engine, 1);
+        return;
+    }
+    engine->phase = SERVING;
+    for (size_t i = 0; i < engine->config->listen_count; i++) {
+        char url[96];
+        const char *host = engine->config->listen[i].host;
+        snprintf(url, sizeof url, strchr(host, ':') ? "http://[%s]:%u" : "http://%s:%u", host, bw_ingest_port(engine->ingest, i));
+        bw_log(BW_LOG_INFO, "engine.listening", BW_STR("url", url), BW_INT("revision", revision), BW_INT("sources", engine->config->source_count),
+               BW_INT("after_ms", (bw_clock_mono_us() - engine->started_us) / 1000), BW_STR("version", BELLWIRE_VERSION));
+    }
+}
+
+static void on_catalog(void *arg, const json_t *loaded)
+{
+    size_t index;
+    json_t *error;
+    (void)arg;
+    json_array_foreach(json_object_get(loaded, "errors"), index, error)
+    {
+        struct bw_error err;
+        bw_error_set(&err, bw_json_str(error, "code", "error"), "%s", bw_json_str(error, "message", ""));
+        bw_error_hint(&err, "%s", bw_json_str(error, "hint", ""));
+        bw_error_at(&err, bw_json_str(error, "file", ""), (int)bw_json_int(error, "line", 0), (int)bw_json_int(error, "column", 0));
+        bw_log_error(BW_LOG_ERROR, "catalog.error", &err);
+    }
+    bw_log(BW_LOG_INFO, "catalog.loaded", BW_INT("workflows", json_array_size(json_object_get(loaded, "workflows"))),
+           BW_INT("actions", json_array_size(json_object_get(loaded, "actions"))), BW_INT("errors", index));
+}
+
+/* ---- stop ---- */
+
+static void on_drained(void *arg) { leave(arg, 0); }
+
+static void on_drain_deadline(evutil_socket_t fd, short what, void *arg)
+{
+    struct engine *engine = arg;
+    (void)fd, (void)what;
+    bw_log(BW_LOG_WARN, "engine.drain_deadline", BW_INT("events_in_hand", bw_dispatch_in_hand(engine->dispatch)), BW_STR("message", "they go on at the next start"));
+    leave(engine, 0);
+}
+
+static void on_signal(evutil_socket_t signal_number, short what, void *arg)
+{
+    struct engine *engine = arg;
+    (void)what;
+    if (engine->phase == STARTING || engine->phase == STOPPING) { /* the second one means it */
+        leave(engine, engine->phase == STARTING ? 0 : 1);
+        return;
+    }
+    engine->phase = STOPPING;
+    bw_log(BW_LOG_INFO, "engine.stopping", BW_INT("signal", signal_number), BW_INT("events_in_hand", bw_dispatch_in_hand(engine->dispatch)));
+    bw_ingest_stop(engine->ingest); /* returns when everything parked at the writer is answered */
+    engine->ingest = NULL;
+    const struct timeval deadline = {.tv_sec = engine->config->drain_ms / 1000, .tv_usec = engine->config->drain_ms % 1000 * 1000};
+    event_add(engine->on_drain_deadline, &deadline);
+    bw_dispatch_drain(engine->dispatch);
+}
+
+/* A failed fsync or a damaged file: nothing may be acknowledged any more, so the process ends and recovers at the next start. */
+static void on_store_watch(evutil_socket_t fd, short what, void *arg)
+{
+    struct engine *engine = arg;
+    (void)fd, (void)what;
+    if (!bw_store_is_failed(engine->store)) return;
+    bw_log(BW_LOG_ERROR, "engine.store_failed", BW_STR("message", "the store refuses to write: the engine stops and recovers at its next start"));
+    leave(engine, 1);
+}
+
+static bool make_events(struct engine *engine)
+{
+    const struct timeval period = {.tv_usec = 100000};
+    if (!(engine->base = event_base_new())) return false;
+    engine->on_term = evsignal_new(engine->base, SIGTERM, on_signal, engine);
+    engine->on_int = evsignal_new(engine->base, SIGINT, on_signal, engine);
+    engine->on_store = event_new(engine->base, -1, EV_PERSIST, on_store_watch, engine);
+    engine->on_drain_deadline = event_new(engine->base, -1, 0, on_drain_deadline, engine);
+    return engine->on_term && engine->on_int && engine->on_store && engine->on_drain_deadline && !event_add(engine->on_term, NULL) && !event_add(engine->on_int, NULL) &&
+           !event_add(engine->on_store, &period);
+}
+
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit)) return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static void end(struct engine *engine)
+{
+    if (engine->ingest) bw_ingest_stop(engine->ingest);
+    if (engine->dispatch) bw_dispatch_stop(engine->dispatch);
+    if (engine->store) bw_store_close(engine->store);
+    bw_dispatch_free(engine->dispatch);
+    for (size_t i = 0; engine->sources && i < engine->config->source_count; i++) bw_source_free(engine->sources[i]);
+    free(engine->sources);
+    bw_schemes_free(engine->schemes);
+    if (engine->on_term) event_free(engine->on_term);
+    if (engine->on_int) event_free(engine->on_int);
+    if (engine->on_store) event_free(engine->on_store);
+    if (engine->on_drain_deadline) event_free(engine->on_drain_deadline);
+    if (engine->base) event_base_free(engine->base);
+}
+
+int bw_serve(const struct bw_config *config)
+{
+    struct engine engine = {.config = config, .started_us = bw_clock_mono_us()};
+    const struct bw_dispatch_options options = {.config = config, .store_folder = config->data};
+    const struct bw_dispatch_handlers handlers = {.arg = &engine, .ready = on_ready, .catalog = on_catalog, .fatal = on_fatal, .drained = on_drained};
+    struct bw_error err;
+
+    prctl(PR_SET_DUMPABLE, 0); /* secrets are in this memory: no core files, no ptrace by others of the same user */
+    raise_descriptor_limit();
+    redact_secrets(config);
+    if (!make_sources(&engine)) {
+        engine.status = 1;
+        goto out;
+    }
+    bw_error_set(&err, "memory", "out of memory");
+    if (!make_events(&engine) || !(engine.store = bw_store_open(config->data, &err))) goto fail;
+    struct bw_dispatch_options with_store = options;
+    with_store.store = engine.store;
+    if (!(engine.dispatch = bw_dispatch_new(engine.base, &with_store, &handlers, &err))) goto fail;
+    event_base_dispatch(engine.base);
+    bw_log(BW_LOG_INFO, "engine.stopped", BW_INT("status", engine.status));
+    goto out;
+fail:
+    bw_log_error(BW_LOG_ERROR, "engine.start", &err);
+    engine.status = 1;
+out:
+    end(&engine);
+    return engine.status;
+}
