@@ -1,0 +1,206 @@
+"""The real binary over real sockets: one Engine object is one data folder, started and killed as often as a test likes."""
+import hashlib
+import hmac
+import http.client
+import json
+import os
+import pathlib
+import queue
+import signal
+import subprocess
+import threading
+import time
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BUILD = pathlib.Path(os.environ.get("BELLWIRE_BUILD_DIR", ROOT / "build" / "debug"))
+BINARY = BUILD / "bellwire"
+SHARED = pathlib.Path(os.environ.get("BELLWIRE_SHARED", ROOT.parent / "shared"))
+SECRET = "its-a-secret-to-everybody"
+DEADLINE = 60  # seconds that anything may take before a test gives up; nothing is measured against it
+
+CONFIG = """
+listen: [http://127.0.0.1:0]
+allow_private_network: true
+sources:
+  github:
+    path: /in/github
+    verify: github
+    secrets: {webhook_secret: {env: GITHUB_WEBHOOK_SECRET}}
+  open:
+    path: /in/open
+    verify: none
+    event: ping
+"""
+
+ONE_STEP = """
+name: one-step
+on: [{event: github.push}]
+steps:
+  - id: greet
+    with: {ref: "${{ event.data.ref }}"}
+    lua: return {text = "pushed " .. tostring(input.ref)}
+"""
+
+
+def wait_for(what, condition, deadline=DEADLINE):
+    """Polls until condition() is true; returns its value."""
+    end = time.monotonic() + deadline
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f"gave up waiting for {what}")
+        time.sleep(0.01)
+
+
+def sign(body: bytes, secret: str = SECRET) -> str:
+    return "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+
+
+class Engine:
+    def __init__(self, folder: pathlib.Path, config: str = CONFIG):
+        self.folder = folder
+        self.process = None
+        self.port = None
+        self.log = []
+        self.env = {**os.environ, "GITHUB_WEBHOOK_SECRET": SECRET}
+        self.env.pop("BELLWIRE_CRASH", None)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.write("bellwire.yaml", config)
+        (folder / "workflows").mkdir(exist_ok=True)
+
+    def write(self, name: str, text: str, mode: int = None) -> pathlib.Path:
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        if mode is not None:
+            path.chmod(mode)
+        return path
+
+    # ---- the process ----
+    def start(self, *arguments, wait=True, expect_failure=False):
+        assert self.process is None
+        self.lines = queue.Queue()
+        self.port = None
+        self.process = subprocess.Popen([BINARY, "serve", *arguments], cwd=self.folder, env=self.env, stdin=subprocess.DEVNULL,
+                                        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        self.reader = threading.Thread(target=self._read_log, args=(self.process.stderr,), daemon=True)
+        self.reader.start()
+        if wait:
+            self.wait_log("engine.listening")
+        return self
+
+    def _read_log(self, stream):
+        for raw in stream:
+            try:
+                line = json.loads(raw)
+            except ValueError:
+                line = {"log": "raw", "message": raw.decode(errors="replace")}
+            if line.get("log") == "engine.listening":
+                self.port = int(line["url"].rsplit(":", 1)[1])
+            self.log.append(line)
+            self.lines.put(line)
+
+    def wait_log(self, name: str, **fields):
+        def found():
+            for line in list(self.log):
+                if line.get("log") == name and all(line.get(key) == value for key, value in fields.items()):
+                    return line
+            if self.process.poll() is not None and not self.reader.is_alive():
+                raise AssertionError(f"the engine ended with {self.process.returncode} before '{name}': {self.log[-5:]}")
+            return None
+        return wait_for(f"log line {name} {fields}", found)
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.ended()
+
+    def kill(self) -> int:
+        self.process.send_signal(signal.SIGKILL)
+        return self.ended()
+
+    def ended(self) -> int:
+        status = self.process.wait(DEADLINE)
+        self.reader.join(DEADLINE)
+        self.process = None
+        return status
+
+    def children(self, role: str):
+        """Process ids of the engine's children in one role ("worker", "host")."""
+        found = []
+        for task in pathlib.Path(f"/proc/{self.process.pid}/task").iterdir():
+            try:
+                pids = (task / "children").read_text().split()
+            except OSError:
+                continue
+            for pid in pids:
+                try:
+                    words = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+                except OSError:
+                    continue
+                if len(words) > 1 and words[1].decode() == role:
+                    found.append(int(pid))
+        return found
+
+    # ---- requests ----
+    def request(self, method: str, path: str, body: bytes = b"", headers: dict = None):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=DEADLINE)
+        try:
+            connection.request(method, path, body, headers or {})
+            answer = connection.getresponse()
+            data = answer.read()
+            return answer.status, (json.loads(data) if data else None), dict(answer.getheaders())
+        finally:
+            connection.close()
+
+    def push(self, body: bytes = b'{"ref":"refs/heads/main"}', delivery: str = None, event: str = "push", secret: str = SECRET, **more):
+        headers = {"Content-Type": "application/json", "X-GitHub-Event": event, "X-Hub-Signature-256": sign(body, secret)}
+        if delivery:
+            headers["X-GitHub-Delivery"] = delivery
+        return self.request("POST", "/in/github", body, {**headers, **more})
+
+    # ---- the command line ----
+    def run(self, *arguments, check=True, **options):
+        result = subprocess.run([BINARY, *arguments], cwd=self.folder, env=self.env, capture_output=True, text=True, timeout=DEADLINE, **options)
+        if check:
+            assert result.returncode == 0, f"bellwire {arguments}: {result.returncode}\n{result.stdout}\n{result.stderr}"
+        return result
+
+    def rows(self, *arguments):
+        return [json.loads(line) for line in self.run(*arguments, "--json").stdout.splitlines()]
+
+    def show_run(self, run: str):
+        return self.rows("runs", "show", run)[0]
+
+    def finished_runs(self, count: int, *arguments):
+        """Waits until `count` runs have ended; returns them, newest first, each with its steps."""
+        def ended():
+            rows = self.rows("runs", "--limit", str(count + 10), *arguments)
+            done = [row for row in rows if row["state"] != "active"]
+            return done if len(done) >= count else None
+        return [self.show_run(row["run"]) for row in wait_for(f"{count} finished runs", ended)]
+
+
+@pytest.fixture
+def engine(tmp_path):
+    engine = Engine(tmp_path / "instance")
+    engine.write("workflows/one-step.yaml", ONE_STEP)
+    yield engine
+    if engine.process is not None:
+        engine.kill()
+
+
+@pytest.fixture
+def make_engine(tmp_path):
+    made = []
+
+    def make(config: str = CONFIG, name: str = "instance"):
+        made.append(Engine(tmp_path / name, config))
+        return made[-1]
+    yield make
+    for engine in made:
+        if engine.process is not None:
+            engine.kill()

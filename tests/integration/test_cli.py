@@ -1,0 +1,94 @@
+"""The command line as a person and as a program meets it."""
+import json
+import subprocess
+
+import pytest
+
+from conftest import BINARY, ONE_STEP, ROOT, SHARED
+
+COMMANDS = ["serve", "check", "run", "send", "verify", "events", "runs", "deliveries", "actions", "schemes", "version"]
+
+
+def test_help_lists_every_command_and_each_teaches(engine):
+    listing = engine.run("--help").stdout
+    for command in COMMANDS:
+        assert f"  {command}" in listing
+        text = engine.run(command, "--help").stdout
+        assert text.startswith("usage: bellwire " + command)
+
+
+@pytest.mark.parametrize("arguments,status", [([], 2), (["chekc"], 2), (["runs", "--nope"], 2), (["runs", "run_x"], 2), (["runs"], 1), (["verify"], 2)])
+def test_exit_status_tells_wrong_usage_from_failure(engine, arguments, status):
+    result = engine.run(*arguments, check=False)
+    assert result.returncode == status
+    assert result.stderr
+
+
+def test_unknown_command_is_guessed(engine):
+    assert "did you mean 'check'" in engine.run("chekc", check=False).stderr
+
+
+def test_check_says_what_would_run(engine):
+    result = engine.run("check")
+    assert "one-step" in result.stderr and "github" in result.stderr
+
+
+def test_run_shows_each_step(engine):
+    engine.write("push.json", '{"ref":"refs/heads/main"}')
+    result = engine.run("run", "one-step", "--data", "push.json")
+    assert "greet" in result.stdout and "succeeded" in result.stdout
+    lines = [json.loads(line) for line in engine.run("run", "workflows/one-step.yaml", "--data", "push.json", "--json").stdout.splitlines()]
+    assert lines[-1]["what"] == "run_finished" and lines[-1]["state"] == "succeeded"
+    assert [line["output"] for line in lines if line["what"] == "step_finished"] == [{"text": "pushed refs/heads/main"}]
+
+
+def test_run_reads_standard_input(engine):
+    assert "pushed x" in engine.run("run", "one-step", "--data", "-", input='{"ref":"x"}').stdout
+
+
+def test_run_of_a_failing_workflow_is_status_1(engine):
+    engine.write("workflows/bad.yaml", "name: bad\non: [{manual: true}]\nsteps: [{id: s, lua: 'error(\"no\")'}]\n")
+    result = engine.run("run", "bad", check=False)
+    assert result.returncode == 1 and "bad.yaml:3" in result.stdout
+
+
+def test_run_of_an_unknown_workflow_is_guessed(engine):
+    result = engine.run("run", "one-stp", check=False)
+    assert result.returncode == 1 and "one-step" in result.stderr
+
+
+def test_send_signs_as_the_provider_does(engine):
+    engine.start()
+    engine.write("push.json", '{"ref":"refs/heads/main"}')
+    result = engine.run("send", "github", "--event", "push", "--url", f"http://127.0.0.1:{engine.port}/in/github", "push.json")
+    assert "202" in result.stdout + result.stderr
+    assert engine.finished_runs(1)[0]["state"] == "succeeded"
+
+
+def test_verify_agrees_with_every_shipped_vector(engine):
+    if not SHARED.is_dir():
+        pytest.skip("the vectors are not here")
+    for name in ("github", "standardwebhooks", "svix", "stripe", "slack", "shopify", "gitlab-token", "basic"):
+        result = engine.run("verify", str(SHARED / "vectors" / f"{name}.json"))
+        count = len(json.loads((SHARED / "vectors" / f"{name}.json").read_text())["vectors"])
+        assert len(result.stdout.splitlines()) >= count
+
+
+def test_verify_is_status_1_on_a_mismatch(engine):
+    if not SHARED.is_dir():
+        pytest.skip("the vectors are not here")
+    data = json.loads((SHARED / "vectors" / "github.json").read_text())
+    data["vectors"][0]["expect"] = "reject"
+    engine.write("wrong.json", json.dumps(data))
+    assert engine.run("verify", "wrong.json", check=False).returncode == 1
+
+
+def test_version_is_json_for_programs(engine):
+    assert set(json.loads(engine.run("version", "--json").stdout)) >= {"bellwire", "sqlite", "openssl", "libevent"}
+
+
+def test_hello_example_runs(engine):
+    """The example that the README leads to; its second step posts to the port of its own instance."""
+    folder = ROOT / "workflows" / "hello"
+    result = subprocess.run([BINARY, "check", "--config", folder / "bellwire.yaml"], env=engine.env, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr

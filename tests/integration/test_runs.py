@@ -1,0 +1,270 @@
+"""From the stored event to the finished run."""
+import http.server
+import json
+import os
+import signal
+import threading
+
+import pytest
+
+from conftest import CONFIG, wait_for
+
+
+class Sink:
+    """A server that remembers what it was asked, and answers what the test says."""
+
+    def __init__(self):
+        sink = self
+        self.requests, self.answers, self.gate = [], [], threading.Event()
+        self.gate.set()
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                sink.requests.append({"path": self.path, "headers": {name.lower(): value for name, value in self.headers.items()}, "body": body})
+                sink.gate.wait(60)
+                status, headers, answer = sink.answers.pop(0) if sink.answers else (200, {}, b'{"ok":true}')
+                self.send_response(status)
+                for name, value in {"Content-Type": "application/json", **headers}.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(answer)))
+                self.end_headers()
+                self.wfile.write(answer)
+
+            do_GET = do_PUT = do_POST
+
+            def log_message(self, *_):
+                pass
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+@pytest.fixture
+def sink():
+    sink = Sink()
+    yield sink
+    sink.gate.set()
+    sink.server.shutdown()
+    sink.server.server_close()
+
+
+def test_one_step_run_is_recorded(engine):
+    engine.start()
+    event = engine.push()[1]["event"]
+    [run] = engine.finished_runs(1)
+    assert run["state"] == "succeeded" and run["event"] == event and run["workflow"] == "one-step"
+    [step] = run["steps"]
+    assert step["step"] == "greet" and step["output"] == {"text": "pushed refs/heads/main"} and step["inputs"] == ["ref"]
+
+
+def test_trigger_condition_decides_and_an_error_in_it_is_a_failed_run(make_engine):
+    engine = make_engine()
+    engine.write("workflows/a.yaml", "name: main-only\non: [{event: github.push, if: \"${{ event.data.ref == 'refs/heads/main' }}\"}]\nsteps: [{id: s, set: {x: 1}}]\n")
+    engine.write("workflows/b.yaml", "name: broken-if\non: [{event: github.push, if: \"${{ event.data.ref }}\"}]\nsteps: [{id: s, set: {x: 1}}]\n")
+    engine.start()
+    engine.push(b'{"ref":"refs/heads/other"}')
+    [run] = engine.finished_runs(1)
+    assert run["workflow"] == "broken-if" and run["state"] == "failed" and run["error"]["code"] == "expr.not_boolean"
+    engine.push(b'{"ref":"refs/heads/main"}')
+    assert sorted(run["workflow"] for run in engine.finished_runs(3)) == ["broken-if", "broken-if", "main-only"]
+
+
+def test_values_keep_their_types_through_steps(make_engine):
+    engine = make_engine()
+    engine.write("workflows/types.yaml", """
+name: types
+on: [{event: open.ping}]
+vars: {limit: 3}
+steps:
+  - id: whole
+    set: {data: "${{ event.data }}", n: "${{ event.data.n }}", text: "n is ${{ event.data.n }}", missing: "${{ event.data.no.such.thing }}", limit: "${{ vars.limit }}"}
+  - id: skipped
+    if: ${{ event.data.n > 5 }}
+    set: {x: 1}
+  - id: after
+    set: {skipped: "${{ steps.skipped.x or 'none' }}", n: "${{ steps.whole.n + 1 }}"}
+outputs: {n: "${{ steps.after.n }}"}
+""")
+    engine.start()
+    body = '{"n":1,"f":1.5,"big":9007199254740993,"empty":[],"obj":{},"null":null,"text":"\\u00e9\\n"}'
+    engine.request("POST", "/in/open", body.encode(), {"Content-Type": "application/json"})
+    [run] = engine.finished_runs(1)
+    outputs = {step["step"]: step["output"] for step in run["steps"]}
+    assert outputs["whole"] == {"data": json.loads(body), "n": 1, "text": "n is 1", "limit": 3}
+    assert outputs["after"] == {"skipped": "none", "n": 2} and run["output"] == {"n": 2}
+    assert [step["state"] for step in run["steps"]] == ["succeeded", "skipped", "succeeded"]
+
+
+def test_lua_action_with_http_sends_its_key_and_reads_the_answer(make_engine, sink):
+    engine = make_engine()
+    engine.write("actions/crm/note.lua", """
+return action {
+  name = "crm/note", version = "1.0.0", doc = "Leave a note.",
+  inputs = {text = {type = "string", required = true}}, outputs = {id = {type = "integer"}},
+  run = function(ctx, input)
+    local answer = ctx.http{method = "POST", url = "%s/notes", json = {text = input.text}, headers = {["Idempotency-Key"] = ctx.idempotency_key}}
+    if answer.status ~= 200 then return ctx.fail{code = "crm_rejected", message = answer.body} end
+    return {id = answer.json.id}
+  end }
+""" % sink.url)
+    engine.write("workflows/note.yaml", """
+name: note
+on: [{event: github.push}]
+steps:
+  - {id: note, uses: crm/note@1, with: {text: "${{ event.data.ref }}"}}
+""")
+    sink.answers.append((200, {}, b'{"id":7}'))
+    engine.start()
+    engine.push()
+    [run] = engine.finished_runs(1)
+    assert run["state"] == "succeeded", run
+    assert run["steps"][0]["output"] == {"id": 7}
+    [request] = sink.requests
+    assert json.loads(request["body"]) == {"text": "refs/heads/main"} and request["headers"]["idempotency-key"].startswith("bw_")
+
+
+def test_compiled_http_plugin_posts_and_answers(make_engine, sink):
+    engine = make_engine()
+    engine.write("workflows/post.yaml", """
+name: post
+on: [{event: github.push}]
+steps:
+  - {id: post, uses: http/request@1, with: {method: POST, url: "%s/x", json: {ref: "${{ event.data.ref }}"}}}
+""" % sink.url)
+    engine.start()
+    engine.push()
+    [run] = engine.finished_runs(1)
+    assert run["state"] == "succeeded", run
+    output = run["steps"][0]["output"]
+    assert output["status"] == 200 and output["json"] == {"ok": True}
+    assert sink.requests[0]["headers"]["idempotency-key"].startswith("bw_")
+    assert json.loads(sink.requests[0]["body"]) == {"ref": "refs/heads/main"}
+
+
+def test_private_addresses_are_refused_unless_allowed(make_engine, sink):
+    engine = make_engine(CONFIG.replace("allow_private_network: true", ""))
+    engine.write("workflows/post.yaml", """
+name: post
+on: [{event: github.push}]
+steps:
+  - {id: post, uses: http/request@1, with: {method: POST, url: "%s/x", json: {}}}
+""" % sink.url)
+    engine.write("workflows/lua.yaml", """
+name: lua
+on: [{event: github.push}]
+steps:
+  - id: get
+    lua: return {status = ctx.http{url = "%s/y"}.status}
+""" % sink.url)
+    engine.start()
+    engine.push()
+    runs = engine.finished_runs(2)
+    assert [run["error"]["code"] for run in runs] == ["http.address_denied"] * 2, runs
+    assert sink.requests == []
+
+
+def test_asked_for_retry_is_tried_again_with_the_same_key(make_engine, sink):
+    engine = make_engine()
+    engine.write("workflows/again.yaml", """
+name: again
+on: [{event: github.push}]
+steps:
+  - id: call
+    lua: |
+      local answer = ctx.http{method = "POST", url = "%s/again", headers = {key = ctx.idempotency_key}}
+      if answer.status == 429 then return ctx.retry{code = "busy", after = 0} end
+      return {attempt = ctx.attempt}
+""" % sink.url)
+    sink.answers += [(429, {}, b"{}")]
+    engine.start()
+    engine.push()
+    [run] = engine.finished_runs(1)
+    assert run["state"] == "succeeded" and run["steps"][0]["attempt"] == 2
+    assert len(sink.requests) == 2 and sink.requests[0]["headers"]["key"] == sink.requests[1]["headers"]["key"]
+
+
+def test_a_failure_names_the_step_and_stops_the_run(make_engine):
+    engine = make_engine()
+    engine.write("workflows/fail.yaml", """
+name: fail
+on: [{event: github.push}]
+steps:
+  - id: good
+    set: {x: 1}
+  - id: bad
+    lua: |
+      local t = {}
+      return {y = t.x.y}
+  - id: never
+    set: {x: 2}
+""")
+    engine.start()
+    engine.push()
+    [run] = engine.finished_runs(1)
+    assert run["state"] == "failed" and [step["step"] for step in run["steps"]] == ["good", "bad"]
+    error = run["steps"][1]["error"]
+    assert error["code"] == "lua.error" and error["line"] == 10 and error["file"].endswith("fail.yaml")
+
+
+def test_killed_worker_is_replaced_and_its_runs_end(make_engine, sink):
+    engine = make_engine(CONFIG + "workers: 1\n")
+    engine.write("workflows/slow.yaml", """
+name: slow
+on: [{event: github.push}]
+steps:
+  - id: first
+    lua: return {status = ctx.http{method = "POST", url = "%s/first", headers = {key = ctx.idempotency_key}}.status}
+  - id: second
+    lua: return {status = ctx.http{method = "POST", url = "%s/second", headers = {key = ctx.idempotency_key}}.status}
+""" % (sink.url, sink.url))
+    engine.start()
+    for _ in range(10):
+        engine.push()
+    wait_for("ten first calls", lambda: len(sink.requests) >= 10)
+    sink.gate.clear()
+    wait_for("a second call", lambda: any(request["path"] == "/second" for request in sink.requests))
+    [worker] = engine.children("worker")
+    os.kill(worker, signal.SIGKILL)
+    wait_for("a new worker", lambda: [pid for pid in engine.children("worker") if pid != worker])
+    sink.gate.set()
+    runs = engine.finished_runs(10)
+    assert all(run["state"] == "succeeded" for run in runs)
+    keys = {}
+    for request in sink.requests:
+        keys.setdefault((request["path"], request["headers"]["key"]), 0)
+        keys[request["path"], request["headers"]["key"]] += 1
+    assert len(keys) == 20  # two steps of ten runs, whatever was repeated
+    assert all(count <= 2 for count in keys.values())
+
+
+def test_many_runs_wait_for_http_at_once_in_one_worker(make_engine, sink):
+    engine = make_engine(CONFIG + "workers: 1\n")
+    engine.write("workflows/wait.yaml", """
+name: wait
+on: [{event: github.push}]
+steps:
+  - id: call
+    lua: return {status = ctx.http{method = "POST", url = "%s/x"}.status}
+""" % sink.url)
+    sink.gate.clear()
+    engine.start()
+    for _ in range(40):
+        engine.push()
+    wait_for("forty calls at once", lambda: len(sink.requests) == 40)
+    sink.gate.set()
+    assert all(run["state"] == "succeeded" for run in engine.finished_runs(40))
+
+
+def test_logs_are_json_lines_with_ids_that_join(engine):
+    engine.start()
+    event = engine.push()[1]["event"]
+    run = engine.finished_runs(1)[0]["run"]
+    line = engine.wait_log("run", run=run)
+    assert line["event"] == event and line["state"] == "succeeded"
+    engine.wait_log("delivery", event=event, status=202)
+    assert engine.stop() == 0
+    assert not [line for line in engine.log if line["log"] == "raw"]

@@ -1,0 +1,44 @@
+"""Canaries: no secret in the database, the logs, the answers."""
+import json
+
+from conftest import CONFIG
+
+CANARY = "canary-7f3a9c51d2e84b60"
+
+
+def test_secrets_leave_no_trace(make_engine):
+    engine = make_engine(CONFIG + "secrets: {TOKEN: {env: TOKEN}}\n")
+    engine.env["TOKEN"] = CANARY
+    engine.env["GITHUB_WEBHOOK_SECRET"] = CANARY + "-webhook"
+    engine.write("workflows/leak.yaml", """
+name: leak
+on: [{event: github.push}]
+secrets: [TOKEN]
+steps:
+  - id: out
+    with: {token: "Bearer ${{ secrets.TOKEN }}"}
+    lua: |
+      ctx.log("the token is " .. input.token)
+      return {token = input.token, encoded = ctx.urlencode(input.token)}
+  - id: fails
+    with: {token: "${{ secrets.TOKEN }}"}
+    lua: error("refused with " .. input.token)
+""")
+    engine.start()
+    answers = [json.dumps(engine.push(secret=CANARY + "-webhook")[1]), json.dumps(engine.push(secret="wrong")[1])]
+    [run] = engine.finished_runs(1)
+    assert run["state"] == "failed"
+    assert run["steps"][0]["output"]["token"] == "Bearer [secret:TOKEN]", run
+    assert CANARY not in json.dumps(run)
+    assert engine.stop() == 0
+    assert CANARY not in json.dumps(engine.log) and CANARY not in "".join(answers)
+    for path in (engine.folder / "data").iterdir():
+        assert CANARY.encode() not in path.read_bytes(), path
+
+
+def test_a_secret_that_was_not_granted_is_an_error(make_engine):
+    engine = make_engine(CONFIG + "secrets: {TOKEN: {env: TOKEN}}\n")
+    engine.env["TOKEN"] = CANARY
+    engine.write("workflows/ask.yaml", "name: ask\non: [{event: github.push}]\nsteps:\n  - id: s\n    with: {t: '${{ secrets.TOKEN }}'}\n    lua: return {}\n")
+    result = engine.run("check", check=False)
+    assert result.returncode == 1 and "TOKEN" in result.stderr and "secrets" in result.stderr
