@@ -9,7 +9,7 @@ struct bw_channel {
     size_t limit_bytes;
     struct bw_channel_handlers handlers;
     void *arg;
-    struct bw_buf out;    /* one frame being built; its memory is reused */
+    struct bw_buf out;     /* one frame being built; its memory is reused */
     struct bw_frame frame; /* 16 KiB of slices: kept here, off the stack */
     bool is_closed, is_in_handler, is_freed;
 };
@@ -48,7 +48,8 @@ static bool deliver(struct bw_channel *channel)
 {
     struct bw_error err;
     const struct bw_frame *frame = &channel->frame;
-    json_t *head = frame->head.len ? json_loadb(frame->head.ptr, frame->head.len, 0, NULL) : NULL;
+    /* A line of ctx.log or a name in a message may hold a NUL: that is the user's affair, not a broken peer. */
+    json_t *head = frame->head.len ? json_loadb(frame->head.ptr, frame->head.len, JSON_ALLOW_NUL, NULL) : NULL;
     if (!json_is_object(head)) {
         json_decref(head);
         bw_error_set(&err, "frame.malformed", "the head of a frame is no JSON object");
@@ -74,7 +75,8 @@ static void on_readable(struct bufferevent *stream, void *arg)
         const char *bytes = header ? (const char *)evbuffer_pullup(in, (ev_ssize_t)header) : NULL;
         if (!bytes || header < BW_FRAME_HEADER) return;
         /* Only what belongs to this frame is made contiguous: the rest of a burst is not copied for each frame again. */
-        uint32_t rest = (uint32_t)(unsigned char)bytes[0] | (uint32_t)(unsigned char)bytes[1] << 8 | (uint32_t)(unsigned char)bytes[2] << 16 | (uint32_t)(unsigned char)bytes[3] << 24;
+        uint32_t rest = (uint32_t)(unsigned char)bytes[0] | (uint32_t)(unsigned char)bytes[1] << 8 | (uint32_t)(unsigned char)bytes[2] << 16 |
+                        (uint32_t)(unsigned char)bytes[3] << 24;
         size_t whole = (size_t)rest + BW_FRAME_HEADER;
         if (whole <= channel->limit_bytes && available < whole) return;
         size_t wanted = whole <= channel->limit_bytes ? whole : BW_FRAME_HEADER;
@@ -138,4 +140,7 @@ bool bw_channel_send_json(struct bw_channel *channel, uint16_t type, const json_
     return sent;
 }
 
-size_t bw_channel_unsent(const struct bw_channel *channel) { return evbuffer_get_length(bufferevent_get_output(channel->stream)); }
+size_t bw_channel_unsent(const struct bw_channel *channel)
+{
+    return evbuffer_get_length(bufferevent_get_output(channel->stream));
+}

@@ -1,9 +1,10 @@
 /* flight.h: the flight page, 4 KiB of memory shared by the engine and one run worker (a memfd), which survives the worker's death.
  *
- * Before the worker enters user code (Lua, an expression, loading an action) it notes which run and step it is about to execute and until when it must be
- * back; afterwards it clears the note. The worker is single-threaded, so at any moment at most one step can be the cause of a crash or a hang:
- * the engine reads the note to name the culprit exactly and to kill a worker whose user code does not give way (a C function such as
- * string.find runs without instruction hooks). Written by the worker alone, read by the engine at any time: the sequence is odd while the note changes. */
+ * Before the worker enters user code (Lua, an expression, loading an action) it notes which run and step it is about to execute and until when it
+ * must be back; afterwards it clears the note. The worker is single-threaded, so at any moment at most one step can be the cause of a crash or a
+ * hang: the engine reads the note to name the culprit exactly and to kill a worker whose user code does not give way (a C function such as
+ * string.find runs without instruction hooks). Written by the worker alone, read by the engine at any time: the sequence is odd while the note
+ * changes. Notes do not nest: every enter has its leave before the next. */
 #ifndef BW_WIRE_FLIGHT_H
 #define BW_WIRE_FLIGHT_H
 #include "base/id.h"
@@ -11,14 +12,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define BW_FLIGHT_PATH_MAX 128
+#define BW_FLIGHT_PATH_MAX 1024 /* paths of files come back whole: the engine looks for the file that they name */
 struct bw_flight_page {
     _Atomic uint32_t sequence;
-    _Atomic int64_t deadline_us; /* bw_clock_mono_us(); 0 = no user code is running */
-    uint8_t run[16];             /* zero while a file is loaded: then path is "file:PATH" and revision says in which catalogue */
+    _Atomic int64_t deadline_us;   /* bw_clock_mono_us(); 0 = no user code is running */
+    uint8_t run[16];               /* zero while a file is loaded: then path is "file:PATH" and revision says in which catalogue */
     char path[BW_FLIGHT_PATH_MAX]; /* step id, "trigger" (an `if` of a trigger), "outputs" (the workflow's), or "file:…" */
     uint32_t revision;
-    uint32_t entered;            /* how often user code was entered since the start */
+    uint32_t entered; /* how often user code was entered since the start */
 };
 struct bw_flight_note {
     bool active;
@@ -32,5 +33,6 @@ struct bw_flight_page *bw_flight_map(int fd);                /* worker; NULL wit
 void bw_flight_unmap(struct bw_flight_page *page);
 void bw_flight_enter(struct bw_flight_page *page, struct bw_uid run, struct bw_slice path, uint32_t revision, int64_t deadline_us);
 void bw_flight_leave(struct bw_flight_page *page);
-void bw_flight_read(const struct bw_flight_page *page, struct bw_flight_note *note); /* engine */
+/* Engine. A page that changes all the time is that of a worker which is well: it reads as not active. */
+void bw_flight_read(const struct bw_flight_page *page, struct bw_flight_note *note);
 #endif

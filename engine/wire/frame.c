@@ -52,7 +52,7 @@ void bw_frame_encode(struct bw_buf *out, uint16_t type, struct bw_slice head, co
 {
     size_t total = head.len + 4 * part_count;
     for (size_t i = 0; i < part_count; i++) total += parts[i].len;
-    if (part_count > BW_FRAME_PARTS_MAX || total > BW_FRAME_BYTES_MAX || !bw_buf_reserve(out, total + BW_FRAME_HEADER)) {
+    if (part_count > BW_FRAME_PARTS_MAX || total + BW_FRAME_HEADER > BW_FRAME_BYTES_MAX || !bw_buf_reserve(out, total + BW_FRAME_HEADER)) {
         out->failed = true;
         return;
     }

@@ -22,6 +22,6 @@ struct bw_frame {
 /* Looks at the front of `bytes`: returns the bytes that the whole frame takes (then *frame points into `bytes`), 0 when more is needed, or -1 when
  * it can never be a frame (err says why). limit: the largest allowed frame. */
 int64_t bw_frame_decode(struct bw_slice bytes, size_t limit, struct bw_frame *frame, struct bw_error *err);
-/* Appends one frame. */
+/* Appends one frame; what is larger than BW_FRAME_BYTES_MAX with its header, or has too many parts, sets out->failed instead. */
 void bw_frame_encode(struct bw_buf *out, uint16_t type, struct bw_slice head, const struct bw_slice *parts, size_t part_count);
 #endif
