@@ -3,9 +3,9 @@
 #define SCRIPT_FIXTURE_H
 #include "base/clock.h"
 #include "lua/script.h"
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
 
 #include <cmocka.h>
@@ -28,8 +28,13 @@ static void fixture_open(struct fixture *fixture, const char *yaml, const struct
     if (count == 1) fixture->script = bw_script_new(fixture->workflows[0], actions, &fixture_limits, &fixture->errs);
     for (size_t i = 0; i < fixture->errs.count; i++) print_error("%s\n", bw_error_text(&fixture->errs.items[i], text, sizeof text));
     if (!fixture->script) return;
-    const struct bw_run_scope scope = {.event_body = bw_slice_of(body), .body_is_json = true, .event_headers = BW_SLICE("{\"x-a\":\"b\"}"), .event_id = BW_SLICE("evt_1"),
-                                       .event_name = BW_SLICE("github.push"), .event_source = BW_SLICE("github"), .run_id = BW_SLICE("run_1")};
+    const struct bw_run_scope scope = {.event_body = bw_slice_of(body),
+                                       .body_is_json = true,
+                                       .event_headers = BW_SLICE("{\"x-a\":\"b\"}"),
+                                       .event_id = BW_SLICE("evt_1"),
+                                       .event_name = BW_SLICE("github.push"),
+                                       .event_source = BW_SLICE("github"),
+                                       .run_id = BW_SLICE("run_1")};
     assert_true(bw_script_begin_run(fixture->script, &scope, &err));
 }
 

@@ -1,8 +1,9 @@
 /* Expressions: values keep their types, missing things are nil, mistakes are loud and have a place. */
 #include "script_fixture.h"
 
-#define BODY                                                                                                                                                                             \
-    "{\"n\":1,\"f\":1.5,\"big\":9007199254740993,\"s\":\"t\\u00e9\\n\",\"t\":true,\"nul\":null,\"list\":[3,1,null,2],\"empty\":[],\"obj\":{},\"deep\":{\"z\":1,\"a\":{\"b\":[{\"c\":\"x\"}]}}," \
+#define BODY                                                                                                                                   \
+    "{\"n\":1,\"f\":1.5,\"big\":9007199254740993,\"s\":\"t\\u00e9\\n\",\"t\":true,\"nul\":null,\"list\":[3,1,null,2],\"empty\":[],\"obj\":{}," \
+    "\"deep\":{\"z\":1,\"a\":{\"b\":[{\"c\":\"x\"}]}},"                                                                                        \
     "\"commits\":[{\"message\":\"one\",\"n\":2},{\"message\":\"two\",\"n\":1}]}"
 
 static const struct {
@@ -73,7 +74,9 @@ static void test_table(void **state)
         struct fixture fixture;
         struct bw_buf yaml = {0}, out = {0};
         struct bw_error err = {0};
-        bw_buf_append_text(&yaml, "name: t\non: [{manual: true}]\nvars: {limit: 3}\nsteps:\n  - {id: before, set: {x: 5}}\n  - id: s\n    set:\n      v: |-\n        ${{ ");
+        bw_buf_append_text(
+            &yaml,
+            "name: t\non: [{manual: true}]\nvars: {limit: 3}\nsteps:\n  - {id: before, set: {x: 5}}\n  - id: s\n    set:\n      v: |-\n        ${{ ");
         bw_buf_append_text(&yaml, table[i].expr);
         bw_buf_append_text(&yaml, " }}\n");
         fixture_open(&fixture, yaml.data, NULL, BODY);
@@ -138,7 +141,9 @@ static void test_text_and_whole_values(void **state)
     struct bw_error err;
     const struct bw_render none = {0};
     (void)state;
-    assert_true(render("{a: \"n ${{ event.data.n }} f ${{ event.data.f }} t ${{ event.data.t }}\", b: \"${{ event.data.missing }}\", c: [1, \"${{ event.data.nul }}\"], d: plain}", &none, &out, &err));
+    assert_true(render("{a: \"n ${{ event.data.n }} f ${{ event.data.f }} t ${{ event.data.t }}\", b: \"${{ event.data.missing }}\", c: [1, \"${{ "
+                       "event.data.nul }}\"], d: plain}",
+                       &none, &out, &err));
     assert_string_equal(out.data, "{\"a\":\"n 1 f 1.5 t true\",\"c\":[1,null],\"d\":\"plain\"}");
     bw_buf_clear(&out);
     assert_false(render("{a: \"x ${{ event.data.missing }}\"}", &none, &out, &err));
@@ -157,7 +162,9 @@ static void test_secrets_are_sealed(void **state)
     (void)state;
     assert_true(render("{a: \"Bearer ${{ secrets.KEY }}\", b: \"${{ 'x' .. secrets.KEY }}\"}", &granted, &out, &err));
     assert_string_equal(out.data, "{\"a\":\"Bearer hunter2hunter2\",\"b\":\"xhunter2hunter2\"}");
-    static const char *const misuse[] = {"{a: \"${{ secrets.KEY == 'x' }}\"}", "{a: \"${{ #secrets.KEY }}\"}", "{a: \"${{ tostring(secrets.KEY) }}\"}", "{a: \"${{ lower(secrets.KEY) }}\"}", "{a: \"${{ secrets.KEY < 'x' }}\"}", "{a: \"${{ json(secrets.KEY) }}\"}"};
+    static const char *const misuse[] = {"{a: \"${{ secrets.KEY == 'x' }}\"}",    "{a: \"${{ #secrets.KEY }}\"}",
+                                         "{a: \"${{ tostring(secrets.KEY) }}\"}", "{a: \"${{ lower(secrets.KEY) }}\"}",
+                                         "{a: \"${{ secrets.KEY < 'x' }}\"}",     "{a: \"${{ json(secrets.KEY) }}\"}"};
     for (size_t i = 1; i < 5; i++) {
         bw_buf_clear(&out);
         if (render(misuse[i], &granted, &out, &err)) fail_msg("%s gave %s", misuse[i], out.data);
@@ -170,7 +177,10 @@ static void test_syntax_errors_have_the_files_place(void **state)
 {
     struct fixture fixture;
     (void)state;
-    fixture_open(&fixture, "name: t\non: [{manual: true}]\nsteps:\n  - id: s\n    set: {x: \"${{ 1 + }}\"}\n  - id: l\n    lua: |\n      local a = 1\n      retrun a\n", NULL, "{}");
+    fixture_open(
+        &fixture,
+        "name: t\non: [{manual: true}]\nsteps:\n  - id: s\n    set: {x: \"${{ 1 + }}\"}\n  - id: l\n    lua: |\n      local a = 1\n      retrun a\n",
+        NULL, "{}");
     assert_null(fixture.script);
     assert_int_equal(fixture.errs.count, 2);
     assert_string_equal(fixture.errs.items[0].code, "expr.syntax");
@@ -183,8 +193,11 @@ static void test_syntax_errors_have_the_files_place(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_table),           cmocka_unit_test(test_conditions_take_only_booleans),       cmocka_unit_test(test_text_and_whole_values),
-        cmocka_unit_test(test_secrets_are_sealed), cmocka_unit_test(test_syntax_errors_have_the_files_place),
+        cmocka_unit_test(test_table),
+        cmocka_unit_test(test_conditions_take_only_booleans),
+        cmocka_unit_test(test_text_and_whole_values),
+        cmocka_unit_test(test_secrets_are_sealed),
+        cmocka_unit_test(test_syntax_errors_have_the_files_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
