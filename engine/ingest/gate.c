@@ -198,7 +198,9 @@ static const struct bw_gate_fault *parse_request_line(struct bw_slice line, stru
     struct bw_slice version = {space + 1, rest.len - out->target.len - 1};
     for (size_t i = 0; i < out->target.len; i++)
         if (out->target.ptr[i] <= 0x20 || out->target.ptr[i] == 0x7f) return &bad_target; /* char is signed: bytes above 0x7f too */
-    if (!bw_slice_is(out->target, "*") && (!out->target.len || out->target.ptr[0] != '/')) return &bad_target;
+    /* Origin form only: nobody's proxy are we. "//" would begin an authority for evhttp, which then has an opinion and an answer of its own. */
+    bool is_path = out->target.len && out->target.ptr[0] == '/' && (out->target.len == 1 || out->target.ptr[1] != '/');
+    if (!is_path && !bw_slice_is(out->target, "*")) return &bad_target;
     out->is_http10 = bw_slice_is(version, "HTTP/1.0");
     if (!out->is_http10 && !bw_slice_is(version, "HTTP/1.1")) return memchr(version.ptr, ' ', version.len) ? &bad_request_line : &bad_version;
     return is_known_method(out->method) ? NULL : &unknown_method;

@@ -150,6 +150,8 @@ static void test_the_request_line_is_strict(void **state)
     REFUSED("GET  / HTTP/1.1\r\n" HOST "\r\n", 400, "malformed request target");
     REFUSED("GET /\r\n" HOST "\r\n", 400, "malformed request line");
     REFUSED("GET http://x/ HTTP/1.1\r\n" HOST "\r\n", 400, "malformed request target");
+    REFUSED("GET //x/y HTTP/1.1\r\n" HOST "\r\n", 400, "malformed request target");
+    REFUSED("GET  HTTP/1.1\r\n" HOST "\r\n", 400, "malformed request target");
     REFUSED("GET /\xc0\xaf HTTP/1.1\r\n" HOST "\r\n", 400, "malformed request target");
     REFUSED("GET / HTTP/1.9\r\n" HOST "\r\n", 505, "HTTP version not supported");
     REFUSED("GET / HTTP/2.0\r\n" HOST "\r\n", 505, "HTTP version not supported");

@@ -134,6 +134,50 @@ static void test_methods(void **state)
     assert_int_equal(server->committed_count, 0);
 }
 
+/* evhttp's own refusals are HTML, and nobody hears of them: it must find nothing to refuse. */
+static void test_odd_targets_are_answered_by_us(void **state)
+{
+    struct server *server = *state;
+    static const char *const targets[] = {"*",  "/%",         "/%00",        "/..", "/a#b",     "/a:b", "/?",
+                                          "/[", "/\"<>{}|^`", "/in/alpha;x", "//[", "//a:b:c/", "?",    "a"};
+    for (size_t i = 0; i < sizeof targets / sizeof *targets; i++) {
+        char request[128];
+        snprintf(request, sizeof request, "OPTIONS %s HTTP/1.1\r\n" HOST "\r\n", targets[i]);
+        struct response got = ask(server, request);
+        if (strncmp(body_of(&got), "{\"error\":", 9) != 0 || (got.status != 404 && got.status != 400)) fail_msg("%s: %s", targets[i], got.text);
+    }
+}
+
+static void test_http_1_0_is_answered_and_closed(void **state)
+{
+    struct server *server = *state;
+    int fd = dial(server);
+    say(fd, "POST /in/alpha HTTP/1.0\r\nContent-Length: 2\r\n\r\n{}");
+    char body[256] = "";
+    assert_int_equal(hear(fd).status, 202); /* without a Content-Length: the body ends with the connection */
+    assert_true(recv(fd, body, sizeof body - 1, MSG_WAITALL) > 0);
+    assert_memory_equal(body, "{\"status\":\"accepted\"", 20);
+    assert_true(is_closed(fd));
+    close(fd);
+}
+
+static void test_single_bytes_make_the_same_requests(void **state)
+{
+    struct server *server = *state;
+    static const char requests[] =
+        POST("", 7, "{\"a\":1}") "POST /in/alpha HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n3\r\n{\"a\r\n4\r\n\":1}\r\n0\r\n\r\n"
+                                 "HEAD / HTTP/1.1\r\n" HOST "Content-Length: 1\r\n\r\n";
+    int fd = dial(server), on = 1;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    for (size_t i = 0; i < sizeof requests - 1; i++) say_bytes(fd, requests + i, 1);
+    assert_int_equal(hear(fd).status, 202);
+    assert_int_equal(hear(fd).status, 202);
+    assert_int_equal(hear(fd).status, 400);
+    close(fd);
+    assert_int_equal(server->committed_count, 2);
+    for (size_t i = 0; i < 2; i++) assert_true(bw_slice_is(server->committed[i]->body, "{\"a\":1}"));
+}
+
 static void test_health(void **state)
 {
     struct server *server = *state;
@@ -557,6 +601,9 @@ int main(void)
         WITH(test_long_delivery_ids_that_differ_at_their_end_are_different),
         WITH(test_a_refusal_says_only_its_kind),
         WITH(test_methods),
+        WITH(test_odd_targets_are_answered_by_us),
+        WITH(test_http_1_0_is_answered_and_closed),
+        WITH(test_single_bytes_make_the_same_requests),
         WITH(test_health),
         WITH(test_a_body_above_the_limit_is_413),
         WITH(test_a_huge_body_is_refused_unread),
