@@ -52,7 +52,7 @@ bool bw_request_set_source(struct bw_request_parts *parts, struct evhttp_request
     return !parts->url.failed;
 }
 
-/* word: lower case, beginning with a letter */
+/* word: lower case, beginning with a letter or a hyphen (bit 0x20 is set in both) */
 static bool contains_nocase(struct bw_slice text, const char *word)
 {
     size_t len = strlen(word);
@@ -63,8 +63,8 @@ static bool contains_nocase(struct bw_slice text, const char *word)
 
 bool bw_header_is_kept(struct bw_slice name, const struct bw_source_config *source)
 {
-    static const char *const words[] = {"authorization", "cookie",   "signature", "hmac",   "token",
-                                        "secret",        "password", "api-key",   "apikey", "credential"};
+    static const char *const words[] = {"authorization", "cookie",  "signature", "hmac",       "token", "secret",
+                                        "password",      "api-key", "apikey",    "credential", "-mac"};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (contains_nocase(name, words[i])) return false;
     for (size_t i = 0; i < source->option_count; i++)
