@@ -1,4 +1,5 @@
-/* The way of a request: gate's refusal → route → method → load → encoding → judge → record → park → answer. The loop's thread, except where said.
+/* The way of a request: gate's refusal → route → method → load → encoding → judge → record → park → answer.
+ * The loop's thread, except where said.
  *
  * One allocation holds an accepted request: the event for the dispatcher, the store's operation, and all bytes that both borrow. It is freed when the
  * answer is sent and the dispatcher is done, whichever is later. A refusal's record is a smaller allocation that the writer frees. */
