@@ -4,78 +4,117 @@
 #include <stdio.h>
 
 struct scope {
-    size_t steps;         /* how many of the workflow's steps are above */
-    bool allows_secrets;  /* only the `with` of a step */
+    size_t steps;        /* how many of the workflow's steps are above */
+    bool allows_secrets; /* only the `with` of a step */
     const char *where;
 };
 
-static struct bw_slice unquoted(struct bw_slice text) { return text.len >= 2 ? (struct bw_slice){text.ptr + 1, text.len - 2} : text; }
+/* An expression under check: its text as the file has it (not as rewritten), so that places are exact. */
+struct checked {
+    struct bw_loader *loader;
+    const struct bw_origin *origin;
+    const struct scope *scope;
+};
 
-static struct bw_mark mark_at(const struct bw_expr *expr, const char *at)
+static struct bw_mark mark_at(const struct checked *checked, const char *at)
 {
-    struct bw_mark mark = expr->mark;
-    for (const char *c = expr->source.ptr; c < at; c++) {
-        mark.column++;
-        if (*c == '\n') {
-            mark.line++;
-            mark.column = 1;
-        }
-    }
-    return mark;
+    const struct bw_yaml_node *node = checked->origin->node;
+    return bw_mark_inside(checked->loader, node, (size_t)(at - node->text.ptr));
 }
 
-static void check_step_name(struct bw_loader *loader, const struct bw_expr *expr, struct bw_slice name, const struct scope *scope)
+static int shown(struct bw_slice name)
 {
+    return name.len > 64 ? 64 : (int)name.len;
+}
+
+static void check_step_name(const struct checked *checked, struct bw_slice name)
+{
+    struct bw_loader *loader = checked->loader;
     const struct bw_workflow *workflow = loader->workflow;
+    const struct scope *scope = checked->scope;
     const char *names[BW_WORKFLOW_STEPS_MAX];
     char hint[120] = "";
-    struct bw_mark mark = mark_at(expr, name.ptr);
-    for (size_t i = 0; i < scope->steps; i++)
-        if (bw_slice_equal(workflow->steps[i].id, name)) return;
-    for (size_t i = scope->steps; i < workflow->step_count; i++)
-        if (bw_slice_equal(workflow->steps[i].id, name)) {
-            bw_load_error(loader, mark, "expr.step_order", "an expression can only read steps above it", "the step '%.*s' has not run yet when %s is evaluated", (int)name.len, name.ptr, scope->where);
-            return;
-        }
-    for (size_t i = 0; i < scope->steps; i++) names[i] = workflow->steps[i].id.ptr;
-    const char *near = bw_suggest(name, names, scope->steps);
-    if (near) snprintf(hint, sizeof hint, "did you mean '%s'?", near);
-    bw_load_error(loader, mark, "expr.unknown_step", hint, "there is no step '%.*s' above", (int)name.len, name.ptr);
-}
-
-static void check_secret_name(struct bw_loader *loader, const struct bw_expr *expr, struct bw_slice name, const struct scope *scope)
-{
-    const struct bw_workflow *workflow = loader->workflow;
-    char hint[120];
-    if (!scope->allows_secrets) {
-        bw_load_error(loader, mark_at(expr, name.ptr), "expr.secret", "pass it to the step that needs it: with: {token: \"${{ secrets.NAME }}\"}", "secrets can only be used in the `with` of a step");
+    size_t known = 0;
+    for (size_t i = 0; i < workflow->step_count; i++) {
+        if (!bw_slice_equal(workflow->steps[i].id, name)) continue;
+        if (i >= scope->steps)
+            bw_load_error(loader, mark_at(checked, name.ptr), "expr.step_order", "an expression can only read steps above it",
+                          "the step '%.*s' has not run yet when %s is evaluated", shown(name), name.ptr, scope->where);
         return;
     }
-    for (size_t i = 0; i < workflow->secret_count; i++)
-        if (bw_slice_equal(workflow->secrets[i], name)) return;
-    snprintf(hint, sizeof hint, "add it to the workflow: secrets: [%.*s]", (int)(name.len < 60 ? name.len : 60), name.ptr);
-    bw_load_error(loader, mark_at(expr, name.ptr), "expr.secret_not_granted", hint, "the secret '%.*s' is not in the workflow's `secrets`", (int)name.len, name.ptr);
+    for (size_t i = 0; i < scope->steps; i++)
+        if (workflow->steps[i].id.len) names[known++] = workflow->steps[i].id.ptr;
+    const char *near = bw_suggest(name, names, known);
+    if (near) snprintf(hint, sizeof hint, "did you mean '%s'?", near);
+    bw_load_error(loader, mark_at(checked, name.ptr), "expr.unknown_step", hint, "there is no step '%.*s' above", shown(name), name.ptr);
 }
 
-/* NAME.x or NAME["x"] where NAME is no field of something else: calls check with x. */
+static void check_secret_name(const struct checked *checked, struct bw_slice name)
+{
+    struct bw_loader *loader = checked->loader;
+    const struct bw_workflow *workflow = loader->workflow;
+    char hint[120];
+    for (size_t i = 0; i < workflow->secret_count; i++)
+        if (bw_slice_equal(workflow->secrets[i], name)) return;
+    snprintf(hint, sizeof hint, "add it to the workflow: secrets: [%.*s]", shown(name), name.ptr);
+    bw_load_error(loader, mark_at(checked, name.ptr), "expr.secret_not_granted", hint, "the secret '%.*s' is not in the workflow's `secrets`",
+                  shown(name), name.ptr);
+}
+
+/* The text of a string token, when it can be read without knowing Lua's escapes. */
+static bool read_string(struct bw_slice token, struct bw_slice *out)
+{
+    size_t margin = 1;
+    if (token.len < 2 || memchr(token.ptr, '\\', token.len)) return false;
+    if (*token.ptr == '[') {
+        while (margin < token.len && token.ptr[margin] == '=') margin++;
+        margin++;
+    }
+    if (token.len < 2 * margin) return false;
+    *out = (struct bw_slice){token.ptr + margin, token.len - 2 * margin};
+    return true;
+}
+
+/* What follows a name: .x or ["x"] for a table, ("x") or "x" for a function. Computed names are left to the run. */
+static bool read_name(const char *at, const char *end, bool is_call, struct bw_slice *name)
+{
+    struct bw_token first, second, close;
+    if (!bw_token_next(&at, end, &first)) return false;
+    if (is_call && first.kind == BW_TOKEN_STRING) return read_string(first.text, name);
+    if (!bw_token_next(&at, end, &second)) return false;
+    if (!is_call && bw_slice_is(first.text, ".") && second.kind == BW_TOKEN_NAME) {
+        *name = second.text;
+        return true;
+    }
+    return bw_slice_is(first.text, is_call ? "(" : "[") && second.kind == BW_TOKEN_STRING && bw_token_next(&at, end, &close) &&
+           bw_slice_is(close.text, is_call ? ")" : "]") && read_string(second.text, name);
+}
+
+static bool is_indexed(const char *at, const char *end)
+{
+    struct bw_token next;
+    return bw_token_next(&at, end, &next) && (bw_slice_is(next.text, ".") || bw_slice_is(next.text, "["));
+}
+
 static void check_expr(struct bw_loader *loader, int64_t index, const struct scope *scope)
 {
     if (index < 0) return;
-    const struct bw_expr *expr = &loader->workflow->exprs[index];
-    const char *at = expr->source.ptr, *end = at + expr->source.len;
-    struct bw_token token, next, name;
-    bool is_field = false;
+    const struct checked checked = {loader, &loader->origins[index], scope};
+    const char *at = checked.origin->raw.ptr, *end = at + checked.origin->raw.len;
+    struct bw_token token;
+    struct bw_slice name;
+    bool is_field = false; /* of something else: event.steps is no step */
     while (bw_token_next(&at, end, &token)) {
-        const char *ahead = at;
-        bool is_steps = token.kind == BW_TOKEN_NAME && bw_slice_is(token.text, "steps"), is_secrets = token.kind == BW_TOKEN_NAME && bw_slice_is(token.text, "secrets");
-        bool is_status = token.kind == BW_TOKEN_NAME && (bw_slice_is(token.text, "ok") || bw_slice_is(token.text, "status") || bw_slice_is(token.text, "err"));
-        if (!is_field && (is_steps || is_secrets || is_status) && bw_token_next(&ahead, end, &next) && bw_token_next(&ahead, end, &name)) {
-            bool has_name = (!is_status && bw_slice_is(next.text, ".") && name.kind == BW_TOKEN_NAME) || (bw_slice_is(next.text, is_status ? "(" : "[") && name.kind == BW_TOKEN_STRING);
-            struct bw_slice word = name.kind == BW_TOKEN_STRING ? unquoted(name.text) : name.text;
-            if (has_name && is_secrets) check_secret_name(loader, expr, word, scope);
-            if (has_name && !is_secrets) check_step_name(loader, expr, word, scope);
-        }
+        bool is_name = token.kind == BW_TOKEN_NAME && !is_field;
+        bool is_status = is_name && (bw_slice_is(token.text, "ok") || bw_slice_is(token.text, "status") || bw_slice_is(token.text, "err"));
+        bool is_steps = is_name && bw_slice_is(token.text, "steps"), is_secrets = is_name && bw_slice_is(token.text, "secrets");
         is_field = bw_slice_is(token.text, ".") || bw_slice_is(token.text, ":");
+        if (is_secrets && !scope->allows_secrets && is_indexed(at, end))
+            bw_load_error(loader, mark_at(&checked, token.text.ptr), "expr.secret",
+                          "pass it to the step that needs it: with: {token: \"${{ secrets.NAME }}\"}",
+                          "secrets can only be used in the `with` of a step");
+        else if ((is_steps || is_secrets || is_status) && read_name(at, end, is_status, &name))
+            is_secrets ? check_secret_name(&checked, name) : check_step_name(&checked, name);
     }
 }
 
@@ -85,7 +124,8 @@ static void check_template(struct bw_loader *loader, const struct bw_template *t
     if (template_->kind == BW_TEMPLATE_EXPR) check_expr(loader, template_->expr, scope);
     for (size_t i = 0; template_->kind == BW_TEMPLATE_TEXT && i < template_->count; i++)
         if (template_->pieces[i].is_expr) check_expr(loader, template_->pieces[i].expr, scope);
-    for (size_t i = 0; (template_->kind == BW_TEMPLATE_MAP || template_->kind == BW_TEMPLATE_LIST) && i < template_->count; i++) check_template(loader, template_->items[i], scope);
+    for (size_t i = 0; (template_->kind == BW_TEMPLATE_MAP || template_->kind == BW_TEMPLATE_LIST) && i < template_->count; i++)
+        check_template(loader, template_->items[i], scope);
 }
 
 void bw_check_references(struct bw_loader *loader)

@@ -1,8 +1,15 @@
-/* Expressions as text: where they end, what their tokens are, and the aliases != && || ! that people bring from other languages. */
+/* Expressions as text: where they end, what their tokens are, and the aliases != && || ! that people bring from other languages.
+ * All three must see strings and comments as Lua sees them: a quote in a comment opens nothing, "}}" in a string closes nothing. */
 #include "workflow/internal.h"
 
-static bool is_name_start(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
-static bool is_name(char c) { return is_name_start(c) || (c >= '0' && c <= '9'); }
+static bool is_name_start(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+}
+static bool is_name(char c)
+{
+    return is_name_start(c) || (c >= '0' && c <= '9');
+}
 
 /* Behind a quoted string or a long bracket that begins at `at`; `at` itself when none does. An unclosed one ends at `end`. */
 static const char *skip_literal(const char *at, const char *end)
@@ -29,19 +36,49 @@ static const char *skip_literal(const char *at, const char *end)
     return at;
 }
 
+/* Behind a comment that begins at `at`; `at` itself when none does. A comment to the end of its line also ends at the "}}" of its expression,
+ * or an expression on one line could hold none. */
+static const char *skip_comment(const char *at, const char *end)
+{
+    if (end - at < 2 || at[0] != '-' || at[1] != '-') return at;
+    if (end - at > 2 && at[2] == '[') {
+        const char *behind = skip_literal(at + 2, end);
+        if (behind > at + 2) return behind;
+    }
+    for (at += 2; at < end && *at != '\n'; at++)
+        if (end - at >= 2 && at[0] == '}' && at[1] == '}') break;
+    return at;
+}
+
+static const char *skip_opaque(const char *at, const char *end)
+{
+    const char *behind = skip_literal(at, end);
+    return behind > at ? behind : skip_comment(at, end);
+}
+
+static bool is_blank_char(char c)
+{
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
 bool bw_token_next(const char **at, const char *end, struct bw_token *token)
 {
-    const char *start = *at;
-    while (start < end && (*start == ' ' || *start == '\t' || *start == '\n' || *start == '\r')) start++;
-    if (start >= end) return false;
-    const char *behind = skip_literal(start, end);
+    const char *start = *at, *behind;
+    for (;;) {
+        while (start < end && is_blank_char(*start)) start++;
+        if (start >= end) return false;
+        if ((behind = skip_comment(start, end)) == start) break;
+        start = behind;
+    }
+    behind = skip_literal(start, end);
     token->kind = BW_TOKEN_STRING;
     if (behind == start && is_name_start(*start)) {
         token->kind = BW_TOKEN_NAME;
         while (behind < end && is_name(*behind)) behind++;
     } else if (behind == start) {
         token->kind = BW_TOKEN_OTHER;
-        behind++;
+        do behind++;
+        while (*start == '.' && behind < end && *behind == '.'); /* .. joins texts, it is no field */
     }
     token->text = (struct bw_slice){start, (size_t)(behind - start)};
     *at = behind;
@@ -52,7 +89,7 @@ const char *bw_expr_end(const char *at, const char *end)
 {
     size_t depth = 0;
     while (at < end) {
-        const char *behind = skip_literal(at, end);
+        const char *behind = skip_opaque(at, end);
         if (behind > at) {
             at = behind;
             continue;
@@ -69,29 +106,29 @@ const char *bw_expr_end(const char *at, const char *end)
     return NULL;
 }
 
-/* Same length where it can be, so that Lua's columns stay near; `not ` and `and` need more room. */
+/* Line breaks stay where they are, so that Lua's line numbers are the file's. */
 static struct bw_slice rewrite(struct bw_loader *loader, struct bw_slice source)
 {
+    static const struct {
+        const char *alias, *lua;
+    } aliases[] = {{"!=", "~="}, {"&&", " and "}, {"||", " or "}, {"!", " not "}};
     const char *at = source.ptr, *end = at + source.len;
     struct bw_buf out = {0};
     while (at < end) {
-        const char *behind = skip_literal(at, end);
-        size_t left = (size_t)(end - at);
+        const char *behind = skip_opaque(at, end);
         if (behind > at) {
             bw_buf_append(&out, at, (size_t)(behind - at));
             at = behind;
-        } else if (left >= 2 && at[0] == '!' && at[1] == '=') {
-            bw_buf_append_text(&out, "~=");
-            at += 2;
-        } else if (left >= 2 && at[0] == '&' && at[1] == '&') {
-            bw_buf_append_text(&out, " and ");
-            at += 2;
-        } else if (left >= 2 && at[0] == '|' && at[1] == '|') {
-            bw_buf_append_text(&out, " or ");
-            at += 2;
-        } else if (at[0] == '!') {
-            bw_buf_append_text(&out, " not ");
-            at++;
+            continue;
+        }
+        size_t i = 0, len = 0;
+        for (; i < sizeof aliases / sizeof *aliases; i++) {
+            len = strlen(aliases[i].alias);
+            if ((size_t)(end - at) >= len && !memcmp(at, aliases[i].alias, len)) break;
+        }
+        if (i < sizeof aliases / sizeof *aliases) {
+            bw_buf_append_text(&out, aliases[i].lua);
+            at += len;
         } else {
             bw_buf_append_char(&out, *at++);
         }
@@ -102,54 +139,99 @@ static struct bw_slice rewrite(struct bw_loader *loader, struct bw_slice source)
     return copy;
 }
 
-static bool is_blank(struct bw_slice text)
+static struct bw_slice trim(struct bw_slice text)
 {
-    for (size_t i = 0; i < text.len; i++)
-        if (!memchr(" \t\r\n", text.ptr[i], 4)) return false;
+    while (text.len && is_blank_char(*text.ptr)) text = (struct bw_slice){text.ptr + 1, text.len - 1};
+    while (text.len && is_blank_char(text.ptr[text.len - 1])) text.len--;
+    return text;
+}
+
+static bool grow(struct bw_loader *loader)
+{
+    struct bw_workflow *workflow = loader->workflow;
+    if (workflow->expr_count < loader->expr_capacity) return true;
+    size_t capacity = loader->expr_capacity ? loader->expr_capacity * 2 : 16;
+    struct bw_expr *exprs = bw_arena_alloc(loader->arena, capacity * sizeof *exprs);
+    struct bw_origin *origins = bw_arena_alloc(loader->arena, capacity * sizeof *origins);
+    if (!exprs || !origins) return false;
+    if (workflow->expr_count) {
+        memcpy(exprs, workflow->exprs, workflow->expr_count * sizeof *exprs);
+        memcpy(origins, loader->origins, workflow->expr_count * sizeof *origins);
+    }
+    workflow->exprs = exprs;
+    loader->origins = origins;
+    loader->expr_capacity = capacity;
     return true;
 }
 
-int32_t bw_expr_add(struct bw_loader *loader, struct bw_slice source, struct bw_mark mark, bool is_condition)
+int32_t bw_expr_add(struct bw_loader *loader, const struct bw_yaml_node *node, struct bw_slice source, bool is_condition)
 {
     struct bw_workflow *workflow = loader->workflow;
-    if (is_blank(source)) {
-        bw_load_error(loader, mark, "expr.empty", "write an expression between ${{ and }}", "this expression is empty");
+    struct bw_slice raw = trim(source);
+    struct bw_mark mark = bw_mark_inside(loader, node, (size_t)((raw.len ? raw.ptr : source.ptr) - node->text.ptr));
+    if (!raw.len) {
+        bw_load_error(loader, mark, "expr.empty", "write an expression, as in ${{ event.data.ref == 'refs/heads/main' }}",
+                      "this expression is empty");
         return -1;
     }
-    if (workflow->expr_count == loader->expr_capacity) {
-        size_t capacity = loader->expr_capacity ? loader->expr_capacity * 2 : 16;
-        struct bw_expr *grown = bw_arena_alloc(loader->arena, capacity * sizeof *grown);
-        if (!grown) return -1;
-        if (workflow->expr_count) memcpy(grown, workflow->exprs, workflow->expr_count * sizeof *grown);
-        workflow->exprs = grown;
-        loader->expr_capacity = capacity;
-    }
-    workflow->exprs[workflow->expr_count] = (struct bw_expr){rewrite(loader, source), mark, is_condition};
+    if (!grow(loader)) return -1;
+    /* true and false are typed by YAML, which also writes them True and TRUE */
+    struct bw_slice text = node->kind == BW_YAML_BOOL ? bw_slice_of(node->boolean ? "true" : "false") : raw;
+    loader->origins[workflow->expr_count] = (struct bw_origin){node, raw};
+    workflow->exprs[workflow->expr_count] = (struct bw_expr){rewrite(loader, text), mark, is_condition};
     return (int32_t)workflow->expr_count++;
+}
+
+void bw_expr_unclosed(struct bw_loader *loader, const struct bw_yaml_node *node, const char *open)
+{
+    const char *from = open + 3, *end = node->text.ptr + node->text.len;
+    bool has_close = memmem(from, (size_t)(end - from), "}}", 2) != NULL;
+    bw_load_error(loader, bw_mark_inside(loader, node, (size_t)(open - node->text.ptr)), "expr.unclosed",
+                  has_close ? "a quote or { inside it is not closed, so the }} belongs to that"
+                            : "close it with }} (a ' #' begins a YAML comment: put quotes around the whole value)",
+                  "this ${{ is not closed");
+}
+
+/* In bare text: ${{ outside of strings can only be a second way to say the same. */
+static const char *find_hole(struct bw_slice text)
+{
+    const char *end = text.ptr + text.len;
+    for (const char *at = text.ptr; end - at >= 3;) {
+        const char *behind = skip_opaque(at, end);
+        if (behind == at && !memcmp(at, "${{", 3)) return at;
+        at = behind > at ? behind : at + 1;
+    }
+    return NULL;
 }
 
 int32_t bw_expr_field(struct bw_loader *loader, const struct bw_yaml_node *node, bool is_condition)
 {
-    struct bw_slice text = node->text;
-    size_t start = 0;
-    if (node->kind == BW_YAML_LIST || node->kind == BW_YAML_MAP || node->kind == BW_YAML_NULL) {
-        bw_load_error(loader, bw_mark_of(node), "expr.type", "write for example ${{ event.data.ref == 'refs/heads/main' }}", "an expression is expected here, found %s", bw_yaml_kind_name(node->kind));
+    static const char one[] = "write one expression: combine with `and` and `or` inside one ${{ }}";
+    struct bw_slice text = trim(node->text);
+    const char *end = text.ptr + text.len, *hole;
+    if (node->kind != BW_YAML_STRING && node->kind != BW_YAML_BOOL) {
+        bw_load_error(loader, bw_mark_of(node), "expr.type", "write for example ${{ event.data.ref == 'refs/heads/main' }}",
+                      "an expression is expected here, found %s", bw_yaml_kind_name(node->kind));
         return -1;
     }
-    while (start < text.len && memchr(" \t\r\n", text.ptr[start], 4)) start++;
-    if (text.len - start >= 3 && !memcmp(text.ptr + start, "${{", 3)) {
-        const char *end = bw_expr_end(text.ptr + start + 3, text.ptr + text.len);
-        if (!end) {
-            bw_load_error(loader, bw_mark_inside(loader, node, start), "expr.unclosed", "close it with }} (a ' #' begins a YAML comment: put quotes around the whole value)", "this ${{ is not closed");
+    if (text.len >= 3 && !memcmp(text.ptr, "${{", 3)) {
+        const char *from = text.ptr + 3, *close = bw_expr_end(from, end);
+        if (!close) {
+            bw_expr_unclosed(loader, node, text.ptr);
             return -1;
         }
-        if (!is_blank((struct bw_slice){end, (size_t)(text.ptr + text.len - end)})) {
-            bw_load_error(loader, bw_mark_inside(loader, node, (size_t)(end - text.ptr)), "expr.trailing", "write one expression: combine with `and` and `or` inside ${{ }}", "there is text behind the expression");
+        struct bw_slice rest = trim((struct bw_slice){close, (size_t)(end - close)});
+        if (rest.len) {
+            bw_load_error(loader, bw_mark_inside(loader, node, (size_t)(rest.ptr - node->text.ptr)), "expr.mixed", one,
+                          "there is text behind the expression");
             return -1;
         }
-        size_t from = start + 3;
-        while (from < text.len && text.ptr[from] == ' ') from++;
-        return bw_expr_add(loader, (struct bw_slice){text.ptr + from, (size_t)(end - 2 - text.ptr) - from}, bw_mark_inside(loader, node, from), is_condition);
+        return bw_expr_add(loader, node, (struct bw_slice){from, (size_t)(close - 2 - from)}, is_condition);
     }
-    return bw_expr_add(loader, text, bw_mark_inside(loader, node, 0), is_condition);
+    if ((hole = find_hole(text))) {
+        bw_load_error(loader, bw_mark_inside(loader, node, (size_t)(hole - node->text.ptr)), "expr.mixed", one,
+                      "there is text in front of the expression");
+        return -1;
+    }
+    return bw_expr_add(loader, node, node->text, is_condition);
 }

@@ -1,4 +1,18 @@
-#include "workflow/model.h"
+/* Names of events are parts between dots, and so are globs over them: a star never leaves its part, so parts match one by one and
+ * trying again from the last star is enough. */
+#include "workflow/internal.h"
+
+bool bw_is_event_glob(struct bw_slice glob)
+{
+    for (size_t i = 0; i < glob.len;) {
+        const char *part = glob.ptr + i, *dot = memchr(part, '.', glob.len - i);
+        size_t len = dot ? (size_t)(dot - part) : glob.len - i;
+        bool is_rest = len == 2 && !memcmp(part, "**", 2);
+        if (!len || (dot && i + len + 1 == glob.len) || (is_rest ? dot != NULL : memmem(part, len, "**", 2) != NULL)) return false;
+        i += len + 1;
+    }
+    return glob.len > 0;
+}
 
 bool bw_glob_match(struct bw_slice glob, struct bw_slice name)
 {
@@ -28,4 +42,7 @@ bool bw_glob_match(struct bw_slice glob, struct bw_slice name)
     return g == g_end;
 }
 
-bool bw_workflow_matches(const struct bw_trigger *trigger, struct bw_slice event_name) { return trigger->kind == BW_TRIGGER_EVENT && bw_glob_match(trigger->event, event_name); }
+bool bw_workflow_matches(const struct bw_trigger *trigger, struct bw_slice event_name)
+{
+    return trigger->kind == BW_TRIGGER_EVENT && bw_glob_match(trigger->event, event_name);
+}

@@ -1,4 +1,5 @@
-/* The canonical definition: what a version is. Formatting, comments and the order of map keys do not matter, everything else does. */
+/* The canonical definition: what a version is. Formatting, comments, names for people and the order of map keys do not matter, everything else
+ * does. Each value says what it is ("const", "expr", …): a constant map must not be able to look like an expression. */
 #include "base/json.h"
 #include "workflow/internal.h"
 #include <openssl/sha.h>
@@ -8,8 +9,12 @@ static void append_template(struct bw_buf *out, const struct bw_workflow *workfl
 
 static void append_expr(struct bw_buf *out, const struct bw_workflow *workflow, int64_t index)
 {
-    bw_buf_append_text(out, "{\"$\":");
-    bw_buf_append_json_string(out, index < 0 ? (struct bw_slice){"", 0} : workflow->exprs[index].source);
+    if (index < 0) {
+        bw_buf_append_text(out, "null");
+        return;
+    }
+    bw_buf_append_text(out, "{\"expr\":");
+    bw_buf_append_json_string(out, workflow->exprs[index].source);
     bw_buf_append_char(out, '}');
 }
 
@@ -21,7 +26,7 @@ static void append_sorted_json(struct bw_buf *out, struct bw_slice json)
     if (text)
         bw_buf_append_text(out, text);
     else
-        bw_buf_append_slice(out, json); /* numbers beyond jansson's range: as they are */
+        out->failed = true; /* the loader made this JSON: only memory can be missing */
     free(text);
     json_decref(value);
 }
@@ -42,15 +47,30 @@ static void append_map(struct bw_buf *out, const struct bw_workflow *workflow, c
     }
     for (size_t i = 0; i < template_->count; i++) order[i] = i;
     qsort_r(order, template_->count, sizeof *order, compare_keys, template_->keys);
-    bw_buf_append_char(out, '{');
+    bw_buf_append_text(out, "{\"map\":{");
     for (size_t i = 0; i < template_->count; i++) {
         if (i) bw_buf_append_char(out, ',');
         bw_buf_append_json_string(out, template_->keys[order[i]]);
         bw_buf_append_char(out, ':');
         append_template(out, workflow, template_->items[order[i]]);
     }
-    bw_buf_append_char(out, '}');
+    bw_buf_append_text(out, "}}");
     free(order);
+}
+
+static void append_pieces(struct bw_buf *out, const struct bw_workflow *workflow, const struct bw_template *template_)
+{
+    bw_buf_append_text(out, template_->kind == BW_TEMPLATE_LIST ? "{\"list\":[" : "{\"text\":[");
+    for (size_t i = 0; i < template_->count; i++) {
+        if (i) bw_buf_append_char(out, ',');
+        if (template_->kind == BW_TEMPLATE_LIST)
+            append_template(out, workflow, template_->items[i]);
+        else if (template_->pieces[i].is_expr)
+            append_expr(out, workflow, template_->pieces[i].expr);
+        else
+            bw_buf_append_json_string(out, template_->pieces[i].text);
+    }
+    bw_buf_append_text(out, "]}");
 }
 
 static void append_template(struct bw_buf *out, const struct bw_workflow *workflow, const struct bw_template *template_)
@@ -60,22 +80,15 @@ static void append_template(struct bw_buf *out, const struct bw_workflow *workfl
         return;
     }
     switch (template_->kind) {
-    case BW_TEMPLATE_CONST: append_sorted_json(out, template_->json); break;
+    case BW_TEMPLATE_CONST:
+        bw_buf_append_text(out, "{\"const\":");
+        append_sorted_json(out, template_->json);
+        bw_buf_append_char(out, '}');
+        break;
     case BW_TEMPLATE_EXPR: append_expr(out, workflow, template_->expr); break;
     case BW_TEMPLATE_MAP: append_map(out, workflow, template_); break;
     case BW_TEMPLATE_LIST:
-    case BW_TEMPLATE_TEXT:
-        bw_buf_append_text(out, template_->kind == BW_TEMPLATE_LIST ? "[" : "{\"text\":[");
-        for (size_t i = 0; i < template_->count; i++) {
-            if (i) bw_buf_append_char(out, ',');
-            if (template_->kind == BW_TEMPLATE_LIST)
-                append_template(out, workflow, template_->items[i]);
-            else if (template_->pieces[i].is_expr)
-                append_expr(out, workflow, template_->pieces[i].expr);
-            else
-                bw_buf_append_json_string(out, template_->pieces[i].text);
-        }
-        bw_buf_append_text(out, template_->kind == BW_TEMPLATE_LIST ? "]" : "]}");
+    case BW_TEMPLATE_TEXT: append_pieces(out, workflow, template_); break;
     }
 }
 

@@ -9,25 +9,48 @@ struct bw_workflow_owner { /* what bw_workflow_free() frees: the model is its fi
     struct bw_workflow workflow;
     struct bw_arena arena;
 };
+struct bw_place { /* place.c: how far the walk through a scalar has come; kept between calls, or long texts with many holes were quadratic */
+    const struct bw_yaml_node *node;
+    const char *at; /* in the file */
+    struct bw_mark mark;
+    size_t offset; /* in the node's text */
+    int indent;
+    char quote; /* '"', '\'' or 0 */
+    bool is_folded;
+};
+struct bw_origin { /* an expression as the file has it: what its places are reckoned from */
+    const struct bw_yaml_node *node;
+    struct bw_slice raw; /* part of node->text */
+};
 struct bw_loader {
     const char *file;
-    struct bw_slice text; /* the whole file, for places inside block scalars */
+    struct bw_slice text; /* the whole file */
     struct bw_errors *errs;
+    bool has_failed; /* an error was reported: errs may be full, its count says nothing */
     struct bw_arena *arena;
     struct bw_workflow *workflow;
+    struct bw_origin *origins; /* as many as workflow->exprs */
     size_t expr_capacity;
+    struct bw_place place;
 };
 
 /* report.c */
-void bw_load_error(struct bw_loader *loader, struct bw_mark at, const char *code, const char *hint, const char *format, ...) __attribute__((format(printf, 5, 6)));
+void bw_load_error(struct bw_loader *loader, struct bw_mark at, const char *code, const char *hint, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
 struct bw_mark bw_mark_of(const struct bw_yaml_node *node);
-/* The place of byte `offset` of a scalar's text in the file. */
-struct bw_mark bw_mark_inside(const struct bw_loader *loader, const struct bw_yaml_node *node, size_t offset);
+/* Says that an expression would be kept as text here; `what` names the place. True when `node` (or anything below it) holds one. */
+bool bw_refuse_hole(struct bw_loader *loader, const struct bw_yaml_node *node, const char *what);
+/* The text of a string that holds no expression; anything else is reported. */
+struct bw_slice bw_plain_text(struct bw_loader *loader, const struct bw_yaml_node *node, const char *what);
 
-/* expr.c */
-int32_t bw_expr_add(struct bw_loader *loader, struct bw_slice source, struct bw_mark mark, bool is_condition); /* index, or -1 (reported) */
-int32_t bw_expr_field(struct bw_loader *loader, const struct bw_yaml_node *node, bool is_condition);            /* ${{ … }} or bare text */
-/* Behind the "}}" that closes the expression that begins at `at`; NULL when there is none. Strings and braces of Lua are respected. */
+/* place.c: the place of byte `offset` of a scalar's text in the file. */
+struct bw_mark bw_mark_inside(struct bw_loader *loader, const struct bw_yaml_node *node, size_t offset);
+
+/* expr.c: source is a part of node->text, its blank ends are left out; the index, or -1 (reported) */
+int32_t bw_expr_add(struct bw_loader *loader, const struct bw_yaml_node *node, struct bw_slice source, bool is_condition);
+int32_t bw_expr_field(struct bw_loader *loader, const struct bw_yaml_node *node, bool is_condition); /* ${{ … }} or bare text */
+void bw_expr_unclosed(struct bw_loader *loader, const struct bw_yaml_node *node, const char *open);  /* reports the ${{ at open */
+/* Behind the "}}" that closes the expression that begins at `at`; NULL when there is none. Strings, comments and braces of Lua are respected. */
 const char *bw_expr_end(const char *at, const char *end);
 /* The next Lua token at or after `at` outside of strings and comments; false at the end. */
 struct bw_token {
@@ -36,7 +59,7 @@ struct bw_token {
 };
 bool bw_token_next(const char **at, const char *end, struct bw_token *token);
 
-/* template.c */
+/* template.c: NULL only without memory */
 struct bw_template *bw_template_load(struct bw_loader *loader, const struct bw_yaml_node *node);
 
 /* keys.c: what a workflow and a step may hold; the loader, its messages and the JSON Schema come from these tables. */
@@ -47,12 +70,16 @@ struct bw_load_key {
 };
 extern const struct bw_load_key bw_workflow_keys[], bw_step_keys[], bw_trigger_keys[];
 extern const size_t bw_workflow_key_count, bw_step_key_count, bw_trigger_key_count;
-/* Reports every key of `map` that the table does not have. */
-void bw_check_keys(struct bw_loader *loader, const struct bw_yaml_node *map, const char *where, const struct bw_load_key *keys, size_t count);
+/* Reports every key of `map` that the table does not have; true when one of them is of a later version. */
+bool bw_check_keys(struct bw_loader *loader, const struct bw_yaml_node *map, const char *where, const struct bw_load_key *keys, size_t count);
+
+extern const char *const bw_lua_words[]; /* no step may be called like them; ends with NULL */
+
+/* glob.c: parts between dots, none empty; * within a part, ** only as the last part */
+bool bw_is_event_glob(struct bw_slice glob);
 
 /* step.c */
 void bw_steps_load(struct bw_loader *loader, const struct bw_yaml_node *list);
-bool bw_is_step_id(struct bw_slice text);
 
 /* check.c: names that expressions use */
 void bw_check_references(struct bw_loader *loader);

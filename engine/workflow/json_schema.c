@@ -24,7 +24,9 @@ void bw_workflow_json_schema(struct bw_buf *out)
     append_properties(out, bw_workflow_keys, bw_workflow_key_count);
     bw_buf_append_text(out, ",\"required\":[\"name\",\"on\",\"steps\"],\"$defs\":{\"trigger\":{");
     append_properties(out, bw_trigger_keys, bw_trigger_key_count);
-    bw_buf_append_text(out, ",\"oneOf\":[{\"required\":[\"event\"]},{\"required\":[\"manual\"]}]},\"step\":{");
+    bw_buf_append_text(
+        out,
+        ",\"oneOf\":[{\"required\":[\"event\"]},{\"required\":[\"manual\"]}],\"dependentSchemas\":{\"if\":{\"required\":[\"event\"]}}},\"step\":{");
     append_properties(out, bw_step_keys, bw_step_key_count);
     bw_buf_append_text(out, ",\"required\":[\"id\"],\"oneOf\":[{\"required\":[\"uses\"]},{\"required\":[\"lua\"]},{\"required\":[\"set\"]}],"
                             "\"dependentSchemas\":{\"with\":{\"not\":{\"required\":[\"set\"]}}}}}}");

@@ -1,47 +1,103 @@
 /* The keys of the language, in one place. A key without a schema belongs to a later version. */
 #include "workflow/internal.h"
 
-#define EXPR "{\"type\":[\"string\",\"boolean\"]}"
-#define TEXT "{\"type\":\"string\"}"
+#define EXPR "{\"type\":[\"string\",\"boolean\"],\"pattern\":\"\\\\S\"}"
+#define TEXT "{\"type\":\"string\",\"not\":{\"pattern\":\"\\\\$\\\\{\\\\{\"}}"
 #define MAP "{\"type\":\"object\"}"
-#define DURATION "{\"type\":\"string\",\"pattern\":\"^([0-9]+(ms|s|m|h|d))+$\"}"
+#define DURATION "{\"type\":\"string\",\"pattern\":\"^(?=[0-9])([0-9]+d)?([0-9]+h)?([0-9]+m(?!s))?([0-9]+s)?([0-9]+ms)?$\"}"
+#define EVENT_PART "(\\\\*|\\\\*?[^.*]+(\\\\*[^.*]+)*\\\\*?)"
+#define EVENT                                                              \
+    "{\"type\":\"string\",\"pattern\":\"^(" EVENT_PART "(\\\\." EVENT_PART \
+    ")*(\\\\.\\\\*\\\\*)?|\\\\*\\\\*)$\",\"not\":{\"pattern\":\"\\\\$\\\\{\\\\{\"}}"
+#define LUA_WORDS(word)                                                                                                                             \
+    word("and") word("break") word("do") word("else") word("elseif") word("end") word("false") word("for") word("function") word("goto") word("if") \
+        word("in") word("local") word("nil") word("not") word("or") word("repeat") word("return") word("then") word("true") word("until")
+#define LIST_ITEM(word) word,
+#define JSON_ITEM(word) "\"" word "\","
+
+const char *const bw_lua_words[] = {LUA_WORDS(LIST_ITEM) "while", NULL};
 
 const struct bw_load_key bw_workflow_keys[] = {
     {"name", "{\"type\":\"string\",\"pattern\":\"^[a-z][a-z0-9-]*$\",\"maxLength\":64}", "unique name of the workflow"},
     {"description", TEXT, "one line for people"},
     {"on", "{\"type\":\"array\",\"minItems\":1,\"items\":{\"$ref\":\"#/$defs/trigger\"}}", "what starts it"},
     {"vars", MAP, "constants, read as vars.NAME"},
-    {"secrets", "{\"type\":\"array\",\"items\":{\"type\":\"string\",\"pattern\":\"^[A-Za-z_][A-Za-z0-9_]*$\"}}", "the only secrets that its steps may receive"},
+    {"secrets", "{\"type\":\"array\",\"uniqueItems\":true,\"items\":{\"type\":\"string\",\"pattern\":\"^[A-Za-z_][A-Za-z0-9_]*$\"}}",
+     "the only secrets that its steps may receive"},
     {"steps", "{\"type\":\"array\",\"minItems\":1,\"maxItems\":500,\"items\":{\"$ref\":\"#/$defs/step\"}}", "what it does, in this order"},
     {"outputs", MAP, "the run's output, made from expressions"},
-    {"labels", NULL, NULL},   {"inputs", NULL, NULL},     {"collect", NULL, NULL},  {"rate", NULL, NULL},      {"concurrency", NULL, NULL}, {"priority", NULL, NULL},
-    {"delay", NULL, NULL},    {"start_within", NULL, NULL}, {"timeout", NULL, NULL}, {"fail_fast", NULL, NULL}, {"undo_on", NULL, NULL},     {"pool", NULL, NULL},
-    {"defaults", NULL, NULL}, {"cancel_on", NULL, NULL},  {"respond", NULL, NULL},  {"on_failure", NULL, NULL}, {"finally", NULL, NULL},    {"retention", NULL, NULL},
+    {"labels", NULL, NULL},
+    {"inputs", NULL, NULL},
+    {"collect", NULL, NULL},
+    {"rate", NULL, NULL},
+    {"concurrency", NULL, NULL},
+    {"priority", NULL, NULL},
+    {"delay", NULL, NULL},
+    {"start_within", NULL, NULL},
+    {"timeout", NULL, NULL},
+    {"fail_fast", NULL, NULL},
+    {"undo_on", NULL, NULL},
+    {"pool", NULL, NULL},
+    {"defaults", NULL, NULL},
+    {"cancel_on", NULL, NULL},
+    {"respond", NULL, NULL},
+    {"on_failure", NULL, NULL},
+    {"finally", NULL, NULL},
+    {"retention", NULL, NULL},
 };
 const size_t bw_workflow_key_count = sizeof bw_workflow_keys / sizeof *bw_workflow_keys;
 
 const struct bw_load_key bw_trigger_keys[] = {
-    {"event", "{\"type\":\"string\",\"minLength\":1}", "name of the event; * stands for one part, a trailing ** for the rest"},
+    {"event", EVENT, "name of the event; * stands for one part, a trailing ** for the rest"},
     {"if", EXPR, "must be true for this event"},
     {"manual", "{\"const\":true}", "may be started by hand: bellwire run NAME"},
-    {"webhook", NULL, NULL}, {"schedule", NULL, NULL}, {"call", NULL, NULL},
+    {"webhook", NULL, NULL},
+    {"schedule", NULL, NULL},
+    {"call", NULL, NULL},
 };
 const size_t bw_trigger_key_count = sizeof bw_trigger_keys / sizeof *bw_trigger_keys;
 
 const struct bw_load_key bw_step_keys[] = {
-    {"id", "{\"type\":\"string\",\"pattern\":\"^[a-z][a-z0-9_]*$\",\"maxLength\":64}", "its name in expressions: steps.ID"},
+    {"id", "{\"type\":\"string\",\"pattern\":\"^[a-z][a-z0-9_]*$\",\"maxLength\":64,\"not\":{\"enum\":[" LUA_WORDS(JSON_ITEM) "\"while\"]}}",
+     "its name in expressions: steps.ID"},
     {"name", TEXT, "for people"},
     {"if", EXPR, "runs only when true; skipped otherwise"},
-    {"uses", "{\"type\":\"string\",\"pattern\":\"^[a-z0-9_-]+/[a-z0-9_-]+@[0-9]+$\"}", "the action: NAMESPACE/NAME@MAJOR"},
+    {"uses", "{\"type\":\"string\",\"pattern\":\"^(?!workflow/)[a-z0-9_-]+/[a-z0-9_-]+@(0|[1-9][0-9]{0,5})$\"}", "the action: NAMESPACE/NAME@MAJOR"},
     {"with", MAP, "inputs of `uses` or `lua`"},
-    {"lua", "{\"type\":\"string\",\"minLength\":1}", "Lua code: gets `input` and `ctx`, returns the output"},
+    {"lua", "{\"type\":\"string\",\"pattern\":\"\\\\S\",\"not\":{\"pattern\":\"\\\\$\\\\{\\\\{\"}}",
+     "Lua code: gets `input` and `ctx`, returns the output"},
     {"set", MAP, "computes values, without any effect"},
     {"timeout", DURATION, "how long one attempt may take (60s)"},
     {"outputs", MAP, "reshapes what is kept, from `result`"},
-    {"needs", NULL, NULL},  {"retry", NULL, NULL},  {"max_elapsed", NULL, NULL}, {"heartbeat", NULL, NULL}, {"repeat", NULL, NULL},    {"limit", NULL, NULL},  {"guarantee", NULL, NULL},
-    {"effect", NULL, NULL}, {"on_error", NULL, NULL}, {"catch", NULL, NULL},     {"undo", NULL, NULL},      {"sensitive", NULL, NULL}, {"sleep", NULL, NULL},  {"wait", NULL, NULL},
-    {"foreach", NULL, NULL}, {"as", NULL, NULL},    {"key", NULL, NULL},         {"concurrency", NULL, NULL}, {"tolerate", NULL, NULL}, {"approve", NULL, NULL}, {"emit", NULL, NULL},
-    {"respond", NULL, NULL}, {"stop", NULL, NULL},  {"steps", NULL, NULL},       {"else", NULL, NULL},      {"switch", NULL, NULL},    {"cases", NULL, NULL},  {"default", NULL, NULL},
-    {"parallel", NULL, NULL}, {"detach", NULL, NULL},
+    {"needs", NULL, NULL},
+    {"retry", NULL, NULL},
+    {"max_elapsed", NULL, NULL},
+    {"heartbeat", NULL, NULL},
+    {"repeat", NULL, NULL},
+    {"limit", NULL, NULL},
+    {"guarantee", NULL, NULL},
+    {"effect", NULL, NULL},
+    {"on_error", NULL, NULL},
+    {"catch", NULL, NULL},
+    {"undo", NULL, NULL},
+    {"sensitive", NULL, NULL},
+    {"sleep", NULL, NULL},
+    {"wait", NULL, NULL},
+    {"foreach", NULL, NULL},
+    {"as", NULL, NULL},
+    {"key", NULL, NULL},
+    {"concurrency", NULL, NULL},
+    {"tolerate", NULL, NULL},
+    {"approve", NULL, NULL},
+    {"emit", NULL, NULL},
+    {"respond", NULL, NULL},
+    {"stop", NULL, NULL},
+    {"steps", NULL, NULL},
+    {"else", NULL, NULL},
+    {"switch", NULL, NULL},
+    {"cases", NULL, NULL},
+    {"default", NULL, NULL},
+    {"parallel", NULL, NULL},
+    {"detach", NULL, NULL},
 };
 const size_t bw_step_key_count = sizeof bw_step_keys / sizeof *bw_step_keys;

@@ -16,7 +16,8 @@ static void load_trigger(struct bw_loader *loader, const struct bw_yaml_node *ma
     trigger->condition = -1;
     trigger->mark = bw_mark_of(map);
     if (map->kind != BW_YAML_MAP) {
-        bw_load_error(loader, trigger->mark, "workflow.type", "write for example on: [{event: github.push}]", "a trigger must be a map, found %s", bw_yaml_kind_name(map->kind));
+        bw_load_error(loader, trigger->mark, "workflow.type", "write for example on: [{event: github.push}]", "a trigger must be a map, found %s",
+                      bw_yaml_kind_name(map->kind));
         return;
     }
     bw_check_keys(loader, map, "a trigger", bw_trigger_keys, bw_trigger_key_count);
@@ -29,11 +30,17 @@ static void load_trigger(struct bw_loader *loader, const struct bw_yaml_node *ma
     }
     if (manual) {
         trigger->kind = BW_TRIGGER_MANUAL;
-        if (manual->kind != BW_YAML_BOOL || !manual->boolean) bw_load_error(loader, bw_mark_of(manual), "trigger.manual", NULL, "manual can only be true");
-    } else if (event->kind != BW_YAML_STRING || !event->text.len) {
-        bw_load_error(loader, bw_mark_of(event), "trigger.event", "write for example github.push", "event must be the name of an event");
+        if (manual->kind != BW_YAML_BOOL || !manual->boolean)
+            bw_load_error(loader, bw_mark_of(manual), "trigger.manual", NULL, "manual can only be true");
+        if (condition)
+            bw_load_error(loader, bw_mark_of(condition), "trigger.if", "test it in the `if` of the steps",
+                          "`if` goes with `event`: who starts by hand has decided");
+        return;
+    } else if (event->kind != BW_YAML_STRING || !bw_is_event_glob(event->text)) {
+        bw_load_error(loader, bw_mark_of(event), "trigger.event", "write for example github.push, github.*.opened or github.**",
+                      "event must be the name of an event: parts between dots, * within a part, ** only as the last part");
     } else {
-        trigger->event = bw_arena_copy(loader->arena, event->text);
+        trigger->event = bw_plain_text(loader, event, "event");
     }
     if (condition) trigger->condition = bw_expr_field(loader, condition, true);
 }
@@ -42,53 +49,75 @@ static void load_triggers(struct bw_loader *loader, const struct bw_yaml_node *l
 {
     struct bw_workflow *workflow = loader->workflow;
     if (list->kind != BW_YAML_LIST || !list->count) {
-        bw_load_error(loader, bw_mark_of(list), "workflow.type", "write for example on: [{event: github.push}]", "on must be a list with at least one trigger");
+        bw_load_error(loader, bw_mark_of(list), "workflow.type", "write for example on: [{event: github.push}]",
+                      "on must be a list with at least one trigger");
         return;
     }
     if (!(workflow->triggers = bw_arena_alloc(loader->arena, list->count * sizeof *workflow->triggers))) return;
     for (size_t i = 0; i < list->count; i++) load_trigger(loader, list->items[i], &workflow->triggers[workflow->trigger_count++]);
 }
 
+static bool is_secret_name(const struct bw_yaml_node *node)
+{
+    struct bw_slice name = node->text;
+    if (node->kind != BW_YAML_STRING || !name.len || (name.ptr[0] >= '0' && name.ptr[0] <= '9')) return false;
+    for (size_t i = 0; i < name.len; i++) {
+        char c = name.ptr[i];
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_')) return false;
+    }
+    return true;
+}
+
 static void load_secrets(struct bw_loader *loader, const struct bw_yaml_node *list)
 {
     struct bw_workflow *workflow = loader->workflow;
     if (list->kind != BW_YAML_LIST) {
-        bw_load_error(loader, bw_mark_of(list), "workflow.type", "write for example secrets: [API_KEY]", "secrets must be a list of names");
+        bw_load_error(loader, bw_mark_of(list), "workflow.type", "write for example secrets: [API_KEY]", "secrets must be a list of names, found %s",
+                      bw_yaml_kind_name(list->kind));
         return;
     }
     if (!(workflow->secrets = bw_arena_alloc(loader->arena, (list->count + 1) * sizeof *workflow->secrets))) return;
     for (size_t i = 0; i < list->count; i++) {
-        struct bw_slice name = list->items[i]->text;
-        bool good = list->items[i]->kind == BW_YAML_STRING && name.len && (name.ptr[0] < '0' || name.ptr[0] > '9');
-        for (size_t k = 0; good && k < name.len; k++)
-            good = (name.ptr[k] >= 'a' && name.ptr[k] <= 'z') || (name.ptr[k] >= 'A' && name.ptr[k] <= 'Z') || (name.ptr[k] >= '0' && name.ptr[k] <= '9') || name.ptr[k] == '_';
-        if (!good) {
-            bw_load_error(loader, bw_mark_of(list->items[i]), "workflow.secret", "use letters, digits and _", "this is no name of a secret");
+        const struct bw_yaml_node *name = list->items[i];
+        bool is_known = false;
+        if (!is_secret_name(name)) {
+            bw_load_error(loader, bw_mark_of(name), "workflow.secret", "use letters, digits and _, no digit in front", "this is no name of a secret");
             continue;
         }
-        workflow->secrets[workflow->secret_count++] = bw_arena_copy(loader->arena, name);
+        for (size_t k = 0; k < workflow->secret_count; k++) is_known |= bw_slice_equal(workflow->secrets[k], name->text);
+        if (is_known)
+            bw_load_error(loader, bw_mark_of(name), "workflow.secret", "remove one of them", "the secret '%s' is listed twice", name->text.ptr);
+        else
+            workflow->secrets[workflow->secret_count++] = bw_arena_copy(loader->arena, name->text);
     }
-}
-
-static bool has_hole(const struct bw_yaml_node *node)
-{
-    for (size_t i = 0; node->kind == BW_YAML_STRING && i + 3 <= node->text.len; i++)
-        if (!memcmp(node->text.ptr + i, "${{", 3)) return true;
-    for (size_t i = 0; (node->kind == BW_YAML_LIST || node->kind == BW_YAML_MAP) && i < node->count; i++)
-        if (has_hole(node->kind == BW_YAML_LIST ? node->items[i] : node->pairs[i].value)) return true;
-    return false;
 }
 
 static void load_vars(struct bw_loader *loader, const struct bw_yaml_node *node)
 {
     struct bw_buf json = {0};
-    if (node->kind != BW_YAML_MAP)
+    if (node->kind != BW_YAML_MAP) {
         bw_load_error(loader, bw_mark_of(node), "workflow.type", NULL, "vars must be a map, found %s", bw_yaml_kind_name(node->kind));
-    else if (has_hole(node))
-        bw_load_error(loader, bw_mark_of(node), "workflow.vars", "compute it in a step: set: {…}", "vars are constants: they cannot hold expressions");
+        return;
+    }
+    bw_refuse_hole(loader, node, "vars (a constant)");
     bw_yaml_to_json(node, &json);
     loader->workflow->vars = bw_arena_copy(loader->arena, bw_buf_slice(&json));
+    if (json.failed) loader->arena->failed = true;
     bw_buf_free(&json);
+}
+
+/* "\0" in double quotes is YAML, but no text of ours: names end at it, and JSON with it is refused everywhere else. */
+static void refuse_nul(struct bw_loader *loader, const struct bw_yaml_node *node)
+{
+    const char *nul = node->text.len ? memchr(node->text.ptr, '\0', node->text.len) : NULL;
+    if (nul)
+        bw_load_error(loader, bw_mark_inside(loader, node, (size_t)(nul - node->text.ptr)), "workflow.nul", "leave the \\0 out",
+                      "a text cannot hold the character NUL");
+    for (size_t i = 0; node->kind == BW_YAML_MAP && i < node->count; i++) {
+        refuse_nul(loader, node->pairs[i].key);
+        refuse_nul(loader, node->pairs[i].value);
+    }
+    for (size_t i = 0; node->kind == BW_YAML_LIST && i < node->count; i++) refuse_nul(loader, node->items[i]);
 }
 
 static void load_root(struct bw_loader *loader, const struct bw_yaml_node *root)
@@ -99,18 +128,22 @@ static void load_root(struct bw_loader *loader, const struct bw_yaml_node *root)
     workflow->mark = bw_mark_of(root);
     workflow->file = bw_arena_copy(loader->arena, bw_slice_of(loader->file));
     if (root->kind != BW_YAML_MAP) {
-        bw_load_error(loader, workflow->mark, "workflow.type", "it begins with name:, on: and steps:", "a workflow must be a map, found %s", bw_yaml_kind_name(root->kind));
+        bw_load_error(loader, workflow->mark, "workflow.type", "it begins with name:, on: and steps:", "a workflow must be a map, found %s",
+                      bw_yaml_kind_name(root->kind));
         return;
     }
+    refuse_nul(loader, root);
     bw_check_keys(loader, root, "a workflow", bw_workflow_keys, bw_workflow_key_count);
     for (size_t i = 0; i < sizeof required / sizeof *required; i++)
-        if (!bw_yaml_get(root, required[i])) bw_load_error(loader, workflow->mark, "workflow.missing_key", NULL, "the workflow has no '%s'", required[i]);
+        if (!bw_yaml_get(root, required[i]))
+            bw_load_error(loader, workflow->mark, "workflow.missing_key", NULL, "the workflow has no '%s'", required[i]);
     if ((value = bw_yaml_get(root, "name"))) {
         workflow->name = bw_arena_copy(loader->arena, value->text);
         if (value->kind != BW_YAML_STRING || !is_workflow_name(value->text))
-            bw_load_error(loader, bw_mark_of(value), "workflow.name", "use a-z, 0-9 and '-', beginning with a letter", "'%s' is no name of a workflow", workflow->name.ptr);
+            bw_load_error(loader, bw_mark_of(value), "workflow.name", "use a-z, 0-9 and '-', beginning with a letter",
+                          "'%s' is no name of a workflow", workflow->name.ptr);
     }
-    if ((value = bw_yaml_get(root, "description"))) workflow->description = bw_arena_copy(loader->arena, value->text);
+    if ((value = bw_yaml_get(root, "description"))) workflow->description = bw_plain_text(loader, value, "description");
     if ((value = bw_yaml_get(root, "secrets"))) load_secrets(loader, value);
     if ((value = bw_yaml_get(root, "vars"))) load_vars(loader, value);
     if ((value = bw_yaml_get(root, "on"))) load_triggers(loader, value);
@@ -121,7 +154,7 @@ static void load_root(struct bw_loader *loader, const struct bw_yaml_node *root)
         else
             bw_load_error(loader, bw_mark_of(value), "workflow.type", NULL, "outputs must be a map, found %s", bw_yaml_kind_name(value->kind));
     }
-    bw_check_references(loader);
+    if (workflow->step_count) bw_check_references(loader); /* without steps every reference to one would be wrong: that has been said */
 }
 
 static void make_hash(struct bw_workflow *workflow, struct bw_arena *arena)
@@ -136,18 +169,24 @@ static void make_hash(struct bw_workflow *workflow, struct bw_arena *arena)
 static struct bw_workflow *load_document(struct bw_slice text, const char *file, const struct bw_yaml_node *root, struct bw_errors *errs)
 {
     struct bw_workflow_owner *owner = calloc(1, sizeof *owner);
-    size_t before = errs->count;
     if (!owner) {
         bw_errors_add(errs, "memory", "out of memory");
         return NULL;
     }
     struct bw_loader loader = {.file = file, .text = text, .errs = errs, .arena = &owner->arena, .workflow = &owner->workflow};
     load_root(&loader, root);
-    if (errs->count == before) make_hash(&owner->workflow, &owner->arena);
+    if (!loader.has_failed) make_hash(&owner->workflow, &owner->arena);
     if (owner->arena.failed) bw_errors_add(errs, "memory", "out of memory while loading %s", file);
-    if (errs->count == before) return &owner->workflow;
+    if (!loader.has_failed && !owner->arena.failed) return &owner->workflow;
     bw_workflow_free(&owner->workflow);
     return NULL;
+}
+
+/* "---" at the end of a file begins a document of nothing: only a file that is nothing else is a fault. */
+static bool is_left_over(const struct bw_yaml *yaml, size_t document)
+{
+    const struct bw_yaml_node *root = bw_yaml_root(yaml, document);
+    return document > 0 && root->kind == BW_YAML_NULL && !root->text.len;
 }
 
 size_t bw_workflow_load(struct bw_slice text, const char *file, struct bw_workflow ***out, struct bw_errors *errs)
@@ -160,14 +199,18 @@ size_t bw_workflow_load(struct bw_slice text, const char *file, struct bw_workfl
         bw_errors_push(errs, &err);
         return 0;
     }
-    if ((*out = calloc(bw_yaml_count(yaml) + 1, sizeof **out)))
-        for (size_t i = 0; i < bw_yaml_count(yaml); i++) {
-            struct bw_workflow *workflow = load_document(text, file, bw_yaml_root(yaml, i), errs);
-            if (workflow) (*out)[count++] = workflow;
-        }
-    else
-        bw_errors_add(errs, "memory", "out of memory");
+    struct bw_workflow **list = calloc(bw_yaml_count(yaml), sizeof *list);
+    if (!list) bw_errors_add(errs, "memory", "out of memory while loading %s", file);
+    for (size_t i = 0; list && i < bw_yaml_count(yaml); i++) {
+        if (is_left_over(yaml, i)) continue;
+        struct bw_workflow *workflow = load_document(text, file, bw_yaml_root(yaml, i), errs);
+        if (workflow) list[count++] = workflow;
+    }
     bw_yaml_free(yaml);
+    if (count)
+        *out = list;
+    else
+        free(list);
     return count;
 }
 

@@ -53,11 +53,11 @@ struct bw_step {
     struct bw_slice uses;   /* "ns/name@major" */
     struct bw_slice action; /* "ns/name" */
     uint32_t major;
-    struct bw_slice lua;     /* code as written */
-    struct bw_mark lua_mark; /* place of the code's first line, so that Lua's line numbers map to the file's */
-    struct bw_template *with; /* MAP or NULL */
-    struct bw_template *set;  /* MAP */
-    int64_t timeout_ms;       /* 0 = not written: the action's, else 60 s */
+    struct bw_slice lua;         /* code as written */
+    struct bw_mark lua_mark;     /* place of the code's first line, so that Lua's line numbers map to the file's */
+    struct bw_template *with;    /* MAP or NULL */
+    struct bw_template *set;     /* MAP */
+    int64_t timeout_ms;          /* 0 = not written: the action's, else 60 s */
     struct bw_template *outputs; /* MAP over `result`, or NULL */
     struct bw_mark mark;
 };

@@ -1,4 +1,4 @@
-/* Errors of a workflow file, and the places that they name. */
+/* Errors of a workflow file, and what is said about keys. */
 #include "base/suggest.h"
 #include "workflow/internal.h"
 #include <stdarg.h>
@@ -16,55 +16,45 @@ void bw_load_error(struct bw_loader *loader, struct bw_mark at, const char *code
     if (hint && *hint) bw_error_hint(&err, "%s", hint);
     bw_error_at(&err, loader->file, at.line, at.column);
     bw_errors_push(loader->errs, &err);
+    loader->has_failed = true;
 }
 
-struct bw_mark bw_mark_of(const struct bw_yaml_node *node) { return (struct bw_mark){node->line, node->column}; }
-
-static const char *line_start(struct bw_slice text, int line)
+struct bw_mark bw_mark_of(const struct bw_yaml_node *node)
 {
-    const char *at = text.ptr, *end = text.ptr + text.len;
-    while (line > 1 && at && at < end) {
-        at = memchr(at, '\n', (size_t)(end - at));
-        if (at) at++;
-        line--;
-    }
-    return at && at < end ? at : end;
+    return (struct bw_mark){node->line, node->column};
 }
 
-struct bw_mark bw_mark_inside(const struct bw_loader *loader, const struct bw_yaml_node *node, size_t offset)
+bool bw_refuse_hole(struct bw_loader *loader, const struct bw_yaml_node *node, const char *what)
 {
-    struct bw_mark mark = bw_mark_of(node);
-    const char *end = loader->text.ptr + loader->text.len;
-    if (offset > node->text.len) offset = node->text.len;
-    if (!node->block) {
-        mark.column += (int)offset + (node->plain ? 0 : 1);
-        return mark;
+    const char *hole = node->kind == BW_YAML_STRING ? memmem(node->text.ptr, node->text.len, "${{", 3) : NULL;
+    bool found = hole != NULL;
+    if (hole)
+        bw_load_error(loader, bw_mark_inside(loader, node, (size_t)(hole - node->text.ptr)), "expr.misplaced",
+                      "expressions stand in `if`, `with`, `set` and `outputs`", "%s cannot hold an expression", what);
+    for (size_t i = 0; node->kind == BW_YAML_MAP && i < node->count; i++) {
+        found |= bw_refuse_hole(loader, node->pairs[i].key, what);
+        found |= bw_refuse_hole(loader, node->pairs[i].value, what);
     }
-    /* A block scalar's text begins on the next line, behind the indentation of its first line that is not empty. */
-    size_t line_offset = 0;
-    mark.line++;
-    for (size_t i = 0; i < offset; i++)
-        if (node->text.ptr[i] == '\n') {
-            mark.line++;
-            line_offset = i + 1;
-        }
-    int indent = 0;
-    for (const char *at = line_start(loader->text, node->line + 1); at < end; at = line_start((struct bw_slice){at, (size_t)(end - at)}, 2)) {
-        const char *first = at;
-        while (first < end && *first == ' ') first++;
-        if (first == end || *first == '\n' || *first == '\r') continue;
-        indent = (int)(first - at);
-        break;
-    }
-    mark.column = indent + (int)(offset - line_offset) + 1;
-    return mark;
+    for (size_t i = 0; node->kind == BW_YAML_LIST && i < node->count; i++) found |= bw_refuse_hole(loader, node->items[i], what);
+    return found;
 }
 
-void bw_check_keys(struct bw_loader *loader, const struct bw_yaml_node *map, const char *where, const struct bw_load_key *keys, size_t count)
+struct bw_slice bw_plain_text(struct bw_loader *loader, const struct bw_yaml_node *node, const char *what)
 {
-    const char *names[64];
+    if (node->kind != BW_YAML_STRING)
+        bw_load_error(loader, bw_mark_of(node), "workflow.type", node->plain ? "put quotes around it" : "", "%s must be a string, found %s", what,
+                      bw_yaml_kind_name(node->kind));
+    else
+        bw_refuse_hole(loader, node, what);
+    return bw_arena_copy(loader->arena, node->text);
+}
+
+bool bw_check_keys(struct bw_loader *loader, const struct bw_yaml_node *map, const char *where, const struct bw_load_key *keys, size_t count)
+{
+    const char *names[32]; /* of this version; the tables are shorter */
     size_t known = 0;
-    for (size_t i = 0; i < count && known < 64; i++)
+    bool is_later = false;
+    for (size_t i = 0; i < count && known < sizeof names / sizeof *names; i++)
         if (keys[i].schema) names[known++] = keys[i].name;
     for (size_t i = 0; i < map->count; i++) {
         const struct bw_yaml_node *key = map->pairs[i].key;
@@ -73,11 +63,14 @@ void bw_check_keys(struct bw_loader *loader, const struct bw_yaml_node *map, con
         while (k < count && !bw_slice_is(key->text, keys[k].name)) k++;
         if (k < count && keys[k].schema) continue;
         if (k < count) {
-            bw_load_error(loader, bw_mark_of(key), "workflow.not_supported", "leave it out, or use a newer version", "'%s' is not supported by this version", keys[k].name);
+            is_later = true;
+            bw_load_error(loader, bw_mark_of(key), "workflow.not_supported", "leave it out, or use a newer version",
+                          "'%s' is not supported by this version", keys[k].name);
             continue;
         }
         const char *near = bw_suggest(key->text, names, known);
         if (near) snprintf(hint, sizeof hint, "did you mean '%s'?", near);
         bw_load_error(loader, bw_mark_of(key), "workflow.unknown_key", hint, "unknown key '%s' in %s", key->text.ptr, where);
     }
+    return is_later;
 }

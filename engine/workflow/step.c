@@ -4,20 +4,22 @@
 
 #define TIMEOUT_MAX_MS (24LL * 3600 * 1000)
 
-bool bw_is_step_id(struct bw_slice text)
+static bool is_step_id(struct bw_slice text)
 {
-    static const char *const reserved[] = {"and", "break", "do", "else", "elseif", "end", "false", "for", "function", "goto", "if", "in", "local", "nil", "not", "or", "repeat", "return", "then", "true", "until", "while"};
     if (!text.len || text.len > 64 || text.ptr[0] < 'a' || text.ptr[0] > 'z') return false;
     for (size_t i = 0; i < text.len; i++)
         if (!((text.ptr[i] >= 'a' && text.ptr[i] <= 'z') || (text.ptr[i] >= '0' && text.ptr[i] <= '9') || text.ptr[i] == '_')) return false;
-    for (size_t i = 0; i < sizeof reserved / sizeof *reserved; i++)
-        if (bw_slice_is(text, reserved[i])) return false;
+    for (const char *const *word = bw_lua_words; *word; word++)
+        if (bw_slice_is(text, *word)) return false;
     return true;
 }
 
-static bool is_action_char(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-'; }
+static bool is_action_char(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+}
 
-/* "ns/name@major" */
+/* "ns/name@major": one spelling per action, so no leading zeros; at most six digits */
 static bool split_uses(struct bw_slice text, struct bw_step *step)
 {
     size_t slash = 0, at = 0;
@@ -30,7 +32,7 @@ static bool split_uses(struct bw_slice text, struct bw_step *step)
             return false;
         }
     }
-    if (!at || at + 1 == text.len || text.len - at > 7) return false;
+    if (!at || at + 1 == text.len || text.len - at > 7 || (text.ptr[at + 1] == '0' && at + 2 < text.len)) return false;
     step->uses = text;
     step->action = (struct bw_slice){text.ptr, at};
     step->major = (uint32_t)strtoul(text.ptr + at + 1, NULL, 10);
@@ -44,66 +46,92 @@ static struct bw_template *load_map(struct bw_loader *loader, const struct bw_ya
     return NULL;
 }
 
+static bool is_blank(struct bw_slice text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (!memchr(" \t\r\n", text.ptr[i], 4)) return false;
+    return true;
+}
+
 static void load_lua(struct bw_loader *loader, const struct bw_yaml_node *node, struct bw_step *step)
 {
-    if (node->kind != BW_YAML_STRING || !node->text.len) {
-        bw_load_error(loader, bw_mark_of(node), "workflow.type", NULL, "lua must be Lua code, found %s", bw_yaml_kind_name(node->kind));
+    const char *hole;
+    if (node->kind != BW_YAML_STRING || is_blank(node->text)) {
+        bw_load_error(loader, bw_mark_of(node), "workflow.type", "write for example lua: return {text = input.name}",
+                      "lua must be Lua code, found %s", node->kind == BW_YAML_STRING ? "an empty text" : bw_yaml_kind_name(node->kind));
         return;
     }
-    for (size_t i = 0; i + 3 <= node->text.len; i++)
-        if (!memcmp(node->text.ptr + i, "${{", 3)) {
-            bw_load_error(loader, bw_mark_inside(loader, node, i), "lua.expression", "pass it as an input: with: {NAME: \"${{ … }}\"}, then use input.NAME", "an expression inside code would put data into the program");
-            return;
-        }
+    if ((hole = memmem(node->text.ptr, node->text.len, "${{", 3))) {
+        bw_load_error(loader, bw_mark_inside(loader, node, (size_t)(hole - node->text.ptr)), "lua.expression",
+                      "pass it as an input: with: {NAME: \"${{ … }}\"}, then use input.NAME",
+                      "an expression inside code would put data into the program");
+        return;
+    }
     step->lua = bw_arena_copy(loader->arena, node->text);
     step->lua_mark = bw_mark_inside(loader, node, 0);
 }
 
-static void load_verb(struct bw_loader *loader, const struct bw_yaml_node *map, struct bw_step *step)
+static void load_uses(struct bw_loader *loader, const struct bw_yaml_node *node, struct bw_step *step)
 {
-    const struct bw_yaml_node *uses = bw_yaml_get(map, "uses"), *lua = bw_yaml_get(map, "lua"), *set = bw_yaml_get(map, "set"), *with = bw_yaml_get(map, "with");
-    int verbs = (uses != NULL) + (lua != NULL) + (set != NULL);
-    if (verbs != 1) {
-        bw_load_error(loader, bw_mark_of(map), verbs ? "step.verbs" : "step.no_verb", "a step has exactly one of: uses, lua, set", verbs ? "this step says more than one thing to do" : "this step does not say what to do");
-        return;
-    }
-    if (uses) {
-        step->kind = BW_STEP_USES;
-        if (uses->kind != BW_YAML_STRING || !split_uses(bw_arena_copy(loader->arena, uses->text), step))
-            bw_load_error(loader, bw_mark_of(uses), "step.uses", "write for example http/request@1", "uses must name an action as NAMESPACE/NAME@MAJOR");
-    } else if (lua) {
-        step->kind = BW_STEP_LUA;
-        load_lua(loader, lua, step);
-    } else {
-        step->kind = BW_STEP_SET;
-        step->set = load_map(loader, set, "set");
-    }
-    if (with && set)
-        bw_load_error(loader, bw_mark_of(with), "step.with", NULL, "`with` goes with `uses` or `lua`, not with `set`");
-    else if (with)
-        step->with = load_map(loader, with, "with");
+    if (node->kind == BW_YAML_STRING && node->text.len > 9 && !memcmp(node->text.ptr, "workflow/", 9))
+        bw_load_error(loader, bw_mark_of(node), "workflow.not_supported", "leave it out, or use a newer version",
+                      "a workflow that runs another one is not supported by this version");
+    else if (node->kind != BW_YAML_STRING || !split_uses(bw_arena_copy(loader->arena, node->text), step))
+        bw_load_error(loader, bw_mark_of(node), "step.uses", "write for example http/request@1", "uses must name an action as NAMESPACE/NAME@MAJOR");
 }
 
-static void load_id(struct bw_loader *loader, const struct bw_yaml_node *map, struct bw_step *step)
+/* Everything is read, even of a step that says two things: its faults are all reported at once. */
+static void load_verb(struct bw_loader *loader, const struct bw_yaml_node *map, struct bw_step *step, bool has_later_key)
+{
+    const struct bw_yaml_node *with = bw_yaml_get(map, "with"), *second = NULL;
+    size_t verbs = 0;
+    for (size_t i = 0; i < map->count; i++) {
+        const struct bw_yaml_pair *pair = &map->pairs[i];
+        bool is_uses = bw_slice_is(pair->key->text, "uses"), is_lua = bw_slice_is(pair->key->text, "lua"),
+             is_set = bw_slice_is(pair->key->text, "set");
+        if (!is_uses && !is_lua && !is_set) continue;
+        if (++verbs == 2) second = pair->key;
+        step->kind = is_uses ? BW_STEP_USES : is_lua ? BW_STEP_LUA : BW_STEP_SET;
+        if (is_uses) load_uses(loader, pair->value, step);
+        if (is_lua) load_lua(loader, pair->value, step);
+        if (is_set) step->set = load_map(loader, pair->value, "set");
+    }
+    if (with) step->with = load_map(loader, with, "with");
+    if (second)
+        bw_load_error(loader, bw_mark_of(second), "step.verbs", "a step has exactly one of: uses, lua, set",
+                      "this step says more than one thing to do");
+    else if (!verbs && !has_later_key) /* what it was to do may be of a later version: that has been said */
+        bw_load_error(loader, bw_mark_of(map), "step.no_verb", "a step has exactly one of: uses, lua, set", "this step does not say what to do");
+    else if (with && verbs && step->kind == BW_STEP_SET)
+        bw_load_error(loader, bw_mark_of(with), "step.with", "write the values into `set`", "`with` goes with `uses` or `lua`, not with `set`");
+}
+
+static void load_id(struct bw_loader *loader, const struct bw_yaml_node *map, struct bw_step *step, bool has_later_key)
 {
     const struct bw_yaml_node *id = bw_yaml_get(map, "id");
     if (!id) {
-        bw_load_error(loader, bw_mark_of(map), "step.no_id", "give it a name: id: post", "this step has no id");
+        if (!has_later_key) bw_load_error(loader, bw_mark_of(map), "step.no_id", "give it a name: id: post", "this step has no id");
         return;
     }
     step->id = bw_arena_copy(loader->arena, id->text);
-    if (!bw_is_step_id(id->text))
-        bw_load_error(loader, bw_mark_of(id), "step.id", "use a-z, 0-9 and _, beginning with a letter, no word of the Lua language", "'%s' is no id of a step", id->text.ptr ? id->text.ptr : "");
+    if (id->kind != BW_YAML_STRING || !is_step_id(id->text))
+        bw_load_error(loader, bw_mark_of(id), "step.id",
+                      "use a-z, 0-9 and _ (no -), beginning with a letter, at most 64; no word of the Lua language", "'%s' is no id of a step",
+                      id->text.ptr);
     for (const struct bw_step *other = loader->workflow->steps; other < step; other++)
-        if (other->id.len && bw_slice_equal(other->id, step->id)) bw_load_error(loader, bw_mark_of(id), "step.same_id", NULL, "the step id '%s' is used twice (line %d)", step->id.ptr, other->mark.line);
+        if (other->id.len && bw_slice_equal(other->id, step->id)) {
+            bw_load_error(loader, bw_mark_of(id), "step.same_id", NULL, "the step id '%s' is used twice (line %d)", step->id.ptr, other->mark.line);
+            return;
+        }
 }
 
 static void load_timeout(struct bw_loader *loader, const struct bw_yaml_node *node, struct bw_step *step)
 {
     struct bw_error err;
-    bool is_scalar = node->kind != BW_YAML_LIST && node->kind != BW_YAML_MAP;
-    if (!is_scalar || !bw_duration_parse(node->text, &step->timeout_ms, &err) || step->timeout_ms < 1 || step->timeout_ms > TIMEOUT_MAX_MS)
-        bw_load_error(loader, bw_mark_of(node), "step.timeout", "write a duration such as 500ms, 30s, 5m or 1h30m, at most 24h", "timeout is no usable duration");
+    if (node->kind != BW_YAML_STRING || !bw_duration_parse(node->text, &step->timeout_ms, &err) || step->timeout_ms < 1 ||
+        step->timeout_ms > TIMEOUT_MAX_MS)
+        bw_load_error(loader, bw_mark_of(node), "step.timeout", "write a duration such as 500ms, 30s, 5m or 1h30m, at most 24h",
+                      "timeout is no usable duration");
 }
 
 static void load_step(struct bw_loader *loader, const struct bw_yaml_node *map, struct bw_step *step)
@@ -112,14 +140,15 @@ static void load_step(struct bw_loader *loader, const struct bw_yaml_node *map, 
     step->condition = -1;
     step->mark = bw_mark_of(map);
     if (map->kind != BW_YAML_MAP) {
-        bw_load_error(loader, step->mark, "workflow.type", "write for example - {id: greet, lua: 'return {}'}", "a step must be a map, found %s", bw_yaml_kind_name(map->kind));
+        bw_load_error(loader, step->mark, "workflow.type", "write for example - {id: greet, lua: 'return {}'}", "a step must be a map, found %s",
+                      bw_yaml_kind_name(map->kind));
         return;
     }
-    bw_check_keys(loader, map, "a step", bw_step_keys, bw_step_key_count);
-    load_id(loader, map, step);
-    if ((value = bw_yaml_get(map, "name"))) step->name = bw_arena_copy(loader->arena, value->text);
+    bool has_later_key = bw_check_keys(loader, map, "a step", bw_step_keys, bw_step_key_count);
+    load_id(loader, map, step, has_later_key);
+    if ((value = bw_yaml_get(map, "name"))) step->name = bw_plain_text(loader, value, "name");
     if ((value = bw_yaml_get(map, "if"))) step->condition = bw_expr_field(loader, value, true);
-    load_verb(loader, map, step);
+    load_verb(loader, map, step, has_later_key);
     if ((value = bw_yaml_get(map, "timeout"))) load_timeout(loader, value, step);
     if ((value = bw_yaml_get(map, "outputs"))) step->outputs = load_map(loader, value, "outputs");
 }
@@ -128,11 +157,13 @@ void bw_steps_load(struct bw_loader *loader, const struct bw_yaml_node *list)
 {
     struct bw_workflow *workflow = loader->workflow;
     if (list->kind != BW_YAML_LIST || !list->count) {
-        bw_load_error(loader, bw_mark_of(list), "workflow.type", NULL, "steps must be a list with at least one step, found %s", list->kind == BW_YAML_LIST ? "an empty list" : bw_yaml_kind_name(list->kind));
+        bw_load_error(loader, bw_mark_of(list), "workflow.type", NULL, "steps must be a list with at least one step, found %s",
+                      list->kind == BW_YAML_LIST ? "an empty list" : bw_yaml_kind_name(list->kind));
         return;
     }
     if (list->count > BW_WORKFLOW_STEPS_MAX) {
-        bw_load_error(loader, bw_mark_of(list), "workflow.too_many_steps", NULL, "a workflow has at most %d steps, this one %zu", BW_WORKFLOW_STEPS_MAX, list->count);
+        bw_load_error(loader, bw_mark_of(list), "workflow.too_many_steps", NULL, "a workflow has at most %d steps, this one %zu",
+                      BW_WORKFLOW_STEPS_MAX, list->count);
         return;
     }
     if (!(workflow->steps = bw_arena_alloc(loader->arena, list->count * sizeof *workflow->steps))) return;

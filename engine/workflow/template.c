@@ -10,6 +10,7 @@ static struct bw_template *constant(struct bw_loader *loader, const struct bw_ya
     template_->kind = BW_TEMPLATE_CONST;
     template_->mark = bw_mark_of(node);
     template_->json = bw_arena_copy(loader->arena, bw_buf_slice(&json));
+    if (json.failed) loader->arena->failed = true;
     bw_buf_free(&json);
     return template_;
 }
@@ -21,15 +22,17 @@ static const char *find_open(const char *at, const char *end)
     return NULL;
 }
 
-static void add_piece(struct bw_loader *loader, struct bw_template *template_, size_t capacity, struct bw_text_piece piece)
+static void add_text(struct bw_loader *loader, struct bw_template *template_, const char *from, const char *to)
 {
-    (void)loader;
-    if (template_->count < capacity) template_->pieces[template_->count++] = piece;
+    if (to > from)
+        template_->pieces[template_->count++] =
+            (struct bw_text_piece){.text = bw_arena_copy(loader->arena, (struct bw_slice){from, (size_t)(to - from)})};
 }
 
+/* A hole that is wrong is reported and left out: the rest of the text is still looked at. */
 static struct bw_template *from_text(struct bw_loader *loader, const struct bw_yaml_node *node)
 {
-    const char *start = node->text.ptr, *end = start + node->text.len, *at = start, *open;
+    const char *at = node->text.ptr, *end = at + node->text.len, *open;
     size_t holes = 0;
     for (const char *scan = at; (scan = find_open(scan, end)); scan += 3) holes++;
     if (!holes) return constant(loader, node);
@@ -38,21 +41,18 @@ static struct bw_template *from_text(struct bw_loader *loader, const struct bw_y
     template_->kind = BW_TEMPLATE_TEXT;
     template_->mark = bw_mark_of(node);
     while ((open = find_open(at, end))) {
-        const char *close = bw_expr_end(open + 3, end), *from = open + 3;
+        const char *close = bw_expr_end(open + 3, end);
         if (!close) {
-            bw_load_error(loader, bw_mark_inside(loader, node, (size_t)(open - start)), "expr.unclosed", "close it with }} (a ' #' begins a YAML comment: put quotes around the whole value)",
-                          "this ${{ is not closed");
-            return NULL;
+            bw_expr_unclosed(loader, node, open);
+            return template_;
         }
-        if (open > at) add_piece(loader, template_, 2 * holes + 1, (struct bw_text_piece){.text = bw_arena_copy(loader->arena, (struct bw_slice){at, (size_t)(open - at)})});
-        while (from < close - 2 && *from == ' ') from++;
-        int32_t expr = bw_expr_add(loader, (struct bw_slice){from, (size_t)(close - 2 - from)}, bw_mark_inside(loader, node, (size_t)(from - start)), false);
-        if (expr < 0) return NULL;
-        add_piece(loader, template_, 2 * holes + 1, (struct bw_text_piece){.is_expr = true, .expr = (uint32_t)expr});
+        add_text(loader, template_, at, open);
+        int32_t expr = bw_expr_add(loader, node, (struct bw_slice){open + 3, (size_t)(close - 2 - (open + 3))}, false);
+        if (expr >= 0) template_->pieces[template_->count++] = (struct bw_text_piece){.is_expr = true, .expr = (uint32_t)expr};
         at = close;
     }
-    if (at < end) add_piece(loader, template_, 2 * holes + 1, (struct bw_text_piece){.text = bw_arena_copy(loader->arena, (struct bw_slice){at, (size_t)(end - at)})});
-    if (template_->count == 1) { /* exactly one hole: the value keeps its type */
+    add_text(loader, template_, at, end);
+    if (template_->count == 1 && template_->pieces[0].is_expr) { /* exactly one hole: the value keeps its type */
         template_->kind = BW_TEMPLATE_EXPR;
         template_->expr = template_->pieces[0].expr;
     }
@@ -73,7 +73,10 @@ struct bw_template *bw_template_load(struct bw_loader *loader, const struct bw_y
     template_->keys = bw_arena_alloc(loader->arena, (node->count + 1) * sizeof *template_->keys);
     if (!template_->items || !template_->keys) return NULL;
     for (size_t i = 0; i < node->count; i++) {
-        if (is_map) template_->keys[i] = bw_arena_copy(loader->arena, node->pairs[i].key->text);
+        if (is_map) {
+            bw_refuse_hole(loader, node->pairs[i].key, "a key");
+            template_->keys[i] = bw_arena_copy(loader->arena, node->pairs[i].key->text);
+        }
         if (!(template_->items[i] = bw_template_load(loader, is_map ? node->pairs[i].value : node->items[i]))) return NULL;
         is_constant = is_constant && template_->items[i]->kind == BW_TEMPLATE_CONST;
     }
