@@ -87,6 +87,12 @@ static bool type_matches(enum type type, const json_t *value)
     return false;
 }
 
+/* Lua has one kind of table: {} reads as an empty object, and where an array is asked for it means an empty array. */
+static bool is_empty_array(const struct node *node, const json_t *value)
+{
+    return node->type == ARRAY && json_is_object(value) && !json_object_size(value);
+}
+
 static struct bw_schema *load_fields(const json_t *fields, const char *path, struct bw_error *err);
 static struct node *load_node(const json_t *from, const char *path, struct bw_error *err);
 
@@ -129,7 +135,12 @@ static bool load_parts(struct node *node, const json_t *from, const char *path, 
         if (!(node->items = load_node(items, inner, err))) return false;
     }
     if (properties && !(node->properties = load_fields(properties, path, err))) return false;
-    if ((node->otherwise = json_incref(json_object_get(from, "default"))) && !type_matches(node->type, node->otherwise))
+    node->otherwise = json_incref(json_object_get(from, "default"));
+    if (node->otherwise && is_empty_array(node, node->otherwise)) {
+        json_decref(node->otherwise);
+        if (!(node->otherwise = json_array())) return bw_error_set(err, "memory", "out of memory");
+    }
+    if (node->otherwise && !type_matches(node->type, node->otherwise))
         return bw_error_set(err, "schema.invalid", "%s: the default is no %s", path, type_names[node->type]);
     return true;
 }
@@ -274,6 +285,7 @@ static bool check_node(const struct node *node, json_t *value, const char *path,
         {
             char inner[PATH_MAX_BYTES];
             snprintf(inner, sizeof inner, "%s[%zu]", path, index + 1);
+            if (node->items && is_empty_array(node->items, item) && json_array_set_new(value, index, item = json_array())) return bw_error_set(err, "memory", "out of memory");
             if (node->items && !check_node(node->items, item, inner, prefix, err)) return false;
         }
     }
@@ -309,7 +321,10 @@ static bool check_fields(const struct bw_schema *schema, json_t *object, bool op
         snprintf(inner, sizeof inner, "%s%s%s", path, *path ? "." : "", field->name);
         if (!value && field->node->otherwise) {
             if (json_object_set_new(object, field->name, json_deep_copy(field->node->otherwise))) return bw_error_set(err, "memory", "out of memory");
-        } else if (!value) {
+            continue;
+        }
+        if (value && is_empty_array(field->node, value) && json_object_set_new(object, field->name, value = json_array())) return bw_error_set(err, "memory", "out of memory");
+        if (!value) {
             if (field->node->required) return wrong(err, prefix, "missing", inner, "is required");
         } else if (!check_node(field->node, value, inner, prefix, err)) {
             return false;

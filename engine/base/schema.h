@@ -11,6 +11,7 @@ struct bw_schema; /* immutable after load */
 struct bw_schema *bw_schema_load(const json_t *fields, struct bw_error *err);
 void bw_schema_free(struct bw_schema *schema);
 /* Checks an object; absent members with a default are set in it (the value is changed in place). Members that the schema does not name are
- * refused ("did you mean") unless `open`. Error code `prefix` + ".type|.missing|.unknown|.enum|.range|.format", e.g. input.missing. */
+ * refused ("did you mean") unless `open`. An empty object where an
+ * array is asked for becomes an empty array (Lua writes both as {}). Error code `prefix` + ".type|.missing|.unknown|.enum|.range|.format", e.g. input.missing. */
 bool bw_schema_check(const struct bw_schema *schema, json_t *object, bool open, const char *prefix, struct bw_error *err);
 #endif

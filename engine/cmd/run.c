@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define DATA_BYTES_MAX (16u << 20)
+
 struct printer {
     bool as_json, is_terminal;
 };
@@ -90,13 +92,26 @@ static void on_trace(void *arg, const struct bw_message *message)
         print_text(printer, message);
 }
 
+/* Standard input may be a pipe, a terminal, anything. */
+static bool read_stdin(size_t limit, struct bw_buf *out, struct bw_error *err)
+{
+    char chunk[16384];
+    size_t got;
+    while ((got = fread(chunk, 1, sizeof chunk, stdin)) > 0) {
+        bw_buf_append(out, chunk, got);
+        if (out->failed) return bw_error_set(err, "memory", "out of memory for the data");
+        if (out->len > limit) return bw_error_set(err, "file.too_large", "standard input is larger than %zu bytes", limit);
+    }
+    return !ferror(stdin) || bw_error_set(err, "file.unreadable", "cannot read standard input");
+}
+
 static bool read_data(const char *path, struct bw_buf *out, struct bw_error *err)
 {
     if (!path) {
         bw_buf_append_text(out, "{}");
         return true;
     }
-    return bw_file_read(strcmp(path, "-") ? path : "/dev/stdin", 16u << 20, out, err);
+    return strcmp(path, "-") ? bw_file_read(path, DATA_BYTES_MAX, out, err) : read_stdin(DATA_BYTES_MAX, out, err);
 }
 
 static int run_main(int argc, char **argv)

@@ -32,6 +32,7 @@ struct bw_source_config {
     char *public_url;         /* as the provider knows it, or NULL */
     char **options;           /* parameters of generic schemes as NAME=VALUE (hmac: header, algorithm, encoding, prefix, …) */
     size_t option_count;
+    const char *file; /* where it is written, NULL = nowhere; borrowed from the configuration */
     int line, column;
 };
 

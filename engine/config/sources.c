@@ -85,6 +85,7 @@ static void read_source(const struct bw_key_context *context, const struct bw_ya
     const struct bw_yaml_node *map = pair->value;
     snprintf(where, sizeof where, "sources.%.64s", pair->key->text.ptr);
     source->name = bw_slice_dup(pair->key->text);
+    source->file = config->file;
     source->line = pair->key->line;
     source->column = pair->key->column;
     source->dedupe_window_ms = DEDUPE_WINDOW_MS;

@@ -31,6 +31,7 @@ struct bw_job {
     struct bw_run_worker *worker; /* who has it, or NULL */
     json_t *verdicts, *lost;      /* see BW_MSG_EVENT; NULL mostly */
     unsigned open_reports;        /* given to the store, not yet committed */
+    bool is_damaged;              /* its body is not what was accepted: it ends without a run */
     bool may_be_recorded;         /* some of its runs or steps may be in the store already */
     bool is_finished;             /* its last report is on the way to the disk */
     bool is_orphan;               /* its worker died; it goes back into the queue when open_reports is 0 */
@@ -126,6 +127,7 @@ void bw_jobs_settle(struct bw_dispatch *dispatch, struct bw_job *job, uint32_t m
 void bw_jobs_free(struct bw_dispatch *dispatch);
 /* reports.c */
 void bw_reports_take(struct bw_run_worker *worker, const struct bw_message *message);
+bool bw_reports_give_up(struct bw_dispatch *dispatch, struct bw_job *job); /* the event ends without (more) runs; false = no memory now */
 void bw_reports_retry(struct bw_dispatch *dispatch);
 void bw_reports_committed(struct bw_mail *mail);
 void bw_reports_free_stalled(struct bw_dispatch *dispatch);

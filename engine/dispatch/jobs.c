@@ -89,6 +89,7 @@ static bool add_stored(void *arg, const struct bw_event *row)
 {
     struct bw_dispatch *dispatch = arg;
     struct bw_accepted *event;
+    struct bw_job *job;
     dispatch->behind_after = row->id;
     if (bw_jobs_find(dispatch, row->id)) return true;
     event = malloc(sizeof *event + row->source.len + row->name.len + row->headers.len + row->body.len + row->workflow.len);
@@ -105,6 +106,7 @@ static bool add_stored(void *arg, const struct bw_event *row)
     event->body = copy_into(&at, row->body);
     event->workflow = copy_into(&at, row->workflow);
     bw_jobs_add(dispatch, event, true);
+    if (row->is_damaged && (job = bw_jobs_find(dispatch, row->id))) job->is_damaged = true;
     return dispatch->queued_bytes < BW_JOBS_BYTES_MAX;
 }
 
@@ -172,7 +174,8 @@ static bool add_recorded_run(void *arg, const struct bw_run *run)
     return true;
 }
 
-static bool hand_over(struct bw_run_worker *worker, struct bw_job *job)
+enum handing { HANDED_OVER, NOT_NOW, NEVER };
+static enum handing hand_over(struct bw_run_worker *worker, struct bw_job *job)
 {
     struct bw_dispatch *dispatch = worker->dispatch;
     const struct bw_accepted *event = job->event;
@@ -181,9 +184,14 @@ static bool hand_over(struct bw_run_worker *worker, struct bw_job *job)
     size_t part_count = 2;
     struct bw_buf head = {0};
     char uid[BW_UID_TEXT];
-    bool sent = false;
+    enum handing handing = NOT_NOW;
 
-    if (!bw_catalog_send(worker, event->revision)) return false;
+    if (job->is_damaged) {
+        bw_log(BW_LOG_ERROR, "event.damaged", BW_STR("event", bw_uid_text(event->uid, BW_UID_EVENT, uid)),
+               BW_STR("message", "the stored body is not what was accepted, so no workflow is run with it; check this machine's disk and memory"));
+        return NEVER;
+    }
+    if (!bw_catalog_send(worker, event->revision)) return NOT_NOW;
     bw_buf_printf(&head, "{\"event\":%lld,\"uid\":\"%s\",\"revision\":%u,\"at_ms\":%lld,\"trusted\":%s,\"body_part\":0,\"headers_part\":1,\"name\":", (long long)event->event_id,
                   bw_uid_text(event->uid, BW_UID_EVENT, uid), event->revision, (long long)event->at_ms, event->trusted ? "true" : "false");
     bw_buf_append_json_string(&head, event->name);
@@ -211,7 +219,8 @@ static bool hand_over(struct bw_run_worker *worker, struct bw_job *job)
             goto out;
         }
         if (recorded->too_many) {
-            bw_log(BW_LOG_ERROR, "dispatch.too_many_steps", BW_STR("event", uid), BW_STR("message", "this event has more recorded step outputs than one frame holds"));
+            bw_log(BW_LOG_ERROR, "dispatch.too_many_steps", BW_STR("event", uid), BW_STR("message", "this event has more recorded step outputs than one frame holds, so its runs stay as they are"));
+            handing = NEVER;
             goto out;
         }
         for (size_t i = 2; i < recorded->part_count; i++) recorded->parts[i].ptr = recorded->bytes.data + (size_t)recorded->parts[i].ptr;
@@ -224,7 +233,7 @@ static bool hand_over(struct bw_run_worker *worker, struct bw_job *job)
         bw_buf_append_char(&head, ']');
     }
     bw_buf_append_char(&head, '}');
-    sent = !head.failed && bw_channel_send(worker->channel, BW_MSG_EVENT, bw_buf_slice(&head), parts, part_count);
+    if (!head.failed && bw_channel_send(worker->channel, BW_MSG_EVENT, bw_buf_slice(&head), parts, part_count)) handing = HANDED_OVER;
 out:
     if (recorded) {
         bw_buf_free(&recorded->head);
@@ -232,7 +241,7 @@ out:
         free(recorded);
     }
     bw_buf_free(&head);
-    return sent;
+    return handing;
 }
 
 void bw_jobs_feed(struct bw_dispatch *dispatch)
@@ -242,14 +251,18 @@ void bw_jobs_feed(struct bw_dispatch *dispatch)
     refill(dispatch);
     while (!TAILQ_EMPTY(&dispatch->queued) && (worker = pick_worker(dispatch))) {
         struct bw_job *job = TAILQ_FIRST(&dispatch->queued);
-        if (!hand_over(worker, job)) return; /* the channel is gone (its end is on the way) or memory is short: the job stays first */
+        enum handing handing = hand_over(worker, job);
+        if (handing == NOT_NOW) return; /* the channel is gone (its end is on the way) or memory is short: the job stays first */
+        if (handing == NEVER && !bw_reports_give_up(dispatch, job)) return;
         TAILQ_REMOVE(&dispatch->queued, job, link);
         dispatch->queued_count--;
         dispatch->queued_bytes -= bytes_of(job);
-        TAILQ_INSERT_TAIL(&worker->jobs, job, link);
-        job->worker = worker;
-        worker->in_hand++;
-        dispatch->in_hand++;
+        if (handing == HANDED_OVER) {
+            TAILQ_INSERT_TAIL(&worker->jobs, job, link);
+            job->worker = worker;
+            worker->in_hand++;
+            dispatch->in_hand++;
+        }
         if (dispatch->queued_count < BW_JOBS_QUEUED_MAX / 4) refill(dispatch);
     }
 }

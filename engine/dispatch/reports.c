@@ -179,6 +179,22 @@ broken:
     bw_process_kill(worker->process);
 }
 
+bool bw_reports_give_up(struct bw_dispatch *dispatch, struct bw_job *job)
+{
+    struct bw_stored_report *report = calloc(1, sizeof *report);
+    if (!report) return false;
+    report->dispatch = dispatch;
+    report->mail.kind = BW_MAIL_REPORT;
+    report->event_id = job->event->event_id;
+    report->ack = -1;
+    report->op = (struct bw_store_op){.kind = BW_OP_REPORT, .done = on_stored, .owner = report, .event_id = report->event_id, .event_done = true};
+    bw_jobs_finish(dispatch, job);
+    job->open_reports++;
+    dispatch->open_reports++;
+    submit(report);
+    return true;
+}
+
 static void acknowledge(const struct bw_stored_report *report)
 {
     struct bw_run_worker *worker;

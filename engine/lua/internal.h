@@ -41,6 +41,7 @@ struct bw_script {
     int64_t instructions_left;         /* EXPR */
     int64_t deadline_us, slice_end_us; /* TASK */
     int hook_instructions;             /* until the next hook */
+    int pcall_depth;                   /* of the task that exists: there is one at a time */
     uint64_t uncharged;                /* work in C since the clock was last read */
     bool is_expired, is_spent;
     unsigned runs;
@@ -148,7 +149,7 @@ struct bw_task {
     lua_State *thread;
     int thread_ref;
     int pending_args; /* of the first resume */
-    bool is_waiting, has_answer;
+    bool is_waiting, has_waited, has_answer; /* has_waited: at least once */
     struct bw_task_request request;
     struct bw_http_header *request_headers;
     struct bw_buf request_bytes; /* what request points into */

@@ -88,6 +88,7 @@ struct bw_task *bw_task_new(struct bw_script *script, const struct bw_task_optio
         return NULL;
     }
     task->script = script;
+    script->pcall_depth = 0;
     task->options = *options;
     task->thread_ref = LUA_NOREF;
     snprintf(task->key, sizeof task->key, "%s", options->idempotency_key ? options->idempotency_key : "");
@@ -152,11 +153,12 @@ static int read_returned(lua_State *L)
     return out->failed ? luaL_error(L, "lua.memory: out of memory") : 0;
 }
 
-/* A bug is not tried again: the code would fail again. */
+/* A bug is not tried again: the code would fail again. So would code that computed until its time was up; where it also waited for others, they may
+ * have been slow. */
 static enum bw_task_state fail(struct bw_task *task, lua_State *L, int status, const char *code)
 {
     bool is_expired = bw_budget_sentinel(L, -1) == BW_SENTINEL_EXPIRED;
-    task->failure.class = is_expired ? BW_FAILURE_TIMEOUT : BW_FAILURE_BUG;
+    task->failure.class = is_expired && task->has_waited ? BW_FAILURE_TIMEOUT : BW_FAILURE_BUG;
     task->failure.retry_after_ms = -1;
     bw_lua_error(task->script, L, status, &task->place, code, &task->failure.error);
     return BW_TASK_FAILED;
@@ -215,6 +217,7 @@ enum bw_task_state bw_task_resume(struct bw_task *task)
     int status = lua_resume(task->thread, script->L, arguments, &results);
     if (status == LUA_YIELD) {
         lua_pop(task->thread, results);
+        task->has_waited |= task->is_waiting;
         state = task->is_waiting ? BW_TASK_WAITS : BW_TASK_YIELDED;
     } else if (status == LUA_OK) {
         state = end_returned(task, results);

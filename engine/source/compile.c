@@ -117,7 +117,7 @@ static void one_ref(struct compiler *compiler, const struct bw_yaml_node *at, st
     } else if (has_prefix(&rest, "secret:")) {
         ref->kind = BW_REF_SECRET;
         ref->name = bw_arena_copy(&program->arena, rest);
-    } else if (has_prefix(&rest, "json:")) {
+    } else if (has_prefix(&rest, "json:") || (ref->is_number = has_prefix(&rest, "json-number:"))) {
         ref->kind = BW_REF_JSON;
         ref->index = pointer_index(compiler, bw_arena_copy(&program->arena, rest));
         if (ref->index < 0) complain(compiler, at, NULL, "too many JSON paths, at", ref->name.ptr);

@@ -20,6 +20,7 @@ struct bw_ref {
     enum bw_ref_kind kind;
     struct bw_slice name;      /* header (lower case), query or secret name, literal text, list key */
     int index;                 /* JSON: into the program's pointers; LIST: which list */
+    bool is_number;            /* JSON: a number, not a string of digits (json-number:) */
     bool is_optional;          /* written with a trailing '?' */
     const struct bw_ref *otherwise; /* "a|b": when this one is not there */
 };

@@ -92,7 +92,7 @@ static bool read_json(struct bw_trial *trial, const struct bw_ref *ref, struct b
         *out = hit->raw;
         return true;
     }
-    if (hit->type != BW_JSON_STRING) return false;
+    if (hit->type != BW_JSON_STRING || ref->is_number) return false;
     if (!memchr(hit->raw.ptr, '\\', hit->raw.len)) {
         *out = (struct bw_slice){hit->raw.ptr + 1, hit->raw.len - 2};
         return true;

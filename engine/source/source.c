@@ -51,9 +51,9 @@ static void check_secret_names(const struct bw_source *source, struct bw_errors 
 struct bw_source *bw_source_new(const struct bw_source_config *config, const struct bw_schemes *schemes, struct bw_errors *errs)
 {
     struct bw_source *source = calloc(1, sizeof *source);
+    size_t before = errs->count;
     const struct bw_scheme *scheme = find_scheme(config, schemes, errs);
     struct bw_error err;
-    size_t before = errs->count;
     if (!source || !scheme) goto fail;
     source->config = config;
     if (!(source->program = bw_program_compile(scheme, config, errs))) goto fail;
@@ -61,7 +61,8 @@ struct bw_source *bw_source_new(const struct bw_source_config *config, const str
     check_secret_names(source, errs);
     if (errs->count == before) return source;
 fail:
-    for (size_t i = before; i < errs->count; i++) bw_error_at(&errs->items[i], NULL, config->line, config->column);
+    for (size_t i = before; i < errs->count; i++)
+        if (!*errs->items[i].file) bw_error_at(&errs->items[i], config->file, config->line, config->column);
     bw_source_free(source);
     return NULL;
 }

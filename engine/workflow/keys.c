@@ -50,7 +50,7 @@ const size_t bw_workflow_key_count = sizeof bw_workflow_keys / sizeof *bw_workfl
 const struct bw_load_key bw_trigger_keys[] = {
     {"event", EVENT, "name of the event; * stands for one part, a trailing ** for the rest"},
     {"if", EXPR, "must be true for this event"},
-    {"manual", "{\"const\":true}", "may be started by hand: bellwire run NAME"},
+    {"manual", "{\"enum\":[true,null]}", "may be started by hand: bellwire run NAME"},
     {"webhook", NULL, NULL},
     {"schedule", NULL, NULL},
     {"call", NULL, NULL},

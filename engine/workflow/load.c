@@ -30,7 +30,8 @@ static void load_trigger(struct bw_loader *loader, const struct bw_yaml_node *ma
     }
     if (manual) {
         trigger->kind = BW_TRIGGER_MANUAL;
-        if (manual->kind != BW_YAML_BOOL || !manual->boolean)
+        bool is_bare = manual->kind == BW_YAML_NULL; /* {manual} is short for {manual: true} */
+        if (!is_bare && (manual->kind != BW_YAML_BOOL || !manual->boolean))
             bw_load_error(loader, bw_mark_of(manual), "trigger.manual", NULL, "manual can only be true");
         if (condition)
             bw_load_error(loader, bw_mark_of(condition), "trigger.if", "test it in the `if` of the steps",

@@ -84,6 +84,7 @@ class Engine:
     def start(self, *arguments, wait=True, expect_failure=False):
         assert self.process is None
         self.lines = queue.Queue()
+        self.log = []  # of this start: a line of the one before must not be taken for news
         self.port = None
         self.process = subprocess.Popen([BINARY, "serve", *arguments], cwd=self.folder, env=self.env, stdin=subprocess.DEVNULL,
                                         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)

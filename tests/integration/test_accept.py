@@ -122,7 +122,7 @@ def test_every_request_leaves_a_delivery_row(engine):
     engine.stop()
     rows = engine.rows("deliveries")
     assert [(row["status"], row["outcome"]) for row in reversed(rows)] == [
-        (202, "accepted"), (200, "duplicate"), (401, "unverified"), (400, "malformed"), (404, "unknown-path")]
+        (202, "accepted"), (200, "duplicate"), (401, "unverified"), (400, "malformed"), (404, "unknown_path")]
     assert all(row["remote"].startswith("127.0.0.1") for row in rows)
 
 

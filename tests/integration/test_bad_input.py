@@ -31,7 +31,7 @@ def test_every_error_is_found_in_one_go(engine):
     engine.write("bellwire.yaml", CONFIG + "  extra: {path: /in/x, verify: githubb, secrets: {webhook_secret: {env: GITHUB_WEBHOOK_SECRET}}}\n")
     engine.write("workflows/a.yaml", "name: a\non: [{event: github.push}]\nsteps: [{id: s, uses: no/such@1}]\n")
     engine.write("workflows/b.yaml", "name: b\non: [{event: github.push}]\nsteps: [{id: s, set: {x: '${{ steps.nope.y }}'}}]\n")
-    engine.write("actions/bad.lua", "return action {\n  name = 'bad/one', version = '1.0.0',\n  run = function(ctx, input) retrun {} end\n}\n")
+    engine.write("actions/bad.lua", "return action {\n  name = 'bad/one', version = '1.0.0',\n  run = function(ctx, input) retrun 1 end\n}\n")
     engine.write("plugins/no.so", "this is no shared object")
     found = {error["file"].rsplit("/", 1)[-1] for error in check_errors(engine)}
     assert {"bellwire.yaml", "a.yaml", "b.yaml", "bad.lua", "no.so"} <= found

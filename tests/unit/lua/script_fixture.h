@@ -19,7 +19,7 @@ struct fixture {
 };
 static const struct bw_script_limits fixture_limits = {.memory_bytes = 16 << 20, .expr_instructions = 100000, .slice_us = 2000};
 
-static void fixture_open(struct fixture *fixture, const char *yaml, const struct bw_action *const *actions, const char *body)
+__attribute__((unused)) static void fixture_open(struct fixture *fixture, const char *yaml, const struct bw_action *const *actions, const char *body)
 {
     struct bw_error err;
     char text[1400];
@@ -38,7 +38,7 @@ static void fixture_open(struct fixture *fixture, const char *yaml, const struct
     assert_true(bw_script_begin_run(fixture->script, &scope, &err));
 }
 
-static void fixture_close(struct fixture *fixture)
+__attribute__((unused)) static void fixture_close(struct fixture *fixture)
 {
     if (fixture->script) bw_script_end_run(fixture->script);
     bw_script_free(fixture->script);
