@@ -14,7 +14,10 @@ struct bw_slice { /* borrowed bytes, not NUL-terminated */
     size_t len;
 };
 #define BW_SLICE(literal) ((struct bw_slice){literal, sizeof(literal) - 1})
-static inline struct bw_slice bw_slice_of(const char *text) { return (struct bw_slice){text, text ? strlen(text) : 0}; }
+static inline struct bw_slice bw_slice_of(const char *text)
+{
+    return (struct bw_slice){text, text ? strlen(text) : 0};
+}
 bool bw_slice_equal(struct bw_slice a, struct bw_slice b);
 bool bw_slice_is(struct bw_slice a, const char *text);
 bool bw_slice_is_nocase(struct bw_slice a, const char *text); /* ASCII case only */
@@ -36,5 +39,8 @@ bool bw_buf_reserve(struct bw_buf *buf, size_t more);
 void bw_buf_clear(struct bw_buf *buf); /* len = 0, keeps the memory, clears `failed` */
 void bw_buf_free(struct bw_buf *buf);
 char *bw_buf_take(struct bw_buf *buf, size_t *len); /* hands the malloc'd bytes to the caller and empties buf; NULL if failed */
-static inline struct bw_slice bw_buf_slice(const struct bw_buf *buf) { return (struct bw_slice){buf->data ? buf->data : "", buf->len}; }
+static inline struct bw_slice bw_buf_slice(const struct bw_buf *buf)
+{
+    return (struct bw_slice){buf->data ? buf->data : "", buf->len};
+}
 #endif

@@ -1,4 +1,5 @@
-/* embedded.h: data files that are part of the binary (scripts/embed.cmake). Tables end with a NULL name; name is the file's name without its ending. */
+/* embedded.h: data files that are part of the binary (scripts/embed.cmake). Tables end with a NULL name; name is the file's name without its ending.
+ */
 #ifndef BW_BASE_EMBEDDED_H
 #define BW_BASE_EMBEDDED_H
 #include <stddef.h>

@@ -10,7 +10,7 @@
 struct bw_uid {
     uint8_t bytes[16];
 };
-#define BW_UID_TEXT 31 /* "evt_" + 26 + NUL */
+#define BW_UID_TEXT 31                         /* "evt_" + 26 + NUL */
 enum bw_uid_kind { BW_UID_EVENT, BW_UID_RUN }; /* text prefixes "evt_" and "run_" */
 
 struct bw_uid bw_uid_new(int64_t wall_ms);

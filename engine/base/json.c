@@ -83,4 +83,7 @@ bool bw_json_bool(const json_t *object, const char *key, bool otherwise)
     return json_is_boolean(value) ? json_is_true(value) : otherwise;
 }
 
-struct bw_slice bw_json_slice(const json_t *string) { return (struct bw_slice){json_string_value(string), json_string_length(string)}; }
+struct bw_slice bw_json_slice(const json_t *string)
+{
+    return (struct bw_slice){json_string_value(string), json_string_length(string)};
+}

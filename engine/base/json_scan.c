@@ -1,7 +1,7 @@
 /* One pass: validation by a pushdown automaton with an explicit stack, path matching by a trie that walks beside it.
  *
- * Duplicate keys: an object is watched when the trie has an edge out of it, that is, when a pointer goes through it or ends in one of its members. In a
- * watched object each wanted key may occur once; a second occurrence, also one written with escapes, is refused. Other keys are not compared. */
+ * Duplicate keys: an object is watched when the trie has an edge out of it, that is, when a pointer goes through it or ends in one of its members. In
+ * a watched object each wanted key may occur once; a second occurrence, also one written with escapes, is refused. Other keys are not compared. */
 #include "base/json_scan.h"
 #include "base/utf8.h"
 #include <stdlib.h>
@@ -16,10 +16,10 @@
 struct trie_node {
     char *key;
     size_t key_len;
-    int64_t index;     /* the key as an array index, or -1 */
+    int64_t index;                     /* the key as an array index, or -1 */
     uint8_t first_child, next_sibling; /* 0 = none: the root is nobody's child */
-    int8_t hit;        /* which pointer ends here, or -1 */
-    uint8_t number;    /* among its siblings, for the duplicate mask */
+    int8_t hit;                        /* which pointer ends here, or -1 */
+    uint8_t number;                    /* among its siblings, for the duplicate mask */
 };
 struct bw_json_paths {
     struct trie_node nodes[NODES_MAX];
@@ -81,7 +81,8 @@ static bool add_pointer(struct bw_json_paths *paths, const char *pointer, int8_t
     }
     while (*pointer) {
         size_t len = strcspn(++pointer, "/"), unescaped = unescape_token(pointer, len, key);
-        if (unescaped == KEY_MAX || !(at = child_of(paths, at, key, unescaped))) return bw_error_set(err, "json.pointer", "too many or too long JSON pointers");
+        if (unescaped == KEY_MAX || !(at = child_of(paths, at, key, unescaped)))
+            return bw_error_set(err, "json.pointer", "too many or too long JSON pointers");
         pointer += len;
     }
     if (paths->nodes[at].hit >= 0)
@@ -123,10 +124,10 @@ void bw_json_paths_free(struct bw_json_paths *paths)
 #define NOT_WATCHED 0xff
 struct level {
     bool is_object;
-    uint8_t node;       /* trie node of this container, NOT_WATCHED when no path goes through it */
-    int8_t hit;         /* the pointer that ends at this container, or -1 */
-    uint64_t seen;      /* wanted keys that occurred, by number */
-    int64_t index;      /* arrays: of the current item */
+    uint8_t node;  /* trie node of this container, NOT_WATCHED when no path goes through it */
+    int8_t hit;    /* the pointer that ends at this container, or -1 */
+    uint64_t seen; /* wanted keys that occurred, by number */
+    int64_t index; /* arrays: of the current item */
     const char *start;
 };
 struct scanner {
@@ -235,7 +236,10 @@ static bool scan_string(struct scanner *scanner)
     }
 }
 
-static bool is_digit(const struct scanner *scanner) { return scanner->at < scanner->end && *scanner->at >= '0' && *scanner->at <= '9'; }
+static bool is_digit(const struct scanner *scanner)
+{
+    return scanner->at < scanner->end && *scanner->at >= '0' && *scanner->at <= '9';
+}
 
 static bool scan_digits(struct scanner *scanner, const char *reason)
 {
@@ -329,7 +333,8 @@ static bool open_container(struct scanner *scanner, uint8_t node)
     if (scanner->depth == BW_JSON_DEPTH_MAX) return fail(scanner, scanner->at, "nested deeper than 64 levels");
     int8_t number = node == NOT_WATCHED ? -1 : scanner->paths->nodes[node].hit;
     bool is_watched = node != NOT_WATCHED && scanner->paths->nodes[node].first_child;
-    scanner->levels[scanner->depth++] = (struct level){.is_object = *scanner->at == '{', .node = is_watched ? node : NOT_WATCHED, .hit = number, .start = scanner->at};
+    scanner->levels[scanner->depth++] =
+        (struct level){.is_object = *scanner->at == '{', .node = is_watched ? node : NOT_WATCHED, .hit = number, .start = scanner->at};
     scanner->at++;
     return true;
 }
@@ -387,7 +392,8 @@ static bool scan_inside(struct scanner *scanner, bool *is_first)
     struct level *level = &scanner->levels[scanner->depth - 1];
     char close = level->is_object ? '}' : ']';
     skip_space(scanner);
-    if (scanner->at == scanner->end) return fail(scanner, scanner->at, level->is_object ? "the text ends inside an object" : "the text ends inside an array");
+    if (scanner->at == scanner->end)
+        return fail(scanner, scanner->at, level->is_object ? "the text ends inside an object" : "the text ends inside an array");
     if (*scanner->at == close) {
         scanner->at++;
         hit(scanner, level->hit, level->is_object ? BW_JSON_OBJECT : BW_JSON_ARRAY, level->start);

@@ -25,8 +25,8 @@ struct bw_json_hit { /* the raw text of the value (a string with its quotes), or
     struct bw_slice raw;
 };
 struct bw_json_fault {
-    const char *reason;   /* static text: "expected ',' or '}'" */
-    size_t offset;        /* byte offset */
+    const char *reason;    /* static text: "expected ',' or '}'" */
+    size_t offset;         /* byte offset */
     uint32_t line, column; /* 1-based; column counts bytes */
 };
 /* hits: one per pointer, in their order; may be NULL if paths is NULL. False: not JSON, fault is filled (fault may be NULL). */

@@ -5,7 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static bool is_space(char c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }
+static bool is_space(char c)
+{
+    return c == ' ' || c == '\n' || c == '\r' || c == '\t';
+}
 
 static const char *skip_space(const char *at, const char *end)
 {

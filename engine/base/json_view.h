@@ -15,7 +15,7 @@ enum bw_json_type bw_json_view_type(struct bw_json_view view);
 /* Duplicate keys: the last one wins, as in jansson. `key` is compared with the unescaped key. */
 bool bw_json_view_get(struct bw_json_view object, struct bw_slice key, struct bw_json_view *out);
 bool bw_json_view_at(struct bw_json_view array, size_t index, struct bw_json_view *out); /* 0-based */
-size_t bw_json_view_count(struct bw_json_view container);                               /* members or items */
+size_t bw_json_view_count(struct bw_json_view container);                                /* members or items */
 struct bw_json_iter {
     const char *next, *end;
 };

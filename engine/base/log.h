@@ -35,8 +35,9 @@ struct bw_log_field {
 #define bw_log(level, name, ...) bw_log_write((level), (name), (const struct bw_log_field[]){__VA_ARGS__, {.kind = BW_LOG_END}})
 void bw_log_write(enum bw_log_level level, const char *name, const struct bw_log_field *fields);
 void bw_log_error(enum bw_log_level level, const char *name, const struct bw_error *err); /* code, message, hint, file, line, column */
-void bw_log_setup(enum bw_log_level least, enum bw_log_format format, const char *process); /* before threads start; process: "engine", "worker", "host" */
-bool bw_log_enabled(enum bw_log_level level); /* lets hot paths skip the work */
+void bw_log_setup(enum bw_log_level least, enum bw_log_format format,
+                  const char *process);                      /* before threads start; process: "engine", "worker", "host" */
+bool bw_log_enabled(enum bw_log_level level);                /* lets hot paths skip the work */
 void bw_log_redact(const char *name, struct bw_slice value); /* at any time, by any thread; without memory all text is hidden from then on */
 /* Appends text with every registered secret replaced; returns how many were. For error texts and step outputs. The beginning of a secret
  * (8 bytes or more) at the very end of the text counts too: the text may have been cut there. */

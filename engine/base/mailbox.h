@@ -12,7 +12,8 @@ struct bw_mail {
 };
 struct bw_mailbox;
 typedef void bw_mail_receive(struct bw_mail *mail, void *arg);
-struct bw_mailbox *bw_mailbox_new(struct event_base *base, bw_mail_receive *receive, void *arg); /* loop's thread; NULL without memory or descriptors */
-void bw_mailbox_free(struct bw_mailbox *mailbox);                                                /* after the last poster; undelivered mail is delivered first */
-void bw_mailbox_post(struct bw_mailbox *mailbox, struct bw_mail *mail);                          /* any thread */
+struct bw_mailbox *bw_mailbox_new(struct event_base *base, bw_mail_receive *receive,
+                                  void *arg);                           /* loop's thread; NULL without memory or descriptors */
+void bw_mailbox_free(struct bw_mailbox *mailbox);                       /* after the last poster; undelivered mail is delivered first */
+void bw_mailbox_post(struct bw_mailbox *mailbox, struct bw_mail *mail); /* any thread */
 #endif

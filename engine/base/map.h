@@ -8,8 +8,8 @@
 #include <stddef.h>
 
 struct bw_map;
-struct bw_map *bw_map_new(void);                       /* NULL without memory */
-void bw_map_free(struct bw_map *map, void (*free_value)(void *)); /* free_value may be NULL; map may be NULL */
+struct bw_map *bw_map_new(void);                                       /* NULL without memory */
+void bw_map_free(struct bw_map *map, void (*free_value)(void *));      /* free_value may be NULL; map may be NULL */
 bool bw_map_set(struct bw_map *map, struct bw_slice key, void *value); /* replaces; false without memory */
 void *bw_map_get(const struct bw_map *map, struct bw_slice key);       /* NULL = absent */
 void *bw_map_remove(struct bw_map *map, struct bw_slice key);          /* the removed value or NULL */

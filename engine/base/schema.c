@@ -7,7 +7,8 @@
 
 enum type { ANY, STRING, INTEGER, NUMBER, BOOLEAN, OBJECT, ARRAY };
 static const char *const type_names[] = {"any", "string", "integer", "number", "boolean", "object", "array"};
-static const char *const schema_keys[] = {"type", "required", "default", "enum", "min", "max", "format", "items", "properties", "doc", "max_items", "max_length"};
+static const char *const schema_keys[] = {"type",   "required", "default",    "enum", "min",       "max",
+                                          "format", "items",    "properties", "doc",  "max_items", "max_length"};
 static const char *const formats[] = {"email", "uri", "date-time", "uuid"};
 #define COUNT(array) (sizeof array / sizeof *array)
 #define PATH_MAX_BYTES 200
@@ -102,12 +103,14 @@ static bool load_limits(struct node *node, const json_t *from, const char *path,
     int64_t *const targets[] = {&node->max_items, &node->max_length};
     for (size_t i = 0; i < COUNT(names); i++) {
         const json_t *value = json_object_get(from, names[i]);
-        if (value && (!json_is_integer(value) || json_integer_value(value) < 0)) return bw_error_set(err, "schema.invalid", "%s: %s must be a whole number", path, names[i]);
+        if (value && (!json_is_integer(value) || json_integer_value(value) < 0))
+            return bw_error_set(err, "schema.invalid", "%s: %s must be a whole number", path, names[i]);
         *targets[i] = value ? json_integer_value(value) : -1;
     }
     node->min = json_incref(json_object_get(from, "min"));
     node->max = json_incref(json_object_get(from, "max"));
-    if ((node->min && !json_is_number(node->min)) || (node->max && !json_is_number(node->max))) return bw_error_set(err, "schema.invalid", "%s: min and max must be numbers", path);
+    if ((node->min && !json_is_number(node->min)) || (node->max && !json_is_number(node->max)))
+        return bw_error_set(err, "schema.invalid", "%s: min and max must be numbers", path);
     return true;
 }
 
@@ -128,7 +131,8 @@ static bool load_parts(struct node *node, const json_t *from, const char *path, 
         if (which < 0) return unknown(err, path, "format", json_is_string(format) ? json_string_value(format) : "?", formats, COUNT(formats));
         node->format = formats[which];
     }
-    if ((node->choices = json_incref(json_object_get(from, "enum"))) && !json_array_size(node->choices)) return bw_error_set(err, "schema.invalid", "%s: enum must be a list with values", path);
+    if ((node->choices = json_incref(json_object_get(from, "enum"))) && !json_array_size(node->choices))
+        return bw_error_set(err, "schema.invalid", "%s: enum must be a list with values", path);
     if (!load_limits(node, from, path, err)) return false;
     if (items) {
         snprintf(inner, sizeof inner, "%s[]", path);
@@ -208,12 +212,14 @@ struct bw_schema *bw_schema_load(const json_t *fields, struct bw_error *err)
 
 static const char *value_type(const json_t *value)
 {
-    static const char *const names[] = {[JSON_OBJECT] = "an object", [JSON_ARRAY] = "an array",  [JSON_STRING] = "a string", [JSON_INTEGER] = "an integer",
-                                        [JSON_REAL] = "a number",    [JSON_TRUE] = "a boolean", [JSON_FALSE] = "a boolean", [JSON_NULL] = "null"};
+    static const char *const names[] = {
+        [JSON_OBJECT] = "an object", [JSON_ARRAY] = "an array", [JSON_STRING] = "a string", [JSON_INTEGER] = "an integer",
+        [JSON_REAL] = "a number",    [JSON_TRUE] = "a boolean", [JSON_FALSE] = "a boolean", [JSON_NULL] = "null"};
     return names[json_typeof(value)];
 }
 
-static bool wrong(struct bw_error *err, const char *prefix, const char *kind, const char *path, const char *format, ...) __attribute__((format(printf, 5, 6)));
+static bool wrong(struct bw_error *err, const char *prefix, const char *kind, const char *path, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
 static bool wrong(struct bw_error *err, const char *prefix, const char *kind, const char *path, const char *format, ...)
 {
     char code[48], text[300];
@@ -228,21 +234,26 @@ static bool wrong(struct bw_error *err, const char *prefix, const char *kind, co
 static bool format_matches(const char *format, const char *text)
 {
     const char *at = strchr(text, '@');
-    if (!strcmp(format, "email")) return at && at > text && !strchr(at + 1, '@') && strchr(at + 1, '.') && at[1] != '.' && !strpbrk(text, " \t\r\n") && text[strlen(text) - 1] != '.';
+    if (!strcmp(format, "email"))
+        return at && at > text && !strchr(at + 1, '@') && strchr(at + 1, '.') && at[1] != '.' && !strpbrk(text, " \t\r\n") &&
+               text[strlen(text) - 1] != '.';
     if (!strcmp(format, "uri")) {
         size_t scheme = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+.-");
         return scheme && isalpha((unsigned char)*text) && text[scheme] == ':' && text[scheme + 1] && !strpbrk(text, " \t\r\n<>\"");
     }
     const char *pattern = !strcmp(format, "uuid") ? "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx" : "dddd-dd-ddTdd:dd:dd";
     for (; *pattern; pattern++, text++) {
-        if (*pattern == 'x' ? !isxdigit((unsigned char)*text) : *pattern == 'd' ? !isdigit((unsigned char)*text) : *pattern == 'T' ? *text != 'T' && *text != 't' : *text != *pattern)
+        if (*pattern == 'x'   ? !isxdigit((unsigned char)*text)
+            : *pattern == 'd' ? !isdigit((unsigned char)*text)
+            : *pattern == 'T' ? *text != 'T' && *text != 't'
+                              : *text != *pattern)
             return false;
     }
     if (!strcmp(format, "uuid")) return !*text;
     if (*text == '.') text += 1 + strspn(text + 1, "0123456789");
     if ((*text == 'Z' || *text == 'z') && !text[1]) return true;
-    return (*text == '+' || *text == '-') && isdigit((unsigned char)text[1]) && isdigit((unsigned char)text[2]) && text[3] == ':' && isdigit((unsigned char)text[4]) &&
-           isdigit((unsigned char)text[5]) && !text[6];
+    return (*text == '+' || *text == '-') && isdigit((unsigned char)text[1]) && isdigit((unsigned char)text[2]) && text[3] == ':' &&
+           isdigit((unsigned char)text[4]) && isdigit((unsigned char)text[5]) && !text[6];
 }
 
 static size_t characters(const char *text)
@@ -258,7 +269,9 @@ static bool check_node(const struct node *node, json_t *value, const char *path,
 {
     size_t index;
     json_t *item;
-    if (!type_matches(node->type, value)) return wrong(err, prefix, "type", path, "expected %s %s, found %s", strchr("aio", *type_names[node->type]) ? "an" : "a", type_names[node->type], value_type(value));
+    if (!type_matches(node->type, value))
+        return wrong(err, prefix, "type", path, "expected %s %s, found %s", strchr("aio", *type_names[node->type]) ? "an" : "a",
+                     type_names[node->type], value_type(value));
     if (node->choices) {
         json_array_foreach(node->choices, index, item) if (json_equal(item, value)) break;
         if (index == json_array_size(node->choices)) {
@@ -270,13 +283,16 @@ static bool check_node(const struct node *node, json_t *value, const char *path,
         }
     }
     if (json_is_number(value)) {
-        if (node->min && json_number_value(value) < json_number_value(node->min)) return wrong(err, prefix, "range", path, "must be at least %g", json_number_value(node->min));
-        if (node->max && json_number_value(value) > json_number_value(node->max)) return wrong(err, prefix, "range", path, "must be at most %g", json_number_value(node->max));
+        if (node->min && json_number_value(value) < json_number_value(node->min))
+            return wrong(err, prefix, "range", path, "must be at least %g", json_number_value(node->min));
+        if (node->max && json_number_value(value) > json_number_value(node->max))
+            return wrong(err, prefix, "range", path, "must be at most %g", json_number_value(node->max));
     }
     if (json_is_string(value)) {
         if (node->max_length >= 0 && characters(json_string_value(value)) > (size_t)node->max_length)
             return wrong(err, prefix, "range", path, "must have at most %lld characters", (long long)node->max_length);
-        if (node->format && !format_matches(node->format, json_string_value(value))) return wrong(err, prefix, "format", path, "must be a %s", node->format);
+        if (node->format && !format_matches(node->format, json_string_value(value)))
+            return wrong(err, prefix, "format", path, "must be a %s", node->format);
     }
     if (json_is_array(value)) {
         if (node->max_items >= 0 && json_array_size(value) > (size_t)node->max_items)
@@ -285,7 +301,8 @@ static bool check_node(const struct node *node, json_t *value, const char *path,
         {
             char inner[PATH_MAX_BYTES];
             snprintf(inner, sizeof inner, "%s[%zu]", path, index + 1);
-            if (node->items && is_empty_array(node->items, item) && json_array_set_new(value, index, item = json_array())) return bw_error_set(err, "memory", "out of memory");
+            if (node->items && is_empty_array(node->items, item) && json_array_set_new(value, index, item = json_array()))
+                return bw_error_set(err, "memory", "out of memory");
             if (node->items && !check_node(node->items, item, inner, prefix, err)) return false;
         }
     }
@@ -323,7 +340,8 @@ static bool check_fields(const struct bw_schema *schema, json_t *object, bool op
             if (json_object_set_new(object, field->name, json_deep_copy(field->node->otherwise))) return bw_error_set(err, "memory", "out of memory");
             continue;
         }
-        if (value && is_empty_array(field->node, value) && json_object_set_new(object, field->name, value = json_array())) return bw_error_set(err, "memory", "out of memory");
+        if (value && is_empty_array(field->node, value) && json_object_set_new(object, field->name, value = json_array()))
+            return bw_error_set(err, "memory", "out of memory");
         if (!value) {
             if (field->node->required) return wrong(err, prefix, "missing", inner, "is required");
         } else if (!check_node(field->node, value, inner, prefix, err)) {

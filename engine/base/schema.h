@@ -1,6 +1,6 @@
 /* schema.h: the small schema language of semantics.md 3.1 for inputs and outputs: type, required, default, enum, min, max,
- * format (email, uri, date-time, uuid), items, properties, doc, max_items, max_length; type is one of string, integer, number, boolean, object, array, any.
- * A schema for a map of fields is {NAME: {type: …, required: true}, …}. Unknown schema keys are a load error with "did you mean". */
+ * format (email, uri, date-time, uuid), items, properties, doc, max_items, max_length; type is one of string, integer, number, boolean, object,
+ * array, any. A schema for a map of fields is {NAME: {type: …, required: true}, …}. Unknown schema keys are a load error with "did you mean". */
 #ifndef BW_BASE_SCHEMA_H
 #define BW_BASE_SCHEMA_H
 #include "base/error.h"
@@ -12,6 +12,7 @@ struct bw_schema *bw_schema_load(const json_t *fields, struct bw_error *err);
 void bw_schema_free(struct bw_schema *schema);
 /* Checks an object; absent members with a default are set in it (the value is changed in place). Members that the schema does not name are
  * refused ("did you mean") unless `open`. An empty object where an
- * array is asked for becomes an empty array (Lua writes both as {}). Error code `prefix` + ".type|.missing|.unknown|.enum|.range|.format", e.g. input.missing. */
+ * array is asked for becomes an empty array (Lua writes both as {}). Error code `prefix` + ".type|.missing|.unknown|.enum|.range|.format", e.g.
+ * input.missing. */
 bool bw_schema_check(const struct bw_schema *schema, json_t *object, bool open, const char *prefix, struct bw_error *err);
 #endif

@@ -1,11 +1,11 @@
 /* units.h: durations "500ms 30s 5m 2h 3d 1h30m" and sizes "64KiB 1MiB 10GiB 512" as users write them. */
 #ifndef BW_BASE_UNITS_H
 #define BW_BASE_UNITS_H
-#include "base/error.h"
 #include "base/buf.h"
+#include "base/error.h"
 #include <stdint.h>
 
-bool bw_duration_parse(struct bw_slice text, int64_t *out_ms, struct bw_error *err);     /* at most 366 d; no sign, units descend, each at most once */
-bool bw_size_parse(struct bw_slice text, uint64_t *out_bytes, struct bw_error *err);    /* B KiB MiB GiB, or a plain number of bytes */
-const char *bw_duration_text(int64_t ms, char out[32]);                                 /* "1h30m", "250ms", "1.25s" */
+bool bw_duration_parse(struct bw_slice text, int64_t *out_ms, struct bw_error *err); /* at most 366 d; no sign, units descend, each at most once */
+bool bw_size_parse(struct bw_slice text, uint64_t *out_bytes, struct bw_error *err); /* B KiB MiB GiB, or a plain number of bytes */
+const char *bw_duration_text(int64_t ms, char out[32]);                              /* "1h30m", "250ms", "1.25s" */
 #endif

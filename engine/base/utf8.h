@@ -27,7 +27,8 @@ static inline size_t bw_utf8_encode(unsigned point, char *out)
     if (point < 0x80) return at[0] = (unsigned char)point, 1;
     if (point < 0x800) return at[0] = (unsigned char)(0xc0 | point >> 6), at[1] = (unsigned char)(0x80 | (point & 0x3f)), 2;
     if (point < 0x10000)
-        return at[0] = (unsigned char)(0xe0 | point >> 12), at[1] = (unsigned char)(0x80 | (point >> 6 & 0x3f)), at[2] = (unsigned char)(0x80 | (point & 0x3f)), 3;
+        return at[0] = (unsigned char)(0xe0 | point >> 12), at[1] = (unsigned char)(0x80 | (point >> 6 & 0x3f)),
+               at[2] = (unsigned char)(0x80 | (point & 0x3f)), 3;
     at[0] = (unsigned char)(0xf0 | point >> 18), at[1] = (unsigned char)(0x80 | (point >> 12 & 0x3f));
     at[2] = (unsigned char)(0x80 | (point >> 6 & 0x3f)), at[3] = (unsigned char)(0x80 | (point & 0x3f));
     return 4;

@@ -16,9 +16,9 @@
 enum bw_yaml_kind { BW_YAML_NULL, BW_YAML_BOOL, BW_YAML_INT, BW_YAML_REAL, BW_YAML_STRING, BW_YAML_LIST, BW_YAML_MAP };
 struct bw_yaml_node {
     enum bw_yaml_kind kind;
-    bool plain;         /* scalar without quotes or block indicator */
-    bool block;         /* literal or folded block scalar; text then begins on the line after line/column */
-    int line, column;   /* 1-based place of the value */
+    bool plain;           /* scalar without quotes or block indicator */
+    bool block;           /* literal or folded block scalar; text then begins on the line after line/column */
+    int line, column;     /* 1-based place of the value */
     struct bw_slice text; /* scalars: the text as written, unquoted and unescaped; NUL-terminated behind len */
     union {
         bool boolean;
@@ -48,6 +48,6 @@ const char *bw_yaml_file(const struct bw_yaml *yaml);
 size_t bw_yaml_count(const struct bw_yaml *yaml);
 const struct bw_yaml_node *bw_yaml_root(const struct bw_yaml *yaml, size_t document);
 const struct bw_yaml_node *bw_yaml_get(const struct bw_yaml_node *map, const char *key); /* NULL = absent or no map */
-const char *bw_yaml_kind_name(enum bw_yaml_kind kind);                                    /* "a list", "a string", … for messages */
+const char *bw_yaml_kind_name(enum bw_yaml_kind kind);                                   /* "a list", "a string", … for messages */
 void bw_yaml_to_json(const struct bw_yaml_node *node, struct bw_buf *out);               /* compact JSON text, keys in file order */
 #endif

@@ -15,8 +15,8 @@ static void print_fields(const char *title, const json_t *fields)
     {
         struct bw_buf otherwise = {0};
         if (json_object_get(field, "default")) bw_json_append(&otherwise, json_object_get(field, "default"));
-        printf("    %-18s %-8s %s%s%s%s\n", name, bw_json_str(field, "type", "any"), bw_json_bool(field, "required", false) ? "required  " : "", otherwise.len ? "default " : "",
-               otherwise.len ? otherwise.data : "", otherwise.len ? "  " : "");
+        printf("    %-18s %-8s %s%s%s%s\n", name, bw_json_str(field, "type", "any"), bw_json_bool(field, "required", false) ? "required  " : "",
+               otherwise.len ? "default " : "", otherwise.len ? otherwise.data : "", otherwise.len ? "  " : "");
         if (*bw_json_str(field, "doc", "")) printf("%29s%s\n", "", bw_json_str(field, "doc", ""));
         bw_buf_free(&otherwise);
     }
@@ -26,10 +26,12 @@ static void print_whole(const json_t *action)
 {
     size_t index;
     json_t *secret;
-    printf("%s  (%s, version %s)\n  %s\n", bw_json_str(action, "name", ""), bw_json_str(action, "kind", ""), bw_json_str(action, "version", ""), bw_json_str(action, "doc", ""));
+    printf("%s  (%s, version %s)\n  %s\n", bw_json_str(action, "name", ""), bw_json_str(action, "kind", ""), bw_json_str(action, "version", ""),
+           bw_json_str(action, "doc", ""));
     print_fields("inputs", json_object_get(action, "inputs"));
     print_fields("outputs", json_object_get(action, "outputs"));
-    json_array_foreach(json_object_get(action, "secrets"), index, secret) printf("  %s%s\n", index ? "           " : "secrets    ", json_string_value(secret));
+    json_array_foreach(json_object_get(action, "secrets"), index, secret)
+        printf("  %s%s\n", index ? "           " : "secrets    ", json_string_value(secret));
     printf("  effect     %s\n  file       %s\n", bw_json_str(action, "effect", "write"), bw_json_str(action, "file", ""));
 }
 

@@ -3,6 +3,7 @@
 #include "cmd/setup.h"
 #include "serve/inspect.h"
 #include "source/source.h"
+#include "workflow/model.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -18,7 +19,8 @@ static void list_good(const json_t *loaded, const struct bw_config *config)
 {
     size_t index, inner;
     json_t *workflow, *event;
-    for (size_t i = 0; i < config->source_count; i++) fprintf(stderr, "source    %-20s POST %s, verified as %s\n", config->sources[i].name, config->sources[i].path, config->sources[i].verify);
+    for (size_t i = 0; i < config->source_count; i++)
+        fprintf(stderr, "source    %-20s POST %s, verified as %s\n", config->sources[i].name, config->sources[i].path, config->sources[i].verify);
     json_array_foreach(json_object_get(loaded, "workflows"), index, workflow)
     {
         fprintf(stderr, "workflow  %-20s", bw_json_str(workflow, "name", ""));
@@ -28,12 +30,23 @@ static void list_good(const json_t *loaded, const struct bw_config *config)
     }
 }
 
+static int print_schema(void)
+{
+    struct bw_buf schema = {0};
+    bw_workflow_json_schema(&schema);
+    bw_buf_append_char(&schema, '\n');
+    fwrite(schema.data, 1, schema.len, stdout);
+    bw_buf_free(&schema);
+    return fflush(stdout) ? 1 : 0;
+}
+
 static int check_main(int argc, char **argv)
 {
     const char *config_path = NULL;
-    bool as_json = false;
-    const struct bw_option options[] = {{.name = "config", .value = &config_path}, {.name = "json", .flag = &as_json}};
-    int first, status = bw_options_parse(&bw_command_check, argc, argv, options, 2, &first);
+    bool as_json = false, is_schema_wanted = false;
+    const struct bw_option options[] = {
+        {.name = "config", .value = &config_path}, {.name = "json", .flag = &as_json}, {.name = "print-schema", .flag = &is_schema_wanted}};
+    int first, status = bw_options_parse(&bw_command_check, argc, argv, options, sizeof options / sizeof *options, &first);
     struct bw_errors errs = {0};
     struct bw_config *config;
     struct bw_error err;
@@ -41,6 +54,7 @@ static int check_main(int argc, char **argv)
 
     if (status >= 0) return status;
     if (argc > first) return bw_options_wrong(&bw_command_check, "unexpected argument '%s'", argv[first]);
+    if (is_schema_wanted) return print_schema();
     bw_log_setup(BW_LOG_OFF, BW_LOG_TEXT, "check"); /* what is wrong is printed once, as the list below */
     /* With a broken configuration the workflows are still checked, under the default folders beside it: every error in one go. */
     struct bw_config *fallback = NULL;
@@ -75,9 +89,12 @@ static int check_main(int argc, char **argv)
 const struct bw_command bw_command_check = {
     .name = "check",
     .summary = "find every error of configuration, schemes, workflows, actions and plugins",
-    .usage = "usage: bellwire check [--json] [--config FILE]\n\n"
-             "Loads everything that `serve` would load, in the same processes, and prints every error it finds, each with its place and a next step.\n"
-             "Exit status 0: all good; 1: there are errors (they are on stderr, or with --json one object a line on stdout).\n\n"
-             "example: bellwire check && bellwire serve\n",
+    .usage =
+        "usage: bellwire check [--json] [--config FILE]\n"
+        "       bellwire check --print-schema\n\n"
+        "Loads everything that `serve` would load, in the same processes, and prints every error it finds, each with its place and a next step.\n"
+        "Exit status 0: all good; 1: there are errors (they are on stderr, or with --json one object a line on stdout).\n\n"
+        "  --print-schema  the JSON Schema of workflow files, for editors\n\n"
+        "example: bellwire check && bellwire serve\n",
     .run = check_main,
 };

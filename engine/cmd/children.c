@@ -15,5 +15,7 @@ static int host_main(int argc, char **argv)
     return bw_host_main();
 }
 
-const struct bw_command bw_command_worker = {.name = "worker", .summary = "run worker", .usage = "Started by the engine.\n", .run = worker_main, .hidden = true};
-const struct bw_command bw_command_host = {.name = "host", .summary = "plugin host", .usage = "Started by the engine.\n", .run = host_main, .hidden = true};
+const struct bw_command bw_command_worker = {
+    .name = "worker", .summary = "run worker", .usage = "Started by the engine.\n", .run = worker_main, .hidden = true};
+const struct bw_command bw_command_host = {
+    .name = "host", .summary = "plugin host", .usage = "Started by the engine.\n", .run = host_main, .hidden = true};

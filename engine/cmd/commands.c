@@ -44,6 +44,7 @@ int bw_commands_main(int argc, char **argv)
         if (!table[i]->hidden) names[visible++] = table[i]->name;
     }
     const char *near = bw_suggest(bw_slice_of(name), names, visible);
-    fprintf(stderr, "bellwire: unknown command '%s'%s%s%s\nsee: bellwire --help\n", name, near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "");
+    fprintf(stderr, "bellwire: unknown command '%s'%s%s%s\nsee: bellwire --help\n", name, near ? ", did you mean '" : "", near ? near : "",
+            near ? "'?" : "");
     return 2;
 }

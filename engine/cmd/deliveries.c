@@ -41,8 +41,8 @@ static bool show(void *arg, const struct bw_delivery_row *row)
         bw_print_line(&line);
         return true;
     }
-    printf("%s  %u  %-12s %-16.*s %s%.*s", bw_print_time(delivery->at_ms, at), delivery->status, bw_outcome_name(delivery->outcome), (int)delivery->source.len, delivery->source.ptr,
-           event ? event : "", (int)delivery->detail.len, delivery->detail.ptr);
+    printf("%s  %u  %-12s %-16.*s %s%.*s", bw_print_time(delivery->at_ms, at), delivery->status, bw_outcome_name(delivery->outcome),
+           (int)delivery->source.len, delivery->source.ptr, event ? event : "", (int)delivery->detail.len, delivery->detail.ptr);
     if (row->times > 1) printf("  (%u times)", row->times);
     printf("  %u B  %u us  %.*s\n", delivery->bytes, delivery->took_us, (int)delivery->remote.len, delivery->remote.ptr);
     return true;
@@ -53,7 +53,11 @@ static int deliveries_main(int argc, char **argv)
     const char *config_path = NULL, *source = NULL, *limit = "20";
     struct listing listing = {0};
     bool only_refused = false;
-    const struct bw_option options[] = {{.name = "config", .value = &config_path}, {.name = "source", .value = &source}, {.name = "limit", .value = &limit}, {.name = "refused", .flag = &only_refused}, {.name = "json", .flag = &listing.as_json}};
+    const struct bw_option options[] = {{.name = "config", .value = &config_path},
+                                        {.name = "source", .value = &source},
+                                        {.name = "limit", .value = &limit},
+                                        {.name = "refused", .flag = &only_refused},
+                                        {.name = "json", .flag = &listing.as_json}};
     int first, status = bw_options_parse(&bw_command_deliveries, argc, argv, options, sizeof options / sizeof *options, &first);
     struct bw_config *config;
     struct bw_reader *reader;
@@ -64,7 +68,8 @@ static int deliveries_main(int argc, char **argv)
     if (argc > first) return bw_options_wrong(&bw_command_deliveries, "unexpected argument '%s'", argv[first]);
     if (!(config = bw_setup_config("deliveries", config_path))) return 1;
     if ((reader = bw_reader_open(config->data, &err)))
-        done = bw_reader_deliveries(reader, source ? bw_slice_of(source) : (struct bw_slice){0}, only_refused, 0, strtoul(limit, NULL, 10), show, &listing, &err);
+        done = bw_reader_deliveries(reader, source ? bw_slice_of(source) : (struct bw_slice){0}, only_refused, 0, strtoul(limit, NULL, 10), show,
+                                    &listing, &err);
     if (!done)
         bw_print_error("deliveries", &err);
     else if (!listing.shown && !listing.as_json)

@@ -17,8 +17,8 @@ static void append_json(struct bw_buf *out, const struct bw_event *event, bool w
     bw_buf_append_json_string(out, event->name);
     bw_buf_append_text(out, ",\"source\":");
     bw_buf_append_json_string(out, event->source);
-    bw_buf_printf(out, ",\"trusted\":%s,\"state\":\"%s\",\"matched\":%u,\"bytes\":%zu", event->trusted ? "true" : "false", event->is_pending ? "pending" : "done", event->matched,
-                  event->body.len);
+    bw_buf_printf(out, ",\"trusted\":%s,\"state\":\"%s\",\"matched\":%u,\"bytes\":%zu", event->trusted ? "true" : "false",
+                  event->is_pending ? "pending" : "done", event->matched, event->body.len);
     if (with_body) {
         bw_buf_append_text(out, ",\"headers\":");
         bw_buf_append_slice(out, event->headers.len ? event->headers : BW_SLICE("{}"));
@@ -39,7 +39,8 @@ static bool show(void *arg, const struct bw_event *event)
         bw_print_line(&line);
         return true;
     }
-    printf("%s  %s  %-28.*s %s", bw_uid_text(event->uid, BW_UID_EVENT, uid), bw_print_time(event->at_ms, at), (int)event->name.len, event->name.ptr, event->is_pending ? "pending" : "done");
+    printf("%s  %s  %-28.*s %s", bw_uid_text(event->uid, BW_UID_EVENT, uid), bw_print_time(event->at_ms, at), (int)event->name.len, event->name.ptr,
+           event->is_pending ? "pending" : "done");
     if (!event->is_pending) printf("  %u run%s", event->matched, event->matched == 1 ? "" : "s");
     putchar('\n');
     if (listing->with_body) {
@@ -54,7 +55,10 @@ static int events_main(int argc, char **argv)
 {
     const char *config_path = NULL, *name = NULL, *limit = "20";
     struct listing listing = {0};
-    const struct bw_option options[] = {{.name = "config", .value = &config_path}, {.name = "name", .value = &name}, {.name = "limit", .value = &limit}, {.name = "json", .flag = &listing.as_json}};
+    const struct bw_option options[] = {{.name = "config", .value = &config_path},
+                                        {.name = "name", .value = &name},
+                                        {.name = "limit", .value = &limit},
+                                        {.name = "json", .flag = &listing.as_json}};
     int first, status = bw_options_parse(&bw_command_events, argc, argv, options, sizeof options / sizeof *options, &first);
     struct bw_config *config;
     struct bw_reader *reader = NULL;
@@ -64,7 +68,8 @@ static int events_main(int argc, char **argv)
 
     if (status >= 0) return status;
     if (argc - first > 1) return bw_options_wrong(&bw_command_events, "at most one event is shown at a time");
-    if (argc > first && !bw_uid_parse(bw_slice_of(argv[first]), BW_UID_EVENT, &uid)) return bw_options_wrong(&bw_command_events, "'%s' is no event id (evt_…)", argv[first]);
+    if (argc > first && !bw_uid_parse(bw_slice_of(argv[first]), BW_UID_EVENT, &uid))
+        return bw_options_wrong(&bw_command_events, "'%s' is no event id (evt_…)", argv[first]);
     if (!(config = bw_setup_config("events", config_path))) return 1;
     if (!(reader = bw_reader_open(config->data, &err))) goto out;
     if (argc > first) {

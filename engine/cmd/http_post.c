@@ -85,7 +85,8 @@ bool bw_http_post(const char *url, struct bw_slice headers, struct bw_slice body
     int fd;
     bool good = false;
     if (!parse_url(url, &target, err) || (fd = open_connection(&target, err)) < 0) return false;
-    bw_buf_printf(&request, "POST %s HTTP/1.1\r\nHost: %s:%s\r\nConnection: close\r\nContent-Length: %zu\r\n", target.path, target.host, target.port, body.len);
+    bw_buf_printf(&request, "POST %s HTTP/1.1\r\nHost: %s:%s\r\nConnection: close\r\nContent-Length: %zu\r\n", target.path, target.host, target.port,
+                  body.len);
     for (size_t i = 0; i < headers.len; i++) {
         if (headers.ptr[i] == '\n') bw_buf_append_char(&request, '\r');
         bw_buf_append_char(&request, headers.ptr[i]);

@@ -15,8 +15,8 @@ struct bw_option_list {
     const char *items[64];
     size_t count;
 };
-/* Parses argv[1…]; --help is always known. Returns -1 to go on (*first = index of the first argument that is no option, arguments are moved to the end),
- * else the exit status: 0 after --help, 2 after a wrong option. */
+/* Parses argv[1…]; --help is always known. Returns -1 to go on (*first = index of the first argument that is no option, arguments are moved to the
+ * end), else the exit status: 0 after --help, 2 after a wrong option. */
 int bw_options_parse(const struct bw_command *command, int argc, char **argv, const struct bw_option *options, size_t count, int *first);
 int bw_options_wrong(const struct bw_command *command, const char *format, ...) __attribute__((format(printf, 2, 3))); /* prints and returns 2 */
 #endif

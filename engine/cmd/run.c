@@ -15,7 +15,10 @@ struct printer {
     bool as_json, is_terminal;
 };
 
-static const char *colour(const struct printer *printer, const char *code) { return printer->is_terminal ? code : ""; }
+static const char *colour(const struct printer *printer, const char *code)
+{
+    return printer->is_terminal ? code : "";
+}
 
 static struct bw_slice output_of(const struct bw_message *message)
 {
@@ -31,7 +34,9 @@ static void print_json(const struct bw_message *message)
     int64_t state = bw_json_int(head, "state", 0);
     bool is_run = !strncmp(bw_json_str(head, "what", ""), "run", 3);
     json_object_del(head, "output_part");
-    if (state) json_object_set_new(head, "state", json_string(is_run ? bw_run_state_name((enum bw_run_state)state) : bw_step_state_name((enum bw_step_state)state)));
+    if (state)
+        json_object_set_new(head, "state",
+                            json_string(is_run ? bw_run_state_name((enum bw_run_state)state) : bw_step_state_name((enum bw_step_state)state)));
     bw_json_append(&line, head);
     if (output.len && line.len) {
         line.len--; /* the closing brace */
@@ -68,11 +73,14 @@ static void print_text(const struct printer *printer, const struct bw_message *m
         if (printer->is_terminal) printf("  ... %s\r", step);
     } else if (!strcmp(what, "step_retry")) {
         char delay[32];
-        printf("  %sagain%s %-20s attempt %lld in %s\n", colour(printer, "\033[33m"), colour(printer, "\033[0m"), step, (long long)bw_json_int(head, "attempt", 0) + 1,
-               bw_duration_text(bw_json_int(head, "delay_ms", 0), delay));
+        printf("  %sagain%s %-20s attempt %lld in %s\n", colour(printer, "\033[33m"), colour(printer, "\033[0m"), step,
+               (long long)bw_json_int(head, "attempt", 0) + 1, bw_duration_text(bw_json_int(head, "delay_ms", 0), delay));
         print_error("        ", json_object_get(head, "error"));
     } else if (!strcmp(what, "step_finished")) {
-        printf("  %s%-5s%s %-20s %8s  %.*s\n", colour(printer, is_good ? "\033[32m" : "\033[31m"), state == BW_STEP_SUCCEEDED ? "ok" : state == BW_STEP_SKIPPED ? "skip" : "FAIL",
+        printf("  %s%-5s%s %-20s %8s  %.*s\n", colour(printer, is_good ? "\033[32m" : "\033[31m"),
+               state == BW_STEP_SUCCEEDED ? "ok"
+               : state == BW_STEP_SKIPPED ? "skip"
+                                          : "FAIL",
                colour(printer, "\033[0m"), step, took, (int)(output.len > 200 ? 200 : output.len), output.len ? output.ptr : "");
         print_error("        ", json_object_get(head, "error"));
     } else if (!strcmp(what, "run_finished")) {
@@ -119,7 +127,9 @@ static int run_main(int argc, char **argv)
     const char *config_path = NULL, *data = NULL, *event = NULL, *file = NULL;
     struct printer printer = {.is_terminal = isatty(STDOUT_FILENO)};
     bool is_verbose = false;
-    const struct bw_option options[] = {{.name = "config", .value = &config_path}, {.name = "data", .value = &data}, {.name = "event", .value = &event}, {.name = "file", .value = &file}, {.name = "json", .flag = &printer.as_json}, {.name = "verbose", .flag = &is_verbose}};
+    const struct bw_option options[] = {{.name = "config", .value = &config_path},  {.name = "data", .value = &data},
+                                        {.name = "event", .value = &event},         {.name = "file", .value = &file},
+                                        {.name = "json", .flag = &printer.as_json}, {.name = "verbose", .flag = &is_verbose}};
     int first, status = bw_options_parse(&bw_command_run, argc, argv, options, sizeof options / sizeof *options, &first);
     struct bw_errors errs = {0};
     struct bw_buf body = {0};
@@ -140,7 +150,8 @@ static int run_main(int argc, char **argv)
         bw_print_error("run", &err);
         status = 1;
     } else {
-        const struct bw_once_options once = {.config = config, .workflow = workflow, .workflow_file = file, .event_name = event, .body = bw_buf_slice(&body)};
+        const struct bw_once_options once = {
+            .config = config, .workflow = workflow, .workflow_file = file, .event_name = event, .body = bw_buf_slice(&body)};
         enum bw_once_result result = bw_once_run(&once, &(struct bw_once_handlers){&printer, on_trace}, &errs);
         bw_print_errors(&errs, printer.as_json);
         status = result == BW_ONCE_SUCCEEDED ? 0 : 1;

@@ -11,14 +11,18 @@ struct listing {
     size_t shown;
 };
 
-static struct bw_slice json_or_null(struct bw_slice text) { return text.len ? text : BW_SLICE("null"); }
+static struct bw_slice json_or_null(struct bw_slice text)
+{
+    return text.len ? text : BW_SLICE("null");
+}
 
 static void append_step(struct bw_buf *out, const struct bw_step_row *step)
 {
     bw_buf_append_text(out, "{\"step\":");
     bw_buf_append_json_string(out, step->path);
-    bw_buf_printf(out, ",\"state\":\"%s\",\"attempt\":%u,\"started_ms\":%lld,\"ended_ms\":%lld,\"took_ms\":%lld,\"inputs\":", bw_step_state_name(step->state), step->attempt,
-                  (long long)step->started_ms, (long long)step->ended_ms, (long long)(step->ended_ms - step->started_ms));
+    bw_buf_printf(
+        out, ",\"state\":\"%s\",\"attempt\":%u,\"started_ms\":%lld,\"ended_ms\":%lld,\"took_ms\":%lld,\"inputs\":", bw_step_state_name(step->state),
+        step->attempt, (long long)step->started_ms, (long long)step->ended_ms, (long long)(step->ended_ms - step->started_ms));
     bw_buf_append_slice(out, step->input_names.len ? step->input_names : BW_SLICE("[]"));
     bw_buf_append_text(out, ",\"output\":");
     bw_buf_append_slice(out, json_or_null(step->output));
@@ -31,14 +35,15 @@ static void append_run(struct bw_buf *out, const struct bw_run *run, bool with_s
 {
     const struct bw_run_row *row = &run->row;
     char run_uid[BW_UID_TEXT], event_uid[BW_UID_TEXT];
-    bw_buf_printf(out, "{\"run\":\"%s\",\"event\":\"%s\",\"event_name\":", bw_uid_text(row->uid, BW_UID_RUN, run_uid), bw_uid_text(run->event_uid, BW_UID_EVENT, event_uid));
+    bw_buf_printf(out, "{\"run\":\"%s\",\"event\":\"%s\",\"event_name\":", bw_uid_text(row->uid, BW_UID_RUN, run_uid),
+                  bw_uid_text(run->event_uid, BW_UID_EVENT, event_uid));
     bw_buf_append_json_string(out, run->event_name);
     bw_buf_append_text(out, ",\"workflow\":");
     bw_buf_append_json_string(out, row->workflow);
     bw_buf_append_text(out, ",\"version\":\"");
     for (size_t i = 0; i < 6; i++) bw_buf_printf(out, "%02x", row->version[i]);
-    bw_buf_printf(out, "\",\"state\":\"%s\",\"lost\":%u,\"started_ms\":%lld,\"ended_ms\":%lld,\"output\":", bw_run_state_name(row->state), row->lost, (long long)row->started_ms,
-                  (long long)row->ended_ms);
+    bw_buf_printf(out, "\",\"state\":\"%s\",\"lost\":%u,\"started_ms\":%lld,\"ended_ms\":%lld,\"output\":", bw_run_state_name(row->state), row->lost,
+                  (long long)row->started_ms, (long long)row->ended_ms);
     bw_buf_append_slice(out, json_or_null(row->output));
     bw_buf_append_text(out, ",\"error\":");
     bw_buf_append_slice(out, json_or_null(row->error));
@@ -71,7 +76,8 @@ static void print_steps(const struct bw_run_row *row)
     char took[32];
     for (size_t i = 0; i < row->step_count; i++) {
         const struct bw_step_row *step = &row->steps[i];
-        printf("\n  %-20.*s %-9s %8s", (int)step->path.len, step->path.ptr, bw_step_state_name(step->state), bw_duration_text(step->ended_ms - step->started_ms, took));
+        printf("\n  %-20.*s %-9s %8s", (int)step->path.len, step->path.ptr, bw_step_state_name(step->state),
+               bw_duration_text(step->ended_ms - step->started_ms, took));
         if (step->attempt > 1) printf("  attempt %u", step->attempt);
         putchar('\n');
         if (step->input_names.len > 2) printf("    inputs   %.*s\n", (int)step->input_names.len, step->input_names.ptr);
@@ -91,9 +97,9 @@ static bool show(void *arg, const struct bw_run *run)
         bw_print_line(&line);
         return true;
     }
-    printf("%s  %s  %-9s %8s  %.*s  (%.*s)\n", bw_uid_text(run->row.uid, BW_UID_RUN, uid), bw_print_time(run->row.started_ms, at), bw_run_state_name(run->row.state),
-           run->row.ended_ms ? bw_duration_text(run->row.ended_ms - run->row.started_ms, took) : "", (int)run->row.workflow.len, run->row.workflow.ptr, (int)run->event_name.len,
-           run->event_name.ptr);
+    printf("%s  %s  %-9s %8s  %.*s  (%.*s)\n", bw_uid_text(run->row.uid, BW_UID_RUN, uid), bw_print_time(run->row.started_ms, at),
+           bw_run_state_name(run->row.state), run->row.ended_ms ? bw_duration_text(run->row.ended_ms - run->row.started_ms, took) : "",
+           (int)run->row.workflow.len, run->row.workflow.ptr, (int)run->event_name.len, run->event_name.ptr);
     if (listing->with_steps) {
         printf("event    %s\n", bw_uid_text(run->event_uid, BW_UID_EVENT, uid));
         if (run->row.output.len) printf("output   %.*s\n", (int)run->row.output.len, run->row.output.ptr);
@@ -124,8 +130,9 @@ static int runs_main(int argc, char **argv)
 {
     const char *config_path = NULL, *workflow = NULL, *state = NULL, *event = NULL, *limit = "20";
     struct listing listing = {0};
-    const struct bw_option options[] = {{.name = "config", .value = &config_path}, {.name = "workflow", .value = &workflow}, {.name = "state", .value = &state},
-                                        {.name = "event", .value = &event},        {.name = "limit", .value = &limit},       {.name = "json", .flag = &listing.as_json}};
+    const struct bw_option options[] = {{.name = "config", .value = &config_path}, {.name = "workflow", .value = &workflow},
+                                        {.name = "state", .value = &state},        {.name = "event", .value = &event},
+                                        {.name = "limit", .value = &limit},        {.name = "json", .flag = &listing.as_json}};
     int first, status = bw_options_parse(&bw_command_runs, argc, argv, options, sizeof options / sizeof *options, &first);
     struct bw_run_filter filter = {0};
     struct bw_config *config;
@@ -137,7 +144,8 @@ static int runs_main(int argc, char **argv)
     if (status >= 0) return status;
     if (argc > first && !strcmp(argv[first], "show")) first++; /* `runs show RUN` reads well */
     if (argc - first > 1) return bw_options_wrong(&bw_command_runs, "at most one run is shown at a time");
-    if (argc > first && !bw_uid_parse(bw_slice_of(argv[first]), BW_UID_RUN, &uid)) return bw_options_wrong(&bw_command_runs, "'%s' is no run id (run_…)", argv[first]);
+    if (argc > first && !bw_uid_parse(bw_slice_of(argv[first]), BW_UID_RUN, &uid))
+        return bw_options_wrong(&bw_command_runs, "'%s' is no run id (run_…)", argv[first]);
     if (state && (filter.state = bw_run_state_parse(bw_slice_of(state))) < 0)
         return bw_options_wrong(&bw_command_runs, "'%s' is no state: active, succeeded, failed, cancelled or skipped", state);
     if (!(config = bw_setup_config("runs", config_path))) return 1;

@@ -56,7 +56,8 @@ const struct bw_command bw_command_schemes = {
     .summary = "list the providers whose signatures can be verified, or show one",
     .usage = "usage: bellwire schemes [--json] [--config FILE]\n"
              "       bellwire schemes show NAME\n\n"
-             "Lists what a source's `verify:` can name; with a name, shows which secrets it wants, what is signed, what is deduped and what names the event.\n\n"
+             "Lists what a source's `verify:` can name; with a name, shows which secrets it wants, what is signed, what is deduped and what names "
+             "the event.\n\n"
              "example: bellwire schemes show github\n",
     .run = schemes_main,
 };

@@ -56,7 +56,8 @@ static bool read_body(const char *path, struct bw_buf *out, struct bw_error *err
     return true;
 }
 
-static int post(const struct sending *sending, const struct bw_config *config, const struct bw_source_config *source, struct bw_slice headers, struct bw_slice body)
+static int post(const struct sending *sending, const struct bw_config *config, const struct bw_source_config *source, struct bw_slice headers,
+                struct bw_slice body)
 {
     struct bw_buf url = {0}, answer = {0};
     struct bw_error err;
@@ -65,7 +66,8 @@ static int post(const struct sending *sending, const struct bw_config *config, c
     if (sending->url)
         bw_buf_append_text(&url, sending->url);
     else
-        bw_buf_printf(&url, strchr(config->listen[0].host, ':') ? "http://[%s]:%u%s" : "http://%s:%u%s", config->listen[0].host, config->listen[0].port, source->path);
+        bw_buf_printf(&url, strchr(config->listen[0].host, ':') ? "http://[%s]:%u%s" : "http://%s:%u%s", config->listen[0].host,
+                      config->listen[0].port, source->path);
     if (sending->only_print) {
         printf("POST %s\n%.*s\n", url.data, (int)headers.len, headers.ptr);
         fwrite(body.ptr, 1, body.len, stdout);
@@ -88,7 +90,10 @@ static int post(const struct sending *sending, const struct bw_config *config, c
 static int send_main(int argc, char **argv)
 {
     struct sending sending = {.type = "application/json", .event = "", .id = ""};
-    const struct bw_option options[] = {{.name = "config", .value = &sending.config_path}, {.name = "url", .value = &sending.url}, {.name = "event", .value = &sending.event}, {.name = "id", .value = &sending.id}, {.name = "type", .value = &sending.type}, {.name = "secret", .list = &sending.secrets}, {.name = "print", .flag = &sending.only_print}, {.name = "json", .flag = &sending.as_json}};
+    const struct bw_option options[] = {{.name = "config", .value = &sending.config_path}, {.name = "url", .value = &sending.url},
+                                        {.name = "event", .value = &sending.event},        {.name = "id", .value = &sending.id},
+                                        {.name = "type", .value = &sending.type},          {.name = "secret", .list = &sending.secrets},
+                                        {.name = "print", .flag = &sending.only_print},    {.name = "json", .flag = &sending.as_json}};
     int first, status = bw_options_parse(&bw_command_send, argc, argv, options, sizeof options / sizeof *options, &first);
     struct bw_errors errs = {0};
     struct bw_buf body = {0}, headers = {0};
@@ -106,7 +111,8 @@ static int send_main(int argc, char **argv)
     status = 1;
     if (source) {
         bw_buf_printf(&headers, "content-type: %s\n", sending.type);
-        if (!read_body(argc - first == 2 ? argv[first + 1] : NULL, &body, &err) || !bw_source_sign(source, bw_buf_slice(&body), bw_slice_of(sending.id), bw_slice_of(sending.event), bw_clock_wall_ms(), &headers, &err))
+        if (!read_body(argc - first == 2 ? argv[first + 1] : NULL, &body, &err) ||
+            !bw_source_sign(source, bw_buf_slice(&body), bw_slice_of(sending.id), bw_slice_of(sending.event), bw_clock_wall_ms(), &headers, &err))
             bw_print_error("send", &err);
         else
             status = post(&sending, config, source_config, bw_buf_slice(&headers), bw_buf_slice(&body));
@@ -129,16 +135,18 @@ static int send_main(int argc, char **argv)
 const struct bw_command bw_command_send = {
     .name = "send",
     .summary = "sign a body as the provider does, and post it to the engine",
-    .usage = "usage: bellwire send SOURCE [FILE] [--event NAME] [--id ID] [--url URL] [--secret NAME=VALUE] [--type TYPE] [--print] [--json] [--config FILE]\n\n"
-             "Signs the body of FILE ('-': standard input; without FILE: {}) as the source's provider would, and posts it to the configured address.\n\n"
-             "  --event NAME          what the event header says: push, issues.opened\n"
-             "  --id ID               the delivery id (a fresh one); the same id again is a redelivery\n"
-             "  --url URL             another address than the configured one\n"
-             "  --secret NAME=VALUE   sign with another secret\n"
-             "  --type TYPE           content type (application/json)\n"
-             "  --print               print the signed request instead of sending it\n"
-             "  --json                print status and answer as JSON\n\n"
-             "Exit status 0: the answer was 2xx.\n\n"
-             "example: bellwire send github push.json --event push\n",
+    .usage =
+        "usage: bellwire send SOURCE [FILE] [--event NAME] [--id ID] [--url URL] [--secret NAME=VALUE] [--type TYPE] [--print] [--json] [--config "
+        "FILE]\n\n"
+        "Signs the body of FILE ('-': standard input; without FILE: {}) as the source's provider would, and posts it to the configured address.\n\n"
+        "  --event NAME          what the event header says: push, issues.opened\n"
+        "  --id ID               the delivery id (a fresh one); the same id again is a redelivery\n"
+        "  --url URL             another address than the configured one\n"
+        "  --secret NAME=VALUE   sign with another secret\n"
+        "  --type TYPE           content type (application/json)\n"
+        "  --print               print the signed request instead of sending it\n"
+        "  --json                print status and answer as JSON\n\n"
+        "Exit status 0: the answer was 2xx.\n\n"
+        "example: bellwire send github push.json --event push\n",
     .run = send_main,
 };

@@ -1,7 +1,7 @@
+#include "serve/serve.h"
 #include "base/log.h"
 #include "cmd/options.h"
 #include "cmd/setup.h"
-#include "serve/serve.h"
 #include <string.h>
 #include <unistd.h>
 
@@ -16,7 +16,8 @@ static int parse_level(const char *text)
 static int serve_main(int argc, char **argv)
 {
     const char *config_path = NULL, *level_name = "info", *format = NULL;
-    const struct bw_option options[] = {{.name = "config", .value = &config_path}, {.name = "log-level", .value = &level_name}, {.name = "log-format", .value = &format}};
+    const struct bw_option options[] = {
+        {.name = "config", .value = &config_path}, {.name = "log-level", .value = &level_name}, {.name = "log-format", .value = &format}};
     int first, status = bw_options_parse(&bw_command_serve, argc, argv, options, sizeof options / sizeof *options, &first), level;
     struct bw_errors errs = {0};
     struct bw_config *config;

@@ -49,7 +49,8 @@ static void read_secrets(struct material *material, const json_t *vector, const 
 {
     size_t index;
     json_t *secret;
-    json_array_foreach(json_object_get(vector, "secrets"), index, secret) add_secret(material, bw_json_str(secret, "name", ""), bw_json_slice(json_object_get(secret, "value")));
+    json_array_foreach(json_object_get(vector, "secrets"), index, secret)
+        add_secret(material, bw_json_str(secret, "name", ""), bw_json_slice(json_object_get(secret, "value")));
     for (size_t i = 0; i < judge->secrets->count; i++) {
         const char *equals = strchr(judge->secrets->items[i], '=');
         if (equals) add_secret(material, strndupa(judge->secrets->items[i], (size_t)(equals - judge->secrets->items[i])), bw_slice_of(equals + 1));
@@ -83,7 +84,8 @@ static bool read_request(struct material *material, const json_t *vector)
     json_array_foreach(json_object_get(vector, "headers"), index, header)
     {
         if (index == HEADERS_MAX) break;
-        material->headers[request->header_count++] = (struct bw_header){bw_json_slice(json_array_get(header, 0)), bw_json_slice(json_array_get(header, 1))};
+        material->headers[request->header_count++] =
+            (struct bw_header){bw_json_slice(json_array_get(header, 0)), bw_json_slice(json_array_get(header, 1))};
     }
     request->headers = material->headers;
     request->method = bw_slice_of(bw_json_str(vector, "method", "POST"));
@@ -117,7 +119,8 @@ static void print_verdict(struct judge *judge, const json_t *vector, bool is_acc
         bw_buf_printf(&line, ",\"as_expected\":%s}", is_wrong ? "false" : expected ? "true" : "null");
         bw_print_line(&line);
     } else {
-        printf("%-24s %s  %-32s %s%s%s\n", id, verdict, reason, is_wrong ? "MISMATCH: expected " : "", is_wrong ? expected : "", is_wrong ? bw_json_str(vector, "why", "") : "");
+        printf("%-24s %s  %-32s %s%s%s\n", id, verdict, reason, is_wrong ? "MISMATCH: expected " : "", is_wrong ? expected : "",
+               is_wrong ? bw_json_str(vector, "why", "") : "");
     }
 }
 
@@ -128,7 +131,10 @@ static void judge_one(struct judge *judge, const json_t *vector)
     struct bw_buf scratch = {0};
     struct bw_judgement judgement;
     if (!material) return;
-    material->config = (struct bw_source_config){.name = (char *)"verify", .path = (char *)"/", .verify = (char *)(judge->scheme ? judge->scheme : bw_json_str(vector, "scheme", "")), .dedupe_window_ms = 1};
+    material->config = (struct bw_source_config){.name = (char *)"verify",
+                                                 .path = (char *)"/",
+                                                 .verify = (char *)(judge->scheme ? judge->scheme : bw_json_str(vector, "scheme", "")),
+                                                 .dedupe_window_ms = 1};
     read_secrets(material, vector, judge);
     read_options(material, vector);
     struct bw_source *source = read_request(material, vector) ? bw_source_new(&material->config, judge->schemes, &errs) : NULL;
@@ -152,7 +158,8 @@ static bool judge_file(struct judge *judge, const char *path)
     struct bw_error err;
     json_t *root = NULL;
     /* The vectors hold bodies with every kind of odd text: jansson alone decides here, not the stricter scanner of the accept path. */
-    bool is_read = bw_file_read(path, FILE_BYTES_MAX, &text, &err) && ((root = json_loadb(text.data, text.len, JSON_ALLOW_NUL, NULL)) || bw_error_set(&err, "verify.json", "this is no JSON"));
+    bool is_read = bw_file_read(path, FILE_BYTES_MAX, &text, &err) &&
+                   ((root = json_loadb(text.data, text.len, JSON_ALLOW_NUL, NULL)) || bw_error_set(&err, "verify.json", "this is no JSON"));
     if (is_read) {
         const json_t *list = json_is_object(root) ? json_object_get(root, "vectors") : root;
         size_t index;
@@ -176,7 +183,10 @@ static int verify_main(int argc, char **argv)
     struct judge judge = {0};
     struct bw_option_list secrets = {0};
     const char *schemes_folder = NULL;
-    const struct bw_option options[] = {{.name = "scheme", .value = &judge.scheme}, {.name = "secret", .list = &secrets}, {.name = "schemes", .value = &schemes_folder}, {.name = "json", .flag = &judge.as_json}};
+    const struct bw_option options[] = {{.name = "scheme", .value = &judge.scheme},
+                                        {.name = "secret", .list = &secrets},
+                                        {.name = "schemes", .value = &schemes_folder},
+                                        {.name = "json", .flag = &judge.as_json}};
     int first, status = bw_options_parse(&bw_command_verify, argc, argv, options, sizeof options / sizeof *options, &first);
     struct bw_errors errs = {0};
     struct bw_schemes *schemes;

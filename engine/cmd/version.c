@@ -1,7 +1,7 @@
+#include "store/version.h"
+#include "base/json.h"
 #include "cmd/command.h"
 #include "cmd/options.h"
-#include "base/json.h"
-#include "store/version.h"
 #include <event2/event.h>
 #include <openssl/crypto.h>
 #include <stdio.h>
@@ -13,11 +13,11 @@ static int version_main(int argc, char **argv)
     int first, status = bw_options_parse(&bw_command_version, argc, argv, options, 1, &first);
     if (status >= 0) return status;
     if (as_json)
-        printf("{\"bellwire\":\"%s\",\"libevent\":\"%s\",\"openssl\":\"%s\",\"jansson\":\"%s\",\"sqlite\":\"%s\"}\n", BELLWIRE_VERSION, event_get_version(),
-               OpenSSL_version(OPENSSL_VERSION_STRING), JANSSON_VERSION, bw_store_engine_version());
+        printf("{\"bellwire\":\"%s\",\"libevent\":\"%s\",\"openssl\":\"%s\",\"jansson\":\"%s\",\"sqlite\":\"%s\"}\n", BELLWIRE_VERSION,
+               event_get_version(), OpenSSL_version(OPENSSL_VERSION_STRING), JANSSON_VERSION, bw_store_engine_version());
     else
-        printf("bellwire %s (libevent %s, OpenSSL %s, jansson %s, SQLite %s)\n", BELLWIRE_VERSION, event_get_version(), OpenSSL_version(OPENSSL_VERSION_STRING), JANSSON_VERSION,
-               bw_store_engine_version());
+        printf("bellwire %s (libevent %s, OpenSSL %s, jansson %s, SQLite %s)\n", BELLWIRE_VERSION, event_get_version(),
+               OpenSSL_version(OPENSSL_VERSION_STRING), JANSSON_VERSION, bw_store_engine_version());
     return 0;
 }
 

@@ -100,11 +100,13 @@ static void read_listen_url(const struct bw_key_context *context, const struct b
     long port = 0;
     const char *url = node->kind == BW_YAML_STRING ? node->text.ptr : "";
     if (!strncmp(url, "https://", 8)) {
-        bw_key_error(context, node, "config.not_supported", "put a TLS proxy in front, and listen on http://127.0.0.1:8080", "https is not supported by this version");
+        bw_key_error(context, node, "config.not_supported", "put a TLS proxy in front, and listen on http://127.0.0.1:8080",
+                     "https is not supported by this version");
         return;
     }
     if (strncmp(url, "http://", 7) || !split_url(url, host, sizeof host, &port)) {
-        bw_key_error(context, node, "listen.url", "write for example http://127.0.0.1:8080 or http://[::1]:8080", "'%s' is no address to listen on: scheme, numeric address and port are needed", url);
+        bw_key_error(context, node, "listen.url", "write for example http://127.0.0.1:8080 or http://[::1]:8080",
+                     "'%s' is no address to listen on: scheme, numeric address and port are needed", url);
         return;
     }
     config->listen[config->listen_count].host = bw_slice_dup(bw_slice_of(host));
@@ -211,7 +213,9 @@ void bw_config_help(struct bw_buf *out)
 {
     bw_buf_append_text(out, "bellwire.yaml (every key has a default):\n");
     for (size_t i = 0; i < KEY_COUNT; i++)
-        if (keys[i].help) bw_buf_printf(out, "  %-22s %s%s%s%s\n", keys[i].name, keys[i].help, *keys[i].otherwise ? " (" : "", keys[i].otherwise, *keys[i].otherwise ? ")" : "");
+        if (keys[i].help)
+            bw_buf_printf(out, "  %-22s %s%s%s%s\n", keys[i].name, keys[i].help, *keys[i].otherwise ? " (" : "", keys[i].otherwise,
+                          *keys[i].otherwise ? ")" : "");
     bw_sources_help(out);
 }
 

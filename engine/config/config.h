@@ -48,16 +48,16 @@ struct bw_config {
     size_t listen_count;
     bool allow_plaintext;
     char *data, *workflows, *actions, *plugins, *schemes; /* ready to open */
-    unsigned workers;            /* default: cores - 1, at least 1 */
-    unsigned ingest_threads;     /* default: 1 up to 2 cores, cores / 2 above, at most 4 */
-    uint64_t max_body_bytes;     /* 1 MiB, hard maximum 25 MiB */
-    unsigned max_connections;    /* 10,000 */
-    int64_t request_deadline_ms; /* 10 s: first byte to whole request */
-    int64_t idle_ms;             /* 30 s keep-alive */
-    uint64_t lua_memory_bytes;   /* 32 MiB per run */
-    int64_t stall_ms;            /* 2 s: longest time that user code may hold a worker without giving way */
-    int64_t drain_ms;            /* 30 s */
-    bool allow_private_network;  /* outgoing calls to loopback and private addresses; default false */
+    unsigned workers;                                     /* default: cores - 1, at least 1 */
+    unsigned ingest_threads;                              /* default: 1 up to 2 cores, cores / 2 above, at most 4 */
+    uint64_t max_body_bytes;                              /* 1 MiB, hard maximum 25 MiB */
+    unsigned max_connections;                             /* 10,000 */
+    int64_t request_deadline_ms;                          /* 10 s: first byte to whole request */
+    int64_t idle_ms;                                      /* 30 s keep-alive */
+    uint64_t lua_memory_bytes;                            /* 32 MiB per run */
+    int64_t stall_ms;                                     /* 2 s: longest time that user code may hold a worker without giving way */
+    int64_t drain_ms;                                     /* 30 s */
+    bool allow_private_network;                           /* outgoing calls to loopback and private addresses; default false */
     struct bw_source_config *sources;
     size_t source_count;
     struct bw_secret *secrets; /* what workflows may be granted */

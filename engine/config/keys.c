@@ -21,7 +21,8 @@ void bw_key_error(const struct bw_key_context *context, const struct bw_yaml_nod
     bw_errors_push(context->errs, &err);
 }
 
-static void unknown_key(const struct bw_key_context *context, const struct bw_yaml_node *key, const char *where, const struct bw_key *keys, size_t count)
+static void unknown_key(const struct bw_key_context *context, const struct bw_yaml_node *key, const char *where, const struct bw_key *keys,
+                        size_t count)
 {
     const char *names[KEYS_MAX];
     char hint[100] = "";
@@ -54,7 +55,8 @@ static void read_value(const struct bw_key_context *context, const struct bw_yam
         break;
     case BW_KEY_COUNT:
         if (value->kind != BW_YAML_INT || value->integer < (int64_t)key->min || (key->max && value->integer > (int64_t)key->max))
-            bw_key_error(context, value, "config.range", NULL, "%s must be a whole number from %llu to %llu", key->name, (unsigned long long)key->min, (unsigned long long)key->max);
+            bw_key_error(context, value, "config.range", NULL, "%s must be a whole number from %llu to %llu", key->name, (unsigned long long)key->min,
+                         (unsigned long long)key->max);
         else
             *(unsigned *)(void *)field = (unsigned)value->integer;
         break;
@@ -62,7 +64,8 @@ static void read_value(const struct bw_key_context *context, const struct bw_yam
         if (!is_scalar || !bw_size_parse(value->text, &bytes, &err))
             bw_key_error(context, value, "config.type", "write a size such as 512KiB or 4MiB", "%s must be a size", key->name);
         else if (bytes < key->min || (key->max && bytes > key->max))
-            bw_key_error(context, value, "config.range", NULL, "%s must be from %llu to %llu bytes", key->name, (unsigned long long)key->min, (unsigned long long)key->max);
+            bw_key_error(context, value, "config.range", NULL, "%s must be from %llu to %llu bytes", key->name, (unsigned long long)key->min,
+                         (unsigned long long)key->max);
         else
             *(uint64_t *)(void *)field = bytes;
         break;
@@ -77,7 +80,8 @@ static void read_value(const struct bw_key_context *context, const struct bw_yam
     }
 }
 
-void bw_keys_read(const struct bw_key_context *context, const struct bw_yaml_node *map, const char *where, const struct bw_key *keys, size_t count, void *target)
+void bw_keys_read(const struct bw_key_context *context, const struct bw_yaml_node *map, const char *where, const struct bw_key *keys, size_t count,
+                  void *target)
 {
     if (map->kind == BW_YAML_NULL) return;
     if (map->kind != BW_YAML_MAP) {

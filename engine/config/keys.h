@@ -19,14 +19,16 @@ struct bw_key {
     const char *name;
     enum bw_key_type type;
     size_t offset;
-    uint64_t min, max; /* 0 = no bound */
+    uint64_t min, max;            /* 0 = no bound */
     const char *otherwise, *help; /* texts for the reference */
 };
 struct bw_key_context {
     const char *file;
     struct bw_errors *errs;
 };
-void bw_key_error(const struct bw_key_context *context, const struct bw_yaml_node *at, const char *code, const char *hint, const char *format, ...) __attribute__((format(printf, 5, 6)));
+void bw_key_error(const struct bw_key_context *context, const struct bw_yaml_node *at, const char *code, const char *hint, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
 /* Fills the fields of `target` from `map`; every fault is reported, none stops the reading. where: "sources.github", for messages. */
-void bw_keys_read(const struct bw_key_context *context, const struct bw_yaml_node *map, const char *where, const struct bw_key *keys, size_t count, void *target);
+void bw_keys_read(const struct bw_key_context *context, const struct bw_yaml_node *map, const char *where, const struct bw_key *keys, size_t count,
+                  void *target);
 #endif

@@ -15,10 +15,12 @@ static bool is_blank(struct bw_slice value)
     return true;
 }
 
-static void add_value(const struct bw_key_context *context, const struct bw_yaml_node *at, struct bw_secret *secret, struct bw_slice value, const char *from)
+static void add_value(const struct bw_key_context *context, const struct bw_yaml_node *at, struct bw_secret *secret, struct bw_slice value,
+                      const char *from)
 {
     if (is_blank(value)) {
-        bw_key_error(context, at, "secret.empty", "an empty secret would let anybody in: put the value there, then start again", "secret %s: %s is empty", secret->name, from);
+        bw_key_error(context, at, "secret.empty", "an empty secret would let anybody in: put the value there, then start again",
+                     "secret %s: %s is empty", secret->name, from);
         return;
     }
     struct bw_slice *values = realloc(secret->values, (secret->count + 1) * sizeof *values);
@@ -47,8 +49,8 @@ static void read_file(const struct bw_key_context *context, const struct bw_yaml
     struct stat info;
     char *path = bw_file_join(folder, name->text.ptr);
     if (!path || !bw_file_read(path, SECRET_BYTES_MAX, &text, &err)) {
-        bw_key_error(context, name, "secret.unreadable", "check the path and that the engine's user may read it", "secret %s: cannot read %s: %s", secret->name, path ? path : "?",
-                     path ? err.message : "out of memory");
+        bw_key_error(context, name, "secret.unreadable", "check the path and that the engine's user may read it", "secret %s: cannot read %s: %s",
+                     secret->name, path ? path : "?", path ? err.message : "out of memory");
     } else if (!stat(path, &info) && info.st_mode & S_IROTH) {
         bw_key_error(context, name, "secret.readable", "chmod o-r the file", "secret %s: everybody may read %s", secret->name, path);
     } else {
@@ -67,7 +69,8 @@ static void read_reference(const struct bw_key_context *context, const struct bw
 {
     const struct bw_yaml_node *env = bw_yaml_get(node, "env"), *file = bw_yaml_get(node, "file");
     if (node->kind != BW_YAML_MAP || node->count != 1 || (!env && !file))
-        bw_key_error(context, node, "secret.reference", "secrets are never written into the configuration", "secret %s must be {env: NAME} or {file: PATH}, or a list of those", secret->name);
+        bw_key_error(context, node, "secret.reference", "secrets are never written into the configuration",
+                     "secret %s must be {env: NAME} or {file: PATH}, or a list of those", secret->name);
     else if (env)
         read_env(context, env, secret);
     else

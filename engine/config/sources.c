@@ -33,7 +33,8 @@ bool bw_config_is_name(struct bw_slice text)
 static void read_refs(const struct bw_key_context *context, const struct bw_yaml_node *list, const char *what, char ***out, size_t *count)
 {
     if (list->kind != BW_YAML_LIST || !list->count) {
-        bw_key_error(context, list, "config.type", "write for example [header:x-event, json:/type]", "%s.refs must be a list of value references", what);
+        bw_key_error(context, list, "config.type", "write for example [header:x-event, json:/type]", "%s.refs must be a list of value references",
+                     what);
         return;
     }
     if (!(*out = calloc(list->count + 1, sizeof **out))) return;
@@ -58,7 +59,8 @@ static void read_event(const struct bw_key_context *context, const struct bw_yam
 
 static void read_dedupe(const struct bw_key_context *context, const struct bw_yaml_node *node, struct bw_source_config *source)
 {
-    static const struct bw_key keys[] = {{"refs", BW_KEY_SPECIAL, 0, 0, 0, NULL, NULL}, {"window", BW_KEY_DURATION, FIELD(dedupe_window_ms), 0, 0, "3d", NULL}};
+    static const struct bw_key keys[] = {{"refs", BW_KEY_SPECIAL, 0, 0, 0, NULL, NULL},
+                                         {"window", BW_KEY_DURATION, FIELD(dedupe_window_ms), 0, 0, "3d", NULL}};
     if (!node) return;
     bw_keys_read(context, node, "dedupe", keys, 2, source);
     if (bw_yaml_get(node, "refs")) read_refs(context, bw_yaml_get(node, "refs"), "dedupe", &source->dedupe_refs, &source->dedupe_ref_count);
@@ -90,7 +92,9 @@ static void read_source(const struct bw_key_context *context, const struct bw_ya
     source->column = pair->key->column;
     source->dedupe_window_ms = DEDUPE_WINDOW_MS;
     source->max_body_bytes = config->max_body_bytes;
-    if (!bw_config_is_name(pair->key->text)) bw_key_error(context, pair->key, "config.name", NULL, "the source name '%s' must be of a-z, 0-9 and '-', and begin with a letter", pair->key->text.ptr);
+    if (!bw_config_is_name(pair->key->text))
+        bw_key_error(context, pair->key, "config.name", NULL, "the source name '%s' must be of a-z, 0-9 and '-', and begin with a letter",
+                     pair->key->text.ptr);
     bw_keys_read(context, map, where, source_keys, KEY_COUNT, source);
     if (map->kind != BW_YAML_MAP) return;
     bw_secrets_read(context, bw_yaml_get(map, "secrets"), config->folder, &source->secrets, &source->secret_count);
@@ -98,16 +102,20 @@ static void read_source(const struct bw_key_context *context, const struct bw_ya
     read_dedupe(context, bw_yaml_get(map, "dedupe"), source);
     read_options(context, bw_yaml_get(map, "options"), source);
     if (!source->verify)
-        bw_key_error(context, pair->key, "source.no_verify", "name the provider's scheme (bellwire schemes), or write `verify: none` if really anybody may send here",
+        bw_key_error(context, pair->key, "source.no_verify",
+                     "name the provider's scheme (bellwire schemes), or write `verify: none` if really anybody may send here",
                      "source %s does not say how its requests are verified", source->name);
     if (!source->path)
         bw_key_error(context, pair->key, "source.no_path", "write for example path: /in/NAME", "source %s has no path", source->name);
     else if (*source->path != '/' || strpbrk(source->path, "?# %"))
-        bw_key_error(context, bw_yaml_get(map, "path"), "source.path", NULL, "the path '%s' must begin with '/' and hold no space, '%%', '?' or '#'", source->path);
+        bw_key_error(context, bw_yaml_get(map, "path"), "source.path", NULL, "the path '%s' must begin with '/' and hold no space, '%%', '?' or '#'",
+                     source->path);
     for (size_t i = 0; source->path && i + 1 < config->source_count; i++)
         if (config->sources[i].path && !strcmp(config->sources[i].path, source->path))
-            bw_key_error(context, bw_yaml_get(map, "path"), "source.same_path", NULL, "the sources %s and %s have the same path %s", config->sources[i].name, source->name, source->path);
-    if (source->path && !strcmp(source->path, "/healthz")) bw_key_error(context, bw_yaml_get(map, "path"), "source.path", NULL, "the path /healthz is the engine's own");
+            bw_key_error(context, bw_yaml_get(map, "path"), "source.same_path", NULL, "the sources %s and %s have the same path %s",
+                         config->sources[i].name, source->name, source->path);
+    if (source->path && !strcmp(source->path, "/healthz"))
+        bw_key_error(context, bw_yaml_get(map, "path"), "source.path", NULL, "the path /healthz is the engine's own");
 }
 
 void bw_sources_read(const struct bw_key_context *context, const struct bw_yaml_node *map, struct bw_config *config)
@@ -148,5 +156,7 @@ void bw_sources_help(struct bw_buf *out)
 {
     bw_buf_append_text(out, "\nsources.NAME:\n");
     for (size_t i = 0; i < KEY_COUNT; i++)
-        if (source_keys[i].help) bw_buf_printf(out, "  %-22s %s%s%s%s\n", source_keys[i].name, source_keys[i].help, *source_keys[i].otherwise ? " (" : "", source_keys[i].otherwise, *source_keys[i].otherwise ? ")" : "");
+        if (source_keys[i].help)
+            bw_buf_printf(out, "  %-22s %s%s%s%s\n", source_keys[i].name, source_keys[i].help, *source_keys[i].otherwise ? " (" : "",
+                          source_keys[i].otherwise, *source_keys[i].otherwise ? ")" : "");
 }

@@ -45,7 +45,8 @@ static bool add_path(struct bw_dispatch *dispatch, struct bw_revision *revision,
     return added;
 }
 
-static bool add_folder(struct bw_dispatch *dispatch, struct bw_revision *revision, const char *kind, const char *folder, const char *suffix, struct bw_error *err)
+static bool add_folder(struct bw_dispatch *dispatch, struct bw_revision *revision, const char *kind, const char *folder, const char *suffix,
+                       struct bw_error *err)
 {
     char **names = NULL;
     size_t count = 0;
@@ -70,7 +71,8 @@ struct bw_revision *bw_catalog_read(struct bw_dispatch *dispatch, struct bw_erro
         return NULL;
     }
     bool read = only ? add_path(dispatch, revision, "workflow", only) || bw_error_set(err, "memory", "out of memory")
-                     : add_folder(dispatch, revision, "workflow", config->workflows, ".yaml", err) && add_folder(dispatch, revision, "workflow", config->workflows, ".yml", err);
+                     : add_folder(dispatch, revision, "workflow", config->workflows, ".yaml", err) &&
+                           add_folder(dispatch, revision, "workflow", config->workflows, ".yml", err);
     read = read && add_folder(dispatch, revision, "action", config->actions, ".lua", err);
     TAILQ_FOREACH(host, &dispatch->hosts, link)
     {

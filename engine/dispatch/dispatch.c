@@ -146,8 +146,14 @@ void bw_dispatch_post(struct bw_dispatch *dispatch, struct bw_accepted *accepted
     bw_mailbox_post(dispatch->mailbox, &accepted->mail);
 }
 
-uint32_t bw_dispatch_revision(const struct bw_dispatch *dispatch) { return atomic_load(&dispatch->revision); }
-size_t bw_dispatch_in_hand(const struct bw_dispatch *dispatch) { return dispatch->in_hand; }
+uint32_t bw_dispatch_revision(const struct bw_dispatch *dispatch)
+{
+    return atomic_load(&dispatch->revision);
+}
+size_t bw_dispatch_in_hand(const struct bw_dispatch *dispatch)
+{
+    return dispatch->in_hand;
+}
 
 size_t bw_dispatch_pids(const struct bw_dispatch *dispatch, pid_t *out, size_t capacity)
 {
@@ -186,7 +192,8 @@ static bool make_events(struct bw_dispatch *dispatch)
     return dispatch->mailbox && dispatch->watchdog && dispatch->feed_event && dispatch->retry_event && !event_add(dispatch->watchdog, &period);
 }
 
-struct bw_dispatch *bw_dispatch_new(struct event_base *base, const struct bw_dispatch_options *options, const struct bw_dispatch_handlers *handlers, struct bw_error *err)
+struct bw_dispatch *bw_dispatch_new(struct event_base *base, const struct bw_dispatch_options *options, const struct bw_dispatch_handlers *handlers,
+                                    struct bw_error *err)
 {
     struct bw_dispatch *dispatch = calloc(1, sizeof *dispatch);
     bw_error_set(err, "memory", "out of memory");

@@ -23,14 +23,15 @@ struct bw_dispatch_options {
 };
 struct bw_dispatch_handlers { /* main thread */
     void *arg;
-    void (*ready)(void *arg, uint32_t revision);             /* the catalogue is stored: events may be accepted */
-    void (*catalog)(void *arg, const json_t *loaded);        /* a worker has loaded it: BW_MSG_CATALOG_LOADED, once */
-    void (*trace)(void *arg, const struct bw_message *message); /* BW_MSG_TRACE; may be NULL */
+    void (*ready)(void *arg, uint32_t revision);                          /* the catalogue is stored: events may be accepted */
+    void (*catalog)(void *arg, const json_t *loaded);                     /* a worker has loaded it: BW_MSG_CATALOG_LOADED, once */
+    void (*trace)(void *arg, const struct bw_message *message);           /* BW_MSG_TRACE; may be NULL */
     void (*event_done)(void *arg, struct bw_uid event, uint32_t matched); /* recorded; may be NULL */
-    void (*fatal)(void *arg, const struct bw_error *err);     /* the engine must stop: the store failed, or workers cannot be started */
-    void (*drained)(void *arg);                               /* after bw_dispatch_drain(): nothing is in hand any more */
+    void (*fatal)(void *arg, const struct bw_error *err);                 /* the engine must stop: the store failed, or workers cannot be started */
+    void (*drained)(void *arg);                                           /* after bw_dispatch_drain(): nothing is in hand any more */
 };
-struct bw_dispatch *bw_dispatch_new(struct event_base *base, const struct bw_dispatch_options *options, const struct bw_dispatch_handlers *handlers, struct bw_error *err);
+struct bw_dispatch *bw_dispatch_new(struct event_base *base, const struct bw_dispatch_options *options, const struct bw_dispatch_handlers *handlers,
+                                    struct bw_error *err);
 /* Any thread, in commit order, after the commit: takes over one reference of each. */
 void bw_dispatch_post(struct bw_dispatch *dispatch, struct bw_accepted *accepted);
 uint32_t bw_dispatch_revision(const struct bw_dispatch *dispatch); /* any thread; 0 until ready */

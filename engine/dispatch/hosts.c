@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #define HOST_FRAME_BYTES_MAX (16u << 20)
-#define CRASHES_BEFORE_REST 5          /* reliability.md (h): five within a minute, then back off */
+#define CRASHES_BEFORE_REST 5 /* reliability.md (h): five within a minute, then back off */
 #define CRASH_WINDOW_US (60 * 1000000LL)
 #define REST_FIRST_US (1 * 1000000LL)
 #define REST_MAX_US (300 * 1000000LL)
@@ -70,7 +70,8 @@ static void on_result(struct bw_plugin_host *host, const struct bw_message *mess
     {
         if (call->id != id) continue;
         bool has_output = part >= 0 && (size_t)part < message->part_count;
-        answer(call, bw_json_str(message->head, "outcome", "fail"), json_object_get(message->head, "error"), has_output ? &message->parts[part] : NULL);
+        answer(call, bw_json_str(message->head, "outcome", "fail"), json_object_get(message->head, "error"),
+               has_output ? &message->parts[part] : NULL);
         call_free(host, call);
         return;
     }
@@ -126,7 +127,8 @@ static void rest_or_restart(struct bw_plugin_host *host)
         host->rests++;
         host->state = BW_HOST_RESTING;
         host->rest_until_us = now + rest;
-        bw_log(BW_LOG_WARN, "plugin.resting", BW_STR("plugin", plugin_name(host)), BW_INT("rest_ms", rest / 1000), BW_STR("message", "it crashed again and again"));
+        bw_log(BW_LOG_WARN, "plugin.resting", BW_STR("plugin", plugin_name(host)), BW_INT("rest_ms", rest / 1000),
+               BW_STR("message", "it crashed again and again"));
         return;
     }
     if (!start_host(host, &err)) refuse(host, &err);
@@ -163,7 +165,8 @@ static bool start_host(struct bw_plugin_host *host, struct bw_error *err)
 {
     static const struct bw_channel_handlers handlers = {on_message, on_closed};
     int pair[2];
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair)) return bw_error_set(err, "process.socketpair", "cannot make a socketpair: %s", strerror(errno));
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
+        return bw_error_set(err, "process.socketpair", "cannot make a socketpair: %s", strerror(errno));
     host->state = BW_HOST_LOADING;
     host->started_us = bw_clock_mono_us();
     host->process = bw_process_spawn(host->dispatch->base, "host", &pair[1], 1, on_ended, host, err);
@@ -173,7 +176,8 @@ static bool start_host(struct bw_plugin_host *host, struct bw_error *err)
     }
     host->channel = bw_channel_new(host->dispatch->base, pair[0], HOST_FRAME_BYTES_MAX, &handlers, host);
     if (!host->channel) return bw_error_set(err, "memory", "out of memory");
-    json_t *head = json_pack("{s:s,s:b,s:{}}", "path", host->path, "allow_private_network", host->dispatch->options.config->allow_private_network, "config");
+    json_t *head =
+        json_pack("{s:s,s:b,s:{}}", "path", host->path, "allow_private_network", host->dispatch->options.config->allow_private_network, "config");
     bw_channel_send_json(host->channel, BW_MSG_HOST_LOAD, head, NULL, 0);
     json_decref(head);
     return true;
@@ -246,7 +250,8 @@ void bw_hosts_watch(struct bw_dispatch *dispatch)
         if (host->state == BW_HOST_RESTING && now >= host->rest_until_us && !start_host(host, &err)) refuse(host, &err);
         TAILQ_FOREACH(call, &host->calls, link)
         if (call->cancelled_us && now - call->cancelled_us > BW_HOST_GRACE_MS * 1000LL && host->process) {
-            bw_log(BW_LOG_WARN, "plugin.unresponsive", BW_STR("plugin", plugin_name(host)), BW_STR("message", "it did not give up a cancelled call: its process is ended"));
+            bw_log(BW_LOG_WARN, "plugin.unresponsive", BW_STR("plugin", plugin_name(host)),
+                   BW_STR("message", "it did not give up a cancelled call: its process is ended"));
             bw_process_kill(host->process);
             break;
         }
@@ -309,9 +314,10 @@ void bw_hosts_call(struct bw_run_worker *worker, const struct bw_message *messag
     call->worker = worker;
     call->worker_call = unknown.worker_call;
     TAILQ_INSERT_TAIL(&host->calls, call, link);
-    json_t *execute = json_pack("{s:I,s:s%,s:s,s:s,s:s,s:I,s:I,s:o,s:i}", "call", (json_int_t)call->id, "action", name.ptr, name.len, "key", bw_json_str(head, "key", ""), "run",
-                                bw_json_str(head, "run", ""), "step", bw_json_str(head, "step", ""), "attempt", (json_int_t)bw_json_int(head, "attempt", 1), "timeout_ms",
-                                (json_int_t)bw_json_int(head, "timeout_ms", 60000), "secrets", pick_secrets(dispatch->options.config, json_object_get(head, "secrets")), "input_part", 0);
+    json_t *execute = json_pack("{s:I,s:s%,s:s,s:s,s:s,s:I,s:I,s:o,s:i}", "call", (json_int_t)call->id, "action", name.ptr, name.len, "key",
+                                bw_json_str(head, "key", ""), "run", bw_json_str(head, "run", ""), "step", bw_json_str(head, "step", ""), "attempt",
+                                (json_int_t)bw_json_int(head, "attempt", 1), "timeout_ms", (json_int_t)bw_json_int(head, "timeout_ms", 60000),
+                                "secrets", pick_secrets(dispatch->options.config, json_object_get(head, "secrets")), "input_part", 0);
     bw_channel_send_json(host->channel, BW_MSG_HOST_EXECUTE, execute, &message->parts[part], 1);
     json_decref(execute);
 }

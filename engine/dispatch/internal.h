@@ -9,14 +9,14 @@
 #include "wire/messages.h"
 #include <sys/queue.h>
 
-#define BW_JOBS_QUEUED_MAX 4096          /* events held in memory before the store becomes the queue */
+#define BW_JOBS_QUEUED_MAX 4096 /* events held in memory before the store becomes the queue */
 #define BW_JOBS_BYTES_MAX (64u << 20)
-#define BW_WORKER_IN_HAND_MAX 1024       /* events that one worker works on */
-#define BW_WORKER_UNSENT_MAX (4u << 20)  /* bytes */
-#define BW_WORKER_REVISIONS_MAX 16       /* catalogues that one worker keeps */
+#define BW_WORKER_IN_HAND_MAX 1024      /* events that one worker works on */
+#define BW_WORKER_UNSENT_MAX (4u << 20) /* bytes */
+#define BW_WORKER_REVISIONS_MAX 16      /* catalogues that one worker keeps */
 #define BW_WATCHDOG_MS 50
-#define BW_HOST_LOAD_MS 5000             /* a plugin must report its manifest within this */
-#define BW_HOST_GRACE_MS 1000            /* after a cancelled call, before the host is killed */
+#define BW_HOST_LOAD_MS 5000  /* a plugin must report its manifest within this */
+#define BW_HOST_GRACE_MS 1000 /* after a cancelled call, before the host is killed */
 
 /* Kinds of mail in the one box: events and commits must arrive in the order in which the writer sent them (jobs.c relies on it). */
 enum bw_mail_kind { BW_MAIL_EVENT, BW_MAIL_REPORT, BW_MAIL_REVISION };
@@ -51,8 +51,8 @@ struct bw_run_worker {
     size_t in_hand;
     uint32_t revisions[BW_WORKER_REVISIONS_MAX]; /* sent, oldest first */
     size_t revision_count;
-    bool was_stalled;                     /* killed by the watchdog */
-    struct bw_flight_note stall;          /* what it was doing then */
+    bool was_stalled;            /* killed by the watchdog */
+    struct bw_flight_note stall; /* what it was doing then */
 };
 
 /* A plugin call on its way: worker → host → worker. */
@@ -61,7 +61,7 @@ struct bw_plugin_call {
     int64_t id;                   /* between engine and host */
     struct bw_run_worker *worker; /* NULL: nobody waits for the result any more */
     int64_t worker_call;
-    int64_t cancelled_us;         /* 0 = not cancelled */
+    int64_t cancelled_us; /* 0 = not cancelled */
 };
 enum bw_host_state { BW_HOST_LOADING, BW_HOST_READY, BW_HOST_REFUSED, BW_HOST_RESTING };
 struct bw_plugin_host {
@@ -69,14 +69,14 @@ struct bw_plugin_host {
     struct bw_dispatch *dispatch;
     char *path;
     enum bw_host_state state;
-    bool was_ready;               /* its manifest is part of the catalogue */
+    bool was_ready; /* its manifest is part of the catalogue */
     struct bw_process *process;
     struct bw_channel *channel;
     json_t *manifest;
-    struct bw_error error;        /* REFUSED: why */
+    struct bw_error error; /* REFUSED: why */
     TAILQ_HEAD(, bw_plugin_call) calls;
     int64_t started_us, rest_until_us;
-    int64_t crashes_us[5];        /* the last ones, oldest first */
+    int64_t crashes_us[5]; /* the last ones, oldest first */
     unsigned rests;
 };
 
@@ -88,20 +88,20 @@ struct bw_dispatch {
     struct bw_reader *reader;
     struct event *watchdog, *feed_event, *retry_event;
     _Atomic uint32_t revision;
-    struct bw_revision *catalog;     /* content of the active revision */
-    json_t *workflows;               /* names of the active catalogue, as its first worker reported them; NULL until then */
-    json_t *load_errors;             /* errors that the engine itself found: refused plugins, files that hang while loading */
+    struct bw_revision *catalog; /* content of the active revision */
+    json_t *workflows;           /* names of the active catalogue, as its first worker reported them; NULL until then */
+    json_t *load_errors;         /* errors that the engine itself found: refused plugins, files that hang while loading */
     bool is_catalog_known, is_catalog_reported, is_draining, is_drained, is_failed;
     /* jobs.c */
     struct bw_job_list queued;
     size_t queued_count, queued_bytes, in_hand;
-    struct bw_map *jobs;             /* event id (8 bytes) → bw_job, queued and in hand */
-    bool is_behind;                  /* there may be pending events in the store that are not in memory */
-    int64_t behind_after;            /* they have greater ids than this */
+    struct bw_map *jobs;  /* event id (8 bytes) → bw_job, queued and in hand */
+    bool is_behind;       /* there may be pending events in the store that are not in memory */
+    int64_t behind_after; /* they have greater ids than this */
     /* workers.c */
     TAILQ_HEAD(, bw_run_worker) workers;
     unsigned worker_count;
-    int64_t worker_deaths_us[8];     /* the last ones, oldest first: a worker that cannot even start must not spin */
+    int64_t worker_deaths_us[8]; /* the last ones, oldest first: a worker that cannot even start must not spin */
     /* hosts.c */
     TAILQ_HEAD(, bw_plugin_host) hosts;
     int64_t next_call;
@@ -119,11 +119,13 @@ void bw_catalog_refuse_file(struct bw_dispatch *dispatch, const char *path, cons
 void bw_jobs_add(struct bw_dispatch *dispatch, struct bw_accepted *event, bool may_be_recorded);
 void bw_jobs_feed(struct bw_dispatch *dispatch);
 void bw_jobs_feed_soon(struct bw_dispatch *dispatch);
-/* Everything that the dead worker had goes back into the queue. `note`: what it was executing, or NULL; was_stalled: the watchdog ended it for that. */
+/* Everything that the dead worker had goes back into the queue. `note`: what it was executing, or NULL; was_stalled: the watchdog ended it for that.
+ */
 void bw_jobs_worker_lost(struct bw_run_worker *worker, const struct bw_flight_note *note, bool was_stalled, const char *how);
 struct bw_job *bw_jobs_find(struct bw_dispatch *dispatch, int64_t event_id);
-void bw_jobs_finish(struct bw_dispatch *dispatch, struct bw_job *job);  /* the worker is done with it; the last report is on its way */
-void bw_jobs_settle(struct bw_dispatch *dispatch, struct bw_job *job, uint32_t matched); /* a report of it was committed: freed, or back into the queue */
+void bw_jobs_finish(struct bw_dispatch *dispatch, struct bw_job *job); /* the worker is done with it; the last report is on its way */
+void bw_jobs_settle(struct bw_dispatch *dispatch, struct bw_job *job,
+                    uint32_t matched); /* a report of it was committed: freed, or back into the queue */
 void bw_jobs_free(struct bw_dispatch *dispatch);
 /* reports.c */
 void bw_reports_take(struct bw_run_worker *worker, const struct bw_message *message);

@@ -8,14 +8,20 @@
 #define TAILQ_FOREACH_REVERSE_SAFE(var, head, headname, field, previous) \
     for ((var) = TAILQ_LAST((head), headname); (var) && ((previous) = TAILQ_PREV((var), headname, field), 1); (var) = (previous))
 
-static struct bw_slice key_of(const int64_t *event_id) { return (struct bw_slice){(const char *)event_id, sizeof *event_id}; }
+static struct bw_slice key_of(const int64_t *event_id)
+{
+    return (struct bw_slice){(const char *)event_id, sizeof *event_id};
+}
 
 struct bw_job *bw_jobs_find(struct bw_dispatch *dispatch, int64_t event_id)
 {
     return dispatch->jobs ? bw_map_get(dispatch->jobs, key_of(&event_id)) : NULL;
 }
 
-static size_t bytes_of(const struct bw_job *job) { return job->event->body.len + job->event->headers.len + sizeof *job; }
+static size_t bytes_of(const struct bw_job *job)
+{
+    return job->event->body.len + job->event->headers.len + sizeof *job;
+}
 
 static void enqueue(struct bw_dispatch *dispatch, struct bw_job *job, bool at_front)
 {
@@ -75,7 +81,10 @@ void bw_jobs_add(struct bw_dispatch *dispatch, struct bw_accepted *event, bool m
 
 /* ---- reading back ---- */
 
-static void release_copy(struct bw_accepted *accepted) { free(accepted); }
+static void release_copy(struct bw_accepted *accepted)
+{
+    free(accepted);
+}
 
 static struct bw_slice copy_into(char **at, struct bw_slice bytes)
 {
@@ -98,7 +107,8 @@ static bool add_stored(void *arg, const struct bw_event *row)
         return false;
     }
     char *at = (char *)(event + 1);
-    *event = (struct bw_accepted){.release = release_copy, .event_id = row->id, .uid = row->uid, .at_ms = row->at_ms, .revision = row->revision, .trusted = row->trusted};
+    *event = (struct bw_accepted){
+        .release = release_copy, .event_id = row->id, .uid = row->uid, .at_ms = row->at_ms, .revision = row->revision, .trusted = row->trusted};
     atomic_init(&event->references, 1);
     event->source = copy_into(&at, row->source);
     event->name = copy_into(&at, row->name);
@@ -149,7 +159,8 @@ static bool add_recorded_run(void *arg, const struct bw_run *run)
     struct recorded *recorded = arg;
     char uid[BW_UID_TEXT];
     struct bw_buf *head = &recorded->head;
-    bw_buf_printf(head, "%s{\"uid\":\"%s\",\"state\":%d,\"lost\":%u,\"steps\":[", head->len ? "," : "", bw_uid_text(run->row.uid, BW_UID_RUN, uid), run->row.state, run->row.lost);
+    bw_buf_printf(head, "%s{\"uid\":\"%s\",\"state\":%d,\"lost\":%u,\"steps\":[", head->len ? "," : "", bw_uid_text(run->row.uid, BW_UID_RUN, uid),
+                  run->row.state, run->row.lost);
     for (size_t i = 0; i < run->row.step_count; i++) {
         const struct bw_step_row *step = &run->row.steps[i];
         bw_buf_append_text(head, i ? ",{\"path\":" : "{\"path\":");
@@ -192,8 +203,9 @@ static enum handing hand_over(struct bw_run_worker *worker, struct bw_job *job)
         return NEVER;
     }
     if (!bw_catalog_send(worker, event->revision)) return NOT_NOW;
-    bw_buf_printf(&head, "{\"event\":%lld,\"uid\":\"%s\",\"revision\":%u,\"at_ms\":%lld,\"trusted\":%s,\"body_part\":0,\"headers_part\":1,\"name\":", (long long)event->event_id,
-                  bw_uid_text(event->uid, BW_UID_EVENT, uid), event->revision, (long long)event->at_ms, event->trusted ? "true" : "false");
+    bw_buf_printf(&head, "{\"event\":%lld,\"uid\":\"%s\",\"revision\":%u,\"at_ms\":%lld,\"trusted\":%s,\"body_part\":0,\"headers_part\":1,\"name\":",
+                  (long long)event->event_id, bw_uid_text(event->uid, BW_UID_EVENT, uid), event->revision, (long long)event->at_ms,
+                  event->trusted ? "true" : "false");
     bw_buf_append_json_string(&head, event->name);
     bw_buf_append_text(&head, ",\"source\":");
     bw_buf_append_json_string(&head, event->source);
@@ -219,7 +231,8 @@ static enum handing hand_over(struct bw_run_worker *worker, struct bw_job *job)
             goto out;
         }
         if (recorded->too_many) {
-            bw_log(BW_LOG_ERROR, "dispatch.too_many_steps", BW_STR("event", uid), BW_STR("message", "this event has more recorded step outputs than one frame holds, so its runs stay as they are"));
+            bw_log(BW_LOG_ERROR, "dispatch.too_many_steps", BW_STR("event", uid),
+                   BW_STR("message", "this event has more recorded step outputs than one frame holds, so its runs stay as they are"));
             handing = NEVER;
             goto out;
         }
@@ -267,7 +280,10 @@ void bw_jobs_feed(struct bw_dispatch *dispatch)
     }
 }
 
-void bw_jobs_feed_soon(struct bw_dispatch *dispatch) { event_active(dispatch->feed_event, EV_TIMEOUT, 0); }
+void bw_jobs_feed_soon(struct bw_dispatch *dispatch)
+{
+    event_active(dispatch->feed_event, EV_TIMEOUT, 0);
+}
 
 /* ---- coming back ---- */
 
@@ -322,10 +338,12 @@ static void blame(struct bw_job *job, const struct bw_flight_note *note, bool wa
     bw_uid_text(note->run, BW_UID_RUN, run);
     if (was_stalled) {
         struct bw_error err;
-        bw_error_set(&err, "lua.timeout", "the code did not give way for %lld ms inside one call, so its worker process was ended", (long long)stall_ms);
+        bw_error_set(&err, "lua.timeout", "the code did not give way for %lld ms inside one call, so its worker process was ended",
+                     (long long)stall_ms);
         bw_error_hint(&err, "look for a string pattern or a loop over a huge value; `stall` in bellwire.yaml sets the limit");
         if (!job->verdicts) job->verdicts = json_array();
-        json_array_append_new(job->verdicts, json_pack("{s:s,s:s,s:o}", "run", run, "path", note->path, "error", bw_dispatch_error_json(&err, "bug")));
+        json_array_append_new(job->verdicts,
+                              json_pack("{s:s,s:s,s:o}", "run", run, "path", note->path, "error", bw_dispatch_error_json(&err, "bug")));
         return;
     }
     size_t index;
@@ -356,8 +374,8 @@ void bw_jobs_worker_lost(struct bw_run_worker *worker, const struct bw_flight_no
     }
     char run[BW_UID_TEXT] = "";
     if (note) bw_uid_text(note->run, BW_UID_RUN, run);
-    bw_log(BW_LOG_WARN, "worker.lost", BW_INT("worker", worker->number), BW_STR("how", how), BW_STR("run", note ? run : NULL), BW_STR("step", note ? note->path : NULL),
-           BW_BOOL("stalled", was_stalled), BW_INT("events_back_in_queue", lost));
+    bw_log(BW_LOG_WARN, "worker.lost", BW_INT("worker", worker->number), BW_STR("how", how), BW_STR("run", note ? run : NULL),
+           BW_STR("step", note ? note->path : NULL), BW_BOOL("stalled", was_stalled), BW_INT("events_back_in_queue", lost));
 }
 
 void bw_jobs_free(struct bw_dispatch *dispatch)

@@ -24,7 +24,8 @@ struct bw_process {
 
 /* What a child may know of the environment. Everything else could be a secret. */
 static const char *const passed_variables[] = {
-    "PATH=", "HOME=", "LANG=", "LC_", "TZ=", "TMPDIR=", "SSL_CERT_", "CURL_CA_BUNDLE=", "ASAN_OPTIONS=", "UBSAN_OPTIONS=", "LSAN_OPTIONS=", "TSAN_OPTIONS=", "LD_LIBRARY_PATH=",
+    "PATH=",           "HOME=",         "LANG=",          "LC_",           "TZ=",           "TMPDIR=",          "SSL_CERT_",
+    "CURL_CA_BUNDLE=", "ASAN_OPTIONS=", "UBSAN_OPTIONS=", "LSAN_OPTIONS=", "TSAN_OPTIONS=", "LD_LIBRARY_PATH=",
 };
 
 static char **child_environment(void)
@@ -62,7 +63,8 @@ static void on_ended(evutil_socket_t fd, short what, void *arg)
     process->ended(process, status, how, process->arg);
 }
 
-struct bw_process *bw_process_spawn(struct event_base *base, const char *role, const int *fds, size_t fd_count, bw_process_ended *ended, void *arg, struct bw_error *err)
+struct bw_process *bw_process_spawn(struct event_base *base, const char *role, const int *fds, size_t fd_count, bw_process_ended *ended, void *arg,
+                                    struct bw_error *err)
 {
     struct bw_process *process = calloc(1, sizeof *process);
     char *argv[] = {(char *)"bellwire", (char *)role, NULL};
@@ -117,7 +119,10 @@ out:
     return process;
 }
 
-pid_t bw_process_pid(const struct bw_process *process) { return process->pid; }
+pid_t bw_process_pid(const struct bw_process *process)
+{
+    return process->pid;
+}
 
 void bw_process_kill(struct bw_process *process)
 {
@@ -129,7 +134,8 @@ void bw_process_free(struct bw_process *process)
     if (!process) return;
     if (!process->is_reaped) {
         kill(process->pid, SIGKILL);
-        while (waitpid(process->pid, NULL, 0) < 0 && errno == EINTR) {}
+        while (waitpid(process->pid, NULL, 0) < 0 && errno == EINTR) {
+        }
     }
     if (process->event) event_free(process->event);
     if (process->pidfd >= 0) close(process->pidfd);

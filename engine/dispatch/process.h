@@ -12,7 +12,8 @@ struct bw_process;
 /* how: "exit 0", "signal 9 (Killed)". The process object is still valid; free it from here or later. */
 typedef void bw_process_ended(struct bw_process *process, int wait_status, const char *how, void *arg);
 /* role: the hidden subcommand ("worker", "host"). fds are closed in this process whatever happens. */
-struct bw_process *bw_process_spawn(struct event_base *base, const char *role, const int *fds, size_t fd_count, bw_process_ended *ended, void *arg, struct bw_error *err);
+struct bw_process *bw_process_spawn(struct event_base *base, const char *role, const int *fds, size_t fd_count, bw_process_ended *ended, void *arg,
+                                    struct bw_error *err);
 pid_t bw_process_pid(const struct bw_process *process);
 void bw_process_kill(struct bw_process *process); /* SIGKILL; `ended` follows */
 void bw_process_free(struct bw_process *process); /* kills and reaps it when it still runs */

@@ -70,12 +70,14 @@ static void read_step(struct bw_stored_report *report, const struct bw_message *
     step->error = keep_json(report, json_object_get(from, "error"));
 }
 
-static bool read_run(struct bw_stored_report *report, const struct bw_message *message, const json_t *from, struct bw_run_row *run, struct bw_step_row *steps)
+static bool read_run(struct bw_stored_report *report, const struct bw_message *message, const json_t *from, struct bw_run_row *run,
+                     struct bw_step_row *steps)
 {
     size_t len = 0, index;
     json_t *step;
     if (!bw_uid_parse(bw_json_slice(json_object_get(from, "uid")), BW_UID_RUN, &run->uid)) return false;
-    if (!bw_hex_decode(bw_json_slice(json_object_get(from, "version")), false, run->version, sizeof run->version, &len) || len != sizeof run->version) return false;
+    if (!bw_hex_decode(bw_json_slice(json_object_get(from, "version")), false, run->version, sizeof run->version, &len) || len != sizeof run->version)
+        return false;
     run->workflow = bw_json_slice(json_object_get(from, "workflow"));
     run->state = (enum bw_run_state)bw_json_int(from, "state", BW_RUN_FAILED);
     run->lost = (uint32_t)bw_json_int(from, "lost", 0);
@@ -91,12 +93,14 @@ static bool read_run(struct bw_stored_report *report, const struct bw_message *m
 static void log_run(const struct bw_run_row *run, const struct bw_accepted *event)
 {
     char run_uid[BW_UID_TEXT], event_uid[BW_UID_TEXT];
-    static const char *const names[] = {[BW_RUN_SUCCEEDED] = "succeeded", [BW_RUN_FAILED] = "failed", [BW_RUN_CANCELLED] = "cancelled", [BW_RUN_SKIPPED] = "skipped"};
+    static const char *const names[] = {
+        [BW_RUN_SUCCEEDED] = "succeeded", [BW_RUN_FAILED] = "failed", [BW_RUN_CANCELLED] = "cancelled", [BW_RUN_SKIPPED] = "skipped"};
     if (run->state < BW_RUN_SUCCEEDED || run->state > BW_RUN_SKIPPED) return;
     enum bw_log_level level = run->state == BW_RUN_FAILED ? BW_LOG_WARN : BW_LOG_INFO;
     if (!bw_log_enabled(level)) return;
     bw_log(level, "run", BW_STR("run", bw_uid_text(run->uid, BW_UID_RUN, run_uid)), BW_STR("event", bw_uid_text(event->uid, BW_UID_EVENT, event_uid)),
-           BW_SLC("workflow", run->workflow), BW_STR("state", names[run->state]), BW_INT("took_ms", run->ended_ms - run->started_ms), BW_SLC("error", run->error));
+           BW_SLC("workflow", run->workflow), BW_STR("state", names[run->state]), BW_INT("took_ms", run->ended_ms - run->started_ms),
+           BW_SLC("error", run->error));
 }
 
 static void on_stored(struct bw_store_op *op)
@@ -162,7 +166,12 @@ void bw_reports_take(struct bw_run_worker *worker, const struct bw_message *mess
         fix(&report->runs[i].error, report->bytes.data);
         log_run(&report->runs[i], job->event);
     }
-    report->op = (struct bw_store_op){.kind = BW_OP_REPORT, .done = on_stored, .owner = report, .runs = report->runs, .run_count = json_array_size(runs), .event_id = report->event_id};
+    report->op = (struct bw_store_op){.kind = BW_OP_REPORT,
+                                      .done = on_stored,
+                                      .owner = report,
+                                      .runs = report->runs,
+                                      .run_count = json_array_size(runs),
+                                      .event_id = report->event_id};
     report->op.event_done = bw_json_bool(message->head, "done", false);
     report->op.matched = (uint32_t)bw_json_int(message->head, "matched", 0);
     if (report->op.event_done) {
@@ -175,7 +184,8 @@ void bw_reports_take(struct bw_run_worker *worker, const struct bw_message *mess
     return;
 broken:
     if (report) report_free(report);
-    bw_log(BW_LOG_ERROR, "worker.report", BW_INT("worker", worker->number), BW_STR("message", "a report could not be taken (malformed, or out of memory): the worker is replaced"));
+    bw_log(BW_LOG_ERROR, "worker.report", BW_INT("worker", worker->number),
+           BW_STR("message", "a report could not be taken (malformed, or out of memory): the worker is replaced"));
     bw_process_kill(worker->process);
 }
 

@@ -17,7 +17,8 @@ static bool start_worker(struct bw_dispatch *dispatch, unsigned number, struct b
 static bool make_pair(int pair[2], struct bw_error *err)
 {
     int bytes = 1 << 20;
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair)) return bw_error_set(err, "process.socketpair", "cannot make a socketpair: %s", strerror(errno));
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
+        return bw_error_set(err, "process.socketpair", "cannot make a socketpair: %s", strerror(errno));
     for (int i = 0; i < 2; i++) setsockopt(pair[i], SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
     return true;
 }
@@ -37,9 +38,9 @@ static void configure(struct bw_run_worker *worker)
     json_t *secrets = json_object();
     for (size_t i = 0; i < config->secret_count; i++)
         json_object_set_new(secrets, config->secrets[i].name, json_stringn(config->secrets[i].values[0].ptr, config->secrets[i].values[0].len));
-    json_t *head = json_pack("{s:i,s:I,s:I,s:i,s:b,s:b,s:o}", "worker", worker->number, "lua_memory_bytes", (json_int_t)config->lua_memory_bytes, "stall_ms",
-                             (json_int_t)config->stall_ms, "max_output_bytes", MAX_OUTPUT_BYTES, "allow_private_network", config->allow_private_network, "trace",
-                             worker->dispatch->options.trace, "secrets", secrets);
+    json_t *head = json_pack("{s:i,s:I,s:I,s:i,s:b,s:b,s:o}", "worker", worker->number, "lua_memory_bytes", (json_int_t)config->lua_memory_bytes,
+                             "stall_ms", (json_int_t)config->stall_ms, "max_output_bytes", MAX_OUTPUT_BYTES, "allow_private_network",
+                             config->allow_private_network, "trace", worker->dispatch->options.trace, "secrets", secrets);
     bw_channel_send_json(worker->channel, BW_MSG_CONFIGURE, head, NULL, 0);
     json_decref(head);
 }
@@ -80,7 +81,8 @@ static void on_message(struct bw_channel *channel, const struct bw_message *mess
         if (dispatch->handlers.trace) dispatch->handlers.trace(dispatch->handlers.arg, message);
         break;
     default:
-        bw_log(BW_LOG_ERROR, "worker.protocol", BW_INT("worker", worker->number), BW_INT("type", message->type), BW_STR("message", "unknown message: the worker is replaced"));
+        bw_log(BW_LOG_ERROR, "worker.protocol", BW_INT("worker", worker->number), BW_INT("type", message->type),
+               BW_STR("message", "unknown message: the worker is replaced"));
         bw_process_kill(worker->process);
     }
 }

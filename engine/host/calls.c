@@ -27,7 +27,10 @@ struct log_line {
     char text[];
 };
 
-static struct bw_host_call *of_call(const struct bw_plugin_call *call) { return (struct bw_host_call *)call; }
+static struct bw_host_call *of_call(const struct bw_plugin_call *call)
+{
+    return (struct bw_host_call *)call;
+}
 
 static void call_free(struct bw_host_call *call)
 {
@@ -83,7 +86,8 @@ static void append_error(struct bw_buf *head, const struct bw_plugin_result *res
     bw_buf_append_text(head, ",\"message\":");
     bw_buf_append_json_string(head, bw_slice_of(result->message ? result->message : "the plugin gave no reason"));
     bw_buf_printf(head, ",\"class\":\"%s\"", result->outcome == BW_PLUGIN_RETRY ? "transient" : "permanent");
-    if (result->outcome == BW_PLUGIN_RETRY && result->retry_after_ms >= 0) bw_buf_printf(head, ",\"retry_after_ms\":%lld", (long long)result->retry_after_ms);
+    if (result->outcome == BW_PLUGIN_RETRY && result->retry_after_ms >= 0)
+        bw_buf_printf(head, ",\"retry_after_ms\":%lld", (long long)result->retry_after_ms);
     bw_buf_append_char(head, '}');
 }
 
@@ -131,7 +135,8 @@ void bw_host_log(const struct bw_plugin_host *services, const struct bw_plugin_c
 
 void bw_host_send_log(struct bw_host *host, enum bw_plugin_level level, const char *text)
 {
-    static const char *const names[] = {[BW_PLUGIN_DEBUG] = "debug", [BW_PLUGIN_INFO] = "info", [BW_PLUGIN_WARN] = "warn", [BW_PLUGIN_ERROR] = "error"};
+    static const char *const names[] = {
+        [BW_PLUGIN_DEBUG] = "debug", [BW_PLUGIN_INFO] = "info", [BW_PLUGIN_WARN] = "warn", [BW_PLUGIN_ERROR] = "error"};
     struct bw_buf head = {0};
     bw_buf_printf(&head, "{\"level\":\"%s\",\"message\":", names[level <= BW_PLUGIN_ERROR ? level : BW_PLUGIN_INFO]);
     bw_buf_append_json_string(&head, bw_slice_of(text));

@@ -29,7 +29,12 @@ static void load(struct bw_host *host, const struct bw_message *message)
         refuse(host, &err);
         return;
     }
-    host->services = (struct bw_plugin_host){.size = sizeof host->services, .abi = BELLWIRE_PLUGIN_ABI, .opaque = host, .complete = bw_host_complete, .log = bw_host_log, .secret = bw_host_secret};
+    host->services = (struct bw_plugin_host){.size = sizeof host->services,
+                                             .abi = BELLWIRE_PLUGIN_ABI,
+                                             .opaque = host,
+                                             .complete = bw_host_complete,
+                                             .log = bw_host_log,
+                                             .secret = bw_host_secret};
     bw_host_fill_loop_services(&host->services);
     host->instance = &host->services;
     if (host->plugin->init) {

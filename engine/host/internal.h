@@ -21,7 +21,8 @@ struct bw_host {
     struct bw_host_output *output;
 };
 
-/* load.c: dlopen and every check before the first line of the plugin runs (except its constructors). False: err (plugin.*) says why, with the cure. */
+/* load.c: dlopen and every check before the first line of the plugin runs (except its constructors). False: err (plugin.*) says why, with the cure.
+ */
 const struct bw_plugin *bw_host_load(const char *path, json_t **manifest, struct bw_error *err);
 /* calls.c */
 void bw_host_execute(struct bw_host *host, const struct bw_message *message);

@@ -39,7 +39,8 @@ const struct bw_plugin *bw_host_load(const char *path, json_t **manifest, struct
         return NULL;
     }
     if (plugin->size < PLUGIN_SIZE_ABI_1 || plugin->abi != BELLWIRE_PLUGIN_ABI) {
-        bw_error_set(err, "plugin.abi", "it was built for ABI %u (struct of %zu bytes), this Bellwire speaks ABI %d", plugin->abi, plugin->size, BELLWIRE_PLUGIN_ABI);
+        bw_error_set(err, "plugin.abi", "it was built for ABI %u (struct of %zu bytes), this Bellwire speaks ABI %d", plugin->abi, plugin->size,
+                     BELLWIRE_PLUGIN_ABI);
         bw_error_hint(err, "rebuild it against the bellwire_plugin.h of this version");
         return NULL;
     }

@@ -15,7 +15,10 @@ struct bw_plugin_timer {
     void *arg;
 };
 
-static struct bw_host *host_of(const struct bw_plugin_host *services) { return services->opaque; }
+static struct bw_host *host_of(const struct bw_plugin_host *services)
+{
+    return services->opaque;
+}
 
 static void on_ready(evutil_socket_t fd, short what, void *arg)
 {
@@ -31,7 +34,8 @@ static void unwatch(const struct bw_plugin_host *services, struct bw_plugin_watc
     free(watch);
 }
 
-static struct bw_plugin_watch *watch_fd(const struct bw_plugin_host *services, int fd, int watch_for, void (*ready)(void *arg, int fd, int what), void *arg)
+static struct bw_plugin_watch *watch_fd(const struct bw_plugin_host *services, int fd, int watch_for, void (*ready)(void *arg, int fd, int what),
+                                        void *arg)
 {
     struct bw_plugin_watch *watch = calloc(1, sizeof *watch);
     short what = EV_PERSIST | (watch_for & BW_PLUGIN_READ ? EV_READ : 0) | (watch_for & BW_PLUGIN_WRITE ? EV_WRITE : 0);

@@ -148,7 +148,7 @@ struct bw_task {
     char key[BW_IDEMPOTENCY_KEY_TEXT];
     lua_State *thread;
     int thread_ref;
-    int pending_args; /* of the first resume */
+    int pending_args;                        /* of the first resume */
     bool is_waiting, has_waited, has_answer; /* has_waited: at least once */
     struct bw_task_request request;
     struct bw_http_header *request_headers;

@@ -16,12 +16,12 @@
  * What it prints to stdout or stderr goes to the engine's log, a line an entry.
  *
  * THREADS. All functions of the plugin are called on one thread, the host's event loop, and must not block it: long work waits through watch_fd() and
- * timer(), or runs in threads of the plugin's own. The functions of struct bw_plugin_host may be called on that one thread only, except complete() and
- * log(), which may be called from any thread.
+ * timer(), or runs in threads of the plugin's own. The functions of struct bw_plugin_host may be called on that one thread only, except complete()
+ * and log(), which may be called from any thread.
  *
  * A CALL. execute() starts one attempt of one step and returns at once. complete() ends it, then or later, exactly once per call; after that the call
- * and everything it points to is gone. Many calls may be in progress at once. The engine ends an attempt that takes longer than timeout_ms: it calls cancel(),
- * and the plugin still has to complete() that call soon (the result is dropped); a plugin that has not done so a second later is killed.
+ * and everything it points to is gone. Many calls may be in progress at once. The engine ends an attempt that takes longer than timeout_ms: it calls
+ * cancel(), and the plugin still has to complete() that call soon (the result is dropped); a plugin that has not done so a second later is killed.
  *
  * GUARANTEE. A step is executed at least once. After a crash the same step comes again with the same idempotency_key: send it to
  * whatever you call, so that nothing is done twice.
@@ -49,8 +49,8 @@ enum bw_plugin_level { BW_PLUGIN_DEBUG, BW_PLUGIN_INFO, BW_PLUGIN_WARN, BW_PLUGI
 /* One attempt of one step. Owned by the host, read-only for the plugin except `data`. */
 struct bw_plugin_call {
     size_t size;
-    const char *action;          /* "ns/name", one of the manifest's */
-    const char *input;           /* JSON object, already checked against the manifest's inputs, defaults filled in */
+    const char *action; /* "ns/name", one of the manifest's */
+    const char *input;  /* JSON object, already checked against the manifest's inputs, defaults filled in */
     size_t input_len;
     const char *idempotency_key; /* the same over attempts and crashes of this step, 35 characters of [a-z0-9_] */
     const char *run, *step;      /* for messages */
@@ -67,7 +67,7 @@ enum bw_plugin_outcome {
 struct bw_plugin_result {
     size_t size;
     enum bw_plugin_outcome outcome;
-    const char *output;     /* OK: JSON object; NULL = {} */
+    const char *output; /* OK: JSON object; NULL = {} */
     size_t output_len;
     const char *code;       /* RETRY, FAIL: for programs, dotted: "http.timeout" */
     const char *message;    /* RETRY, FAIL: for people; never put a secret in */
@@ -89,14 +89,16 @@ struct bw_plugin_host {
     void (*log)(const struct bw_plugin_host *host, const struct bw_plugin_call *call, enum bw_plugin_level level, const char *text);
     /* A secret that the manifest's action names and the workflow was granted; NULL = not granted. Lives as long as the call. */
     const char *(*secret)(const struct bw_plugin_host *host, const struct bw_plugin_call *call, const char *name);
-    /* Calls ready(arg, fd, what) on the loop's thread whenever fd can be read or written (bits of bw_plugin_watch_for), until unwatch(). NULL without memory. */
-    struct bw_plugin_watch *(*watch_fd)(const struct bw_plugin_host *host, int fd, int watch_for, void (*ready)(void *arg, int fd, int what), void *arg);
+    /* Calls ready(arg, fd, what) on the loop's thread whenever fd can be read or written (bits of bw_plugin_watch_for), until unwatch(). NULL without
+     * memory. */
+    struct bw_plugin_watch *(*watch_fd)(const struct bw_plugin_host *host, int fd, int watch_for, void (*ready)(void *arg, int fd, int what),
+                                        void *arg);
     void (*unwatch)(const struct bw_plugin_host *host, struct bw_plugin_watch *watch);
     /* Calls fire(arg) once on the loop's thread after delay_ms; the timer is gone when fire is called. NULL without memory. */
     struct bw_plugin_timer *(*timer)(const struct bw_plugin_host *host, int64_t delay_ms, void (*fire)(void *arg), void *arg);
     void (*cancel_timer)(const struct bw_plugin_host *host, struct bw_plugin_timer *timer);
-    /* May a connection go to this address (struct sockaddr)? False for loopback, private, link-local and other non-public addresses unless the instance allows
-     * them. Ask at the moment of connecting, about the address itself, never about a name. */
+    /* May a connection go to this address (struct sockaddr)? False for loopback, private, link-local and other non-public addresses unless the
+     * instance allows them. Ask at the moment of connecting, about the address itself, never about a name. */
     bool (*may_connect)(const struct bw_plugin_host *host, const void *sockaddr, size_t sockaddr_len);
 };
 
@@ -105,12 +107,12 @@ struct bw_plugin {
     size_t size;
     uint32_t abi; /* BELLWIRE_PLUGIN_ABI */
     /* JSON: {"name": "echo", "version": "1.0.0", "doc": "…", "actions": [ACTION…]} with ACTION = {"name": "ns/name", "doc": "…",
-     *   "inputs": {FIELD: {"type": "string|integer|number|boolean|object|array|any", "required": true, "default": …, "enum": […], "min": …, "max": …, "doc": "…"}},
-     *   "outputs": {…the same…}, "secrets": ["NAME"], "effect": "none|read|write", "timeout": "30s", "retry": {"attempts": 5}}.
-     * A workflow uses it as `uses: ns/name@1`, 1 being the first number of version. */
+     *   "inputs": {FIELD: {"type": "string|integer|number|boolean|object|array|any", "required": true, "default": …, "enum": […], "min": …, "max": …,
+     * "doc": "…"}}, "outputs": {…the same…}, "secrets": ["NAME"], "effect": "none|read|write", "timeout": "30s", "retry": {"attempts": 5}}. A
+     * workflow uses it as `uses: ns/name@1`, 1 being the first number of version. */
     const char *manifest;
-    /* Once, before the first call; must return at once. config: JSON object. The instance is handed to every other function. NULL = refused: write the reason,
-     * with the cure, into error. May be NULL itself: then the instance is the host pointer. */
+    /* Once, before the first call; must return at once. config: JSON object. The instance is handed to every other function. NULL = refused: write
+     * the reason, with the cure, into error. May be NULL itself: then the instance is the host pointer. */
     void *(*init)(const struct bw_plugin_host *host, const char *config, char *error, size_t error_size);
     void (*execute)(void *instance, struct bw_plugin_call *call);
     void (*cancel)(void *instance, struct bw_plugin_call *call); /* may be NULL: then a cancelled call simply has to end by itself */

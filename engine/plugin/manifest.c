@@ -23,7 +23,10 @@ static bool check_keys(const json_t *object, const char *where, const char *cons
     return true;
 }
 
-static bool is_name_char(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-'; }
+static bool is_name_char(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+}
 
 static bool is_action_name(const char *name)
 {

@@ -28,7 +28,8 @@ json_t *bw_inspect_catalog(const struct bw_config *config, const char *only_file
     const struct bw_dispatch_handlers handlers = {.arg = &inspection, .catalog = on_catalog, .fatal = on_fatal};
     struct bw_dispatch *dispatch = NULL;
     bw_error_set(&inspection.error, "memory", "out of memory");
-    if (inspection.base && (dispatch = bw_dispatch_new(inspection.base, &options, &handlers, &inspection.error))) event_base_dispatch(inspection.base);
+    if (inspection.base && (dispatch = bw_dispatch_new(inspection.base, &options, &handlers, &inspection.error)))
+        event_base_dispatch(inspection.base);
     bw_dispatch_free(dispatch);
     if (inspection.base) event_base_free(inspection.base);
     if (!inspection.loaded && err) *err = inspection.error;

@@ -31,7 +31,10 @@ static void stop_with(struct once *once, const struct bw_error *err)
     event_base_loopbreak(once->base);
 }
 
-static void on_fatal(void *arg, const struct bw_error *err) { stop_with(arg, err); }
+static void on_fatal(void *arg, const struct bw_error *err)
+{
+    stop_with(arg, err);
+}
 
 static void on_trace(void *arg, const struct bw_message *message)
 {
@@ -56,7 +59,10 @@ static void on_accepted(struct bw_store_op *op)
     bw_dispatch_post(once->dispatch, once->event);
 }
 
-static void release_event(struct bw_accepted *event) { free(event); }
+static void release_event(struct bw_accepted *event)
+{
+    free(event);
+}
 
 /* The workflow that is meant: by name, or the only one of the file. */
 static const char *choose(struct once *once, const json_t *loaded, struct bw_error *err)
@@ -122,8 +128,17 @@ static void on_catalog(void *arg, const json_t *loaded)
         .kind = BW_OP_ACCEPT,
         .done = on_accepted,
         .owner = once,
-        .delivery = {.at_ms = event->at_ms, .source = event->source, .status = 202, .outcome = BW_OUTCOME_ACCEPTED, .bytes = (uint32_t)options->body.len},
-        .event = {.uid = event->uid, .at_ms = event->at_ms, .revision = event->revision, .source = event->source, .name = event->name, .trusted = true, .headers = event->headers, .body = event->body, .workflow = event->workflow},
+        .delivery =
+            {.at_ms = event->at_ms, .source = event->source, .status = 202, .outcome = BW_OUTCOME_ACCEPTED, .bytes = (uint32_t)options->body.len},
+        .event = {.uid = event->uid,
+                  .at_ms = event->at_ms,
+                  .revision = event->revision,
+                  .source = event->source,
+                  .name = event->name,
+                  .trusted = true,
+                  .headers = event->headers,
+                  .body = event->body,
+                  .workflow = event->workflow},
     };
     bw_store_submit(once->store, &once->op);
 }
@@ -141,7 +156,8 @@ static void remove_folder(const char *folder)
 enum bw_once_result bw_once_run(const struct bw_once_options *options, const struct bw_once_handlers *handlers, struct bw_errors *errs)
 {
     struct once once = {.options = options, .handlers = handlers, .errs = errs, .result = BW_ONCE_NOT_STARTED, .folder = "/tmp/bellwire-run-XXXXXX"};
-    const struct bw_dispatch_handlers dispatch_handlers = {.arg = &once, .catalog = on_catalog, .trace = on_trace, .event_done = on_event_done, .fatal = on_fatal};
+    const struct bw_dispatch_handlers dispatch_handlers = {
+        .arg = &once, .catalog = on_catalog, .trace = on_trace, .event_done = on_event_done, .fatal = on_fatal};
     struct bw_error err;
 
     if (!mkdtemp(once.folder)) {
@@ -149,7 +165,8 @@ enum bw_once_result bw_once_run(const struct bw_once_options *options, const str
         bw_errors_push(errs, &err);
         return BW_ONCE_NOT_STARTED;
     }
-    const struct bw_dispatch_options dispatch_options = {.config = options->config, .store_folder = once.folder, .trace = true, .only_workflow_file = options->workflow_file};
+    const struct bw_dispatch_options dispatch_options = {
+        .config = options->config, .store_folder = once.folder, .trace = true, .only_workflow_file = options->workflow_file};
     bw_error_set(&err, "memory", "out of memory");
     if ((once.base = event_base_new()) && (once.store = bw_store_open(once.folder, &err))) {
         struct bw_dispatch_options with_store = dispatch_options;

@@ -50,7 +50,8 @@ static bool make_sources(struct engine *engine)
     const struct bw_config *config = engine->config;
     engine->schemes = bw_schemes_load(config->schemes, &errs);
     engine->sources = calloc(config->source_count + 1, sizeof *engine->sources);
-    for (size_t i = 0; engine->schemes && engine->sources && i < config->source_count; i++) engine->sources[i] = bw_source_new(&config->sources[i], engine->schemes, &errs);
+    for (size_t i = 0; engine->schemes && engine->sources && i < config->source_count; i++)
+        engine->sources[i] = bw_source_new(&config->sources[i], engine->schemes, &errs);
     for (size_t i = 0; i < errs.count; i++) bw_log_error(BW_LOG_ERROR, "config.error", &errs.items[i]);
     bool good = engine->schemes && engine->sources && !errs.count;
     bw_errors_free(&errs);
@@ -63,7 +64,8 @@ static void redact_secrets(const struct bw_config *config)
         for (size_t k = 0; k < config->secrets[i].count; k++) bw_log_redact(config->secrets[i].name, config->secrets[i].values[k]);
     for (size_t s = 0; s < config->source_count; s++)
         for (size_t i = 0; i < config->sources[s].secret_count; i++)
-            for (size_t k = 0; k < config->sources[s].secrets[i].count; k++) bw_log_redact(config->sources[s].secrets[i].name, config->sources[s].secrets[i].values[k]);
+            for (size_t k = 0; k < config->sources[s].secrets[i].count; k++)
+                bw_log_redact(config->sources[s].secrets[i].name, config->sources[s].secrets[i].values[k]);
 }
 
 /* Writer thread, in commit order. */
@@ -73,15 +75,22 @@ static void on_committed(void *arg, struct bw_accepted *accepted)
     bw_dispatch_post(engine->dispatch, accepted);
 }
 
-static uint32_t current_revision(void *arg) { return bw_dispatch_revision(((struct engine *)arg)->dispatch); }
+static uint32_t current_revision(void *arg)
+{
+    return bw_dispatch_revision(((struct engine *)arg)->dispatch);
+}
 
 /* The catalogue is stored: from here on an accepted event has a revision to run under. */
 static void on_ready(void *arg, uint32_t revision)
 {
     struct engine *engine = arg;
-    const struct bw_ingest_options options = {
-        .config = engine->config, .sources = (const struct bw_source *const *)engine->sources, .source_count = engine->config->source_count, .store = engine->store,
-        .arg = engine, .revision = current_revision, .committed = on_committed};
+    const struct bw_ingest_options options = {.config = engine->config,
+                                              .sources = (const struct bw_source *const *)engine->sources,
+                                              .source_count = engine->config->source_count,
+                                              .store = engine->store,
+                                              .arg = engine,
+                                              .revision = current_revision,
+                                              .committed = on_committed};
     struct bw_error err;
     if (engine->phase != STARTING) return;
     if (!(engine->ingest = bw_ingest_start(&options, &err))) {
@@ -118,13 +127,17 @@ static void on_catalog(void *arg, const json_t *loaded)
 
 /* ---- stop ---- */
 
-static void on_drained(void *arg) { leave(arg, 0); }
+static void on_drained(void *arg)
+{
+    leave(arg, 0);
+}
 
 static void on_drain_deadline(evutil_socket_t fd, short what, void *arg)
 {
     struct engine *engine = arg;
     (void)fd, (void)what;
-    bw_log(BW_LOG_WARN, "engine.drain_deadline", BW_INT("events_in_hand", bw_dispatch_in_hand(engine->dispatch)), BW_STR("message", "they go on at the next start"));
+    bw_log(BW_LOG_WARN, "engine.drain_deadline", BW_INT("events_in_hand", bw_dispatch_in_hand(engine->dispatch)),
+           BW_STR("message", "they go on at the next start"));
     leave(engine, 0);
 }
 
@@ -163,8 +176,8 @@ static bool make_events(struct engine *engine)
     engine->on_int = evsignal_new(engine->base, SIGINT, on_signal, engine);
     engine->on_store = event_new(engine->base, -1, EV_PERSIST, on_store_watch, engine);
     engine->on_drain_deadline = event_new(engine->base, -1, 0, on_drain_deadline, engine);
-    return engine->on_term && engine->on_int && engine->on_store && engine->on_drain_deadline && !event_add(engine->on_term, NULL) && !event_add(engine->on_int, NULL) &&
-           !event_add(engine->on_store, &period);
+    return engine->on_term && engine->on_int && engine->on_store && engine->on_drain_deadline && !event_add(engine->on_term, NULL) &&
+           !event_add(engine->on_int, NULL) && !event_add(engine->on_store, &period);
 }
 
 static void raise_descriptor_limit(void)

@@ -12,7 +12,8 @@ struct compiler {
     struct bw_errors *errs;
 };
 
-static const char *const scheme_keys[] = {"doc", "console", "alg", "key", "parse", "sig", "msg", "time", "id", "event", "handshake", "empty_body", "forbid", "options", "once"};
+static const char *const scheme_keys[] = {"doc", "console", "alg",       "key",        "parse",  "sig",     "msg", "time",
+                                          "id",  "event",   "handshake", "empty_body", "forbid", "options", "once"};
 #define COUNT(array) (sizeof array / sizeof *array)
 
 static void complain(struct compiler *compiler, const struct bw_yaml_node *at, const char *hint, const char *format, const char *word)
@@ -37,7 +38,8 @@ static struct bw_slice with_options(struct compiler *compiler, const struct bw_y
         }
         const struct bw_yaml_node *options = bw_yaml_get(compiler->scheme->root, "options");
         for (size_t i = 0; !value.ptr && options && options->kind == BW_YAML_MAP && i < options->count; i++)
-            if (bw_slice_equal(options->pairs[i].key->text, name)) value = options->pairs[i].value->kind == BW_YAML_NULL ? (struct bw_slice){"", 0} : options->pairs[i].value->text;
+            if (bw_slice_equal(options->pairs[i].key->text, name))
+                value = options->pairs[i].value->kind == BW_YAML_NULL ? (struct bw_slice){"", 0} : options->pairs[i].value->text;
         bw_buf_append(&out, at, (size_t)(open - at));
         if (value.ptr)
             bw_buf_append_slice(&out, value);
@@ -58,7 +60,8 @@ static struct bw_slice text_of(struct compiler *compiler, const struct bw_yaml_n
     return with_options(compiler, node);
 }
 
-static int choose(struct compiler *compiler, const struct bw_yaml_node *at, struct bw_slice word, const char *const *known, size_t count, const char *what)
+static int choose(struct compiler *compiler, const struct bw_yaml_node *at, struct bw_slice word, const char *const *known, size_t count,
+                  const char *what)
 {
     char hint[100] = "";
     for (size_t i = 0; i < count; i++)
@@ -157,7 +160,8 @@ static size_t read_refs(struct compiler *compiler, const struct bw_yaml_node *li
         complain(compiler, list, NULL, "a list of value references is expected, found", bw_yaml_kind_name(list->kind));
         return 0;
     }
-    for (size_t i = 0; i < list->count && count < BW_REFS_MAX; i++) read_ref(compiler, list->items[i], with_options(compiler, list->items[i]), &out[count++]);
+    for (size_t i = 0; i < list->count && count < BW_REFS_MAX; i++)
+        read_ref(compiler, list->items[i], with_options(compiler, list->items[i]), &out[count++]);
     return count;
 }
 
@@ -177,7 +181,8 @@ static void compile_key(struct compiler *compiler)
     struct bw_program *program = compiler->program;
     program->secret = text_of(compiler, key, "secret", "secret");
     program->strip = text_of(compiler, key, "strip", "");
-    program->key_decode = (unsigned)choose(compiler, key, text_of(compiler, key, "decode", "utf8"), decodes, COUNT(decodes), "unknown decoding of the key");
+    program->key_decode =
+        (unsigned)choose(compiler, key, text_of(compiler, key, "decode", "utf8"), decodes, COUNT(decodes), "unknown decoding of the key");
 }
 
 static void compile_lists(struct compiler *compiler)
@@ -202,15 +207,18 @@ static void compile_signature(struct compiler *compiler)
     struct bw_slice from = text_of(compiler, sig, "from", "");
     if (program->alg == BW_ALG_NONE || program->alg == BW_ALG_BASIC) return;
     if (!from.len) {
-        complain(compiler, sig ? sig : compiler->scheme->root, "sig: {from: header:x-signature, enc: hex}", "nothing says where the signature is:", compiler->scheme->name);
+        complain(compiler, sig ? sig : compiler->scheme->root, "sig: {from: header:x-signature, enc: hex}",
+                 "nothing says where the signature is:", compiler->scheme->name);
         return;
     }
     read_ref(compiler, sig, from, &program->signature);
-    program->encoding = (enum bw_encoding)choose(compiler, sig, text_of(compiler, sig, "enc", program->alg == BW_ALG_EQUAL ? "utf8" : "hex"), encodings, COUNT(encodings), "unknown encoding of the signature");
+    program->encoding = (enum bw_encoding)choose(compiler, sig, text_of(compiler, sig, "enc", program->alg == BW_ALG_EQUAL ? "utf8" : "hex"),
+                                                 encodings, COUNT(encodings), "unknown encoding of the signature");
     program->signature_prefix = text_of(compiler, sig, "prefix", "");
     program->any_case = bw_slice_is(text_of(compiler, sig, "any_case", "false"), "true");
     program->message_count = read_refs(compiler, bw_yaml_get(compiler->scheme->root, "msg"), program->message);
-    if (program->alg != BW_ALG_EQUAL && !program->message_count) complain(compiler, compiler->scheme->root, "msg: [body]", "nothing says what is signed:", compiler->scheme->name);
+    if (program->alg != BW_ALG_EQUAL && !program->message_count)
+        complain(compiler, compiler->scheme->root, "msg: [body]", "nothing says what is signed:", compiler->scheme->name);
 }
 
 static void compile_time(struct compiler *compiler)
@@ -229,7 +237,8 @@ static void compile_time(struct compiler *compiler)
     bool is_signed = false;
     for (size_t i = 0; i < program->message_count; i++) {
         const struct bw_ref *part = &program->message[i];
-        is_signed = is_signed || (part->kind == program->time.kind && part->index == program->time.index && bw_slice_equal(part->name, program->time.name)) ||
+        is_signed = is_signed ||
+                    (part->kind == program->time.kind && part->index == program->time.index && bw_slice_equal(part->name, program->time.name)) ||
                     (part->kind == BW_REF_BODY && program->time.kind == BW_REF_JSON);
     }
     if (!is_signed) complain(compiler, time, "add it to msg, or leave `time` out", "the timestamp is not among the signed parts:", from.ptr);
@@ -238,7 +247,8 @@ static void compile_time(struct compiler *compiler)
 static void compile_handshake(struct compiler *compiler, const struct bw_yaml_node *node, struct bw_handshake *handshake)
 {
     struct bw_program *program = compiler->program;
-    const struct bw_yaml_node *when = bw_yaml_get(node, "when"), *answer = bw_yaml_get(node, "answer"), *json = bw_yaml_get(answer, "json"), *text = bw_yaml_get(answer, "text");
+    const struct bw_yaml_node *when = bw_yaml_get(node, "when"), *answer = bw_yaml_get(node, "answer"), *json = bw_yaml_get(answer, "json"),
+                              *text = bw_yaml_get(answer, "text");
     handshake->method = text_of(compiler, when, "method", "");
     read_ref(compiler, when, text_of(compiler, when, "has", ""), &handshake->present);
     read_ref(compiler, when, text_of(compiler, when, "value", ""), &handshake->subject);
@@ -253,12 +263,14 @@ static void compile_handshake(struct compiler *compiler, const struct bw_yaml_no
     handshake->answer_refs = bw_arena_alloc(&program->arena, 8 * sizeof *handshake->answer_refs);
     const char *at = whole.data ? whole.data : "", *end = at + whole.len;
     while (at < end && handshake->answer_refs) {
-        const char *open = json ? memmem(at, (size_t)(end - at), "\"{", 2) : memchr(at, '{', (size_t)(end - at)), *close = open ? strstr(open, json ? "}\"" : "}") : NULL;
+        const char *open = json ? memmem(at, (size_t)(end - at), "\"{", 2) : memchr(at, '{', (size_t)(end - at)),
+                   *close = open ? strstr(open, json ? "}\"" : "}") : NULL;
         if (!close || handshake->answer_ref_count == 8) break;
         size_t lead = json ? 2 : 1;
         bw_buf_append(&template_, at, (size_t)(open - at));
         bw_buf_append_char(&template_, '\1');
-        read_ref(compiler, node, bw_arena_copy(&program->arena, (struct bw_slice){open + lead, (size_t)(close - open) - lead}), &handshake->answer_refs[handshake->answer_ref_count++]);
+        read_ref(compiler, node, bw_arena_copy(&program->arena, (struct bw_slice){open + lead, (size_t)(close - open) - lead}),
+                 &handshake->answer_refs[handshake->answer_ref_count++]);
         at = close + lead;
     }
     bw_buf_append(&template_, at, (size_t)(end - at));
@@ -271,7 +283,8 @@ static void add_key_header(struct bw_program *program, const struct bw_ref *ref)
 {
     for (; ref; ref = ref->otherwise) {
         const struct bw_ref *source = ref->kind == BW_REF_LIST ? &program->lists[ref->index].from : ref;
-        if (source->kind == BW_REF_HEADER && program->key_header_count < BW_REFS_MAX) program->key_headers[program->key_header_count++] = source->name;
+        if (source->kind == BW_REF_HEADER && program->key_header_count < BW_REFS_MAX)
+            program->key_headers[program->key_header_count++] = source->name;
     }
 }
 
@@ -291,9 +304,11 @@ static void finish(struct compiler *compiler)
     for (size_t i = 0; i < program->message_count; i++) add_key_header(program, &program->message[i]);
     for (size_t i = 0; i < program->id_count; i++) add_key_header(program, &program->id[i]);
     for (size_t i = 0; i < program->event_count; i++) add_key_header(program, &program->event[i]);
-    if (program->alg == BW_ALG_BASIC && program->key_header_count < BW_REFS_MAX) program->key_headers[program->key_header_count++] = BW_SLICE("authorization");
+    if (program->alg == BW_ALG_BASIC && program->key_header_count < BW_REFS_MAX)
+        program->key_headers[program->key_header_count++] = BW_SLICE("authorization");
     program->reads_json_first = reads_json(program, &program->signature) || (program->has_time && reads_json(program, &program->time));
-    for (size_t i = 0; i < program->message_count; i++) program->reads_json_first = program->reads_json_first || reads_json(program, &program->message[i]);
+    for (size_t i = 0; i < program->message_count; i++)
+        program->reads_json_first = program->reads_json_first || reads_json(program, &program->message[i]);
     if (program->pointer_count && !(program->paths = bw_json_paths_new(program->pointers, program->pointer_count, &err))) {
         bw_error_at(&err, compiler->scheme->file, 0, 0);
         bw_errors_push(compiler->errs, &err);
@@ -322,19 +337,23 @@ struct bw_program *bw_program_compile(const struct bw_scheme *scheme, const stru
     }
     check_keys(&compiler);
     struct bw_slice alg = text_of(&compiler, scheme->root, "alg", "");
-    program->alg = (enum bw_alg)choose(&compiler, bw_yaml_get(scheme->root, "alg") ? bw_yaml_get(scheme->root, "alg") : scheme->root, alg, algorithms, COUNT(algorithms), "unknown alg");
+    program->alg = (enum bw_alg)choose(&compiler, bw_yaml_get(scheme->root, "alg") ? bw_yaml_get(scheme->root, "alg") : scheme->root, alg, algorithms,
+                                       COUNT(algorithms), "unknown alg");
     compile_key(&compiler);
     compile_lists(&compiler);
     compile_signature(&compiler);
     compile_time(&compiler);
-    program->id_count = config->dedupe_ref_count ? override_refs(&compiler, config->dedupe_refs, config->dedupe_ref_count, program->id) : read_refs(&compiler, bw_yaml_get(scheme->root, "id"), program->id);
-    program->event_count =
-        config->event_ref_count ? override_refs(&compiler, config->event_refs, config->event_ref_count, program->event) : read_refs(&compiler, bw_yaml_get(scheme->root, "event"), program->event);
+    program->id_count = config->dedupe_ref_count ? override_refs(&compiler, config->dedupe_refs, config->dedupe_ref_count, program->id)
+                                                 : read_refs(&compiler, bw_yaml_get(scheme->root, "id"), program->id);
+    program->event_count = config->event_ref_count ? override_refs(&compiler, config->event_refs, config->event_ref_count, program->event)
+                                                   : read_refs(&compiler, bw_yaml_get(scheme->root, "event"), program->event);
     program->forbid = text_of(&compiler, scheme->root, "forbid", "");
     program->accepts_empty_body = bw_slice_is(text_of(&compiler, scheme->root, "empty_body", "reject"), "accept");
     const struct bw_yaml_node *handshakes = bw_yaml_get(scheme->root, "handshake");
-    if (handshakes && handshakes->kind == BW_YAML_LIST && (program->handshakes = bw_arena_alloc(&program->arena, handshakes->count * sizeof *program->handshakes)))
-        for (size_t i = 0; i < handshakes->count; i++) compile_handshake(&compiler, handshakes->items[i], &program->handshakes[program->handshake_count++]);
+    if (handshakes && handshakes->kind == BW_YAML_LIST &&
+        (program->handshakes = bw_arena_alloc(&program->arena, handshakes->count * sizeof *program->handshakes)))
+        for (size_t i = 0; i < handshakes->count; i++)
+            compile_handshake(&compiler, handshakes->items[i], &program->handshakes[program->handshake_count++]);
     finish(&compiler);
     if (errs->count == before) return program;
     bw_program_free(program);

@@ -10,7 +10,8 @@ static bool applies(struct bw_trial *trial, const struct bw_handshake *handshake
     struct bw_slice value;
     if (handshake->method.len && !bw_slice_equal(handshake->method, trial->request->method)) return false;
     if (handshake->present.kind != BW_REF_LITERAL && !bw_ref_read(trial, &handshake->present, &value, NULL)) return false;
-    return handshake->subject.kind == BW_REF_LITERAL || (bw_ref_read(trial, &handshake->subject, &value, NULL) && bw_slice_equal(value, handshake->expected));
+    return handshake->subject.kind == BW_REF_LITERAL ||
+           (bw_ref_read(trial, &handshake->subject, &value, NULL) && bw_slice_equal(value, handshake->expected));
 }
 
 static bool fill(struct bw_trial *trial, const struct bw_handshake *handshake, struct bw_judgement *out)

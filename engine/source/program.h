@@ -18,10 +18,10 @@ enum bw_ref_kind { BW_REF_LITERAL, BW_REF_HEADER, BW_REF_QUERY, BW_REF_JSON, BW_
 
 struct bw_ref {
     enum bw_ref_kind kind;
-    struct bw_slice name;      /* header (lower case), query or secret name, literal text, list key */
-    int index;                 /* JSON: into the program's pointers; LIST: which list */
-    bool is_number;            /* JSON: a number, not a string of digits (json-number:) */
-    bool is_optional;          /* written with a trailing '?' */
+    struct bw_slice name;           /* header (lower case), query or secret name, literal text, list key */
+    int index;                      /* JSON: into the program's pointers; LIST: which list */
+    bool is_number;                 /* JSON: a number, not a string of digits (json-number:) */
+    bool is_optional;               /* written with a trailing '?' */
     const struct bw_ref *otherwise; /* "a|b": when this one is not there */
 };
 struct bw_list_spec { /* one parser for sha256=…, t=…,v1=…, v1,… v1,… */
@@ -31,20 +31,20 @@ struct bw_list_spec { /* one parser for sha256=…, t=…,v1=…, v1,… v1,… 
 enum bw_time_unit { BW_TIME_S, BW_TIME_MS, BW_TIME_RFC3339 };
 struct bw_handshake {
     struct bw_slice method;
-    struct bw_ref present;       /* must be there; kind LITERAL = no condition */
-    struct bw_ref subject;       /* must equal `expected`; LITERAL = no condition */
+    struct bw_ref present; /* must be there; kind LITERAL = no condition */
+    struct bw_ref subject; /* must equal `expected`; LITERAL = no condition */
     struct bw_slice expected;
     bool verify_first;
     unsigned status;
     const char *type;
-    struct bw_slice answer;      /* template: {ref} is replaced; JSON-escaped inside a JSON answer */
-    struct bw_ref *answer_refs;  /* in the order of the holes */
+    struct bw_slice answer;     /* template: {ref} is replaced; JSON-escaped inside a JSON answer */
+    struct bw_ref *answer_refs; /* in the order of the holes */
     size_t answer_ref_count;
 };
 struct bw_program {
     enum bw_alg alg;
-    struct bw_slice secret;      /* name of the key's secret */
-    struct bw_slice strip;       /* prefix of the secret that is not key */
+    struct bw_slice secret; /* name of the key's secret */
+    struct bw_slice strip;  /* prefix of the secret that is not key */
     enum { BW_KEY_UTF8, BW_KEY_BASE64, BW_KEY_HEX } key_decode;
     struct bw_list_spec lists[BW_LISTS_MAX];
     size_t list_count;
@@ -60,7 +60,7 @@ struct bw_program {
     int64_t past_ms, future_ms;
     struct bw_ref id[BW_REFS_MAX], event[BW_REFS_MAX];
     size_t id_count, event_count;
-    struct bw_slice forbid;      /* characters that the id must not hold: they would make the message ambiguous */
+    struct bw_slice forbid; /* characters that the id must not hold: they would make the message ambiguous */
     bool accepts_empty_body, reads_json_first;
     struct bw_handshake *handshakes;
     size_t handshake_count;
@@ -78,7 +78,8 @@ struct bw_scheme {
     const struct bw_yaml_node *root;
     char *file;
 };
-/* compile.c: options are NAME=VALUE; {NAME} in the scheme's texts is replaced. event_refs and id_refs override the scheme's. NULL: every fault is in errs. */
+/* compile.c: options are NAME=VALUE; {NAME} in the scheme's texts is replaced. event_refs and id_refs override the scheme's. NULL: every fault is in
+ * errs. */
 struct bw_program *bw_program_compile(const struct bw_scheme *scheme, const struct bw_source_config *config, struct bw_errors *errs);
 void bw_program_free(struct bw_program *program);
 
@@ -87,7 +88,7 @@ struct bw_trial {
     const struct bw_program *program;
     const struct bw_source_config *config;
     const struct bw_request *request;
-    struct bw_buf *scratch;          /* unescaped JSON strings; slices into it as offsets are avoided: it is reserved before */
+    struct bw_buf *scratch; /* unescaped JSON strings; slices into it as offsets are avoided: it is reserved before */
     struct bw_json_hit hits[BW_JSON_PATHS_MAX];
     bool has_json;
 };
@@ -104,7 +105,8 @@ struct bw_keys {
 bool bw_keys_prepare(struct bw_keys *keys, const struct bw_program *program, const struct bw_source_config *config, struct bw_error *err);
 void bw_keys_free(struct bw_keys *keys);
 const char *bw_signature_check(struct bw_trial *trial, const struct bw_keys *keys); /* NULL = proven, else the reason */
-size_t bw_signature_compute(struct bw_trial *trial, const struct bw_keys *keys, size_t key, unsigned char *mac); /* bytes; 0 = a part of the message is missing */
+size_t bw_signature_compute(struct bw_trial *trial, const struct bw_keys *keys, size_t key,
+                            unsigned char *mac); /* bytes; 0 = a part of the message is missing */
 /* freshness.c */
 const char *bw_freshness_check(struct bw_trial *trial);
 bool bw_time_parse(struct bw_slice text, enum bw_time_unit unit, int64_t *ms);

@@ -48,7 +48,10 @@ static bool add(struct bw_schemes *schemes, struct bw_slice name, const char *fi
     return false;
 }
 
-static int compare(const void *a, const void *b) { return strcmp(((const struct bw_scheme *)a)->name, ((const struct bw_scheme *)b)->name); }
+static int compare(const void *a, const void *b)
+{
+    return strcmp(((const struct bw_scheme *)a)->name, ((const struct bw_scheme *)b)->name);
+}
 
 static void add_folder(struct bw_schemes *schemes, const char *folder, struct bw_errors *errs)
 {
@@ -110,9 +113,18 @@ const struct bw_scheme *bw_schemes_find(const struct bw_schemes *schemes, const 
     return NULL;
 }
 
-size_t bw_schemes_count(const struct bw_schemes *schemes) { return schemes->count; }
-const struct bw_scheme *bw_schemes_at(const struct bw_schemes *schemes, size_t index) { return &schemes->items[index]; }
-const char *bw_scheme_name(const struct bw_scheme *scheme) { return scheme->name; }
+size_t bw_schemes_count(const struct bw_schemes *schemes)
+{
+    return schemes->count;
+}
+const struct bw_scheme *bw_schemes_at(const struct bw_schemes *schemes, size_t index)
+{
+    return &schemes->items[index];
+}
+const char *bw_scheme_name(const struct bw_scheme *scheme)
+{
+    return scheme->name;
+}
 
 const char *bw_scheme_doc(const struct bw_scheme *scheme)
 {
@@ -131,17 +143,22 @@ static void describe_list(const struct bw_scheme *scheme, const char *key, const
 
 void bw_scheme_describe(const struct bw_scheme *scheme, struct bw_buf *out)
 {
-    const struct bw_yaml_node *key = bw_yaml_get(scheme->root, "key"), *secret = bw_yaml_get(key, "secret"), *console = bw_yaml_get(scheme->root, "console");
-    const struct bw_yaml_node *time = bw_yaml_get(scheme->root, "time"), *alg = bw_yaml_get(scheme->root, "alg"), *options = bw_yaml_get(scheme->root, "options");
+    const struct bw_yaml_node *key = bw_yaml_get(scheme->root, "key"), *secret = bw_yaml_get(key, "secret"),
+                              *console = bw_yaml_get(scheme->root, "console");
+    const struct bw_yaml_node *time = bw_yaml_get(scheme->root, "time"), *alg = bw_yaml_get(scheme->root, "alg"),
+                              *options = bw_yaml_get(scheme->root, "options");
     bw_buf_printf(out, "%s: %s\n  algorithm %s\n", scheme->name, bw_scheme_doc(scheme), alg ? alg->text.ptr : "");
-    if (alg && !bw_slice_is(alg->text, "none")) bw_buf_printf(out, "  secrets   %s%s\n", bw_slice_is(alg->text, "basic") ? "username, " : "", secret ? secret->text.ptr : "secret");
+    if (alg && !bw_slice_is(alg->text, "none"))
+        bw_buf_printf(out, "  secrets   %s%s\n", bw_slice_is(alg->text, "basic") ? "username, " : "", secret ? secret->text.ptr : "secret");
     if (console) bw_buf_printf(out, "  from      %s\n", console->text.ptr);
     describe_list(scheme, "msg", "signed", out);
     if (time && bw_yaml_get(time, "from"))
-        bw_buf_printf(out, "  fresh     %s, %s s back and %s s ahead\n", bw_yaml_get(time, "from")->text.ptr, bw_yaml_get(time, "past") ? bw_yaml_get(time, "past")->text.ptr : "300",
+        bw_buf_printf(out, "  fresh     %s, %s s back and %s s ahead\n", bw_yaml_get(time, "from")->text.ptr,
+                      bw_yaml_get(time, "past") ? bw_yaml_get(time, "past")->text.ptr : "300",
                       bw_yaml_get(time, "future") ? bw_yaml_get(time, "future")->text.ptr : "300");
     describe_list(scheme, "id", "dedupe", out);
     describe_list(scheme, "event", "event", out);
     for (size_t i = 0; options && options->kind == BW_YAML_MAP && i < options->count; i++)
-        bw_buf_printf(out, "  option    %s (%s)\n", options->pairs[i].key->text.ptr, options->pairs[i].value->text.len ? options->pairs[i].value->text.ptr : "empty");
+        bw_buf_printf(out, "  option    %s (%s)\n", options->pairs[i].key->text.ptr,
+                      options->pairs[i].value->text.len ? options->pairs[i].value->text.ptr : "empty");
 }

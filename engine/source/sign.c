@@ -55,9 +55,7 @@ static void encode(const struct bw_program *program, const unsigned char *mac, s
     case BW_ENC_BASE64: bw_base64_append(out, mac, len); break;
     case BW_ENC_BASE64URL: bw_base64url_append(out, mac, len); break;
     case BW_ENC_HEX:
-    case BW_ENC_UTF8:
-        bw_hex_encode(mac, len, hex);
-        bw_buf_append_text(out, hex);
+    case BW_ENC_UTF8: bw_hex_encode(mac, len, hex); bw_buf_append_text(out, hex);
     }
 }
 
@@ -104,7 +102,8 @@ static bool set_credentials(struct maker *maker, const struct bw_source *source)
     return good;
 }
 
-bool bw_source_sign(const struct bw_source *source, struct bw_slice body, struct bw_slice id, struct bw_slice event, int64_t now_ms, struct bw_buf *headers, struct bw_error *err)
+bool bw_source_sign(const struct bw_source *source, struct bw_slice body, struct bw_slice id, struct bw_slice event, int64_t now_ms,
+                    struct bw_buf *headers, struct bw_error *err)
 {
     const struct bw_program *program = bw_source_program(source);
     const struct bw_source_config *config = bw_source_settings(source);
@@ -122,7 +121,12 @@ bool bw_source_sign(const struct bw_source *source, struct bw_slice body, struct
     if (program->alg == BW_ALG_EQUAL || program->alg == BW_ALG_BASIC) {
         good = set_credentials(maker, source);
     } else if (program->alg != BW_ALG_NONE) {
-        const struct bw_request request = {.method = BW_SLICE("POST"), .url = bw_slice_of(config->public_url ? config->public_url : config->path), .headers = maker->headers, .header_count = maker->count, .body = body, .now_ms = now_ms};
+        const struct bw_request request = {.method = BW_SLICE("POST"),
+                                           .url = bw_slice_of(config->public_url ? config->public_url : config->path),
+                                           .headers = maker->headers,
+                                           .header_count = maker->count,
+                                           .body = body,
+                                           .now_ms = now_ms};
         struct bw_trial trial = {.program = program, .config = config, .request = &request, .scratch = &scratch};
         trial.has_json = program->paths && bw_json_scan(body, program->paths, trial.hits, NULL);
         size_t len = bw_signature_compute(&trial, bw_source_keys(source), 0, mac);
@@ -136,7 +140,9 @@ bool bw_source_sign(const struct bw_source *source, struct bw_slice body, struct
         bw_buf_append_slice(headers, maker->headers[i].value);
         bw_buf_append_char(headers, '\n');
     }
-    if (!good) bw_error_set(err, "sign.unsupported", "the scheme %s signs something that is not in a header or in this body: it cannot be sent from here", config->verify);
+    if (!good)
+        bw_error_set(err, "sign.unsupported", "the scheme %s signs something that is not in a header or in this body: it cannot be sent from here",
+                     config->verify);
     bw_buf_free(&scratch);
     bw_buf_free(&text);
     free(maker);

@@ -14,7 +14,10 @@ static const char *digest_of(enum bw_alg alg)
 {
     return alg == BW_ALG_HMAC_SHA1 ? "SHA1" : alg == BW_ALG_HMAC_SHA512 ? "SHA512" : "SHA256";
 }
-static bool is_hmac(enum bw_alg alg) { return alg == BW_ALG_HMAC_SHA1 || alg == BW_ALG_HMAC_SHA256 || alg == BW_ALG_HMAC_SHA512; }
+static bool is_hmac(enum bw_alg alg)
+{
+    return alg == BW_ALG_HMAC_SHA1 || alg == BW_ALG_HMAC_SHA256 || alg == BW_ALG_HMAC_SHA512;
+}
 
 /* ---- keys ---- */
 
@@ -66,17 +69,21 @@ bool bw_keys_prepare(struct bw_keys *keys, const struct bw_program *program, con
     }
     for (size_t i = 0; i < secret->count && keys->count < BW_KEYS_MAX; i++) {
         size_t len = 0;
-        if (is_blank(secret->values[i])) return bw_error_set(err, "source.empty_secret", "the secret '%s' of the source %s is empty", wanted, config->name);
+        if (is_blank(secret->values[i]))
+            return bw_error_set(err, "source.empty_secret", "the secret '%s' of the source %s is empty", wanted, config->name);
         if (!decode_key(program, secret->values[i], decoded, &len)) {
             bw_error_set(err, "source.bad_secret", "the secret '%s' of the source %s cannot be decoded as its scheme says (%s)", wanted, config->name,
-                         program->key_decode == BW_KEY_BASE64 ? "base64" : program->key_decode == BW_KEY_HEX ? "hex" : "text");
+                         program->key_decode == BW_KEY_BASE64 ? "base64"
+                         : program->key_decode == BW_KEY_HEX  ? "hex"
+                                                              : "text");
             bw_error_hint(err, "copy it from the provider's console again, as it is shown there");
             return false;
         }
         char *copy = bw_slice_dup((struct bw_slice){(char *)decoded, len});
         keys->bytes[keys->count] = (struct bw_slice){copy, len};
         if (copy && is_hmac(program->alg)) keys->contexts[keys->count] = make_context(program->alg, keys->bytes[keys->count]);
-        if (!copy || (is_hmac(program->alg) && !keys->contexts[keys->count])) return bw_error_set(err, "memory", "no memory for the keys of %s", config->name);
+        if (!copy || (is_hmac(program->alg) && !keys->contexts[keys->count]))
+            return bw_error_set(err, "memory", "no memory for the keys of %s", config->name);
         keys->count++;
     }
     OPENSSL_cleanse(decoded, sizeof decoded);
@@ -125,7 +132,8 @@ static size_t plain_hash(struct bw_trial *trial, unsigned char *out)
     for (size_t i = 0; good && i < trial->program->message_count; i++) {
         struct bw_slice part;
         size_t occurrences;
-        good = bw_ref_read(trial, &trial->program->message[i], &part, &occurrences) && occurrences <= 1 && EVP_DigestUpdate(context, part.ptr, part.len);
+        good =
+            bw_ref_read(trial, &trial->program->message[i], &part, &occurrences) && occurrences <= 1 && EVP_DigestUpdate(context, part.ptr, part.len);
     }
     if (!good || !EVP_DigestFinal_ex(context, out, &len)) len = 0;
     EVP_MD_CTX_free(context);
@@ -157,7 +165,8 @@ static bool decode_signature(const struct bw_program *program, struct bw_slice t
 static bool token_equal(struct bw_slice given, struct bw_slice key)
 {
     unsigned char a[32], b[32];
-    return EVP_Q_digest(NULL, "SHA256", NULL, given.ptr, given.len, a, NULL) && EVP_Q_digest(NULL, "SHA256", NULL, key.ptr, key.len, b, NULL) && !CRYPTO_memcmp(a, b, 32) && given.len == key.len;
+    return EVP_Q_digest(NULL, "SHA256", NULL, given.ptr, given.len, a, NULL) && EVP_Q_digest(NULL, "SHA256", NULL, key.ptr, key.len, b, NULL) &&
+           !CRYPTO_memcmp(a, b, 32) && given.len == key.len;
 }
 
 static const char *check_basic(struct bw_trial *trial, const struct bw_keys *keys)

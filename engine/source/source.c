@@ -39,13 +39,15 @@ static void check_secret_names(const struct bw_source *source, struct bw_errors 
         const char *name = source->config->secrets[i].name;
         bool is_known = bw_slice_is(source->program->secret, name) || (source->program->alg == BW_ALG_BASIC && !strcmp(name, "username"));
         if (is_known && source->program->alg != BW_ALG_NONE) continue;
-        struct bw_error *err = bw_errors_add(errs, "source.unknown_secret", "the source %s: its scheme %s knows no secret '%s'", source->config->name, source->config->verify, name);
+        struct bw_error *err = bw_errors_add(errs, "source.unknown_secret", "the source %s: its scheme %s knows no secret '%s'", source->config->name,
+                                             source->config->verify, name);
         bw_error_hint(err, "see: bellwire schemes show %s", source->config->verify);
     }
     if (source->program->alg != BW_ALG_BASIC) return;
     for (size_t i = 0; i < source->config->secret_count; i++)
         if (!strcmp(source->config->secrets[i].name, "username") && source->config->secrets[i].count) return;
-    bw_errors_add(errs, "source.no_secret", "the source %s has no secret 'username', which its scheme %s needs", source->config->name, source->config->verify);
+    bw_errors_add(errs, "source.no_secret", "the source %s has no secret 'username', which its scheme %s needs", source->config->name,
+                  source->config->verify);
 }
 
 struct bw_source *bw_source_new(const struct bw_source_config *config, const struct bw_schemes *schemes, struct bw_errors *errs)
@@ -75,7 +77,10 @@ void bw_source_free(struct bw_source *source)
     free(source);
 }
 
-const struct bw_source_config *bw_source_settings(const struct bw_source *source) { return source->config; }
+const struct bw_source_config *bw_source_settings(const struct bw_source *source)
+{
+    return source->config;
+}
 
 /* ---- judgement ---- */
 
@@ -97,7 +102,8 @@ static bool has_duplicate_header(const struct bw_trial *trial)
 
 static bool scan(struct bw_trial *trial, struct bw_json_fault *fault)
 {
-    if (!trial->has_json) trial->has_json = bw_json_scan(trial->request->body, trial->program->paths, trial->program->paths ? trial->hits : NULL, fault);
+    if (!trial->has_json)
+        trial->has_json = bw_json_scan(trial->request->body, trial->program->paths, trial->program->paths ? trial->hits : NULL, fault);
     return trial->has_json;
 }
 
@@ -133,7 +139,8 @@ static struct bw_slice clean_name(struct bw_trial *trial, struct bw_slice name)
     bool is_clean = true;
     for (size_t i = 0; i < name.len; i++) {
         char c = name.ptr[i];
-        is_clean = is_clean && ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.' || c == ':');
+        is_clean =
+            is_clean && ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.' || c == ':');
     }
     if (is_clean) return name;
     size_t start = trial->scratch->len;
@@ -204,5 +211,11 @@ void bw_source_judge(const struct bw_source *source, const struct bw_request *re
     if (!out->event.len) out->event = BW_SLICE("event");
 }
 
-const struct bw_program *bw_source_program(const struct bw_source *source) { return source->program; }
-const struct bw_keys *bw_source_keys(const struct bw_source *source) { return &source->keys; }
+const struct bw_program *bw_source_program(const struct bw_source *source)
+{
+    return source->program;
+}
+const struct bw_keys *bw_source_keys(const struct bw_source *source)
+{
+    return &source->keys;
+}

@@ -14,7 +14,7 @@
 struct bw_header {
     struct bw_slice name, value; /* as received */
 };
-struct bw_request { /* one request as the schemes see it; borrowed and raw */
+struct bw_request {              /* one request as the schemes see it; borrowed and raw */
     struct bw_slice method, url; /* url: the configured public URL (+ query), or the request target when no public_url is set */
     struct bw_slice query;       /* after '?', raw */
     const struct bw_header *headers;
@@ -43,13 +43,14 @@ struct bw_judgement {
 
 struct bw_scheme;  /* a loaded scheme definition */
 struct bw_schemes; /* the set of all schemes */
-struct bw_schemes *bw_schemes_load(const char *user_folder, struct bw_errors *errs); /* NULL folder = built-in only; faulty files are reported and left out */
+struct bw_schemes *bw_schemes_load(const char *user_folder,
+                                   struct bw_errors *errs); /* NULL folder = built-in only; faulty files are reported and left out */
 void bw_schemes_free(struct bw_schemes *schemes);
 const struct bw_scheme *bw_schemes_find(const struct bw_schemes *schemes, const char *name);
 size_t bw_schemes_count(const struct bw_schemes *schemes);
 const struct bw_scheme *bw_schemes_at(const struct bw_schemes *schemes, size_t index);
 const char *bw_scheme_name(const struct bw_scheme *scheme);
-const char *bw_scheme_doc(const struct bw_scheme *scheme);                          /* one line: what it is for */
+const char *bw_scheme_doc(const struct bw_scheme *scheme);                   /* one line: what it is for */
 void bw_scheme_describe(const struct bw_scheme *scheme, struct bw_buf *out); /* for people: secrets wanted, what is signed, dedupe id, event name */
 
 struct bw_source;
@@ -65,6 +66,6 @@ const struct bw_header *bw_request_header(const struct bw_request *request, cons
 
 /* Signs as the scheme's sender would (bellwire send): appends "Name: value\n" lines that carry id, timestamp, event name and signature.
  * id and event may be empty. False where the scheme cannot be signed with what the source holds. */
-bool bw_source_sign(const struct bw_source *source, struct bw_slice body, struct bw_slice id, struct bw_slice event, int64_t now_ms, struct bw_buf *headers,
-                    struct bw_error *err);
+bool bw_source_sign(const struct bw_source *source, struct bw_slice body, struct bw_slice id, struct bw_slice event, int64_t now_ms,
+                    struct bw_buf *headers, struct bw_error *err);
 #endif

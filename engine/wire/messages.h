@@ -9,7 +9,8 @@
 enum bw_message_type {
     /* ---- engine → run worker ---- */
     /* First message. {worker: number, lua_memory_bytes, stall_ms, max_output_bytes, allow_private_network: bool, trace: bool,
-     *  secrets: {NAME: value}, log_level, log_format}; trace asks for BW_MSG_TRACE. The flight page is inherited as fd 4 (wire/flight.h), the channel is fd 3. */
+     *  secrets: {NAME: value}, log_level, log_format}; trace asks for BW_MSG_TRACE. The flight page is inherited as fd 4 (wire/flight.h), the channel
+     * is fd 3. */
     BW_MSG_CONFIGURE = 1,
     /* A catalogue revision. {revision, check_only?: bool, files: [{kind: "workflow"|"action"|"plugin", path, part}]}.
      * workflow: YAML text. action: Lua text. plugin: the manifest JSON that its host reported (path = the .so). Answered by BW_MSG_CATALOG_LOADED.
@@ -39,7 +40,8 @@ enum bw_message_type {
      *          steps: [{path, state: number, attempt, started_ms, ended_ms, inputs: [names], output_part?, error?: ERROR}]}]}
      * A one-step run is one report with done. A later effect that depends on unrecorded results sends a report with ack first and waits. */
     BW_MSG_REPORT = 34,
-    /* Execute a plugin's action. {call: number, action: "ns/name@major", run: uid, step: path, attempt, key, timeout_ms, secrets: [names], input_part} */
+    /* Execute a plugin's action. {call: number, action: "ns/name@major", run: uid, step: path, attempt, key, timeout_ms, secrets: [names],
+       input_part} */
     BW_MSG_CALL = 35,
     BW_MSG_CALL_CANCEL = 36, /* {call} its result is no longer wanted */
     /* {level: "debug"|"info"|"warn"|"error", message, run, workflow, step} from ctx.log */

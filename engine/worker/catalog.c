@@ -49,7 +49,8 @@ static bool add_action(struct bw_catalog *catalog, struct bw_action *action, str
 {
     for (size_t i = 0; i < catalog->action_count; i++)
         if (!strcmp(catalog->actions[i]->name, action->name) && catalog->actions[i]->major == action->major) {
-            struct bw_error *err = bw_errors_add(errs, "action.twice", "the action %s@%u is offered twice, also by %s", action->name, action->major, catalog->actions[i]->file);
+            struct bw_error *err = bw_errors_add(errs, "action.twice", "the action %s@%u is offered twice, also by %s", action->name, action->major,
+                                                 catalog->actions[i]->file);
             if (err) bw_error_at(err, action->file, 0, 0);
             bw_action_free(action);
             return false;
@@ -102,7 +103,8 @@ static void place(struct bw_error *err, const struct bw_workflow *workflow, stru
     if (err) bw_error_at(err, workflow->file.ptr, mark.line, mark.column);
 }
 
-static const struct bw_action *find_action(const struct bw_catalog *catalog, const struct bw_workflow *workflow, const struct bw_step *step, struct bw_errors *errs)
+static const struct bw_action *find_action(const struct bw_catalog *catalog, const struct bw_workflow *workflow, const struct bw_step *step,
+                                           struct bw_errors *errs)
 {
     const char *names[NAMES_MAX];
     size_t count = 0;
@@ -113,7 +115,8 @@ static const struct bw_action *find_action(const struct bw_catalog *catalog, con
             continue;
         }
         if (action->major == step->major) return action;
-        place(bw_errors_add(errs, "action.version", "there is %s@%u, but not version %u", action->name, action->major, step->major), workflow, step->mark);
+        place(bw_errors_add(errs, "action.version", "there is %s@%u, but not version %u", action->name, action->major, step->major), workflow,
+              step->mark);
         return NULL;
     }
     const char *near = bw_suggest(step->action, names, count);
@@ -130,7 +133,9 @@ static void check_secrets(const struct bw_workflow *workflow, const struct bw_st
         bool is_granted = false;
         for (size_t k = 0; k < workflow->secret_count; k++) is_granted = is_granted || bw_slice_is(workflow->secrets[k], action->secrets[i]);
         if (is_granted) continue;
-        struct bw_error *err = bw_errors_add(errs, "action.secret_not_granted", "the action %s needs the secret %s, which this workflow does not grant", action->name, action->secrets[i]);
+        struct bw_error *err =
+            bw_errors_add(errs, "action.secret_not_granted", "the action %s needs the secret %s, which this workflow does not grant", action->name,
+                          action->secrets[i]);
         if (err) bw_error_hint(err, "add it to the workflow: secrets: [%s]", action->secrets[i]);
         place(err, workflow, step->mark);
     }
@@ -157,8 +162,8 @@ static void add_workflow(struct bw_worker *worker, struct bw_catalog *catalog, s
     size_t before = errs->count;
     for (size_t i = 0; i < catalog->workflow_count; i++)
         if (bw_slice_equal(catalog->workflows[i].workflow->name, workflow->name))
-            place(bw_errors_add(errs, "workflow.same_name", "the workflow name '%s' is used twice, also in %s:%d", workflow->name.ptr, catalog->workflows[i].workflow->file.ptr,
-                                catalog->workflows[i].workflow->mark.line),
+            place(bw_errors_add(errs, "workflow.same_name", "the workflow name '%s' is used twice, also in %s:%d", workflow->name.ptr,
+                                catalog->workflows[i].workflow->file.ptr, catalog->workflows[i].workflow->mark.line),
                   workflow, workflow->mark);
     struct bw_catalog_workflow entry = {.workflow = workflow};
     entry.actions = calloc(workflow->step_count + 1, sizeof *entry.actions);
@@ -198,9 +203,11 @@ static json_t *describe_workflow(const struct bw_catalog_workflow *entry)
         else
             json_array_append_new(events, json_stringn(workflow->triggers[i].event.ptr, workflow->triggers[i].event.len));
     }
-    for (size_t i = 0; i < workflow->step_count; i++) json_array_append_new(steps, json_stringn(workflow->steps[i].id.ptr, workflow->steps[i].id.len));
-    return json_pack("{s:s%,s:s%,s:s%,s:s,s:b,s:o,s:o,s:i,s:i}", "name", workflow->name.ptr, workflow->name.len, "description", workflow->description.ptr ? workflow->description.ptr : "",
-                     workflow->description.len, "file", workflow->file.ptr, workflow->file.len, "hash", version, "manual", is_manual, "events", events, "steps", steps, "line", workflow->mark.line,
+    for (size_t i = 0; i < workflow->step_count; i++)
+        json_array_append_new(steps, json_stringn(workflow->steps[i].id.ptr, workflow->steps[i].id.len));
+    return json_pack("{s:s%,s:s%,s:s%,s:s,s:b,s:o,s:o,s:i,s:i}", "name", workflow->name.ptr, workflow->name.len, "description",
+                     workflow->description.ptr ? workflow->description.ptr : "", workflow->description.len, "file", workflow->file.ptr,
+                     workflow->file.len, "hash", version, "manual", is_manual, "events", events, "steps", steps, "line", workflow->mark.line,
                      "column", workflow->mark.column);
 }
 

@@ -22,8 +22,8 @@ static struct bw_slice part(const struct bw_message *message, const char *key)
 static struct bw_worker_event *copy_event(struct bw_worker *worker, const struct bw_message *message)
 {
     const json_t *head = message->head;
-    struct bw_slice texts[] = {bw_json_slice(json_object_get(head, "name")), bw_json_slice(json_object_get(head, "source")), bw_json_slice(json_object_get(head, "workflow")), part(message, "body_part"),
-                               part(message, "headers_part")};
+    struct bw_slice texts[] = {bw_json_slice(json_object_get(head, "name")), bw_json_slice(json_object_get(head, "source")),
+                               bw_json_slice(json_object_get(head, "workflow")), part(message, "body_part"), part(message, "headers_part")};
     size_t bytes = 0;
     for (size_t i = 0; i < 5; i++) bytes += texts[i].len + 1;
     struct bw_worker_event *event = calloc(1, sizeof *event + bytes);
@@ -56,7 +56,8 @@ static void release_event(struct bw_worker_event *event)
 /* Outputs of recorded steps come as parts: keep them as texts in the head, which outlives the frame. */
 static json_t *keep_recorded(const struct bw_message *message)
 {
-    if (!json_object_get(message->head, "runs") && !json_object_get(message->head, "verdicts") && !json_object_get(message->head, "lost")) return NULL;
+    if (!json_object_get(message->head, "runs") && !json_object_get(message->head, "verdicts") && !json_object_get(message->head, "lost"))
+        return NULL;
     json_t *head = json_deep_copy(message->head), *run, *step;
     size_t i, k;
     json_array_foreach(json_object_get(head, "runs"), i, run) json_array_foreach(json_object_get(run, "steps"), k, step)
@@ -83,12 +84,19 @@ static bool wants(struct bw_worker_event *event, struct bw_catalog_workflow *ent
         struct bw_run probe = {.event = event, .entry = entry, .uid = bw_uid_of_run(event->uid, workflow->name)};
         struct bw_script *script = bw_catalog_take_script(event->worker, entry, err);
         char run_text[BW_UID_TEXT];
-        const struct bw_run_scope scope = {.event_body = event->body, .body_is_json = event->body_is_json, .event_headers = event->headers, .event_id = bw_slice_of(event->uid_text),
-                                           .event_name = event->name, .event_source = event->source, .event_at_ms = event->at_ms, .event_trusted = event->is_trusted,
+        const struct bw_run_scope scope = {.event_body = event->body,
+                                           .body_is_json = event->body_is_json,
+                                           .event_headers = event->headers,
+                                           .event_id = bw_slice_of(event->uid_text),
+                                           .event_name = event->name,
+                                           .event_source = event->source,
+                                           .event_at_ms = event->at_ms,
+                                           .event_trusted = event->is_trusted,
                                            .run_id = bw_slice_of(bw_uid_text(probe.uid, BW_UID_RUN, run_text))};
         probe.step = workflow->step_count; /* the note says "trigger" */
         bw_note_enter(&probe);
-        *has_failed = !script || !bw_script_begin_run(script, &scope, err) || !bw_script_condition(script, (uint32_t)trigger->condition, &answer, err);
+        *has_failed =
+            !script || !bw_script_begin_run(script, &scope, err) || !bw_script_condition(script, (uint32_t)trigger->condition, &answer, err);
         bw_note_leave(event->worker);
         bw_catalog_return_script(entry, script);
         if (*has_failed) return true;
@@ -113,7 +121,9 @@ static bool has_verdict(const struct bw_worker_event *event, struct bw_uid run, 
     }
     json_array_foreach(json_object_get(event->head, "lost"), index, entry)
     {
-        if (strcmp(bw_json_str(entry, "run", ""), text) || strcmp(bw_json_str(entry, "path", ""), "trigger") || bw_json_int(entry, "count", 0) <= BW_LOST_MAX) continue;
+        if (strcmp(bw_json_str(entry, "run", ""), text) || strcmp(bw_json_str(entry, "path", ""), "trigger") ||
+            bw_json_int(entry, "count", 0) <= BW_LOST_MAX)
+            continue;
         bw_error_set(err, "worker_lost", "the condition of the trigger ended its worker process %d times", BW_LOST_MAX + 1);
         return true;
     }

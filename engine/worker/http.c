@@ -107,11 +107,13 @@ static void finish(struct bw_http_call *call, CURLcode result)
     curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
     answer.error = &err;
     if (call->was_denied && result != CURLE_OK) {
-        bw_error_set(&err, "http.address_denied", "the name leads to a private or loopback address, which this instance does not allow (allow_private_network in bellwire.yaml)");
+        bw_error_set(&err, "http.address_denied",
+                     "the name leads to a private or loopback address, which this instance does not allow (allow_private_network in bellwire.yaml)");
     } else if (call->is_too_large) {
         bw_error_set(&err, "http.too_large", "the answer is larger than %llu bytes", (unsigned long long)call->max_bytes);
     } else if (result != CURLE_OK) {
-        bw_error_set(&err, result == CURLE_OPERATION_TIMEDOUT ? "http.timeout" : "http.network", "%s", *call->reason ? call->reason : curl_easy_strerror(result));
+        bw_error_set(&err, result == CURLE_OPERATION_TIMEDOUT ? "http.timeout" : "http.network", "%s",
+                     *call->reason ? call->reason : curl_easy_strerror(result));
         answer.transient = result != CURLE_URL_MALFORMAT && result != CURLE_UNSUPPORTED_PROTOCOL && result != CURLE_PEER_FAILED_VERIFICATION;
     } else {
         answer.status = (unsigned)status;
@@ -168,7 +170,8 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *so
         curl_multi_assign(http->multi, fd, watched);
     }
     if (watched->event) event_free(watched->event);
-    watched->event = event_new(http->base, fd, (short)(EV_PERSIST | (what & CURL_POLL_IN ? EV_READ : 0) | (what & CURL_POLL_OUT ? EV_WRITE : 0)), on_ready, http);
+    watched->event =
+        event_new(http->base, fd, (short)(EV_PERSIST | (what & CURL_POLL_IN ? EV_READ : 0) | (what & CURL_POLL_OUT ? EV_WRITE : 0)), on_ready, http);
     if (watched->event) event_add(watched->event, NULL);
     return 0;
 }
@@ -197,7 +200,8 @@ static int on_timer(CURLM *multi, long delay_ms, void *arg)
 struct bw_http *bw_http_new(struct event_base *base, bool allow_private_network)
 {
     struct bw_http *http = calloc(1, sizeof *http);
-    if (!http || curl_global_init(CURL_GLOBAL_DEFAULT) || !(http->multi = curl_multi_init()) || !(http->timer = event_new(base, -1, 0, on_timeout, http))) {
+    if (!http || curl_global_init(CURL_GLOBAL_DEFAULT) || !(http->multi = curl_multi_init()) ||
+        !(http->timer = event_new(base, -1, 0, on_timeout, http))) {
         free(http);
         return NULL;
     }
@@ -250,7 +254,8 @@ static void set_policy(struct bw_http_call *call, int64_t timeout_ms)
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, call);
 }
 
-struct bw_http_call *bw_http_start(struct bw_http *http, const struct bw_task_request *request, int64_t timeout_ms, bw_http_done *done, void *arg, struct bw_error *err)
+struct bw_http_call *bw_http_start(struct bw_http *http, const struct bw_task_request *request, int64_t timeout_ms, bw_http_done *done, void *arg,
+                                   struct bw_error *err)
 {
     struct bw_http_call *call = calloc(1, sizeof *call);
     bw_error_set(err, "http.memory", "out of memory");
@@ -266,18 +271,23 @@ struct bw_http_call *bw_http_start(struct bw_http *http, const struct bw_task_re
     }
     set_policy(call, timeout_ms);
     bw_buf_append_slice(&call->request_body, request->body);
-    bool has_body = request->body.len || bw_slice_is(request->method, "POST") || bw_slice_is(request->method, "PUT") || bw_slice_is(request->method, "PATCH");
+    bool has_body =
+        request->body.len || bw_slice_is(request->method, "POST") || bw_slice_is(request->method, "PUT") || bw_slice_is(request->method, "PATCH");
     if (has_body) {
         curl_easy_setopt(call->easy, CURLOPT_POSTFIELDS, request->body.len ? call->request_body.data : "");
         curl_easy_setopt(call->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body.len);
     }
     if (bw_slice_is(request->method, "HEAD")) curl_easy_setopt(call->easy, CURLOPT_NOBODY, 1L);
     curl_easy_setopt(call->easy, CURLOPT_CUSTOMREQUEST, request->method.ptr); /* NUL-terminated by the lua room */
-    bool good = set_headers(call, request) && !call->request_body.failed && curl_easy_setopt(call->easy, CURLOPT_HTTPHEADER, call->headers) == CURLE_OK &&
+    bool good = set_headers(call, request) && !call->request_body.failed &&
+                curl_easy_setopt(call->easy, CURLOPT_HTTPHEADER, call->headers) == CURLE_OK &&
                 curl_easy_setopt(call->easy, CURLOPT_URL, request->url.ptr) == CURLE_OK && curl_multi_add_handle(http->multi, call->easy) == CURLM_OK;
     if (good) return call;
     release(call);
     return NULL;
 }
 
-void bw_http_abort(struct bw_http_call *call) { release(call); }
+void bw_http_abort(struct bw_http_call *call)
+{
+    release(call);
+}

@@ -32,7 +32,7 @@ struct bw_worker {
     TAILQ_HEAD(bw_run_list, bw_run) ready; /* runs whose code gave way: one slice each a turn */
     struct event *ready_event;
     struct bw_http *http;
-    TAILQ_HEAD(, bw_run) called; /* waiting for a plugin */
+    TAILQ_HEAD(, bw_run) called;         /* waiting for a plugin */
     TAILQ_HEAD(, bw_run) unacknowledged; /* waiting for a report to be on disk */
     int64_t next_report, next_call;
 };
@@ -40,9 +40,9 @@ struct bw_worker {
 /* ---- catalog.c ---- */
 struct bw_catalog_workflow {
     struct bw_workflow *workflow;
-    const struct bw_action **actions; /* per step: the action it uses (Lua or plugin), or NULL */
+    const struct bw_action **actions;     /* per step: the action it uses (Lua or plugin), or NULL */
     const struct bw_action **lua_actions; /* per step: the action if it is Lua */
-    uint8_t version[32];              /* definition + the actions' sources + plugin name@major */
+    uint8_t version[32];                  /* definition + the actions' sources + plugin name@major */
     struct bw_script *idle[BW_SCRIPTS_IDLE_MAX];
     size_t idle_count;
 };
@@ -78,11 +78,11 @@ void bw_event_run_ended(struct bw_worker_event *event);
 
 /* ---- run.c, step.c ---- */
 struct bw_step_result {
-    int state;        /* 0 = none yet */
+    int state; /* 0 = none yet */
     uint32_t attempt;
     int64_t started_ms, ended_ms;
     struct bw_buf input_names, output, error; /* JSON texts */
-    bool is_reported, is_pure; /* pure: recomputed from the same data to the same value, so it need not be on disk before an effect */
+    bool is_reported, is_pure;                /* pure: recomputed from the same data to the same value, so it need not be on disk before an effect */
 };
 enum bw_run_wait { BW_WAIT_NONE, BW_WAIT_SLICE, BW_WAIT_HTTP, BW_WAIT_SLEEP, BW_WAIT_PLUGIN, BW_WAIT_COMMIT, BW_WAIT_RETRY };
 struct bw_run {
@@ -92,7 +92,7 @@ struct bw_run {
     struct bw_script *script;
     struct bw_uid uid;
     char uid_text[BW_UID_TEXT];
-    size_t step;             /* the current one */
+    size_t step; /* the current one */
     struct bw_step_result *results;
     struct bw_buf output, error;
     int state;
@@ -100,28 +100,28 @@ struct bw_run {
     int64_t started_ms, ended_ms;
     enum bw_run_wait wait;
     /* the current attempt */
-    struct bw_buf input;     /* rendered `with` */
+    struct bw_buf input; /* rendered `with` */
     struct bw_task *task;
     struct bw_http_call *http_call;
-    int64_t call;            /* plugin call number */
-    int64_t report;          /* the report it waits for */
+    int64_t call;   /* plugin call number */
+    int64_t report; /* the report it waits for */
     int64_t deadline_us;
-    struct event *timer;     /* deadline of the attempt, delay of a retry, ctx.sleep */
+    struct event *timer; /* deadline of the attempt, delay of a retry, ctx.sleep */
 };
 void bw_run_start(struct bw_worker_event *event, struct bw_catalog_workflow *entry, const struct bw_error *trigger_error);
 void bw_run_advance(struct bw_run *run);
 void bw_run_ready(struct bw_run *run); /* one more slice on the next turn */
 bool bw_run_is_recorded_done(const struct bw_worker_event *event, struct bw_uid run);
 
-void bw_step_begin(struct bw_run *run);        /* the current step, from its condition on */
-void bw_step_continue(struct bw_run *run);     /* its code gets a slice */
+void bw_step_begin(struct bw_run *run);    /* the current step, from its condition on */
+void bw_step_continue(struct bw_run *run); /* its code gets a slice */
 void bw_step_plugin_result(struct bw_run *run, const struct bw_message *message);
 /* error: the reason; class as in messages.h */
 enum bw_error_class { BW_CLASS_BUG, BW_CLASS_PERMANENT, BW_CLASS_TRANSIENT, BW_CLASS_TIMEOUT, BW_CLASS_INPUT, BW_CLASS_OUTPUT, BW_CLASS_LOST };
 void bw_step_fail(struct bw_run *run, const struct bw_error *err, enum bw_error_class class, int64_t retry_after_ms);
-void bw_step_release(struct bw_run *run);      /* whatever the attempt still holds */
+void bw_step_release(struct bw_run *run); /* whatever the attempt still holds */
 void bw_error_to_json(struct bw_buf *out, const struct bw_error *err, enum bw_error_class class, struct bw_slice step);
-void bw_note_enter(struct bw_run *run);        /* the flight page: user code is about to run */
+void bw_note_enter(struct bw_run *run); /* the flight page: user code is about to run */
 void bw_note_leave(struct bw_worker *worker);
 int64_t bw_retry_delay_ms(uint32_t attempt, int64_t retry_after_ms); /* after that many failed attempts */
 
@@ -134,6 +134,7 @@ void bw_trace_step(struct bw_run *run, const char *what, int64_t delay_ms);
 /* ---- http.c ---- */
 struct bw_http *bw_http_new(struct event_base *base, bool allow_private_network);
 typedef void bw_http_done(const struct bw_http_answer *answer, void *arg);
-struct bw_http_call *bw_http_start(struct bw_http *http, const struct bw_task_request *request, int64_t timeout_ms, bw_http_done *done, void *arg, struct bw_error *err);
+struct bw_http_call *bw_http_start(struct bw_http *http, const struct bw_task_request *request, int64_t timeout_ms, bw_http_done *done, void *arg,
+                                   struct bw_error *err);
 void bw_http_abort(struct bw_http_call *call); /* done is not called */
 #endif

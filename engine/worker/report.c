@@ -29,7 +29,8 @@ static void append_step(struct report *report, const struct bw_run *run, size_t 
     const struct bw_step_result *result = &run->results[index];
     bw_buf_append_text(&report->head, "{\"path\":\"");
     bw_buf_append_slice(&report->head, run->entry->workflow->steps[index].id); /* [a-z0-9_] only */
-    bw_buf_printf(&report->head, "\",\"state\":%d,\"attempt\":%u,\"started_ms\":%lld,\"ended_ms\":%lld", result->state, result->attempt, (long long)result->started_ms, (long long)result->ended_ms);
+    bw_buf_printf(&report->head, "\",\"state\":%d,\"attempt\":%u,\"started_ms\":%lld,\"ended_ms\":%lld", result->state, result->attempt,
+                  (long long)result->started_ms, (long long)result->ended_ms);
     if (result->input_names.len) {
         bw_buf_append_text(&report->head, ",\"inputs\":");
         bw_buf_append_slice(&report->head, bw_buf_slice(&result->input_names));
@@ -44,8 +45,9 @@ static void append_run(struct report *report, struct bw_run *run)
     char version[65];
     bool is_first = true;
     bw_hex_encode(run->entry->version, sizeof run->entry->version, version);
-    bw_buf_printf(&report->head, "{\"uid\":\"%s\",\"workflow\":\"%s\",\"version\":\"%s\",\"state\":%d,\"lost\":%u,\"started_ms\":%lld,\"ended_ms\":%lld", run->uid_text, run->entry->workflow->name.ptr,
-                  version, run->state, run->lost, (long long)run->started_ms, (long long)run->ended_ms);
+    bw_buf_printf(
+        &report->head, "{\"uid\":\"%s\",\"workflow\":\"%s\",\"version\":\"%s\",\"state\":%d,\"lost\":%u,\"started_ms\":%lld,\"ended_ms\":%lld",
+        run->uid_text, run->entry->workflow->name.ptr, version, run->state, run->lost, (long long)run->started_ms, (long long)run->ended_ms);
     append_output(report, &run->output);
     append_error(report, &run->error);
     bw_buf_append_text(&report->head, ",\"steps\":[");
@@ -67,8 +69,8 @@ static int64_t send_report(struct bw_worker_event *event, struct bw_run *run, bo
     int64_t number = ++worker->next_report;
     bw_buf_clear(&report.head);
     report.part_count = 0;
-    bw_buf_printf(&report.head, "{\"report\":%lld,\"event\":%lld,\"done\":%s,\"ack\":%s,\"matched\":%zu,\"runs\":[", (long long)number, (long long)event->id, is_done ? "true" : "false",
-                  wants_ack ? "true" : "false", event->matched);
+    bw_buf_printf(&report.head, "{\"report\":%lld,\"event\":%lld,\"done\":%s,\"ack\":%s,\"matched\":%zu,\"runs\":[", (long long)number,
+                  (long long)event->id, is_done ? "true" : "false", wants_ack ? "true" : "false", event->matched);
     if (run) append_run(&report, run);
     bw_buf_append_text(&report.head, "]}");
     /* A result that cannot be sent must not be lost: the worker ends, and another one runs the event with what is recorded. */
@@ -76,7 +78,10 @@ static int64_t send_report(struct bw_worker_event *event, struct bw_run *run, bo
     return number;
 }
 
-void bw_report_event(struct bw_worker_event *event) { send_report(event, NULL, true, false); }
+void bw_report_event(struct bw_worker_event *event)
+{
+    send_report(event, NULL, true, false);
+}
 
 int64_t bw_report_run(struct bw_run *run, bool wants_ack)
 {
@@ -103,8 +108,8 @@ void bw_trace_run(struct bw_run *run, const char *what)
 {
     struct bw_buf head = {0};
     if (!run->event->worker->trace) return;
-    bw_buf_printf(&head, "{\"what\":\"%s\",\"run\":\"%s\",\"workflow\":\"%s\",\"state\":%d,\"took_ms\":%lld", what, run->uid_text, run->entry->workflow->name.ptr, run->state,
-                  (long long)(run->ended_ms ? run->ended_ms - run->started_ms : 0));
+    bw_buf_printf(&head, "{\"what\":\"%s\",\"run\":\"%s\",\"workflow\":\"%s\",\"state\":%d,\"took_ms\":%lld", what, run->uid_text,
+                  run->entry->workflow->name.ptr, run->state, (long long)(run->ended_ms ? run->ended_ms - run->started_ms : 0));
     trace(run, &head, &run->output, &run->error);
 }
 
@@ -113,8 +118,9 @@ void bw_trace_step(struct bw_run *run, const char *what, int64_t delay_ms)
     struct bw_buf head = {0};
     const struct bw_step_result *result = &run->results[run->step];
     if (!run->event->worker->trace) return;
-    bw_buf_printf(&head, "{\"what\":\"%s\",\"run\":\"%s\",\"workflow\":\"%s\",\"step\":\"%s\",\"state\":%d,\"attempt\":%u,\"took_ms\":%lld,\"delay_ms\":%lld", what, run->uid_text,
-                  run->entry->workflow->name.ptr, run->entry->workflow->steps[run->step].id.ptr, result->state, result->attempt,
-                  (long long)(result->ended_ms ? result->ended_ms - result->started_ms : 0), (long long)delay_ms);
+    bw_buf_printf(
+        &head, "{\"what\":\"%s\",\"run\":\"%s\",\"workflow\":\"%s\",\"step\":\"%s\",\"state\":%d,\"attempt\":%u,\"took_ms\":%lld,\"delay_ms\":%lld",
+        what, run->uid_text, run->entry->workflow->name.ptr, run->entry->workflow->steps[run->step].id.ptr, result->state, result->attempt,
+        (long long)(result->ended_ms ? result->ended_ms - result->started_ms : 0), (long long)delay_ms);
     trace(run, &head, &result->output, &result->error);
 }

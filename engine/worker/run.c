@@ -12,11 +12,16 @@ void bw_note_enter(struct bw_run *run)
     int64_t now = bw_clock_mono_us(), deadline = now + worker->stall_ms * 1000;
     if (run->deadline_us && run->deadline_us + 250000 < deadline) deadline = run->deadline_us + 250000;
     if (deadline < now + 50000) deadline = now + 50000; /* the watch of the engine is not finer */
-    struct bw_slice path = run->step < workflow->step_count ? workflow->steps[run->step].id : run->results ? BW_SLICE("outputs") : BW_SLICE("trigger");
+    struct bw_slice path = run->step < workflow->step_count ? workflow->steps[run->step].id
+                           : run->results                   ? BW_SLICE("outputs")
+                                                            : BW_SLICE("trigger");
     bw_flight_enter(worker->flight, run->uid, path, run->event->catalog->revision, deadline);
 }
 
-void bw_note_leave(struct bw_worker *worker) { bw_flight_leave(worker->flight); }
+void bw_note_leave(struct bw_worker *worker)
+{
+    bw_flight_leave(worker->flight);
+}
 
 static const json_t *recorded_run(const struct bw_worker_event *event, struct bw_uid uid)
 {
@@ -83,11 +88,14 @@ static bool restore_steps(struct bw_run *run, const json_t *recorded, struct bw_
             if (!bw_slice_equal(workflow->steps[i].id, path)) continue;
             result->attempt = (uint32_t)bw_json_int(step, "attempt", 0);
             int state = (int)bw_json_int(step, "state", 0);
-            if (state != BW_STATE_SUCCEEDED && state != BW_STATE_SKIPPED) continue; /* an attempt that failed, or was on its way: it goes on from there */
+            if (state != BW_STATE_SUCCEEDED && state != BW_STATE_SKIPPED)
+                continue; /* an attempt that failed, or was on its way: it goes on from there */
             result->state = state;
             result->is_reported = true;
             bw_buf_append_slice(&result->output, bw_json_slice(json_object_get(step, "output_text")));
-            if (!bw_script_set_step(run->script, i, state == BW_STATE_SUCCEEDED ? BW_STATUS_SUCCEEDED : BW_STATUS_SKIPPED, bw_buf_slice(&result->output), (struct bw_slice){0}, err)) return false;
+            if (!bw_script_set_step(run->script, i, state == BW_STATE_SUCCEEDED ? BW_STATUS_SUCCEEDED : BW_STATUS_SKIPPED,
+                                    bw_buf_slice(&result->output), (struct bw_slice){0}, err))
+                return false;
         }
     }
     return true;
@@ -110,8 +118,15 @@ void bw_run_start(struct bw_worker_event *event, struct bw_catalog_workflow *ent
         fail_run(run, trigger_error, BW_CLASS_BUG, BW_SLICE("on"));
         return;
     }
-    const struct bw_run_scope scope = {.event_body = event->body, .body_is_json = event->body_is_json, .event_headers = event->headers, .event_id = bw_slice_of(event->uid_text), .event_name = event->name,
-                                       .event_source = event->source, .event_at_ms = event->at_ms, .event_trusted = event->is_trusted, .run_id = bw_slice_of(run->uid_text)};
+    const struct bw_run_scope scope = {.event_body = event->body,
+                                       .body_is_json = event->body_is_json,
+                                       .event_headers = event->headers,
+                                       .event_id = bw_slice_of(event->uid_text),
+                                       .event_name = event->name,
+                                       .event_source = event->source,
+                                       .event_at_ms = event->at_ms,
+                                       .event_trusted = event->is_trusted,
+                                       .run_id = bw_slice_of(run->uid_text)};
     run->script = bw_catalog_take_script(event->worker, entry, &err);
     const json_t *recorded = event->head ? recorded_run(event, run->uid) : NULL;
     if (!run->script || !bw_script_begin_run(run->script, &scope, &err) || (recorded && !restore_steps(run, recorded, &err))) {
@@ -168,6 +183,7 @@ void bw_run_ready(struct bw_run *run)
 {
     struct bw_worker *worker = run->event->worker;
     run->wait = BW_WAIT_SLICE;
-    if (TAILQ_EMPTY(&worker->ready)) event_add(worker->ready_event, &(struct timeval){0}); /* a timer, not an activation: the sockets get their turn in between */
+    if (TAILQ_EMPTY(&worker->ready))
+        event_add(worker->ready_event, &(struct timeval){0}); /* a timer, not an activation: the sockets get their turn in between */
     TAILQ_INSERT_TAIL(&worker->ready, run, link);
 }

@@ -1,7 +1,7 @@
 /* One step: condition, inputs, attempts, result. */
 #include "base/clock.h"
-#include "base/log.h"
 #include "base/json_view.h"
+#include "base/log.h"
 #include "base/random.h"
 #include "worker/internal.h"
 #include <stdio.h>
@@ -10,9 +10,18 @@
 
 static const char *const class_names[] = {"bug", "permanent", "transient", "timeout", "input", "output", "lost"};
 
-static const struct bw_step *step_of(const struct bw_run *run) { return &run->entry->workflow->steps[run->step]; }
-static struct bw_step_result *result_of(struct bw_run *run) { return &run->results[run->step]; }
-static const struct bw_action *action_of(const struct bw_run *run) { return run->entry->actions[run->step]; }
+static const struct bw_step *step_of(const struct bw_run *run)
+{
+    return &run->entry->workflow->steps[run->step];
+}
+static struct bw_step_result *result_of(struct bw_run *run)
+{
+    return &run->results[run->step];
+}
+static const struct bw_action *action_of(const struct bw_run *run)
+{
+    return run->entry->actions[run->step];
+}
 
 static void attempt(struct bw_run *run);
 
@@ -140,7 +149,8 @@ static void succeed(struct bw_run *run, struct bw_slice raw)
         output = bw_buf_slice(&shaped);
     }
     if (good && output.len > run->event->worker->max_output_bytes) {
-        good = bw_error_set(&err, "output.too_large", "the output has %zu bytes, at most %zu are kept", output.len, run->event->worker->max_output_bytes);
+        good = bw_error_set(&err, "output.too_large", "the output has %zu bytes, at most %zu are kept", output.len,
+                            run->event->worker->max_output_bytes);
         bw_error_hint(&err, "trim it: outputs: {NAME: \"${{ result.… }}\"}");
     }
     if (good) {
@@ -192,15 +202,20 @@ static void on_log(void *arg, const char *level, struct bw_slice text)
 {
     struct bw_run *run = arg;
     struct bw_buf head = {0};
-    bw_buf_printf(&head, "{\"level\":\"%s\",\"run\":\"%s\",\"workflow\":\"%s\",\"step\":\"%s\",\"message\":", level, run->uid_text, run->entry->workflow->name.ptr, step_of(run)->id.ptr);
+    bw_buf_printf(&head, "{\"level\":\"%s\",\"run\":\"%s\",\"workflow\":\"%s\",\"step\":\"%s\",\"message\":", level, run->uid_text,
+                  run->entry->workflow->name.ptr, step_of(run)->id.ptr);
     bw_buf_append_json_string(&head, (struct bw_slice){text.ptr, text.len < 4096 ? text.len : 4096});
     bw_buf_append_char(&head, '}');
     /* A flood of lines must not fill the memory of the engine: what it cannot take now is dropped. */
-    if (!head.failed && bw_channel_unsent(run->event->worker->channel) < 1 << 20) bw_channel_send(run->event->worker->channel, BW_MSG_LOG, bw_buf_slice(&head), NULL, 0);
+    if (!head.failed && bw_channel_unsent(run->event->worker->channel) < 1 << 20)
+        bw_channel_send(run->event->worker->channel, BW_MSG_LOG, bw_buf_slice(&head), NULL, 0);
     bw_buf_free(&head);
 }
 
-static const struct bw_slice *secret_value(const struct bw_worker *worker, struct bw_slice name) { return bw_map_get(worker->secrets, name); }
+static const struct bw_slice *secret_value(const struct bw_worker *worker, struct bw_slice name)
+{
+    return bw_map_get(worker->secrets, name);
+}
 
 /* What the step may see: the workflow's secrets; an action only those that it declares. Returns the count. */
 static size_t collect_grants(const struct bw_run *run, bool only_declared, struct bw_grant *grants, size_t capacity)
@@ -211,7 +226,8 @@ static size_t collect_grants(const struct bw_run *run, bool only_declared, struc
     for (size_t i = 0; i < workflow->secret_count && count < capacity; i++) {
         const struct bw_slice *value = secret_value(run->event->worker, workflow->secrets[i]);
         bool is_declared = !only_declared || !action;
-        for (size_t k = 0; action && k < action->secret_count; k++) is_declared = is_declared || bw_slice_is(workflow->secrets[i], action->secrets[k]);
+        for (size_t k = 0; action && k < action->secret_count; k++)
+            is_declared = is_declared || bw_slice_is(workflow->secrets[i], action->secrets[k]);
         if (value && is_declared) grants[count++] = (struct bw_grant){workflow->secrets[i], *value};
     }
     return count;
@@ -219,7 +235,10 @@ static size_t collect_grants(const struct bw_run *run, bool only_declared, struc
 
 static enum bw_error_class class_of(enum bw_failure_class class)
 {
-    static const enum bw_error_class classes[] = {[BW_FAILURE_BUG] = BW_CLASS_BUG, [BW_FAILURE_PERMANENT] = BW_CLASS_PERMANENT, [BW_FAILURE_TRANSIENT] = BW_CLASS_TRANSIENT, [BW_FAILURE_TIMEOUT] = BW_CLASS_TIMEOUT};
+    static const enum bw_error_class classes[] = {[BW_FAILURE_BUG] = BW_CLASS_BUG,
+                                                  [BW_FAILURE_PERMANENT] = BW_CLASS_PERMANENT,
+                                                  [BW_FAILURE_TRANSIENT] = BW_CLASS_TRANSIENT,
+                                                  [BW_FAILURE_TIMEOUT] = BW_CLASS_TIMEOUT};
     return classes[class];
 }
 
@@ -319,8 +338,11 @@ static void start_plugin(struct bw_run *run, const char *key, int64_t timeout_ms
     struct bw_slice input = bw_buf_slice(&run->input);
     struct bw_buf head = {0};
     run->call = ++worker->next_call;
-    bw_buf_printf(&head, "{\"call\":%lld,\"action\":\"%s@%u\",\"run\":\"%s\",\"step\":\"%s\",\"attempt\":%u,\"key\":\"%s\",\"timeout_ms\":%lld,\"input_part\":0,\"secrets\":[", (long long)run->call, action->name,
-                  action->major, run->uid_text, step_of(run)->id.ptr, result_of(run)->attempt, key, (long long)timeout_ms);
+    bw_buf_printf(&head,
+                  "{\"call\":%lld,\"action\":\"%s@%u\",\"run\":\"%s\",\"step\":\"%s\",\"attempt\":%u,\"key\":\"%s\",\"timeout_ms\":%lld,\"input_"
+                  "part\":0,\"secrets\":[",
+                  (long long)run->call, action->name, action->major, run->uid_text, step_of(run)->id.ptr, result_of(run)->attempt, key,
+                  (long long)timeout_ms);
     for (size_t i = 0; i < action->secret_count; i++) {
         if (i) bw_buf_append_char(&head, ',');
         bw_buf_append_json_string(&head, bw_slice_of(action->secrets[i]));
@@ -378,7 +400,8 @@ static void attempt(struct bw_run *run)
     run->deadline_us = bw_clock_mono_us() + timeout_ms * 1000;
     bw_idempotency_key(run->uid, step_of(run)->id.ptr, 0, key);
     bw_trace_step(run, "step_started", 0);
-    if (action_of(run) || strstr(step_of(run)->lua.ptr, "ctx")) set_timer(run, on_timeout, timeout_ms); /* pure code cannot wait: its own clock is enough */
+    if (action_of(run) || strstr(step_of(run)->lua.ptr, "ctx"))
+        set_timer(run, on_timeout, timeout_ms); /* pure code cannot wait: its own clock is enough */
     if (step_of(run)->kind == BW_STEP_LUA || run->entry->lua_actions[run->step])
         start_lua(run, key);
     else

@@ -45,7 +45,8 @@ static void on_ready(void *arg, int fd, int what)
 {
     struct http *http = arg;
     int running;
-    curl_multi_socket_action(http->multi, fd, (what & BW_PLUGIN_READ ? CURL_CSELECT_IN : 0) | (what & BW_PLUGIN_WRITE ? CURL_CSELECT_OUT : 0), &running);
+    curl_multi_socket_action(http->multi, fd, (what & BW_PLUGIN_READ ? CURL_CSELECT_IN : 0) | (what & BW_PLUGIN_WRITE ? CURL_CSELECT_OUT : 0),
+                             &running);
     collect(http);
 }
 
@@ -69,7 +70,8 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *so
         if (what == CURL_POLL_REMOVE || !(watched = calloc(1, sizeof *watched))) return 0;
         curl_multi_assign(http->multi, fd, watched);
     }
-    if (!watched->watch && watch_for && (watched->watch = http->host->watch_fd(http->host, fd, watch_for, on_ready, http))) watched->watch_for = watch_for;
+    if (!watched->watch && watch_for && (watched->watch = http->host->watch_fd(http->host, fd, watch_for, on_ready, http)))
+        watched->watch_for = watch_for;
     return 0;
 }
 
@@ -117,7 +119,9 @@ static void http_execute(void *instance, struct bw_plugin_call *call)
     char reason[400];
     struct http_request *request = http_request_new(http->host, call, &code, reason, sizeof reason);
     if (!request) {
-        http->host->complete(http->host, call, &(struct bw_plugin_result){.size = sizeof(struct bw_plugin_result), .outcome = BW_PLUGIN_FAIL, .code = code, .message = reason});
+        http->host->complete(
+            http->host, call,
+            &(struct bw_plugin_result){.size = sizeof(struct bw_plugin_result), .outcome = BW_PLUGIN_FAIL, .code = code, .message = reason});
         return;
     }
     call->data = request;

@@ -58,13 +58,15 @@ static size_t on_header(char *line, size_t size, size_t count, void *arg)
     }
     const char *colon = memchr(line, ':', len);
     if (!colon || (size_t)(colon - line) >= sizeof name) return len;
-    for (; line + name_len < colon; name_len++) name[name_len] = (char)(line[name_len] >= 'A' && line[name_len] <= 'Z' ? line[name_len] + 32 : line[name_len]);
+    for (; line + name_len < colon; name_len++)
+        name[name_len] = (char)(line[name_len] >= 'A' && line[name_len] <= 'Z' ? line[name_len] + 32 : line[name_len]);
     name[name_len] = '\0';
     const char *value = colon + 1, *end = line + len;
     while (value < end && (*value == ' ' || *value == '\t')) value++;
     while (end > value && (end[-1] == '\r' || end[-1] == '\n' || end[-1] == ' ')) end--;
     json_t *before = json_object_get(response->headers, name);
-    json_t *text = before ? json_sprintf("%s, %.*s", json_string_value(before), (int)(end - value), value) : json_stringn(value, (size_t)(end - value));
+    json_t *text =
+        before ? json_sprintf("%s, %.*s", json_string_value(before), (int)(end - value), value) : json_stringn(value, (size_t)(end - value));
     if (text) json_object_set_new(response->headers, name, text); /* NULL: a value that is no UTF-8 is left out */
     return len;
 }
@@ -86,8 +88,10 @@ static curl_socket_t on_open_socket(void *arg, curlsocktype purpose, struct curl
 static bool add_header(struct http_request *request, const char *name, const char *value, char *reason, size_t reason_size)
 {
     char line[8192];
-    if (!is_token(name) || has_control(value, strlen(value)) || (size_t)snprintf(line, sizeof line, *value ? "%s: %s" : "%s;", name, value) >= sizeof line) {
-        snprintf(reason, reason_size, "header '%.100s' is not allowed: a name must be a token, a value must hold no line break and at most 8 kB", name);
+    if (!is_token(name) || has_control(value, strlen(value)) ||
+        (size_t)snprintf(line, sizeof line, *value ? "%s: %s" : "%s;", name, value) >= sizeof line) {
+        snprintf(reason, reason_size, "header '%.100s' is not allowed: a name must be a token, a value must hold no line break and at most 8 kB",
+                 name);
         return false;
     }
     struct curl_slist *grown = curl_slist_append(request->headers, line);
@@ -118,10 +122,13 @@ static bool set_headers(struct http_request *request, const json_t *headers, con
         }
         if (!add_header(request, name, text, reason, reason_size)) return false;
     }
-    if (is_json && !has_header(headers, "content-type") && !add_header(request, "Content-Type", "application/json", reason, reason_size)) return false;
+    if (is_json && !has_header(headers, "content-type") && !add_header(request, "Content-Type", "application/json", reason, reason_size))
+        return false;
     /* semantics.md 2.5: whatever can change something carries the key, so that a repeated attempt is recognised. */
     bool can_change = !strcmp(method, "POST") || !strcmp(method, "PUT") || !strcmp(method, "PATCH") || !strcmp(method, "DELETE");
-    if (can_change && !has_header(headers, "idempotency-key") && !add_header(request, "Idempotency-Key", request->call->idempotency_key, reason, reason_size)) return false;
+    if (can_change && !has_header(headers, "idempotency-key") &&
+        !add_header(request, "Idempotency-Key", request->call->idempotency_key, reason, reason_size))
+        return false;
     return has_header(headers, "expect") || add_header(request, "Expect", "", reason, reason_size);
 }
 
@@ -197,7 +204,8 @@ static bool fill(struct http_request *request, const json_t *input, char *reason
     return false;
 }
 
-struct http_request *http_request_new(const struct bw_plugin_host *host, struct bw_plugin_call *call, const char **code, char *reason, size_t reason_size)
+struct http_request *http_request_new(const struct bw_plugin_host *host, struct bw_plugin_call *call, const char **code, char *reason,
+                                      size_t reason_size)
 {
     json_t *input = json_loadb(call->input, call->input_len, 0, NULL);
     struct http_request *request = calloc(1, sizeof *request);
@@ -237,14 +245,16 @@ static void finish(struct http_request *request, const struct bw_plugin_result *
 
 static void fail(struct http_request *request, enum bw_plugin_outcome outcome, const char *code, const char *message)
 {
-    finish(request, &(struct bw_plugin_result){.size = sizeof(struct bw_plugin_result), .outcome = outcome, .code = code, .message = message, .retry_after_ms = -1});
+    finish(request, &(struct bw_plugin_result){
+                        .size = sizeof(struct bw_plugin_result), .outcome = outcome, .code = code, .message = message, .retry_after_ms = -1});
 }
 
 static void answer(struct http_request *request, long status)
 {
     struct http_response *response = &request->response;
     const char *type = json_string_value(json_object_get(response->headers, "content-type"));
-    json_t *output = json_pack("{s:i,s:O}", "status", (int)status, "headers", response->headers), *body = json_stringn(response->body ? response->body : "", response->len);
+    json_t *output = json_pack("{s:i,s:O}", "status", (int)status, "headers", response->headers),
+           *body = json_stringn(response->body ? response->body : "", response->len);
     if (!output) {
         fail(request, BW_PLUGIN_RETRY, "http.memory", "out of memory");
         return;
@@ -256,7 +266,8 @@ static void answer(struct http_request *request, long status)
     json_object_set_new(output, "body", body ? body : json_string("")); /* bytes that are no text are left out */
     char *text = json_dumps(output, JSON_COMPACT | JSON_REAL_PRECISION(17));
     if (text)
-        finish(request, &(struct bw_plugin_result){.size = sizeof(struct bw_plugin_result), .outcome = BW_PLUGIN_OK, .output = text, .output_len = strlen(text)});
+        finish(request, &(struct bw_plugin_result){
+                            .size = sizeof(struct bw_plugin_result), .outcome = BW_PLUGIN_OK, .output = text, .output_len = strlen(text)});
     else
         fail(request, BW_PLUGIN_RETRY, "http.memory", "out of memory");
     free(text);
@@ -280,7 +291,8 @@ void http_request_complete(struct http_request *request, CURLcode result)
     if (!request->call) return;
     curl_easy_getinfo(request->easy, CURLINFO_RESPONSE_CODE, &status);
     if (request->was_address_refused && result != CURLE_OK) {
-        fail(request, BW_PLUGIN_FAIL, "http.address_denied", "the name leads to a private or loopback address, which this instance does not allow (allow_private_network in bellwire.yaml)");
+        fail(request, BW_PLUGIN_FAIL, "http.address_denied",
+             "the name leads to a private or loopback address, which this instance does not allow (allow_private_network in bellwire.yaml)");
     } else if (request->response.is_too_large) {
         snprintf(message, sizeof message, "the answer is larger than %u bytes", HTTP_RESPONSE_BYTES_MAX);
         fail(request, BW_PLUGIN_FAIL, "http.too_large", message);
@@ -290,7 +302,11 @@ void http_request_complete(struct http_request *request, CURLcode result)
         fail(request, is_permanent ? BW_PLUGIN_FAIL : BW_PLUGIN_RETRY, result == CURLE_OPERATION_TIMEDOUT ? "http.timeout" : "http.network", message);
     } else if (status == 408 || status == 425 || status == 429 || status >= 500) {
         snprintf(message, sizeof message, "the server answered %ld", status);
-        finish(request, &(struct bw_plugin_result){.size = sizeof(struct bw_plugin_result), .outcome = BW_PLUGIN_RETRY, .code = "http.status", .message = message, .retry_after_ms = retry_after_ms(request)});
+        finish(request, &(struct bw_plugin_result){.size = sizeof(struct bw_plugin_result),
+                                                   .outcome = BW_PLUGIN_RETRY,
+                                                   .code = "http.status",
+                                                   .message = message,
+                                                   .retry_after_ms = retry_after_ms(request)});
     } else {
         answer(request, status);
     }

@@ -24,7 +24,8 @@ struct http_request {
 };
 
 /* NULL: the input is not usable; `reason` (for people) and `code` say why. */
-struct http_request *http_request_new(const struct bw_plugin_host *host, struct bw_plugin_call *call, const char **code, char *reason, size_t reason_size);
+struct http_request *http_request_new(const struct bw_plugin_host *host, struct bw_plugin_call *call, const char **code, char *reason,
+                                      size_t reason_size);
 void http_request_free(struct http_request *request);
 /* Completes the call from what libcurl reported. */
 void http_request_complete(struct http_request *request, CURLcode result);

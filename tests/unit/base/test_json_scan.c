@@ -1,13 +1,15 @@
 /* json_scan against the public corpus, against jansson, and cut at every byte (exact-size copies: a read outside is an ASan report). */
-#include "base/json_scan.h"
-#include "base/file.h"
-#include "base/json.h"
-#include "base/json_view.h"
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
+
 #include <cmocka.h>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/json_scan.h"
+#include "base/json_view.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -21,9 +23,10 @@ static bool scan(struct bw_slice text)
 }
 
 /* The implementation-defined cases, decided: a number is valid whatever its size; everything about odd encodings is refused. */
-static const char *const accepted_i[] = {"i_number_double_huge_neg_exp.json", "i_number_huge_exp.json", "i_number_neg_int_huge_exp.json", "i_number_pos_double_huge_exp.json",
-                                         "i_number_real_neg_overflow.json", "i_number_real_pos_overflow.json", "i_number_real_underflow.json", "i_number_too_big_neg_int.json",
-                                         "i_number_too_big_pos_int.json", "i_number_very_big_negative_int.json"};
+static const char *const accepted_i[] = {"i_number_double_huge_neg_exp.json",  "i_number_huge_exp.json",          "i_number_neg_int_huge_exp.json",
+                                         "i_number_pos_double_huge_exp.json",  "i_number_real_neg_overflow.json", "i_number_real_pos_overflow.json",
+                                         "i_number_real_underflow.json",       "i_number_too_big_neg_int.json",   "i_number_too_big_pos_int.json",
+                                         "i_number_very_big_negative_int.json"};
 
 static bool is_accepted_i(const char *name)
 {
@@ -61,8 +64,14 @@ static void test_corpus_is_judged_as_its_names_say(void **state)
     assert_true(judged > 300);
 }
 
-static const char *const documents[] = {"{\"a\":[1,2.5e-3,{\"b\":null}],\"c\":\"\\u00e9\\ud83d\\ude00\\n\",\"d\":true}", "[]", "{}", "\"\\\"\"", "-0.1", " [ 1 , \"\xc3\xa9\" ] ", "[[[[[]]]]]",
-                                       "{\"k\":{\"k\":{\"k\":false}}}"};
+static const char *const documents[] = {"{\"a\":[1,2.5e-3,{\"b\":null}],\"c\":\"\\u00e9\\ud83d\\ude00\\n\",\"d\":true}",
+                                        "[]",
+                                        "{}",
+                                        "\"\\\"\"",
+                                        "-0.1",
+                                        " [ 1 , \"\xc3\xa9\" ] ",
+                                        "[[[[[]]]]]",
+                                        "{\"k\":{\"k\":{\"k\":false}}}"};
 
 static void test_every_cut_of_a_text_is_refused_or_a_value_of_its_own(void **state)
 {
@@ -100,7 +109,8 @@ static void test_agrees_with_jansson_on_mutations(void **state)
         bool ours = scan((struct bw_slice){text, len});
         bool is_number = !native && (strstr(why.text, "too big") || strstr(why.text, "overflow"));
         bool is_cut_at_nul = native && !ours && memchr(text, '\0', len);
-        if (ours != (native != NULL) && !is_number && !is_cut_at_nul) fail_msg("%.*s: ours %d, jansson %d (%s)", (int)len, text, ours, native != NULL, why.text);
+        if (ours != (native != NULL) && !is_number && !is_cut_at_nul)
+            fail_msg("%.*s: ours %d, jansson %d (%s)", (int)len, text, ours, native != NULL, why.text);
         accepted += ours;
         json_decref(native);
     }
