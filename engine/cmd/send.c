@@ -79,7 +79,7 @@ static int post(const struct sending *sending, const struct bw_config *config, c
         if (sending->as_json)
             printf("{\"status\":%u,\"answer\":%s}\n", status, answer.len ? answer.data : "null");
         else
-            printf("%u %s\n", status, answer.len ? answer.data : "");
+            printf("%u %s%s", status, answer.len ? answer.data : "", answer.len && answer.data[answer.len - 1] == '\n' ? "" : "\n");
         result = status >= 200 && status < 300 ? 0 : 1;
     }
     bw_buf_free(&url);

@@ -5,13 +5,15 @@
 
 static const char manifest[] =
     "{\"name\":\"http\",\"version\":\"1.0.0\",\"doc\":\"HTTP requests\",\"actions\":[{\"name\":\"http/request\",\"effect\":\"write\","
-    "\"doc\":\"Send one HTTP request. Answers of 408, 425, 429 and 5xx and network failures are tried again; every other answer is the output.\","
+    "\"doc\":\"Send one HTTP request. Network failures and answers of 408, 425, 429 and 5xx are tried again; any other answer than 2xx fails the "
+    "step, unless accept_status names it.\","
     "\"inputs\":{"
     "\"method\":{\"type\":\"string\",\"default\":\"GET\",\"enum\":[\"GET\",\"HEAD\",\"POST\",\"PUT\",\"PATCH\",\"DELETE\",\"OPTIONS\"]},"
     "\"url\":{\"type\":\"string\",\"required\":true,\"doc\":\"http:// or https://; private addresses only if the instance allows them\"},"
     "\"headers\":{\"type\":\"object\",\"doc\":\"name to value\"},"
     "\"json\":{\"type\":\"any\",\"doc\":\"sent as the JSON body\"},"
-    "\"body\":{\"type\":\"string\",\"doc\":\"sent as it is; json or body, not both\"}},"
+    "\"body\":{\"type\":\"string\",\"doc\":\"sent as it is; json or body, not both\"},"
+    "\"accept_status\":{\"type\":\"array\",\"items\":{\"type\":\"integer\"},\"max_items\":16,\"doc\":\"answers such as 404 that are no failure\"}},"
     "\"outputs\":{"
     "\"status\":{\"type\":\"integer\"},\"headers\":{\"type\":\"object\",\"doc\":\"names in lower case\"},"
     "\"body\":{\"type\":\"string\"},\"json\":{\"type\":\"any\",\"doc\":\"the parsed body when it is JSON\"}}}]}";

@@ -129,7 +129,10 @@ static bool set_headers(struct http_request *request, const json_t *headers, con
     if (can_change && !has_header(headers, "idempotency-key") &&
         !add_header(request, "Idempotency-Key", request->call->idempotency_key, reason, reason_size))
         return false;
-    return has_header(headers, "expect") || add_header(request, "Expect", "", reason, reason_size);
+    if (has_header(headers, "expect")) return true;
+    struct curl_slist *grown = curl_slist_append(request->headers, "Expect:"); /* none: no waiting for a 100 */
+    if (grown) request->headers = grown;
+    return grown != NULL;
 }
 
 static bool set_body(struct http_request *request, const json_t *input, char *reason, size_t reason_size)
@@ -181,6 +184,21 @@ static void set_policy(struct http_request *request, int64_t timeout_ms)
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, &request->response);
 }
 
+static bool set_accepted(struct http_request *request, const json_t *list, char *reason, size_t reason_size)
+{
+    size_t index;
+    json_t *status;
+    json_array_foreach(list, index, status)
+    {
+        if (!json_is_integer(status) || request->accepted_count == sizeof request->accepted / sizeof *request->accepted) {
+            snprintf(reason, reason_size, "accept_status must be a list of at most 16 numbers such as [404]");
+            return false;
+        }
+        request->accepted[request->accepted_count++] = (int)json_integer_value(status);
+    }
+    return true;
+}
+
 static bool fill(struct http_request *request, const json_t *input, char *reason, size_t reason_size)
 {
     const char *url = json_string_value(json_object_get(input, "url")), *method = json_string_value(json_object_get(input, "method"));
@@ -193,6 +211,7 @@ static bool fill(struct http_request *request, const json_t *input, char *reason
         snprintf(reason, reason_size, "url must begin with https:// or http://");
         return false;
     }
+    if (!set_accepted(request, json_object_get(input, "accept_status"), reason, reason_size)) return false;
     set_policy(request, request->call->timeout_ms);
     if (!set_body(request, input, reason, reason_size)) return false;
     if (!set_headers(request, json_object_get(input, "headers"), method, json_object_get(input, "json") != NULL, reason, reason_size)) return false;
@@ -284,9 +303,29 @@ static int64_t retry_after_ms(const struct http_request *request)
     return end == text || *end || seconds < 0 || seconds > 3600 ? -1 : (int64_t)seconds * 1000;
 }
 
+static bool is_accepted(const struct http_request *request, long status)
+{
+    for (size_t i = 0; i < request->accepted_count; i++)
+        if (request->accepted[i] == status) return true;
+    return (status >= 200 && status < 300) || status == 304;
+}
+
+/* What the server said is most of what a person needs to know: its first line, as far as it is text. */
+static void explain(const struct http_request *request, long status, char *message, size_t size)
+{
+    const struct http_response *response = &request->response;
+    const char *location = json_string_value(json_object_get(response->headers, "location"));
+    size_t len = 0;
+    while (len < response->len && len < 200 && (unsigned char)response->body[len] >= ' ') len++;
+    if (status >= 300 && status < 400)
+        snprintf(message, size, "the server answered %ld: redirects are not followed; it names %.200s", status, location ? location : "no place");
+    else
+        snprintf(message, size, len ? "the server answered %ld: %.*s" : "the server answered %ld", status, (int)len, response->body);
+}
+
 void http_request_complete(struct http_request *request, CURLcode result)
 {
-    char message[CURL_ERROR_SIZE + 200];
+    char message[CURL_ERROR_SIZE + 300];
     long status = 0;
     if (!request->call) return;
     curl_easy_getinfo(request->easy, CURLINFO_RESPONSE_CODE, &status);
@@ -300,14 +339,17 @@ void http_request_complete(struct http_request *request, CURLcode result)
         snprintf(message, sizeof message, "%s", *request->error ? request->error : curl_easy_strerror(result));
         bool is_permanent = result == CURLE_URL_MALFORMAT || result == CURLE_UNSUPPORTED_PROTOCOL || result == CURLE_PEER_FAILED_VERIFICATION;
         fail(request, is_permanent ? BW_PLUGIN_FAIL : BW_PLUGIN_RETRY, result == CURLE_OPERATION_TIMEDOUT ? "http.timeout" : "http.network", message);
+    } else if (is_accepted(request, status)) {
+        answer(request, status);
     } else if (status == 408 || status == 425 || status == 429 || status >= 500) {
-        snprintf(message, sizeof message, "the server answered %ld", status);
+        explain(request, status, message, sizeof message);
         finish(request, &(struct bw_plugin_result){.size = sizeof(struct bw_plugin_result),
                                                    .outcome = BW_PLUGIN_RETRY,
                                                    .code = "http.status",
                                                    .message = message,
                                                    .retry_after_ms = retry_after_ms(request)});
     } else {
-        answer(request, status);
+        explain(request, status, message, sizeof message);
+        fail(request, BW_PLUGIN_FAIL, "http.status", message);
     }
 }

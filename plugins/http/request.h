@@ -19,6 +19,8 @@ struct http_request {
         void *headers; /* json_t object: lower-case name → value, repeated ones joined with ", " */
         bool is_too_large;
     } response;
+    int accepted[16]; /* statuses that are an answer although they are not 2xx */
+    size_t accepted_count;
     bool was_address_refused;
     char error[CURL_ERROR_SIZE];
 };

@@ -1,5 +1,6 @@
 """The command line as a person and as a program meets it."""
 import json
+import socket
 import subprocess
 
 import pytest
@@ -87,8 +88,19 @@ def test_version_is_json_for_programs(engine):
     assert set(json.loads(engine.run("version", "--json").stdout)) >= {"bellwire", "sqlite", "openssl", "libevent"}
 
 
-def test_hello_example_runs(engine):
-    """The example that the README leads to; its second step posts to the port of its own instance."""
-    folder = ROOT / "workflows" / "hello"
-    result = subprocess.run([BINARY, "check", "--config", folder / "bellwire.yaml"], env=engine.env, capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
+def test_hello_example_runs(make_engine):
+    """The example that the README leads to; its second step posts to the port of its own instance, here another one."""
+    engine = make_engine()
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    for path in (ROOT / "workflows" / "hello").rglob("*"):
+        if path.is_file():
+            engine.write(str(path.relative_to(ROOT / "workflows" / "hello")), path.read_text().replace("8080", str(port)))
+    engine.run("check")
+    engine.start()
+    assert "202" in engine.run("send", "github", "--event", "push", "push.json").stdout
+    [run] = engine.finished_runs(1)
+    assert run["state"] == "succeeded" and run["steps"][1]["output"] == {"status": 202}
+    assert run["output"]["text"].startswith("mona pushed 2 commit(s)")
+    names = {event["name"] for event in engine.rows("events")}
+    assert len(names) == 2  # the push, and what the workflow posted

@@ -145,6 +145,25 @@ steps:
     assert json.loads(sink.requests[0]["body"]) == {"ref": "refs/heads/main"}
 
 
+def test_http_plugin_takes_only_success_for_success(make_engine, sink):
+    engine = make_engine()
+    engine.write("workflows/post.yaml", """
+name: post
+on: [{event: github.push}]
+steps:
+  - {id: known, uses: http/request@1, with: {method: POST, url: "%s/x", json: {}, accept_status: [404]}}
+  - {id: refused, uses: http/request@1, with: {method: POST, url: "%s/y", json: {}}}
+""" % (sink.url, sink.url))
+    sink.answers += [(404, {}, b"{}"), (422, {}, b'{"error":"title is missing"}')]
+    engine.start()
+    engine.push()
+    [run] = engine.finished_runs(1)
+    assert run["state"] == "failed" and run["steps"][0]["output"]["status"] == 404
+    assert run["error"]["code"] == "http.status" and run["error"]["class"] == "permanent"
+    assert '422: {"error":"title is missing"}' in run["error"]["message"]
+    assert len(sink.requests) == 2 and "expect" not in sink.requests[0]["headers"]
+
+
 def test_private_addresses_are_refused_unless_allowed(make_engine, sink):
     engine = make_engine(CONFIG.replace("allow_private_network: true", ""))
     engine.write("workflows/post.yaml", """
