@@ -90,6 +90,7 @@ void bw_dispatch_catalog_loaded(struct bw_dispatch *dispatch, const json_t *head
     if (dispatch->is_catalog_reported) return;
     dispatch->is_catalog_reported = true;
     dispatch->workflows = json_incref(json_object_get(head, "workflows"));
+    bw_awaits_publish(dispatch);
     json_t *all = json_copy((json_t *)head), *errors = json_array();
     json_array_extend(errors, dispatch->load_errors);
     json_array_extend(errors, json_object_get(head, "errors"));
@@ -239,6 +240,7 @@ void bw_dispatch_free(struct bw_dispatch *dispatch)
     if (dispatch->retry_event) event_free(dispatch->retry_event);
     if (dispatch->reader) bw_reader_close(dispatch->reader);
     bw_catalog_free(dispatch->catalog);
+    bw_awaits_free(atomic_load(&dispatch->awaited));
     json_decref(dispatch->workflows);
     json_decref(dispatch->load_errors);
     free(dispatch);

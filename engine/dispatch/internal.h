@@ -21,6 +21,7 @@
 /* Kinds of mail in the one box: events and commits must arrive in the order in which the writer sent them (jobs.c relies on it). */
 enum bw_mail_kind { BW_MAIL_EVENT, BW_MAIL_REPORT, BW_MAIL_REVISION };
 
+struct bw_awaited;
 struct bw_run_worker;
 struct bw_plugin_host;
 
@@ -88,9 +89,10 @@ struct bw_dispatch {
     struct bw_reader *reader;
     struct event *watchdog, *feed_event, *retry_event;
     _Atomic uint32_t revision;
-    struct bw_revision *catalog; /* content of the active revision */
-    json_t *workflows;           /* names of the active catalogue, as its first worker reported them; NULL until then */
-    json_t *load_errors;         /* errors that the engine itself found: refused plugins, files that hang while loading */
+    struct bw_revision *catalog;          /* content of the active revision */
+    _Atomic(struct bw_awaited *) awaited; /* awaits.c; NULL until the catalogue is known */
+    json_t *workflows;                    /* names of the active catalogue, as its first worker reported them; NULL until then */
+    json_t *load_errors;                  /* errors that the engine itself found: refused plugins, files that hang while loading */
     bool is_catalog_known, is_catalog_reported, is_draining, is_drained, is_failed;
     /* jobs.c */
     struct bw_job_list queued;
@@ -115,6 +117,9 @@ struct bw_revision *bw_catalog_read(struct bw_dispatch *dispatch, struct bw_erro
 void bw_catalog_free(struct bw_revision *revision); /* one that bw_catalog_read() made */
 bool bw_catalog_send(struct bw_run_worker *worker, uint32_t revision);
 void bw_catalog_refuse_file(struct bw_dispatch *dispatch, const char *path, const struct bw_error *err);
+/* awaits.c */
+void bw_awaits_publish(struct bw_dispatch *dispatch); /* from dispatch->workflows, once */
+void bw_awaits_free(struct bw_awaited *awaited);
 /* jobs.c */
 void bw_jobs_add(struct bw_dispatch *dispatch, struct bw_accepted *event, bool may_be_recorded);
 void bw_jobs_feed(struct bw_dispatch *dispatch);

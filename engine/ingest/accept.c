@@ -188,7 +188,7 @@ static void on_done(struct bw_store_op *op)
 {
     struct delivery *delivery = op->owner;
     const struct bw_ingest_options *options = &delivery->loop->ingest->options;
-    if (!op->failed && !op->is_duplicate && options->committed) {
+    if (!op->failed && !op->is_duplicate && !op->event.is_done && options->committed) {
         delivery->accepted.event_id = op->event_id;
         bw_accepted_ref(&delivery->accepted);
         options->committed(options->arg, &delivery->accepted);
@@ -246,6 +246,7 @@ static struct delivery *make_delivery(struct bw_connection *connection, struct e
     accepted->name = put_name(&at, source->name, judgement->event);
     accepted->source = (struct bw_slice){accepted->name.ptr, strlen(source->name)};
     struct bw_slice key = put_id(&at, id);
+    bool is_awaited = !loop->ingest->options.awaits || loop->ingest->options.awaits(loop->ingest->options.arg, accepted->name);
     delivery->mail.run = on_recorded;
     delivery->loop = loop;
     delivery->request = request;
@@ -267,6 +268,7 @@ static struct delivery *make_delivery(struct bw_connection *connection, struct e
                   .source = accepted->source,
                   .name = accepted->name,
                   .trusted = accepted->trusted,
+                  .is_done = !is_awaited,
                   .headers = accepted->headers,
                   .body = accepted->body,
                   .dedupe_key = key,

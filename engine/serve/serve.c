@@ -80,6 +80,11 @@ static uint32_t current_revision(void *arg)
     return bw_dispatch_revision(((struct engine *)arg)->dispatch);
 }
 
+static bool awaits(void *arg, struct bw_slice event_name)
+{
+    return bw_dispatch_awaits(((struct engine *)arg)->dispatch, event_name);
+}
+
 /* The catalogue is stored: from here on an accepted event has a revision to run under. */
 static void on_ready(void *arg, uint32_t revision)
 {
@@ -90,6 +95,7 @@ static void on_ready(void *arg, uint32_t revision)
                                               .store = engine->store,
                                               .arg = engine,
                                               .revision = current_revision,
+                                              .awaits = awaits,
                                               .committed = on_committed};
     struct bw_error err;
     if (engine->phase != STARTING) return;

@@ -30,9 +30,9 @@ static bool insert_event(struct bw_writer *writer, struct bw_store_op *op, const
     bw_sql_bind_int(sql->insert_body, 2, bw_checksum(event->body));
     bw_sql_bind_text_or_null(sql->insert_body, 3, event->headers);
     bw_sql_bind_blob(sql->insert_body, 4, event->body.ptr, event->body.len);
+    if (!bw_sql_run(sql->insert_body, err)) return false;
     bw_sql_bind_int(sql->insert_pending, 1, op->event_id);
-    return bw_sql_run(sql->insert_body, err) && bw_sql_run(sql->insert_pending, err) &&
-           bw_deliveries_add(&writer->deliveries, &op->delivery, op->event_id, err);
+    return (event->is_done || bw_sql_run(sql->insert_pending, err)) && bw_deliveries_add(&writer->deliveries, &op->delivery, op->event_id, err);
 }
 
 static bool record_duplicate(struct bw_writer *writer, struct bw_store_op *op, int64_t event_id, struct bw_error *err)

@@ -11,7 +11,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#define CHECKPOINT_FRAMES 16000 /* 64 MiB of log */
+#define CHECKPOINT_FRAMES 8000 /* 32 MiB of log */
 #define CHECKPOINT_IDLE_FRAMES 1000
 #define TRUNCATE_FRAMES (256 * 256) /* 256 MiB: a reader must have stood in the way for long; give the space back when it is gone */
 #define IDLE_MERGE_PAGES 16

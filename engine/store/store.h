@@ -61,6 +61,7 @@ struct bw_event_new {
     uint32_t revision;            /* the catalogue revision that was active when it was accepted */
     struct bw_slice source, name; /* name with the source's prefix: "github.push" */
     bool trusted;
+    bool is_done;               /* no workflow waits for it: no pending mark */
     struct bw_slice headers;    /* compact JSON object of the kept headers */
     struct bw_slice body;       /* raw */
     struct bw_slice dedupe_key; /* empty = none */

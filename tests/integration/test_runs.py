@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from conftest import CONFIG, wait_for
+from conftest import CONFIG, ONE_STEP, wait_for
 
 
 class Sink:
@@ -59,6 +59,24 @@ def test_one_step_run_is_recorded(engine):
     assert run["state"] == "succeeded" and run["event"] == event and run["workflow"] == "one-step"
     [step] = run["steps"]
     assert step["step"] == "greet" and step["output"] == {"text": "pushed refs/heads/main"} and step["inputs"] == ["ref"]
+
+
+def test_an_event_that_nobody_waits_for_is_stored_and_done(engine):
+    """It is bound to the catalogue under which it was accepted: a workflow that comes later does not run it."""
+    engine.start()
+    engine.wait_log("catalog.loaded")
+    status, answer, _ = engine.push(event="issues", delivery="i-1")
+    assert status == 202
+    [event] = engine.rows("events")
+    assert event["event"] == answer["event"] and event["name"] == "github.issues" and event["state"] == "done" and event["matched"] == 0, event
+    assert engine.push(event="issues", delivery="i-1")[0] == 200
+    assert engine.stop() == 0
+    engine.write("workflows/late.yaml", ONE_STEP.replace("one-step", "late").replace("github.push", "github.issues"))
+    engine.start()
+    engine.wait_log("catalog.loaded")
+    engine.push(event="issues", delivery="i-2")
+    [run] = engine.finished_runs(1)
+    assert run["event"] != answer["event"]
 
 
 def test_trigger_condition_decides_and_an_error_in_it_is_a_failed_run(make_engine):

@@ -77,6 +77,27 @@ static void test_an_accepted_event_is_handed_on_whole(void **state)
     assert_true(bw_slice_is(event->headers, "{\"host\":\"x\",\"x-event\":\"issues.opened\",\"x-quote\":\"a\\\"b\",\"content-length\":\"7\"}"));
 }
 
+static bool awaits_opened(void *arg, struct bw_slice event_name)
+{
+    (void)arg;
+    return bw_slice_is(event_name, "alpha.issues.opened");
+}
+
+static void test_what_nobody_waits_for_is_stored_and_not_handed_on(void **state)
+{
+    struct server *server = *state;
+    server->options.awaits = awaits_opened;
+    server_start(server);
+    struct response got = ask(server, POST("X-Event: issues.closed\r\n", 7, "{\"a\":1}"));
+    assert_int_equal(got.status, 202);
+    got = ask(server, POST("X-Event: issues.opened\r\n", 7, "{\"a\":1}"));
+    assert_int_equal(got.status, 202);
+    sem_wait(&server->news); /* the second one: commits come in order */
+    assert_int_equal(server->committed_count, 1);
+    assert_true(bw_slice_is(server->committed[0]->name, "alpha.issues.opened"));
+    assert_true(server->committed[0]->event_id > 1); /* the first one has its row */
+}
+
 static void test_the_same_delivery_again_is_a_duplicate_of_the_first(void **state)
 {
     struct server *server = *state;
@@ -612,6 +633,7 @@ int main(void)
         WITH(test_smuggling_is_one_refusal),
         WITH(test_pipelined_requests_are_answered_in_order),
         WITH(test_a_thousand_pipelined_requests),
+        BARE(test_what_nobody_waits_for_is_stored_and_not_handed_on),
         BARE(test_every_refusal_is_recorded),
         BARE(test_overload_is_503_with_retry_after),
         BARE(test_bodies_in_flight_are_counted_back),
