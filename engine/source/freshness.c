@@ -17,30 +17,52 @@ static bool parse_decimal(struct bw_slice text, int64_t *value)
     return true;
 }
 
+/* Exactly `count` digits, as a number; -1 for anything else: strptime() and sscanf() would take blanks and signs as well. */
+static int digits_at(struct bw_slice text, size_t at, size_t count)
+{
+    int sum = 0;
+    if (at + count > text.len) return -1;
+    for (size_t i = at; i < at + count; i++) {
+        if (text.ptr[i] < '0' || text.ptr[i] > '9') return -1;
+        sum = sum * 10 + (text.ptr[i] - '0');
+    }
+    return sum;
+}
+
+static bool has_shape(struct bw_slice text, const char *separators, const unsigned char *places, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (places[i] >= text.len || text.ptr[places[i]] != separators[i]) return false;
+    return true;
+}
+
+/* 2006-01-02T15:04:05[.999][Z|+07:00], in capitals (RFC 3339). A second of 60 is a leap second. */
 static bool parse_rfc3339(struct bw_slice text, int64_t *ms)
 {
-    char copy[48];
-    struct tm parts = {0};
-    int hours = 0, minutes = 0;
-    if (text.len < 20 || text.len >= sizeof copy) return false;
-    memcpy(copy, text.ptr, text.len);
-    copy[text.len] = '\0';
-    const char *rest = strptime(copy, "%Y-%m-%dT%H:%M:%S", &parts);
-    if (!rest || copy[10] != 'T') return false;
-    int64_t fraction = 0, scale = 100;
-    if (*rest == '.') {
-        size_t digits = strspn(++rest, "0123456789");
-        if (!digits) return false;
-        for (size_t i = 0; i < digits && scale; i++, scale /= 10) fraction += (rest[i] - '0') * scale;
-        rest += digits;
+    static const unsigned char places[] = {4, 7, 10, 13, 16};
+    const int year = digits_at(text, 0, 4), month = digits_at(text, 5, 2), day = digits_at(text, 8, 2);
+    const int hour = digits_at(text, 11, 2), minute = digits_at(text, 14, 2), second = digits_at(text, 17, 2);
+    int64_t fraction = 0, offset = 0;
+    size_t at = 19;
+    if (!has_shape(text, "--T::", places, sizeof places) || year < 1 || month < 1 || month > 12 || day < 1 || day > 31 || hour < 0 || hour > 23 ||
+        minute < 0 || minute > 59 || second < 0 || second > 60)
+        return false;
+    if (at < text.len && text.ptr[at] == '.') {
+        size_t first = ++at;
+        for (int64_t scale = 100; digits_at(text, at, 1) >= 0; at++, scale /= 10) fraction += digits_at(text, at, 1) * scale;
+        if (at == first) return false;
     }
-    if (*rest == 'Z' && !rest[1]) {
-        *ms = (int64_t)timegm(&parts) * 1000 + fraction;
-        return true;
+    if (at == text.len) return false;
+    if (text.ptr[at] != 'Z') {
+        const int hours = digits_at(text, at + 1, 2), minutes = digits_at(text, at + 4, 2);
+        if ((text.ptr[at] != '+' && text.ptr[at] != '-') || hours < 0 || hours > 23 || minutes < 0 || minutes > 59 || text.ptr[at + 3] != ':')
+            return false;
+        offset = (text.ptr[at] == '-' ? -60 : 60) * (hours * 60 + minutes);
+        at += 5;
     }
-    if ((*rest != '+' && *rest != '-') || strlen(rest) != 6 || rest[3] != ':' || sscanf(rest + 1, "%2d:%2d", &hours, &minutes) != 2) return false;
-    *ms = ((int64_t)timegm(&parts) - (*rest == '-' ? -1 : 1) * (hours * 3600 + minutes * 60)) * 1000 + fraction;
-    return true;
+    struct tm parts = {.tm_year = year - 1900, .tm_mon = month - 1, .tm_mday = day, .tm_hour = hour, .tm_min = minute, .tm_sec = second};
+    *ms = ((int64_t)timegm(&parts) - offset) * 1000 + fraction;
+    return at + 1 == text.len;
 }
 
 bool bw_time_parse(struct bw_slice text, enum bw_time_unit unit, int64_t *ms)

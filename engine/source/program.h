@@ -11,6 +11,7 @@
 #define BW_REFS_MAX 16
 #define BW_CANDIDATES_MAX 16 /* signatures in one request: rotation needs two or three */
 #define BW_KEYS_MAX 16
+#define BW_KEY_HEADERS_MAX 32
 
 enum bw_alg { BW_ALG_NONE, BW_ALG_HMAC_SHA1, BW_ALG_HMAC_SHA256, BW_ALG_HMAC_SHA512, BW_ALG_SHA256, BW_ALG_EQUAL, BW_ALG_BASIC };
 enum bw_encoding { BW_ENC_HEX, BW_ENC_BASE64, BW_ENC_BASE64URL, BW_ENC_UTF8 };
@@ -21,6 +22,7 @@ struct bw_ref {
     struct bw_slice name;           /* header (lower case), query or secret name, literal text, list key */
     int index;                      /* JSON: into the program's pointers; LIST: which list */
     bool is_number;                 /* JSON: a number, not a string of digits (json-number:) */
+    bool is_signed;                 /* event: its bytes are among the signed ones */
     bool is_optional;               /* written with a trailing '?' */
     const struct bw_ref *otherwise; /* "a|b": when this one is not there */
 };
@@ -60,11 +62,11 @@ struct bw_program {
     int64_t past_ms, future_ms;
     struct bw_ref id[BW_REFS_MAX], event[BW_REFS_MAX];
     size_t id_count, event_count;
-    struct bw_slice forbid; /* characters that the id must not hold: they would make the message ambiguous */
-    bool accepts_empty_body, reads_json_first;
+    struct bw_slice forbid; /* characters that no signed part of the request but body and url may hold: they would make it ambiguous */
+    bool accepts_empty_body, reads_json_first, scans_before_handshake;
     struct bw_handshake *handshakes;
     size_t handshake_count;
-    struct bw_slice key_headers[BW_REFS_MAX]; /* headers that may occur only once */
+    struct bw_slice key_headers[BW_KEY_HEADERS_MAX]; /* headers that may occur only once */
     size_t key_header_count;
     const char *pointers[BW_JSON_PATHS_MAX];
     size_t pointer_count;

@@ -67,7 +67,10 @@ bool bw_keys_prepare(struct bw_keys *keys, const struct bw_program *program, con
         bw_error_hint(err, "secrets: {%s: {env: NAME}}; see: bellwire schemes show %s", wanted, config->verify);
         return false;
     }
-    for (size_t i = 0; i < secret->count && keys->count < BW_KEYS_MAX; i++) {
+    if (secret->count > BW_KEYS_MAX)
+        return bw_error_set(err, "source.too_many_secrets", "the secret '%s' of the source %s has %zu values, at most %d are tried", wanted,
+                            config->name, secret->count, BW_KEYS_MAX);
+    for (size_t i = 0; i < secret->count; i++) {
         size_t len = 0;
         if (is_blank(secret->values[i]))
             return bw_error_set(err, "source.empty_secret", "the secret '%s' of the source %s is empty", wanted, config->name);

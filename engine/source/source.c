@@ -119,7 +119,7 @@ static struct bw_slice join(struct bw_trial *trial, const struct bw_ref *refs, s
             if (refs[i].is_optional) continue;
             return (struct bw_slice){0};
         }
-        if (refs[i].kind == BW_REF_HEADER || refs[i].kind == BW_REF_QUERY) *is_signed = false;
+        *is_signed = *is_signed && refs[i].is_signed;
         parts[found++] = single = part;
     }
     if (found == 1 && single.len <= limit) return single;
@@ -160,6 +160,19 @@ static bool holds_any(struct bw_slice text, struct bw_slice characters)
     return false;
 }
 
+/* "a.b" + "." + "c" and "a" + "." + "b.c" are the same signed bytes: the parts in front of the body must not hold what separates them (pitfall 13).
+ */
+static bool is_ambiguous(struct bw_trial *trial)
+{
+    struct bw_slice part;
+    for (size_t i = 0; i < trial->program->message_count; i++) {
+        const struct bw_ref *ref = &trial->program->message[i];
+        if (ref->kind == BW_REF_LITERAL || ref->kind == BW_REF_SECRET || ref->kind == BW_REF_BODY || ref->kind == BW_REF_URL) continue;
+        if (bw_ref_read(trial, ref, &part, NULL) && holds_any(part, trial->program->forbid)) return true;
+    }
+    return false;
+}
+
 static const char *prove(struct bw_trial *trial, const struct bw_source *source)
 {
     const char *reason;
@@ -168,6 +181,7 @@ static const char *prove(struct bw_trial *trial, const struct bw_source *source)
     if (trial->program->reads_json_first && !scan(trial, NULL)) return "unreadable body";
     /* The cheap check first: a replay costs no hash. */
     if ((reason = bw_freshness_check(trial))) return reason;
+    if (trial->program->forbid.len && is_ambiguous(trial)) return "ambiguous signed part";
     return bw_signature_check(trial, &source->keys);
 }
 
@@ -183,6 +197,7 @@ void bw_source_judge(const struct bw_source *source, const struct bw_request *re
         refuse(out, "out of memory");
         return;
     }
+    if (program->scans_before_handshake) scan(&trial, NULL);
     if (program->handshake_count && bw_handshake_answer(&trial, false, out)) return;
     if ((reason = prove(&trial, source))) {
         refuse(out, reason);
@@ -197,17 +212,13 @@ void bw_source_judge(const struct bw_source *source, const struct bw_request *re
     if (!is_json && program->pointer_count) scan(&trial, NULL); /* JSON under another name: values by path where it can be read */
     if (program->handshake_count && bw_handshake_answer(&trial, true, out)) return;
     out->delivery_id = join(&trial, program->id, program->id_count, ':', ID_BYTES_MAX, &is_signed);
-    if (holds_any(out->delivery_id, program->forbid)) {
-        refuse(out, "ambiguous id");
-        return;
-    }
     if (source->config->event) {
         out->event = bw_slice_of(source->config->event);
         out->event_trusted = true;
         return;
     }
     out->event = clean_name(&trial, join(&trial, program->event, program->event_count, '.', NAME_BYTES_MAX, &is_signed));
-    out->event_trusted = out->event.len && is_signed && program->alg != BW_ALG_NONE;
+    out->event_trusted = out->event.len && is_signed;
     if (!out->event.len) out->event = BW_SLICE("event");
 }
 

@@ -1,0 +1,32 @@
+/* compiler.h: what the parts of the scheme compiler share. A fault is added to `errs` with the scheme file's line and column and the compiler goes
+ * on, so that one go finds all; nothing is guessed: what a scheme does not say rightly must not weaken what it verifies. One thread. */
+#ifndef BW_SOURCE_COMPILER_H
+#define BW_SOURCE_COMPILER_H
+#include "source/program.h"
+
+struct bw_compiler {
+    struct bw_program *program;
+    const struct bw_scheme *scheme;
+    const struct bw_source_config *config;
+    struct bw_errors *errs;
+};
+/* "scheme NAME: WHAT 'WORD'"; at NULL: no place, the caller of the compiler knows a better one. */
+void bw_compiler_complain(struct bw_compiler *compiler, const struct bw_yaml_node *at, const char *hint, const char *what, const char *word);
+/* The index of `word` in `known`; 0 after a complaint ("did you mean"). */
+int bw_compiler_choose(struct bw_compiler *compiler, const struct bw_yaml_node *at, struct bw_slice word, const char *const *known, size_t count,
+                       const char *what);
+
+/* compile_ref.c: texts, with {NAME} replaced by the source's option or the scheme's default, and the value references in them */
+struct bw_slice bw_compiler_text(struct bw_compiler *compiler, const struct bw_yaml_node *map, const char *key, const char *otherwise);
+void bw_compiler_ref(struct bw_compiler *compiler, const struct bw_yaml_node *at, struct bw_slice text, struct bw_ref *ref);
+/* Where plain text would make no sense: `text` must name a part of the request, in every alternative. */
+void bw_compiler_request_ref(struct bw_compiler *compiler, const struct bw_yaml_node *at, struct bw_slice text, struct bw_ref *ref);
+size_t bw_compiler_refs(struct bw_compiler *compiler, const struct bw_yaml_node *list, struct bw_ref *out);
+size_t bw_compiler_override(struct bw_compiler *compiler, char **texts, size_t count, struct bw_ref *out); /* refs of the source instead */
+/* compile_handshake.c */
+void bw_compiler_handshake(struct bw_compiler *compiler, const struct bw_yaml_node *node, struct bw_handshake *handshake);
+/* compile_keys.c: unknown keys at every level, and maps that are none */
+void bw_compiler_check_keys(struct bw_compiler *compiler);
+
+bool bw_ref_reads_json(const struct bw_program *program, const struct bw_ref *ref);
+#endif
