@@ -1,0 +1,387 @@
+/* What the loader takes and what it refuses: code, place and next step. In the samples '§' stands in front of what is wrong; it is taken out before
+ * the text is loaded, so the expected places are read off the sample and not counted by hand. */
+#include "workflow_fixture.h"
+
+#define HEAD "name: t\non: [{manual: true}]\n"
+#define STEPS HEAD "steps:\n  - {id: one, set: {a: 1}}\n"
+
+struct refusal {
+    const char *text, *code, *part; /* of message or hint; "" = no hint is due */
+};
+
+static const struct refusal refusals[] = {
+    /* the whole */
+    {"§", "workflow.type", "begins with name:, on: and steps:"},
+    {"§- a\n", "workflow.type", "must be a map, found a list"},
+    {"§{}\n", "workflow.missing_key", "'name'"},
+    {"§on: [{manual: true}]\nsteps: [{id: a, set: {}}]\n", "workflow.missing_key", "'name'"},
+    {"§name: t\nsteps: [{id: a, set: {}}]\n", "workflow.missing_key", "'on'"},
+    {"§" HEAD, "workflow.missing_key", "'steps'"},
+    {HEAD "steps: [{id: a, set: {}}]\n§step: []\n", "workflow.unknown_key", "did you mean 'steps'?"},
+    {HEAD "steps: [{id: a, set: {}}]\n§Steps: []\n", "workflow.unknown_key", "did you mean 'steps'?"},
+    {HEAD "steps: [{id: a, set: {}}]\n§somethingelse: []\n", "workflow.unknown_key", "'somethingelse'"},
+    {HEAD "steps: [{id: a, set: {}}]\n§concurrency: {limit: 1}\n", "workflow.not_supported", "newer version"},
+    {HEAD "§name: t\nsteps: []\n", "yaml.duplicate_key", "already on line 1"},
+    {HEAD "steps: [{id: a, set: {b: §*x}}]\n", "yaml.alias", ""},
+    {HEAD "steps: [{id: a, set: {b: \"a§\\0b\"}}]\n", "workflow.nul", "leave the \\0 out"},
+    /* name, description */
+    {"name: §T\non: [{manual: true}]\nsteps: [{id: a, set: {}}]\n", "workflow.name", "a-z, 0-9 and '-'"},
+    {"name: §1\non: [{manual: true}]\nsteps: [{id: a, set: {}}]\n", "workflow.name", "a-z"},
+    {"name: §a_b\non: [{manual: true}]\nsteps: [{id: a, set: {}}]\n", "workflow.name", "a-z"},
+    {"name: §\"\"\non: [{manual: true}]\nsteps: [{id: a, set: {}}]\n", "workflow.name", "a-z"},
+    {"name: §[t]\non: [{manual: true}]\nsteps: [{id: a, set: {}}]\n", "workflow.name", "a-z"},
+    {HEAD "description: §7\nsteps: [{id: a, set: {}}]\n", "workflow.type", "put quotes around it"},
+    {HEAD "description: for §${{ event.name }}\nsteps: [{id: a, set: {}}]\n", "expr.misplaced", "`if`, `with`, `set` and `outputs`"},
+    /* on */
+    {"name: t\non: §push\nsteps: [{id: a, set: {}}]\n", "workflow.type", "on: [{event: github.push}]"},
+    {"name: t\non: §[]\nsteps: [{id: a, set: {}}]\n", "workflow.type", "at least one trigger"},
+    {"name: t\non: [§push]\nsteps: [{id: a, set: {}}]\n", "workflow.type", "must be a map"},
+    {"name: t\non: [§{}]\nsteps: [{id: a, set: {}}]\n", "trigger.kind", "{event: NAME} or {manual: true}"},
+    {"name: t\non: [§{event: a.b, manual: true}]\nsteps: [{id: a, set: {}}]\n", "trigger.kind", "either"},
+    {"name: t\non: [{§evnt: a.b}]\nsteps: [{id: a, set: {}}]\n", "workflow.unknown_key", "did you mean 'event'?"},
+    {"name: t\non: [{§schedule: \"* * * * *\"}]\nsteps: [{id: a, set: {}}]\n", "workflow.not_supported", "newer version"},
+    {"name: t\non: [{manual: §false}]\nsteps: [{id: a, set: {}}]\n", "trigger.manual", "only be true"},
+    {"name: t\non: [{manual: true, if: §x}]\nsteps: [{id: a, set: {}}]\n", "trigger.if", "in the `if` of the steps"},
+    {"name: t\non: [{event: §a..b}]\nsteps: [{id: a, set: {}}]\n", "trigger.event", "github.**"},
+    {"name: t\non: [{event: §a.**.b}]\nsteps: [{id: a, set: {}}]\n", "trigger.event", "** only as the last part"},
+    {"name: t\non: [{event: §\"a**\"}]\nsteps: [{id: a, set: {}}]\n", "trigger.event", "** only as the last part"},
+    {"name: t\non: [{event: §\"\"}]\nsteps: [{id: a, set: {}}]\n", "trigger.event", "name of an event"},
+    {"name: t\non: [{event: §[a]}]\nsteps: [{id: a, set: {}}]\n", "trigger.event", "name of an event"},
+    {"name: t\non: [{event: a.b, if: §7}]\nsteps: [{id: a, set: {}}]\n", "expr.type", "an expression is expected"},
+    /* vars, secrets, outputs */
+    {HEAD "vars: §[a]\nsteps: [{id: a, set: {}}]\n", "workflow.type", "vars must be a map"},
+    {HEAD "vars: {a: [{b: \"x §${{ event.name }}\"}]}\nsteps: [{id: a, set: {}}]\n", "expr.misplaced", "a constant"},
+    {HEAD "vars: {\"§${{ a }}\": 1}\nsteps: [{id: a, set: {}}]\n", "expr.misplaced", "a constant"},
+    {HEAD "secrets: §TOKEN\nsteps: [{id: a, set: {}}]\n", "workflow.type", "secrets: [API_KEY]"},
+    {HEAD "secrets: [§a-b]\nsteps: [{id: a, set: {}}]\n", "workflow.secret", "letters, digits and _"},
+    {HEAD "secrets: [§1A]\nsteps: [{id: a, set: {}}]\n", "workflow.secret", "no digit in front"},
+    {HEAD "secrets: [A, B, §A]\nsteps: [{id: a, set: {}}]\n", "workflow.secret", "listed twice"},
+    {HEAD "steps: [{id: a, set: {}}]\noutputs: §[a]\n", "workflow.type", "outputs must be a map"},
+    /* steps */
+    {HEAD "steps: §{}\n", "workflow.type", "must be a list"},
+    {HEAD "steps: §[]\n", "workflow.type", "at least one step"},
+    {HEAD "steps: [§post]\n", "workflow.type", "a step must be a map"},
+    {HEAD "steps: [§{set: {}}]\n", "step.no_id", "id: post"},
+    {HEAD "steps: [§{id: a}]\n", "step.no_verb", "exactly one of: uses, lua, set"},
+    {HEAD "steps: [{id: a, set: {}, §lua: return 1}]\n", "step.verbs", "exactly one of"},
+    {HEAD "steps: [{id: a, set: {}, with: §{}}]\n", "step.with", "write the values into `set`"},
+    {HEAD "steps: [{id: a, §run: return 1}]\n", "workflow.unknown_key", "'run'"},
+    {HEAD "steps: [{id: a, lua: return 1, §wiht: {}}]\n", "workflow.unknown_key", "did you mean 'with'?"},
+    {HEAD "steps: [{id: a, §sleep: 5m}]\n", "workflow.not_supported", "'sleep'"},
+    {HEAD "steps: [{id: a, lua: return 1, §retry: {attempts: 2}}]\n", "workflow.not_supported", "'retry'"},
+    {HEAD "steps: [{id: §a-b, set: {}}]\n", "step.id", "no -"},
+    {HEAD "steps: [{id: §A, set: {}}]\n", "step.id", "a-z"},
+    {HEAD "steps: [{id: §end, set: {}}]\n", "step.id", "Lua language"},
+    {HEAD "steps: [{id: §7, set: {}}]\n", "step.id", "beginning with a letter"},
+    {STEPS "  - {id: §one, set: {}}\n", "step.same_id", "used twice (line 4)"},
+    {HEAD "steps: [{id: a, name: §1, set: {}}]\n", "workflow.type", "name must be a string"},
+    {HEAD "steps: [{id: a, uses: §http/request}]\n", "step.uses", "http/request@1"},
+    {HEAD "steps: [{id: a, uses: §http@1}]\n", "step.uses", "NAMESPACE/NAME@MAJOR"},
+    {HEAD "steps: [{id: a, uses: §http/request@01}]\n", "step.uses", "http/request@1"},
+    {HEAD "steps: [{id: a, uses: §http/request@1000000}]\n", "step.uses", "http/request@1"},
+    {HEAD "steps: [{id: a, uses: §HTTP/request@1}]\n", "step.uses", "http/request@1"},
+    {HEAD "steps: [{id: a, uses: §workflow/other@1}]\n", "workflow.not_supported", "runs another one"},
+    {HEAD "steps: [{id: a, uses: a/b@1, with: §[]}]\n", "workflow.type", "with must be a map"},
+    {HEAD "steps: [{id: a, set: §[]}]\n", "workflow.type", "set must be a map"},
+    {HEAD "steps: [{id: a, lua: §\" \"}]\n", "workflow.type", "an empty text"},
+    {HEAD "steps: [{id: a, lua: §[]}]\n", "workflow.type", "must be Lua code"},
+    {HEAD "steps: [{id: a, lua: \"return §${{ event.name }}\"}]\n", "lua.expression", "input.NAME"},
+    {HEAD "steps: [{id: a, lua: return 1, timeout: §30}]\n", "step.timeout", "30s"},
+    {HEAD "steps: [{id: a, lua: return 1, timeout: §0s}]\n", "step.timeout", "30s"},
+    {HEAD "steps: [{id: a, lua: return 1, timeout: §25h}]\n", "step.timeout", "at most 24h"},
+    {HEAD "steps: [{id: a, lua: return 1, timeout: §5s1m}]\n", "step.timeout", "1h30m"},
+    {HEAD "steps: [{id: a, lua: return 1, outputs: §x}]\n", "workflow.type", "outputs must be a map"},
+    /* expressions */
+    {HEAD "steps: [{id: a, if: §[], set: {}}]\n", "expr.type", "found a list"},
+    {HEAD "steps: [{id: a, if: \"${{§ }}\", set: {}}]\n", "expr.empty", "write an expression"},
+    {HEAD "steps: [{id: a, set: {b: \"x §${{ y \"}}]\n", "expr.unclosed", "close it with }}"},
+    {HEAD "steps: [{id: a, set: {b: \"§${{ 'y }}\"}}]\n", "expr.unclosed", "not closed, so the }} belongs to that"},
+    {HEAD "steps: [{id: a, if: \"${{ a }} §and b\", set: {}}]\n", "expr.mixed", "write one expression"},
+    {HEAD "steps: [{id: a, if: \"a and §${{ b }}\", set: {}}]\n", "expr.mixed", "write one expression"},
+    {HEAD "steps: [{id: a, set: {\"§${{ b }}\": 1}}]\n", "expr.misplaced", "a key cannot hold"},
+    /* references */
+    {STEPS "  - {id: two, set: {b: \"${{ steps.§oen.a }}\"}}\n", "expr.unknown_step", "did you mean 'one'?"},
+    {STEPS "  - {id: two, set: {b: \"${{ steps['§oen'].a }}\"}}\n", "expr.unknown_step", "did you mean 'one'?"},
+    {STEPS "  - {id: two, set: {b: \"${{ ok('§oen') }}\"}}\n", "expr.unknown_step", "did you mean 'one'?"},
+    {STEPS "  - {id: two, set: {b: \"${{ status '§three' }}\"}}\n", "expr.unknown_step", "'three'"},
+    {STEPS "  - {id: two, set: {b: \"${{ steps.§two.a }}\"}}\n", "expr.step_order", "steps above it"},
+    {STEPS "  - {id: two, if: \"steps.§three.a\", set: {}}\n  - {id: three, set: {}}\n", "expr.step_order", "has not run yet"},
+    {STEPS "outputs: {x: \"${{ steps.§oen.a }}\"}\n", "expr.unknown_step", "did you mean 'one'?"},
+    {HEAD "secrets: [A]\nsteps: [{id: a, lua: return 1, with: {t: \"${{ secrets.§B }}\"}}]\n", "expr.secret_not_granted", "secrets: [B]"},
+    {HEAD "secrets: [A]\nsteps: [{id: a, set: {t: \"${{ §secrets.A }}\"}}]\n", "expr.secret", "`with` of a step"},
+    {HEAD "secrets: [A]\nsteps: [{id: a, if: §secrets.A == 'x', set: {}}]\n", "expr.secret", "`with` of a step"},
+    {HEAD "secrets: [A]\nsteps: [{id: a, set: {}}]\noutputs: {x: \"${{ §secrets['A'] }}\"}\n", "expr.secret", "`with` of a step"},
+};
+
+/* Takes the '§' out; its place is *mark. */
+static void unmark(const char *sample, char *text, size_t size, struct bw_mark *mark)
+{
+    const char *sign = strstr(sample, "§");
+    assert_non_null(sign);
+    assert_true(strlen(sample) < size);
+    *mark = (struct bw_mark){1, 1};
+    for (const char *at = sample; at < sign; at++) {
+        if (*at == '\n') *mark = (struct bw_mark){mark->line + 1, 0};
+        mark->column++;
+    }
+    memcpy(text, sample, (size_t)(sign - sample));
+    strcpy(text + (sign - sample), sign + strlen("§"));
+}
+
+static void test_every_fault_has_its_code_place_and_next_step(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(refusals); i++) {
+        const struct refusal *refusal = &refusals[i];
+        char text[1000];
+        struct bw_mark mark;
+        unmark(refusal->text, text, sizeof text, &mark);
+        struct loaded loaded = load_text(text);
+        const struct bw_error *err = loaded.errs.items;
+        if (!loaded.errs.count || loaded.count) fail_msg("this must be refused:\n%s", text);
+        if (strcmp(err->code, refusal->code) || err->line != mark.line || err->column != mark.column || strcmp(err->file, "test.yaml") ||
+            (!strstr(err->message, refusal->part) && !strstr(err->hint, refusal->part)))
+            fail_msg("%s\nis refused as %s at %d:%d: %s (%s),\nnot as %s at %d:%d: %s", text, err->code, err->line, err->column, err->message,
+                     err->hint, refusal->code, mark.line, mark.column, refusal->part);
+        unload(&loaded);
+    }
+}
+
+static void test_a_trigger_can_read_no_step(void **state)
+{
+    (void)state;
+    struct loaded loaded = load_text("name: t\non: [{event: a.b, if: \"${{ steps.one.a }}\"}]\nsteps: [{id: one, set: {}}]\n");
+    assert_int_equal(loaded.errs.count, 1);
+    assert_error(&loaded.errs, 0, "expr.step_order", 2, 34);
+    unload(&loaded);
+}
+
+static void test_one_go_reports_every_fault(void **state)
+{
+    (void)state;
+    struct loaded loaded = load_text("name: T\n"
+                                     "on: [{evnt: a}]\n"
+                                     "secrets: [A, A]\n"
+                                     "steps:\n"
+                                     "  - {id: one, lua: 'return 1', timout: 5s}\n"
+                                     "  - {id: two, set: {a: \"${{ steps.oen.x }}\"}}\n");
+    static const char *const codes[] = {"workflow.name", "workflow.secret",      "workflow.unknown_key",
+                                        "trigger.kind",  "workflow.unknown_key", "expr.unknown_step"};
+    assert_int_equal(loaded.count, 0);
+    assert_int_equal(loaded.errs.count, COUNT(codes));
+    for (size_t i = 0; i < COUNT(codes); i++) assert_string_equal(loaded.errs.items[i].code, codes[i]);
+    unload(&loaded);
+}
+
+static void test_good_documents_of_a_file_with_a_bad_one_are_loaded(void **state)
+{
+    (void)state;
+    struct loaded loaded =
+        load_text(STEPS "---\nname: bad\non: []\nsteps: []\n---\nname: u\non: [{event: a}]\nsteps: [{id: a, lua: return 1}]\n---\n");
+    assert_int_equal(loaded.count, 2);
+    assert_slice(loaded.workflows[0]->name, "t");
+    assert_slice(loaded.workflows[1]->name, "u");
+    assert_int_equal(loaded.errs.count, 2);
+    assert_error(&loaded.errs, 0, "workflow.type", 7, 5);
+    unload(&loaded);
+}
+
+static void test_everything_that_is_written_arrives_in_the_model(void **state)
+{
+    (void)state;
+    struct loaded loaded = load_text("name: full-1\n"
+                                     "description: \"says: everything\"\n"
+                                     "on:\n"
+                                     "  - {event: github.push, if: event.data.ref != 'x'}\n"
+                                     "  - {event: \"shop.**\"}\n"
+                                     "  - {manual}\n"
+                                     "vars: {limit: 3, list: [1, two, null], deep: {a: 1.5}}\n"
+                                     "secrets: [API_KEY, b]\n"
+                                     "steps:\n"
+                                     "  - id: greet\n"
+                                     "    name: Say hello\n"
+                                     "    if: ${{ event.data.n > 1 && !false }}\n"
+                                     "    uses: http/request@12\n"
+                                     "    with: {url: \"https://x/${{ event.id }}\", key: \"${{ secrets.API_KEY }}\", n: 1, l: [\"${{ 1 }}\", 2]}\n"
+                                     "    timeout: 1h30m\n"
+                                     "    outputs: {code: \"${{ result.status }}\"}\n"
+                                     "  - id: code\n"
+                                     "    lua: return {}\n"
+                                     "  - {id: sum, set: {a: 1}}\n"
+                                     "outputs: {code: \"${{ steps.greet.code }}\", ok: \"${{ ok('greet') }}\"}\n");
+    const struct bw_workflow *workflow = only(&loaded);
+    assert_slice(workflow->name, "full-1");
+    assert_slice(workflow->description, "says: everything");
+    assert_slice(workflow->file, "test.yaml");
+    assert_int_equal(workflow->trigger_count, 3);
+    assert_slice(workflow->triggers[0].event, "github.push");
+    assert_slice(workflow->exprs[workflow->triggers[0].condition].source, "event.data.ref ~= 'x'");
+    assert_true(workflow->exprs[workflow->triggers[0].condition].is_condition);
+    assert_int_equal(workflow->triggers[1].condition, -1);
+    assert_int_equal(workflow->triggers[2].kind, BW_TRIGGER_MANUAL);
+    assert_slice(workflow->vars, "{\"limit\":3,\"list\":[1,\"two\",null],\"deep\":{\"a\":1.5}}");
+    assert_int_equal(workflow->secret_count, 2);
+    assert_slice(workflow->secrets[1], "b");
+    assert_int_equal(workflow->step_count, 3);
+    const struct bw_step *step = &workflow->steps[0];
+    assert_int_equal(step->kind, BW_STEP_USES);
+    assert_slice(step->id, "greet");
+    assert_slice(step->name, "Say hello");
+    assert_slice(workflow->exprs[step->condition].source, "event.data.n > 1  and   not false");
+    assert_slice(step->action, "http/request");
+    assert_int_equal(step->major, 12);
+    assert_int_equal(step->timeout_ms, 5400000);
+    assert_int_equal(step->with->kind, BW_TEMPLATE_MAP);
+    assert_int_equal(step->with->count, 4);
+    assert_int_equal(step->with->items[0]->kind, BW_TEMPLATE_TEXT);
+    assert_int_equal(step->with->items[0]->count, 2);
+    assert_slice(step->with->items[0]->pieces[0].text, "https://x/");
+    assert_int_equal(step->with->items[1]->kind, BW_TEMPLATE_EXPR);
+    assert_int_equal(step->with->items[2]->kind, BW_TEMPLATE_CONST);
+    assert_slice(step->with->items[2]->json, "1");
+    assert_int_equal(step->with->items[3]->kind, BW_TEMPLATE_LIST);
+    assert_int_equal(workflow->steps[1].kind, BW_STEP_LUA);
+    assert_slice(workflow->steps[1].lua, "return {}");
+    assert_int_equal(workflow->steps[1].timeout_ms, 0);
+    assert_int_equal(workflow->steps[2].kind, BW_STEP_SET);
+    assert_int_equal(workflow->steps[2].set->kind, BW_TEMPLATE_CONST); /* folded: nothing to evaluate */
+    assert_slice(workflow->steps[2].set->json, "{\"a\":1}");
+    assert_int_equal(workflow->outputs->count, 2);
+    unload(&loaded);
+}
+
+static void test_near_misses_are_accepted(void **state)
+{
+    (void)state;
+    static const char *const good[] = {
+        HEAD "steps: [{id: a, set: {}}]\n",
+        HEAD "steps: [{id: a, lua: return 1, timeout: 24h}]\n",
+        HEAD "steps: [{id: a, lua: return 1, timeout: 1ms}]\n",
+        HEAD "steps: [{id: a, uses: a-b_1/c@0}]\n",
+        HEAD "steps: [{id: a, uses: a/b@999999}]\n",
+        HEAD "steps: [{id: ends, set: {}}]\n",
+        HEAD "steps: [{id: a, if: true, set: {}}]\n",
+        HEAD "steps: [{id: a, if: \"'${{' == x\", set: {}}]\n", /* in a string it opens nothing */
+        HEAD "steps: [{id: a, set: {b: \"${{ '}}' }}\", c: \"${{ {a = {1}} }}\", d: \"$ {{ x }}\"}}]\n",
+        HEAD "steps: [{id: a, set: {b: \"${{ event.steps.nobody }}\"}}]\n",      /* a field called steps is no step */
+        HEAD "steps: [{id: a, set: {b: \"${{ steps[event.data.which] }}\"}}]\n", /* computed: known only at run */
+        HEAD "steps: [{id: a, set: {b: \"${{ 'steps.nobody' }} -- ${{ 1 --[[ steps.nobody ]] }}\"}}]\n",
+        STEPS "  - {id: two, outputs: {x: \"${{ steps.one.a }}\"}, lua: return 1}\n",
+        "name: t\non: [{event: \"*\"}, {event: \"**\"}, {event: \"a.*\"}, {event: \"a*b.c\"}]\nsteps: [{id: a, set: {}}]\n",
+        "name: t\non: [{event: a, if: false}]\nsteps: [{id: a, set: {}}]\n",
+        HEAD "vars: {}\nsecrets: []\noutputs: {}\nsteps: [{id: a, set: {}}]\n",
+    };
+    for (size_t i = 0; i < COUNT(good); i++) {
+        struct loaded loaded = load_text(good[i]);
+        if (loaded.errs.count) fail_msg("%s\nis refused: %s", good[i], loaded.errs.items[0].message);
+        only(&loaded);
+        unload(&loaded);
+    }
+}
+
+/* ---- limits: the last that is taken and the first that is not ---- */
+
+static struct loaded load_steps(size_t count)
+{
+    struct bw_buf text = {0};
+    bw_buf_append_text(&text, HEAD "steps:\n");
+    for (size_t i = 0; i < count; i++) bw_buf_printf(&text, "  - {id: s%zu, set: {}}\n", i);
+    struct loaded loaded = load_text(text.data);
+    bw_buf_free(&text);
+    return loaded;
+}
+
+static void test_a_workflow_has_at_most_500_steps(void **state)
+{
+    (void)state;
+    struct loaded good = load_steps(BW_WORKFLOW_STEPS_MAX), bad = load_steps(BW_WORKFLOW_STEPS_MAX + 1);
+    assert_int_equal(only(&good)->step_count, 500);
+    assert_int_equal(bad.count, 0);
+    assert_error(&bad.errs, 0, "workflow.too_many_steps", 4, 3);
+    unload(&good);
+    unload(&bad);
+}
+
+static void test_names_have_at_most_64_characters(void **state)
+{
+    (void)state;
+    for (int len = 64; len <= 65; len++) {
+        char letters[66] = "", text[300];
+        memset(letters, 'a', (size_t)len);
+        snprintf(text, sizeof text, "name: %s\non: [{manual: true}]\nsteps: [{id: a, set: {}}]\n", letters);
+        struct loaded workflow = load_text(text);
+        snprintf(text, sizeof text, HEAD "steps: [{id: %s, set: {}}]\n", letters);
+        struct loaded step = load_text(text);
+        assert_int_equal(workflow.count, len == 64);
+        assert_int_equal(step.count, len == 64);
+        if (len == 65) {
+            assert_error(&workflow.errs, 0, "workflow.name", 1, 7);
+            assert_error(&step.errs, 0, "step.id", 3, 14);
+        }
+        unload(&workflow);
+        unload(&step);
+    }
+}
+
+static void test_a_file_has_at_most_256_kib(void **state)
+{
+    (void)state;
+    for (size_t over = 0; over <= 1; over++) {
+        struct bw_buf text = {0};
+        bw_buf_append_text(&text, HEAD "steps: [{id: a, set: {}}]\n#");
+        while (text.len < (256 << 10) + over) bw_buf_append_char(&text, 'x');
+        struct loaded loaded = load_text(text.data);
+        assert_int_equal(loaded.count, !over);
+        if (over) assert_string_equal(loaded.errs.items[0].code, "yaml.too_large");
+        unload(&loaded);
+        bw_buf_free(&text);
+    }
+}
+
+static void test_nesting_ends_at_64(void **state)
+{
+    (void)state;
+    for (int depth = 40; depth <= 80; depth += 40) {
+        struct bw_buf text = {0};
+        bw_buf_append_text(&text, HEAD "steps: [{id: a, set: {a: ");
+        for (int i = 0; i < depth; i++) bw_buf_append_char(&text, '[');
+        for (int i = 0; i < depth; i++) bw_buf_append_char(&text, ']');
+        bw_buf_append_text(&text, "}}]\n");
+        struct loaded loaded = load_text(text.data);
+        assert_int_equal(loaded.count, depth == 40);
+        if (depth == 80) assert_string_equal(loaded.errs.items[0].code, "yaml.too_deep");
+        unload(&loaded);
+        bw_buf_free(&text);
+    }
+}
+
+static void test_the_list_of_errors_ends_at_200(void **state)
+{
+    (void)state;
+    struct bw_buf text = {0};
+    bw_buf_append_text(&text, HEAD "steps:\n");
+    for (int i = 0; i < 300; i++) bw_buf_printf(&text, "  - {id: s%d}\n", i);
+    struct loaded loaded = load_text(text.data);
+    assert_int_equal(loaded.count, 0);
+    assert_true(loaded.errs.count <= BW_ERRORS_MAX + 1 && loaded.errs.dropped > 0);
+    unload(&loaded);
+    bw_buf_free(&text);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_every_fault_has_its_code_place_and_next_step),
+        cmocka_unit_test(test_a_trigger_can_read_no_step),
+        cmocka_unit_test(test_one_go_reports_every_fault),
+        cmocka_unit_test(test_good_documents_of_a_file_with_a_bad_one_are_loaded),
+        cmocka_unit_test(test_everything_that_is_written_arrives_in_the_model),
+        cmocka_unit_test(test_near_misses_are_accepted),
+        cmocka_unit_test(test_a_workflow_has_at_most_500_steps),
+        cmocka_unit_test(test_names_have_at_most_64_characters),
+        cmocka_unit_test(test_a_file_has_at_most_256_kib),
+        cmocka_unit_test(test_nesting_ends_at_64),
+        cmocka_unit_test(test_the_list_of_errors_ends_at_200),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
