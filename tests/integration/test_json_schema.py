@@ -1,0 +1,155 @@
+"""The JSON Schema for editors and the loader are made from the same tables: where a schema can say it at all, they must agree."""
+import json
+import re
+
+import pytest
+
+from conftest import Engine
+
+jsonschema = pytest.importorskip("jsonschema")
+yaml = pytest.importorskip("yaml")
+
+ACTION = 'return action{name = "demo/act", version = "1.0.0", doc = "for tests", run = function() return {} end}\n'
+STEP = "{id: a, set: {}}"
+
+
+def workflow(on="[{manual: true}]", steps=f"[{STEP}]", more=""):
+    return f"name: NAME\non: {on}\nsteps: {steps}\n{more}"
+
+
+def step(text):
+    return workflow(steps=f"[{{{text}}}]")
+
+
+# NAME becomes a name of its own for each; every entry is tried as it stands.
+GOOD = [
+    workflow(),
+    workflow(on="[{event: a.b}, {event: 'a.*', if: event.data.x == 1}, {event: 'a.**'}, {event: '*'}, {event: '**'}, {manual: true}, {manual}]"),
+    workflow(on="[{event: a, if: true}]"),
+    workflow(on="[{event: 'pull_*.x*y'}]"),
+    workflow(more="description: a text\nvars: {a: 1, b: [x]}\nsecrets: [A, b_1, _c]\noutputs: {x: \"${{ steps.a.y }}\"}\n"),
+    step("id: a_1, name: A name, if: \"${{ event.id }}\", set: {b: \"${{ 1 }}\"}, outputs: {c: \"${{ result }}\"}"),
+    step("id: a, lua: return input, with: {x: 1}"),
+    step("id: a, uses: demo/act@1, with: {}, timeout: 1h30m"),
+    step("id: a, lua: return 1, timeout: 500ms"),
+    step("id: a, lua: return 1, timeout: 1m5s"),
+    step("id: a, lua: 'return {}', if: false"),
+    workflow(steps="[" + ", ".join(f"{{id: s{i}, set: {{}}}}" for i in range(500)) + "]"),
+    "name: NAME\n\"on\": [{\"manual\": true}]\n\"steps\":\n- id: a\n  set: {}\n",
+]
+
+BAD = [
+    "[]", "name: NAME\n",
+    "on: [{manual: true}]\nsteps: [{id: a, set: {}}]\n",
+    "name: NAME\nsteps: [{id: a, set: {}}]\n",
+    "name: NAME\non: [{manual: true}]\n",
+    f"name: Name\non: [{{manual: true}}]\nsteps: [{STEP}]\n",
+    f"name: 1a\non: [{{manual: true}}]\nsteps: [{STEP}]\n",
+    f"name: {'a' * 65}\non: [{{manual: true}}]\nsteps: [{STEP}]\n",
+    f"name: 7\non: [{{manual: true}}]\nsteps: [{STEP}]\n",
+    workflow(more="description: 7\n"), workflow(more="description: \"${{ x }}\"\n"), workflow(more="descripton: x\n"),
+    workflow(more="vars: []\n"), workflow(more="vars: x\n"), workflow(more="outputs: []\n"),
+    workflow(more="secrets: A\n"), workflow(more="secrets: [a-b]\n"), workflow(more="secrets: [A, A]\n"), workflow(more="secrets: [1A]\n"),
+    workflow(more="timeout: 5m\n"), workflow(more="concurrency: {limit: 1}\n"), workflow(more="inputs: {}\n"),  # of later versions
+    workflow(on="{}"), workflow(on="[]"), workflow(on="push"), workflow(on="[push]"), workflow(on="[{}]"),
+    workflow(on="[{event: a, manual: true}]"), workflow(on="[{manual: false}]"), workflow(on="[{manual: true, if: x}]"),
+    workflow(on="[{event: ''}]"), workflow(on="[{event: a..b}]"), workflow(on="[{event: .a}]"), workflow(on="[{event: a.}]"),
+    workflow(on="[{event: '**.a'}]"), workflow(on="[{event: 'a**'}]"), workflow(on="[{event: 'a.***'}]"), workflow(on="[{event: [a]}]"),
+    workflow(on="[{event: 7}]"), workflow(on="[{event: a, if: 7}]"), workflow(on="[{event: a, if: ''}]"), workflow(on="[{event: a, if: ' '}]"),
+    workflow(on="[{schedule: '* * * * *'}]"), workflow(on="[{evnt: a}]"),
+    workflow(steps="{}"), workflow(steps="[]"), workflow(steps="[x]"),
+    workflow(steps="[" + ", ".join(f"{{id: s{i}, set: {{}}}}" for i in range(501)) + "]"),
+    step("set: {}"), step("id: a"), step("id: a, set: {}, lua: return 1"), step("id: a, set: {}, with: {}"), step("id: a, sett: {}"),
+    step("id: a-b, set: {}"), step("id: A, set: {}"), step("id: end, set: {}"), step("id: 7, set: {}"), step(f"id: {'a' * 65}, set: {{}}"),
+    step("id: a, name: 7, set: {}"), step("id: a, name: \"${{ x }}\", set: {}"), step("id: a, if: [], set: {}"), step("id: a, if: '', set: {}"),
+    step("id: a, uses: act@1"), step("id: a, uses: demo/act"), step("id: a, uses: demo/act@01"), step("id: a, uses: demo/act@1234567"),
+    step("id: a, uses: Demo/act@1"), step("id: a, uses: workflow/x@1"), step("id: a, uses: 7"), step("id: a, uses: demo/act@1, with: []"),
+    step("id: a, lua: ''"), step("id: a, lua: ' '"), step("id: a, lua: 7"), step("id: a, lua: \"return ${{ x }}\""),
+    step("id: a, set: []"), step("id: a, set: 7"), step("id: a, set: {}, outputs: []"),
+    step("id: a, lua: return 1, timeout: 30"), step("id: a, lua: return 1, timeout: 5s1m"), step("id: a, lua: return 1, timeout: ''"),
+    step("id: a, lua: return 1, timeout: 1.5s"), step("id: a, lua: return 1, timeout: 5"), step("id: a, lua: return 1, timeout: s"),
+    step("id: a, lua: return 1, retry: {attempts: 3}"), step("id: a, sleep: 5m"),
+]
+
+# What a JSON Schema cannot say: it sees one value at a time, and no expression.
+LOADER_ONLY = [
+    workflow(steps="[{id: a, set: {}}, {id: a, set: {}}]"),             # two steps with one id
+    step("id: a, set: {b: \"${{ steps.nobody.x }}\"}"),                   # a reference to no step
+    workflow(steps="[{id: a, if: steps.b.x, set: {}}, {id: b, set: {}}]"),  # or to one that has not run yet
+    step("id: a, lua: return 1, with: {t: \"${{ secrets.NOT_GRANTED }}\"}"),
+    step("id: a, set: {t: \"${{ x \"}"),                                 # an expression that is not closed
+    step("id: a, set: {t: \"${{ }}\"}"),                                 # or empty
+    step("id: a, if: \"${{ a }} and b\", set: {}"),                      # or followed by text
+    step("id: a, if: \"${{ a b }}\", set: {}"),                          # or no Lua
+    step("id: a, lua: 'return ('"),                                      # code that is no Lua
+    step("id: a, set: {\"${{ x }}\": 1}"),                               # an expression in a key
+    workflow(more="vars: {a: \"${{ x }}\"}\n"),                           # or in a constant
+    step("id: a, uses: demo/nobody@1"),                                  # no such action
+    step("id: a, lua: return 1, timeout: 0s"),                           # durations have a least and a largest value
+    step("id: a, lua: return 1, timeout: 25h"),
+    "name: NAME\nname: NAME\non: [{manual: true}]\nsteps: [{id: a, set: {}}]\n",  # a key twice: most YAML readers take the last
+]
+
+
+class Yaml12(yaml.SafeLoader):
+    """YAML 1.2 as the loader reads it: yes, no, on and off are texts."""
+
+
+Yaml12.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag not in ("tag:yaml.org,2002:bool", "tag:yaml.org,2002:timestamp")]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+Yaml12.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
+
+
+@pytest.fixture(scope="module")
+def verdicts(tmp_path_factory):
+    """(list name, index) -> (errors of the loader, errors of the schema): one run of the loader over all of them."""
+    engine = Engine(tmp_path_factory.mktemp("schema") / "instance", "listen: http://127.0.0.1:0\n")
+    engine.write("actions/demo/act.lua", ACTION)
+    texts = {}
+    for name, samples in (("good", GOOD), ("bad", BAD), ("loader", LOADER_ONLY)):
+        for index, text in enumerate(samples):
+            texts[name, index] = text.replace("NAME", f"{name}-{index}")
+            engine.write(f"workflows/{name}-{index}.yaml", texts[name, index])
+    # Every file has few faults, but the list of errors is cut at 200: all fits.
+    lines = engine.run("check", "--json", check=False).stdout.splitlines()
+    loader = {}
+    for line in lines:
+        error = json.loads(line)
+        loader.setdefault(error["file"].rsplit("/", 1)[-1], []).append(error["message"])
+    schema = json.loads(engine.run("check", "--print-schema").stdout)
+    validator = jsonschema.Draft202012Validator(schema)
+    return {key: (loader.get(f"{key[0]}-{key[1]}.yaml", []), [error.message for error in validator.iter_errors(yaml.load(text, Yaml12))])
+            for key, text in texts.items()}
+
+
+def test_schema_is_valid_draft_2020_12(make_engine):
+    schema = json.loads(make_engine().run("check", "--print-schema").stdout)
+    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    jsonschema.Draft202012Validator.check_schema(schema)
+
+
+@pytest.mark.parametrize("index", range(len(GOOD)))
+def test_both_take_what_is_good(verdicts, index):
+    loader, schema = verdicts["good", index]
+    assert not loader and not schema, GOOD[index]
+
+
+@pytest.mark.parametrize("index", range(len(BAD)))
+def test_both_refuse_what_is_bad(verdicts, index):
+    loader, schema = verdicts["bad", index]
+    assert loader and schema, BAD[index]
+
+
+@pytest.mark.parametrize("index", range(len(LOADER_ONLY)))
+def test_only_the_loader_sees_through_expressions(verdicts, index):
+    loader, schema = verdicts["loader", index]
+    assert loader and not schema, LOADER_ONLY[index]
+
+
+def test_every_key_is_described(make_engine):
+    schema = json.loads(make_engine().run("check", "--print-schema").stdout)
+    for part in (schema, schema["$defs"]["trigger"], schema["$defs"]["step"]):
+        assert part["additionalProperties"] is False
+        assert all(value.get("description") for value in part["properties"].values())
