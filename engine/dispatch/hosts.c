@@ -148,7 +148,7 @@ static void on_ended(struct bw_process *process, int wait_status, const char *ho
     if (host->state == BW_HOST_REFUSED) return;
     if (!host->was_ready && host->state == BW_HOST_LOADING) {
         bw_error_set(&err, "plugin.crashed", "the plugin ended its host while it was loaded or initialised (%s)", how);
-        bw_error_hint(&err, "run it under a debugger with: bellwire host (see engine/plugin/README.md)");
+        bw_error_hint(&err, "call its init() from a small main() under a debugger: a plugin is an ordinary shared object (engine/plugin/README.md)");
         refuse(host, &err);
         return;
     }
