@@ -188,12 +188,13 @@ static void run_one(size_t i)
     if (!script) {
         snprintf(got, sizeof got, "%s", errs.items[0].code);
     } else {
-        run(script, 0, 100, got, sizeof got, message);
+        /* Only what is meant to run out of time gets little of it: a slow machine must not turn the other ends into timeouts. */
+        run(script, 0, strstr(snippets[i].expected, "lua.timeout") ? 100 : 60000, got, sizeof got, message);
         assert_true(bw_script_memory(script) <= fixture_limits.memory_bytes);
     }
     if (!is_expected(snippets[i].expected, got)) fail_msg("%s: %s (%s), expected %s", snippets[i].name, got, message, snippets[i].expected);
     if (script && !bw_script_is_spent(script)) {
-        run(script, 1, 2000, got, sizeof got, message);
+        run(script, 1, 60000, got, sizeof got, message);
         if (strcmp(message, canary_expected) != 0) fail_msg("after %s the next run gave %s", snippets[i].name, message);
     }
     bw_script_free(script);
