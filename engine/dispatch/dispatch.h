@@ -1,8 +1,9 @@
 /* dispatch.h: from stored events to finished runs: the catalogue, the queue of events, the run workers, the plugin hosts.
  *
- * Everything here runs on the engine's main thread and its event loop, except bw_dispatch_post(), bw_dispatch_revision() and bw_dispatch_awaits(). Dispatch never runs user
- * code and never looks into a payload: it sends events to run workers over wire/, stores what they report, routes plugin calls to hosts, and replaces
- * whoever dies. A worker's death loses nothing: its events go to the next one with what is already recorded, under the same identities. */
+ * Everything here runs on the engine's main thread and its event loop, except bw_dispatch_post(), bw_dispatch_revision() and bw_dispatch_awaits().
+ * Dispatch never runs user code and never looks into a payload: it sends events to run workers over wire/, stores what they report, routes plugin
+ * calls to hosts, and replaces whoever dies. A worker's death loses nothing: its events go to the next one with what is already recorded, under the
+ * same identities. */
 #ifndef BW_DISPATCH_DISPATCH_H
 #define BW_DISPATCH_DISPATCH_H
 #include "base/json.h"
@@ -37,7 +38,7 @@ void bw_dispatch_post(struct bw_dispatch *dispatch, struct bw_accepted *accepted
 uint32_t bw_dispatch_revision(const struct bw_dispatch *dispatch); /* any thread; 0 until ready */
 /* Any thread. False: no workflow of the current revision has a trigger for this name, so the event can be stored as done and need not be posted. */
 bool bw_dispatch_awaits(const struct bw_dispatch *dispatch, struct bw_slice event_name);
-void bw_dispatch_drain(struct bw_dispatch *dispatch);              /* no event is started any more; `drained` follows when the workers are empty */
+void bw_dispatch_drain(struct bw_dispatch *dispatch); /* no event is started any more; `drained` follows when the workers are empty */
 size_t bw_dispatch_in_hand(const struct bw_dispatch *dispatch);
 size_t bw_dispatch_pids(const struct bw_dispatch *dispatch, pid_t *out, size_t capacity); /* of workers and hosts; for tests and logs */
 /* The end has an order: bw_dispatch_stop() ends workers and hosts; then bw_store_close() commits what they had reported; then bw_dispatch_free(). */

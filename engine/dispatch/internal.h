@@ -11,6 +11,10 @@
 
 #define BW_JOBS_QUEUED_MAX 4096 /* events held in memory before the store becomes the queue */
 #define BW_JOBS_BYTES_MAX (64u << 20)
+/* A fresh worker gets few events at once, and more with each one that it finishes and with each tick. Otherwise a backlog would go out all at once
+ * after a restart: whoever the steps call gets a stampede, the oldest waits as long as the newest, and a crash meanwhile has gained nothing. */
+#define BW_WORKER_IN_HAND_FIRST 32
+#define BW_WORKER_IN_HAND_TICK 16       /* more per watchdog tick: slow steps must not hold up quick ones */
 #define BW_WORKER_IN_HAND_MAX 1024      /* events that one worker works on */
 #define BW_WORKER_UNSENT_MAX (4u << 20) /* bytes */
 #define BW_WORKER_REVISIONS_MAX 16      /* catalogues that one worker keeps */
@@ -49,7 +53,7 @@ struct bw_run_worker {
     struct bw_channel *channel;
     struct bw_flight_page *flight;
     struct bw_job_list jobs;
-    size_t in_hand;
+    size_t in_hand, may_have;                    /* may_have: how many at once, see BW_WORKER_IN_HAND_FIRST */
     uint32_t revisions[BW_WORKER_REVISIONS_MAX]; /* sent, oldest first */
     size_t revision_count;
     bool was_stalled;            /* killed by the watchdog */

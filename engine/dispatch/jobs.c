@@ -140,7 +140,7 @@ static struct bw_run_worker *pick_worker(struct bw_dispatch *dispatch)
 {
     struct bw_run_worker *worker, *best = NULL;
     TAILQ_FOREACH(worker, &dispatch->workers, link)
-    if (worker->state == BW_WORKER_LIVE && worker->in_hand < BW_WORKER_IN_HAND_MAX && bw_channel_unsent(worker->channel) < BW_WORKER_UNSENT_MAX &&
+    if (worker->state == BW_WORKER_LIVE && worker->in_hand < worker->may_have && bw_channel_unsent(worker->channel) < BW_WORKER_UNSENT_MAX &&
         (!best || worker->in_hand < best->in_hand))
         best = worker;
     return best;
@@ -298,6 +298,7 @@ static void leave_worker(struct bw_dispatch *dispatch, struct bw_job *job)
 
 void bw_jobs_finish(struct bw_dispatch *dispatch, struct bw_job *job)
 {
+    if (job->worker && job->worker->may_have < BW_WORKER_IN_HAND_MAX) job->worker->may_have++;
     leave_worker(dispatch, job);
     job->is_finished = true;
     job->is_orphan = false;

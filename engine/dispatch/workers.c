@@ -152,6 +152,7 @@ static bool start_worker(struct bw_dispatch *dispatch, unsigned number, struct b
     if (!worker) return bw_error_set(err, "memory", "out of memory");
     worker->dispatch = dispatch;
     worker->number = number;
+    worker->may_have = BW_WORKER_IN_HAND_FIRST;
     TAILQ_INIT(&worker->jobs);
     if (bw_flight_create(&worker->flight, &flight)) {
         bw_error_set(err, "process.flight", "cannot make the flight page: %s", strerror(errno));
@@ -192,6 +193,8 @@ void bw_workers_watch(struct bw_dispatch *dispatch)
     TAILQ_FOREACH(worker, &dispatch->workers, link)
     {
         struct bw_flight_note note;
+        worker->may_have += BW_WORKER_IN_HAND_TICK;
+        if (worker->may_have > BW_WORKER_IN_HAND_MAX) worker->may_have = BW_WORKER_IN_HAND_MAX;
         if (worker->was_stalled) continue;
         bw_flight_read(worker->flight, &note);
         if (!note.active || now <= note.deadline_us) continue;
