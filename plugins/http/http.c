@@ -13,6 +13,7 @@ static const char manifest[] =
     "\"headers\":{\"type\":\"object\",\"doc\":\"name to value\"},"
     "\"json\":{\"type\":\"any\",\"doc\":\"sent as the JSON body\"},"
     "\"body\":{\"type\":\"string\",\"doc\":\"sent as it is; json or body, not both\"},"
+    "\"timeout\":{\"type\":\"string\",\"doc\":\"of this request, such as 10s; the step's own timeout is the upper bound\"},"
     "\"accept_status\":{\"type\":\"array\",\"items\":{\"type\":\"integer\"},\"max_items\":16,\"doc\":\"answers such as 404 that are no failure\"}},"
     "\"outputs\":{"
     "\"status\":{\"type\":\"integer\"},\"headers\":{\"type\":\"object\",\"doc\":\"names in lower case\"},"

@@ -199,6 +199,22 @@ static bool set_accepted(struct http_request *request, const json_t *list, char 
     return true;
 }
 
+/* "250ms", "10s", "2m": how long the whole request may take. The step's own timeout stays the upper bound. */
+static bool read_timeout(const json_t *value, int64_t *timeout_ms, char *reason, size_t reason_size)
+{
+    const char *text = json_string_value(value);
+    char *unit;
+    if (!value) return true;
+    double amount = text ? strtod(text, &unit) : 0;
+    double scale = !text ? 0 : !strcmp(unit, "ms") ? 1 : !strcmp(unit, "s") ? 1000 : !strcmp(unit, "m") ? 60000 : 0;
+    if (!(amount * scale >= 1) || amount * scale > 86400000) {
+        snprintf(reason, reason_size, "timeout must be a duration such as 500ms, 10s or 2m");
+        return false;
+    }
+    if (amount * scale < (double)*timeout_ms) *timeout_ms = (int64_t)(amount * scale);
+    return true;
+}
+
 static bool fill(struct http_request *request, const json_t *input, char *reason, size_t reason_size)
 {
     const char *url = json_string_value(json_object_get(input, "url")), *method = json_string_value(json_object_get(input, "method"));
@@ -212,7 +228,9 @@ static bool fill(struct http_request *request, const json_t *input, char *reason
         return false;
     }
     if (!set_accepted(request, json_object_get(input, "accept_status"), reason, reason_size)) return false;
-    set_policy(request, request->call->timeout_ms);
+    int64_t timeout_ms = request->call->timeout_ms;
+    if (!read_timeout(json_object_get(input, "timeout"), &timeout_ms, reason, reason_size)) return false;
+    set_policy(request, timeout_ms);
     if (!set_body(request, input, reason, reason_size)) return false;
     if (!set_headers(request, json_object_get(input, "headers"), method, json_object_get(input, "json") != NULL, reason, reason_size)) return false;
     curl_easy_setopt(request->easy, CURLOPT_HTTPHEADER, request->headers);

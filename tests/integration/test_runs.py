@@ -182,6 +182,26 @@ steps:
     assert len(sink.requests) == 2 and "expect" not in sink.requests[0]["headers"]
 
 
+def test_http_plugin_ends_a_request_at_its_timeout(make_engine, sink):
+    engine = make_engine()
+    engine.write("workflows/slow.yaml", """
+name: slow
+on: [{event: github.push}]
+steps:
+  - {id: bad, if: "${{ event.data.ref == 'bad' }}", uses: http/request@1, with: {url: "%s/x", timeout: soon}}
+  - {id: slow, uses: http/request@1, timeout: 1s, with: {url: "%s/x", timeout: 20ms}}
+""" % (sink.url, sink.url))
+    sink.gate.clear()
+    engine.start()
+    engine.push(b'{"ref":"bad"}')
+    [run] = engine.finished_runs(1)
+    assert run["error"]["code"] == "http.input" and "500ms" in run["error"]["message"], run
+    engine.push(b'{"ref":"slow"}')
+    [retrying] = wait_for("the first attempt to fail", lambda: [row for row in engine.rows("runs", "--state", "active")])
+    step = engine.show_run(retrying["run"])["steps"][-1]
+    assert step["error"]["code"] == "http.timeout" and step["error"]["class"] == "transient", step
+
+
 def test_private_addresses_are_refused_unless_allowed(make_engine, sink):
     engine = make_engine(CONFIG.replace("allow_private_network: true", ""))
     engine.write("workflows/post.yaml", """
