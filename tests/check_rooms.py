@@ -13,7 +13,7 @@ DOORS = {  # header → the only folder or file that may include it
     r"yaml\.h": ["engine/base/yaml.c"],
     r"sqlite3\.h": ["engine/store/"],
     r"event2/http.*": ["engine/ingest/"],
-    r"curl/.*": ["engine/worker/"],
+    r"curl/.*": ["engine/worker/", "engine/cmd/http_post.c"],
     r"lua.*\.h": ["engine/lua/"],
 }
 

@@ -1,9 +1,9 @@
-/* http_post.h: one POST over a plain socket, for `bellwire send`: the engine is on this machine. Blocking. */
+/* http_post.h: one POST, for `bellwire send`. Blocking, main thread. */
 #ifndef BW_CMD_HTTP_POST_H
 #define BW_CMD_HTTP_POST_H
 #include "base/buf.h"
 #include "base/error.h"
 
-/* url: http://HOST:PORT/PATH. headers: "Name: value\n" lines. status and answer (the body) are filled when an answer came. */
+/* url: http or https. headers: "Name: value\n" lines. status and answer (the body) are filled when an answer came. */
 bool bw_http_post(const char *url, struct bw_slice headers, struct bw_slice body, unsigned *status, struct bw_buf *answer, struct bw_error *err);
 #endif
