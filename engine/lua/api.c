@@ -96,6 +96,8 @@ static int ask_failure(lua_State *L, const char *kind, const char *otherwise)
     } else {
         message = luaL_optstring(L, 1, "");
     }
+    struct bw_task *task = bw_lua_script(L)->task;
+    if (task) task->unused_failure = strcmp(kind, "retry") ? "ctx.fail" : "ctx.retry";
     return make_failure(L, kind, code, *message ? message : code, after);
 }
 

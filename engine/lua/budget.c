@@ -144,6 +144,7 @@ static int finish_pcall(lua_State *L, int status, lua_KContext extra)
 {
     bw_lua_script(L)->pcall_depth--;
     if (status != LUA_OK && status != LUA_YIELD) {
+        if (bw_lua_script(L)->task) bw_lua_script(L)->task->unused_failure = NULL; /* raised, and caught by intent */
         if (status == LUA_ERRMEM) {
             lua_settop(L, 0);
             lua_pushlightuserdata(L, (void *)&memory_key);
@@ -172,6 +173,7 @@ static int finish_xpcall(lua_State *L, int status, lua_KContext extra)
     (void)extra;
     bw_lua_script(L)->pcall_depth--;
     if (status == LUA_OK || status == LUA_YIELD) return lua_gettop(L) - 1;
+    if (bw_lua_script(L)->task) bw_lua_script(L)->task->unused_failure = NULL;
     if (status == LUA_ERRMEM) {
         lua_settop(L, 0);
         lua_pushlightuserdata(L, (void *)&memory_key);

@@ -150,6 +150,7 @@ struct bw_task {
     int thread_ref;
     int pending_args;                        /* of the first resume */
     bool is_waiting, has_waited, has_answer; /* has_waited: at least once */
+    const char *unused_failure;              /* "ctx.fail" or "ctx.retry": made, and neither returned nor raised so far */
     struct bw_task_request request;
     struct bw_http_header *request_headers;
     struct bw_buf request_bytes; /* what request points into */

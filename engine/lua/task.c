@@ -199,6 +199,14 @@ static enum bw_task_state end_returned(struct bw_task *task, int results)
         lua_pop(task->thread, results - 1); /* only the first one counts */
     int status = read_end(task, read_returned, &ending);
     if (status != LUA_OK) return fail(task, task->script->L, status, "output.invalid");
+    if (!ending.is_failure && task->unused_failure) { /* it would have passed for a success */
+        task->failure.class = BW_FAILURE_BUG;
+        task->failure.retry_after_ms = -1;
+        bw_error_set(&task->failure.error, "lua.error", "%s{…} was called, and its value was neither returned nor raised", task->unused_failure);
+        bw_error_hint(&task->failure.error, "write: return %s{…}", task->unused_failure);
+        bw_error_at(&task->failure.error, task->place.file, task->place.line, task->place.column);
+        return BW_TASK_FAILED;
+    }
     if (ending.is_failure) bw_error_at(&task->failure.error, task->place.file, task->place.line, task->place.column);
     return ending.is_failure ? BW_TASK_FAILED : BW_TASK_DONE;
 }

@@ -10,7 +10,7 @@ struct bw_channel {
     struct bw_channel_handlers handlers;
     void *arg;
     struct bw_buf out;     /* one frame being built; its memory is reused */
-    struct bw_frame frame; /* 16 KiB of slices: kept here, off the stack */
+    struct bw_frame frame; /* 256 KiB of slices: kept here, off the stack; pages that are not used are not there */
     bool is_closed, is_in_handler, is_freed;
 };
 

@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #define BW_FRAME_HEADER 12
-#define BW_FRAME_PARTS_MAX 1024
+#define BW_FRAME_PARTS_MAX 16384 /* files of a catalogue; outputs of the steps of all runs of one event */
 #define BW_FRAME_BYTES_MAX (64u << 20)
 
 struct bw_frame {

@@ -14,6 +14,8 @@
 
 #define BW_STEP_TIMEOUT_MS 60000
 #define BW_LOST_MAX 5
+#define BW_INPUT_BYTES_MAX (8u << 20)       /* rendered inputs of a step */
+#define BW_RUN_OUTPUT_BYTES_MAX (16u << 20) /* semantics.md 2.5: what a run keeps in all */
 #define BW_SCRIPTS_IDLE_MAX 32
 
 /* As stored (store.h): the engine writes these numbers as they come. */
@@ -94,6 +96,7 @@ struct bw_run {
     char uid_text[BW_UID_TEXT];
     size_t step; /* the current one */
     struct bw_step_result *results;
+    size_t kept_bytes; /* outputs of its steps so far */
     struct bw_buf output, error;
     int state;
     uint32_t lost;

@@ -65,7 +65,7 @@ static void append_run(struct report *report, struct bw_run *run)
 static int64_t send_report(struct bw_worker_event *event, struct bw_run *run, bool is_done, bool wants_ack)
 {
     struct bw_worker *worker = event->worker;
-    static struct report report; /* 16 KiB of parts: one at a time, one thread */
+    static struct report report; /* 256 KiB of parts: one at a time, one thread */
     int64_t number = ++worker->next_report;
     bw_buf_clear(&report.head);
     report.part_count = 0;

@@ -93,6 +93,7 @@ static bool restore_steps(struct bw_run *run, const json_t *recorded, struct bw_
             result->state = state;
             result->is_reported = true;
             bw_buf_append_slice(&result->output, bw_json_slice(json_object_get(step, "output_text")));
+            run->kept_bytes += result->output.len;
             if (!bw_script_set_step(run->script, i, state == BW_STATE_SUCCEEDED ? BW_STATUS_SUCCEEDED : BW_STATUS_SKIPPED,
                                     bw_buf_slice(&result->output), (struct bw_slice){0}, err))
                 return false;
@@ -147,9 +148,13 @@ static void finish(struct bw_run *run)
         bw_note_enter(run);
         bool good = bw_script_render(run->script, workflow->outputs, &(struct bw_render){0}, &rendered, &err);
         bw_note_leave(run->event->worker);
+        enum bw_error_class class = good ? BW_CLASS_OUTPUT : BW_CLASS_BUG;
+        if (good && rendered.len > run->event->worker->max_output_bytes)
+            good = bw_error_set(&err, "output.too_large", "the outputs of the workflow have %zu bytes, at most %zu are kept", rendered.len,
+                                run->event->worker->max_output_bytes);
         if (!good) {
             bw_buf_free(&rendered);
-            fail_run(run, &err, BW_CLASS_BUG, BW_SLICE("outputs"));
+            fail_run(run, &err, class, BW_SLICE("outputs"));
             return;
         }
         bw_redact_append(&run->output, bw_buf_slice(&rendered));

@@ -153,6 +153,11 @@ static void succeed(struct bw_run *run, struct bw_slice raw)
                             run->event->worker->max_output_bytes);
         bw_error_hint(&err, "trim it: outputs: {NAME: \"${{ result.… }}\"}");
     }
+    if (good && run->kept_bytes + output.len > BW_RUN_OUTPUT_BYTES_MAX) {
+        good = bw_error_set(&err, "output.too_large", "the outputs of this run's steps have %zu bytes in all, at most %u are kept",
+                            run->kept_bytes + output.len, BW_RUN_OUTPUT_BYTES_MAX);
+        bw_error_hint(&err, "keep only what later steps need: outputs: {NAME: \"${{ result.… }}\"}");
+    }
     if (good) {
         bw_buf_clear(&result->output);
         bw_buf_clear(&result->error);
@@ -164,6 +169,7 @@ static void succeed(struct bw_run *run, struct bw_slice raw)
         bw_step_fail(run, &err, BW_CLASS_OUTPUT, -1);
         return;
     }
+    run->kept_bytes += result->output.len;
     bw_step_release(run);
     finish_step(run, BW_STATE_SUCCEEDED);
     bw_run_advance(run);
@@ -440,6 +446,12 @@ static bool prepare_input(struct bw_run *run, struct bw_error *err, enum bw_erro
         bw_note_leave(run->event->worker);
     } else {
         bw_buf_append_text(&run->input, "{}");
+    }
+    if (good && run->input.len > BW_INPUT_BYTES_MAX) {
+        *class = BW_CLASS_INPUT;
+        good =
+            bw_error_set(err, "input.too_large", "the inputs of the step have %zu bytes, at most %u are allowed", run->input.len, BW_INPUT_BYTES_MAX);
+        bw_error_at(err, run->entry->workflow->file.ptr, step->mark.line, step->mark.column);
     }
     if (good) note_input_names(run);
     if (good && action && action->inputs) {

@@ -33,11 +33,12 @@ static const char *const code_poisons[] = {
     "os.x = 1",
     "action = 'evil'",
 };
-static const char code_canary[] = "return {a = string.rep('x', 2), b = ('x'):upper(), c = tostring(ctx.fail{code = 'c', message = 'm'}), d = "
-                                  "ctx.json.encode({1}), e = ctx.base64.encode('hi'), f = math.floor(2.5), "
-                                  "g = string[1] == nil and ctx.json[1] == nil, h = leaked == nil and input.leak == nil, i = type(pcall), j = "
-                                  "ctx.json.array{}.zzz == nil, k = type(ctx.log.info), l = ctx.fail{code = 'x'}.zzz == nil, "
-                                  "m = math.pi > 3.14, n = type(ctx.json.decode), o = ('x').zzz == nil}";
+static const char code_canary[] =
+    "return {a = string.rep('x', 2), b = ('x'):upper(), c = tostring(select(2, pcall(error, ctx.fail{code = 'c', message = 'm'}))), d = "
+    "ctx.json.encode({1}), e = ctx.base64.encode('hi'), f = math.floor(2.5), "
+    "g = string[1] == nil and ctx.json[1] == nil, h = leaked == nil and input.leak == nil, i = type(pcall), j = "
+    "ctx.json.array{}.zzz == nil, k = type(ctx.log.info), l = select(2, pcall(error, ctx.fail{code = 'x'})).zzz == nil, "
+    "m = math.pi > 3.14, n = type(ctx.json.decode), o = ('x').zzz == nil}";
 static const char code_expected[] = "{\"a\":\"xx\",\"b\":\"X\",\"c\":\"m\",\"d\":\"[1]\",\"e\":\"aGk=\",\"f\":2,\"g\":true,\"h\":true,\"i\":"
                                     "\"function\",\"j\":true,\"k\":\"function\",\"l\":true,\"m\":true,\"n\":\"function\",\"o\":true}";
 

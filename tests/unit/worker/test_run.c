@@ -1,0 +1,315 @@
+/* From an event to its report: what runs, what is skipped, what fails and how that is said. */
+#include "fake_engine.h"
+
+#define HEAD "name: w\non: [{event: app.ping}]\n"
+#define INLINE(code) HEAD "steps: [{id: a, lua: \"" code "\"}]\n"
+
+static void test_a_one_step_run_is_one_report(void **state)
+{
+    (void)state;
+    struct engine engine;
+    engine_start(&engine);
+    engine_load_good(&engine, "workflow",
+                     HEAD "steps:\n  - id: greet\n    with: {who: \"${{ event.data.name }}\"}\n    lua: return {text = 'hello ' .. input.who}\n",
+                     NULL);
+    engine_event(&engine, "{\"name\":\"ann\"}");
+    const json_t *run = only_run(&engine, SUCCEEDED), *step = step_at(run, 0);
+    assert_int_equal(number(engine.answer.head, "event"), 7);
+    assert_int_equal(number(engine.answer.head, "matched"), 1);
+    assert_false(json_is_true(json_object_get(engine.answer.head, "ack")));
+    assert_string_equal(text(run, "uid"), run_of("w"));
+    assert_string_equal(text(run, "workflow"), "w");
+    assert_int_equal(strlen(text(run, "version")), 64);
+    assert_int_equal(step_count(run), 1);
+    assert_string_equal(text(step, "path"), "greet");
+    assert_int_equal(number(step, "state"), SUCCEEDED);
+    assert_int_equal(number(step, "attempt"), 1);
+    assert_string_equal(output(&engine.answer, step), "{\"text\":\"hello ann\"}");
+    assert_string_equal(json_string_value(json_array_get(json_object_get(step, "inputs"), 0)), "who");
+    assert_true(number(step, "started_ms") > 0 && number(step, "ended_ms") >= number(step, "started_ms"));
+    engine_stop(&engine);
+}
+
+static void test_an_event_that_nobody_waits_for_is_reported_done(void **state)
+{
+    (void)state;
+    struct engine engine;
+    engine_start(&engine);
+    engine_load_good(&engine, "workflow", "name: w\non: [{event: other.*}]\nsteps: [{id: a, set: {x: 1}}]\n", "workflow",
+                     "name: v\non: [{event: app.ping, if: \"${{ event.data.n == 2 }}\"}, {manual}]\nsteps: [{id: a, set: {x: 1}}]\n", NULL);
+    engine_event(&engine, "{\"n\":1}");
+    const struct answer *report = engine_next(&engine, BW_MSG_REPORT);
+    assert_true(json_is_true(json_object_get(report->head, "done")));
+    assert_int_equal(number(report->head, "matched"), 0);
+    assert_int_equal(json_array_size(json_object_get(report->head, "runs")), 0);
+    engine_stop(&engine);
+}
+
+static void test_every_matching_workflow_runs_and_the_last_report_is_done(void **state)
+{
+    (void)state;
+    struct engine engine;
+    engine_start(&engine);
+    engine_load_good(&engine, "workflow",
+                     "name: one\non: [{event: app.ping}]\nsteps: [{id: a, lua: \"ctx.sleep(0.01) return {}\"}]\n---\nname: two\non: [{event: "
+                     "\"app.*\"}]\nsteps: [{id: a, set: {x: 1}}]\n",
+                     NULL);
+    engine_event(&engine, "{}");
+    const struct answer *report = engine_next(&engine, BW_MSG_REPORT);
+    assert_string_equal(text(run_at(report, 0), "workflow"), "two");
+    assert_false(json_is_true(json_object_get(report->head, "done")));
+    report = engine_next(&engine, BW_MSG_REPORT);
+    assert_string_equal(text(run_at(report, 0), "workflow"), "one");
+    assert_true(json_is_true(json_object_get(report->head, "done")));
+    assert_int_equal(number(report->head, "matched"), 2);
+    engine_stop(&engine);
+}
+
+static void test_a_start_by_hand_runs_that_workflow_alone(void **state)
+{
+    (void)state;
+    struct engine engine;
+    engine_start(&engine);
+    engine_load_good(
+        &engine, "workflow",
+        "name: one\non: [{event: app.ping}]\nsteps: [{id: a, set: {x: 1}}]\n---\nname: two\non: [{manual}]\nsteps: [{id: a, set: {x: 2}}]\n", NULL);
+    engine_event_with(&engine, "{}", ",\"workflow\":\"two\"", NULL, 0);
+    assert_string_equal(text(only_run(&engine, SUCCEEDED), "workflow"), "two");
+    engine_stop(&engine);
+}
+
+static void test_steps_see_what_came_before_and_a_false_if_skips(void **state)
+{
+    (void)state;
+    struct engine engine;
+    engine_start(&engine);
+    engine_load_good(
+        &engine, "workflow",
+        HEAD
+        "steps:\n"
+        "  - {id: a, set: {n: \"${{ event.data.n + 1 }}\"}}\n"
+        "  - {id: b, if: \"${{ steps.a.n > 100 }}\", lua: \"error('must not run')\"}\n"
+        "  - {id: c, with: {n: \"${{ steps.a.n }}\"}, lua: \"return {n = input.n * 2, list = {1, 2}, big = 1}\", outputs: {n: \"${{ result.n }}\"}}\n"
+        "outputs: {n: \"${{ steps.c.n }}\", none: \"${{ steps.b.x }}\"}\n",
+        NULL);
+    engine_event(&engine, "{\"n\":1}");
+    const json_t *run = only_run(&engine, SUCCEEDED);
+    assert_int_equal(step_count(run), 3);
+    assert_string_equal(output(&engine.answer, step_at(run, 0)), "{\"n\":2}");
+    assert_int_equal(number(step_at(run, 1), "state"), SKIPPED);
+    assert_string_equal(output(&engine.answer, step_at(run, 2)), "{\"n\":4}");
+    assert_string_equal(output(&engine.answer, run), "{\"n\":4}");
+    engine_stop(&engine);
+}
+
+/* code → the error of step and run. Steps behind the failed one do not run. */
+static const struct {
+    const char *workflow, *code, *class;
+} failures[] = {
+    {INLINE("error('broken')"), "lua.error", "bug"},
+    {INLINE("ctx.fail{code = 'crm.unknown', message = 'no such contact'}"), "lua.error", "bug"}, /* a value that nobody returned */
+    {INLINE("return ctx.fail{code = 'crm.unknown', message = 'no such contact'}"), "crm.unknown", "permanent"},
+    {INLINE("error(ctx.fail('no'))"), "failed", "permanent"},
+    {INLINE("local s = ('x'):rep(1000000) return {a = s, b = s}"), "output.too_large", "output"},
+    {INLINE("local t = {} while true do t[#t + 1] = ('x'):rep(100000) .. #t end"), "lua.memory", "bug"},
+    {HEAD "steps: [{id: a, timeout: 100ms, lua: \"while true do end\"}]\n", "lua.timeout", "bug"},
+    {HEAD "steps: [{id: a, if: \"${{ event.data.name }}\", set: {x: 1}}]\n", "expr.not_boolean", "bug"},
+    {HEAD "steps: [{id: a, set: {x: \"${{ event.data.a.b.c.d + 1 }}\"}}]\n", "expr.error", "bug"},
+    {HEAD "steps: [{id: a, with: {x: \"${{ event.data.none + 1 }}\"}, lua: return input}]\n", "expr.error", "bug"},
+    {HEAD "steps: [{id: a, lua: \"return {}\", outputs: {x: \"${{ result.none + 1 }}\"}}]\n", "expr.error", "output"},
+};
+
+static void test_a_failing_step_fails_the_run_with_the_reason(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof failures / sizeof *failures; i++) {
+        struct engine engine;
+        struct bw_buf workflow = {0};
+        engine_start(&engine);
+        bw_buf_append_text(&workflow, failures[i].workflow);
+        engine_load_good(&engine, "workflow", workflow.data, NULL);
+        engine_event(&engine, "{\"name\":\"ann\"}");
+        const json_t *run = json_incref((json_t *)run_at(engine_next(&engine, BW_MSG_REPORT), 0)), *error = json_object_get(run, "error");
+        if (number(run, "state") != FAILED || strcmp(code_of(run), failures[i].code) || strcmp(text(error, "class"), failures[i].class)) {
+            fail_msg("%s: state %d, %s (%s) %s; expected %s (%s)", failures[i].workflow, (int)number(run, "state"), code_of(run),
+                     text(error, "class"), text(error, "message"), failures[i].code, failures[i].class);
+        }
+        assert_string_equal(text(error, "step"), "a");
+        assert_int_equal(number(step_at(run, 0), "state"), FAILED);
+        assert_string_equal(code_of(step_at(run, 0)), failures[i].code);
+        json_decref((json_t *)run);
+        bw_buf_free(&workflow);
+        engine_stop(&engine);
+    }
+}
+
+static void test_nothing_runs_behind_a_failed_step(void **state)
+{
+    (void)state;
+    struct engine engine;
+    engine_start(&engine);
+    engine_load_good(&engine, "workflow", HEAD "steps: [{id: a, set: {x: 1}}, {id: b, lua: \"error('x')\"}, {id: c, set: {x: 1}}]\noutputs: {x: 1}\n",
+                     NULL);
+    engine_event(&engine, "{}");
+    const json_t *run = only_run(&engine, FAILED);
+    assert_int_equal(step_count(run), 2);
+    assert_string_equal(output(&engine.answer, run), "");
+    engine_stop(&engine);
+}
+
+/* semantics.md 2.5: a trigger's `if` that fails makes a failed run, never a silent non-match. */
+static void test_a_trigger_that_fails_is_a_failed_run(void **state)
+{
+    (void)state;
+    struct engine engine;
+    engine_start(&engine);
+    engine_load_good(&engine, "workflow", "name: w\non: [{event: app.ping, if: \"${{ event.data.n > 1 }}\"}]\nsteps: [{id: a, set: {x: 1}}]\n", NULL);
+    engine_event(&engine, "{\"n\":\"text\"}");
+    const json_t *run = only_run(&engine, FAILED);
+    assert_int_equal(step_count(run), 0);
+    assert_string_equal(text(json_object_get(run, "error"), "step"), "on");
+    assert_int_equal(number(json_object_get(run, "error"), "line"), 2);
+    engine_stop(&engine);
+}
+
+static void test_a_body_that_is_no_json_is_no_data(void **state)
+{
+    (void)state;
+    struct engine engine;
+    engine_start(&engine);
+    engine_load_good(&engine, "workflow",
+                     HEAD "steps: [{id: a, set: {kind: \"${{ type(event.data) }}\", header: \"${{ event.headers['x-kind'] }}\"}}]\n", NULL);
+    engine_event(&engine, "name=ann&n=1");
+    const json_t *run = only_run(&engine, SUCCEEDED);
+    assert_string_equal(output(&engine.answer, step_at(run, 0)), "{\"kind\":\"string\",\"header\":\"ping\"}");
+    engine_stop(&engine);
+}
+
+/* The deepest legal workflow must not exhaust the worker's stack. */
+static void test_five_hundred_steps_in_a_row(void **state)
+{
+    (void)state;
+    struct engine engine;
+    struct bw_buf workflow = {0};
+    bw_buf_append_text(&workflow, HEAD "steps:\n");
+    for (int i = 0; i < 500; i++)
+        bw_buf_printf(&workflow, i % 2 ? "  - {id: s%d, set: {n: %d}}\n" : "  - {id: s%d, lua: \"return {n = %d}\"}\n", i, i);
+    engine_start(&engine);
+    engine_load_good(&engine, "workflow", workflow.data, NULL);
+    engine_send(&engine, BW_MSG_EVENT, NULL, 0,
+                "{\"event\":7,\"uid\":\"evt_00000000000000000000000000\",\"revision\":1,\"name\":\"app.ping\",\"source\":\"app\",\"at_ms\":1}");
+    bw_buf_free(&workflow);
+    /* 500 parts do not fit a test's struct answer: look at the frame itself. */
+    static struct bw_frame frame;
+    struct bw_error err;
+    engine.in.len -= engine.taken;
+    engine.taken = 0;
+    while (!engine.in.len || bw_frame_decode(bw_buf_slice(&engine.in), BW_FRAME_BYTES_MAX, &frame, &err) <= 0)
+        assert_true(engine_fill(&engine, PATIENCE_MS));
+    assert_int_equal(frame.type, BW_MSG_REPORT);
+    assert_int_equal(frame.part_count, 500);
+    assert_true(bw_slice_is(frame.parts[499], "{\"n\":499}"));
+    engine_stop(&engine);
+}
+
+static void test_what_a_run_keeps_in_all_is_limited(void **state)
+{
+    (void)state;
+    struct engine engine;
+    struct bw_buf workflow = {0};
+    bw_buf_append_text(&workflow, HEAD "steps:\n");
+    for (int i = 0; i < 20; i++) bw_buf_printf(&workflow, "  - {id: s%d, lua: \"return {x = ('x'):rep(1000000)}\"}\n", i);
+    engine_start(&engine);
+    engine_load_good(&engine, "workflow", workflow.data, NULL);
+    bw_buf_free(&workflow);
+    engine_event(&engine, "{}");
+    const json_t *run = only_run(&engine, FAILED);
+    assert_string_equal(code_of(run), "output.too_large");
+    assert_string_equal(text(json_object_get(run, "error"), "step"), "s16"); /* 16 MiB hold sixteen of them */
+    engine_stop(&engine);
+}
+
+static void test_the_outputs_of_a_workflow_are_limited(void **state)
+{
+    (void)state;
+    struct engine engine;
+    engine_start(&engine);
+    engine_load_good(&engine, "workflow",
+                     HEAD "steps: [{id: a, lua: \"return {x = ('x'):rep(700000)}\"}]\noutputs: {a: \"${{ steps.a.x }}\", b: \"${{ steps.a.x }}\"}\n",
+                     NULL);
+    engine_event(&engine, "{}");
+    const json_t *run = only_run(&engine, FAILED);
+    assert_string_equal(code_of(run), "output.too_large");
+    assert_int_equal(number(step_at(run, 0), "state"), SUCCEEDED);
+    engine_stop(&engine);
+}
+
+static void test_an_input_above_the_limit_is_an_error_of_the_step(void **state)
+{
+    (void)state;
+    struct engine engine;
+    struct bw_buf workflow = {0};
+    bw_buf_append_text(&workflow, HEAD "steps:\n  - {id: a, lua: \"return {x = ('x'):rep(1000000)}\"}\n  - id: b\n    lua: return {}\n    with:\n");
+    for (int i = 0; i < 20; i++) bw_buf_printf(&workflow, "      k%d: \"${{ steps.a.x }}\"\n", i);
+    engine_start(&engine);
+    engine_load_good(&engine, "workflow", workflow.data, NULL);
+    bw_buf_free(&workflow);
+    engine_event(&engine, "{}");
+    const json_t *run = only_run(&engine, FAILED);
+    assert_string_equal(text(json_object_get(run, "error"), "step"), "b");
+    engine_stop(&engine);
+}
+
+static void test_a_log_line_with_a_nul_reaches_the_engine(void **state)
+{
+    (void)state;
+    struct engine engine;
+    engine_start(&engine);
+    engine_load_good(&engine, "workflow", INLINE("ctx.log('a line') return {}"), NULL);
+    engine_event(&engine, "{}");
+    only_run(&engine, SUCCEEDED);
+    assert_int_equal(engine.logs, 1);
+    assert_string_equal(text(engine.last_log, "message"), "a line");
+    assert_string_equal(text(engine.last_log, "workflow"), "w");
+    assert_string_equal(text(engine.last_log, "step"), "a");
+    assert_string_equal(text(engine.last_log, "run"), run_of("w"));
+    engine_stop(&engine);
+}
+
+/* One run that never gives way by itself must not keep another from its end. */
+static void test_a_busy_run_does_not_starve_another_event(void **state)
+{
+    (void)state;
+    struct engine engine;
+    engine_start(&engine);
+    engine_load_good(&engine, "workflow",
+                     "name: busy\non: [{event: app.ping}]\nsteps: [{id: a, timeout: 1h, lua: \"while true do end\"}]\n---\nname: quick\non: "
+                     "[{manual}]\nsteps: [{id: a, set: {x: 1}}]\n",
+                     NULL);
+    engine_event(&engine, "{}");
+    engine_event_with(&engine, "{}", ",\"workflow\":\"quick\"", NULL, 0);
+    assert_string_equal(text(only_run(&engine, SUCCEEDED), "workflow"), "quick");
+    engine_stop(&engine);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_one_step_run_is_one_report),
+        cmocka_unit_test(test_an_event_that_nobody_waits_for_is_reported_done),
+        cmocka_unit_test(test_every_matching_workflow_runs_and_the_last_report_is_done),
+        cmocka_unit_test(test_a_start_by_hand_runs_that_workflow_alone),
+        cmocka_unit_test(test_steps_see_what_came_before_and_a_false_if_skips),
+        cmocka_unit_test(test_a_failing_step_fails_the_run_with_the_reason),
+        cmocka_unit_test(test_nothing_runs_behind_a_failed_step),
+        cmocka_unit_test(test_a_trigger_that_fails_is_a_failed_run),
+        cmocka_unit_test(test_a_body_that_is_no_json_is_no_data),
+        cmocka_unit_test(test_five_hundred_steps_in_a_row),
+        cmocka_unit_test(test_what_a_run_keeps_in_all_is_limited),
+        cmocka_unit_test(test_the_outputs_of_a_workflow_are_limited),
+        cmocka_unit_test(test_an_input_above_the_limit_is_an_error_of_the_step),
+        cmocka_unit_test(test_a_log_line_with_a_nul_reaches_the_engine),
+        cmocka_unit_test(test_a_busy_run_does_not_starve_another_event),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
