@@ -78,7 +78,7 @@ struct bw_worker_event {
 void bw_event_take(struct bw_worker *worker, const struct bw_message *message);
 void bw_event_run_ended(struct bw_worker_event *event);
 
-/* ---- run.c, step.c ---- */
+/* ---- run.c ---- */
 struct bw_step_result {
     int state; /* 0 = none yet */
     uint32_t attempt;
@@ -116,17 +116,47 @@ void bw_run_advance(struct bw_run *run);
 void bw_run_ready(struct bw_run *run); /* one more slice on the next turn */
 bool bw_run_is_recorded_done(const struct bw_worker_event *event, struct bw_uid run);
 
-void bw_step_begin(struct bw_run *run);    /* the current step, from its condition on */
+static inline const struct bw_step *bw_run_step(const struct bw_run *run)
+{
+    return &run->entry->workflow->steps[run->step];
+}
+static inline struct bw_step_result *bw_run_result(struct bw_run *run)
+{
+    return &run->results[run->step];
+}
+static inline const struct bw_action *bw_run_action(const struct bw_run *run)
+{
+    return run->entry->actions[run->step];
+}
+
+/* ---- step.c ---- */
+void bw_step_begin(struct bw_run *run); /* the current step, from its condition on */
+void bw_step_attempt(struct bw_run *run);
+
+/* ---- step_code.c ---- */
+void bw_step_start_lua(struct bw_run *run, const char *key);
+void bw_step_start_plugin(struct bw_run *run, const char *key, int64_t timeout_ms);
 void bw_step_continue(struct bw_run *run); /* its code gets a slice */
 void bw_step_plugin_result(struct bw_run *run, const struct bw_message *message);
+void bw_step_on_timeout(evutil_socket_t fd, short what, void *run); /* a timer's callback */
+/* What the step may see: the workflow's secrets; an action only those that it declares. Returns the count. */
+size_t bw_run_grants(const struct bw_run *run, bool only_declared, struct bw_grant *grants, size_t capacity);
+
+/* ---- step_end.c: each ends the attempt and goes on with the run, which may be freed when they return ---- */
 /* error: the reason; class as in messages.h */
 enum bw_error_class { BW_CLASS_BUG, BW_CLASS_PERMANENT, BW_CLASS_TRANSIENT, BW_CLASS_TIMEOUT, BW_CLASS_INPUT, BW_CLASS_OUTPUT, BW_CLASS_LOST };
 void bw_step_fail(struct bw_run *run, const struct bw_error *err, enum bw_error_class class, int64_t retry_after_ms);
+void bw_step_succeed(struct bw_run *run, struct bw_slice output);
+void bw_step_succeed_checked(struct bw_run *run, struct bw_slice output); /* an action's output, against what it promised */
+void bw_step_skip(struct bw_run *run);
 void bw_step_release(struct bw_run *run); /* whatever the attempt still holds */
 void bw_error_to_json(struct bw_buf *out, const struct bw_error *err, enum bw_error_class class, struct bw_slice step);
+bool bw_run_set_timer(struct bw_run *run, event_callback_fn callback, int64_t delay_ms);
+int64_t bw_retry_delay_ms(uint32_t attempt, int64_t retry_after_ms); /* after that many failed attempts */
+
+/* ---- run.c ---- */
 void bw_note_enter(struct bw_run *run); /* the flight page: user code is about to run */
 void bw_note_leave(struct bw_worker *worker);
-int64_t bw_retry_delay_ms(uint32_t attempt, int64_t retry_after_ms); /* after that many failed attempts */
 
 /* ---- report.c ---- */
 void bw_report_event(struct bw_worker_event *event);       /* done, without runs */

@@ -1,0 +1,185 @@
+/* The end of an attempt: its result or its failure, the retry or the end of the step. */
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "worker/internal.h"
+#include <stdio.h>
+#include <string.h>
+
+static const char *const class_names[] = {"bug", "permanent", "transient", "timeout", "input", "output", "lost"};
+
+void bw_error_to_json(struct bw_buf *out, const struct bw_error *err, enum bw_error_class class, struct bw_slice step)
+{
+    struct bw_buf message = {0};
+    bw_redact_append(&message, bw_slice_of(err->message));
+    bw_buf_append_text(out, "{\"code\":");
+    bw_buf_append_json_string(out, bw_slice_of(err->code));
+    bw_buf_append_text(out, ",\"message\":");
+    bw_buf_append_json_string(out, bw_buf_slice(&message));
+    bw_buf_printf(out, ",\"class\":\"%s\"", class_names[class]);
+    if (*err->hint) {
+        bw_buf_append_text(out, ",\"hint\":");
+        bw_buf_append_json_string(out, bw_slice_of(err->hint));
+    }
+    if (*err->file) {
+        bw_buf_append_text(out, ",\"file\":");
+        bw_buf_append_json_string(out, bw_slice_of(err->file));
+    }
+    if (err->line) bw_buf_printf(out, ",\"line\":%d", err->line);
+    if (err->column) bw_buf_printf(out, ",\"column\":%d", err->column);
+    if (step.len) {
+        bw_buf_append_text(out, ",\"step\":");
+        bw_buf_append_json_string(out, step);
+    }
+    bw_buf_append_char(out, '}');
+    bw_buf_free(&message);
+}
+
+/* semantics.md 2.5: delay 2 s, factor 5, at most 15 m, jitter 0.5; what the other side asked for (at most 1 h) is the minimum. */
+int64_t bw_retry_delay_ms(uint32_t failed, int64_t retry_after_ms)
+{
+    double delay = 2000;
+    if (retry_after_ms > 3600000) retry_after_ms = 3600000;
+    if (retry_after_ms == 0) return 0; /* asked for: at once */
+    for (uint32_t i = 1; i < failed && delay < 900000; i++) delay *= 5;
+    if (delay > 900000) delay = 900000;
+    delay *= 1 - 0.5 * bw_random_unit();
+    return delay < (double)retry_after_ms ? retry_after_ms : (int64_t)delay;
+}
+
+/* ---- ends of a step ---- */
+
+void bw_step_release(struct bw_run *run)
+{
+    struct bw_worker *worker = run->event->worker;
+    if (run->wait == BW_WAIT_PLUGIN) {
+        char head[48];
+        int len = snprintf(head, sizeof head, "{\"call\":%lld}", (long long)run->call);
+        bw_channel_send(worker->channel, BW_MSG_CALL_CANCEL, (struct bw_slice){head, (size_t)len}, NULL, 0);
+        TAILQ_REMOVE(&worker->called, run, link);
+    }
+    if (run->wait == BW_WAIT_SLICE) TAILQ_REMOVE(&worker->ready, run, link);
+    if (run->wait == BW_WAIT_COMMIT) TAILQ_REMOVE(&worker->unacknowledged, run, link);
+    run->wait = BW_WAIT_NONE;
+    if (run->http_call) bw_http_abort(run->http_call);
+    run->http_call = NULL;
+    bw_task_free(run->task);
+    run->task = NULL;
+    if (run->timer) event_del(run->timer);
+}
+
+static void finish_step(struct bw_run *run, int state)
+{
+    struct bw_step_result *result = bw_run_result(run);
+    result->state = state;
+    result->ended_ms = bw_clock_wall_ms();
+    result->is_reported = false;
+    bw_trace_step(run, "step_finished", 0);
+}
+
+static void on_retry(evutil_socket_t fd, short what, void *arg)
+{
+    struct bw_run *run = arg;
+    (void)fd, (void)what;
+    run->wait = BW_WAIT_NONE;
+    bw_step_attempt(run);
+}
+
+bool bw_run_set_timer(struct bw_run *run, event_callback_fn callback, int64_t delay_ms)
+{
+    if (run->timer) event_free(run->timer);
+    run->timer = event_new(run->event->worker->base, -1, 0, callback, run);
+    if (delay_ms < 0) delay_ms = 0;
+    return run->timer && !event_add(run->timer, &(struct timeval){.tv_sec = delay_ms / 1000, .tv_usec = delay_ms % 1000 * 1000});
+}
+
+void bw_step_fail(struct bw_run *run, const struct bw_error *err, enum bw_error_class class, int64_t retry_after_ms)
+{
+    struct bw_step_result *result = bw_run_result(run);
+    const struct bw_action *action = bw_run_action(run);
+    unsigned attempts = action ? action->attempts : 6;
+    bool may_pass = class == BW_CLASS_TRANSIENT || class == BW_CLASS_TIMEOUT;
+    bw_step_release(run);
+    bw_buf_clear(&result->output);
+    bw_buf_clear(&result->error);
+    bw_error_to_json(&result->error, err, class, bw_run_step(run)->id);
+    if (may_pass && result->attempt < attempts) {
+        int64_t delay_ms = bw_retry_delay_ms(result->attempt, retry_after_ms);
+        result->state = BW_STATE_RETRYING;
+        result->ended_ms = bw_clock_wall_ms();
+        result->is_reported = false;
+        bw_trace_step(run, "step_retry", delay_ms);
+        if (delay_ms >= 1000) bw_report_run(run, false); /* so that `runs show` says why it takes so long; nobody waits for it */
+        run->wait = BW_WAIT_RETRY;
+        if (bw_run_set_timer(run, on_retry, delay_ms)) return;
+    }
+    finish_step(run, BW_STATE_FAILED);
+    bw_run_advance(run);
+}
+
+void bw_step_succeed(struct bw_run *run, struct bw_slice raw)
+{
+    struct bw_step_result *result = bw_run_result(run);
+    const struct bw_step *step = bw_run_step(run);
+    struct bw_buf shaped = {0};
+    struct bw_error err;
+    struct bw_slice output = raw;
+    bool good = true;
+    if (step->outputs) {
+        bw_note_enter(run);
+        good = bw_script_render(run->script, step->outputs, &(struct bw_render){.result = raw}, &shaped, &err);
+        bw_note_leave(run->event->worker);
+        output = bw_buf_slice(&shaped);
+    }
+    if (good && output.len > run->event->worker->max_output_bytes) {
+        good = bw_error_set(&err, "output.too_large", "the output has %zu bytes, at most %zu are kept", output.len,
+                            run->event->worker->max_output_bytes);
+        bw_error_hint(&err, "trim it: outputs: {NAME: \"${{ result.… }}\"}");
+    }
+    if (good && run->kept_bytes + output.len > BW_RUN_OUTPUT_BYTES_MAX) {
+        good = bw_error_set(&err, "output.too_large", "the outputs of this run's steps have %zu bytes in all, at most %u are kept",
+                            run->kept_bytes + output.len, BW_RUN_OUTPUT_BYTES_MAX);
+        bw_error_hint(&err, "keep only what later steps need: outputs: {NAME: \"${{ result.… }}\"}");
+    }
+    if (good) {
+        bw_buf_clear(&result->output);
+        bw_buf_clear(&result->error);
+        bw_redact_append(&result->output, output);
+        good = bw_script_set_step(run->script, run->step, BW_STATUS_SUCCEEDED, bw_buf_slice(&result->output), (struct bw_slice){0}, &err);
+    }
+    bw_buf_free(&shaped);
+    if (!good) {
+        bw_step_fail(run, &err, BW_CLASS_OUTPUT, -1);
+        return;
+    }
+    run->kept_bytes += result->output.len;
+    bw_step_release(run);
+    finish_step(run, BW_STATE_SUCCEEDED);
+    bw_run_advance(run);
+}
+
+void bw_step_skip(struct bw_run *run)
+{
+    struct bw_error err;
+    bw_run_result(run)->started_ms = bw_clock_wall_ms();
+    bw_run_result(run)->is_pure = true;
+    bw_script_set_step(run->script, run->step, BW_STATUS_SKIPPED, (struct bw_slice){0}, (struct bw_slice){0}, &err);
+    finish_step(run, BW_STATE_SKIPPED);
+    bw_run_advance(run);
+}
+
+void bw_step_succeed_checked(struct bw_run *run, struct bw_slice output)
+{
+    const struct bw_action *action = bw_run_action(run);
+    struct bw_error err;
+    if (action && action->outputs) {
+        json_t *value = bw_json_load(output, &err);
+        bool good = value && bw_schema_check(action->outputs, value, true, "output", &err);
+        json_decref(value);
+        if (!good) {
+            bw_step_fail(run, &err, BW_CLASS_OUTPUT, -1);
+            return;
+        }
+    }
+    bw_step_succeed(run, output);
+}
