@@ -108,6 +108,7 @@ struct bw_run {
     struct bw_http_call *http_call;
     int64_t call;   /* plugin call number */
     int64_t report; /* the report it waits for */
+    bool is_behind; /* results of effects were reported without waiting: the next effect has to wait for them */
     int64_t deadline_us;
     struct event *timer; /* deadline of the attempt, delay of a retry, ctx.sleep */
 };

@@ -118,6 +118,7 @@ static bool is_condemned(struct bw_run *run, struct bw_error *err, enum bw_error
 /* Effects wait until what they depend on is on disk (semantics.md 2.3). Pure results are recomputed to the same value: they need not be. */
 static bool must_wait_for_disk(const struct bw_run *run)
 {
+    if (run->is_behind) return true;
     for (size_t i = 0; i < run->step; i++)
         if (run->results[i].state == BW_STATE_SUCCEEDED && !run->results[i].is_reported && !run->results[i].is_pure) return true;
     return false;

@@ -49,6 +49,7 @@ static void on_committed(struct bw_worker *worker, int64_t report)
         if (run->report != report) continue;
         TAILQ_REMOVE(&worker->unacknowledged, run, link);
         run->wait = BW_WAIT_NONE;
+        run->is_behind = false; /* reports are committed in their order */
         bw_step_begin(run);
         return;
     }

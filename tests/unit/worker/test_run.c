@@ -276,6 +276,110 @@ static void test_a_log_line_with_a_nul_reaches_the_engine(void **state)
     engine_stop(&engine);
 }
 
+/* semantics.md 2.3: what an effect depends on is on disk before the effect happens. */
+static void test_an_effect_waits_until_the_effect_before_it_is_on_disk(void **state)
+{
+    (void)state;
+    struct engine engine;
+    engine_start(&engine);
+    engine_load_good(&engine, "workflow", HEAD "steps: [{id: a, lua: \"ctx.log('a') return {n = 1}\"}, {id: b, lua: \"ctx.log('b') return {}\"}]\n",
+                     NULL);
+    engine_event(&engine, "{}");
+    const struct answer *report = engine_next(&engine, BW_MSG_REPORT);
+    assert_true(json_is_true(json_object_get(report->head, "ack")));
+    assert_false(json_is_true(json_object_get(report->head, "done")));
+    assert_int_equal(number(run_at(report, 0), "state"), ACTIVE);
+    assert_int_equal(step_count(run_at(report, 0)), 1);
+    assert_string_equal(text(engine.last_log, "message"), "a"); /* b has not begun */
+    engine_commit(&engine, json_integer_value(json_object_get(report->head, "report")));
+    assert_int_equal(step_count(only_run(&engine, SUCCEEDED)), 1); /* only what is new */
+    assert_string_equal(text(engine.last_log, "message"), "b");
+    engine_stop(&engine);
+}
+
+/* A step that is tried again reports on the way, and nobody waits for that report: the next effect has to. */
+static void test_a_report_on_the_way_does_not_stand_for_a_commit(void **state)
+{
+    (void)state;
+    struct engine engine;
+    engine_start(&engine);
+    engine_load_good(
+        &engine, "action",
+        "return action{name = 'my/calm', version = '1.0.0', effect = 'none', run = function(ctx, input)\n"
+        "  if ctx.attempt == 1 then return ctx.retry{code = 'later', after = 1} end\n  return {}\nend}\n",
+        "workflow",
+        HEAD "steps: [{id: a, lua: \"ctx.log('a') return {n = 1}\"}, {id: b, uses: my/calm@1}, {id: c, lua: \"ctx.log('c') return {}\"}]\n", NULL);
+    engine_event(&engine, "{}");
+    const struct answer *report = engine_next(&engine, BW_MSG_REPORT);
+    assert_false(json_is_true(json_object_get(report->head, "ack")));
+    assert_int_equal(step_count(run_at(report, 0)), 2); /* a, and b that waits for its second attempt */
+    report = engine_next(&engine, BW_MSG_REPORT);
+    assert_true(json_is_true(json_object_get(report->head, "ack")));
+    assert_string_equal(text(engine.last_log, "message"), "a"); /* c has not begun */
+    engine_commit(&engine, json_integer_value(json_object_get(report->head, "report")));
+    only_run(&engine, SUCCEEDED);
+    assert_string_equal(text(engine.last_log, "message"), "c");
+    engine_stop(&engine);
+}
+
+/* After a crash: what is recorded is not run again, its output is what it was, and attempts are counted on. */
+static void test_a_recovered_run_goes_on_behind_what_is_recorded(void **state)
+{
+    (void)state;
+    struct engine engine;
+    char more[500];
+    const struct bw_slice recorded = BW_SLICE("{\"n\":41}");
+    engine_start(&engine);
+    engine_load_good(
+        &engine, "workflow",
+        HEAD
+        "steps: [{id: a, lua: \"error('must not run again')\"}, {id: b, with: {n: \"${{ steps.a.n + 1 }}\"}, lua: \"return {n = input.n, attempt = "
+        "ctx.attempt}\"}]\n",
+        NULL);
+    snprintf(more, sizeof more,
+             ",\"runs\":[{\"uid\":\"%s\",\"state\":2,\"lost\":0,\"steps\":[{\"path\":\"a\",\"state\":20,\"attempt\":1,\"output_part\":2},{\"path\":"
+             "\"b\",\"state\":2,"
+             "\"attempt\":3}]}]",
+             run_of("w"));
+    engine_event_with(&engine, "{}", more, &recorded, 1);
+    const json_t *run = only_run(&engine, SUCCEEDED);
+    assert_int_equal(step_count(run), 1);
+    assert_string_equal(output(&engine.answer, step_at(run, 0)), "{\"attempt\":4,\"n\":42}");
+    engine_stop(&engine);
+}
+
+static void test_a_run_that_is_recorded_as_ended_is_not_run_again(void **state)
+{
+    (void)state;
+    struct engine engine;
+    char more[200];
+    engine_start(&engine);
+    engine_load_good(&engine, "workflow", INLINE("error('must not run again')"), NULL);
+    snprintf(more, sizeof more, ",\"runs\":[{\"uid\":\"%s\",\"state\":20,\"lost\":0,\"steps\":[]}]", run_of("w"));
+    engine_event_with(&engine, "{}", more, NULL, 0);
+    const struct answer *report = engine_next(&engine, BW_MSG_REPORT);
+    assert_true(json_is_true(json_object_get(report->head, "done")));
+    assert_int_equal(json_array_size(json_object_get(report->head, "runs")), 0);
+    engine_stop(&engine);
+}
+
+static void test_a_step_that_took_its_worker_with_it_too_often_ends_as_worker_lost(void **state)
+{
+    (void)state;
+    struct engine engine;
+    char more[300];
+    engine_start(&engine);
+    engine_load_good(&engine, "workflow", INLINE("return {}"), NULL);
+    for (int count = 5; count <= 6; count++) {
+        snprintf(more, sizeof more, ",\"lost\":[{\"run\":\"%s\",\"path\":\"a\",\"count\":%d}]", run_of("w"), count);
+        engine_event_with(&engine, "{}", more, NULL, 0);
+        const json_t *run = only_run(&engine, count == 5 ? SUCCEEDED : FAILED);
+        assert_string_equal(code_of(run), count == 5 ? "" : "worker_lost");
+        assert_int_equal(number(run, "lost"), count);
+    }
+    engine_stop(&engine);
+}
+
 /* One run that never gives way by itself must not keep another from its end. */
 static void test_a_busy_run_does_not_starve_another_event(void **state)
 {
@@ -308,6 +412,11 @@ int main(void)
         cmocka_unit_test(test_what_a_run_keeps_in_all_is_limited),
         cmocka_unit_test(test_the_outputs_of_a_workflow_are_limited),
         cmocka_unit_test(test_an_input_above_the_limit_is_an_error_of_the_step),
+        cmocka_unit_test(test_an_effect_waits_until_the_effect_before_it_is_on_disk),
+        cmocka_unit_test(test_a_report_on_the_way_does_not_stand_for_a_commit),
+        cmocka_unit_test(test_a_recovered_run_goes_on_behind_what_is_recorded),
+        cmocka_unit_test(test_a_run_that_is_recorded_as_ended_is_not_run_again),
+        cmocka_unit_test(test_a_step_that_took_its_worker_with_it_too_often_ends_as_worker_lost),
         cmocka_unit_test(test_a_log_line_with_a_nul_reaches_the_engine),
         cmocka_unit_test(test_a_busy_run_does_not_starve_another_event),
     };
