@@ -1,0 +1,413 @@
+---@meta bellwire
+-- What the Lua code of a Bellwire instance can call: actions (files that `return action{…}`) and `lua:` steps. Not a program: editors with a Lua
+-- language server read it (add this file's folder to "Lua.workspace.library", and set "Lua.runtime.version" to "Lua 5.4"). A test holds it to the engine.
+--
+-- Code runs as a coroutine in a worker process, with memory and time of its own: a loop that does not end is stopped (lua.timeout), and so is code
+-- that needs too much memory (lua.memory); neither can be caught. Global variables live as long as the attempt. Times are UTC.
+
+-- ---- a step ----
+
+---The inputs: `with`, checked against the action's `inputs` and with their defaults. JSON null in an object is absent, in a list it is ctx.json.null.
+---@type table<string, any>
+input = {}
+
+---@alias bellwire.duration number|string  # seconds, or a text such as "500ms", "30s", "1h30m"
+
+---What the step can reach. Read-only; usable only while the step runs.
+---@class bellwire.ctx
+ctx = {}
+
+---The same for all attempts of this step of this run, also after a crash: send it to services that know idempotency keys.
+---@type string
+ctx.idempotency_key = ""
+
+---1 for the first attempt.
+---@type integer
+ctx.attempt = 1
+
+---@class bellwire.request
+---@field url string  # http:// or https://
+---@field method? string  # default "GET"
+---@field query? table<string, string|number|boolean>  # is encoded and added to the URL
+---@field headers? table<string, string|number>  # at most 64
+---@field json? any  # the body as JSON; give one of json, form and body
+---@field form? table<string, string|number|boolean>  # the body as application/x-www-form-urlencoded
+---@field body? string  # the body as it is
+---@field timeout? bellwire.duration  # default: what is left of the step's
+
+---@class bellwire.response
+---@field status integer
+---@field headers table<string, string>  # names in lower case
+---@field body string  # at most 8 MiB
+---@field json any  # the body decoded; nil when it is no JSON
+
+---Sends a request and waits for the answer; other runs go on meanwhile. Every status is an answer: look at it. Redirects are not followed.
+---Raises a failure that is tried again (http.network, http.timeout) or not (http.address_denied, http.too_large); wrong arguments raise an error.
+---Not inside a callback of table.sort or string.gsub.
+---@param request bellwire.request
+---@return bellwire.response
+function ctx.http(request) end
+
+---The value of a secret that the action declares in `secrets` and the workflow grants. Raises an error for any other.
+---@param name string
+---@return string
+function ctx.secret(name) end
+
+---@class bellwire.failure  # made by ctx.fail and ctx.retry, raised by ctx.http: read it after pcall
+---@field kind "fail"|"retry"
+---@field class "permanent"|"transient"
+---@field code string
+---@field message string
+---@field after_ms integer  # -1: not given
+
+---The step fails for good: `return ctx.fail{code = "crm_rejected", message = r.body}`, or raise it by error(). Thrown away it is an error (lua.error).
+---@param why string|{code?: string, message?: string}
+---@return bellwire.failure
+function ctx.fail(why) end
+
+---The attempt fails and is tried again, not before `after`: `return ctx.retry{code = "crm_busy", after = r.headers["retry-after"]}`, or raise it by
+---error(). Thrown away it is an error (lua.error).
+---@param why string|{code?: string, message?: string, after?: bellwire.duration}  # after: also the text of a Retry-After header
+---@return bellwire.failure
+function ctx.retry(why) end
+
+---Was the run cancelled? Code that works long asks now and then. This version cancels no runs: false.
+---@return boolean
+function ctx.cancelled() end
+
+---The clock in milliseconds since 1970.
+---@return integer
+function ctx.now() end
+
+---Waits; other runs go on meanwhile. Raises an error for what is no duration. Not inside a callback of table.sort or string.gsub.
+---@param duration bellwire.duration
+function ctx.sleep(duration) end
+
+---Percent-encodes everything but letters, digits and `-._~`.
+---@param text string
+---@return string
+function ctx.urlencode(text) end
+
+---Keyed hash of a text. Raises an error for an empty key.
+---@param algorithm "sha1"|"sha256"|"sha512"
+---@param key string
+---@param data string
+---@param encoding? "hex"|"base64"|"raw"  # default "hex"
+---@return string
+function ctx.hmac(algorithm, key, data, encoding) end
+
+---Writes a line to the engine's log; ctx.log(value) is ctx.log.info(value). Values that are no text are written as JSON. Secrets are blotted out, and a
+---step that logs too much is cut off.
+---@class bellwire.log
+---@overload fun(value: any)
+ctx.log = {}
+---@param value any
+function ctx.log.debug(value) end
+---@param value any
+function ctx.log.info(value) end
+---@param value any
+function ctx.log.warn(value) end
+---@param value any
+function ctx.log.error(value) end
+
+---Base64 with padding; ctx.base64(text) is ctx.base64.encode(text).
+---@class bellwire.base64
+---@overload fun(text: string): string
+ctx.base64 = {}
+---@param text string
+---@return string
+function ctx.base64.encode(text) end
+---nil when the text is no canonical base64.
+---@param text string
+---@return string?
+function ctx.base64.decode(text) end
+
+---@class bellwire.json
+ctx.json = {}
+---An explicit null: nil in a table is nothing at all.
+---@type lightuserdata
+ctx.json.null = nil
+---JSON text of a value; keys in alphabetical order. Raises an error that names what cannot be JSON (functions, NaN, cycles).
+---@param value any
+---@return string
+function ctx.json.encode(value) end
+---nil for nil. Raises an error with line and column for what is no JSON.
+---@param text string?
+---@return any
+function ctx.json.decode(text) end
+---Marks a table as a list, so that it is written as [] when it is empty.
+---@generic T: table
+---@param list T
+---@return T
+function ctx.json.array(list) end
+
+-- ---- actions ----
+
+---@class bellwire.schema
+---@field type? "string"|"integer"|"number"|"boolean"|"object"|"array"|"any"
+---@field required? boolean
+---@field default? any
+---@field enum? any[]
+---@field min? number
+---@field max? number
+---@field format? "email"|"uri"|"date-time"|"uuid"
+---@field items? bellwire.schema
+---@field properties? table<string, bellwire.schema>
+---@field max_items? integer
+---@field max_length? integer
+---@field doc? string
+
+---@class bellwire.action
+---@field name string  # "crm/upsert"
+---@field version string  # "1.4.0": its first number is the MAJOR of `uses: crm/upsert@1`
+---@field doc? string  # one line for people
+---@field inputs? table<string, bellwire.schema>  # checked before the first attempt; without it anything goes
+---@field outputs? table<string, bellwire.schema>  # checked after
+---@field secrets? string[]  # what ctx.secret may read
+---@field effect? "none"|"read"|"write"  # default "write"; "none" is computed anew after a crash instead of being stored at once
+---@field timeout? string  # of one attempt, such as "30s"; a step's own `timeout` wins
+---@field retry? {attempts: integer}  # 1 to 100, default 6
+---@field limit? string  # read, not used by this version
+---@field run fun(ctx: bellwire.ctx, input: table<string, any>): any  # the output; what is no object becomes {value = …}
+
+---Describes an action; the file returns it. Unknown keys are an error with "did you mean". Only in files of actions.
+---@param definition bellwire.action
+---@return bellwire.action
+function action(definition) end
+
+-- ---- the standard library, where it differs from Lua 5.4 ----
+
+-- same as in Lua 5.4: assert error ipairs next pairs rawequal rawget rawlen select tonumber type
+-- same as in Lua 5.4: string.byte string.char string.len string.lower string.pack string.packsize string.reverse string.sub string.unpack string.upper
+-- same as in Lua 5.4: math.abs math.acos math.asin math.atan math.ceil math.cos math.deg math.exp math.floor math.fmod math.huge math.log math.max
+-- same as in Lua 5.4: math.maxinteger math.min math.mininteger math.modf math.pi math.rad math.sin math.sqrt math.tan math.tointeger math.type math.ult
+-- same as in Lua 5.4: utf8.char utf8.charpattern utf8.codepoint utf8.codes utf8.len utf8.offset
+-- not there, calling or indexing says so: os io debug package coroutine require load loadstring loadfile dofile collectgarbage warn getfenv setfenv
+-- not there: _G _VERSION string.dump math.random math.randomseed
+
+---Read-only, and so are table, math and utf8.
+string = {}
+table = {}
+math = {}
+utf8 = {}
+
+---As in Lua, but the end of time or memory passes through it.
+---@param f function
+---@return boolean ok
+---@return any ...
+function pcall(f, ...) end
+---As in Lua, but the end of time or memory passes through it, and the handler runs after the unwinding: it sees the error, not the stack.
+---@param f function
+---@param handler function
+---@return boolean ok
+---@return any ...
+function xpcall(f, handler, ...) end
+---Refuses __gc, __mode and __metatable.
+---@generic T: table
+---@param t T
+---@param metatable table?
+---@return T
+function setmetatable(t, metatable) end
+---Only of tables; nil for anything else.
+---@param value any
+---@return any
+function getmetatable(value) end
+---Refuses the tables of the engine.
+---@param t table
+---@param key any
+---@param value any
+---@return table
+function rawset(t, key, value) end
+---Tables and functions are told by their type, not by an address. Raises an error for a secret.
+---@param value any
+---@return string
+function tostring(value) end
+---ctx.log.info of its arguments, with tabs between them.
+function print(...) end
+---%p is refused, %s uses tostring above.
+---@param pattern string
+---@return string
+function string.format(pattern, ...) end
+---Raises lua.memory before it makes what does not fit.
+---@param text string
+---@param count integer
+---@param separator? string
+---@return string
+function string.rep(text, count, separator) end
+---A pattern that takes too many steps raises lua.timeout; so do match, gmatch and gsub.
+---@param text string
+---@param pattern string
+---@param from? integer
+---@param plain? boolean
+---@return integer? from
+---@return integer? to
+---@return any ...
+function string.find(text, pattern, from, plain) end
+---@param text string
+---@param pattern string
+---@param from? integer
+---@return any ...
+function string.match(text, pattern, from) end
+---@param text string
+---@param pattern string
+---@param from? integer
+---@return fun(): string, ...
+function string.gmatch(text, pattern, from) end
+---A replacement function cannot wait (ctx.http, ctx.sleep).
+---@param text string
+---@param pattern string
+---@param replacement string|number|table|function
+---@param most? integer
+---@return string
+---@return integer count
+function string.gsub(text, pattern, replacement, most) end
+---All functions of `table` use the raw length, and touch at most a million elements in one call.
+---@param list table
+---@param separator? string
+---@param from? integer
+---@param to? integer
+---@return string
+function table.concat(list, separator, from, to) end
+---@overload fun(list: table, value: any)
+---@param list table
+---@param at integer
+---@param value any
+function table.insert(list, at, value) end
+---@param list table
+---@param from integer
+---@param to integer
+---@param at integer
+---@param target? table
+---@return table
+function table.move(list, from, to, at, target) end
+---@return table
+function table.pack(...) end
+---@param list table
+---@param at? integer
+---@return any
+function table.remove(list, at) end
+---Stable; an inconsistent comparison gives some order and no error. The comparison cannot wait (ctx.http, ctx.sleep).
+---@param list table
+---@param less? fun(a: any, b: any): boolean
+function table.sort(list, less) end
+---At most 100,000 values.
+---@param list table
+---@param from? integer
+---@param to? integer
+---@return any ...
+function table.unpack(list, from, to) end
+
+-- ---- expressions: the names between ${{ and }} in workflows, NOT in code ----
+-- also in expressions: math string table utf8 tonumber tostring type pairs ipairs select
+-- All accept nil in place of a list, an object or a text. Names of data: event steps vars workflow run secrets result, see engine/workflow/README.md.
+
+---@class bellwire.expression
+local expression = {}
+
+---Did this step succeed? Raises an error for an unknown id; so do status and err.
+---@param id string
+---@return boolean
+function expression.ok(id) end
+---@param id string
+---@return "succeeded"|"failed"|"skipped"|nil
+function expression.status(id) end
+---@param id string
+---@return table?
+function expression.err(id) end
+---Bytes of a text, items of a list, keys of an object; 0 for nil and null.
+---@param value any
+---@return integer
+function expression.len(value) end
+---@param list table?
+---@param f function|string  # a function, or a path such as "a.b[*].c"
+---@return table
+function expression.map(list, f) end
+---@param list table?
+---@param f fun(item: any): any
+---@return table
+function expression.filter(list, f) end
+---One level of lists less.
+---@param list table?
+---@return table
+function expression.flat(list) end
+---nulls are left out.
+---@param list table?
+---@param separator? string
+---@return string
+function expression.join(list, separator) end
+---The separator is plain text; without one the whole text is the only item.
+---@param text string?
+---@param separator? string
+---@return string[]
+function expression.split(text, separator) end
+---In alphabetical order.
+---@param object table?
+---@return string[]
+function expression.keys(object) end
+---@param object table?
+---@param key any
+---@return boolean
+function expression.has(object, key) end
+---Is the value in the list, or the text in the text?
+---@param where table|string|nil
+---@param what any
+---@return boolean
+function expression.contains(where, what) end
+---@param text string?
+---@return string?
+function expression.lower(text) end
+---@param text string?
+---@return string?
+function expression.upper(text) end
+---Without white space at both ends.
+---@param text string?
+---@return string?
+function expression.trim(text) end
+---The first n characters. Raises an error for text that is no UTF-8.
+---@param text string?
+---@param n integer
+---@return string?
+function expression.truncate(text, n) end
+---`other` for nil and null.
+---@param value any
+---@param other any
+---@return any
+function expression.default(value, other) end
+---JSON text. Raises an error that names what cannot be JSON.
+---@param value any
+---@return string
+function expression.json(value) end
+---Raises an error with line and column for what is no JSON.
+---@param text string?
+---@return any
+function expression.parse(text) end
+---Text in UTC: RFC 3339, or by a strftime format. Raises an error for what is no date.
+---@param when integer|string|nil  # milliseconds, or RFC 3339
+---@param format? string
+---@return string?
+function expression.date(when, format) end
+---string.format
+---@param format string
+---@return string
+function expression.fmt(format, ...) end
+---Raises an error for items that are no numbers.
+---@param list table?
+---@return number
+function expression.sum(list) end
+---Stable. Raises an error for values that cannot be compared.
+---@param list table?
+---@param f function|string  # a function, or a path
+---@return table
+function expression.sort_by(list, f) end
+---All pairs {a, b}.
+---@param a table?
+---@param b table?
+---@return table
+function expression.product(a, b) end
+---A list, also when it is empty.
+---@param items? table
+---@return table
+function expression.list(items) end
+---An explicit null.
+---@type lightuserdata
+expression.null = nil
