@@ -74,7 +74,6 @@ static bool split_url(const char *url, char *host, size_t size, long *port)
 {
     const char *at = url + strlen("http://"), *end;
     struct in6_addr address;
-    char *rest;
     if (*at == '[') {
         end = strchr(++at, ']');
         if (!end || (size_t)(end - at) >= size || end[1] != ':') return false;
@@ -90,8 +89,9 @@ static bool split_url(const char *url, char *host, size_t size, long *port)
     }
     if (!strcmp(host, "localhost")) snprintf(host, size, "127.0.0.1");
     if (inet_pton(AF_INET, host, &address) != 1 && inet_pton(AF_INET6, host, &address) != 1) return false;
-    *port = strtol(end, &rest, 10);
-    return rest != end && (!*rest || !strcmp(rest, "/")) && *port >= 0 && *port <= 65535;
+    size_t digits = strspn(end, "0123456789"); /* strtol() would take blanks and signs */
+    *port = digits && digits <= 5 ? strtol(end, NULL, 10) : -1;
+    return *port >= 0 && *port <= 65535 && (!end[digits] || !strcmp(end + digits, "/"));
 }
 
 static void read_listen_url(const struct bw_key_context *context, const struct bw_yaml_node *node, struct bw_config *config)
@@ -109,6 +109,9 @@ static void read_listen_url(const struct bw_key_context *context, const struct b
                      "'%s' is no address to listen on: scheme, numeric address and port are needed", url);
         return;
     }
+    if (!config->allow_plaintext && !is_loopback(host))
+        bw_key_error(context, node, "listen.plaintext", "put a TLS proxy in front, or write `allow_plaintext: true` if this network is trusted",
+                     "plain HTTP on %s would send secrets and events over the network in the clear", host);
     config->listen[config->listen_count].host = bw_slice_dup(bw_slice_of(host));
     config->listen[config->listen_count++].port = (uint16_t)port;
 }
@@ -121,17 +124,34 @@ static void read_listen(const struct bw_key_context *context, const struct bw_ya
         config->listen[0] = (struct bw_listen){bw_slice_dup(bw_slice_of("127.0.0.1")), 8080};
         config->listen_count = 1;
     } else if (node->kind == BW_YAML_LIST) {
+        if (!node->count) bw_key_error(context, node, "listen.none", "write for example http://127.0.0.1:8080", "listen needs at least one address");
         for (size_t i = 0; i < node->count; i++) read_listen_url(context, node->items[i], config);
     } else {
         read_listen_url(context, node, config);
     }
-    for (size_t i = 0; i < config->listen_count && !config->allow_plaintext; i++)
-        if (!is_loopback(config->listen[i].host))
-            bw_key_error(context, node, "listen.plaintext", "put a TLS proxy in front, or write `allow_plaintext: true` if this network is trusted",
-                         "plain HTTP on %s would send secrets and events over the network in the clear", config->listen[i].host);
 }
 
 /* ---- the file ---- */
+
+/* Workflows name these in `secrets` and expressions: what is no name there could never be granted. */
+static void check_secret_names(const struct bw_key_context *context, const struct bw_yaml_node *map)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789";
+    for (size_t i = 0; map && map->kind == BW_YAML_MAP && i < map->count; i++) {
+        const struct bw_yaml_node *key = map->pairs[i].key;
+        if (strspn(key->text.ptr, letters) != key->text.len || !key->text.len || (key->text.ptr[0] >= '0' && key->text.ptr[0] <= '9'))
+            bw_key_error(context, key, "secret.name", "use letters, digits and _, no digit in front", "'%s' is no name of a secret", key->text.ptr);
+    }
+}
+
+/* What stands in a second document would be read by nobody. */
+static const struct bw_yaml_node *only_root(const struct bw_key_context *context, const struct bw_yaml *yaml)
+{
+    if (!yaml) return NULL;
+    for (size_t i = 1; i < bw_yaml_count(yaml); i++)
+        bw_key_error(context, bw_yaml_root(yaml, i), "config.documents", "put everything above the ---", "the configuration is one document");
+    return bw_yaml_root(yaml, 0);
+}
 
 static void place_folder(char **path, const char *otherwise, const char *folder)
 {
@@ -171,11 +191,12 @@ struct bw_config *bw_config_load(const char *path, struct bw_errors *errs)
     config->folder = config->file && strcmp(config->file, "/dev/null") ? folder_of(config->file) : bw_slice_dup(bw_slice_of("."));
     if (is_read && text.len && !(yaml = bw_yaml_load(bw_buf_slice(&text), config->file, NULL, &err))) bw_errors_push(errs, &err);
     const struct bw_key_context context = {config->file, errs};
-    const struct bw_yaml_node *root = yaml ? bw_yaml_root(yaml, 0) : NULL;
+    const struct bw_yaml_node *root = only_root(&context, yaml);
     if (root) bw_keys_read(&context, root, "bellwire.yaml", keys, KEY_COUNT, config);
     if (root && root->kind != BW_YAML_MAP) root = NULL;
     read_listen(&context, root ? bw_yaml_get(root, "listen") : NULL, config);
     if (root) bw_sources_read(&context, bw_yaml_get(root, "sources"), config);
+    if (root) check_secret_names(&context, bw_yaml_get(root, "secrets"));
     if (root) bw_secrets_read(&context, bw_yaml_get(root, "secrets"), config->folder, &config->secrets, &config->secret_count);
     place_folder(&config->data, "data", config->folder);
     place_folder(&config->workflows, "workflows", config->folder);

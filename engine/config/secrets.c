@@ -68,8 +68,10 @@ static void read_file(const struct bw_key_context *context, const struct bw_yaml
 static void read_reference(const struct bw_key_context *context, const struct bw_yaml_node *node, const char *folder, struct bw_secret *secret)
 {
     const struct bw_yaml_node *env = bw_yaml_get(node, "env"), *file = bw_yaml_get(node, "file");
-    if (node->kind != BW_YAML_MAP || node->count != 1 || (!env && !file))
-        bw_key_error(context, node, "secret.reference", "secrets are never written into the configuration",
+    const struct bw_yaml_node *name = env ? env : file;
+    bool is_text = name && name->kind != BW_YAML_NULL && name->kind != BW_YAML_LIST && name->kind != BW_YAML_MAP && name->text.len;
+    if (node->kind != BW_YAML_MAP || node->count != 1 || !is_text)
+        bw_key_error(context, node->count == 1 && name ? name : node, "secret.reference", "secrets are never written into the configuration",
                      "secret %s must be {env: NAME} or {file: PATH}, or a list of those", secret->name);
     else if (env)
         read_env(context, env, secret);

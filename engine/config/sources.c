@@ -46,10 +46,20 @@ static void read_refs(const struct bw_key_context *context, const struct bw_yaml
     }
 }
 
+static bool is_event_name(struct bw_slice text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.:", text.ptr[i])) return false;
+    return text.len > 0 && text.len <= 128;
+}
+
 static void read_event(const struct bw_key_context *context, const struct bw_yaml_node *node, struct bw_source_config *source)
 {
     if (!node) return;
-    if (node->kind == BW_YAML_STRING && node->text.len)
+    if (node->kind == BW_YAML_STRING && node->text.len && !is_event_name(node->text))
+        bw_key_error(context, node, "config.event", "write for example push or order.paid",
+                     "the event name '%s' must be of letters, digits and _-.: and at most 128 long", node->text.ptr);
+    else if (node->kind == BW_YAML_STRING && node->text.len)
         source->event = bw_slice_dup(node->text);
     else if (node->kind == BW_YAML_MAP && node->count == 1 && bw_yaml_get(node, "refs"))
         read_refs(context, bw_yaml_get(node, "refs"), "event", &source->event_refs, &source->event_ref_count);
@@ -74,8 +84,13 @@ static void read_options(const struct bw_key_context *context, const struct bw_y
         return;
     }
     for (size_t i = 0; i < node->count; i++) {
+        const struct bw_yaml_node *key = node->pairs[i].key, *value = node->pairs[i].value;
         struct bw_buf text = {0};
-        bw_buf_printf(&text, "%s=%s", node->pairs[i].key->text.ptr, node->pairs[i].value->kind < BW_YAML_LIST ? node->pairs[i].value->text.ptr : "");
+        if (value->kind == BW_YAML_LIST || value->kind == BW_YAML_MAP) {
+            bw_key_error(context, value, "config.type", NULL, "the option %s must be text, found %s", key->text.ptr, bw_yaml_kind_name(value->kind));
+            continue;
+        }
+        bw_buf_printf(&text, "%s=%s", key->text.ptr, value->kind == BW_YAML_NULL ? "" : value->text.ptr);
         source->options[source->option_count++] = bw_buf_take(&text, NULL);
     }
 }
@@ -96,7 +111,7 @@ static void read_source(const struct bw_key_context *context, const struct bw_ya
         bw_key_error(context, pair->key, "config.name", NULL, "the source name '%s' must be of a-z, 0-9 and '-', and begin with a letter",
                      pair->key->text.ptr);
     bw_keys_read(context, map, where, source_keys, KEY_COUNT, source);
-    if (map->kind != BW_YAML_MAP) return;
+    if (map->kind != BW_YAML_MAP && map->kind != BW_YAML_NULL) return;
     bw_secrets_read(context, bw_yaml_get(map, "secrets"), config->folder, &source->secrets, &source->secret_count);
     read_event(context, bw_yaml_get(map, "event"), source);
     read_dedupe(context, bw_yaml_get(map, "dedupe"), source);
@@ -114,6 +129,9 @@ static void read_source(const struct bw_key_context *context, const struct bw_ya
         if (config->sources[i].path && !strcmp(config->sources[i].path, source->path))
             bw_key_error(context, bw_yaml_get(map, "path"), "source.same_path", NULL, "the sources %s and %s have the same path %s",
                          config->sources[i].name, source->name, source->path);
+    if (source->public_url && strncmp(source->public_url, "https://", 8) && strncmp(source->public_url, "http://", 7))
+        bw_key_error(context, bw_yaml_get(map, "public_url"), "source.public_url", "write it as it is registered: https://hooks.example/in/NAME",
+                     "public_url '%s' is no URL", source->public_url);
     if (source->path && !strcmp(source->path, "/healthz"))
         bw_key_error(context, bw_yaml_get(map, "path"), "source.path", NULL, "the path /healthz is the engine's own");
 }
