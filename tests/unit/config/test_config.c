@@ -1,0 +1,209 @@
+/* The keys of bellwire.yaml: default, a good value, a bad one with its place and what to do. */
+#include "config_fixture.h"
+
+static void test_without_a_file_everything_has_its_default(void **state)
+{
+    (void)state;
+    struct bw_errors errs = {0};
+    struct bw_config *config = bw_config_load("/dev/null", &errs);
+    assert_non_null(config);
+    assert_int_equal(config->listen_count, 1);
+    assert_string_equal(config->listen[0].host, "127.0.0.1");
+    assert_int_equal(config->listen[0].port, 8080);
+    assert_false(config->allow_plaintext);
+    assert_false(config->allow_private_network);
+    const char *const folders[][2] = {{config->data, "data"},
+                                      {config->workflows, "workflows"},
+                                      {config->actions, "actions"},
+                                      {config->plugins, "plugins"},
+                                      {config->schemes, "schemes"}};
+    for (size_t i = 0; i < COUNT(folders); i++) assert_string_equal(strrchr(folders[i][0], '/') + 1, folders[i][1]);
+    assert_true(config->workers >= 1 && config->ingest_threads >= 1 && config->ingest_threads <= 4);
+    assert_int_equal(config->max_body_bytes, 1 << 20);
+    assert_int_equal(config->max_connections, 10000);
+    assert_int_equal(config->request_deadline_ms, 10000);
+    assert_int_equal(config->idle_ms, 30000);
+    assert_int_equal(config->lua_memory_bytes, 32 << 20);
+    assert_int_equal(config->stall_ms, 2000);
+    assert_int_equal(config->drain_ms, 30000);
+    assert_int_equal(config->source_count + config->secret_count, 0);
+    bw_config_free(config);
+    /* A file that says nothing says the same. */
+    bw_config_free(load_good(""));
+    bw_config_free(load_good("# nothing yet\n"));
+    bw_config_free(load_good("{}\n"));
+}
+
+static void test_every_key_is_taken(void **state)
+{
+    (void)state;
+    struct bw_config *config = load_good("listen: [\"http://127.0.0.1:0\", \"http://[::1]:65535/\", \"http://localhost:80\"]\n"
+                                         "allow_plaintext: true\n"
+                                         "data: d\nworkflows: /abs/w\nactions: ./a\nplugins: p/q\nschemes: s\n"
+                                         "workers: 3\ningest_threads: 2\n"
+                                         "max_body: 25MiB\nmax_connections: 7\nrequest_deadline: 1h30m\nidle: 500ms\n"
+                                         "lua_memory: 1MiB\nstall: 1s\ndrain: 1ms\nallow_private_network: true\n"
+                                         "sources: {}\nsecrets: {}\n");
+    char path[300];
+    assert_int_equal(config->listen_count, 3);
+    assert_string_equal(config->listen[1].host, "::1");
+    assert_int_equal(config->listen[1].port, 65535);
+    assert_string_equal(config->listen[2].host, "127.0.0.1");
+    assert_true(config->allow_plaintext && config->allow_private_network);
+    assert_string_equal(config->folder, folder);
+    snprintf(path, sizeof path, "%s/d", folder); /* relative to the file, wherever the engine was started */
+    assert_string_equal(config->data, path);
+    assert_string_equal(config->workflows, "/abs/w");
+    assert_int_equal(config->workers, 3);
+    assert_int_equal(config->ingest_threads, 2);
+    assert_int_equal(config->max_body_bytes, 25 << 20);
+    assert_int_equal(config->max_connections, 7);
+    assert_int_equal(config->request_deadline_ms, 5400000);
+    assert_int_equal(config->idle_ms, 500);
+    assert_int_equal(config->lua_memory_bytes, 1 << 20);
+    assert_int_equal(config->stall_ms, 1000);
+    assert_int_equal(config->drain_ms, 1);
+    bw_config_free(config);
+}
+
+static const struct refusal refusals[] = {
+    {"§[]\n", "config.type", "must be a map"},
+    {"a: 1\n§a: 2\n", "yaml.duplicate_key", "already on line 1"},
+    {"workers: 1\n---\n§workers: 2\n", "config.documents", "one document"},
+    {"§worker: 3\n", "config.unknown_key", "did you mean 'workers'?"},
+    {"§Listen: x\n", "config.unknown_key", "did you mean 'listen'?"},
+    {"§zzzzzzzz: x\n", "config.unknown_key", "'zzzzzzzz'"},
+    {"§tls: {}\n", "config.not_supported", "not supported by this version"},
+    {"§retention: 3d\n", "config.not_supported", "retention"},
+    {"allow_plaintext: §yes\n", "config.type", "true or false"},
+    {"allow_private_network: §1\n", "config.type", "true or false"},
+    {"data: §[a]\n", "config.type", "must be text"},
+    {"workflows: §~\n", "config.type", "must be text"},
+    {"actions: §\"\"\n", "config.type", "must be text"},
+    {"workers: §0\n", "config.range", "from 1 to 256"},
+    {"workers: §257\n", "config.range", "from 1 to 256"},
+    {"workers: §two\n", "config.range", "whole number"},
+    {"workers: §1.5\n", "config.range", "whole number"},
+    {"ingest_threads: §65\n", "config.range", "from 1 to 64"},
+    {"max_connections: §0\n", "config.range", "from 1 to 1000000"},
+    {"max_connections: §1000001\n", "config.range", "from 1 to 1000000"},
+    {"max_body: §25MB\n", "config.type", "512KiB or 4MiB"},
+    {"max_body: §26MiB\n", "config.range", "26214400"},
+    {"max_body: §0\n", "config.range", "from 1"},
+    {"lua_memory: §1MB\n", "config.type", "512KiB"},
+    {"lua_memory: §1023KiB\n", "config.range", "1048576"},
+    {"lua_memory: §2GiB\n", "config.range", "1073741824"},
+    {"request_deadline: §10\n", "config.type", "500ms, 30s or 1h30m"},
+    {"idle: §0s\n", "config.type", "duration"},
+    {"stall: §1s1m\n", "config.type", "duration"},
+    {"drain: §[1s]\n", "config.type", "duration"},
+    {"listen: §127.0.0.1:80\n", "listen.url", "http://127.0.0.1:8080"},
+    {"listen: §https://127.0.0.1:80\n", "config.not_supported", "TLS proxy"},
+    {"listen: §http://example.com:80\n", "listen.url", "numeric address"},
+    {"listen: §http://127.0.0.1\n", "listen.url", "port"},
+    {"listen: §http://127.0.0.1:65536\n", "listen.url", "port"},
+    {"listen: §http://127.0.0.1:-1\n", "listen.url", "port"},
+    {"listen: §http://127.0.0.1:+80\n", "listen.url", "port"},
+    {"listen: §\"http://127.0.0.1: 80\"\n", "listen.url", "port"},
+    {"listen: §http://127.0.0.1:80/in\n", "listen.url", "port"},
+    {"listen: §http://::1:80\n", "listen.url", "http://[::1]:8080"},
+    {"listen: §8080\n", "listen.url", "scheme"},
+    {"listen: §{}\n", "listen.url", "scheme"},
+    {"listen: §[]\n", "listen.none", "at least one"},
+    {"listen: [http://127.0.0.1:1, §7]\n", "listen.url", "scheme"},
+    /* Secrets and events over the network in the clear: only when it is written out. */
+    {"listen: §http://0.0.0.0:80\n", "listen.plaintext", "allow_plaintext: true"},
+    {"listen: §http://192.168.1.2:80\n", "listen.plaintext", "192.168.1.2"},
+    {"listen: §http://[::]:80\n", "listen.plaintext", "TLS proxy"},
+    {"listen: [http://127.0.0.1:1, §http://10.0.0.1:80]\n", "listen.plaintext", "10.0.0.1"},
+    {"sources: §[]\n", "config.type", "map of names"},
+    {"secrets: §[]\n", "config.type", "map of names"},
+};
+
+static void test_every_fault_has_its_code_place_and_next_step(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(refusals); i++) assert_refused(&refusals[i]);
+}
+
+static void test_plain_http_off_loopback_is_taken_when_it_is_written_out(void **state)
+{
+    (void)state;
+    struct bw_config *config = load_good("allow_plaintext: true\nlisten: http://0.0.0.0:80\n");
+    assert_string_equal(config->listen[0].host, "0.0.0.0");
+    bw_config_free(config);
+    bw_config_free(load_good("listen: http://127.255.0.1:80\n"));
+}
+
+static void test_one_go_reports_every_fault(void **state)
+{
+    (void)state;
+    struct bw_errors errs = {0};
+    assert_null(load_text("worker: 1\nmax_body: x\nlisten: y\nsources: {A: {path: a}}\nsecrets: {T: plain}\n", &errs));
+    static const char *const codes[] = {"config.unknown_key", "config.type", "listen.url",      "config.name",
+                                        "source.no_verify",   "source.path", "secret.reference"};
+    assert_int_equal(errs.count, COUNT(codes));
+    for (size_t i = 0; i < COUNT(codes); i++) assert_string_equal(errs.items[i].code, codes[i]);
+    bw_errors_free(&errs);
+}
+
+static void test_a_named_file_that_is_missing_is_an_error(void **state)
+{
+    (void)state;
+    struct bw_errors errs = {0};
+    assert_null(bw_config_load(path_of("nobody.yaml"), &errs));
+    assert_int_equal(errs.count, 1);
+    assert_string_equal(errs.items[0].code, "file.missing");
+    assert_string_equal(errs.items[0].file, path_of("nobody.yaml"));
+    bw_errors_free(&errs);
+}
+
+static void test_help_names_every_key_with_its_default(void **state)
+{
+    (void)state;
+    struct bw_buf text = {0};
+    static const char *const keys[] = {"listen",
+                                       "allow_plaintext",
+                                       "data",
+                                       "workflows",
+                                       "actions",
+                                       "plugins",
+                                       "schemes",
+                                       "sources",
+                                       "secrets",
+                                       "workers",
+                                       "ingest_threads",
+                                       "max_body",
+                                       "stall",
+                                       "max_connections",
+                                       "lua_memory",
+                                       "idle",
+                                       "drain",
+                                       "request_deadline",
+                                       "allow_private_network",
+                                       "sources.NAME",
+                                       "verify",
+                                       "dedupe",
+                                       "public_url",
+                                       "options",
+                                       "(10s)",
+                                       "(32MiB)"};
+    bw_config_help(&text);
+    for (size_t i = 0; i < COUNT(keys); i++)
+        if (!strstr(text.data, keys[i])) fail_msg("%s is not in the help", keys[i]);
+    bw_buf_free(&text);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_without_a_file_everything_has_its_default),
+        cmocka_unit_test(test_every_key_is_taken),
+        cmocka_unit_test(test_every_fault_has_its_code_place_and_next_step),
+        cmocka_unit_test(test_plain_http_off_loopback_is_taken_when_it_is_written_out),
+        cmocka_unit_test(test_one_go_reports_every_fault),
+        cmocka_unit_test(test_a_named_file_that_is_missing_is_an_error),
+        cmocka_unit_test(test_help_names_every_key_with_its_default),
+    };
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}
