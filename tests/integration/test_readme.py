@@ -39,7 +39,7 @@ def instance(make_engine):
 
 def test_every_part_is_there_in_its_order():
     headings = re.findall(r"^## (.*)$", README, re.M)
-    assert headings == ["Two commands", "A first workflow", "A first plugin", "What is promised", "Measured"]
+    assert headings == ["Two commands", "A first workflow", "A first plugin", "What is promised", "Measured", "Licence"]
     assert {path for path, _ in named_files()} == {"bellwire.yaml", "workflows/greet.yaml", "actions/demo/names.lua", "shout.c", "workflows/shout.yaml"}
     for link in re.findall(r"\]\(([\w/.-]+)\)", README):
         assert (ROOT / link).exists(), link
