@@ -82,7 +82,7 @@ static inline const struct answer *engine_poll(struct engine *engine, int wait_m
     static struct bw_frame frame;
     struct bw_error err;
     for (;;) {
-        memmove(engine->in.data, engine->in.data + engine->taken, engine->in.len - engine->taken);
+        if (engine->taken) memmove(engine->in.data, engine->in.data + engine->taken, engine->in.len - engine->taken);
         engine->in.len -= engine->taken;
         engine->taken = 0;
         int64_t whole = engine->in.len ? bw_frame_decode(bw_buf_slice(&engine->in), BW_FRAME_BYTES_MAX, &frame, &err) : 0;
