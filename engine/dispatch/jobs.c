@@ -165,7 +165,7 @@ static bool add_recorded_run(void *arg, const struct bw_run *run)
         const struct bw_step_row *step = &run->row.steps[i];
         bw_buf_append_text(head, i ? ",{\"path\":" : "{\"path\":");
         bw_buf_append_json_string(head, step->path);
-        bw_buf_printf(head, ",\"state\":%d,\"attempt\":%u", step->state, step->attempt);
+        bw_buf_printf(head, ",\"state\":%d,\"attempt\":%u,\"started_ms\":%lld", step->state, step->attempt, (long long)step->started_ms);
         if (step->output.len) {
             if (recorded->part_count + 2 >= BW_FRAME_PARTS_MAX) {
                 recorded->too_many = true;

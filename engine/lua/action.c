@@ -94,6 +94,27 @@ static bool read_schema(struct bw_action *action, const char *key, struct bw_sch
     return false;
 }
 
+static bool read_retry(struct bw_action *action, struct bw_error *err)
+{
+    const json_t *retry = json_object_get(action->manifest, "retry");
+    const char *key;
+    json_t *value;
+    struct bw_error inner;
+    action->retry = bw_retry_unset;
+    if (!retry || (json_is_array(retry) && !json_array_size(retry))) return true;
+    if (!json_is_object(retry))
+        return fail(err, action->file, "retry must be a table such as {attempts = 3} in", bw_json_str(action->manifest, "name", ""));
+    json_object_foreach((json_t *)retry, key, value)
+    {
+        if (bw_retry_set(&action->retry, key, value, &inner)) continue;
+        bw_error_set(err, "action.invalid", "retry: %s", inner.message);
+        bw_error_hint(err, "%s", inner.hint);
+        bw_error_at(err, action->file, 0, 0);
+        return false;
+    }
+    return true;
+}
+
 static bool read_manifest(struct bw_action *action, struct bw_error *err)
 {
     const json_t *manifest = action->manifest;
@@ -111,10 +132,7 @@ static bool read_manifest(struct bw_action *action, struct bw_error *err)
     action->has_effect = !strcmp(effect, "write");
     if (timeout && (!bw_duration_parse(bw_slice_of(timeout), &action->timeout_ms, err) || action->timeout_ms < 1))
         return fail(err, action->file, "timeout must be a duration such as 30s, found", timeout);
-    int64_t attempts = bw_json_int(json_object_get(manifest, "retry"), "attempts", 6);
-    if (attempts < 1 || attempts > 100) return fail(err, action->file, "retry.attempts must be from 1 to 100 in", name);
-    action->attempts = (unsigned)attempts;
-    return action->name && action->version && action->doc && read_schema(action, "inputs", &action->inputs, err) &&
+    return read_retry(action, err) && action->name && action->version && action->doc && read_schema(action, "inputs", &action->inputs, err) &&
            read_schema(action, "outputs", &action->outputs, err) && read_secrets(action, err);
 }
 

@@ -166,7 +166,7 @@ function ctx.json.array(list) end
 ---@field secrets? string[]  # what ctx.secret may read
 ---@field effect? "none"|"read"|"write"  # default "write"; "none" is computed anew after a crash instead of being stored at once
 ---@field timeout? string  # of one attempt, such as "30s"; a step's own `timeout` wins
----@field retry? {attempts: integer}  # 1 to 100, default 6
+---@field retry? {attempts?: integer, delay?: string, factor?: number, max_delay?: string, jitter?: number, max_elapsed?: string}  # as in a step; built in: 6, "2s", 5, "15m", 0.5, none
 ---@field limit? string  # read, not used by this version
 ---@field run fun(ctx: bellwire.ctx, input: table<string, any>): any  # the output; what is no object becomes {value = …}
 

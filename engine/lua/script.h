@@ -35,9 +35,9 @@ struct bw_action {  /* immutable; shared by all scripts of a revision */
     struct bw_schema *inputs, *outputs; /* NULL = not declared: anything */
     char **secrets;
     size_t secret_count;
-    int64_t timeout_ms; /* 0 = not given */
-    unsigned attempts;  /* retry.attempts; 6 when not given */
-    bool has_effect;    /* effect = "write" (default); false for "none" and "read" */
+    int64_t timeout_ms;    /* 0 = not given */
+    struct bw_retry retry; /* what the manifest says; the rest is unset */
+    bool has_effect;       /* effect = "write" (default); false for "none" and "read" */
 };
 /* Runs the file under memory and instruction limits. NULL with err (file:line) on a syntax error, a missing `return action{…}`, unknown keys
  * ("did you mean"), a bad schema, a bad name or version, or a loop. */

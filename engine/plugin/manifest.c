@@ -1,6 +1,7 @@
 #include "plugin/manifest.h"
 #include "base/schema.h"
 #include "base/suggest.h"
+#include "workflow/retry.h"
 #include <string.h>
 
 static const char *const plugin_keys[] = {"name", "version", "doc", "actions", "needs"};
@@ -48,6 +49,22 @@ static bool check_fields(const json_t *action, const char *name, const char *key
     return true;
 }
 
+static bool check_retry(const json_t *action, const char *name, struct bw_error *err)
+{
+    const json_t *retry = json_object_get(action, "retry");
+    struct bw_retry ignored = bw_retry_unset;
+    struct bw_error inner;
+    const char *key;
+    json_t *value;
+    if (retry && !json_is_object(retry))
+        return bw_error_set(err, "plugin.manifest", "retry of action %s must be an object such as {\"attempts\": 3}", name);
+    json_object_foreach((json_t *)retry, key, value)
+    {
+        if (!bw_retry_set(&ignored, key, value, &inner)) return bw_error_set(err, "plugin.manifest", "retry of action %s: %s", name, inner.message);
+    }
+    return true;
+}
+
 static bool check_action(json_t *action, const char *version, struct bw_error *err)
 {
     const char *name = bw_json_str(action, "name", NULL);
@@ -57,6 +74,7 @@ static bool check_action(json_t *action, const char *version, struct bw_error *e
     if (!check_keys(action, name, action_keys, sizeof action_keys / sizeof *action_keys, err)) return false;
     if (strcmp(effect, "none") && strcmp(effect, "read") && strcmp(effect, "write"))
         return bw_error_set(err, "plugin.manifest", "effect of action %s must be none, read or write, found '%s'", name, effect);
+    if (!check_retry(action, name, err)) return false;
     if (!check_fields(action, name, "inputs", err) || !check_fields(action, name, "outputs", err)) return false;
     if (!json_object_get(action, "version")) json_object_set_new(action, "version", json_string(version));
     return true;

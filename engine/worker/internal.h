@@ -108,6 +108,7 @@ struct bw_run {
     struct bw_http_call *http_call;
     int64_t call;   /* plugin call number */
     int64_t report; /* the report it waits for */
+    bool may_retry; /* the failure is one of the attempt itself, not of what comes before it */
     bool is_behind; /* results of effects were reported without waiting: the next effect has to wait for them */
     int64_t deadline_us;
     struct event *timer; /* deadline of the attempt, delay of a retry, ctx.sleep */
@@ -153,7 +154,6 @@ void bw_step_skip(struct bw_run *run);
 void bw_step_release(struct bw_run *run); /* whatever the attempt still holds */
 void bw_error_to_json(struct bw_buf *out, const struct bw_error *err, enum bw_error_class class, struct bw_slice step);
 bool bw_run_set_timer(struct bw_run *run, event_callback_fn callback, int64_t delay_ms);
-int64_t bw_retry_delay_ms(uint32_t attempt, int64_t retry_after_ms); /* after that many failed attempts */
 
 /* ---- run.c ---- */
 void bw_note_enter(struct bw_run *run); /* the flight page: user code is about to run */

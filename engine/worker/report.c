@@ -58,7 +58,7 @@ static void append_run(struct report *report, struct bw_run *run)
         is_first = false;
         append_step(report, run, i);
         result->is_reported = true;
-        if (result->state == BW_STATE_SUCCEEDED && !result->is_pure) run->is_behind = true;
+        if (result->state != BW_STATE_SKIPPED && !result->is_pure) run->is_behind = true;
     }
     bw_buf_append_text(&report->head, "]}");
 }

@@ -88,15 +88,17 @@ static bool restore_steps(struct bw_run *run, const json_t *recorded, struct bw_
             if (!bw_slice_equal(workflow->steps[i].id, path)) continue;
             result->attempt = (uint32_t)bw_json_int(step, "attempt", 0);
             int state = (int)bw_json_int(step, "state", 0);
-            if (state != BW_STATE_SUCCEEDED && state != BW_STATE_SKIPPED)
+            result->started_ms = bw_json_int(step, "started_ms", 0);
+            bool is_failed = state == BW_STATE_FAILED && workflow->steps[i].goes_on;
+            if (state != BW_STATE_SUCCEEDED && state != BW_STATE_SKIPPED && !is_failed)
                 continue; /* an attempt that failed, or was on its way: it goes on from there */
             result->state = state;
             result->is_reported = true;
             bw_buf_append_slice(&result->output, bw_json_slice(json_object_get(step, "output_text")));
             run->kept_bytes += result->output.len;
-            if (!bw_script_set_step(run->script, i, state == BW_STATE_SUCCEEDED ? BW_STATUS_SUCCEEDED : BW_STATUS_SKIPPED,
-                                    bw_buf_slice(&result->output), (struct bw_slice){0}, err))
-                return false;
+            if (is_failed) bw_json_append(&result->error, json_object_get(step, "error"));
+            enum bw_step_status status = is_failed ? BW_STATUS_FAILED : state == BW_STATE_SUCCEEDED ? BW_STATUS_SUCCEEDED : BW_STATUS_SKIPPED;
+            if (!bw_script_set_step(run->script, i, status, bw_buf_slice(&result->output), bw_buf_slice(&result->error), err)) return false;
         }
     }
     return true;
@@ -163,6 +165,22 @@ static void finish(struct bw_run *run)
     end_run(run, BW_STATE_SUCCEEDED);
 }
 
+/* A `stop` that was reached: the steps behind it are not run. */
+static void stop(struct bw_run *run)
+{
+    const struct bw_step *step = bw_run_step(run);
+    struct bw_error err;
+    json_t *said = bw_json_load(bw_buf_slice(&bw_run_result(run)->output), &err);
+    bw_error_set(&err, "stopped", "%s", bw_json_str(said, "message", "the run was stopped by its workflow"));
+    json_decref(said);
+    if (step->stop == BW_STOP_SUCCEEDED)
+        finish(run);
+    else if (step->stop == BW_STOP_SKIPPED)
+        end_run(run, BW_STATE_SKIPPED);
+    else
+        fail_run(run, &err, BW_CLASS_PERMANENT, step->id);
+}
+
 /* Called whenever the current step has a result, or at the start. May free the run. */
 void bw_run_advance(struct bw_run *run)
 {
@@ -173,7 +191,11 @@ void bw_run_advance(struct bw_run *run)
             bw_step_begin(run);
             return; /* the step calls back when it has a result */
         }
-        if (result->state == BW_STATE_FAILED) {
+        if (result->state == BW_STATE_SUCCEEDED && workflow->steps[run->step].kind == BW_STEP_STOP) {
+            stop(run);
+            return;
+        }
+        if (result->state == BW_STATE_FAILED && !workflow->steps[run->step].goes_on) {
             bw_buf_clear(&run->error);
             bw_buf_append_slice(&run->error, bw_buf_slice(&result->error));
             end_run(run, BW_STATE_FAILED);

@@ -18,6 +18,7 @@ void bw_step_attempt(struct bw_run *run)
     char key[BW_IDEMPOTENCY_KEY_TEXT];
     int64_t timeout_ms = timeout_of(run);
     result->attempt++;
+    run->may_retry = true;
     if (!result->started_ms) result->started_ms = bw_clock_wall_ms();
     run->deadline_us = bw_clock_mono_us() + timeout_ms * 1000;
     bw_idempotency_key(run->uid, bw_run_step(run)->id.ptr, 0, key);
@@ -120,14 +121,14 @@ static bool must_wait_for_disk(const struct bw_run *run)
 {
     if (run->is_behind) return true;
     for (size_t i = 0; i < run->step; i++)
-        if (run->results[i].state == BW_STATE_SUCCEEDED && !run->results[i].is_reported && !run->results[i].is_pure) return true;
+        if (run->results[i].state != BW_STATE_SKIPPED && !run->results[i].is_reported && !run->results[i].is_pure) return true;
     return false;
 }
 
 static bool has_effect(const struct bw_run *run)
 {
     const struct bw_step *step = bw_run_step(run);
-    if (step->kind == BW_STEP_SET) return false;
+    if (step->kind == BW_STEP_SET || step->kind == BW_STEP_STOP) return false;
     if (step->kind == BW_STEP_LUA) return strstr(step->lua.ptr, "ctx") != NULL;
     return bw_run_action(run)->has_effect;
 }
@@ -135,7 +136,7 @@ static bool has_effect(const struct bw_run *run)
 static bool is_pure(const struct bw_run *run)
 {
     const struct bw_step *step = bw_run_step(run);
-    if (step->kind == BW_STEP_SET) return true;
+    if (step->kind == BW_STEP_SET || step->kind == BW_STEP_STOP) return true;
     if (step->kind == BW_STEP_LUA) return !strstr(step->lua.ptr, "ctx") && !strstr(step->lua.ptr, "random");
     return !strcmp(bw_json_str(bw_run_action(run)->manifest, "effect", "write"), "none");
 }
@@ -150,6 +151,7 @@ void bw_step_begin(struct bw_run *run)
     bool answer = true;
 
     run->deadline_us = 0;
+    run->may_retry = false;
     if (run->event->head && is_condemned(run, &err, &class)) {
         result->attempt++;
         result->started_ms = bw_clock_wall_ms();
@@ -177,7 +179,7 @@ void bw_step_begin(struct bw_run *run)
         TAILQ_INSERT_TAIL(&worker->unacknowledged, run, link);
         return; /* bw_step_begin() again when it is on disk */
     }
-    if (step->kind == BW_STEP_SET) {
+    if (step->kind == BW_STEP_SET || step->kind == BW_STEP_STOP) {
         struct bw_buf output = {0};
         result->attempt = 1;
         result->started_ms = bw_clock_wall_ms();

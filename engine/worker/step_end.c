@@ -35,18 +35,6 @@ void bw_error_to_json(struct bw_buf *out, const struct bw_error *err, enum bw_er
     bw_buf_free(&message);
 }
 
-/* semantics.md 2.5: delay 2 s, factor 5, at most 15 m, jitter 0.5; what the other side asked for (at most 1 h) is the minimum. */
-int64_t bw_retry_delay_ms(uint32_t failed, int64_t retry_after_ms)
-{
-    double delay = 2000;
-    if (retry_after_ms > 3600000) retry_after_ms = 3600000;
-    if (retry_after_ms == 0) return 0; /* asked for: at once */
-    for (uint32_t i = 1; i < failed && delay < 900000; i++) delay *= 5;
-    if (delay > 900000) delay = 900000;
-    delay *= 1 - 0.5 * bw_random_unit();
-    return delay < (double)retry_after_ms ? retry_after_ms : (int64_t)delay;
-}
-
 /* ---- ends of a step ---- */
 
 void bw_step_release(struct bw_run *run)
@@ -93,18 +81,36 @@ bool bw_run_set_timer(struct bw_run *run, event_callback_fn callback, int64_t de
     return run->timer && !event_add(run->timer, &(struct timeval){.tv_sec = delay_ms / 1000, .tv_usec = delay_ms % 1000 * 1000});
 }
 
+static struct bw_retry retry_of(const struct bw_run *run)
+{
+    struct bw_retry retry = bw_run_step(run)->retry;
+    if (bw_run_action(run)) bw_retry_fill(&retry, &bw_run_action(run)->retry);
+    bw_retry_fill(&retry, &bw_retry_builtin);
+    return retry;
+}
+
+/* -1: it stays failed */
+static int64_t next_attempt_in_ms(struct bw_run *run, const struct bw_error *err, enum bw_error_class class, int64_t retry_after_ms)
+{
+    const struct bw_retry retry = retry_of(run);
+    const struct bw_step_result *result = bw_run_result(run);
+    bool is_transient = class == BW_CLASS_TRANSIENT || class == BW_CLASS_TIMEOUT;
+    if (!run->may_retry || result->attempt >= (uint32_t)retry.attempts || !bw_retry_matches(&retry, is_transient, bw_slice_of(err->code))) return -1;
+    int64_t delay_ms = bw_retry_delay_ms(&retry, result->attempt, retry_after_ms), elapsed_ms = bw_clock_wall_ms() - result->started_ms;
+    return elapsed_ms > retry.max_elapsed_ms - delay_ms ? -1 : delay_ms;
+}
+
 void bw_step_fail(struct bw_run *run, const struct bw_error *err, enum bw_error_class class, int64_t retry_after_ms)
 {
     struct bw_step_result *result = bw_run_result(run);
-    const struct bw_action *action = bw_run_action(run);
-    unsigned attempts = action ? action->attempts : 6;
-    bool may_pass = class == BW_CLASS_TRANSIENT || class == BW_CLASS_TIMEOUT;
+    struct bw_error ignored;
+    int64_t delay_ms = next_attempt_in_ms(run, err, class, retry_after_ms);
     bw_step_release(run);
+    run->may_retry = false;
     bw_buf_clear(&result->output);
     bw_buf_clear(&result->error);
     bw_error_to_json(&result->error, err, class, bw_run_step(run)->id);
-    if (may_pass && result->attempt < attempts) {
-        int64_t delay_ms = bw_retry_delay_ms(result->attempt, retry_after_ms);
+    if (delay_ms >= 0) {
         result->state = BW_STATE_RETRYING;
         result->ended_ms = bw_clock_wall_ms();
         result->is_reported = false;
@@ -113,6 +119,8 @@ void bw_step_fail(struct bw_run *run, const struct bw_error *err, enum bw_error_
         run->wait = BW_WAIT_RETRY;
         if (bw_run_set_timer(run, on_retry, delay_ms)) return;
     }
+    if (bw_run_step(run)->goes_on)
+        bw_script_set_step(run->script, run->step, BW_STATUS_FAILED, (struct bw_slice){0}, bw_buf_slice(&result->error), &ignored);
     finish_step(run, BW_STATE_FAILED);
     bw_run_advance(run);
 }

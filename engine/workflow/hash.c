@@ -92,6 +92,17 @@ static void append_template(struct bw_buf *out, const struct bw_workflow *workfl
     }
 }
 
+static void append_retry(struct bw_buf *out, const struct bw_retry *retry)
+{
+    bw_buf_printf(out, ",\"retry\":[%d,%lld,%lld,%lld,%.17g,%.17g,%d", retry->attempts, (long long)retry->delay_ms, (long long)retry->max_delay_ms,
+                  (long long)retry->max_elapsed_ms, retry->factor, retry->jitter, retry->on);
+    for (size_t i = 0; i < retry->code_count; i++) {
+        bw_buf_append_char(out, ',');
+        bw_buf_append_json_string(out, retry->codes[i]);
+    }
+    bw_buf_append_char(out, ']');
+}
+
 static void append_step(struct bw_buf *out, const struct bw_workflow *workflow, const struct bw_step *step)
 {
     bw_buf_append_text(out, "{\"id\":");
@@ -108,7 +119,9 @@ static void append_step(struct bw_buf *out, const struct bw_workflow *workflow, 
     append_template(out, workflow, step->set);
     bw_buf_append_text(out, ",\"outputs\":");
     append_template(out, workflow, step->outputs);
-    bw_buf_printf(out, ",\"timeout_ms\":%lld}", (long long)step->timeout_ms);
+    append_retry(out, &step->retry);
+    bw_buf_printf(out, ",\"goes_on\":%s,\"kind\":%d,\"stop\":%d,\"timeout_ms\":%lld}", step->goes_on ? "true" : "false", step->kind, step->stop,
+                  (long long)step->timeout_ms);
 }
 
 void bw_workflow_canonical(const struct bw_workflow *workflow, struct bw_buf *out)

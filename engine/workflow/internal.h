@@ -68,8 +68,8 @@ struct bw_load_key {
     const char *schema; /* JSON Schema of the value, or NULL: a key of a later version */
     const char *doc;
 };
-extern const struct bw_load_key bw_workflow_keys[], bw_step_keys[], bw_trigger_keys[];
-extern const size_t bw_workflow_key_count, bw_step_key_count, bw_trigger_key_count;
+extern const struct bw_load_key bw_workflow_keys[], bw_step_keys[], bw_trigger_keys[], bw_retry_keys[], bw_defaults_keys[], bw_stop_keys[];
+extern const size_t bw_workflow_key_count, bw_step_key_count, bw_trigger_key_count, bw_retry_key_count, bw_defaults_key_count, bw_stop_key_count;
 /* Reports every key of `map` that the table does not have; true when one of them is of a later version. */
 bool bw_check_keys(struct bw_loader *loader, const struct bw_yaml_node *map, const char *where, const struct bw_load_key *keys, size_t count);
 
@@ -78,8 +78,18 @@ extern const char *const bw_lua_words[]; /* no step may be called like them; end
 /* glob.c: parts between dots, none empty; * within a part, ** only as the last part */
 bool bw_is_event_glob(struct bw_slice glob);
 
+/* policy.c: what a step does when it fails, and how it ends a run */
+struct bw_step_defaults {
+    struct bw_retry retry;
+    int64_t timeout_ms; /* 0 = none */
+};
+void bw_defaults_load(struct bw_loader *loader, const struct bw_yaml_node *node, struct bw_step_defaults *out);
+void bw_policy_load(struct bw_loader *loader, const struct bw_yaml_node *map, struct bw_step *step, const struct bw_step_defaults *defaults);
+void bw_stop_load(struct bw_loader *loader, const struct bw_yaml_node *node, struct bw_step *step);
+int64_t bw_timeout_load(struct bw_loader *loader, const struct bw_yaml_node *node); /* 0: reported */
+
 /* step.c */
-void bw_steps_load(struct bw_loader *loader, const struct bw_yaml_node *list);
+void bw_steps_load(struct bw_loader *loader, const struct bw_yaml_node *list, const struct bw_step_defaults *defaults);
 
 /* check.c: names that expressions use */
 void bw_check_references(struct bw_loader *loader);

@@ -17,6 +17,8 @@
 
 const char *const bw_lua_words[] = {LUA_WORDS(LIST_ITEM) "while", NULL};
 
+#define RETRY "{\"$ref\":\"#/$defs/retry\"}"
+
 const struct bw_load_key bw_workflow_keys[] = {
     {"name", "{\"type\":\"string\",\"pattern\":\"^[a-z][a-z0-9-]*$\",\"maxLength\":64}", "unique name of the workflow"},
     {"description", TEXT, "one line for people"},
@@ -38,7 +40,7 @@ const struct bw_load_key bw_workflow_keys[] = {
     {"fail_fast", NULL, NULL},
     {"undo_on", NULL, NULL},
     {"pool", NULL, NULL},
-    {"defaults", NULL, NULL},
+    {"defaults", "{\"$ref\":\"#/$defs/defaults\"}", "for all steps that do not say otherwise"},
     {"cancel_on", NULL, NULL},
     {"respond", NULL, NULL},
     {"on_failure", NULL, NULL},
@@ -70,14 +72,14 @@ const struct bw_load_key bw_step_keys[] = {
     {"timeout", DURATION, "how long one attempt may take (60s)"},
     {"outputs", MAP, "reshapes what is kept, from `result`"},
     {"needs", NULL, NULL},
-    {"retry", NULL, NULL},
-    {"max_elapsed", NULL, NULL},
+    {"retry", RETRY, "how a failed attempt is tried again"},
+    {"max_elapsed", DURATION, "how long all attempts together may take"},
     {"heartbeat", NULL, NULL},
     {"repeat", NULL, NULL},
     {"limit", NULL, NULL},
     {"guarantee", NULL, NULL},
     {"effect", NULL, NULL},
-    {"on_error", NULL, NULL},
+    {"on_error", "{\"enum\":[\"fail\",\"continue\"]}", "continue: the run goes on without this step's output (fail)"},
     {"catch", NULL, NULL},
     {"undo", NULL, NULL},
     {"sensitive", NULL, NULL},
@@ -91,7 +93,7 @@ const struct bw_load_key bw_step_keys[] = {
     {"approve", NULL, NULL},
     {"emit", NULL, NULL},
     {"respond", NULL, NULL},
-    {"stop", NULL, NULL},
+    {"stop", "{\"$ref\":\"#/$defs/stop\"}", "ends the run here"},
     {"steps", NULL, NULL},
     {"else", NULL, NULL},
     {"switch", NULL, NULL},
@@ -101,3 +103,30 @@ const struct bw_load_key bw_step_keys[] = {
     {"detach", NULL, NULL},
 };
 const size_t bw_step_key_count = sizeof bw_step_keys / sizeof *bw_step_keys;
+
+const struct bw_load_key bw_retry_keys[] = {
+    {"attempts", "{\"type\":\"integer\",\"minimum\":1,\"maximum\":100}", "attempts in all; 1 is no retry (6)"},
+    {"delay", DURATION, "the first wait (2s)"},
+    {"factor", "{\"type\":\"number\",\"minimum\":1,\"maximum\":100}", "each further wait is that many times longer (5)"},
+    {"max_delay", DURATION, "the longest wait (15m)"},
+    {"jitter", "{\"type\":\"number\",\"minimum\":0,\"maximum\":1}", "up to this part of a wait is taken off at random (0.5)"},
+    {"max_elapsed", DURATION, "no attempt begins later than this after the first (none)"},
+    {"on",
+     "{\"oneOf\":[{\"enum\":[\"transient\",\"any\"]},{\"type\":\"array\",\"minItems\":1,\"items\":{\"type\":\"string\",\"minLength\":1,"
+     "\"not\":{\"pattern\":\"\\\\$\\\\{\\\\{\"}}}]}",
+     "transient: what may pass; any; or a list of error codes (transient)"},
+};
+const size_t bw_retry_key_count = sizeof bw_retry_keys / sizeof *bw_retry_keys;
+
+const struct bw_load_key bw_defaults_keys[] = {
+    {"retry", RETRY, "of steps that use an action or Lua"},
+    {"timeout", DURATION, "how long one attempt may take"},
+    {"limit", NULL, NULL},
+};
+const size_t bw_defaults_key_count = sizeof bw_defaults_keys / sizeof *bw_defaults_keys;
+
+const struct bw_load_key bw_stop_keys[] = {
+    {"as", "{\"enum\":[\"succeeded\",\"failed\",\"skipped\"]}", "how the run ends (succeeded)"},
+    {"message", "{\"type\":\"string\"}", "why; may hold expressions"},
+};
+const size_t bw_stop_key_count = sizeof bw_stop_keys / sizeof *bw_stop_keys;

@@ -126,6 +126,7 @@ static void load_root(struct bw_loader *loader, const struct bw_yaml_node *root)
     struct bw_workflow *workflow = loader->workflow;
     const struct bw_yaml_node *value;
     static const char *const required[] = {"name", "on", "steps"};
+    struct bw_step_defaults defaults = {bw_retry_unset, 0};
     workflow->mark = bw_mark_of(root);
     workflow->file = bw_arena_copy(loader->arena, bw_slice_of(loader->file));
     if (root->kind != BW_YAML_MAP) {
@@ -148,7 +149,8 @@ static void load_root(struct bw_loader *loader, const struct bw_yaml_node *root)
     if ((value = bw_yaml_get(root, "secrets"))) load_secrets(loader, value);
     if ((value = bw_yaml_get(root, "vars"))) load_vars(loader, value);
     if ((value = bw_yaml_get(root, "on"))) load_triggers(loader, value);
-    if ((value = bw_yaml_get(root, "steps"))) bw_steps_load(loader, value);
+    if ((value = bw_yaml_get(root, "defaults"))) bw_defaults_load(loader, value, &defaults);
+    if ((value = bw_yaml_get(root, "steps"))) bw_steps_load(loader, value, &defaults);
     if ((value = bw_yaml_get(root, "outputs"))) {
         if (value->kind == BW_YAML_MAP)
             workflow->outputs = bw_template_load(loader, value);

@@ -6,6 +6,7 @@
 #define BW_WORKFLOW_MODEL_H
 #include "base/buf.h"
 #include "base/error.h"
+#include "workflow/retry.h"
 #include <stdint.h>
 
 struct bw_mark {
@@ -44,7 +45,8 @@ struct bw_trigger {
     struct bw_mark mark;
 };
 
-enum bw_step_kind { BW_STEP_USES, BW_STEP_LUA, BW_STEP_SET };
+enum bw_step_kind { BW_STEP_USES, BW_STEP_LUA, BW_STEP_SET, BW_STEP_STOP };
+enum bw_stop { BW_STOP_SUCCEEDED, BW_STOP_FAILED, BW_STOP_SKIPPED };
 struct bw_step {
     enum bw_step_kind kind;
     struct bw_slice id;     /* required */
@@ -56,8 +58,11 @@ struct bw_step {
     struct bw_slice lua;         /* code as written */
     struct bw_mark lua_mark;     /* place of the code's first line, so that Lua's line numbers map to the file's */
     struct bw_template *with;    /* MAP or NULL */
-    struct bw_template *set;     /* MAP */
-    int64_t timeout_ms;          /* 0 = not written: the action's, else 60 s */
+    struct bw_template *set;     /* MAP; of a STOP: {message} */
+    enum bw_stop stop;           /* STOP: how the run ends */
+    struct bw_retry retry;       /* what is written at the step or in the workflow's defaults; the rest is unset */
+    bool goes_on;                /* on_error: continue */
+    int64_t timeout_ms;          /* 0 = written neither here nor in the defaults: the action's, else 60 s */
     struct bw_template *outputs; /* MAP over `result`, or NULL */
     struct bw_mark mark;
 };

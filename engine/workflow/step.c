@@ -2,8 +2,6 @@
 #include "workflow/internal.h"
 #include <stdlib.h>
 
-#define TIMEOUT_MAX_MS (24LL * 3600 * 1000)
-
 static bool is_step_id(struct bw_slice text)
 {
     if (!text.len || text.len > 64 || text.ptr[0] < 'a' || text.ptr[0] > 'z') return false;
@@ -88,22 +86,25 @@ static void load_verb(struct bw_loader *loader, const struct bw_yaml_node *map, 
     for (size_t i = 0; i < map->count; i++) {
         const struct bw_yaml_pair *pair = &map->pairs[i];
         bool is_uses = bw_slice_is(pair->key->text, "uses"), is_lua = bw_slice_is(pair->key->text, "lua"),
-             is_set = bw_slice_is(pair->key->text, "set");
-        if (!is_uses && !is_lua && !is_set) continue;
+             is_set = bw_slice_is(pair->key->text, "set"), is_stop = bw_slice_is(pair->key->text, "stop");
+        if (!is_uses && !is_lua && !is_set && !is_stop) continue;
         if (++verbs == 2) second = pair->key;
-        step->kind = is_uses ? BW_STEP_USES : is_lua ? BW_STEP_LUA : BW_STEP_SET;
+        step->kind = is_uses ? BW_STEP_USES : is_lua ? BW_STEP_LUA : is_set ? BW_STEP_SET : BW_STEP_STOP;
         if (is_uses) load_uses(loader, pair->value, step);
         if (is_lua) load_lua(loader, pair->value, step);
         if (is_set) step->set = load_map(loader, pair->value, "set");
+        if (is_stop) bw_stop_load(loader, pair->value, step);
     }
     if (with) step->with = load_map(loader, with, "with");
     if (second)
-        bw_load_error(loader, bw_mark_of(second), "step.verbs", "a step has exactly one of: uses, lua, set",
+        bw_load_error(loader, bw_mark_of(second), "step.verbs", "a step has exactly one of: uses, lua, set, stop",
                       "this step says more than one thing to do");
     else if (!verbs && !has_later_key) /* what it was to do may be of a later version: that has been said */
-        bw_load_error(loader, bw_mark_of(map), "step.no_verb", "a step has exactly one of: uses, lua, set", "this step does not say what to do");
-    else if (with && verbs && step->kind == BW_STEP_SET)
-        bw_load_error(loader, bw_mark_of(with), "step.with", "write the values into `set`", "`with` goes with `uses` or `lua`, not with `set`");
+        bw_load_error(loader, bw_mark_of(map), "step.no_verb", "a step has exactly one of: uses, lua, set, stop",
+                      "this step does not say what to do");
+    else if (with && verbs && step->kind != BW_STEP_USES && step->kind != BW_STEP_LUA)
+        bw_load_error(loader, bw_mark_of(with), "step.with", step->kind == BW_STEP_SET ? "write the values into `set`" : NULL,
+                      "`with` goes with `uses` or `lua`, not with `%s`", step->kind == BW_STEP_SET ? "set" : "stop");
 }
 
 static void load_id(struct bw_loader *loader, const struct bw_yaml_node *map, struct bw_step *step, bool has_later_key)
@@ -125,19 +126,11 @@ static void load_id(struct bw_loader *loader, const struct bw_yaml_node *map, st
         }
 }
 
-static void load_timeout(struct bw_loader *loader, const struct bw_yaml_node *node, struct bw_step *step)
-{
-    struct bw_error err;
-    if (node->kind != BW_YAML_STRING || !bw_duration_parse(node->text, &step->timeout_ms, &err) || step->timeout_ms < 1 ||
-        step->timeout_ms > TIMEOUT_MAX_MS)
-        bw_load_error(loader, bw_mark_of(node), "step.timeout", "write a duration such as 500ms, 30s, 5m or 1h30m, at most 24h",
-                      "timeout is no usable duration");
-}
-
-static void load_step(struct bw_loader *loader, const struct bw_yaml_node *map, struct bw_step *step)
+static void load_step(struct bw_loader *loader, const struct bw_yaml_node *map, struct bw_step *step, const struct bw_step_defaults *defaults)
 {
     const struct bw_yaml_node *value;
     step->condition = -1;
+    step->retry = bw_retry_unset;
     step->mark = bw_mark_of(map);
     if (map->kind != BW_YAML_MAP) {
         bw_load_error(loader, step->mark, "workflow.type", "write for example - {id: greet, lua: 'return {}'}", "a step must be a map, found %s",
@@ -149,11 +142,13 @@ static void load_step(struct bw_loader *loader, const struct bw_yaml_node *map, 
     if ((value = bw_yaml_get(map, "name"))) step->name = bw_plain_text(loader, value, "name");
     if ((value = bw_yaml_get(map, "if"))) step->condition = bw_expr_field(loader, value, true);
     load_verb(loader, map, step, has_later_key);
-    if ((value = bw_yaml_get(map, "timeout"))) load_timeout(loader, value, step);
+    bw_policy_load(loader, map, step, defaults);
     if ((value = bw_yaml_get(map, "outputs"))) step->outputs = load_map(loader, value, "outputs");
+    if (value && step->kind == BW_STEP_STOP)
+        bw_load_error(loader, bw_mark_of(value), "step.outputs", "leave it out", "`stop` ends the run: nothing can read its outputs");
 }
 
-void bw_steps_load(struct bw_loader *loader, const struct bw_yaml_node *list)
+void bw_steps_load(struct bw_loader *loader, const struct bw_yaml_node *list, const struct bw_step_defaults *defaults)
 {
     struct bw_workflow *workflow = loader->workflow;
     if (list->kind != BW_YAML_LIST || !list->count) {
@@ -167,5 +162,5 @@ void bw_steps_load(struct bw_loader *loader, const struct bw_yaml_node *list)
         return;
     }
     if (!(workflow->steps = bw_arena_alloc(loader->arena, list->count * sizeof *workflow->steps))) return;
-    for (size_t i = 0; i < list->count; i++) load_step(loader, list->items[i], &workflow->steps[workflow->step_count++]);
+    for (size_t i = 0; i < list->count; i++) load_step(loader, list->items[i], &workflow->steps[workflow->step_count++], defaults);
 }

@@ -34,6 +34,10 @@ GOOD = [
     step("id: a, lua: return 1, timeout: 500ms"),
     step("id: a, lua: return 1, timeout: 1m5s"),
     step("id: a, lua: 'return {}', if: false"),
+    step("id: a, lua: return 1, on_error: continue, max_elapsed: 5m, retry: {attempts: 3, delay: 500ms, factor: 1.5, max_delay: 1m, jitter: 0, on: any}"),
+    step("id: a, uses: demo/act@1, retry: {on: [http.status, busy], max_elapsed: 1h}, on_error: fail"),
+    step("id: a, if: false, stop: {as: failed, message: \"no ${{ event.id }}\"}"), step("id: a, stop: {}"),
+    workflow(more="defaults: {timeout: 5s, retry: {attempts: 1}}\n"),
     workflow(steps="[" + ", ".join(f"{{id: s{i}, set: {{}}}}" for i in range(500)) + "]"),
     "name: NAME\n\"on\": [{\"manual\": true}]\n\"steps\":\n- id: a\n  set: {}\n",
 ]
@@ -68,7 +72,14 @@ BAD = [
     step("id: a, set: []"), step("id: a, set: 7"), step("id: a, set: {}, outputs: []"),
     step("id: a, lua: return 1, timeout: 30"), step("id: a, lua: return 1, timeout: 5s1m"), step("id: a, lua: return 1, timeout: ''"),
     step("id: a, lua: return 1, timeout: 1.5s"), step("id: a, lua: return 1, timeout: 5"), step("id: a, lua: return 1, timeout: s"),
-    step("id: a, lua: return 1, retry: {attempts: 3}"), step("id: a, sleep: 5m"),
+    step("id: a, lua: return 1, needs: []"), step("id: a, sleep: 5m"),
+    step("id: a, lua: return 1, retry: 3"), step("id: a, lua: return 1, retry: {atempts: 3}"), step("id: a, lua: return 1, retry: {attempts: 0}"),
+    step("id: a, lua: return 1, retry: {attempts: 1.5}"), step("id: a, lua: return 1, retry: {delay: 5}"), step("id: a, lua: return 1, retry: {factor: 0}"),
+    step("id: a, lua: return 1, retry: {jitter: 2}"), step("id: a, lua: return 1, retry: {on: []}"), step("id: a, lua: return 1, retry: {on: sometimes}"),
+    step("id: a, lua: return 1, retry: {on: [7]}"), step("id: a, lua: return 1, on_error: ignore"), step("id: a, lua: return 1, max_elapsed: 5"),
+    step("id: a, set: {}, retry: {}"), step("id: a, set: {}, timeout: 5s"), step("id: a, stop: {}, max_elapsed: 5s"), step("id: a, stop: {}, with: {}"),
+    step("id: a, stop: {}, outputs: {}"), step("id: a, stop: failed"), step("id: a, stop: {as: fail}"), step("id: a, stop: {message: 7}"),
+    step("id: a, stop: {}, set: {}"), workflow(more="defaults: 5s\n"), workflow(more="defaults: {limit: x}\n"), workflow(more="defaults: {timeout: 5}\n"),
 ]
 
 # What a JSON Schema cannot say: it sees one value at a time, and no expression.
@@ -87,6 +98,8 @@ LOADER_ONLY = [
     step("id: a, uses: demo/nobody@1"),                                  # no such action
     step("id: a, lua: return 1, timeout: 0s"),                           # durations have a least and a largest value
     step("id: a, lua: return 1, timeout: 25h"),
+    step("id: a, lua: return 1, retry: {delay: 25h}"),
+    step("id: a, lua: return 1, max_elapsed: 1m, retry: {max_elapsed: 1m}"),
     "name: NAME\nname: NAME\non: [{manual: true}]\nsteps: [{id: a, set: {}}]\n",  # a key twice: most YAML readers take the last
 ]
 

@@ -179,7 +179,7 @@ static void test_action_waits_for_http_and_goes_on(void **state)
     assert_string_equal(action->name, "crm/note");
     assert_int_equal(action->major, 2);
     assert_int_equal(action->timeout_ms, 5000);
-    assert_int_equal(action->attempts, 3);
+    assert_int_equal(action->retry.attempts, 3);
     assert_string_equal(action->secrets[0], "TOKEN");
     const struct bw_action *actions[] = {action};
     fixture_open(&fixture, "name: t\non: [{manual: true}]\nsteps: [{id: n, uses: crm/note@2}]\n", actions, "{}");

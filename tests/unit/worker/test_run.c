@@ -380,6 +380,136 @@ static void test_a_step_that_took_its_worker_with_it_too_often_ends_as_worker_lo
     engine_stop(&engine);
 }
 
+/* ---- what a step does when it fails ---- */
+
+#define FAST "retry: {attempts: 3, delay: 0s}"
+
+static void test_attempts_are_counted_and_their_number_is_the_steps(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *steps;
+        int state, attempt;
+    } cases[] = {
+        {"{id: a, " FAST ", lua: \"if ctx.attempt < 3 then return ctx.retry('no') end return {}\"}", SUCCEEDED, 3},
+        {"{id: a, " FAST ", lua: \"return ctx.retry('no')\"}", FAILED, 3},
+        {"{id: a, " FAST ", lua: \"return ctx.fail('no')\"}", FAILED, 1}, /* will not pass */
+        {"{id: a, retry: {attempts: 3, delay: 0s, on: any}, lua: \"if ctx.attempt < 3 then error('bug') end return {}\"}", SUCCEEDED, 3},
+        {"{id: a, retry: {attempts: 3, delay: 0s, on: [busy]}, lua: \"if ctx.attempt < 2 then return ctx.fail{code = 'busy'} end return "
+         "ctx.retry('no')\"}",
+         FAILED, 2},
+        {"{id: a, retry: {attempts: 3, delay: 0s, on: any}, with: {x: \"${{ event.data.none + 1 }}\"}, lua: \"return {}\"}", FAILED,
+         0}, /* nothing was attempted */
+        {"{id: a, retry: {attempts: 1}, lua: \"return ctx.retry('no')\"}", FAILED, 1},
+        {"{id: a, retry: {delay: 1h}, max_elapsed: 10m, lua: \"return ctx.retry('no')\"}", FAILED, 1}, /* the second would be too late */
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct engine engine;
+        struct bw_buf workflow = {0};
+        bw_buf_printf(&workflow, HEAD "steps: [%s]\n", cases[i].steps);
+        engine_start(&engine);
+        engine_load_good(&engine, "workflow", workflow.data, NULL);
+        engine_event(&engine, "{}");
+        const json_t *run = only_run(&engine, cases[i].state);
+        if (number(step_at(run, 0), "attempt") != cases[i].attempt)
+            fail_msg("%s: %d attempts", cases[i].steps, (int)number(step_at(run, 0), "attempt"));
+        bw_buf_free(&workflow);
+        engine_stop(&engine);
+    }
+}
+
+static void test_step_defaults_and_action_say_in_this_order_how_often(void **state)
+{
+    (void)state;
+    struct engine engine;
+    engine_start(&engine);
+    engine_load_good(
+        &engine, "action",
+        "return action{name = 'my/busy', version = '1.0.0', effect = 'none', retry = {attempts = 2, delay = '0s'}, run = function(ctx, input) return "
+        "ctx.retry('no') end}\n",
+        "workflow", "name: plain\non: [{event: app.ping}]\nsteps: [{id: a, uses: my/busy@1}]\n", "workflow",
+        "name: says\non: [{event: app.ping}]\ndefaults: {retry: {attempts: 4}}\nsteps: [{id: a, uses: my/busy@1}]\n", "workflow",
+        "name: step\non: [{event: app.ping}]\ndefaults: {retry: {attempts: 4}}\nsteps: [{id: a, uses: my/busy@1, retry: {attempts: 3}}]\n", NULL);
+    engine_event(&engine, "{}");
+    for (int i = 0; i < 3; i++) {
+        const json_t *run = run_at(engine_next(&engine, BW_MSG_REPORT), 0);
+        const char *name = text(run, "workflow");
+        assert_int_equal(number(step_at(run, 0), "attempt"), !strcmp(name, "plain") ? 2 : !strcmp(name, "says") ? 4 : 3);
+    }
+    engine_stop(&engine);
+}
+
+static void test_a_run_goes_on_behind_a_step_that_may_fail(void **state)
+{
+    (void)state;
+    struct engine engine;
+    engine_start(&engine);
+    engine_load_good(
+        &engine, "workflow",
+        HEAD "steps:\n  - {id: a, on_error: continue, lua: \"error('broken')\"}\n"
+             "  - {id: b, set: {ok: \"${{ ok('a') }}\", status: \"${{ status('a') }}\", code: \"${{ err('a').code }}\", x: \"${{ steps.a.x }}\"}}\n",
+        NULL);
+    engine_event(&engine, "{}");
+    const json_t *run = only_run(&engine, SUCCEEDED);
+    assert_int_equal(number(step_at(run, 0), "state"), FAILED);
+    assert_string_equal(code_of(step_at(run, 0)), "lua.error");
+    assert_string_equal(output(&engine.answer, step_at(run, 1)), "{\"ok\":false,\"status\":\"failed\",\"code\":\"lua.error\"}");
+    engine_stop(&engine);
+}
+
+static void test_a_failure_that_was_gone_past_is_not_run_again_after_a_crash(void **state)
+{
+    (void)state;
+    struct engine engine;
+    char more[400];
+    engine_start(&engine);
+    engine_load_good(
+        &engine, "workflow",
+        HEAD "steps: [{id: a, on_error: continue, lua: \"ctx.log('again') return {}\"}, {id: b, set: {code: \"${{ err('a').code }}\"}}]\n", NULL);
+    snprintf(more, sizeof more,
+             ",\"runs\":[{\"uid\":\"%s\",\"state\":2,\"lost\":0,\"steps\":[{\"path\":\"a\",\"state\":21,\"attempt\":6,\"error\":{\"code\":\"http."
+             "network\",\"message\":\"m\"}}]}]",
+             run_of("w"));
+    engine_event_with(&engine, "{}", more, NULL, 0);
+    const json_t *run = only_run(&engine, SUCCEEDED);
+    assert_string_equal(output(&engine.answer, step_at(run, 0)), "{\"code\":\"http.network\"}");
+    assert_int_equal(engine.logs, 0);
+    engine_stop(&engine);
+}
+
+static void test_stop_ends_the_run_as_it_says(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *stop;
+        int state;
+        const char *code, *message;
+    } cases[] = {{"{}", SUCCEEDED, "", ""},
+                 {"{as: succeeded}", SUCCEEDED, "", ""},
+                 {"{as: skipped, message: not ours}", SKIPPED, "", ""},
+                 {"{as: failed, message: \"no ${{ event.data.name }}\"}", FAILED, "stopped", "no ann"},
+                 {"{as: failed}", FAILED, "stopped", "the run was stopped by its workflow"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct engine engine;
+        struct bw_buf workflow = {0};
+        bw_buf_printf(&workflow,
+                      HEAD "steps: [{id: a, set: {x: 1}}, {id: no, if: false, stop: {as: failed}}, {id: b, stop: %s}, {id: c, lua: \"error('behind "
+                           "it')\"}]\noutputs: {x: \"${{ "
+                           "steps.a.x }}\"}\n",
+                      cases[i].stop);
+        engine_start(&engine);
+        engine_load_good(&engine, "workflow", workflow.data, NULL);
+        engine_event(&engine, "{\"name\":\"ann\"}");
+        const json_t *run = only_run(&engine, cases[i].state);
+        assert_int_equal(step_count(run), 3);
+        assert_string_equal(code_of(run), cases[i].code);
+        assert_string_equal(text(json_object_get(run, "error"), "message"), cases[i].message);
+        assert_string_equal(output(&engine.answer, run), cases[i].state == SUCCEEDED ? "{\"x\":1}" : "");
+        bw_buf_free(&workflow);
+        engine_stop(&engine);
+    }
+}
+
 /* One run that never gives way by itself must not keep another from its end. */
 static void test_a_busy_run_does_not_starve_another_event(void **state)
 {
@@ -417,6 +547,11 @@ int main(void)
         cmocka_unit_test(test_a_recovered_run_goes_on_behind_what_is_recorded),
         cmocka_unit_test(test_a_run_that_is_recorded_as_ended_is_not_run_again),
         cmocka_unit_test(test_a_step_that_took_its_worker_with_it_too_often_ends_as_worker_lost),
+        cmocka_unit_test(test_attempts_are_counted_and_their_number_is_the_steps),
+        cmocka_unit_test(test_step_defaults_and_action_say_in_this_order_how_often),
+        cmocka_unit_test(test_a_run_goes_on_behind_a_step_that_may_fail),
+        cmocka_unit_test(test_a_failure_that_was_gone_past_is_not_run_again_after_a_crash),
+        cmocka_unit_test(test_stop_ends_the_run_as_it_says),
         cmocka_unit_test(test_a_log_line_with_a_nul_reaches_the_engine),
         cmocka_unit_test(test_a_busy_run_does_not_starve_another_event),
     };
