@@ -120,7 +120,7 @@ static void test_snippets_give_what_lua_gives(void **state)
         fixture_open(&fixture, yaml.data, NULL, "{}");
         assert_non_null(fixture.script);
         const struct bw_task_options options = {
-            .input = BW_SLICE("{}"), .idempotency_key = "k", .attempt = 1, .deadline_us = bw_clock_mono_us() + 5000000};
+            .input = BW_SLICE("{}"), .idempotency_key = "k", .attempt = 1, .deadline_us = bw_clock_mono_us() + 60000000};
         struct bw_task *task = bw_task_new(fixture.script, &options, &err);
         assert_non_null(task);
         enum bw_task_state end = bw_task_resume(task);

@@ -82,7 +82,7 @@ static void run_code(struct bw_script *script, size_t step, char *out, size_t si
 {
     struct bw_error err;
     const struct bw_task_options options = {
-        .step = step, .input = BW_SLICE("{\"list\":[1]}"), .idempotency_key = "k", .attempt = 1, .deadline_us = bw_clock_mono_us() + 2000000};
+        .step = step, .input = BW_SLICE("{\"list\":[1]}"), .idempotency_key = "k", .attempt = 1, .deadline_us = bw_clock_mono_us() + 60000000};
     struct bw_task *task = bw_task_new(script, &options, &err);
     assert_non_null(task);
     enum bw_task_state state = bw_task_resume(task);
