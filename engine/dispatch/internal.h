@@ -18,6 +18,8 @@
 #define BW_WORKER_IN_HAND_MAX 1024      /* events that one worker works on */
 #define BW_WORKER_UNSENT_MAX (4u << 20) /* bytes */
 #define BW_WORKER_REVISIONS_MAX 16      /* catalogues that one worker keeps */
+#define BW_WORKERS_RESTING_MAX 256
+#define BW_WORKER_REST_US 1000000LL
 #define BW_WATCHDOG_MS 50
 #define BW_HOST_LOAD_MS 5000  /* a plugin must report its manifest within this */
 #define BW_HOST_GRACE_MS 1000 /* after a cancelled call, before the host is killed */
@@ -107,6 +109,11 @@ struct bw_dispatch {
     /* workers.c */
     TAILQ_HEAD(, bw_run_worker) workers;
     unsigned worker_count;
+    struct {
+        unsigned number;
+        int64_t due_us;
+    } resting[BW_WORKERS_RESTING_MAX]; /* numbers of workers that are started again later */
+    size_t resting_count;
     int64_t worker_deaths_us[8]; /* the last ones, oldest first: a worker that cannot even start must not spin */
     /* hosts.c */
     TAILQ_HEAD(, bw_plugin_host) hosts;

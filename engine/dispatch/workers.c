@@ -96,7 +96,7 @@ static void on_closed(struct bw_channel *channel, const char *reason, void *arg)
     bw_process_kill(worker->process); /* a worker without a channel is of no use; what follows happens in on_ended() */
 }
 
-/* Eight deaths within two seconds, none of them by a step: the workers cannot live here. */
+/* Eight deaths within two seconds, none of them by a step. */
 static bool is_spinning(struct bw_dispatch *dispatch)
 {
     const size_t count = sizeof dispatch->worker_deaths_us / sizeof *dispatch->worker_deaths_us;
@@ -133,10 +133,16 @@ static void on_ended(struct bw_process *process, int wait_status, const char *ho
     bw_hosts_cancel(worker, -1);
     bw_jobs_worker_lost(worker, note.active ? &note : NULL, worker->was_stalled, how);
     worker_free(worker);
-    if (!note.active && is_spinning(dispatch)) {
+    bool spins = !note.active && is_spinning(dispatch);
+    if (spins && !dispatch->is_catalog_reported) { /* none of them ever did its work: they cannot live here */
         bw_error_set(&err, "worker.spinning", "run workers end as soon as they start (%s)", how);
         bw_error_hint(&err, "the lines before this one in the log say why");
         bw_dispatch_fail(dispatch, &err);
+    } else if (spins && dispatch->resting_count < BW_WORKERS_RESTING_MAX) { /* events are accepted meanwhile */
+        bw_log(BW_LOG_ERROR, "worker.resting", BW_INT("worker", number), BW_STR("how", how), BW_INT("rest_ms", BW_WORKER_REST_US / 1000),
+               BW_STR("message", "workers end again and again, and not by a step: look for who kills them (memory?)"));
+        dispatch->resting[dispatch->resting_count].number = number;
+        dispatch->resting[dispatch->resting_count++].due_us = bw_clock_mono_us() + BW_WORKER_REST_US;
     } else if (!dispatch->is_failed && !start_worker(dispatch, number, &err)) {
         bw_dispatch_fail(dispatch, &err);
     }
@@ -186,10 +192,22 @@ bool bw_workers_start(struct bw_dispatch *dispatch, unsigned count, struct bw_er
     return true;
 }
 
+static void start_rested(struct bw_dispatch *dispatch, int64_t now)
+{
+    struct bw_error err;
+    for (size_t i = dispatch->resting_count; i-- > 0;) {
+        unsigned number = dispatch->resting[i].number;
+        if (now < dispatch->resting[i].due_us) continue;
+        dispatch->resting[i] = dispatch->resting[--dispatch->resting_count];
+        if (!dispatch->is_failed && !start_worker(dispatch, number, &err)) bw_dispatch_fail(dispatch, &err);
+    }
+}
+
 void bw_workers_watch(struct bw_dispatch *dispatch)
 {
     struct bw_run_worker *worker;
     int64_t now = bw_clock_mono_us();
+    start_rested(dispatch, now);
     TAILQ_FOREACH(worker, &dispatch->workers, link)
     {
         struct bw_flight_note note;

@@ -1,4 +1,5 @@
 """SIGKILL at random moments, under load, from a client that keeps a ledger of every 202 and a sink that counts effects."""
+import contextlib
 import http.client
 import http.server
 import os
@@ -149,3 +150,21 @@ steps:
     assert max(effects.seen.values()) <= deaths + 1
     repeated = sum(count - 1 for count in effects.seen.values())
     print(f"{KILLS} kills, {len(ledger)} acknowledged, {len(events)} events, {len(runs)} runs, {repeated} repeated effects")
+
+
+def test_workers_that_are_killed_again_and_again_do_not_end_the_engine(engine):
+    engine.start("--log-level", "debug")
+    engine.wait_log("catalog.loaded")
+    workers = len(engine.children("worker"))
+    dead = set()
+    while len(dead) < 20:
+        for pid in engine.children("worker"):
+            dead.add(pid)
+            with contextlib.suppress(ProcessLookupError):  # it ended between the two lines
+                os.kill(pid, signal.SIGKILL)
+    assert engine.push(delivery="k-1")[0] == 202
+    [run] = engine.finished_runs(1)
+    assert run["state"] == "succeeded"
+    assert engine.wait_log("worker.resting")
+    wait_for("all workers to be back", lambda: len(engine.children("worker")) == workers)
+    assert engine.stop() == 0
