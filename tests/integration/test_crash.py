@@ -35,7 +35,9 @@ class Effects:
 
             def log_message(self, *_):
                 pass
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        class Server(http.server.ThreadingHTTPServer):
+            request_queue_size = 4096  # with Python's 5 the kernel drops connections, and runs wait for their retries
+        self.server = Server(("127.0.0.1", 0), Handler)
         self.server.handle_error = lambda *_: None  # a killed client is what this is about
         self.server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self.server.server_port}"
