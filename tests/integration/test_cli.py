@@ -7,7 +7,7 @@ import pytest
 
 from conftest import BINARY, ONE_STEP, ROOT, SHARED
 
-COMMANDS = ["serve", "check", "run", "send", "verify", "events", "runs", "deliveries", "actions", "schemes", "version"]
+COMMANDS = ["serve", "check", "run", "send", "verify", "events", "runs", "why", "deliveries", "actions", "schemes", "version"]
 
 
 def test_help_lists_every_command_and_each_teaches(engine):
@@ -104,3 +104,23 @@ def test_hello_example_runs(make_engine):
     assert run["output"]["text"].startswith("mona pushed 2 commit(s)")
     names = {event["name"] for event in engine.rows("events")}
     assert len(names) == 2  # the push, and what the workflow posted
+
+
+def test_why_says_what_decided_for_each_workflow(make_engine):
+    engine = make_engine()
+    engine.write("workflows/runs.yaml", ONE_STEP)
+    engine.write("workflows/prod.yaml", "name: prod\non:\n  - event: github.push\n    if: ${{ event.data.ref == 'refs/heads/prod' and event.data.size > 3 }}\nsteps: [{id: s, set: {}}]\n")
+    engine.write("workflows/other.yaml", "name: other\non: [{event: shop.order}, {manual: true}]\nsteps: [{id: s, set: {}}]\n")
+    engine.write("workflows/hand.yaml", "name: hand\non: [{manual: true}]\nsteps: [{id: s, set: {}}]\n")
+    engine.write("workflows/either.yaml", "name: either\non: [{event: github.push, if: false}, {event: github.*}]\nsteps: [{id: s, set: {}}]\n")
+    engine.start()
+    event = engine.push(b'{"ref":"refs/heads/main","size":2}')[1]["event"]
+    engine.finished_runs(2)
+    engine.write("workflows/prod.yaml", "name: prod\non: [{event: never.more}]\nsteps: [{id: s, set: {}}]\n")  # the answer is about what was, not what is
+    rows = {row["workflow"]: row for row in engine.rows("why", event)}
+    assert {name: row["decided"] for name, row in rows.items()} == {"one-step": "ran", "either": "ran", "prod": "condition", "other": "name", "hand": "manual"}
+    assert rows["prod"]["saw"] == {"event.data.ref": "refs/heads/main", "event.data.size": 2} and rows["prod"]["line"] == 4
+    text = engine.run("why", event).stdout
+    assert "its `if` is false" in text and 'event.data.ref = "refs/heads/main"' in text and "it waits for shop.order" in text and "succeeded" in text
+    unknown = engine.run("why", "evt_" + "0" * 26, check=False)
+    assert unknown.returncode == 1 and "bellwire deliveries --refused" in unknown.stderr

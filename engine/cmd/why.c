@@ -1,0 +1,307 @@
+/* bellwire why: for each workflow of the catalogue under which an event was accepted, what decided. The triggers are evaluated again: they are pure,
+ * so the answer is the one that the engine got. */
+#include "base/json_scan.h"
+#include "cmd/options.h"
+#include "cmd/setup.h"
+#include "lua/script.h"
+#include "store/store.h"
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define EXPR_INSTRUCTIONS 1000000 /* more than the engine allows: one that ran out there ends as an error here, too, or shows what it was */
+#define VALUES_MAX 8
+#define VALUE_TEXT_MAX 120
+
+struct found_event {
+    struct bw_event row;
+    struct bw_buf bytes; /* of its slices */
+    bool is_json;
+};
+struct found_run {
+    struct bw_buf workflow;
+    char uid[BW_UID_TEXT];
+    int state;
+};
+struct report {
+    bool as_json;
+    struct found_event event;
+    struct found_run *runs;
+    size_t run_count;
+    size_t shown;
+};
+
+/* What decided about one workflow. */
+struct verdict {
+    const char *kind; /* ran, condition, error, name, manual, other */
+    struct bw_mark mark;
+    struct bw_slice condition;
+    char text[600];
+};
+
+static struct bw_slice keep(struct bw_buf *bytes, struct bw_slice text)
+{
+    struct bw_slice kept = {(const char *)bytes->len, text.len};
+    bw_buf_append_slice(bytes, text);
+    return kept;
+}
+
+static bool take_event(void *arg, const struct bw_event *row)
+{
+    struct found_event *event = arg;
+    event->row = *row;
+    struct bw_slice *const slices[] = {&event->row.source, &event->row.name, &event->row.headers, &event->row.body, &event->row.workflow};
+    for (size_t i = 0; i < sizeof slices / sizeof *slices; i++) *slices[i] = keep(&event->bytes, *slices[i]);
+    for (size_t i = 0; i < sizeof slices / sizeof *slices; i++)
+        slices[i]->ptr = (event->bytes.data ? event->bytes.data : "") + (size_t)slices[i]->ptr;
+    event->is_json = event->row.body.len && bw_json_scan(event->row.body, NULL, NULL, NULL);
+    return true;
+}
+
+static bool take_run(void *arg, const struct bw_run *run)
+{
+    struct report *report = arg;
+    struct found_run *grown = realloc(report->runs, (report->run_count + 1) * sizeof *grown);
+    if (!grown) return false;
+    report->runs = grown;
+    struct found_run *found = &report->runs[report->run_count++];
+    *found = (struct found_run){.state = run->row.state};
+    bw_buf_append_slice(&found->workflow, run->row.workflow);
+    bw_uid_text(run->row.uid, BW_UID_RUN, found->uid);
+    return true;
+}
+
+/* "event.data.a.b" in the text of a condition → its value in the body: what the condition saw. */
+static void append_values(struct bw_buf *out, const struct found_event *event, struct bw_slice condition, bool as_json)
+{
+    static const char prefix[] = "event.data.";
+    json_t *body = event->is_json ? bw_json_load(event->row.body, NULL) : NULL;
+    const char *at = condition.ptr, *end = condition.ptr + condition.len;
+    for (size_t count = 0; body && count < VALUES_MAX && (at = memmem(at, (size_t)(end - at), prefix, sizeof prefix - 1)); count++) {
+        const char *stop = at + sizeof prefix - 1;
+        const json_t *value = body;
+        while (stop < end && value) {
+            char key[128];
+            size_t len = 0;
+            while (stop + len < end && (isalnum((unsigned char)stop[len]) || stop[len] == '_') && len < sizeof key - 1) len++;
+            if (!len) break;
+            memcpy(key, stop, len);
+            key[len] = '\0';
+            value = json_object_get(value, key);
+            stop += len;
+            if (stop + 1 >= end || *stop != '.') break;
+            stop++;
+        }
+        struct bw_buf text = {0};
+        if (value) bw_json_append(&text, value);
+        struct bw_slice shown = value ? bw_buf_slice(&text) : BW_SLICE("nil");
+        if (as_json) {
+            if (count) bw_buf_append_char(out, ',');
+            bw_buf_append_json_string(out, (struct bw_slice){at, (size_t)(stop - at)});
+            bw_buf_append_char(out, ':');
+            bw_buf_append_slice(out, value ? shown : BW_SLICE("null"));
+        } else {
+            bw_buf_printf(out, "%*s%.*s = %.*s%s\n", 26, "", (int)(stop - at), at, shown.len > VALUE_TEXT_MAX ? VALUE_TEXT_MAX : (int)shown.len,
+                          shown.ptr, shown.len > VALUE_TEXT_MAX ? "…" : "");
+        }
+        bw_buf_free(&text);
+        at = stop;
+    }
+    json_decref(body);
+}
+
+static struct bw_run_scope scope_of(const struct found_event *event, const char *uid)
+{
+    return (struct bw_run_scope){.event_body = event->row.body,
+                                 .body_is_json = event->is_json,
+                                 .event_headers = event->row.headers,
+                                 .event_id = bw_slice_of(uid),
+                                 .event_name = event->row.name,
+                                 .event_source = event->row.source,
+                                 .event_at_ms = event->row.at_ms,
+                                 .event_trusted = event->row.trusted,
+                                 .run_id = BW_SLICE("")};
+}
+
+static void judge_condition(const struct found_event *event, const struct bw_workflow *workflow, const struct bw_trigger *trigger,
+                            struct verdict *verdict)
+{
+    const struct bw_script_limits limits = {.memory_bytes = 64u << 20, .expr_instructions = EXPR_INSTRUCTIONS, .slice_us = 1000000};
+    struct bw_errors errs = {0};
+    struct bw_error err = {0};
+    char uid[BW_UID_TEXT];
+    bool answer = false;
+    const struct bw_run_scope scope = scope_of(event, bw_uid_text(event->row.uid, BW_UID_EVENT, uid));
+    struct bw_script *script = bw_script_new(workflow, NULL, &limits, &errs);
+    verdict->condition = workflow->exprs[trigger->condition].source;
+    verdict->mark = workflow->exprs[trigger->condition].mark;
+    if (!script || !bw_script_begin_run(script, &scope, &err) || !bw_script_condition(script, (uint32_t)trigger->condition, &answer, &err)) {
+        verdict->kind = "error";
+        snprintf(verdict->text, sizeof verdict->text, "its `if` raised an error: %.400s",
+                 script       ? err.message
+                 : errs.count ? errs.items[0].message
+                              : "?");
+    } else {
+        if (answer) goto out; /* what the caller has written holds */
+        verdict->kind = "condition";
+        snprintf(verdict->text, sizeof verdict->text, "its `if` is false for this event");
+    }
+out:
+    bw_script_free(script);
+    bw_errors_free(&errs);
+}
+
+static void judge(const struct report *report, const struct bw_workflow *workflow, struct verdict *verdict)
+{
+    const struct found_event *event = &report->event;
+    *verdict = (struct verdict){.kind = "manual", .mark = workflow->mark};
+    snprintf(verdict->text, sizeof verdict->text, "it is started by hand only");
+    for (size_t i = 0; i < report->run_count; i++) {
+        if (!bw_slice_equal(bw_buf_slice(&report->runs[i].workflow), workflow->name)) continue;
+        verdict->kind = "ran";
+        snprintf(verdict->text, sizeof verdict->text, "%s  %s", report->runs[i].uid, bw_run_state_name((enum bw_run_state)report->runs[i].state));
+        return;
+    }
+    if (event->row.workflow.len) {
+        verdict->kind = "other";
+        snprintf(verdict->text, sizeof verdict->text, "this event was a start by hand of %.*s alone", (int)event->row.workflow.len,
+                 event->row.workflow.ptr);
+        return;
+    }
+    for (size_t i = 0; i < workflow->trigger_count; i++) {
+        const struct bw_trigger *trigger = &workflow->triggers[i];
+        if (trigger->kind != BW_TRIGGER_EVENT) continue;
+        if (!bw_workflow_matches(trigger, event->row.name)) {
+            if (!strcmp(verdict->kind, "condition")) continue; /* that came nearer */
+            verdict->mark = trigger->mark;
+            verdict->kind = "name";
+            snprintf(verdict->text, sizeof verdict->text, "it waits for %.*s", (int)trigger->event.len, trigger->event.ptr);
+            continue;
+        }
+        verdict->mark = trigger->mark;
+        verdict->kind = "other";
+        snprintf(verdict->text, sizeof verdict->text,
+                 event->row.is_pending ? "its trigger matches: the run is on its way" : "its trigger matches: the run is no longer kept");
+        if (trigger->condition >= 0) judge_condition(event, workflow, trigger, verdict);
+        if (strcmp(verdict->kind, "condition") != 0) return;
+    }
+}
+
+static void print(struct report *report, const struct bw_workflow *workflow, const struct verdict *verdict)
+{
+    struct bw_buf line = {0};
+    report->shown++;
+    if (report->as_json) {
+        bw_buf_append_text(&line, "{\"workflow\":");
+        bw_buf_append_json_string(&line, workflow->name);
+        bw_buf_printf(&line, ",\"decided\":\"%s\",\"message\":", verdict->kind);
+        bw_buf_append_json_string(&line, bw_slice_of(verdict->text));
+        bw_buf_append_text(&line, ",\"file\":");
+        bw_buf_append_json_string(&line, workflow->file);
+        bw_buf_printf(&line, ",\"line\":%d,\"column\":%d", verdict->mark.line, verdict->mark.column);
+        if (verdict->condition.len) {
+            bw_buf_append_text(&line, ",\"if\":");
+            bw_buf_append_json_string(&line, verdict->condition);
+            bw_buf_append_text(&line, ",\"saw\":{");
+            append_values(&line, &report->event, verdict->condition, true);
+            bw_buf_append_char(&line, '}');
+        }
+        bw_buf_append_char(&line, '}');
+        bw_print_line(&line);
+        return;
+    }
+    printf("  %-22.*s  %s\n", (int)workflow->name.len, workflow->name.ptr, verdict->text);
+    if (!verdict->condition.len) return;
+    printf("%*s%.*s:%d:%d  %.*s\n", 26, "", (int)workflow->file.len, workflow->file.ptr, verdict->mark.line, verdict->mark.column,
+           (int)verdict->condition.len, verdict->condition.ptr);
+    append_values(&line, &report->event, verdict->condition, false);
+    fwrite(line.data ? line.data : "", 1, line.len, stdout);
+    bw_buf_free(&line);
+}
+
+static void explain(struct report *report, const struct bw_revision *revision)
+{
+    for (size_t i = 0; i < revision->count; i++) {
+        const struct bw_revision_file *file = &revision->files[i];
+        struct bw_workflow **workflows;
+        struct bw_errors errs = {0};
+        if (!bw_slice_is(file->kind, "workflow")) continue;
+        char *path = bw_slice_dup(file->path);
+        size_t count = path ? bw_workflow_load(file->content, path, &workflows, &errs) : 0;
+        for (size_t k = 0; k < count; k++) {
+            struct verdict verdict;
+            judge(report, workflows[k], &verdict);
+            print(report, workflows[k], &verdict);
+            bw_workflow_free(workflows[k]);
+        }
+        if (count) free(workflows);
+        if (errs.count) fprintf(stderr, "  %s was broken when this event came, and not loaded: bellwire check\n", path);
+        bw_errors_free(&errs);
+        free(path);
+    }
+}
+
+static bool gather(struct report *report, struct bw_reader *reader, struct bw_uid uid, const char *text, struct bw_error *err)
+{
+    bool found = false;
+    if (!bw_reader_event(reader, uid, take_event, &report->event, &found, err)) return false;
+    if (!found) {
+        bw_error_set(err, "event.unknown", "there is no event %s here", text);
+        bw_error_hint(err, "see: bellwire events; a request that was turned away has no event, see: bellwire deliveries --refused");
+        return false;
+    }
+    const struct bw_run_filter filter = {.event_id = report->event.row.id, .limit = 100000};
+    return bw_reader_runs(reader, &filter, take_run, report, err);
+}
+
+static int why_main(int argc, char **argv)
+{
+    const char *config_path = NULL;
+    struct report report = {0};
+    const struct bw_option options[] = {{.name = "config", .value = &config_path}, {.name = "json", .flag = &report.as_json}};
+    int first, status = bw_options_parse(&bw_command_why, argc, argv, options, sizeof options / sizeof *options, &first);
+    struct bw_config *config;
+    struct bw_reader *reader = NULL;
+    struct bw_revision *revision = NULL;
+    struct bw_error err;
+    struct bw_uid uid;
+    char at[32];
+
+    if (status >= 0) return status;
+    if (argc - first != 1) return bw_options_wrong(&bw_command_why, "name one event");
+    if (!bw_uid_parse(bw_slice_of(argv[first]), BW_UID_EVENT, &uid))
+        return bw_options_wrong(&bw_command_why, "'%s' is no event id (evt_…)", argv[first]);
+    if (!(config = bw_setup_config("why", config_path))) return 1;
+    bool good = (reader = bw_reader_open(config->data, &err)) && gather(&report, reader, uid, argv[first], &err) &&
+                (revision = bw_reader_revision(reader, report.event.row.revision, &err));
+    if (good) {
+        const struct bw_event *event = &report.event.row;
+        if (!report.as_json)
+            printf("%s  %s  %.*s  %s\n", argv[first], bw_print_time(event->at_ms, at), (int)event->name.len, event->name.ptr,
+                   event->is_pending ? "pending" : "done");
+        explain(&report, revision);
+        if (!report.shown) fprintf(stderr, "there was no workflow when this event came\n");
+    } else {
+        bw_print_error("why", &err);
+    }
+    bw_revision_free(revision);
+    bw_reader_close(reader);
+    for (size_t i = 0; i < report.run_count; i++) bw_buf_free(&report.runs[i].workflow);
+    free(report.runs);
+    bw_buf_free(&report.event.bytes);
+    bw_config_free(config);
+    return good ? 0 : 1;
+}
+
+const struct bw_command bw_command_why = {
+    .name = "why",
+    .summary = "say for each workflow why an event started it, or why not",
+    .usage = "usage: bellwire why EVENT [--json] [--config FILE]\n\n"
+             "For each workflow as it was when the event came: the run that was started, the name that it waits for instead, or the `if` that was\n"
+             "false, with the values that it saw.\n\n"
+             "  --json         one JSON object a line: {workflow, decided: ran|condition|error|name|manual|other, message, file, line, column, if, "
+             "saw}\n\n"
+             "example: bellwire events --limit 1 && bellwire why evt_01m84g49b6fgntx4szaxsw039y\n",
+    .run = why_main,
+};
