@@ -1,6 +1,7 @@
 #include "base/json.h"
 #include "base/json_scan.h"
 #include "base/json_view.h"
+#include "base/log.h"
 #include "base/random.h"
 
 void bw_json_setup(void)
@@ -63,6 +64,31 @@ void bw_json_append(struct bw_buf *out, const json_t *value)
     case JSON_FALSE: bw_buf_append_text(out, "false"); break;
     case JSON_NULL: bw_buf_append_text(out, "null"); break;
     }
+}
+
+static void append_member(struct bw_buf *out, const char *name, struct bw_slice text)
+{
+    if (!text.len) return;
+    bw_buf_printf(out, ",\"%s\":", name);
+    bw_buf_append_json_string(out, text);
+}
+
+void bw_json_append_error(struct bw_buf *out, const struct bw_error *err, const char *class, struct bw_slice step)
+{
+    struct bw_buf message = {0};
+    bw_redact_append(&message, bw_slice_of(err->message));
+    bw_buf_append_text(out, "{\"code\":");
+    bw_buf_append_json_string(out, bw_slice_of(err->code));
+    bw_buf_append_text(out, ",\"message\":");
+    bw_buf_append_json_string(out, bw_buf_slice(&message));
+    append_member(out, "class", bw_slice_of(class ? class : ""));
+    append_member(out, "hint", bw_slice_of(err->hint));
+    append_member(out, "file", bw_slice_of(err->file));
+    if (err->line) bw_buf_printf(out, ",\"line\":%d", err->line);
+    if (err->column) bw_buf_printf(out, ",\"column\":%d", err->column);
+    append_member(out, "step", step);
+    bw_buf_append_char(out, '}');
+    bw_buf_free(&message);
 }
 
 const char *bw_json_str(const json_t *object, const char *key, const char *otherwise)

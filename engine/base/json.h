@@ -10,6 +10,8 @@ void bw_json_setup(void); /* json_object_seed */
 /* Any top-level type, duplicate keys refused, depth at most 64, NUL refused. Error code json.syntax with line and column. New reference. */
 json_t *bw_json_load(struct bw_slice text, struct bw_error *err);
 void bw_json_append(struct bw_buf *out, const json_t *value); /* compact, keys in insertion order, reals by bw_json_real_append */
+/* {code, message, class?, hint?, file?, line?, column?, step?}; secrets are taken out of the message. class NULL and step empty: left out. */
+void bw_json_append_error(struct bw_buf *out, const struct bw_error *err, const char *class, struct bw_slice step);
 /* Readers with a default for frame heads and configuration; a wrong type reads as the default. */
 const char *bw_json_str(const json_t *object, const char *key, const char *otherwise);
 int64_t bw_json_int(const json_t *object, const char *key, int64_t otherwise);

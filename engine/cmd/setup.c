@@ -3,32 +3,13 @@
 #include <stdio.h>
 #include <string.h>
 
-void bw_error_append_json(struct bw_buf *out, const struct bw_error *err)
-{
-    bw_buf_append_text(out, "{\"code\":");
-    bw_buf_append_json_string(out, bw_slice_of(err->code));
-    bw_buf_append_text(out, ",\"message\":");
-    bw_buf_append_json_string(out, bw_slice_of(err->message));
-    if (*err->hint) {
-        bw_buf_append_text(out, ",\"hint\":");
-        bw_buf_append_json_string(out, bw_slice_of(err->hint));
-    }
-    if (*err->file) {
-        bw_buf_append_text(out, ",\"file\":");
-        bw_buf_append_json_string(out, bw_slice_of(err->file));
-    }
-    if (err->line) bw_buf_printf(out, ",\"line\":%d", err->line);
-    if (err->column) bw_buf_printf(out, ",\"column\":%d", err->column);
-    bw_buf_append_char(out, '}');
-}
-
 void bw_print_errors(const struct bw_errors *errs, bool as_json)
 {
     char text[1400];
     for (size_t i = 0; i < errs->count; i++) {
         struct bw_buf line = {0};
         if (as_json)
-            bw_error_append_json(&line, &errs->items[i]), bw_print_line(&line);
+            bw_json_append_error(&line, &errs->items[i], NULL, (struct bw_slice){0}), bw_print_line(&line);
         else
             fprintf(stderr, "%s\n", bw_error_text(&errs->items[i], text, sizeof text));
     }

@@ -9,7 +9,6 @@
 /* Errors for people on stderr, one a line; with as_json one JSON object a line on stdout. */
 void bw_print_errors(const struct bw_errors *errs, bool as_json);
 void bw_print_error(const char *command, const struct bw_error *err);
-void bw_error_append_json(struct bw_buf *out, const struct bw_error *err);
 /* Loads the configuration or prints why not (NULL). */
 struct bw_config *bw_setup_config(const char *command, const char *path);
 /* Prints and empties the buffer. */

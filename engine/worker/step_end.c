@@ -10,29 +10,7 @@ static const char *const class_names[] = {"bug", "permanent", "transient", "time
 
 void bw_error_to_json(struct bw_buf *out, const struct bw_error *err, enum bw_error_class class, struct bw_slice step)
 {
-    struct bw_buf message = {0};
-    bw_redact_append(&message, bw_slice_of(err->message));
-    bw_buf_append_text(out, "{\"code\":");
-    bw_buf_append_json_string(out, bw_slice_of(err->code));
-    bw_buf_append_text(out, ",\"message\":");
-    bw_buf_append_json_string(out, bw_buf_slice(&message));
-    bw_buf_printf(out, ",\"class\":\"%s\"", class_names[class]);
-    if (*err->hint) {
-        bw_buf_append_text(out, ",\"hint\":");
-        bw_buf_append_json_string(out, bw_slice_of(err->hint));
-    }
-    if (*err->file) {
-        bw_buf_append_text(out, ",\"file\":");
-        bw_buf_append_json_string(out, bw_slice_of(err->file));
-    }
-    if (err->line) bw_buf_printf(out, ",\"line\":%d", err->line);
-    if (err->column) bw_buf_printf(out, ",\"column\":%d", err->column);
-    if (step.len) {
-        bw_buf_append_text(out, ",\"step\":");
-        bw_buf_append_json_string(out, step);
-    }
-    bw_buf_append_char(out, '}');
-    bw_buf_free(&message);
+    bw_json_append_error(out, err, class_names[class], step);
 }
 
 /* ---- ends of a step ---- */
