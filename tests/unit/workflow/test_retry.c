@@ -56,6 +56,10 @@ static void test_waits_grow_up_to_the_longest(void **state)
     retry.jitter = 0;
     for (uint32_t i = 0; i < 6; i++) assert_int_equal(bw_retry_delay_ms(&retry, i + 1, -1), expected[i]);
     assert_int_equal(bw_retry_delay_ms(&retry, 100000, -1), 900000); /* no overflow, and no long loop */
+    retry.delay_ms = 3600000;
+    assert_int_equal(bw_retry_delay_ms(&retry, 1, -1), 3600000); /* a first wait above the longest one */
+    assert_int_equal(bw_retry_delay_ms(&retry, 4, -1), 3600000);
+    retry.delay_ms = 2000;
     retry.factor = 1;
     assert_int_equal(bw_retry_delay_ms(&retry, 50, -1), 2000);
     retry.delay_ms = 0;
