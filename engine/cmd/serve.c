@@ -38,12 +38,16 @@ static int serve_main(int argc, char **argv)
 const struct bw_command bw_command_serve = {
     .name = "serve",
     .summary = "run the engine",
-    .usage = "usage: bellwire serve [--config FILE] [--log-level LEVEL] [--log-format json|text]\n\n"
-             "Listens for webhooks, stores them, runs the workflows that wait for them. Reads bellwire.yaml in this folder, or FILE; without one,\n"
-             "serves ./workflows on http://127.0.0.1:8080 with data in ./data. SIGTERM or Ctrl-C: stops accepting, finishes what it has, exits 0.\n\n"
-             "  --config FILE       the configuration (./bellwire.yaml)\n"
-             "  --log-level LEVEL   debug, info (default), warn, error, off\n"
-             "  --log-format FORM   json: one object a line on stderr (default); text: for people\n\n"
-             "example: bellwire check && bellwire serve --log-format text\n",
+    .usage =
+        "usage: bellwire serve [--config FILE] [--log-level LEVEL] [--log-format json|text]\n\n"
+        "Listens for webhooks, stores them, runs the workflows that wait for them. Reads bellwire.yaml in this folder, or FILE; without one,\n"
+        "serves ./workflows on http://127.0.0.1:8080 with data in ./data. SIGTERM or Ctrl-C: stops accepting, finishes what it has, exits 0.\n\n"
+        "Changed workflows and actions (.yaml, .lua) are taken over while it serves: some 200 ms after the last change of a file, or at once on\n"
+        "SIGHUP. All of them are checked first: with an error in any, nothing changes and the log says why (catalog.refused). Runs end with the\n"
+        "files with which their event was accepted. bellwire.yaml, schemes and compiled plugins (.so) are read at the start only.\n\n"
+        "  --config FILE       the configuration (./bellwire.yaml)\n"
+        "  --log-level LEVEL   debug, info (default), warn, error, off\n"
+        "  --log-format FORM   json: one object a line on stderr (default); text: for people\n\n"
+        "example: bellwire check && bellwire serve --log-format text\n",
     .run = serve_main,
 };

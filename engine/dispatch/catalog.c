@@ -4,6 +4,7 @@
 #include "dispatch/internal.h"
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define FILE_BYTES_MAX (1u << 20)
 
@@ -22,70 +23,99 @@ static bool add_file(struct bw_revision *revision, const char *kind, const char 
     return true;
 }
 
-static bool is_refused(const struct bw_dispatch *dispatch, struct bw_slice path)
-{
-    size_t index;
-    json_t *error;
-    json_array_foreach(dispatch->load_errors, index, error) if (bw_slice_is(path, bw_json_str(error, "file", ""))) return true;
-    return false;
-}
-
 /* An unreadable file is an error of that file alone. */
-static bool add_path(struct bw_dispatch *dispatch, struct bw_revision *revision, const char *kind, const char *path)
+static bool add_path(struct bw_revision *revision, json_t *errors, const char *kind, const char *path)
 {
     struct bw_buf text = {0};
     struct bw_error err;
     bool added = true;
-    if (is_refused(dispatch, bw_slice_of(path))) return true;
     if (bw_file_read(path, FILE_BYTES_MAX, &text, &err))
         added = add_file(revision, kind, path, bw_buf_slice(&text));
     else
-        bw_catalog_refuse_file(dispatch, path, &err);
+        json_array_append_new(errors, bw_dispatch_error_json(&err, NULL));
     bw_buf_free(&text);
     return added;
 }
 
-static bool add_folder(struct bw_dispatch *dispatch, struct bw_revision *revision, const char *kind, const char *folder, const char *suffix,
-                       struct bw_error *err)
+static bool add_folder(struct bw_revision *revision, json_t *errors, const char *kind, const char *folder, const char *suffix, struct bw_error *err)
 {
     char **names = NULL;
     size_t count = 0;
     bool added = bw_file_list(folder, suffix, true, &names, &count, err);
     for (size_t i = 0; added && i < count; i++) {
         char *path = bw_file_join(folder, names[i]);
-        if (!path || !add_path(dispatch, revision, kind, path)) added = bw_error_set(err, "memory", "out of memory while reading %s", folder);
+        if (!path || !add_path(revision, errors, kind, path)) added = bw_error_set(err, "memory", "out of memory while reading %s", folder);
         free(path);
     }
     bw_file_list_free(names, count);
     return added;
 }
 
-struct bw_revision *bw_catalog_read(struct bw_dispatch *dispatch, struct bw_error *err)
+static bool is_kind(const struct bw_revision_file *file, const char *kind)
+{
+    return bw_slice_is(file->kind, kind);
+}
+
+static bool add_plugins(struct bw_dispatch *dispatch, struct bw_revision *revision)
+{
+    const struct bw_revision *current = dispatch->catalog;
+    struct bw_plugin_host *host;
+    bool added = true;
+    for (size_t i = 0; added && current && i < current->count; i++)
+        if (is_kind(&current->files[i], "plugin")) added = add_file(revision, "plugin", current->files[i].path.ptr, current->files[i].content);
+    if (current) return added;
+    TAILQ_FOREACH(host, &dispatch->hosts, link)
+    {
+        struct bw_buf manifest = {0};
+        if (!added || host->state == BW_HOST_REFUSED || !host->manifest) continue;
+        bw_json_append(&manifest, host->manifest);
+        added = !manifest.failed && add_file(revision, "plugin", host->path, bw_buf_slice(&manifest));
+        bw_buf_free(&manifest);
+    }
+    return added;
+}
+
+/* Before files that are there count: a folder that is not may be on its way (a deployment, a mount), and must not stop what it held. */
+static bool is_gone(const struct bw_dispatch *dispatch, const char *folder, const char *kind, struct bw_error *err)
+{
+    const struct bw_revision *current = dispatch->catalog;
+    bool had_files = false;
+    for (size_t i = 0; current && i < current->count; i++) had_files = had_files || is_kind(&current->files[i], kind);
+    if (!had_files || access(folder, F_OK) == 0) return false;
+    bw_error_set(err, "catalog.folder_missing", "the folder is not there");
+    bw_error_hint(err, "to have no %ss, leave it empty", kind);
+    bw_error_at(err, folder, 0, 0);
+    return true;
+}
+
+struct bw_revision *bw_catalog_read(struct bw_dispatch *dispatch, json_t *errors, struct bw_error *err)
 {
     const struct bw_config *config = dispatch->options.config;
     const char *only = dispatch->options.only_workflow_file;
     struct bw_revision *revision = calloc(1, sizeof *revision);
-    struct bw_plugin_host *host;
-    if (!revision) {
-        bw_error_set(err, "memory", "out of memory");
-        return NULL;
-    }
-    bool read = only ? add_path(dispatch, revision, "workflow", only) || bw_error_set(err, "memory", "out of memory")
-                     : add_folder(dispatch, revision, "workflow", config->workflows, ".yaml", err) &&
-                           add_folder(dispatch, revision, "workflow", config->workflows, ".yml", err);
-    read = read && add_folder(dispatch, revision, "action", config->actions, ".lua", err);
-    TAILQ_FOREACH(host, &dispatch->hosts, link)
-    {
-        if (!read || host->state == BW_HOST_REFUSED || !host->manifest) continue;
-        struct bw_buf manifest = {0};
-        bw_json_append(&manifest, host->manifest);
-        read = !manifest.failed && add_file(revision, "plugin", host->path, bw_buf_slice(&manifest));
-        bw_buf_free(&manifest);
-        if (!read) bw_error_set(err, "memory", "out of memory");
-    }
-    if (read) return revision;
+    bool is_read = false;
+    bw_error_set(err, "memory", "out of memory");
+    if (!revision) return NULL;
+    if (only)
+        is_read = add_path(revision, errors, "workflow", only);
+    else
+        is_read = !is_gone(dispatch, config->workflows, "workflow", err) &&
+                  add_folder(revision, errors, "workflow", config->workflows, ".yaml", err) &&
+                  add_folder(revision, errors, "workflow", config->workflows, ".yml", err);
+    is_read = is_read && !is_gone(dispatch, config->actions, "action", err) && add_folder(revision, errors, "action", config->actions, ".lua", err);
+    if (is_read && add_plugins(dispatch, revision)) return revision;
     bw_catalog_free(revision);
     return NULL;
+}
+
+bool bw_catalog_equal(const struct bw_revision *one, const struct bw_revision *other)
+{
+    if (one->count != other->count) return false;
+    for (size_t i = 0; i < one->count; i++) {
+        const struct bw_revision_file *a = &one->files[i], *b = &other->files[i];
+        if (!bw_slice_equal(a->kind, b->kind) || !bw_slice_equal(a->path, b->path) || !bw_slice_equal(a->content, b->content)) return false;
+    }
+    return true;
 }
 
 void bw_catalog_free(struct bw_revision *revision)
@@ -99,55 +129,78 @@ void bw_catalog_free(struct bw_revision *revision)
     free(revision);
 }
 
-void bw_catalog_refuse_file(struct bw_dispatch *dispatch, const char *path, const struct bw_error *err)
+/* ---- refused files ---- */
+
+void bw_catalog_refuse_file(struct bw_dispatch *dispatch, uint32_t revision, const char *path, const struct bw_error *err)
 {
-    struct bw_error placed = *err;
-    bw_error_at(&placed, path, 0, 0);
-    json_array_append_new(dispatch->load_errors, bw_dispatch_error_json(&placed, NULL));
+    json_t *error = bw_dispatch_error_json(err, NULL);
+    json_object_set_new(error, "file", json_string(path)); /* whole: it is looked for */
+    if (revision) json_object_set_new(error, "revision", json_integer(revision));
+    json_array_append_new(dispatch->load_errors, error);
 }
 
-static bool has_revision(const struct bw_run_worker *worker, uint32_t revision)
+/* In that revision: the same path may hold a good file in another one. A trial (0) is of everything. */
+static bool is_refused(const struct bw_dispatch *dispatch, uint32_t revision, struct bw_slice path)
 {
-    for (size_t i = 0; i < worker->revision_count; i++)
-        if (worker->revisions[i] == revision) return true;
+    size_t index;
+    json_t *error;
+    if (!revision) return false;
+    json_array_foreach(dispatch->load_errors, index, error)
+    {
+        if (bw_json_int(error, "revision", 0) == revision && bw_slice_is(path, bw_json_str(error, "file", ""))) return true;
+    }
     return false;
 }
 
-static void note_revision(struct bw_run_worker *worker, uint32_t revision)
+/* ---- to the workers ---- */
+
+/* When it has the revision, that is the one used last from now on. */
+static bool has_revision(struct bw_run_worker *worker, uint32_t revision)
 {
-    if (worker->revision_count == BW_WORKER_REVISIONS_MAX) {
-        /* The oldest that no event of this worker can need any more: the worker refuses to drop one in use. */
-        char head[48];
-        int len = snprintf(head, sizeof head, "{\"revision\":%u}", worker->revisions[0]);
-        bw_channel_send(worker->channel, BW_MSG_CATALOG_DROP, (struct bw_slice){head, (size_t)len}, NULL, 0);
-        memmove(worker->revisions, worker->revisions + 1, (BW_WORKER_REVISIONS_MAX - 1) * sizeof *worker->revisions);
-        worker->revision_count--;
+    for (size_t i = 0; i < worker->revision_count; i++) {
+        if (worker->revisions[i] != revision) continue;
+        memmove(worker->revisions + i, worker->revisions + i + 1, (worker->revision_count - i - 1) * sizeof *worker->revisions);
+        worker->revisions[worker->revision_count - 1] = revision;
+        return true;
     }
-    worker->revisions[worker->revision_count++] = revision;
+    return false;
 }
 
-bool bw_catalog_send(struct bw_run_worker *worker, uint32_t revision)
+static bool is_in_use(const struct bw_run_worker *worker, uint32_t revision)
 {
-    struct bw_dispatch *dispatch = worker->dispatch;
-    struct bw_revision *read = NULL;
-    const struct bw_revision *content = dispatch->catalog;
-    struct bw_buf head = {0};
-    struct bw_slice *parts = NULL;
-    size_t part_count = 0;
-    bool sent = false;
+    const struct bw_job *job;
+    if (revision == worker->dispatch->revision) return true;
+    TAILQ_FOREACH(job, &worker->jobs, link)
+    if (job->event->revision == revision) return true;
+    return false;
+}
 
-    if (has_revision(worker, revision)) return true;
-    if (revision != dispatch->revision) {
-        struct bw_error err;
-        if (!(content = read = bw_reader_revision(dispatch->reader, revision, &err))) {
-            bw_log_error(BW_LOG_ERROR, "catalog.read_back", &err);
-            return false;
+/* The worker forgets what it has not needed for longest, so that many reloads cost it no memory. The last one is about to be used. */
+static void drop_unused(struct bw_run_worker *worker)
+{
+    for (size_t i = 0; worker->revision_count > BW_WORKER_REVISIONS_KEPT && i + 1 < worker->revision_count;) {
+        char head[48];
+        if (is_in_use(worker, worker->revisions[i])) {
+            i++;
+            continue;
         }
+        int len = snprintf(head, sizeof head, "{\"revision\":%u}", worker->revisions[i]);
+        if (!bw_channel_send(worker->channel, BW_MSG_CATALOG_DROP, (struct bw_slice){head, (size_t)len}, NULL, 0)) return;
+        worker->revision_count--;
+        memmove(worker->revisions + i, worker->revisions + i + 1, (worker->revision_count - i) * sizeof *worker->revisions);
     }
-    if (!(parts = calloc(content->count + 1, sizeof *parts))) goto out;
+}
+
+bool bw_catalog_send_content(struct bw_run_worker *worker, uint32_t revision, const struct bw_revision *content)
+{
+    const struct bw_dispatch *dispatch = worker->dispatch;
+    struct bw_slice *parts = calloc(content->count + 1, sizeof *parts);
+    struct bw_buf head = {0};
+    size_t part_count = 0;
+    if (!parts) return false;
     bw_buf_printf(&head, "{\"revision\":%u,\"check_only\":%s,\"files\":[", revision, dispatch->options.check_only ? "true" : "false");
     for (size_t i = 0; i < content->count; i++) {
-        if (is_refused(dispatch, content->files[i].path)) continue;
+        if (is_refused(dispatch, revision, content->files[i].path)) continue;
         bw_buf_append_text(&head, part_count ? ",{\"kind\":" : "{\"kind\":");
         bw_buf_append_json_string(&head, content->files[i].kind);
         bw_buf_append_text(&head, ",\"path\":");
@@ -156,11 +209,31 @@ bool bw_catalog_send(struct bw_run_worker *worker, uint32_t revision)
         parts[part_count++] = content->files[i].content;
     }
     bw_buf_append_text(&head, "]}");
-    sent = !head.failed && bw_channel_send(worker->channel, BW_MSG_CATALOG, bw_buf_slice(&head), parts, part_count);
-    if (sent) note_revision(worker, revision);
-out:
+    bool sent = !head.failed && bw_channel_send(worker->channel, BW_MSG_CATALOG, bw_buf_slice(&head), parts, part_count);
     free(parts);
     bw_buf_free(&head);
+    return sent;
+}
+
+bool bw_catalog_send(struct bw_run_worker *worker, uint32_t revision)
+{
+    struct bw_dispatch *dispatch = worker->dispatch;
+    struct bw_revision *read = NULL;
+    struct bw_error err;
+    bool sent = false;
+
+    if (has_revision(worker, revision)) return true;
+    uint32_t *grown = realloc(worker->revisions, (worker->revision_count + 1) * sizeof *grown);
+    if (!grown) return false;
+    worker->revisions = grown;
+    if (revision != dispatch->revision && !(read = bw_reader_revision(dispatch->reader, revision, &err))) {
+        bw_log_error(BW_LOG_ERROR, "catalog.read_back", &err);
+        return false;
+    }
+    if ((sent = bw_catalog_send_content(worker, revision, read ? read : dispatch->catalog))) {
+        worker->revisions[worker->revision_count++] = revision;
+        drop_unused(worker);
+    }
     bw_revision_free(read);
     return sent;
 }

@@ -31,14 +31,29 @@ void bw_dispatch_fail(struct bw_dispatch *dispatch, const struct bw_error *err)
 
 /* ---- the catalogue becomes a revision ---- */
 
-static void activate(struct bw_dispatch *dispatch, uint32_t revision)
+void bw_dispatch_activate(struct bw_dispatch *dispatch, uint32_t revision, struct bw_awaited *awaited)
 {
     struct bw_run_worker *worker;
-    atomic_store(&dispatch->revision, revision);
+    bool is_first = !dispatch->revision;
+    dispatch->revision = revision;
     TAILQ_FOREACH(worker, &dispatch->workers, link)
     if (worker->state == BW_WORKER_LIVE) bw_catalog_send(worker, revision);
-    if (dispatch->handlers.ready) dispatch->handlers.ready(dispatch->handlers.arg, revision);
+    bw_awaits_publish_take(&dispatch->awaits, awaited); /* from here on events are accepted under it */
+    if (is_first && dispatch->handlers.ready) dispatch->handlers.ready(dispatch->handlers.arg, revision);
     bw_jobs_feed_soon(dispatch);
+}
+
+/* The first one. What its workflows wait for is known when a worker has loaded it: until then, everything is awaited. */
+static void activate_first(struct bw_dispatch *dispatch, uint32_t revision)
+{
+    struct bw_awaited *awaited = bw_awaited_new(revision, NULL);
+    struct bw_error err;
+    if (awaited) {
+        bw_dispatch_activate(dispatch, revision, awaited);
+        return;
+    }
+    bw_error_set(&err, "memory", "out of memory");
+    bw_dispatch_fail(dispatch, &err);
 }
 
 static void on_revision_stored(struct bw_store_op *op)
@@ -51,11 +66,24 @@ static void revision_committed(struct bw_mail *mail)
 {
     struct stored_revision *stored = (struct stored_revision *)((char *)mail - offsetof(struct stored_revision, mail));
     struct bw_dispatch *dispatch = stored->dispatch;
-    if (stored->op.failed)
+    if (dispatch->revision)
+        bw_reload_stored(dispatch->reload, stored->op.revision_id, stored->op.failed ? &stored->op.error : NULL);
+    else if (stored->op.failed)
         bw_dispatch_fail(dispatch, &stored->op.error);
     else
-        activate(dispatch, stored->op.revision_id);
+        activate_first(dispatch, stored->op.revision_id);
     free(stored);
+}
+
+bool bw_dispatch_store_revision(struct bw_dispatch *dispatch, const struct bw_revision *content, struct bw_error *err)
+{
+    struct stored_revision *stored = calloc(1, sizeof *stored);
+    if (!stored) return bw_error_set(err, "memory", "out of memory");
+    stored->dispatch = dispatch;
+    stored->mail.kind = BW_MAIL_REVISION;
+    stored->op = (struct bw_store_op){.kind = BW_OP_REVISION, .done = on_revision_stored, .owner = stored, .revision = content};
+    bw_store_submit(dispatch->options.store, &stored->op);
+    return true;
 }
 
 void bw_dispatch_hosts_settled(struct bw_dispatch *dispatch)
@@ -65,38 +93,49 @@ void bw_dispatch_hosts_settled(struct bw_dispatch *dispatch)
     TAILQ_FOREACH(host, &dispatch->hosts, link) host->was_ready |= host->state == BW_HOST_READY;
     if (dispatch->is_catalog_known || !bw_hosts_all_answered(dispatch)) return;
     dispatch->is_catalog_known = true;
-    if (!(dispatch->catalog = bw_catalog_read(dispatch, &err))) {
+    if (!(dispatch->catalog = bw_catalog_read(dispatch, dispatch->load_errors, &err))) {
         bw_dispatch_fail(dispatch, &err);
-        return;
-    }
-    if (dispatch->options.check_only) {
-        activate(dispatch, 1);
-        return;
-    }
-    struct stored_revision *stored = calloc(1, sizeof *stored);
-    if (!stored) {
-        bw_error_set(&err, "memory", "out of memory");
+    } else if (dispatch->options.check_only) {
+        activate_first(dispatch, 1);
+    } else if (!bw_dispatch_store_revision(dispatch, dispatch->catalog, &err)) {
         bw_dispatch_fail(dispatch, &err);
-        return;
     }
-    stored->dispatch = dispatch;
-    stored->mail.kind = BW_MAIL_REVISION;
-    stored->op = (struct bw_store_op){.kind = BW_OP_REVISION, .done = on_revision_stored, .owner = stored, .revision = dispatch->catalog};
-    bw_store_submit(dispatch->options.store, &stored->op);
 }
 
 void bw_dispatch_catalog_loaded(struct bw_dispatch *dispatch, const json_t *head)
 {
-    if (dispatch->is_catalog_reported) return;
+    const json_t *workflows = json_object_get(head, "workflows");
+    struct bw_awaited *awaited;
+    json_t *workflow;
+    size_t index;
+    /* Also those of older revisions: when a worker dies, the run that it was executing is found by their names. */
+    json_array_foreach(workflows, index, workflow) json_object_set_new(dispatch->workflow_names, bw_json_str(workflow, "name", ""), json_true());
+    if (dispatch->is_catalog_reported || bw_json_int(head, "revision", 0) != dispatch->revision) return;
     dispatch->is_catalog_reported = true;
-    dispatch->workflows = json_incref(json_object_get(head, "workflows"));
-    bw_awaits_publish(dispatch);
+    /* Without memory for it, every event goes on going to a worker. */
+    if ((awaited = bw_awaited_new(dispatch->revision, workflows))) bw_awaits_publish_take(&dispatch->awaits, awaited);
     json_t *all = json_copy((json_t *)head), *errors = json_array();
     json_array_extend(errors, dispatch->load_errors);
     json_array_extend(errors, json_object_get(head, "errors"));
     json_object_set_new(all, "errors", errors);
     dispatch->handlers.catalog(dispatch->handlers.arg, all);
     json_decref(all);
+    if (dispatch->reload) bw_reload_go_on(dispatch->reload);
+}
+
+size_t bw_dispatch_log_errors(const json_t *loaded)
+{
+    size_t index;
+    json_t *error;
+    json_array_foreach(json_object_get(loaded, "errors"), index, error)
+    {
+        struct bw_error err;
+        bw_error_set(&err, bw_json_str(error, "code", "error"), "%s", bw_json_str(error, "message", ""));
+        bw_error_hint(&err, "%s", bw_json_str(error, "hint", ""));
+        bw_error_at(&err, bw_json_str(error, "file", ""), (int)bw_json_int(error, "line", 0), (int)bw_json_int(error, "column", 0));
+        bw_log_error(BW_LOG_ERROR, "catalog.error", &err);
+    }
+    return index;
 }
 
 /* ---- mail, watch, feed ---- */
@@ -126,6 +165,8 @@ static void on_watch(evutil_socket_t fd, short what, void *arg)
     (void)fd, (void)what;
     bw_workers_watch(dispatch);
     bw_hosts_watch(dispatch);
+    bw_awaits_reclaim(&dispatch->awaits);
+    if (dispatch->reload) bw_reload_check(dispatch->reload);
     if (!TAILQ_EMPTY(&dispatch->queued) || dispatch->is_behind) bw_jobs_feed(dispatch);
 }
 
@@ -149,8 +190,19 @@ void bw_dispatch_post(struct bw_dispatch *dispatch, struct bw_accepted *accepted
 
 uint32_t bw_dispatch_revision(const struct bw_dispatch *dispatch)
 {
-    return atomic_load(&dispatch->revision);
+    return dispatch->revision;
 }
+
+uint32_t bw_dispatch_bind(struct bw_dispatch *dispatch, struct bw_slice event_name, bool *is_awaited)
+{
+    return bw_awaits_bind(&dispatch->awaits, event_name, is_awaited);
+}
+
+void bw_dispatch_reload(struct bw_dispatch *dispatch)
+{
+    if (dispatch->reload) bw_reload_request(dispatch->reload);
+}
+
 size_t bw_dispatch_in_hand(const struct bw_dispatch *dispatch)
 {
     return dispatch->in_hand;
@@ -208,7 +260,10 @@ struct bw_dispatch *bw_dispatch_new(struct event_base *base, const struct bw_dis
     TAILQ_INIT(&dispatch->hosts);
     dispatch->jobs = bw_map_new();
     dispatch->load_errors = json_array();
-    if (!dispatch->jobs || !dispatch->load_errors || !make_events(dispatch)) goto fail;
+    dispatch->workflow_names = json_object();
+    if (!dispatch->jobs || !dispatch->load_errors || !dispatch->workflow_names || !make_events(dispatch)) goto fail;
+    /* Watched before they are read: no change falls between. */
+    if (!options->check_only && !(dispatch->reload = bw_reload_new(dispatch))) goto fail;
     if (!options->check_only && !(dispatch->reader = bw_reader_open(options->store_folder, err))) goto fail;
     /* Workers and plugins start side by side; the catalogue is read when every plugin has said what it offers. */
     if (!bw_workers_start(dispatch, options->check_only ? 1 : options->config->workers, err)) goto fail;
@@ -224,6 +279,7 @@ fail:
 void bw_dispatch_stop(struct bw_dispatch *dispatch)
 {
     dispatch->is_failed = true; /* nobody is replaced any more */
+    if (dispatch->reload) bw_reload_stop(dispatch->reload);
     bw_workers_free(dispatch);
     bw_hosts_free(dispatch);
 }
@@ -239,9 +295,10 @@ void bw_dispatch_free(struct bw_dispatch *dispatch)
     if (dispatch->feed_event) event_free(dispatch->feed_event);
     if (dispatch->retry_event) event_free(dispatch->retry_event);
     if (dispatch->reader) bw_reader_close(dispatch->reader);
+    bw_reload_free(dispatch->reload);
     bw_catalog_free(dispatch->catalog);
-    bw_awaits_free(atomic_load(&dispatch->awaited));
-    json_decref(dispatch->workflows);
+    bw_awaits_end(&dispatch->awaits);
+    json_decref(dispatch->workflow_names);
     json_decref(dispatch->load_errors);
     free(dispatch);
 }

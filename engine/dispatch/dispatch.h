@@ -1,6 +1,6 @@
 /* dispatch.h: from stored events to finished runs: the catalogue, the queue of events, the run workers, the plugin hosts.
  *
- * Everything here runs on the engine's main thread and its event loop, except bw_dispatch_post(), bw_dispatch_revision() and bw_dispatch_awaits().
+ * Everything here runs on the engine's main thread and its event loop, except bw_dispatch_post() and bw_dispatch_bind().
  * Dispatch never runs user code and never looks into a payload: it sends events to run workers over wire/, stores what they report, routes plugin
  * calls to hosts, and replaces whoever dies. A worker's death loses nothing: its events go to the next one with what is already recorded, under the
  * same identities. */
@@ -20,6 +20,7 @@ struct bw_dispatch_options {
     const char *store_folder;       /* for reading back; NULL with check_only */
     bool trace;                     /* workers report each step as it starts and ends */
     bool check_only;                /* load the catalogue in one worker and report; nothing is stored */
+    bool watch_files;               /* reload the catalogue when its files change */
     const char *only_workflow_file; /* `bellwire run FILE`: this file instead of the workflows folder; or NULL */
 };
 struct bw_dispatch_handlers { /* main thread */
@@ -35,9 +36,14 @@ struct bw_dispatch *bw_dispatch_new(struct event_base *base, const struct bw_dis
                                     struct bw_error *err);
 /* Any thread, in commit order, after the commit: takes over one reference of each. */
 void bw_dispatch_post(struct bw_dispatch *dispatch, struct bw_accepted *accepted);
-uint32_t bw_dispatch_revision(const struct bw_dispatch *dispatch); /* any thread; 0 until ready */
-/* Any thread. False: no workflow of the current revision has a trigger for this name, so the event can be stored as done and need not be posted. */
-bool bw_dispatch_awaits(const struct bw_dispatch *dispatch, struct bw_slice event_name);
+uint32_t bw_dispatch_revision(const struct bw_dispatch *dispatch); /* 0 until ready */
+/* Any thread: the current revision, for an event that is accepted now. Not awaited: no workflow of that revision has a trigger for this name, so the
+ * event can be stored as done and need not be posted. */
+uint32_t bw_dispatch_bind(struct bw_dispatch *dispatch, struct bw_slice event_name, bool *is_awaited);
+/* Reads workflows and actions again. Without an error in any of them they become the current revision: events accepted from then on run under it,
+ * earlier ones end under theirs. Otherwise nothing changes, and the log says what is wrong. */
+void bw_dispatch_reload(struct bw_dispatch *dispatch);
+size_t bw_dispatch_log_errors(const json_t *loaded);  /* the errors of a BW_MSG_CATALOG_LOADED, a line each */
 void bw_dispatch_drain(struct bw_dispatch *dispatch); /* no event is started any more; `drained` follows when the workers are empty */
 size_t bw_dispatch_in_hand(const struct bw_dispatch *dispatch);
 size_t bw_dispatch_pids(const struct bw_dispatch *dispatch, pid_t *out, size_t capacity); /* of workers and hosts; for tests and logs */

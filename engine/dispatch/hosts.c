@@ -32,7 +32,7 @@ static void refuse(struct bw_plugin_host *host, const struct bw_error *err)
     host->error = *err;
     bw_error_at(&host->error, host->path, 0, 0);
     bw_log_error(BW_LOG_ERROR, "plugin.refused", &host->error);
-    bw_catalog_refuse_file(host->dispatch, host->path, &host->error);
+    bw_catalog_refuse_file(host->dispatch, 0, host->path, &host->error);
     if (host->process) bw_process_kill(host->process);
     bw_dispatch_hosts_settled(host->dispatch);
 }

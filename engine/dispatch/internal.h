@@ -3,6 +3,7 @@
 #define BW_DISPATCH_INTERNAL_H
 #include "base/mailbox.h"
 #include "base/map.h"
+#include "dispatch/awaits.h"
 #include "dispatch/dispatch.h"
 #include "dispatch/process.h"
 #include "wire/flight.h"
@@ -17,9 +18,9 @@
 #define BW_WORKER_IN_HAND_TICK 16       /* more per watchdog tick: slow steps must not hold up quick ones */
 #define BW_WORKER_IN_HAND_MAX 1024      /* events that one worker works on */
 #define BW_WORKER_UNSENT_MAX (4u << 20) /* bytes */
-#define BW_WORKER_REVISIONS_MAX 16      /* catalogues that one worker keeps */
 #define BW_WORKERS_RESTING_MAX 256
 #define BW_WORKER_REST_US 1000000LL
+#define BW_WORKER_REVISIONS_KEPT 4 /* catalogues that one worker keeps beyond those that its events need */
 #define BW_WATCHDOG_MS 50
 #define BW_HOST_LOAD_MS 5000  /* a plugin must report its manifest within this */
 #define BW_HOST_GRACE_MS 1000 /* after a cancelled call, before the host is killed */
@@ -27,9 +28,9 @@
 /* Kinds of mail in the one box: events and commits must arrive in the order in which the writer sent them (jobs.c relies on it). */
 enum bw_mail_kind { BW_MAIL_EVENT, BW_MAIL_REPORT, BW_MAIL_REVISION };
 
-struct bw_awaited;
 struct bw_run_worker;
 struct bw_plugin_host;
+struct bw_reload;
 
 /* One event from the queue to its last recorded result. */
 struct bw_job {
@@ -55,8 +56,8 @@ struct bw_run_worker {
     struct bw_channel *channel;
     struct bw_flight_page *flight;
     struct bw_job_list jobs;
-    size_t in_hand, may_have;                    /* may_have: how many at once, see BW_WORKER_IN_HAND_FIRST */
-    uint32_t revisions[BW_WORKER_REVISIONS_MAX]; /* sent, oldest first */
+    size_t in_hand, may_have; /* may_have: how many at once, see BW_WORKER_IN_HAND_FIRST */
+    uint32_t *revisions;      /* sent, the longest unused first */
     size_t revision_count;
     bool was_stalled;            /* killed by the watchdog */
     struct bw_flight_note stall; /* what it was doing then */
@@ -94,11 +95,12 @@ struct bw_dispatch {
     struct bw_mailbox *mailbox;
     struct bw_reader *reader;
     struct event *watchdog, *feed_event, *retry_event;
-    _Atomic uint32_t revision;
-    struct bw_revision *catalog;          /* content of the active revision */
-    _Atomic(struct bw_awaited *) awaited; /* awaits.c; NULL until the catalogue is known */
-    json_t *workflows;                    /* names of the active catalogue, as its first worker reported them; NULL until then */
-    json_t *load_errors;                  /* errors that the engine itself found: refused plugins, files that hang while loading */
+    uint32_t revision;           /* the current one; 0 until the first is stored */
+    struct bw_revision *catalog; /* its content */
+    struct bw_awaits awaits;
+    json_t *workflow_names; /* an object with the names of all revisions that workers have loaded */
+    json_t *load_errors;    /* errors that the engine itself found: refused plugins, files that hang while loading */
+    struct bw_reload *reload;
     bool is_catalog_known, is_catalog_reported, is_draining, is_drained, is_failed;
     /* jobs.c */
     struct bw_job_list queued;
@@ -124,13 +126,22 @@ struct bw_dispatch {
 };
 
 /* catalog.c */
-struct bw_revision *bw_catalog_read(struct bw_dispatch *dispatch, struct bw_error *err);
+/* Files from the folders, plugins from the current revision (at the start: from their hosts). Unreadable files go into `errors`. */
+struct bw_revision *bw_catalog_read(struct bw_dispatch *dispatch, json_t *errors, struct bw_error *err);
 void bw_catalog_free(struct bw_revision *revision); /* one that bw_catalog_read() made */
-bool bw_catalog_send(struct bw_run_worker *worker, uint32_t revision);
-void bw_catalog_refuse_file(struct bw_dispatch *dispatch, const char *path, const struct bw_error *err);
-/* awaits.c */
-void bw_awaits_publish(struct bw_dispatch *dispatch); /* from dispatch->workflows, once */
-void bw_awaits_free(struct bw_awaited *awaited);
+bool bw_catalog_equal(const struct bw_revision *one, const struct bw_revision *other);
+bool bw_catalog_send(struct bw_run_worker *worker, uint32_t revision); /* at once, unless the worker has it */
+bool bw_catalog_send_content(struct bw_run_worker *worker, uint32_t revision, const struct bw_revision *content);
+/* An error of the catalogue that only the engine can see. revision: workers get that one without the file; 0 = it is in none. */
+void bw_catalog_refuse_file(struct bw_dispatch *dispatch, uint32_t revision, const char *path, const struct bw_error *err);
+/* reload.c */
+struct bw_reload *bw_reload_new(struct bw_dispatch *dispatch);
+void bw_reload_request(struct bw_reload *reload);
+void bw_reload_go_on(struct bw_reload *reload);                                                 /* what was asked for and could not begin yet */
+void bw_reload_stored(struct bw_reload *reload, uint32_t revision, const struct bw_error *err); /* err NULL: it is on disk */
+void bw_reload_check(struct bw_reload *reload);                                                 /* now and then */
+void bw_reload_stop(struct bw_reload *reload);
+void bw_reload_free(struct bw_reload *reload);
 /* jobs.c */
 void bw_jobs_add(struct bw_dispatch *dispatch, struct bw_accepted *event, bool may_be_recorded);
 void bw_jobs_feed(struct bw_dispatch *dispatch);
@@ -153,6 +164,14 @@ void bw_reports_free_stalled(struct bw_dispatch *dispatch);
 bool bw_workers_start(struct bw_dispatch *dispatch, unsigned count, struct bw_error *err);
 void bw_workers_watch(struct bw_dispatch *dispatch);
 void bw_workers_free(struct bw_dispatch *dispatch);
+/* A worker process that is in no list: `ended` frees it. `arg` of the handlers and of ended is the worker. NULL with err. */
+struct bw_run_worker *bw_worker_new(struct bw_dispatch *dispatch, unsigned number, const struct bw_channel_handlers *handlers,
+                                    bw_process_ended *ended, struct bw_error *err);
+void bw_worker_configure(struct bw_run_worker *worker, bool with_secrets);
+void bw_worker_end_if_stalled(struct bw_run_worker *worker, int64_t now_us);
+/* The worker has ended: false when it was not loading a file. Otherwise err says so and has the file. */
+bool bw_worker_died_loading(const struct bw_run_worker *worker, const char *how, struct bw_error *err);
+void bw_worker_free(struct bw_run_worker *worker);
 /* hosts.c */
 bool bw_hosts_start(struct bw_dispatch *dispatch, struct bw_error *err);
 bool bw_hosts_all_answered(const struct bw_dispatch *dispatch);
@@ -163,6 +182,8 @@ void bw_hosts_free(struct bw_dispatch *dispatch);
 /* dispatch.c */
 void bw_dispatch_hosts_settled(struct bw_dispatch *dispatch);
 void bw_dispatch_catalog_loaded(struct bw_dispatch *dispatch, const json_t *head);
+bool bw_dispatch_store_revision(struct bw_dispatch *dispatch, const struct bw_revision *content, struct bw_error *err);
+void bw_dispatch_activate(struct bw_dispatch *dispatch, uint32_t revision, struct bw_awaited *awaited); /* takes over `awaited` */
 void bw_dispatch_check_drained(struct bw_dispatch *dispatch);
 void bw_dispatch_fail(struct bw_dispatch *dispatch, const struct bw_error *err);
 json_t *bw_dispatch_error_json(const struct bw_error *err, const char *class); /* an ERROR of wire/messages.h; new reference */

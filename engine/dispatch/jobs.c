@@ -319,16 +319,12 @@ void bw_jobs_settle(struct bw_dispatch *dispatch, struct bw_job *job, uint32_t m
 }
 
 /* The run that the note names belongs to this event? Identities are derived, so it can be asked; a death is rare. */
-static bool note_is_of(const struct bw_flight_note *note, const struct bw_job *job, const json_t *workflows)
+static bool note_is_of(const struct bw_flight_note *note, const struct bw_job *job, json_t *names)
 {
-    size_t index;
-    json_t *workflow;
+    const char *name;
+    json_t *yes;
     if (job->event->workflow.len) return bw_uid_equal(bw_uid_of_run(job->event->uid, job->event->workflow), note->run);
-    json_array_foreach(workflows, index, workflow)
-    {
-        struct bw_slice name = bw_json_slice(json_object_get(workflow, "name"));
-        if (bw_uid_equal(bw_uid_of_run(job->event->uid, name), note->run)) return true;
-    }
+    json_object_foreach(names, name, yes) if (bw_uid_equal(bw_uid_of_run(job->event->uid, bw_slice_of(name)), note->run)) return true;
     return false;
 }
 
@@ -370,7 +366,7 @@ void bw_jobs_worker_lost(struct bw_run_worker *worker, const struct bw_flight_no
         leave_worker(dispatch, job);
         job->may_be_recorded = true;
         job->is_orphan = true;
-        if (note && note_is_of(note, job, dispatch->workflows)) blame(job, note, was_stalled, dispatch->options.config->stall_ms);
+        if (note && note_is_of(note, job, dispatch->workflow_names)) blame(job, note, was_stalled, dispatch->options.config->stall_ms);
         bw_jobs_settle(dispatch, job, 0);
     }
     char run[BW_UID_TEXT] = "";

@@ -13,6 +13,8 @@
 
 static bool start_worker(struct bw_dispatch *dispatch, unsigned number, struct bw_error *err);
 
+/* ---- one process ---- */
+
 /* A socketpair whose ends are large enough that a burst of events or results does not stall either side. */
 static bool make_pair(int pair[2], struct bw_error *err)
 {
@@ -23,20 +25,53 @@ static bool make_pair(int pair[2], struct bw_error *err)
     return true;
 }
 
-static void worker_free(struct bw_run_worker *worker)
+void bw_worker_free(struct bw_run_worker *worker)
 {
     if (!worker) return;
     if (worker->channel) bw_channel_free(worker->channel);
     bw_process_free(worker->process);
     if (worker->flight) bw_flight_unmap(worker->flight);
+    free(worker->revisions);
     free(worker);
 }
 
-static void configure(struct bw_run_worker *worker)
+struct bw_run_worker *bw_worker_new(struct bw_dispatch *dispatch, unsigned number, const struct bw_channel_handlers *handlers,
+                                    bw_process_ended *ended, struct bw_error *err)
+{
+    struct bw_run_worker *worker = calloc(1, sizeof *worker);
+    int pair[2] = {-1, -1}, flight = -1;
+
+    bw_error_set(err, "memory", "out of memory");
+    if (!worker) return NULL;
+    worker->dispatch = dispatch;
+    worker->number = number;
+    worker->may_have = BW_WORKER_IN_HAND_FIRST;
+    TAILQ_INIT(&worker->jobs);
+    if (bw_flight_create(&worker->flight, &flight)) {
+        bw_error_set(err, "process.flight", "cannot make the flight page: %s", strerror(errno));
+        goto fail;
+    }
+    if (!make_pair(pair, err)) goto fail;
+    int child_fds[2] = {pair[1], flight};
+    pair[1] = flight = -1;
+    if (!(worker->process = bw_process_spawn(dispatch->base, "worker", child_fds, 2, ended, worker, err))) goto fail;
+    worker->channel = bw_channel_new(dispatch->base, pair[0], BW_FRAME_BYTES_MAX, handlers, worker);
+    pair[0] = -1;
+    if (worker->channel) return worker;
+    bw_error_set(err, "memory", "out of memory");
+fail:
+    if (pair[0] >= 0) close(pair[0]);
+    if (pair[1] >= 0) close(pair[1]);
+    if (flight >= 0) close(flight);
+    bw_worker_free(worker);
+    return NULL;
+}
+
+void bw_worker_configure(struct bw_run_worker *worker, bool with_secrets)
 {
     const struct bw_config *config = worker->dispatch->options.config;
     json_t *secrets = json_object();
-    for (size_t i = 0; i < config->secret_count; i++)
+    for (size_t i = 0; with_secrets && i < config->secret_count; i++)
         json_object_set_new(secrets, config->secrets[i].name, json_stringn(config->secrets[i].values[0].ptr, config->secrets[i].values[0].len));
     json_t *head = json_pack("{s:i,s:I,s:I,s:i,s:b,s:b,s:o}", "worker", worker->number, "lua_memory_bytes", (json_int_t)config->lua_memory_bytes,
                              "stall_ms", (json_int_t)config->stall_ms, "max_output_bytes", MAX_OUTPUT_BYTES, "allow_private_network",
@@ -44,6 +79,40 @@ static void configure(struct bw_run_worker *worker)
     bw_channel_send_json(worker->channel, BW_MSG_CONFIGURE, head, NULL, 0);
     json_decref(head);
 }
+
+void bw_worker_end_if_stalled(struct bw_run_worker *worker, int64_t now_us)
+{
+    struct bw_flight_note note;
+    if (worker->was_stalled) return;
+    bw_flight_read(worker->flight, &note);
+    if (!note.active || now_us <= note.deadline_us) return;
+    worker->was_stalled = true;
+    worker->stall = note;
+    bw_process_kill(worker->process);
+}
+
+/* What it was doing when it ended. */
+static struct bw_flight_note last_note(const struct bw_run_worker *worker)
+{
+    struct bw_flight_note note = {0};
+    if (worker->was_stalled) return worker->stall;
+    bw_flight_read(worker->flight, &note);
+    return note;
+}
+
+bool bw_worker_died_loading(const struct bw_run_worker *worker, const char *how, struct bw_error *err)
+{
+    struct bw_flight_note note = last_note(worker);
+    if (!note.active || strncmp(note.path, "file:", 5) != 0) return false;
+    if (worker->was_stalled)
+        bw_error_set(err, "lua.timeout", "loading this file did not end within %lld ms", (long long)worker->dispatch->options.config->stall_ms);
+    else
+        bw_error_set(err, "worker_lost", "loading this file ended the worker process (%s)", how);
+    bw_error_at(err, note.path + 5, 0, 0);
+    return true;
+}
+
+/* ---- those that run events ---- */
 
 static void log_from_worker(const struct bw_message *message)
 {
@@ -70,9 +139,7 @@ static void on_message(struct bw_channel *channel, const struct bw_message *mess
         if (dispatch->revision) bw_catalog_send(worker, dispatch->revision);
         bw_jobs_feed_soon(dispatch);
         break;
-    case BW_MSG_CATALOG_LOADED:
-        if (bw_json_int(message->head, "revision", 0) == dispatch->revision) bw_dispatch_catalog_loaded(dispatch, message->head);
-        break;
+    case BW_MSG_CATALOG_LOADED: bw_dispatch_catalog_loaded(dispatch, message->head); break;
     case BW_MSG_REPORT: bw_reports_take(worker, message); break;
     case BW_MSG_CALL: bw_hosts_call(worker, message); break;
     case BW_MSG_CALL_CANCEL: bw_hosts_cancel(worker, bw_json_int(message->head, "call", -1)); break;
@@ -111,28 +178,20 @@ static void on_ended(struct bw_process *process, int wait_status, const char *ho
     struct bw_run_worker *worker = arg;
     struct bw_dispatch *dispatch = worker->dispatch;
     unsigned number = worker->number;
-    struct bw_flight_note note = {0};
+    struct bw_flight_note note = last_note(worker);
     struct bw_error err;
     (void)process, (void)wait_status;
 
     worker->state = BW_WORKER_KILLED;
     TAILQ_REMOVE(&dispatch->workers, worker, link);
-    if (worker->was_stalled)
-        note = worker->stall;
-    else
-        bw_flight_read(worker->flight, &note);
-    if (note.active && !strncmp(note.path, "file:", 5)) {
-        if (worker->was_stalled)
-            bw_error_set(&err, "lua.timeout", "loading this file did not end within %lld ms", (long long)dispatch->options.config->stall_ms);
-        else
-            bw_error_set(&err, "worker_lost", "loading this file ended the worker process (%s)", how);
-        bw_catalog_refuse_file(dispatch, note.path + 5, &err);
-        bw_log(BW_LOG_ERROR, "catalog.file_refused", BW_STR("file", note.path + 5), BW_STR("message", err.message));
+    if (bw_worker_died_loading(worker, how, &err)) {
+        bw_catalog_refuse_file(dispatch, note.revision, note.path + 5, &err);
+        bw_log_error(BW_LOG_ERROR, "catalog.file_refused", &err);
         note.active = false;
     }
     bw_hosts_cancel(worker, -1);
     bw_jobs_worker_lost(worker, note.active ? &note : NULL, worker->was_stalled, how);
-    worker_free(worker);
+    bw_worker_free(worker);
     bool spins = !note.active && is_spinning(dispatch);
     if (spins && !dispatch->is_catalog_reported) { /* none of them ever did its work: they cannot live here */
         bw_error_set(&err, "worker.spinning", "run workers end as soon as they start (%s)", how);
@@ -152,37 +211,11 @@ static void on_ended(struct bw_process *process, int wait_status, const char *ho
 static bool start_worker(struct bw_dispatch *dispatch, unsigned number, struct bw_error *err)
 {
     static const struct bw_channel_handlers handlers = {on_message, on_closed};
-    struct bw_run_worker *worker = calloc(1, sizeof *worker);
-    int pair[2] = {-1, -1}, flight = -1;
-
-    if (!worker) return bw_error_set(err, "memory", "out of memory");
-    worker->dispatch = dispatch;
-    worker->number = number;
-    worker->may_have = BW_WORKER_IN_HAND_FIRST;
-    TAILQ_INIT(&worker->jobs);
-    if (bw_flight_create(&worker->flight, &flight)) {
-        bw_error_set(err, "process.flight", "cannot make the flight page: %s", strerror(errno));
-        goto fail;
-    }
-    if (!make_pair(pair, err)) goto fail;
-    int child_fds[2] = {pair[1], flight};
-    pair[1] = flight = -1;
-    if (!(worker->process = bw_process_spawn(dispatch->base, "worker", child_fds, 2, on_ended, worker, err))) goto fail;
-    worker->channel = bw_channel_new(dispatch->base, pair[0], BW_FRAME_BYTES_MAX, &handlers, worker);
-    pair[0] = -1;
-    if (!worker->channel) {
-        bw_error_set(err, "memory", "out of memory");
-        goto fail;
-    }
+    struct bw_run_worker *worker = bw_worker_new(dispatch, number, &handlers, on_ended, err);
+    if (!worker) return false;
     TAILQ_INSERT_TAIL(&dispatch->workers, worker, link);
-    configure(worker);
+    bw_worker_configure(worker, true);
     return true;
-fail:
-    if (pair[0] >= 0) close(pair[0]);
-    if (pair[1] >= 0) close(pair[1]);
-    if (flight >= 0) close(flight);
-    worker_free(worker);
-    return false;
 }
 
 bool bw_workers_start(struct bw_dispatch *dispatch, unsigned count, struct bw_error *err)
@@ -210,15 +243,9 @@ void bw_workers_watch(struct bw_dispatch *dispatch)
     start_rested(dispatch, now);
     TAILQ_FOREACH(worker, &dispatch->workers, link)
     {
-        struct bw_flight_note note;
         worker->may_have += BW_WORKER_IN_HAND_TICK;
         if (worker->may_have > BW_WORKER_IN_HAND_MAX) worker->may_have = BW_WORKER_IN_HAND_MAX;
-        if (worker->was_stalled) continue;
-        bw_flight_read(worker->flight, &note);
-        if (!note.active || now <= note.deadline_us) continue;
-        worker->was_stalled = true;
-        worker->stall = note;
-        bw_process_kill(worker->process);
+        bw_worker_end_if_stalled(worker, now);
     }
 }
 
@@ -227,6 +254,6 @@ void bw_workers_free(struct bw_dispatch *dispatch)
     struct bw_run_worker *worker;
     while ((worker = TAILQ_FIRST(&dispatch->workers))) {
         TAILQ_REMOVE(&dispatch->workers, worker, link);
-        worker_free(worker);
+        bw_worker_free(worker);
     }
 }

@@ -240,13 +240,13 @@ static struct delivery *make_delivery(struct bw_connection *connection, struct e
     *accepted =
         (struct bw_accepted){.release = free_delivery, .uid = bw_uid_new(from->now_ms), .at_ms = from->now_ms, .trusted = judgement->event_trusted};
     atomic_init(&accepted->references, 1);
-    if (loop->ingest->options.revision) accepted->revision = loop->ingest->options.revision(loop->ingest->options.arg);
     accepted->body = put(&at, from->body);
     accepted->headers = put(&at, bw_buf_slice(&loop->kept));
     accepted->name = put_name(&at, source->name, judgement->event);
     accepted->source = (struct bw_slice){accepted->name.ptr, strlen(source->name)};
     struct bw_slice key = put_id(&at, id);
-    bool is_awaited = !loop->ingest->options.awaits || loop->ingest->options.awaits(loop->ingest->options.arg, accepted->name);
+    bool is_awaited = true;
+    if (loop->ingest->options.bind) accepted->revision = loop->ingest->options.bind(loop->ingest->options.arg, accepted->name, &is_awaited);
     delivery->mail.run = on_recorded;
     delivery->loop = loop;
     delivery->request = request;

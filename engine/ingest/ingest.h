@@ -3,7 +3,7 @@
  * THREADS: bw_ingest_start() makes config->ingest_threads threads, each with an event loop and an evhttp of its own; they share the port by
  * SO_REUSEPORT. A loop never waits for the disk: a request is parked until the store's writer says committed, then answered.
  * OWNERSHIP: config, sources and store are borrowed. The sources' settings must live until the store is closed: delivery records name them.
- * HOOKS: revision() and awaits() are called on ingest threads. committed() is called on the store's writer thread, in commit order, once for each new event, and
+ * HOOKS: bind() is called on ingest threads. committed() is called on the store's writer thread, in commit order, once for each new event, and
  * takes over one reference; it must be short. The event's bytes stay valid while that reference is held, so nobody reads it back from the disk.
  * PROMISE: 2xx for an event only after its commit. Every request that reaches a verdict is recorded as a delivery, refused ones too, except
  * GET and HEAD /healthz and what is refused while the store is failed or hopelessly behind. A client that leaves before the answer changes nothing.
@@ -22,11 +22,10 @@ struct bw_ingest_options {
     const struct bw_source *const *sources;
     size_t source_count;
     struct bw_store *store;
-    void *arg;                       /* of both hooks */
-    uint32_t (*revision)(void *arg); /* the catalogue revision for events that are accepted now */
-    /* Does any workflow of that revision wait for events of this name? If not, the event is stored as done and committed() does not see it.
-     * NULL: all are waited for. */
-    bool (*awaits)(void *arg, struct bw_slice event_name);
+    void *arg; /* of both hooks */
+    /* The catalogue revision for an event that is accepted now, and: does any workflow of that revision wait for events of this name? If not,
+     * the event is stored as done and committed() does not see it. One answer, since the catalogue may change at any time. NULL: 0, all are. */
+    uint32_t (*bind)(void *arg, struct bw_slice event_name, bool *is_awaited);
     void (*committed)(void *arg, struct bw_accepted *accepted);
     size_t queued_max;      /* operations waiting at the store above which requests get 503; 0 = 8192 */
     size_t in_flight_bytes; /* body bytes being read or parked above which requests get 503 before their body is read; 0 = 128 MiB */

@@ -23,7 +23,7 @@ struct engine {
     struct bw_store *store;
     struct bw_dispatch *dispatch;
     struct bw_ingest *ingest;
-    struct event *on_term, *on_int, *on_store, *on_drain_deadline;
+    struct event *on_term, *on_int, *on_hup, *on_store, *on_drain_deadline;
     enum phase phase;
     int status;
     int64_t started_us;
@@ -75,14 +75,9 @@ static void on_committed(void *arg, struct bw_accepted *accepted)
     bw_dispatch_post(engine->dispatch, accepted);
 }
 
-static uint32_t current_revision(void *arg)
+static uint32_t bind_event(void *arg, struct bw_slice event_name, bool *is_awaited)
 {
-    return bw_dispatch_revision(((struct engine *)arg)->dispatch);
-}
-
-static bool awaits(void *arg, struct bw_slice event_name)
-{
-    return bw_dispatch_awaits(((struct engine *)arg)->dispatch, event_name);
+    return bw_dispatch_bind(((struct engine *)arg)->dispatch, event_name, is_awaited);
 }
 
 /* The catalogue is stored: from here on an accepted event has a revision to run under. */
@@ -94,8 +89,7 @@ static void on_ready(void *arg, uint32_t revision)
                                               .source_count = engine->config->source_count,
                                               .store = engine->store,
                                               .arg = engine,
-                                              .revision = current_revision,
-                                              .awaits = awaits,
+                                              .bind = bind_event,
                                               .committed = on_committed};
     struct bw_error err;
     if (engine->phase != STARTING) return;
@@ -116,19 +110,10 @@ static void on_ready(void *arg, uint32_t revision)
 
 static void on_catalog(void *arg, const json_t *loaded)
 {
-    size_t index;
-    json_t *error;
+    size_t errors = bw_dispatch_log_errors(loaded);
     (void)arg;
-    json_array_foreach(json_object_get(loaded, "errors"), index, error)
-    {
-        struct bw_error err;
-        bw_error_set(&err, bw_json_str(error, "code", "error"), "%s", bw_json_str(error, "message", ""));
-        bw_error_hint(&err, "%s", bw_json_str(error, "hint", ""));
-        bw_error_at(&err, bw_json_str(error, "file", ""), (int)bw_json_int(error, "line", 0), (int)bw_json_int(error, "column", 0));
-        bw_log_error(BW_LOG_ERROR, "catalog.error", &err);
-    }
     bw_log(BW_LOG_INFO, "catalog.loaded", BW_INT("workflows", json_array_size(json_object_get(loaded, "workflows"))),
-           BW_INT("actions", json_array_size(json_object_get(loaded, "actions"))), BW_INT("errors", index));
+           BW_INT("actions", json_array_size(json_object_get(loaded, "actions"))), BW_INT("errors", errors));
 }
 
 /* ---- stop ---- */
@@ -164,6 +149,13 @@ static void on_signal(evutil_socket_t signal_number, short what, void *arg)
     bw_dispatch_drain(engine->dispatch);
 }
 
+static void on_hangup(evutil_socket_t signal_number, short what, void *arg)
+{
+    struct engine *engine = arg;
+    (void)signal_number, (void)what;
+    if (engine->dispatch) bw_dispatch_reload(engine->dispatch);
+}
+
 /* A failed fsync or a damaged file: nothing may be acknowledged any more, so the process ends and recovers at the next start. */
 static void on_store_watch(evutil_socket_t fd, short what, void *arg)
 {
@@ -180,10 +172,12 @@ static bool make_events(struct engine *engine)
     if (!(engine->base = event_base_new())) return false;
     engine->on_term = evsignal_new(engine->base, SIGTERM, on_signal, engine);
     engine->on_int = evsignal_new(engine->base, SIGINT, on_signal, engine);
+    engine->on_hup = evsignal_new(engine->base, SIGHUP, on_hangup, engine);
     engine->on_store = event_new(engine->base, -1, EV_PERSIST, on_store_watch, engine);
     engine->on_drain_deadline = event_new(engine->base, -1, 0, on_drain_deadline, engine);
-    return engine->on_term && engine->on_int && engine->on_store && engine->on_drain_deadline && !event_add(engine->on_term, NULL) &&
-           !event_add(engine->on_int, NULL) && !event_add(engine->on_store, &period);
+    return engine->on_term && engine->on_int && engine->on_hup && engine->on_store && engine->on_drain_deadline &&
+           !event_add(engine->on_term, NULL) && !event_add(engine->on_int, NULL) && !event_add(engine->on_hup, NULL) &&
+           !event_add(engine->on_store, &period);
 }
 
 static void raise_descriptor_limit(void)
@@ -205,6 +199,7 @@ static void end(struct engine *engine)
     bw_schemes_free(engine->schemes);
     if (engine->on_term) event_free(engine->on_term);
     if (engine->on_int) event_free(engine->on_int);
+    if (engine->on_hup) event_free(engine->on_hup);
     if (engine->on_store) event_free(engine->on_store);
     if (engine->on_drain_deadline) event_free(engine->on_drain_deadline);
     if (engine->base) event_base_free(engine->base);
@@ -213,7 +208,7 @@ static void end(struct engine *engine)
 int bw_serve(const struct bw_config *config)
 {
     struct engine engine = {.config = config, .started_us = bw_clock_mono_us()};
-    const struct bw_dispatch_options options = {.config = config, .store_folder = config->data};
+    const struct bw_dispatch_options options = {.config = config, .store_folder = config->data, .watch_files = true};
     const struct bw_dispatch_handlers handlers = {.arg = &engine, .ready = on_ready, .catalog = on_catalog, .fatal = on_fatal, .drained = on_drained};
     struct bw_error err;
 

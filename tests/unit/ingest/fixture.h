@@ -91,9 +91,10 @@ struct server {
     sem_t news;
 };
 
-static uint32_t seventh(void *arg)
+static uint32_t bind_seventh(void *arg, struct bw_slice event_name, bool *is_awaited)
 {
-    (void)arg;
+    (void)arg, (void)event_name;
+    *is_awaited = true;
     return 7;
 }
 
@@ -125,7 +126,7 @@ static struct server *server_new(void)
     server->source_list[0] = &server->sources[0];
     server->source_list[1] = &server->sources[1];
     server->options = (struct bw_ingest_options){
-        .config = &server->config, .sources = server->source_list, .source_count = 2, .arg = server, .revision = seventh, .committed = on_committed};
+        .config = &server->config, .sources = server->source_list, .source_count = 2, .arg = server, .bind = bind_seventh, .committed = on_committed};
     assert_int_equal(sem_init(&server->news, 0, 0), 0);
     return server;
 }

@@ -77,16 +77,17 @@ static void test_an_accepted_event_is_handed_on_whole(void **state)
     assert_true(bw_slice_is(event->headers, "{\"host\":\"x\",\"x-event\":\"issues.opened\",\"x-quote\":\"a\\\"b\",\"content-length\":\"7\"}"));
 }
 
-static bool awaits_opened(void *arg, struct bw_slice event_name)
+static uint32_t bind_opened(void *arg, struct bw_slice event_name, bool *is_awaited)
 {
     (void)arg;
-    return bw_slice_is(event_name, "alpha.issues.opened");
+    *is_awaited = bw_slice_is(event_name, "alpha.issues.opened");
+    return 7;
 }
 
 static void test_what_nobody_waits_for_is_stored_and_not_handed_on(void **state)
 {
     struct server *server = *state;
-    server->options.awaits = awaits_opened;
+    server->options.bind = bind_opened;
     server_start(server);
     struct response got = ask(server, POST("X-Event: issues.closed\r\n", 7, "{\"a\":1}"));
     assert_int_equal(got.status, 202);

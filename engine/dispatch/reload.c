@@ -1,0 +1,241 @@
+/* Hot reload in two phases (semantics.md 2.5, "Versions"). The files as they are now are a candidate: a worker process of its own loads it, so that a
+ * file which hangs or crashes while it is loaded disturbs nobody. Without an error it is stored and then becomes the current revision; with any,
+ * nothing changes. One candidate at a time: what is asked for meanwhile is done afterwards. */
+#include "base/clock.h"
+#include "base/crash_point.h"
+#include "base/log.h"
+#include "dispatch/internal.h"
+#include "dispatch/watch.h"
+#include <stdlib.h>
+
+#define TRIAL_MS 30000 /* every file has its own, shorter limit: this is for what nobody thought of */
+
+enum phase { IDLE, TRYING, STORING };
+struct bw_reload {
+    struct bw_dispatch *dispatch;
+    struct bw_watch *watch;
+    enum phase phase;
+    bool is_wanted;
+    int64_t started_us;
+    struct bw_revision *candidate;
+    struct bw_run_worker *worker; /* TRYING: loads the candidate, never sees an event */
+    bool is_late;
+    json_t *errors; /* found in the candidate so far */
+    json_t *loaded; /* what the worker said about it */
+};
+
+/* ---- the end of a candidate ---- */
+
+static void forget(struct bw_reload *reload)
+{
+    bw_catalog_free(reload->candidate);
+    json_decref(reload->errors);
+    json_decref(reload->loaded);
+    reload->candidate = NULL;
+    reload->errors = reload->loaded = NULL;
+    reload->phase = IDLE;
+}
+
+static void add_error(struct bw_reload *reload, const struct bw_error *err)
+{
+    json_array_append_new(reload->errors, bw_dispatch_error_json(err, NULL));
+}
+
+static void refuse(struct bw_reload *reload)
+{
+    json_t *all = json_pack("{s:O}", "errors", reload->errors);
+    size_t count = bw_dispatch_log_errors(all);
+    char message[160];
+    snprintf(message, sizeof message, "the files in the folders are not taken over: revision %u, from before, serves on", reload->dispatch->revision);
+    bw_log(BW_LOG_ERROR, "catalog.refused", BW_INT("revision", reload->dispatch->revision), BW_INT("errors", count), BW_STR("message", message));
+    json_decref(all);
+    forget(reload);
+    bw_reload_go_on(reload);
+}
+
+static void refuse_for(struct bw_reload *reload, const struct bw_error *err)
+{
+    add_error(reload, err);
+    refuse(reload);
+}
+
+/* ---- the trial ---- */
+
+static void on_message(struct bw_channel *channel, const struct bw_message *message, void *arg)
+{
+    struct bw_run_worker *worker = arg;
+    struct bw_reload *reload = worker->dispatch->reload;
+    (void)channel;
+    if (message->type == BW_MSG_READY) {
+        if (!bw_catalog_send_content(worker, 0, reload->candidate)) bw_process_kill(worker->process);
+    } else if (message->type == BW_MSG_CATALOG_LOADED && !reload->loaded) {
+        reload->loaded = json_incref((json_t *)message->head);
+        bw_process_kill(worker->process); /* on_trial_ended() goes on */
+    }
+}
+
+static void on_closed(struct bw_channel *channel, const char *reason, void *arg)
+{
+    struct bw_run_worker *worker = arg;
+    (void)channel, (void)reason;
+    bw_process_kill(worker->process);
+}
+
+static void store_candidate(struct bw_reload *reload)
+{
+    struct bw_error err;
+    reload->phase = STORING;
+    if (!bw_dispatch_store_revision(reload->dispatch, reload->candidate, &err)) refuse_for(reload, &err);
+}
+
+static void on_trial_ended(struct bw_process *process, int wait_status, const char *how, void *arg)
+{
+    struct bw_run_worker *worker = arg;
+    struct bw_dispatch *dispatch = worker->dispatch;
+    struct bw_reload *reload = dispatch->reload;
+    struct bw_error err;
+    (void)process, (void)wait_status;
+
+    reload->worker = NULL;
+    if (reload->loaded) {
+        json_array_extend(reload->errors, json_object_get(reload->loaded, "errors"));
+    } else if (bw_worker_died_loading(worker, how, &err)) {
+        add_error(reload, &err);
+    } else {
+        if (reload->is_late)
+            bw_error_set(&err, "catalog.timeout", "loading the workflows and actions did not end within %d s", TRIAL_MS / 1000);
+        else
+            bw_error_set(&err, "catalog.worker_lost", "the process that loaded the workflows and actions on trial ended (%s)", how);
+        bw_error_hint(&err, "bellwire check loads them in the same way");
+        add_error(reload, &err);
+    }
+    bw_worker_free(worker);
+    if (dispatch->is_draining || dispatch->is_failed)
+        forget(reload);
+    else if (json_array_size(reload->errors))
+        refuse(reload);
+    else
+        store_candidate(reload);
+}
+
+static void begin_trial(struct bw_reload *reload)
+{
+    static const struct bw_channel_handlers handlers = {on_message, on_closed};
+    struct bw_error err;
+    reload->phase = TRYING;
+    reload->is_late = false;
+    if ((reload->worker = bw_worker_new(reload->dispatch, 0, &handlers, on_trial_ended, &err)))
+        bw_worker_configure(reload->worker, false);
+    else
+        refuse_for(reload, &err);
+}
+
+/* ---- from the wish to the current revision ---- */
+
+static void begin(struct bw_reload *reload)
+{
+    struct bw_dispatch *dispatch = reload->dispatch;
+    struct bw_error err;
+    reload->is_wanted = false;
+    reload->started_us = bw_clock_mono_us();
+    if (!(reload->errors = json_array())) {
+        bw_log(BW_LOG_ERROR, "catalog.refused", BW_INT("revision", dispatch->revision), BW_STR("message", "out of memory"));
+        return;
+    }
+    if (!(reload->candidate = bw_catalog_read(dispatch, reload->errors, &err))) {
+        refuse_for(reload, &err);
+    } else if (!json_array_size(reload->errors) && bw_catalog_equal(reload->candidate, dispatch->catalog)) {
+        bw_log(BW_LOG_DEBUG, "catalog.unchanged", BW_INT("revision", dispatch->revision));
+        forget(reload);
+    } else {
+        begin_trial(reload); /* also when a file cannot be read: all errors at once */
+    }
+}
+
+void bw_reload_stored(struct bw_reload *reload, uint32_t revision, const struct bw_error *err)
+{
+    struct bw_dispatch *dispatch = reload->dispatch;
+    struct bw_error no_memory;
+    if (dispatch->is_draining || dispatch->is_failed) {
+        forget(reload);
+        return;
+    }
+    if (err) {
+        refuse_for(reload, err);
+        return;
+    }
+    struct bw_awaited *awaited = bw_awaited_new(revision, json_object_get(reload->loaded, "workflows"));
+    if (!awaited) {
+        bw_error_set(&no_memory, "memory", "out of memory");
+        refuse_for(reload, &no_memory);
+        return;
+    }
+    BW_CRASH_POINT("dispatch.before_activate");
+    bw_catalog_free(dispatch->catalog);
+    dispatch->catalog = reload->candidate;
+    reload->candidate = NULL;
+    bw_dispatch_activate(dispatch, revision, awaited);
+    BW_CRASH_POINT("dispatch.after_activate");
+    bw_log(BW_LOG_INFO, "catalog.activated", BW_INT("revision", revision),
+           BW_INT("workflows", json_array_size(json_object_get(reload->loaded, "workflows"))),
+           BW_INT("actions", json_array_size(json_object_get(reload->loaded, "actions"))),
+           BW_INT("took_ms", (bw_clock_mono_us() - reload->started_us) / 1000));
+    forget(reload);
+    bw_reload_go_on(reload);
+}
+
+void bw_reload_go_on(struct bw_reload *reload)
+{
+    const struct bw_dispatch *dispatch = reload->dispatch;
+    while (reload->is_wanted && reload->phase == IDLE && dispatch->is_catalog_reported && !dispatch->is_draining && !dispatch->is_failed)
+        begin(reload);
+}
+
+void bw_reload_request(struct bw_reload *reload)
+{
+    reload->is_wanted = true;
+    bw_reload_go_on(reload);
+}
+
+void bw_reload_check(struct bw_reload *reload)
+{
+    int64_t now = bw_clock_mono_us();
+    if (reload->phase != TRYING) return;
+    bw_worker_end_if_stalled(reload->worker, now);
+    if (now - reload->started_us <= TRIAL_MS * 1000LL || reload->is_late) return;
+    reload->is_late = true;
+    bw_process_kill(reload->worker->process);
+}
+
+/* ---- life ---- */
+
+static void on_changed(void *arg)
+{
+    bw_reload_request(arg);
+}
+
+struct bw_reload *bw_reload_new(struct bw_dispatch *dispatch)
+{
+    struct bw_reload *reload = calloc(1, sizeof *reload);
+    const char *const folders[] = {dispatch->options.config->workflows, dispatch->options.config->actions};
+    if (!reload) return NULL;
+    reload->dispatch = dispatch;
+    if (dispatch->options.watch_files) reload->watch = bw_watch_new(dispatch->base, folders, 2, on_changed, reload);
+    return reload;
+}
+
+void bw_reload_stop(struct bw_reload *reload)
+{
+    bw_watch_free(reload->watch);
+    bw_worker_free(reload->worker);
+    reload->watch = NULL;
+    reload->worker = NULL;
+}
+
+void bw_reload_free(struct bw_reload *reload)
+{
+    if (!reload) return;
+    bw_reload_stop(reload);
+    forget(reload);
+    free(reload);
+}
