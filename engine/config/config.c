@@ -12,6 +12,9 @@
 
 #define FILE_BYTES_MAX (1u << 20)
 #define BODY_BYTES_HARD (25u << 20)
+#define MAX_SIZE_LEAST (16u << 20)
+#define MAX_SIZE_MOST (1ULL << 50)
+#define DAY_MS (24 * 3600 * 1000LL)
 #define DEFAULT_FILE "bellwire.yaml"
 
 #define FIELD(name) offsetof(struct bw_config, name)
@@ -35,16 +38,26 @@ static const struct bw_key keys[] = {
     {"stall", BW_KEY_DURATION, FIELD(stall_ms), 0, 0, "2s", "how long one call inside Lua code may hold its worker"},
     {"drain", BW_KEY_DURATION, FIELD(drain_ms), 0, 0, "30s", "how long a stopping engine waits for running work"},
     {"allow_private_network", BW_KEY_BOOL, FIELD(allow_private_network), 0, 0, "false", "outgoing calls to loopback and private addresses"},
+    {"retention", BW_KEY_SPECIAL, 0, 0, 0, "", "how long finished things stay in the store, see below"},
     {"admin", BW_KEY_LATER, 0, 0, 0, NULL, NULL},
     {"limits", BW_KEY_LATER, 0, 0, 0, NULL, NULL},
     {"tls", BW_KEY_LATER, 0, 0, 0, NULL, NULL},
     {"store", BW_KEY_LATER, 0, 0, 0, NULL, NULL},
     {"queue", BW_KEY_LATER, 0, 0, 0, NULL, NULL},
     {"pools", BW_KEY_LATER, 0, 0, 0, NULL, NULL},
-    {"retention", BW_KEY_LATER, 0, 0, 0, NULL, NULL},
     {"config", BW_KEY_LATER, 0, 0, 0, NULL, NULL},
 };
 #define KEY_COUNT (sizeof keys / sizeof *keys)
+
+static const struct bw_key retention_keys[] = {
+    {"deliveries", BW_KEY_DURATION_OR_NONE, FIELD(retention.deliveries_ms), 0, 0, "14d", "who rang; none = for ever, here and below"},
+    {"events", BW_KEY_DURATION_OR_NONE, FIELD(retention.events_ms), 0, 0, "30d", "events that are done, once no run of theirs is left"},
+    {"succeeded", BW_KEY_DURATION_OR_NONE, FIELD(retention.succeeded_ms), 0, 0, "14d", "runs that succeeded, were skipped or cancelled"},
+    {"failed", BW_KEY_DURATION_OR_NONE, FIELD(retention.failed_ms), 0, 0, "90d", "failed runs; less than 90d counts as 90d"},
+    {"max_size", BW_KEY_SIZE_OR_NONE, FIELD(retention.max_size_bytes), MAX_SIZE_LEAST, MAX_SIZE_MOST, "none",
+     "cap of the database: above it the oldest finished things go first; with none left, new events get 503"},
+};
+#define RETENTION_KEY_COUNT (sizeof retention_keys / sizeof *retention_keys)
 
 static void set_defaults(struct bw_config *config)
 {
@@ -58,6 +71,8 @@ static void set_defaults(struct bw_config *config)
     config->lua_memory_bytes = 32u << 20;
     config->stall_ms = 2000;
     config->drain_ms = 30000;
+    config->retention =
+        (struct bw_retention_config){.deliveries_ms = 14 * DAY_MS, .events_ms = 30 * DAY_MS, .succeeded_ms = 14 * DAY_MS, .failed_ms = 90 * DAY_MS};
 }
 
 /* ---- listen ---- */
@@ -194,6 +209,8 @@ struct bw_config *bw_config_load(const char *path, struct bw_errors *errs)
     const struct bw_yaml_node *root = only_root(&context, yaml);
     if (root) bw_keys_read(&context, root, "bellwire.yaml", keys, KEY_COUNT, config);
     if (root && root->kind != BW_YAML_MAP) root = NULL;
+    const struct bw_yaml_node *retention = root ? bw_yaml_get(root, "retention") : NULL;
+    if (retention) bw_keys_read(&context, retention, "retention", retention_keys, RETENTION_KEY_COUNT, config);
     read_listen(&context, root ? bw_yaml_get(root, "listen") : NULL, config);
     if (root) bw_sources_read(&context, bw_yaml_get(root, "sources"), config);
     if (root) check_secret_names(&context, bw_yaml_get(root, "secrets"));
@@ -230,13 +247,20 @@ void bw_config_free(struct bw_config *config)
     free(config);
 }
 
+static void help_of_keys(struct bw_buf *out, const struct bw_key *list, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (list[i].help)
+            bw_buf_printf(out, "  %-22s %s%s%s%s\n", list[i].name, list[i].help, *list[i].otherwise ? " (" : "", list[i].otherwise,
+                          *list[i].otherwise ? ")" : "");
+}
+
 void bw_config_help(struct bw_buf *out)
 {
     bw_buf_append_text(out, "bellwire.yaml (every key has a default):\n");
-    for (size_t i = 0; i < KEY_COUNT; i++)
-        if (keys[i].help)
-            bw_buf_printf(out, "  %-22s %s%s%s%s\n", keys[i].name, keys[i].help, *keys[i].otherwise ? " (" : "", keys[i].otherwise,
-                          *keys[i].otherwise ? ")" : "");
+    help_of_keys(out, keys, KEY_COUNT);
+    bw_buf_append_text(out, "\nretention:\n");
+    help_of_keys(out, retention_keys, RETENTION_KEY_COUNT);
     bw_sources_help(out);
 }
 

@@ -41,6 +41,14 @@ struct bw_listen {
     uint16_t port; /* 0 = any free port, logged at start */
 };
 
+struct bw_retention_config { /* how long finished things stay; 0 = for ever */
+    int64_t deliveries_ms;   /* 14 d */
+    int64_t events_ms;       /* 30 d, and as long as a run of theirs is there */
+    int64_t succeeded_ms;    /* 14 d: runs that succeeded, were skipped or cancelled */
+    int64_t failed_ms;       /* 90 d; never less */
+    uint64_t max_size_bytes; /* of the database; 0 = no cap */
+};
+
 struct bw_config {
     char *file;   /* path of bellwire.yaml, or NULL when there is none */
     char *folder; /* what relative paths are relative to */
@@ -58,6 +66,7 @@ struct bw_config {
     int64_t stall_ms;                                     /* 2 s: longest time that user code may hold a worker without giving way */
     int64_t drain_ms;                                     /* 30 s */
     bool allow_private_network;                           /* outgoing calls to loopback and private addresses; default false */
+    struct bw_retention_config retention;
     struct bw_source_config *sources;
     size_t source_count;
     struct bw_secret *secrets; /* what workflows may be granted */

@@ -40,6 +40,7 @@ static void read_value(const struct bw_key_context *context, const struct bw_yam
     uint64_t bytes;
     int64_t ms;
     bool is_scalar = value->kind != BW_YAML_LIST && value->kind != BW_YAML_MAP;
+    bool is_none = is_scalar && bw_slice_is(value->text, "none");
     switch (key->type) {
     case BW_KEY_TEXT:
         if (!is_scalar || value->kind == BW_YAML_NULL || !value->text.len)
@@ -60,18 +61,29 @@ static void read_value(const struct bw_key_context *context, const struct bw_yam
         else
             *(unsigned *)(void *)field = (unsigned)value->integer;
         break;
+    case BW_KEY_SIZE_OR_NONE:
     case BW_KEY_SIZE:
-        if (!is_scalar || !bw_size_parse(value->text, &bytes, &err))
-            bw_key_error(context, value, "config.type", "write a size such as 512KiB or 4MiB", "%s must be a size", key->name);
+        if (is_none && key->type == BW_KEY_SIZE_OR_NONE)
+            *(uint64_t *)(void *)field = 0;
+        else if (!is_scalar || !bw_size_parse(value->text, &bytes, &err))
+            bw_key_error(context, value, "config.type",
+                         key->type == BW_KEY_SIZE ? "write a size such as 512KiB or 4MiB" : "write a size such as 20GiB or none", "%s must be a size",
+                         key->name);
         else if (bytes < key->min || (key->max && bytes > key->max))
             bw_key_error(context, value, "config.range", NULL, "%s must be from %llu to %llu bytes", key->name, (unsigned long long)key->min,
                          (unsigned long long)key->max);
         else
             *(uint64_t *)(void *)field = bytes;
         break;
+    case BW_KEY_DURATION_OR_NONE:
     case BW_KEY_DURATION:
-        if (!is_scalar || !bw_duration_parse(value->text, &ms, &err) || ms < 1)
-            bw_key_error(context, value, "config.type", "write a duration such as 500ms, 30s or 1h30m", "%s must be a duration", key->name);
+        if (is_none && key->type == BW_KEY_DURATION_OR_NONE)
+            *(int64_t *)(void *)field = 0;
+        else if (!is_scalar || !bw_duration_parse(value->text, &ms, &err) || ms < 1)
+            bw_key_error(context, value, "config.type",
+                         key->type == BW_KEY_DURATION ? "write a duration such as 500ms, 30s or 1h30m"
+                                                      : "write a duration such as 12h or 30d, or none",
+                         "%s must be a duration", key->name);
         else
             *(int64_t *)(void *)field = ms;
         break;

@@ -7,13 +7,15 @@
 #include <stddef.h>
 
 enum bw_key_type {
-    BW_KEY_TEXT,     /* char * (malloc'd) */
-    BW_KEY_BOOL,     /* bool */
-    BW_KEY_COUNT,    /* unsigned, at least min, at most max */
-    BW_KEY_SIZE,     /* uint64_t bytes, at most max */
-    BW_KEY_DURATION, /* int64_t milliseconds, at least 1 */
-    BW_KEY_SPECIAL,  /* read by the caller */
-    BW_KEY_LATER,    /* of a later version */
+    BW_KEY_TEXT,             /* char * (malloc'd) */
+    BW_KEY_BOOL,             /* bool */
+    BW_KEY_COUNT,            /* unsigned, at least min, at most max */
+    BW_KEY_SIZE,             /* uint64_t bytes, at most max */
+    BW_KEY_DURATION,         /* int64_t milliseconds, at least 1 */
+    BW_KEY_SIZE_OR_NONE,     /* as SIZE; "none" = 0 */
+    BW_KEY_DURATION_OR_NONE, /* as DURATION; "none" = 0 */
+    BW_KEY_SPECIAL,          /* read by the caller */
+    BW_KEY_LATER,            /* of a later version */
 };
 struct bw_key {
     const char *name;

@@ -165,17 +165,18 @@ static void on_recorded(struct bw_loop *loop, struct bw_loop_mail *mail)
     struct bw_reply reply;
     char event[BW_UID_TEXT];
     bw_uid_text(op->is_duplicate ? op->duplicate_of : delivery->accepted.uid, BW_UID_EVENT, event);
+    bool is_gone = op->is_duplicate && bw_uid_is_zero(op->duplicate_of); /* retention removed it, its key lives on */
     if (op->failed) {
         bw_reply_refuse(&reply, 503);
         op->delivery.status = 503;
         op->delivery.outcome = BW_OUTCOME_OVERLOADED;
         op->delivery.detail = bw_slice_of(op->error.code);
     } else {
-        bw_reply_accepted(&reply, event, op->is_duplicate);
+        bw_reply_accepted(&reply, is_gone ? NULL : event, op->is_duplicate);
         op->delivery.status = reply.status;
         op->delivery.outcome = op->is_duplicate ? BW_OUTCOME_DUPLICATE : BW_OUTCOME_ACCEPTED;
     }
-    log_delivery(&op->delivery, op->failed ? NULL : event, bw_clock_mono_us() - delivery->submitted_us);
+    log_delivery(&op->delivery, op->failed || is_gone ? NULL : event, bw_clock_mono_us() - delivery->submitted_us);
     loop->parked--;
     atomic_fetch_sub(&loop->ingest->parked, 1);
     answer(loop, delivery->request, &reply, delivery->body_bytes);

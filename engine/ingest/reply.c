@@ -52,7 +52,10 @@ static void reset(struct bw_reply *reply, unsigned status)
 void bw_reply_accepted(struct bw_reply *reply, const char *event, bool is_duplicate)
 {
     reset(reply, is_duplicate ? 200 : 202);
-    set_text(reply, "{\"status\":\"%s\",\"event\":\"%s\"}\n", is_duplicate ? "duplicate" : "accepted", event);
+    if (!event)
+        set_text(reply, "{\"status\":\"duplicate\"}\n");
+    else
+        set_text(reply, "{\"status\":\"%s\",\"event\":\"%s\"}\n", is_duplicate ? "duplicate" : "accepted", event);
 }
 
 void bw_reply_malformed(struct bw_reply *reply, const struct bw_json_fault *fault)

@@ -17,7 +17,7 @@ struct bw_reply {
     size_t body_len;
     char text[256]; /* where the bodies below are built */
 };
-void bw_reply_accepted(struct bw_reply *reply, const char *event, bool is_duplicate); /* 202 or 200; event: "evt_…" */
+void bw_reply_accepted(struct bw_reply *reply, const char *event, bool is_duplicate); /* 202 or 200; event: "evt_…", NULL = it is gone */
 void bw_reply_malformed(struct bw_reply *reply, const struct bw_json_fault *fault);   /* 400 with line and column */
 /* Any other refusal: {"error":KIND} by its status; 503 gets Retry-After, 1 to 30 s at random, so that refused senders do not come back as one. */
 void bw_reply_refuse(struct bw_reply *reply, unsigned status);

@@ -220,7 +220,7 @@ int bw_serve(const struct bw_config *config)
         goto out;
     }
     bw_error_set(&err, "memory", "out of memory");
-    if (!make_events(&engine) || !(engine.store = bw_store_open(config->data, &err))) goto fail;
+    if (!make_events(&engine) || !(engine.store = bw_store_open_keeping(config->data, &config->retention, &err))) goto fail;
     struct bw_dispatch_options with_store = options;
     with_store.store = engine.store;
     if (!(engine.dispatch = bw_dispatch_new(engine.base, &with_store, &handlers, &err))) goto fail;

@@ -42,13 +42,13 @@ static bool record_duplicate(struct bw_writer *writer, struct bw_store_op *op, i
     bool has_row;
     bw_sql_bind_int(statement, 1, event_id);
     if (!bw_sql_next(statement, &has_row, err)) return false;
-    if (has_row) op->duplicate_of = bw_sql_column_uid(statement, 0);
+    op->duplicate_of = has_row ? bw_sql_column_uid(statement, 0) : (struct bw_uid){{0}}; /* its key outlives an event that retention removed */
     sqlite3_reset(statement);
     op->is_duplicate = true;
     op->event_id = event_id;
     delivery.outcome = BW_OUTCOME_DUPLICATE;
     delivery.status = 200;
-    return bw_deliveries_add(&writer->deliveries, &delivery, event_id, err);
+    return bw_deliveries_add(&writer->deliveries, &delivery, has_row ? event_id : 0, err);
 }
 
 static bool accept_event(struct bw_writer *writer, struct bw_store_op *op, struct bw_error *err)
@@ -169,7 +169,10 @@ bool bw_writer_apply(struct bw_writer *writer, struct bw_store_op *op, struct bw
     case BW_OP_ACCEPT: return accept_event(writer, op, err);
     case BW_OP_DELIVERY: return bw_deliveries_fold(&writer->deliveries, &op->delivery, err);
     case BW_OP_REPORT: return report(writer, op, err);
-    case BW_OP_REVISION: return bw_revision_store(&writer->sql, op->revision, &op->revision_id, err);
+    case BW_OP_REVISION:
+        if (!bw_revision_store(&writer->sql, op->revision, &op->revision_id, err)) return false;
+        bw_revision_sweep_spare(&writer->retention.revisions, op->revision_id);
+        return true;
     case BW_OP_CALL: return call(op, err);
     }
     return bw_error_set(err, "store.refused", "an operation of unknown kind %d", (int)op->kind);

@@ -104,15 +104,19 @@ static bool enter_second(struct bw_deliveries *deliveries, struct bw_delivery_so
     return true;
 }
 
+static void touch(struct bw_deliveries *deliveries, struct bw_delivery_source *source)
+{
+    if (source->is_touched) return;
+    source->is_touched = true;
+    source->next_touched = deliveries->touched;
+    deliveries->touched = source;
+}
+
 bool bw_deliveries_fold(struct bw_deliveries *deliveries, const struct bw_delivery *delivery, struct bw_error *err)
 {
     struct bw_delivery_source *source = source_of(deliveries, delivery->source, err);
     if (!source) return false;
-    if (!source->is_touched) {
-        source->is_touched = true;
-        source->next_touched = deliveries->touched;
-        deliveries->touched = source;
-    }
+    touch(deliveries, source);
     if (!enter_second(deliveries, source, delivery->at_ms / 1000, err)) return false;
     struct row *last = &source->last[(unsigned)delivery->outcome % OUTCOMES];
     if (source->rows >= BW_DELIVERY_ROWS_PER_SECOND && last->id) {
@@ -125,6 +129,16 @@ bool bw_deliveries_fold(struct bw_deliveries *deliveries, const struct bw_delive
     last->id = sqlite3_last_insert_rowid(sqlite3_db_handle(deliveries->sql->insert_delivery));
     if (delivery->outcome >= BW_OUTCOME_UNVERIFIED) source->refused++;
     return true;
+}
+
+void bw_deliveries_removed(struct bw_deliveries *deliveries, struct bw_slice name, enum bw_outcome outcome, int64_t id)
+{
+    struct bw_delivery_source *source = bw_map_get(deliveries->sources, name);
+    if (!source) return; /* nothing of it was ever refused or folded: nothing is counted */
+    touch(deliveries, source);
+    if (outcome >= BW_OUTCOME_UNVERIFIED) source->refused--;
+    struct row *last = &source->last[(unsigned)outcome % OUTCOMES];
+    if (last->id == id) *last = (struct row){0};
 }
 
 static bool trim(struct bw_deliveries *deliveries, struct bw_delivery_source *source, struct bw_error *err)

@@ -28,6 +28,8 @@ void bw_deliveries_close(struct bw_deliveries *deliveries);
 bool bw_deliveries_add(struct bw_deliveries *deliveries, const struct bw_delivery *delivery, int64_t event_id, struct bw_error *err);
 /* A refused or handshake request: a row, or one more in `times`. */
 bool bw_deliveries_fold(struct bw_deliveries *deliveries, const struct bw_delivery *delivery, struct bw_error *err);
+/* Retention removed this row. */
+void bw_deliveries_removed(struct bw_deliveries *deliveries, struct bw_slice source, enum bw_outcome outcome, int64_t id);
 bool bw_deliveries_flush(struct bw_deliveries *deliveries, struct bw_error *err); /* before COMMIT: counts and trimming */
 void bw_deliveries_committed(struct bw_deliveries *deliveries);
 void bw_deliveries_rolled_back(struct bw_deliveries *deliveries);

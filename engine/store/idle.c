@@ -1,4 +1,4 @@
-/* What the writer does between groups: checkpoints, merging, and the reserve for a full disk. */
+/* What the writer does between groups: checkpoints, merging, retention, giving space back, and the reserve for a full disk. */
 #include "base/clock.h"
 #include "base/crash_point.h"
 #include "base/file.h"
@@ -6,6 +6,7 @@
 #include "store/database.h"
 #include "store/writer.h"
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
@@ -17,6 +18,11 @@
 #define IDLE_MERGE_PAGES 16
 #define RESERVE_BYTES (4 * 1024 * 1024)
 #define RESERVE_RETRY_US (10 * 1000000LL)
+#define CAP_WORK_US 20000 /* between two groups, above the cap */
+#define POSTPONED_MS 10000
+#define VACUUM_PAGES 128
+#define FREE_LEAST 64 /* pages; fewer are not worth moving others for */
+#define FREE_SHARE 16 /* nor is a sixteenth of the file: new rows take them soon */
 #define WARN_EVERY_US (10 * 1000000LL)
 
 static bool is_fatal(const struct bw_error *err)
@@ -91,21 +97,71 @@ static bool merge(struct bw_writer *writer, struct bw_error *err)
     return false;
 }
 
-bool bw_writer_idle(struct bw_writer *writer, bool *more, struct bw_error *err)
+/* Free pages at the end of the file, or moved there, go back to the disk with the next checkpoint. */
+static bool give_back(struct bw_writer *writer, bool *did, struct bw_error *err)
+{
+    int64_t pages, free_pages;
+    char text[48];
+    *did = false;
+    if (!bw_sql_integer(writer->db, "PRAGMA page_count", &pages, err) || !bw_sql_integer(writer->db, "PRAGMA freelist_count", &free_pages, err))
+        return false;
+    if (free_pages > FREE_LEAST && free_pages > pages / FREE_SHARE) {
+        snprintf(text, sizeof text, "PRAGMA incremental_vacuum(%d)", VACUUM_PAGES);
+        *did = writer->is_shrinking = bw_sql_exec(writer->db, text, err);
+        return *did;
+    }
+    bool was_shrinking = writer->is_shrinking;
+    writer->is_shrinking = false;
+    return !was_shrinking || checkpoint(writer, err);
+}
+
+/* After a bit of work: true = it went well, or it can wait. */
+static bool take(struct bw_writer *writer, bool ok, const char *postponed, const struct bw_error *why, struct bw_error *err)
+{
+    if (ok) return true;
+    if (is_fatal(why)) {
+        if (err) *err = *why;
+        return false;
+    }
+    warn(writer, postponed, why);
+    return true;
+}
+
+bool bw_writer_between_groups(struct bw_writer *writer, bool is_busy, struct bw_error *err)
 {
     struct bw_error why = {0};
-    *more = false;
+    bool ok = bw_retention_measure(&writer->retention, &why);
+    int64_t until_us = bw_clock_mono_us() + CAP_WORK_US;
+    for (;;) {
+        if (!take(writer, ok, "store.retention_postponed", &why, err) || !bw_writer_checkpoint_if_due(writer, is_busy, err)) return false;
+        if (!ok || bw_retention_wait_us(&writer->retention, false) != 0 || bw_clock_mono_us() >= until_us) return true;
+        ok = bw_retention_slice(&writer->retention, &why);
+        if (ok && !writer->retention.is_above_cap) until_us = 0; /* one is enough */
+    }
+}
+
+bool bw_writer_idle(struct bw_writer *writer, int *again_ms, struct bw_error *err)
+{
+    struct bw_error why = {0};
+    bool ok = true, did = false;
+    const char *postponed = "store.merge_postponed";
+    *again_ms = 0;
     keep_reserve(writer);
     if (bw_dedupe_has_work(&writer->dedupe)) {
-        *more = merge(writer, &why);
-        if (*more) return true;
-        if (is_fatal(&why)) {
-            if (err) *err = why;
-            return false;
-        }
-        warn(writer, "store.merge_postponed", &why);
+        ok = merge(writer, &why);
+        if (ok) return true;
+    } else if (bw_retention_wait_us(&writer->retention, true) == 0) {
+        postponed = "store.retention_postponed";
+        ok = bw_retention_slice(&writer->retention, &why);
+        if (ok) return bw_writer_checkpoint_if_due(writer, false, err);
+    } else {
+        postponed = "store.vacuum_postponed";
+        ok = give_back(writer, &did, &why);
+        if (did) return bw_writer_checkpoint_if_due(writer, false, err);
     }
-    return bw_writer_checkpoint_if_due(writer, false, err);
+    int64_t wait_us = bw_retention_wait_us(&writer->retention, true);
+    *again_ms = !ok ? POSTPONED_MS : wait_us < 0 ? -1 : (int)(wait_us / 1000) + 1;
+    return take(writer, ok, postponed, &why, err) && bw_writer_checkpoint_if_due(writer, false, err);
 }
 
 bool bw_writer_relieve(struct bw_writer *writer, struct bw_error *err)

@@ -140,6 +140,22 @@ static struct bw_store_op *take_group(struct bw_store *store, size_t *count)
     return first;
 }
 
+/* Above the cap with nothing left that may go, events are refused. All else goes on: reports end what is in the way. */
+static struct bw_store_op *refuse_events(struct bw_store *store, struct bw_store_op *ops)
+{
+    struct bw_store_op *refused = NULL, **refused_end = &refused, *kept = NULL, **kept_end = &kept;
+    struct bw_error err;
+    if (!bw_retention_refuses(&store->writer.retention, &err)) return ops;
+    for (; ops; ops = ops->next) {
+        struct bw_store_op ***end = ops->kind == BW_OP_ACCEPT ? &refused_end : &kept_end;
+        **end = ops;
+        *end = &ops->next;
+    }
+    *refused_end = *kept_end = NULL;
+    finish(store, refused, &err);
+    return kept;
+}
+
 /* Sleeps until something arrives, the store closes, or (timeout_ms >= 0) the time is over. False = closing and nothing more will come. */
 static bool wait_for_work(struct bw_store *store, int timeout_ms, bool *timed_out)
 {
@@ -167,20 +183,22 @@ static void *write_loop(void *arg)
     struct bw_error err;
     int timeout_ms = IDLE_AFTER_MS;
     for (;;) {
-        bool timed_out = false, more = false;
+        bool timed_out = false;
+        int again_ms = -1;
         size_t count;
         gather(store);
         if (store->waiting) {
-            commit_group(store, take_group(store, &count));
+            struct bw_store_op *group = refuse_events(store, take_group(store, &count));
+            if (group) commit_group(store, group);
             timeout_ms = IDLE_AFTER_MS;
             bool is_busy = count >= BUSY_GROUP || store->waiting || atomic_load_explicit(&store->arrived, memory_order_relaxed);
-            if (!atomic_load(&store->is_failed) && !bw_writer_checkpoint_if_due(&store->writer, is_busy, &err)) fail_store(store, &err);
+            if (!atomic_load(&store->is_failed) && !bw_writer_between_groups(&store->writer, is_busy, &err)) fail_store(store, &err);
             continue;
         }
         if (!wait_for_work(store, timeout_ms, &timed_out)) return NULL;
         if (!timed_out) continue;
-        if (!atomic_load(&store->is_failed) && !bw_writer_idle(&store->writer, &more, &err)) fail_store(store, &err);
-        timeout_ms = more ? 0 : -1;
+        if (!atomic_load(&store->is_failed) && !bw_writer_idle(&store->writer, &again_ms, &err)) fail_store(store, &err);
+        timeout_ms = again_ms;
     }
 }
 
@@ -208,6 +226,11 @@ static bool start(struct bw_store *store, struct bw_error *err)
 
 struct bw_store *bw_store_open(const char *folder, struct bw_error *err)
 {
+    return bw_store_open_keeping(folder, &(struct bw_retention_config){0}, err);
+}
+
+struct bw_store *bw_store_open_keeping(const char *folder, const struct bw_retention_config *keep, struct bw_error *err)
+{
     struct bw_store *store = calloc(1, sizeof *store);
     if (!store) {
         bw_error_set(err, "store.refused", "no memory to open the store");
@@ -215,6 +238,7 @@ struct bw_store *bw_store_open(const char *folder, struct bw_error *err)
     }
     store->folder_lock = store->writer.reserve = -1;
     store->waiting_end = &store->waiting;
+    store->writer.retention.keep = *keep;
     if (folder && !make_folder(folder, err)) goto fail;
     if (folder && (store->folder_lock = bw_lock_take(folder, err)) < 0) goto fail;
     if (!bw_writer_open(&store->writer, folder, err) || !start(store, err)) goto fail;

@@ -8,6 +8,8 @@
  * one; an operation that fails alone gets its own error. Disk full is "store.full": those operations fail, later ones are tried again. Any
  * other I/O error (failed fsync, corruption) is "store.failed": the store refuses everything from then on and the process must stop; an
  * fsync is never retried.
+ * RETENTION: finished things go when they are older than configured, and the oldest of them when the database grows above its cap. With
+ * nothing left that may go, accepting fails with "store.full" too. What a pending event or an active run needs stays whatever its age.
  * READS use read-only connections of their own: one per thread or command, also beside a serving process.
  * LOCK: opening for writing takes an exclusive flock on FOLDER/lock and writes pid and start time into it; a second opener gets
  * "store.locked" with who holds it. VERSION: the file carries a schema version; older ones are migrated in one transaction, newer ones are
@@ -122,14 +124,17 @@ struct bw_store_op {
     int64_t event_id;                     /* REPORT: in. ACCEPT: out */
     uint32_t revision_id;                 /* REVISION: out; the same content gets the id it had */
     bool is_duplicate;                    /* ACCEPT: out */
-    struct bw_uid duplicate_of;           /* ACCEPT: out when is_duplicate */
+    struct bw_uid duplicate_of;           /* ACCEPT: out when is_duplicate; zero when retention has removed that event */
     bool failed;                          /* out */
     struct bw_error error;                /* out when failed */
 };
 
 struct bw_store;
+struct bw_retention_config;
 struct bw_store *bw_store_open(const char *folder, struct bw_error *err); /* NULL = in memory. Creates the folder (0700). Starts the writer thread. */
-void bw_store_submit(struct bw_store *store, struct bw_store_op *op);     /* any thread; never waits for the disk */
+/* The same, and removes what is older than `keep` says (config.h; copied). bw_store_open() removes nothing. */
+struct bw_store *bw_store_open_keeping(const char *folder, const struct bw_retention_config *keep, struct bw_error *err);
+void bw_store_submit(struct bw_store *store, struct bw_store_op *op); /* any thread; never waits for the disk */
 bool bw_store_submit_wait(struct bw_store *store, struct bw_store_op *op,
                           struct bw_error *err);      /* blocks until done; not for loops. op->done is replaced */
 size_t bw_store_queued(const struct bw_store *store); /* operations not yet committed; any thread, approximate */

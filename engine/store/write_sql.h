@@ -33,7 +33,27 @@
     X(delete_generation)       \
     X(key_page)                \
     X(put_key_page)            \
-    X(delete_key_pages)
+    X(delete_key_pages)        \
+    X(page_count)              \
+    X(free_count)              \
+    X(walk_deliveries)         \
+    X(walk_runs)               \
+    X(walk_events)             \
+    X(walk_kept_keys)          \
+    X(event_runs)              \
+    X(delete_delivery)         \
+    X(delete_steps)            \
+    X(delete_run)              \
+    X(keep_key)                \
+    X(delete_kept_key)         \
+    X(delete_matches)          \
+    X(delete_body)             \
+    X(delete_event)            \
+    X(older_revisions)         \
+    X(event_revisions)         \
+    X(delete_revision_files)   \
+    X(delete_revision)         \
+    X(delete_versions)
 
 struct bw_write_statements {
 #define BW_WRITE_MEMBER(name) sqlite3_stmt *name;

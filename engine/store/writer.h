@@ -4,6 +4,7 @@
 #define BW_STORE_WRITER_H
 #include "store/dedupe.h"
 #include "store/deliveries.h"
+#include "store/retention.h"
 #include "store/store.h"
 #include "store/write_sql.h"
 
@@ -13,10 +14,12 @@ struct bw_writer { /* zero-initialise with reserve -1, then bw_writer_open(); bw
     struct bw_write_statements sql;
     struct bw_dedupe dedupe;
     struct bw_deliveries deliveries;
-    int log_frames;          /* in the log after the last commit */
-    int checkpointed_frames; /* what that was at the last checkpoint; 0 = the log began anew since */
-    int reserve;             /* descriptor of the space kept for a full disk, -1 = none */
+    struct bw_retention retention; /* set retention.keep before bw_writer_open(); zero = nothing is ever removed */
+    int log_frames;                /* in the log after the last commit */
+    int checkpointed_frames;       /* what that was at the last checkpoint; 0 = the log began anew since */
+    int reserve;                   /* descriptor of the space kept for a full disk, -1 = none */
     int64_t reserve_tried_us, warned_us;
+    bool is_shrinking; /* incremental_vacuum has freed pages that the next checkpoint cuts off */
 };
 
 bool bw_writer_open(struct bw_writer *writer, const char *folder, struct bw_error *err);
@@ -28,10 +31,13 @@ void bw_writer_close(struct bw_writer *writer, bool checkpoint);
 bool bw_writer_commit(struct bw_writer *writer, struct bw_store_op *first, struct bw_store_op **culprit, struct bw_error *err);
 bool bw_writer_apply(struct bw_writer *writer, struct bw_store_op *op, struct bw_error *err); /* one operation, inside the transaction (apply.c) */
 
-/* Between groups: keeps the log short. is_busy: others wait already. false only when the store has failed. */
+/* Keeps the log short. is_busy: others wait already. false only when the store has failed. */
 bool bw_writer_checkpoint_if_due(struct bw_writer *writer, bool is_busy, struct bw_error *err);
-/* A bit of work that can wait: merging, checkpoint, the reserve. *more: call again soon. false only when the store has failed. */
-bool bw_writer_idle(struct bw_writer *writer, bool *more, struct bw_error *err);
+/* Between two groups: checkpoint, and as much of retention as accepting does not notice. false only when the store has failed. */
+bool bw_writer_between_groups(struct bw_writer *writer, bool is_busy, struct bw_error *err);
+/* A bit of work that can wait: merging, retention, giving space back, checkpoint, the reserve. *again_ms: when to call again if nothing
+ * happens until then; 0 = at once, -1 = no need. false only when the store has failed. */
+bool bw_writer_idle(struct bw_writer *writer, int *again_ms, struct bw_error *err);
 /* After "store.full": gives back the reserved space and shortens the log with it. false only when the store has failed. */
 bool bw_writer_relieve(struct bw_writer *writer, struct bw_error *err);
 #endif

@@ -58,7 +58,8 @@ INSERT INTO versions(hash, content) VALUES(?1, ?2) ON CONFLICT(hash) DO NOTHING;
 INSERT INTO revision_files(revision, position, kind, path, version) VALUES(?1, ?2, ?3, ?4, (SELECT id FROM versions WHERE hash = ?5));
 
 -- name: unmerged_keys
-SELECT id, dedupe, expire_ms FROM events WHERE id > ?1 AND dedupe IS NOT NULL ORDER BY id;
+SELECT id, dedupe, expire_ms FROM events WHERE id > ?1 AND dedupe IS NOT NULL
+UNION ALL SELECT event_id, dedupe, expire_ms FROM dedupe_kept WHERE event_id > ?1 ORDER BY 1;
 -- name: generations
 SELECT id, page_bits, expire_ms, filter FROM dedupe_generations ORDER BY id;
 -- name: put_generation
@@ -71,3 +72,50 @@ SELECT entries FROM dedupe_pages WHERE id = ?1;
 INSERT OR REPLACE INTO dedupe_pages(id, entries) VALUES(?1, ?2);
 -- name: delete_key_pages
 DELETE FROM dedupe_pages WHERE id IN (SELECT id FROM dedupe_pages WHERE id < ?1 ORDER BY id LIMIT ?2);
+
+-- Retention (retention.c, removal.c, revision_sweep.c). A walk reads rows in the order of their ids: id, time, state, is it needed by what
+-- lives. The newest event stays always: its id must not be given to another one.
+-- name: page_count
+PRAGMA page_count;
+-- name: free_count
+PRAGMA freelist_count;
+-- name: walk_deliveries
+SELECT id, at_ms, outcome, 0 FROM deliveries WHERE id > ?1 ORDER BY id LIMIT ?2;
+-- name: walk_runs
+SELECT r.id, max(r.started_ms, r.ended_ms), r.state, r.state < 20 OR p.event_id IS NOT NULL
+FROM runs r LEFT JOIN pending p ON p.event_id = r.event_id WHERE r.id > ?1 ORDER BY r.id LIMIT ?2;
+-- name: walk_events
+SELECT e.id, e.at_ms, 0, p.event_id IS NOT NULL FROM events e LEFT JOIN pending p ON p.event_id = e.id
+WHERE e.id > ?1 AND e.id < (SELECT max(id) FROM events) ORDER BY e.id LIMIT ?2;
+-- name: walk_kept_keys
+SELECT event_id, expire_ms, event_id <= coalesce((SELECT value FROM meta WHERE name = 'dedupe_merged'), 0), 0
+FROM dedupe_kept WHERE event_id > ?1 ORDER BY event_id LIMIT ?2;
+-- name: event_runs
+SELECT id, state FROM runs WHERE event_id = ?1;
+-- name: delete_delivery
+DELETE FROM deliveries WHERE id = ?1 RETURNING source, outcome;
+-- name: delete_steps
+DELETE FROM steps WHERE run_id = ?1 AND path IN (SELECT path FROM steps WHERE run_id = ?1 ORDER BY path LIMIT ?2);
+-- name: delete_run
+DELETE FROM runs WHERE id = ?1;
+-- name: keep_key
+INSERT INTO dedupe_kept(event_id, dedupe, expire_ms) SELECT id, dedupe, expire_ms FROM events
+WHERE id = ?1 AND dedupe IS NOT NULL AND expire_ms > ?2 AND id > coalesce((SELECT value FROM meta WHERE name = 'dedupe_merged'), 0);
+-- name: delete_kept_key
+DELETE FROM dedupe_kept WHERE event_id = ?1;
+-- name: delete_matches
+DELETE FROM matches WHERE event_id = ?1;
+-- name: delete_body
+DELETE FROM bodies WHERE event_id = ?1;
+-- name: delete_event
+DELETE FROM events WHERE id = ?1;
+-- name: older_revisions
+SELECT id FROM revisions WHERE id < (SELECT max(id) FROM revisions) ORDER BY id;
+-- name: event_revisions
+SELECT id, revision FROM events WHERE id > ?1 ORDER BY id LIMIT ?2;
+-- name: delete_revision_files
+DELETE FROM revision_files WHERE revision = ?1 AND position IN (SELECT position FROM revision_files WHERE revision = ?1 LIMIT ?2);
+-- name: delete_revision
+DELETE FROM revisions WHERE id = ?1;
+-- name: delete_versions
+DELETE FROM versions WHERE id IN (SELECT id FROM versions WHERE id NOT IN (SELECT version FROM revision_files) LIMIT ?1);

@@ -26,12 +26,19 @@ static void test_without_a_file_everything_has_its_default(void **state)
     assert_int_equal(config->lua_memory_bytes, 32 << 20);
     assert_int_equal(config->stall_ms, 2000);
     assert_int_equal(config->drain_ms, 30000);
+    const int64_t day_ms = 24 * 3600 * 1000;
+    assert_int_equal(config->retention.deliveries_ms, 14 * day_ms);
+    assert_int_equal(config->retention.events_ms, 30 * day_ms);
+    assert_int_equal(config->retention.succeeded_ms, 14 * day_ms);
+    assert_int_equal(config->retention.failed_ms, 90 * day_ms);
+    assert_int_equal(config->retention.max_size_bytes, 0);
     assert_int_equal(config->source_count + config->secret_count, 0);
     bw_config_free(config);
     /* A file that says nothing says the same. */
     bw_config_free(load_good(""));
     bw_config_free(load_good("# nothing yet\n"));
     bw_config_free(load_good("{}\n"));
+    bw_config_free(load_good("retention:\n"));
 }
 
 static void test_every_key_is_taken(void **state)
@@ -66,6 +73,23 @@ static void test_every_key_is_taken(void **state)
     bw_config_free(config);
 }
 
+static void test_retention_is_taken_and_what_it_leaves_out_has_its_default(void **state)
+{
+    (void)state;
+    struct bw_config *config = load_good("retention: {deliveries: 1s, events: none, failed: 180d, max_size: 20GiB}\n");
+    assert_int_equal(config->retention.deliveries_ms, 1000);
+    assert_int_equal(config->retention.events_ms, 0);
+    assert_int_equal(config->retention.succeeded_ms, 14 * 24 * 3600 * 1000LL);
+    assert_int_equal(config->retention.failed_ms, 180 * 24 * 3600 * 1000LL);
+    assert_int_equal(config->retention.max_size_bytes, 20ULL << 30);
+    bw_config_free(config);
+    config = load_good("retention: {deliveries: none, succeeded: 1ms, failed: none, max_size: none}\n");
+    assert_int_equal(config->retention.deliveries_ms + config->retention.failed_ms, 0);
+    assert_int_equal(config->retention.succeeded_ms, 1);
+    assert_int_equal(config->retention.max_size_bytes, 0);
+    bw_config_free(config);
+}
+
 static const struct refusal refusals[] = {
     {"§[]\n", "config.type", "must be a map"},
     {"a: 1\n§a: 2\n", "yaml.duplicate_key", "already on line 1"},
@@ -74,7 +98,15 @@ static const struct refusal refusals[] = {
     {"§Listen: x\n", "config.unknown_key", "did you mean 'listen'?"},
     {"§zzzzzzzz: x\n", "config.unknown_key", "'zzzzzzzz'"},
     {"§tls: {}\n", "config.not_supported", "not supported by this version"},
-    {"§retention: 3d\n", "config.not_supported", "retention"},
+    {"retention: §3d\n", "config.type", "must be a map"},
+    {"retention: {§event: 3d}\n", "config.unknown_key", "did you mean 'events'?"},
+    {"retention: {events: §3}\n", "config.type", "duration"},
+    {"retention: {events: §0s}\n", "config.type", "duration"},
+    {"retention: {succeeded: §never}\n", "config.type", "none"},
+    {"retention: {max_size: §lots}\n", "config.type", "20GiB or none"},
+    {"retention: {max_size: §15MiB}\n", "config.range", "16777216"},
+    {"max_body: §none\n", "config.type", "size"},
+    {"drain: §none\n", "config.type", "duration"},
     {"allow_plaintext: §yes\n", "config.type", "true or false"},
     {"allow_private_network: §1\n", "config.type", "true or false"},
     {"data: §[a]\n", "config.type", "must be text"},
@@ -181,6 +213,11 @@ static void test_help_names_every_key_with_its_default(void **state)
                                        "drain",
                                        "request_deadline",
                                        "allow_private_network",
+                                       "retention",
+                                       "deliveries",
+                                       "succeeded",
+                                       "less than 90d counts as 90d",
+                                       "max_size",
                                        "sources.NAME",
                                        "verify",
                                        "dedupe",
@@ -199,6 +236,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_without_a_file_everything_has_its_default),
         cmocka_unit_test(test_every_key_is_taken),
+        cmocka_unit_test(test_retention_is_taken_and_what_it_leaves_out_has_its_default),
         cmocka_unit_test(test_every_fault_has_its_code_place_and_next_step),
         cmocka_unit_test(test_plain_http_off_loopback_is_taken_when_it_is_written_out),
         cmocka_unit_test(test_one_go_reports_every_fault),

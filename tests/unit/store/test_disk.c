@@ -122,11 +122,11 @@ static void test_a_full_disk_gives_back_the_reserve_and_shortens_the_log(void **
     struct bw_writer writer = {.reserve = -1};
     struct bw_store_op ops[] = {accept_op(1, ""), accept_op(2, ""), accept_op(3, "")}, *culprit;
     struct bw_error err = {0};
-    bool more;
+    int again_ms;
     (void)state;
     assert_no_error(bw_writer_open(&writer, folder, &err), err);
     assert_no_error(bw_writer_commit(&writer, &ops[0], &culprit, &err), err);
-    assert_no_error(bw_writer_idle(&writer, &more, &err), err);
+    assert_no_error(bw_writer_idle(&writer, &again_ms, &err), err);
     assert_int_equal(size_of("reserve"), 4 * 1024 * 1024);
     fault = FAULT_WRITE_FULL;
     assert_false(bw_writer_commit(&writer, &ops[1], &culprit, &err));

@@ -1,0 +1,345 @@
+#include "store/retention.h"
+#include "base/clock.h"
+#include "base/crash_point.h"
+#include "base/log.h"
+#include "base/units.h"
+
+#define ROWS_AT_ONCE 500
+#define SHARE 50 /* a slice that took t keeps the next one 50 t away while others wait */
+#define AGES_PER_PASS 100
+#define PASS_LEAST_US 1000000LL
+#define PASS_MOST_US (3600 * 1000000LL)
+#define RETRY_US (10 * 1000000LL)
+#define EXHAUSTED_RETRY_US 1000000LL
+#define DAY_MS (24 * 3600 * 1000LL)
+#define FAILED_LEAST_MS (90 * DAY_MS) /* nothing can resolve a failed run yet: nobody may have looked at it before */
+
+struct row { /* the columns of the walk_… statements */
+    int64_t id, at_ms;
+    int state; /* of a run; of a kept key: is it merged? */
+    bool is_needed;
+};
+enum verdict { OLD, KEPT, YOUNG };
+struct bw_retention_walk {
+    bool is_sweep;    /* of revisions: not of rows */
+    bool is_end;      /* of the table */
+    size_t statement; /* its rows: offset in struct bw_write_statements */
+    enum verdict (*judge)(const struct bw_retention *retention, const struct row *row, int64_t now_ms);
+    bool (*remove)(struct bw_removal *removal, int64_t id, enum bw_removal_end *end, struct bw_error *err);
+};
+
+/* ---- what may go ---- */
+
+/* A row from far ahead was written by a clock that was wrong: it says nothing about the rows behind it. */
+static enum verdict by_age(int64_t at_ms, int64_t age_ms, int64_t now_ms)
+{
+    if (!age_ms) return YOUNG;
+    return at_ms > now_ms + DAY_MS ? KEPT : at_ms > now_ms - age_ms ? YOUNG : OLD;
+}
+
+static enum verdict judge_delivery(const struct bw_retention *retention, const struct row *row, int64_t now_ms)
+{
+    return by_age(row->at_ms, retention->keep.deliveries_ms, now_ms);
+}
+
+static enum verdict judge_run(const struct bw_retention *retention, const struct row *row, int64_t now_ms)
+{
+    const struct bw_retention_config *keep = &retention->keep;
+    int64_t failed_ms = keep->failed_ms && keep->failed_ms < FAILED_LEAST_MS ? FAILED_LEAST_MS : keep->failed_ms;
+    int64_t least_ms = keep->succeeded_ms && (!failed_ms || keep->succeeded_ms < failed_ms) ? keep->succeeded_ms : failed_ms;
+    if (by_age(row->at_ms, least_ms, now_ms) != OLD) return by_age(row->at_ms, least_ms, now_ms);
+    bool is_old = by_age(row->at_ms, row->state == BW_RUN_FAILED ? failed_ms : keep->succeeded_ms, now_ms) == OLD;
+    return is_old && !row->is_needed ? OLD : KEPT;
+}
+
+static enum verdict judge_event(const struct bw_retention *retention, const struct row *row, int64_t now_ms)
+{
+    enum verdict verdict = by_age(row->at_ms, retention->keep.events_ms, now_ms);
+    return verdict == OLD && row->is_needed ? KEPT : verdict;
+}
+
+static enum verdict judge_key(const struct bw_retention *retention, const struct row *row, int64_t now_ms)
+{
+    (void)retention;
+    return row->state || row->at_ms <= now_ms ? OLD : KEPT;
+}
+
+static enum verdict always(const struct bw_retention *retention, const struct row *row, int64_t now_ms)
+{
+    (void)retention, (void)now_ms;
+    return row->is_needed ? KEPT : OLD;
+}
+
+/* *may_go false: a run of the event is active, or in the state `spared`. *run: one of them, 0 = none is left. */
+static bool look_at_runs(sqlite3_stmt *statement, int64_t event_id, int spared, bool *may_go, int64_t *run, struct bw_error *err)
+{
+    *may_go = true;
+    *run = 0;
+    bw_sql_bind_int(statement, 1, event_id);
+    for (bool has_row;;) {
+        if (!bw_sql_next(statement, &has_row, err)) return false;
+        if (!has_row) return true;
+        int state = sqlite3_column_int(statement, 1);
+        *run = sqlite3_column_int64(statement, 0);
+        if (state < BW_RUN_SUCCEEDED || state == spared) *may_go = false;
+    }
+}
+
+static bool remove_with_runs(struct bw_removal *removal, int64_t id, int spared, enum bw_removal_end *end, struct bw_error *err)
+{
+    bool may_go;
+    int64_t run;
+    for (;;) {
+        *end = BW_REMOVAL_STAYS;
+        if (!look_at_runs(removal->sql->event_runs, id, spared, &may_go, &run, err)) return false;
+        if (!may_go) return true;
+        if (!run) return bw_remove_event(removal, id, end, err);
+        if (!bw_remove_run(removal, run, end, err)) return false;
+        if (*end != BW_REMOVAL_GONE) return true;
+    }
+}
+
+static bool remove_but_failed(struct bw_removal *removal, int64_t id, enum bw_removal_end *end, struct bw_error *err)
+{
+    return remove_with_runs(removal, id, BW_RUN_FAILED, end, err);
+}
+
+static bool remove_ended(struct bw_removal *removal, int64_t id, enum bw_removal_end *end, struct bw_error *err)
+{
+    return remove_with_runs(removal, id, 0, end, err);
+}
+
+static bool remove_without_runs(struct bw_removal *removal, int64_t id, enum bw_removal_end *end, struct bw_error *err)
+{
+    bool may_go;
+    int64_t run;
+    *end = BW_REMOVAL_STAYS;
+    if (!look_at_runs(removal->sql->event_runs, id, 0, &may_go, &run, err)) return false;
+    return run || bw_remove_event(removal, id, end, err);
+}
+
+#define ROWS(name) offsetof(struct bw_write_statements, name)
+static const struct bw_retention_walk walks_by_age[] = {
+    {.statement = ROWS(walk_deliveries), .judge = judge_delivery, .remove = bw_remove_delivery},
+    {.statement = ROWS(walk_runs), .judge = judge_run, .remove = bw_remove_run},
+    {.statement = ROWS(walk_events), .judge = judge_event, .remove = remove_without_runs},
+    {.statement = ROWS(walk_kept_keys), .judge = judge_key, .remove = bw_remove_kept_key},
+    {.is_sweep = true},
+    {.is_end = true},
+};
+static const struct bw_retention_walk walks_by_size[] = {
+    {.statement = ROWS(walk_deliveries), .judge = always, .remove = bw_remove_delivery},
+    {.statement = ROWS(walk_events), .judge = always, .remove = remove_but_failed},
+    {.statement = ROWS(walk_events), .judge = always, .remove = remove_ended},
+    {.is_end = true},
+};
+
+/* ---- a pass ---- */
+
+static int64_t shortest(const struct bw_retention_config *keep)
+{
+    const int64_t ages[] = {keep->deliveries_ms, keep->events_ms, keep->succeeded_ms, keep->failed_ms};
+    int64_t least = 0;
+    for (size_t i = 0; i < sizeof ages / sizeof *ages; i++)
+        if (ages[i] && (!least || ages[i] < least)) least = ages[i];
+    return least;
+}
+
+bool bw_retention_open(struct bw_retention *retention, const struct bw_write_statements *sql, struct bw_deliveries *deliveries, struct bw_error *err)
+{
+    int64_t every_us = shortest(&retention->keep) * 1000 / AGES_PER_PASS;
+    retention->sql = sql;
+    retention->deliveries = deliveries;
+    retention->every_us = every_us < PASS_LEAST_US ? PASS_LEAST_US : every_us > PASS_MOST_US ? PASS_MOST_US : every_us;
+    return bw_sql_integer(sqlite3_db_handle(sql->page_count), "PRAGMA page_size", &retention->page_bytes, err) &&
+           bw_retention_measure(retention, err);
+}
+
+void bw_retention_close(struct bw_retention *retention)
+{
+    bw_revision_sweep_close(&retention->revisions);
+}
+
+static bool count_pages(sqlite3_stmt *statement, int64_t *count, struct bw_error *err)
+{
+    bool has_row;
+    if (!bw_sql_next(statement, &has_row, err)) return false;
+    *count = has_row ? sqlite3_column_int64(statement, 0) : 0;
+    sqlite3_reset(statement);
+    return true;
+}
+
+/* Also inside a transaction, with what it has freed. */
+static bool measure(struct bw_retention *retention, struct bw_error *err)
+{
+    int64_t pages, free_pages;
+    if (!count_pages(retention->sql->page_count, &pages, err) || !count_pages(retention->sql->free_count, &free_pages, err)) return false;
+    retention->used_bytes = (uint64_t)((pages - free_pages) * retention->page_bytes);
+    return true;
+}
+
+static bool is_low(const struct bw_retention *retention)
+{
+    return retention->used_bytes <= retention->keep.max_size_bytes - retention->keep.max_size_bytes / 20;
+}
+
+bool bw_retention_measure(struct bw_retention *retention, struct bw_error *err)
+{
+    if (!retention->keep.max_size_bytes) return true;
+    if (!measure(retention, err)) return false;
+    if (retention->used_bytes > retention->keep.max_size_bytes) retention->is_above_cap = true;
+    if (!is_low(retention)) return true;
+    if (retention->is_exhausted) bw_log(BW_LOG_INFO, "store.full_no_more", BW_STR("message", "the database is below retention.max_size again"));
+    retention->is_above_cap = retention->is_exhausted = false;
+    return true;
+}
+
+int64_t bw_retention_wait_us(const struct bw_retention *retention, bool is_idle)
+{
+    int64_t now_us = bw_clock_mono_us(), due_us = is_idle ? 0 : retention->next_slice_us;
+    bool is_by_size = retention->is_above_cap && !retention->is_exhausted;
+    if (retention->keep.max_size_bytes == 0 && shortest(&retention->keep) == 0) return -1;
+    if (is_by_size && retention->next_slice_us <= now_us) return 0;
+    if (!retention->walk && retention->next_pass_us > due_us) due_us = retention->next_pass_us;
+    return due_us > now_us ? due_us - now_us : 0;
+}
+
+static bool refusal(const struct bw_retention *retention, struct bw_error *err)
+{
+    bw_error_set(err, "store.full", "the database has reached retention.max_size (%llu bytes) and all of it is still needed",
+                 (unsigned long long)retention->keep.max_size_bytes);
+    bw_error_hint(err, "raise retention.max_size, or let what is waiting end: bellwire runs --state active");
+    return true;
+}
+
+bool bw_retention_refuses(const struct bw_retention *retention, struct bw_error *err)
+{
+    return retention->is_exhausted && refusal(retention, err);
+}
+
+static void begin_pass(struct bw_retention *retention)
+{
+    retention->is_by_size = retention->is_above_cap;
+    retention->walk = retention->is_by_size ? walks_by_size : walks_by_age;
+    retention->cursor = 0;
+    retention->removed = (struct bw_removed){0};
+    retention->next_pass_us = bw_clock_mono_us() + (retention->is_exhausted ? EXHAUSTED_RETRY_US : retention->every_us);
+}
+
+static void end_pass(struct bw_retention *retention)
+{
+    const struct bw_removed *removed = &retention->removed;
+    retention->walk = NULL;
+    if (removed->deliveries || removed->runs || removed->events || removed->revisions)
+        bw_log(BW_LOG_INFO, "store.retention", BW_STR("by", retention->is_by_size ? "max_size" : "age"), BW_INT("deliveries", removed->deliveries),
+               BW_INT("runs", removed->runs), BW_INT("events", removed->events), BW_INT("revisions", removed->revisions));
+}
+
+/* A pass by size has looked at everything. */
+static void settle_size(struct bw_retention *retention)
+{
+    struct bw_error err;
+    if (retention->used_bytes <= retention->keep.max_size_bytes && !retention->is_exhausted) retention->is_above_cap = false;
+    if (!retention->is_above_cap) return;
+    retention->next_pass_us = bw_clock_mono_us() + EXHAUSTED_RETRY_US;
+    if (!retention->is_exhausted && refusal(retention, &err)) bw_log_error(BW_LOG_WARN, "store.full", &err);
+    retention->is_exhausted = true;
+}
+
+static bool read_rows(const struct bw_retention *retention, struct row rows[ROWS_AT_ONCE], size_t *count, struct bw_error *err)
+{
+    sqlite3_stmt *statement = *(sqlite3_stmt *const *)(const void *)((const char *)retention->sql + retention->walk->statement);
+    bw_sql_bind_int(statement, 1, retention->cursor);
+    bw_sql_bind_int(statement, 2, ROWS_AT_ONCE);
+    *count = 0;
+    for (bool has_row;;) {
+        if (!bw_sql_next(statement, &has_row, err)) return false;
+        if (!has_row) return true;
+        rows[(*count)++] = (struct row){.id = sqlite3_column_int64(statement, 0),
+                                        .at_ms = sqlite3_column_int64(statement, 1),
+                                        .state = sqlite3_column_int(statement, 2),
+                                        .is_needed = sqlite3_column_int(statement, 3) != 0};
+    }
+}
+
+/* *cursor moves behind what was looked at; *is_finished: nothing old is behind it. */
+static bool walk_on(struct bw_retention *retention, struct bw_removal *removal, int64_t *cursor, bool *is_finished, struct bw_error *err)
+{
+    struct row rows[ROWS_AT_ONCE];
+    size_t count;
+    bool has_young = false, has_other = false;
+    enum bw_removal_end end;
+    *is_finished = false;
+    if (!read_rows(retention, rows, &count, err)) return false;
+    for (size_t i = 0; i < count; i++) {
+        enum verdict verdict = retention->walk->judge(retention, &rows[i], removal->now_ms);
+        if (verdict == YOUNG) has_young = true;
+        if (verdict == OLD) {
+            if (i && bw_removal_is_spent(removal)) return true;
+            if (!retention->walk->remove(removal, rows[i].id, &end, err)) return false;
+            if (end == BW_REMOVAL_PARTLY) return true;
+        }
+        if (verdict != YOUNG && rows[i].at_ms <= removal->now_ms + DAY_MS) has_other = true;
+        *cursor = rows[i].id;
+        if (verdict == OLD && retention->is_by_size && !measure(retention, err)) return false;
+        if (retention->is_by_size && is_low(retention)) return true; /* no more than needed */
+    }
+    *is_finished = count < ROWS_AT_ONCE || (has_young && !has_other);
+    return true;
+}
+
+static bool commit(struct bw_retention *retention, struct bw_removal *removal, int64_t *cursor, bool *is_finished, struct bw_error *err)
+{
+    const struct bw_write_statements *sql = retention->sql;
+    if (!bw_sql_run(sql->begin, err)) return false;
+    bool ok = retention->walk->is_sweep ? bw_revision_sweep_slice(&retention->revisions, removal, is_finished, err)
+                                        : walk_on(retention, removal, cursor, is_finished, err);
+    BW_CRASH_POINT("store.before_removal");
+    if (ok && bw_sql_run(sql->commit, err)) {
+        BW_CRASH_POINT("store.after_removal");
+        bw_deliveries_committed(retention->deliveries);
+        return true;
+    }
+    if (!sqlite3_get_autocommit(sqlite3_db_handle(sql->begin))) bw_sql_run(sql->rollback, NULL);
+    bw_deliveries_rolled_back(retention->deliveries);
+    return false;
+}
+
+static void count_in(struct bw_removed *sum, const struct bw_removed *more)
+{
+    sum->deliveries += more->deliveries;
+    sum->runs += more->runs;
+    sum->events += more->events;
+    sum->revisions += more->revisions;
+}
+
+bool bw_retention_slice(struct bw_retention *retention, struct bw_error *err)
+{
+    struct bw_removal removal;
+    bool is_finished = false;
+    if (retention->walk && retention->is_above_cap && !retention->is_exhausted && !retention->is_by_size) end_pass(retention); /* more urgent */
+    if (!retention->walk) begin_pass(retention);
+    int64_t began_us = bw_clock_mono_us(), cursor = retention->cursor;
+    bw_removal_begin(&removal, retention->sql, retention->deliveries, bw_clock_wall_ms());
+    if (!commit(retention, &removal, &cursor, &is_finished, err) || !bw_retention_measure(retention, err)) {
+        retention->walk = NULL;
+        retention->next_pass_us = retention->next_slice_us = bw_clock_mono_us() + RETRY_US;
+        return false;
+    }
+    int64_t ended_us = bw_clock_mono_us();
+    retention->next_slice_us = retention->is_by_size ? ended_us : ended_us + SHARE * (ended_us - began_us);
+    retention->cursor = cursor;
+    count_in(&retention->removed, &removal.removed);
+    if (retention->is_by_size && !retention->is_above_cap) {
+        end_pass(retention);
+    } else if (is_finished) {
+        retention->walk++;
+        retention->cursor = 0;
+        if (retention->walk->is_end) {
+            bool was_by_size = retention->is_by_size;
+            end_pass(retention);
+            if (was_by_size) settle_size(retention);
+        }
+    }
+    return true;
+}

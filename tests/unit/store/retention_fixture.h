@@ -1,0 +1,181 @@
+/* retention_fixture.h: a writer without its thread, rows of any age, and time that only the test moves. */
+#ifndef BW_TEST_RETENTION_FIXTURE_H
+#define BW_TEST_RETENTION_FIXTURE_H
+#include "base/log.h"
+#include "fixture.h"
+#include "store/database.h"
+#include "store/writer.h"
+
+#define HOUR_MS (3600 * 1000LL)
+#define DAY_MS (24 * HOUR_MS)
+#define START_MS (1000 * DAY_MS)
+
+__attribute__((unused)) static const struct bw_retention_config defaults = {
+    .deliveries_ms = 14 * DAY_MS, .events_ms = 30 * DAY_MS, .succeeded_ms = 14 * DAY_MS, .failed_ms = 90 * DAY_MS};
+static struct bw_writer writer;
+static _Atomic int64_t wall_ms, mono_us, mono_step_us; /* mono moves by the step each time it is asked */
+__attribute__((unused)) static uint32_t next_number;
+
+static int64_t fake_wall(void *arg)
+{
+    (void)arg;
+    return wall_ms;
+}
+
+static int64_t fake_mono(void *arg)
+{
+    (void)arg;
+    return mono_us += mono_step_us;
+}
+
+__attribute__((unused)) static void open_writer(const struct bw_retention_config *keep)
+{
+    struct bw_error err = {0};
+    writer = (struct bw_writer){.reserve = -1, .dedupe.generation = 256, .retention.keep = *keep};
+    assert_no_error(bw_writer_open(&writer, folder, &err), err);
+}
+
+__attribute__((unused)) static void reopen_writer(const struct bw_retention_config *keep)
+{
+    bw_writer_close(&writer, true);
+    open_writer(keep);
+}
+
+__attribute__((unused)) static int setup(void **state)
+{
+    static const struct bw_clock clock = {.wall_ms = fake_wall, .mono_us = fake_mono};
+    wall_ms = START_MS;
+    mono_us = 1000000;
+    mono_step_us = 0;
+    next_number = 1;
+    bw_clock_override(&clock);
+    bw_log_setup(BW_LOG_OFF, BW_LOG_JSON, "test");
+    if (make_folder(state)) return -1;
+    open_writer(&defaults);
+    return 0;
+}
+
+__attribute__((unused)) static int teardown(void **state)
+{
+    bw_writer_close(&writer, true);
+    bw_clock_override(NULL);
+    return remove_folder(state);
+}
+
+__attribute__((unused)) static void commit(struct bw_store_op *first)
+{
+    struct bw_store_op *culprit;
+    struct bw_error err = {0};
+    assert_no_error(bw_writer_commit(&writer, first, &culprit, &err), err);
+}
+
+__attribute__((unused)) static int64_t query(const char *sql)
+{
+    int64_t value;
+    struct bw_error err = {0};
+    assert_no_error(bw_sql_integer(writer.db, sql, &value, &err), err);
+    return value;
+}
+
+__attribute__((unused)) static bool has_row(const char *table, const char *column, int64_t id)
+{
+    char sql[96];
+    snprintf(sql, sizeof sql, "SELECT count(*) FROM %s WHERE %s = %lld", table, column, (long long)id);
+    return query(sql) > 0;
+}
+
+/* An event accepted `age_ms` ago; still pending. */
+__attribute__((unused)) static int64_t add_event(int64_t age_ms, const char *key, int64_t window_ms)
+{
+    struct bw_store_op op = accept_op(next_number++, key);
+    op.event.at_ms = op.delivery.at_ms = wall_ms - age_ms;
+    op.event.dedupe_expire_ms = op.event.at_ms + window_ms;
+    commit(&op);
+    assert_false(op.is_duplicate);
+    return op.event_id;
+}
+
+/* A report of one run with `steps` steps; state 0 = no run. */
+__attribute__((unused)) static void report(int64_t event_id, enum bw_run_state state, int64_t age_ms, size_t steps, bool is_done)
+{
+    static struct bw_step_row rows[2000];
+    static char names[2000][8];
+    struct bw_run_row run = {.uid = uid_of(1000000 + next_number++),
+                             .workflow = BW_SLICE("deploy"),
+                             .state = state,
+                             .started_ms = wall_ms - age_ms,
+                             .ended_ms = state == BW_RUN_ACTIVE ? 0 : wall_ms - age_ms,
+                             .steps = rows,
+                             .step_count = steps};
+    for (size_t i = 0; i < steps; i++) {
+        snprintf(names[i], sizeof names[i], "s%zu", i);
+        rows[i] = (struct bw_step_row){.path = bw_slice_of(names[i]), .state = BW_STEP_SUCCEEDED, .attempt = 1};
+    }
+    struct bw_store_op op = {
+        .kind = BW_OP_REPORT, .event_id = event_id, .runs = &run, .run_count = state ? 1 : 0, .event_done = is_done, .matched = state ? 1 : 0};
+    commit(&op);
+}
+
+/* An event that is done, with one run that ended at once. */
+__attribute__((unused)) static int64_t add_done(int64_t age_ms, enum bw_run_state state)
+{
+    int64_t event = add_event(age_ms, "", 0);
+    report(event, state, age_ms, state ? 2 : 0, true);
+    return event;
+}
+
+/* The newest event stays always: without this it would be the one that a test looks at. */
+__attribute__((unused)) static void add_newest(void)
+{
+    add_event(0, "", 0);
+}
+
+/* Slices until nothing is due; each removes at most 500 rows. */
+__attribute__((unused)) static int run_slices(void)
+{
+    struct bw_error err = {0};
+    int slices = 0;
+    for (; bw_retention_wait_us(&writer.retention, true) == 0; slices++) {
+        int kept = (int)query("SELECT count(*) FROM dedupe_kept"), before = sqlite3_total_changes(writer.db);
+        assert_no_error(bw_retention_slice(&writer.retention, &err), err);
+        int more_kept = (int)query("SELECT count(*) FROM dedupe_kept") - kept;
+        assert_in_range(sqlite3_total_changes(writer.db) - before - (more_kept > 0 ? more_kept : 0), 0, BW_REMOVAL_ROWS);
+        assert_true(slices < 10000);
+    }
+    return slices;
+}
+
+/* A pass with the time as it is now. */
+__attribute__((unused)) static int pass(void)
+{
+    mono_us += 3 * 3600 * 1000000LL;
+    return run_slices();
+}
+
+__attribute__((unused)) static bool rings_twice(const char *key)
+{
+    struct bw_store_op op = accept_op(next_number++, key);
+    op.event.at_ms = wall_ms;
+    op.event.dedupe_expire_ms = wall_ms + DAY_MS;
+    commit(&op);
+    return op.is_duplicate;
+}
+/* Nothing without its parent, nothing live without what it needs; and the file is sound. */
+__attribute__((unused)) static void assert_sound(void)
+{
+    static const char *const none[] = {
+        "SELECT count(*) FROM steps WHERE run_id NOT IN (SELECT id FROM runs)",
+        "SELECT count(*) FROM runs WHERE event_id NOT IN (SELECT id FROM events)",
+        "SELECT count(*) FROM bodies WHERE event_id NOT IN (SELECT id FROM events)",
+        "SELECT count(*) FROM matches WHERE event_id NOT IN (SELECT id FROM events)",
+        "SELECT count(*) FROM pending WHERE event_id NOT IN (SELECT id FROM events)",
+        "SELECT count(*) FROM events WHERE id NOT IN (SELECT event_id FROM bodies)",
+        "SELECT count(*) FROM revision_files WHERE version NOT IN (SELECT id FROM versions)",
+        "SELECT count(*) FROM dedupe_kept WHERE event_id IN (SELECT id FROM events)",
+    };
+    for (size_t i = 0; i < sizeof none / sizeof *none; i++)
+        if (query(none[i])) fail_msg("%s: %lld", none[i], (long long)query(none[i]));
+}
+
+#define WITH_WRITER(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#endif
