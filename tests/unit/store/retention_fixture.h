@@ -99,7 +99,7 @@ __attribute__((unused)) static int64_t add_event(int64_t age_ms, const char *key
 __attribute__((unused)) static void report(int64_t event_id, enum bw_run_state state, int64_t age_ms, size_t steps, bool is_done)
 {
     static struct bw_step_row rows[2000];
-    static char names[2000][8];
+    static char names[2000][24];
     struct bw_run_row run = {.uid = uid_of(1000000 + next_number++),
                              .workflow = BW_SLICE("deploy"),
                              .state = state,
