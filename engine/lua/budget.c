@@ -135,16 +135,18 @@ void bw_budget_end(struct bw_script *script)
 
 static void enter_pcall(lua_State *L)
 {
-    struct bw_script *script = bw_lua_script(L);
-    if (script->pcall_depth >= PCALL_DEPTH_MAX) luaL_error(L, "pcall is nested more than %d deep", PCALL_DEPTH_MAX);
-    script->pcall_depth++;
+    struct bw_task *task = bw_lua_script(L)->task;
+    if (!task) return;
+    if (task->pcall_depth >= PCALL_DEPTH_MAX) luaL_error(L, "pcall is nested more than %d deep", PCALL_DEPTH_MAX);
+    task->pcall_depth++;
 }
 
 static int finish_pcall(lua_State *L, int status, lua_KContext extra)
 {
-    bw_lua_script(L)->pcall_depth--;
+    struct bw_task *task = bw_lua_script(L)->task;
+    if (task) task->pcall_depth--;
     if (status != LUA_OK && status != LUA_YIELD) {
-        if (bw_lua_script(L)->task) bw_lua_script(L)->task->unused_failure = NULL; /* raised, and caught by intent */
+        if (task) task->unused_failure = NULL; /* raised, and caught by intent */
         if (status == LUA_ERRMEM) {
             lua_settop(L, 0);
             lua_pushlightuserdata(L, (void *)&memory_key);
@@ -170,10 +172,11 @@ int bw_budget_pcall(lua_State *L)
 /* The handler runs after the unwinding: a handler that loops or fails cannot keep the error alive. */
 static int finish_xpcall(lua_State *L, int status, lua_KContext extra)
 {
+    struct bw_task *task = bw_lua_script(L)->task;
     (void)extra;
-    bw_lua_script(L)->pcall_depth--;
+    if (task) task->pcall_depth--;
     if (status == LUA_OK || status == LUA_YIELD) return lua_gettop(L) - 1;
-    if (bw_lua_script(L)->task) bw_lua_script(L)->task->unused_failure = NULL;
+    if (task) task->unused_failure = NULL;
     if (status == LUA_ERRMEM) {
         lua_settop(L, 0);
         lua_pushlightuserdata(L, (void *)&memory_key);

@@ -41,7 +41,6 @@ struct bw_script {
     int64_t instructions_left;         /* EXPR */
     int64_t deadline_us, slice_end_us; /* TASK */
     int hook_instructions;             /* until the next hook */
-    int pcall_depth;                   /* of the task that exists: there is one at a time */
     uint64_t uncharged;                /* work in C since the clock was last read */
     bool is_expired, is_spent;
     unsigned runs;
@@ -161,6 +160,7 @@ struct bw_task {
     struct bw_buf output;
     struct bw_task_failure failure;
     struct bw_code_place place;
+    int pcall_depth;  /* how many of its calls are inside of pcall */
     size_t log_bytes; /* written by ctx.log so far */
 };
 void bw_task_log(struct bw_task *task, const char *level, struct bw_slice text); /* capped: a flood must not fill the disk */

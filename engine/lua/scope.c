@@ -69,7 +69,7 @@ static void push_single(lua_State *L, struct bw_buf *out, const char *start, str
 
 static int64_t find_step(const struct bw_script *script, struct bw_slice id)
 {
-    for (size_t i = 0; i < script->workflow->step_count; i++)
+    for (size_t i = 0; id.len && i < script->workflow->step_count; i++)
         if (bw_slice_equal(script->workflow->steps[i].id, id)) return (int64_t)i;
     return -1;
 }

@@ -88,7 +88,6 @@ struct bw_task *bw_task_new(struct bw_script *script, const struct bw_task_optio
         return NULL;
     }
     task->script = script;
-    script->pcall_depth = 0;
     task->options = *options;
     task->thread_ref = LUA_NOREF;
     snprintf(task->key, sizeof task->key, "%s", options->idempotency_key ? options->idempotency_key : "");

@@ -81,7 +81,7 @@ static bool wants(struct bw_worker_event *event, struct bw_catalog_workflow *ent
         bool answer = true;
         if (!bw_workflow_matches(trigger, event->name)) continue;
         if (trigger->condition < 0) return true;
-        struct bw_run probe = {.event = event, .entry = entry, .uid = bw_uid_of_run(event->uid, workflow->name)};
+        struct bw_uid run = bw_uid_of_run(event->uid, workflow->name);
         struct bw_script *script = bw_catalog_take_script(event->worker, entry, err);
         char run_text[BW_UID_TEXT];
         const struct bw_run_scope scope = {.event_body = event->body,
@@ -92,9 +92,8 @@ static bool wants(struct bw_worker_event *event, struct bw_catalog_workflow *ent
                                            .event_source = event->source,
                                            .event_at_ms = event->at_ms,
                                            .event_trusted = event->is_trusted,
-                                           .run_id = bw_slice_of(bw_uid_text(probe.uid, BW_UID_RUN, run_text))};
-        probe.step = workflow->step_count; /* the note says "trigger" */
-        bw_note_enter(&probe);
+                                           .run_id = bw_slice_of(bw_uid_text(run, BW_UID_RUN, run_text))};
+        bw_note_enter(event, run, BW_SLICE("trigger"), 0);
         *has_failed =
             !script || !bw_script_begin_run(script, &scope, err) || !bw_script_condition(script, (uint32_t)trigger->condition, &answer, err);
         bw_note_leave(event->worker);

@@ -17,9 +17,18 @@
 #define BW_INPUT_BYTES_MAX (8u << 20)       /* rendered inputs of a step */
 #define BW_RUN_OUTPUT_BYTES_MAX (16u << 20) /* semantics.md 2.5: what a run keeps in all */
 #define BW_SCRIPTS_IDLE_MAX 32
+#define BW_RUN_ATTEMPTS_MAX 32 /* semantics.md 2.5: steps of one run that are under way at once */
 
 /* As stored (store.h): the engine writes these numbers as they come. */
-enum { BW_STATE_ACTIVE = 2, BW_STATE_RETRYING = 2, BW_STATE_SUCCEEDED = 20, BW_STATE_FAILED = 21, BW_STATE_SKIPPED = 23 };
+enum {
+    BW_STATE_ACTIVE = 2,
+    BW_STATE_RETRYING = 2,
+    BW_STATE_SUCCEEDED = 20, /* this and above: it has ended */
+    BW_STATE_FAILED = 21,
+    BW_STATE_CANCELLED = 22,
+    BW_STATE_SKIPPED = 23
+};
+#define BW_STATE_ENTERED 1 /* of a block, in this room only: one of its branches is under way */
 
 struct bw_worker {
     struct event_base *base;
@@ -31,13 +40,16 @@ struct bw_worker {
     bool allow_private_network, trace, is_configured;
     struct bw_map *secrets; /* name → struct bw_slice * */
     TAILQ_HEAD(, bw_catalog) catalogs;
-    TAILQ_HEAD(bw_run_list, bw_run) ready; /* runs whose code gave way: one slice each a turn */
+    TAILQ_HEAD(bw_attempt_list, bw_attempt) ready; /* their code gave way: one slice each a turn */
     struct event *ready_event;
     struct bw_http *http;
-    TAILQ_HEAD(, bw_run) called;         /* waiting for a plugin */
-    TAILQ_HEAD(, bw_run) unacknowledged; /* waiting for a report to be on disk */
+    struct bw_attempt_list called;         /* waiting for a plugin */
+    struct bw_attempt_list unacknowledged; /* waiting for a report to be on disk */
     int64_t next_report, next_call;
+    int64_t committed; /* reports up to this one are on disk: they are committed in their order */
 };
+
+enum bw_error_class { BW_CLASS_BUG, BW_CLASS_PERMANENT, BW_CLASS_TRANSIENT, BW_CLASS_TIMEOUT, BW_CLASS_INPUT, BW_CLASS_OUTPUT, BW_CLASS_LOST };
 
 /* ---- catalog.c ---- */
 struct bw_catalog_workflow {
@@ -84,86 +96,114 @@ struct bw_step_result {
     uint32_t attempt;
     int64_t started_ms, ended_ms;
     struct bw_buf input_names, output, error; /* JSON texts */
+    bool is_under_way;                        /* it has an attempt in run->attempts */
     bool is_reported, is_pure;                /* pure: recomputed from the same data to the same value, so it need not be on disk before an effect */
+    uint32_t branch;                          /* ENTERED: which one */
 };
-enum bw_run_wait { BW_WAIT_NONE, BW_WAIT_SLICE, BW_WAIT_HTTP, BW_WAIT_SLEEP, BW_WAIT_PLUGIN, BW_WAIT_COMMIT, BW_WAIT_RETRY };
 struct bw_run {
-    TAILQ_ENTRY(bw_run) link; /* in the list of what it waits for */
     struct bw_worker_event *event;
     struct bw_catalog_workflow *entry;
     struct bw_script *script;
     struct bw_uid uid;
     char uid_text[BW_UID_TEXT];
-    size_t step; /* the current one */
-    struct bw_step_result *results;
-    size_t kept_bytes; /* outputs of its steps so far */
+    struct bw_step_result *results; /* one for each step; NULL: its trigger is all that was looked at */
+    struct bw_attempt_list attempts;
+    size_t attempt_count;
+    size_t first_open;           /* all steps in front of it have ended */
+    bool is_advancing, has_news; /* frontier.c */
+    bool is_ending;              /* a step failed or stopped the run: nothing new begins, what is under way ends */
+    size_t ending_step;          /* which one */
+    size_t kept_bytes;           /* outputs of its steps so far */
     struct bw_buf output, error;
     int state;
     uint32_t lost;
     int64_t started_ms, ended_ms;
-    enum bw_run_wait wait;
-    /* the current attempt */
+    int64_t behind_report; /* the last report with results of effects: the next effect waits until it is on disk */
+    int64_t asked_report;  /* the last one that the engine was asked to acknowledge */
+};
+void bw_run_start(struct bw_worker_event *event, struct bw_catalog_workflow *entry, const struct bw_error *trigger_error);
+void bw_run_end(struct bw_run *run); /* no step is under way, none is to begin. Frees the run */
+bool bw_run_is_recorded_done(const struct bw_worker_event *event, struct bw_uid run);
+
+/* ---- frontier.c: which steps begin next. Called at the start and whenever a step has a result; may free the run. ---- */
+void bw_run_advance(struct bw_run *run);
+void bw_run_step_ended(struct bw_run *run, size_t step); /* its result is final; bw_run_advance() follows */
+
+/* ---- attempt.c: a step that is under way, from its condition to its result: all its attempts and the waits between them ---- */
+enum bw_attempt_wait { BW_WAIT_NONE, BW_WAIT_SLICE, BW_WAIT_HTTP, BW_WAIT_SLEEP, BW_WAIT_PLUGIN, BW_WAIT_COMMIT, BW_WAIT_RETRY };
+struct bw_attempt {
+    TAILQ_ENTRY(bw_attempt) sibling; /* in run->attempts */
+    TAILQ_ENTRY(bw_attempt) link;    /* in the worker's list of what it waits for */
+    struct bw_run *run;
+    size_t step;
+    enum bw_attempt_wait wait;
     struct bw_buf input; /* rendered `with` */
     struct bw_task *task;
     struct bw_http_call *http_call;
     int64_t call;   /* plugin call number */
     int64_t report; /* the report it waits for */
     bool may_retry; /* the failure is one of the attempt itself, not of what comes before it */
-    bool is_behind; /* results of effects were reported without waiting: the next effect has to wait for them */
     int64_t deadline_us;
     struct event *timer; /* deadline of the attempt, delay of a retry, ctx.sleep */
 };
-void bw_run_start(struct bw_worker_event *event, struct bw_catalog_workflow *entry, const struct bw_error *trigger_error);
-void bw_run_advance(struct bw_run *run);
-void bw_run_ready(struct bw_run *run); /* one more slice on the next turn */
-bool bw_run_is_recorded_done(const struct bw_worker_event *event, struct bw_uid run);
+struct bw_attempt *bw_attempt_new(struct bw_run *run, size_t step);
+void bw_attempt_free(struct bw_attempt *attempt);    /* whatever it is doing */
+void bw_attempt_release(struct bw_attempt *attempt); /* whatever it still holds */
+void bw_attempt_ready(struct bw_attempt *attempt);   /* one more slice on the next turn */
+bool bw_attempt_set_timer(struct bw_attempt *attempt, event_callback_fn callback, int64_t delay_ms);
+/* The flight page: user code is about to run, and when it must be back (0: no deadline of its own). */
+void bw_note_enter(const struct bw_worker_event *event, struct bw_uid run, struct bw_slice path, int64_t deadline_us);
+void bw_note_enter_step(const struct bw_run *run, size_t step, int64_t deadline_us);
+void bw_note_leave(struct bw_worker *worker);
 
-static inline const struct bw_step *bw_run_step(const struct bw_run *run)
+static inline struct bw_worker *bw_attempt_worker(const struct bw_attempt *attempt)
 {
-    return &run->entry->workflow->steps[run->step];
+    return attempt->run->event->worker;
 }
-static inline struct bw_step_result *bw_run_result(struct bw_run *run)
+static inline const struct bw_step *bw_attempt_step(const struct bw_attempt *attempt)
 {
-    return &run->results[run->step];
+    return &attempt->run->entry->workflow->steps[attempt->step];
 }
-static inline const struct bw_action *bw_run_action(const struct bw_run *run)
+static inline struct bw_step_result *bw_attempt_result(const struct bw_attempt *attempt)
 {
-    return run->entry->actions[run->step];
+    return &attempt->run->results[attempt->step];
+}
+static inline const struct bw_action *bw_attempt_action(const struct bw_attempt *attempt)
+{
+    return attempt->run->entry->actions[attempt->step];
 }
 
 /* ---- step.c ---- */
-void bw_step_begin(struct bw_run *run); /* the current step, from its condition on */
-void bw_step_attempt(struct bw_run *run);
+void bw_step_begin(struct bw_attempt *attempt); /* from its condition on */
+void bw_step_attempt(struct bw_attempt *attempt);
+/* The engine ended a worker over this step, or it took its worker with it again and again. */
+bool bw_step_is_condemned(struct bw_run *run, size_t step, struct bw_error *err, enum bw_error_class *class);
+/* The condition of a step or a block. False: it cannot be told. */
+bool bw_step_condition(struct bw_run *run, size_t step, bool *answer, struct bw_error *err);
 
 /* ---- step_code.c ---- */
-void bw_step_start_lua(struct bw_run *run, const char *key);
-void bw_step_start_plugin(struct bw_run *run, const char *key, int64_t timeout_ms);
-void bw_step_continue(struct bw_run *run); /* its code gets a slice */
-void bw_step_plugin_result(struct bw_run *run, const struct bw_message *message);
-void bw_step_on_timeout(evutil_socket_t fd, short what, void *run); /* a timer's callback */
+void bw_step_start_lua(struct bw_attempt *attempt, const char *key);
+void bw_step_start_plugin(struct bw_attempt *attempt, const char *key, int64_t timeout_ms);
+void bw_step_continue(struct bw_attempt *attempt); /* its code gets a slice */
+void bw_step_plugin_result(struct bw_attempt *attempt, const struct bw_message *message);
+void bw_step_on_timeout(evutil_socket_t fd, short what, void *attempt); /* a timer's callback */
 /* What the step may see: the workflow's secrets; an action only those that it declares. Returns the count. */
-size_t bw_run_grants(const struct bw_run *run, bool only_declared, struct bw_grant *grants, size_t capacity);
+size_t bw_step_grants(const struct bw_attempt *attempt, bool only_declared, struct bw_grant *grants, size_t capacity);
 
-/* ---- step_end.c: each ends the attempt and goes on with the run, which may be freed when they return ---- */
+/* ---- step_end.c: each ends the attempt and goes on with the run; both may be freed when they return ---- */
 /* error: the reason; class as in messages.h */
-enum bw_error_class { BW_CLASS_BUG, BW_CLASS_PERMANENT, BW_CLASS_TRANSIENT, BW_CLASS_TIMEOUT, BW_CLASS_INPUT, BW_CLASS_OUTPUT, BW_CLASS_LOST };
-void bw_step_fail(struct bw_run *run, const struct bw_error *err, enum bw_error_class class, int64_t retry_after_ms);
-void bw_step_succeed(struct bw_run *run, struct bw_slice output);
-void bw_step_succeed_checked(struct bw_run *run, struct bw_slice output); /* an action's output, against what it promised */
-void bw_step_skip(struct bw_run *run);
-void bw_step_release(struct bw_run *run); /* whatever the attempt still holds */
+void bw_step_fail(struct bw_attempt *attempt, const struct bw_error *err, enum bw_error_class class, int64_t retry_after_ms);
+void bw_step_succeed(struct bw_attempt *attempt, struct bw_slice output);
+void bw_step_succeed_checked(struct bw_attempt *attempt, struct bw_slice output); /* an action's output, against what it promised */
+void bw_step_skip(struct bw_attempt *attempt);
+void bw_step_cancel(struct bw_attempt *attempt); /* it is not wanted any more; the run is not advanced */
 void bw_error_to_json(struct bw_buf *out, const struct bw_error *err, enum bw_error_class class, struct bw_slice step);
-bool bw_run_set_timer(struct bw_run *run, event_callback_fn callback, int64_t delay_ms);
-
-/* ---- run.c ---- */
-void bw_note_enter(struct bw_run *run); /* the flight page: user code is about to run */
-void bw_note_leave(struct bw_worker *worker);
 
 /* ---- report.c ---- */
 void bw_report_event(struct bw_worker_event *event);       /* done, without runs */
 int64_t bw_report_run(struct bw_run *run, bool wants_ack); /* what is not reported yet; the report's number */
 void bw_trace_run(struct bw_run *run, const char *what);
-void bw_trace_step(struct bw_run *run, const char *what, int64_t delay_ms);
+void bw_trace_step(struct bw_run *run, size_t step, const char *what, int64_t delay_ms);
 
 /* ---- http.c ---- */
 struct bw_http *bw_http_new(struct event_base *base, bool allow_private_network);

@@ -28,7 +28,7 @@ static void append_step(struct report *report, const struct bw_run *run, size_t 
 {
     const struct bw_step_result *result = &run->results[index];
     bw_buf_append_text(&report->head, "{\"path\":\"");
-    bw_buf_append_slice(&report->head, run->entry->workflow->steps[index].id); /* [a-z0-9_] only */
+    bw_buf_append_slice(&report->head, run->entry->workflow->steps[index].path); /* no character that JSON escapes */
     bw_buf_printf(&report->head, "\",\"state\":%d,\"attempt\":%u,\"started_ms\":%lld,\"ended_ms\":%lld", result->state, result->attempt,
                   (long long)result->started_ms, (long long)result->ended_ms);
     if (result->input_names.len) {
@@ -53,12 +53,13 @@ static void append_run(struct report *report, struct bw_run *run)
     bw_buf_append_text(&report->head, ",\"steps\":[");
     for (size_t i = 0; i < run->entry->workflow->step_count; i++) {
         struct bw_step_result *result = &run->results[i];
-        if (!result->state || result->is_reported) continue;
+        bool is_known = bw_step_is_block(&run->entry->workflow->steps[i]) && result->state != BW_STATE_FAILED; /* frontier.c: it is computed anew */
+        if (!result->state || result->is_reported || is_known) continue;
         if (!is_first) bw_buf_append_char(&report->head, ',');
         is_first = false;
         append_step(report, run, i);
         result->is_reported = true;
-        if (result->state != BW_STATE_SKIPPED && !result->is_pure) run->is_behind = true;
+        if (result->state != BW_STATE_SKIPPED && !result->is_pure) run->behind_report = run->event->worker->next_report;
     }
     bw_buf_append_text(&report->head, "]}");
 }
@@ -114,14 +115,14 @@ void bw_trace_run(struct bw_run *run, const char *what)
     trace(run, &head, &run->output, &run->error);
 }
 
-void bw_trace_step(struct bw_run *run, const char *what, int64_t delay_ms)
+void bw_trace_step(struct bw_run *run, size_t step, const char *what, int64_t delay_ms)
 {
     struct bw_buf head = {0};
-    const struct bw_step_result *result = &run->results[run->step];
+    const struct bw_step_result *result = &run->results[step];
     if (!run->event->worker->trace) return;
     bw_buf_printf(
         &head, "{\"what\":\"%s\",\"run\":\"%s\",\"workflow\":\"%s\",\"step\":\"%s\",\"state\":%d,\"attempt\":%u,\"took_ms\":%lld,\"delay_ms\":%lld",
-        what, run->uid_text, run->entry->workflow->name.ptr, run->entry->workflow->steps[run->step].id.ptr, result->state, result->attempt,
+        what, run->uid_text, run->entry->workflow->name.ptr, run->entry->workflow->steps[step].path.ptr, result->state, result->attempt,
         (long long)(result->ended_ms ? result->ended_ms - result->started_ms : 0), (long long)delay_ms);
     trace(run, &head, &result->output, &result->error);
 }

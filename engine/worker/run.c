@@ -1,27 +1,9 @@
-/* A run: its steps in order, its end. Recorded steps are not run again; their outputs are what they were. */
+/* A run: its beginning and its end. Recorded steps are not run again; their outputs are what they were. */
 #include "base/clock.h"
 #include "base/log.h"
 #include "worker/internal.h"
 #include <stdlib.h>
 #include <string.h>
-
-void bw_note_enter(struct bw_run *run)
-{
-    struct bw_worker *worker = run->event->worker;
-    const struct bw_workflow *workflow = run->entry->workflow;
-    int64_t now = bw_clock_mono_us(), deadline = now + worker->stall_ms * 1000;
-    if (run->deadline_us && run->deadline_us + 250000 < deadline) deadline = run->deadline_us + 250000;
-    if (deadline < now + 50000) deadline = now + 50000; /* the watch of the engine is not finer */
-    struct bw_slice path = run->step < workflow->step_count ? workflow->steps[run->step].id
-                           : run->results                   ? BW_SLICE("outputs")
-                                                            : BW_SLICE("trigger");
-    bw_flight_enter(worker->flight, run->uid, path, run->event->catalog->revision, deadline);
-}
-
-void bw_note_leave(struct bw_worker *worker)
-{
-    bw_flight_leave(worker->flight);
-}
 
 static const json_t *recorded_run(const struct bw_worker_event *event, struct bw_uid uid)
 {
@@ -40,15 +22,13 @@ bool bw_run_is_recorded_done(const struct bw_worker_event *event, struct bw_uid 
 
 static void run_free(struct bw_run *run)
 {
-    bw_step_release(run);
+    while (!TAILQ_EMPTY(&run->attempts)) bw_attempt_free(TAILQ_FIRST(&run->attempts));
     for (size_t i = 0; run->results && i < run->entry->workflow->step_count; i++) {
         bw_buf_free(&run->results[i].input_names);
         bw_buf_free(&run->results[i].output);
         bw_buf_free(&run->results[i].error);
     }
     free(run->results);
-    if (run->timer) event_free(run->timer);
-    bw_buf_free(&run->input);
     bw_buf_free(&run->output);
     bw_buf_free(&run->error);
     if (run->script) bw_catalog_return_script(run->entry, run->script);
@@ -85,7 +65,7 @@ static bool restore_steps(struct bw_run *run, const json_t *recorded, struct bw_
         struct bw_slice path = bw_json_slice(json_object_get(step, "path"));
         for (size_t i = 0; i < workflow->step_count; i++) {
             struct bw_step_result *result = &run->results[i];
-            if (!bw_slice_equal(workflow->steps[i].id, path)) continue;
+            if (!bw_slice_equal(workflow->steps[i].path, path) || bw_step_is_block(&workflow->steps[i])) continue;
             result->attempt = (uint32_t)bw_json_int(step, "attempt", 0);
             int state = (int)bw_json_int(step, "state", 0);
             result->started_ms = bw_json_int(step, "started_ms", 0);
@@ -115,9 +95,9 @@ void bw_run_start(struct bw_worker_event *event, struct bw_catalog_workflow *ent
     bw_uid_text(run->uid, BW_UID_RUN, run->uid_text);
     run->state = BW_STATE_ACTIVE;
     run->started_ms = bw_clock_wall_ms();
+    TAILQ_INIT(&run->attempts);
     bw_trace_run(run, "run_started");
     if (trigger_error) {
-        run->step = entry->workflow->step_count;
         fail_run(run, trigger_error, BW_CLASS_BUG, BW_SLICE("on"));
         return;
     }
@@ -133,7 +113,6 @@ void bw_run_start(struct bw_worker_event *event, struct bw_catalog_workflow *ent
     run->script = bw_catalog_take_script(event->worker, entry, &err);
     const json_t *recorded = event->head ? recorded_run(event, run->uid) : NULL;
     if (!run->script || !bw_script_begin_run(run->script, &scope, &err) || (recorded && !restore_steps(run, recorded, &err))) {
-        run->step = entry->workflow->step_count;
         fail_run(run, &err, BW_CLASS_BUG, (struct bw_slice){0});
         return;
     }
@@ -146,8 +125,7 @@ static void finish(struct bw_run *run)
     struct bw_error err;
     if (workflow->outputs) {
         struct bw_buf rendered = {0};
-        run->deadline_us = 0;
-        bw_note_enter(run);
+        bw_note_enter(run->event, run->uid, BW_SLICE("outputs"), 0);
         bool good = bw_script_render(run->script, workflow->outputs, &(struct bw_render){0}, &rendered, &err);
         bw_note_leave(run->event->worker);
         enum bw_error_class class = good ? BW_CLASS_OUTPUT : BW_CLASS_BUG;
@@ -165,12 +143,11 @@ static void finish(struct bw_run *run)
     end_run(run, BW_STATE_SUCCEEDED);
 }
 
-/* A `stop` that was reached: the steps behind it are not run. */
-static void stop(struct bw_run *run)
+/* A `stop` that was reached: what had not begun is not run. */
+static void stop(struct bw_run *run, const struct bw_step *step)
 {
-    const struct bw_step *step = bw_run_step(run);
     struct bw_error err;
-    json_t *said = bw_json_load(bw_buf_slice(&bw_run_result(run)->output), &err);
+    json_t *said = bw_json_load(bw_buf_slice(&run->results[run->ending_step].output), &err);
     bw_error_set(&err, "stopped", "%s", bw_json_str(said, "message", "the run was stopped by its workflow"));
     json_decref(said);
     if (step->stop == BW_STOP_SUCCEEDED)
@@ -178,39 +155,19 @@ static void stop(struct bw_run *run)
     else if (step->stop == BW_STOP_SKIPPED)
         end_run(run, BW_STATE_SKIPPED);
     else
-        fail_run(run, &err, BW_CLASS_PERMANENT, step->id);
+        fail_run(run, &err, BW_CLASS_PERMANENT, step->path);
 }
 
-/* Called whenever the current step has a result, or at the start. May free the run. */
-void bw_run_advance(struct bw_run *run)
+void bw_run_end(struct bw_run *run)
 {
-    const struct bw_workflow *workflow = run->entry->workflow;
-    while (run->step < workflow->step_count) {
-        struct bw_step_result *result = &run->results[run->step];
-        if (!result->state || result->state == BW_STATE_RETRYING) {
-            bw_step_begin(run);
-            return; /* the step calls back when it has a result */
-        }
-        if (result->state == BW_STATE_SUCCEEDED && workflow->steps[run->step].kind == BW_STEP_STOP) {
-            stop(run);
-            return;
-        }
-        if (result->state == BW_STATE_FAILED && !workflow->steps[run->step].goes_on) {
-            bw_buf_clear(&run->error);
-            bw_buf_append_slice(&run->error, bw_buf_slice(&result->error));
-            end_run(run, BW_STATE_FAILED);
-            return;
-        }
-        run->step++;
+    const struct bw_step_result *ending = &run->results[run->ending_step];
+    if (!run->is_ending) {
+        finish(run);
+    } else if (ending->state == BW_STATE_FAILED) {
+        bw_buf_clear(&run->error);
+        bw_buf_append_slice(&run->error, bw_buf_slice(&ending->error));
+        end_run(run, BW_STATE_FAILED);
+    } else {
+        stop(run, &run->entry->workflow->steps[run->ending_step]);
     }
-    finish(run);
-}
-
-void bw_run_ready(struct bw_run *run)
-{
-    struct bw_worker *worker = run->event->worker;
-    run->wait = BW_WAIT_SLICE;
-    if (TAILQ_EMPTY(&worker->ready))
-        event_add(worker->ready_event, &(struct timeval){0}); /* a timer, not an activation: the sockets get their turn in between */
-    TAILQ_INSERT_TAIL(&worker->ready, run, link);
 }

@@ -5,39 +5,39 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int64_t timeout_of(const struct bw_run *run)
+static int64_t timeout_of(const struct bw_attempt *attempt)
 {
-    const struct bw_action *action = bw_run_action(run);
-    if (bw_run_step(run)->timeout_ms) return bw_run_step(run)->timeout_ms;
+    const struct bw_action *action = bw_attempt_action(attempt);
+    if (bw_attempt_step(attempt)->timeout_ms) return bw_attempt_step(attempt)->timeout_ms;
     return action && action->timeout_ms ? action->timeout_ms : BW_STEP_TIMEOUT_MS;
 }
 
-void bw_step_attempt(struct bw_run *run)
+void bw_step_attempt(struct bw_attempt *attempt)
 {
-    struct bw_step_result *result = bw_run_result(run);
+    struct bw_step_result *result = bw_attempt_result(attempt);
     char key[BW_IDEMPOTENCY_KEY_TEXT];
-    int64_t timeout_ms = timeout_of(run);
+    int64_t timeout_ms = timeout_of(attempt);
     result->attempt++;
-    run->may_retry = true;
+    attempt->may_retry = true;
     if (!result->started_ms) result->started_ms = bw_clock_wall_ms();
-    run->deadline_us = bw_clock_mono_us() + timeout_ms * 1000;
-    bw_idempotency_key(run->uid, bw_run_step(run)->id.ptr, 0, key);
-    bw_trace_step(run, "step_started", 0);
-    if (bw_run_action(run) || strstr(bw_run_step(run)->lua.ptr, "ctx"))
-        bw_run_set_timer(run, bw_step_on_timeout, timeout_ms); /* pure code cannot wait: its own clock is enough */
-    if (bw_run_step(run)->kind == BW_STEP_LUA || run->entry->lua_actions[run->step])
-        bw_step_start_lua(run, key);
+    attempt->deadline_us = bw_clock_mono_us() + timeout_ms * 1000;
+    bw_idempotency_key(attempt->run->uid, bw_attempt_step(attempt)->id.ptr, 0, key);
+    bw_trace_step(attempt->run, attempt->step, "step_started", 0);
+    if (bw_attempt_action(attempt) || strstr(bw_attempt_step(attempt)->lua.ptr, "ctx"))
+        bw_attempt_set_timer(attempt, bw_step_on_timeout, timeout_ms); /* pure code cannot wait: its own clock is enough */
+    if (bw_attempt_step(attempt)->kind == BW_STEP_LUA || attempt->run->entry->lua_actions[attempt->step])
+        bw_step_start_lua(attempt, key);
     else
-        bw_step_start_plugin(run, key, timeout_ms);
+        bw_step_start_plugin(attempt, key, timeout_ms);
 }
 
-static void note_input_names(struct bw_run *run)
+static void note_input_names(struct bw_attempt *attempt)
 {
-    const struct bw_template *with = bw_run_step(run)->with;
-    struct bw_buf *names = &bw_run_result(run)->input_names;
+    const struct bw_template *with = bw_attempt_step(attempt)->with;
+    struct bw_buf *names = &bw_attempt_result(attempt)->input_names;
     bw_buf_clear(names);
     bw_buf_append_char(names, '[');
-    struct bw_json_iter iter = bw_json_view_iter(bw_json_view_of(bw_buf_slice(&run->input)));
+    struct bw_json_iter iter = bw_json_view_iter(bw_json_view_of(bw_buf_slice(&attempt->input)));
     struct bw_slice key;
     struct bw_json_view value;
     for (size_t i = 0; with && bw_json_iter_next(&iter, &key, &value); i++) {
@@ -48,59 +48,60 @@ static void note_input_names(struct bw_run *run)
 }
 
 /* Inputs are rendered and checked once, before the first attempt: what is wrong with them stays wrong. */
-static bool prepare_input(struct bw_run *run, struct bw_error *err, enum bw_error_class *class)
+static bool prepare_input(struct bw_attempt *attempt, struct bw_error *err, enum bw_error_class *class)
 {
-    const struct bw_step *step = bw_run_step(run);
-    const struct bw_action *action = bw_run_action(run);
+    const struct bw_step *step = bw_attempt_step(attempt);
+    const struct bw_action *action = bw_attempt_action(attempt);
     struct bw_grant grants[64];
-    const struct bw_render render = {.grants = grants, .grant_count = bw_run_grants(run, false, grants, 64), .allow_secrets = true};
+    const struct bw_render render = {.grants = grants, .grant_count = bw_step_grants(attempt, false, grants, 64), .allow_secrets = true};
     bool good = true;
-    bw_buf_clear(&run->input);
+    bw_buf_clear(&attempt->input);
     *class = BW_CLASS_BUG;
     if (step->with) {
-        bw_note_enter(run);
-        good = bw_script_render(run->script, step->with, &render, &run->input, err);
-        bw_note_leave(run->event->worker);
+        bw_note_enter_step(attempt->run, attempt->step, attempt->deadline_us);
+        good = bw_script_render(attempt->run->script, step->with, &render, &attempt->input, err);
+        bw_note_leave(bw_attempt_worker(attempt));
     } else {
-        bw_buf_append_text(&run->input, "{}");
+        bw_buf_append_text(&attempt->input, "{}");
     }
-    if (good && run->input.len > BW_INPUT_BYTES_MAX) {
+    if (good && attempt->input.len > BW_INPUT_BYTES_MAX) {
         *class = BW_CLASS_INPUT;
-        good =
-            bw_error_set(err, "input.too_large", "the inputs of the step have %zu bytes, at most %u are allowed", run->input.len, BW_INPUT_BYTES_MAX);
-        bw_error_at(err, run->entry->workflow->file.ptr, step->mark.line, step->mark.column);
+        good = bw_error_set(err, "input.too_large", "the inputs of the step have %zu bytes, at most %u are allowed", attempt->input.len,
+                            BW_INPUT_BYTES_MAX);
+        bw_error_at(err, attempt->run->entry->workflow->file.ptr, step->mark.line, step->mark.column);
     }
-    if (good) note_input_names(run);
+    if (good) note_input_names(attempt);
     if (good && action && action->inputs) {
         *class = BW_CLASS_INPUT;
-        json_t *input = bw_json_load(bw_buf_slice(&run->input), err);
+        json_t *input = bw_json_load(bw_buf_slice(&attempt->input), err);
         good = input && bw_schema_check(action->inputs, input, false, "input", err);
         if (good) {
-            bw_buf_clear(&run->input);
-            bw_json_append(&run->input, input);
+            bw_buf_clear(&attempt->input);
+            bw_json_append(&attempt->input, input);
         } else {
-            bw_error_at(err, run->entry->workflow->file.ptr, step->mark.line, step->mark.column);
+            bw_error_at(err, attempt->run->entry->workflow->file.ptr, step->mark.line, step->mark.column);
         }
         json_decref(input);
     }
     return good;
 }
 
-static const json_t *entry_for(const struct bw_run *run, const char *list)
+static const json_t *entry_for(const struct bw_run *run, size_t step, const char *list)
 {
     size_t index;
     json_t *entry;
+    struct bw_slice path = run->entry->workflow->steps[step].path;
     json_array_foreach(json_object_get(run->event->head, list), index, entry)
     {
-        if (!strcmp(bw_json_str(entry, "run", ""), run->uid_text) && bw_slice_is(bw_run_step(run)->id, bw_json_str(entry, "path", ""))) return entry;
+        if (!strcmp(bw_json_str(entry, "run", ""), run->uid_text) && bw_slice_is(path, bw_json_str(entry, "path", ""))) return entry;
     }
     return NULL;
 }
 
-/* The engine ended a worker over this step, or it took its worker with it again and again. */
-static bool is_condemned(struct bw_run *run, struct bw_error *err, enum bw_error_class *class)
+bool bw_step_is_condemned(struct bw_run *run, size_t step, struct bw_error *err, enum bw_error_class *class)
 {
-    const json_t *verdict = entry_for(run, "verdicts"), *lost = entry_for(run, "lost");
+    if (!run->event->head) return false;
+    const json_t *verdict = entry_for(run, step, "verdicts"), *lost = entry_for(run, step, "lost");
     if (verdict) {
         const json_t *error = json_object_get(verdict, "error");
         bw_error_set(err, bw_json_str(error, "code", "lua.timeout"), "%s", bw_json_str(error, "message", ""));
@@ -116,88 +117,99 @@ static bool is_condemned(struct bw_run *run, struct bw_error *err, enum bw_error
     return true;
 }
 
-/* Effects wait until what they depend on is on disk (semantics.md 2.3). Pure results are recomputed to the same value: they need not be. */
-static bool must_wait_for_disk(const struct bw_run *run)
+bool bw_step_condition(struct bw_run *run, size_t index, bool *answer, struct bw_error *err)
 {
-    if (run->is_behind) return true;
-    for (size_t i = 0; i < run->step; i++)
-        if (run->results[i].state != BW_STATE_SKIPPED && !run->results[i].is_reported && !run->results[i].is_pure) return true;
-    return false;
+    const struct bw_step *step = &run->entry->workflow->steps[index];
+    *answer = true;
+    if (step->condition < 0) return true;
+    bw_note_enter_step(run, index, 0);
+    bool good = bw_script_condition(run->script, (uint32_t)step->condition, answer, err);
+    bw_note_leave(run->event->worker);
+    return good;
 }
 
-static bool has_effect(const struct bw_run *run)
+/* Effects wait until what they depend on is on disk (semantics.md 2.3). Pure results are recomputed to the same value: they need not be.
+ * The report to wait for, or 0. */
+static int64_t report_to_wait_for(struct bw_run *run)
 {
-    const struct bw_step *step = bw_run_step(run);
+    bool is_reported = true;
+    for (size_t i = 0; i < run->entry->workflow->step_count && is_reported; i++) {
+        const struct bw_step_result *result = &run->results[i];
+        is_reported = result->state < BW_STATE_SUCCEEDED || result->state == BW_STATE_SKIPPED || result->is_reported || result->is_pure;
+    }
+    if (is_reported && run->behind_report <= run->event->worker->committed) return 0;
+    if (!is_reported || run->asked_report < run->behind_report) run->asked_report = bw_report_run(run, true);
+    return run->asked_report;
+}
+
+static bool has_effect(const struct bw_attempt *attempt)
+{
+    const struct bw_step *step = bw_attempt_step(attempt);
     if (step->kind == BW_STEP_SET || step->kind == BW_STEP_STOP) return false;
     if (step->kind == BW_STEP_LUA) return strstr(step->lua.ptr, "ctx") != NULL;
-    return bw_run_action(run)->has_effect;
+    return bw_attempt_action(attempt)->has_effect;
 }
 
-static bool is_pure(const struct bw_run *run)
+static bool is_pure(const struct bw_attempt *attempt)
 {
-    const struct bw_step *step = bw_run_step(run);
+    const struct bw_step *step = bw_attempt_step(attempt);
     if (step->kind == BW_STEP_SET || step->kind == BW_STEP_STOP) return true;
     if (step->kind == BW_STEP_LUA) return !strstr(step->lua.ptr, "ctx") && !strstr(step->lua.ptr, "random");
-    return !strcmp(bw_json_str(bw_run_action(run)->manifest, "effect", "write"), "none");
+    return !strcmp(bw_json_str(bw_attempt_action(attempt)->manifest, "effect", "write"), "none");
 }
 
-void bw_step_begin(struct bw_run *run)
+void bw_step_begin(struct bw_attempt *attempt)
 {
-    struct bw_worker *worker = run->event->worker;
-    struct bw_step_result *result = bw_run_result(run);
-    const struct bw_step *step = bw_run_step(run);
+    struct bw_run *run = attempt->run;
+    struct bw_worker *worker = bw_attempt_worker(attempt);
+    struct bw_step_result *result = bw_attempt_result(attempt);
+    const struct bw_step *step = bw_attempt_step(attempt);
     enum bw_error_class class = BW_CLASS_BUG;
     struct bw_error err;
     bool answer = true;
 
-    run->deadline_us = 0;
-    run->may_retry = false;
-    if (run->event->head && is_condemned(run, &err, &class)) {
+    attempt->deadline_us = 0;
+    attempt->may_retry = false;
+    if (bw_step_is_condemned(run, attempt->step, &err, &class)) {
         result->attempt++;
         result->started_ms = bw_clock_wall_ms();
-        bw_step_fail(run, &err, class, -1);
+        bw_step_fail(attempt, &err, class, -1);
         return;
     }
-    if (step->condition >= 0) {
-        bw_note_enter(run);
-        bool good = bw_script_condition(run->script, (uint32_t)step->condition, &answer, &err);
-        bw_note_leave(worker);
-        if (!good) {
-            result->started_ms = bw_clock_wall_ms();
-            bw_step_fail(run, &err, BW_CLASS_BUG, -1);
-            return;
-        }
+    if (!bw_step_condition(run, attempt->step, &answer, &err)) {
+        result->started_ms = bw_clock_wall_ms();
+        bw_step_fail(attempt, &err, BW_CLASS_BUG, -1);
+        return;
     }
     if (!answer) {
-        bw_step_skip(run);
+        bw_step_skip(attempt);
         return;
     }
-    result->is_pure = is_pure(run);
-    if (has_effect(run) && must_wait_for_disk(run)) {
-        run->report = bw_report_run(run, true);
-        run->wait = BW_WAIT_COMMIT;
-        TAILQ_INSERT_TAIL(&worker->unacknowledged, run, link);
+    result->is_pure = is_pure(attempt);
+    if (has_effect(attempt) && (attempt->report = report_to_wait_for(run))) {
+        attempt->wait = BW_WAIT_COMMIT;
+        TAILQ_INSERT_TAIL(&worker->unacknowledged, attempt, link);
         return; /* bw_step_begin() again when it is on disk */
     }
     if (step->kind == BW_STEP_SET || step->kind == BW_STEP_STOP) {
         struct bw_buf output = {0};
         result->attempt = 1;
         result->started_ms = bw_clock_wall_ms();
-        bw_trace_step(run, "step_started", 0);
-        bw_note_enter(run);
-        bool good = bw_script_render(run->script, step->set, &(struct bw_render){0}, &output, &err);
+        bw_trace_step(attempt->run, attempt->step, "step_started", 0);
+        bw_note_enter_step(attempt->run, attempt->step, attempt->deadline_us);
+        bool good = bw_script_render(attempt->run->script, step->set, &(struct bw_render){0}, &output, &err);
         bw_note_leave(worker);
         if (good)
-            bw_step_succeed(run, bw_buf_slice(&output));
+            bw_step_succeed(attempt, bw_buf_slice(&output));
         else
-            bw_step_fail(run, &err, BW_CLASS_BUG, -1);
+            bw_step_fail(attempt, &err, BW_CLASS_BUG, -1);
         bw_buf_free(&output);
         return;
     }
-    if (!prepare_input(run, &err, &class)) {
+    if (!prepare_input(attempt, &err, &class)) {
         result->started_ms = bw_clock_wall_ms();
-        bw_step_fail(run, &err, class, -1);
+        bw_step_fail(attempt, &err, class, -1);
         return;
     }
-    bw_step_attempt(run);
+    bw_step_attempt(attempt);
 }

@@ -7,15 +7,15 @@
 
 static void on_log(void *arg, const char *level, struct bw_slice text)
 {
-    struct bw_run *run = arg;
+    struct bw_attempt *attempt = arg;
     struct bw_buf head = {0};
-    bw_buf_printf(&head, "{\"level\":\"%s\",\"run\":\"%s\",\"workflow\":\"%s\",\"step\":\"%s\",\"message\":", level, run->uid_text,
-                  run->entry->workflow->name.ptr, bw_run_step(run)->id.ptr);
+    bw_buf_printf(&head, "{\"level\":\"%s\",\"run\":\"%s\",\"workflow\":\"%s\",\"step\":\"%s\",\"message\":", level, attempt->run->uid_text,
+                  attempt->run->entry->workflow->name.ptr, bw_attempt_step(attempt)->id.ptr);
     bw_buf_append_json_string(&head, (struct bw_slice){text.ptr, text.len < 4096 ? text.len : 4096});
     bw_buf_append_char(&head, '}');
     /* A flood of lines must not fill the memory of the engine: what it cannot take now is dropped. */
-    if (!head.failed && bw_channel_unsent(run->event->worker->channel) < 1 << 20)
-        bw_channel_send(run->event->worker->channel, BW_MSG_LOG, bw_buf_slice(&head), NULL, 0);
+    if (!head.failed && bw_channel_unsent(bw_attempt_worker(attempt)->channel) < 1 << 20)
+        bw_channel_send(bw_attempt_worker(attempt)->channel, BW_MSG_LOG, bw_buf_slice(&head), NULL, 0);
     bw_buf_free(&head);
 }
 
@@ -24,13 +24,13 @@ static const struct bw_slice *secret_value(const struct bw_worker *worker, struc
     return bw_map_get(worker->secrets, name);
 }
 
-size_t bw_run_grants(const struct bw_run *run, bool only_declared, struct bw_grant *grants, size_t capacity)
+size_t bw_step_grants(const struct bw_attempt *attempt, bool only_declared, struct bw_grant *grants, size_t capacity)
 {
-    const struct bw_workflow *workflow = run->entry->workflow;
-    const struct bw_action *action = bw_run_action(run);
+    const struct bw_workflow *workflow = attempt->run->entry->workflow;
+    const struct bw_action *action = bw_attempt_action(attempt);
     size_t count = 0;
     for (size_t i = 0; i < workflow->secret_count && count < capacity; i++) {
-        const struct bw_slice *value = secret_value(run->event->worker, workflow->secrets[i]);
+        const struct bw_slice *value = secret_value(bw_attempt_worker(attempt), workflow->secrets[i]);
         bool is_declared = !only_declared || !action;
         for (size_t k = 0; action && k < action->secret_count; k++)
             is_declared = is_declared || bw_slice_is(workflow->secrets[i], action->secrets[k]);
@@ -50,139 +50,139 @@ static enum bw_error_class class_of(enum bw_failure_class class)
 
 static void on_http_done(const struct bw_http_answer *answer, void *arg)
 {
-    struct bw_run *run = arg;
-    run->http_call = NULL; /* it frees itself */
-    bw_task_answer(run->task, answer);
-    bw_run_ready(run);
+    struct bw_attempt *attempt = arg;
+    attempt->http_call = NULL; /* it frees itself */
+    bw_task_answer(attempt->task, answer);
+    bw_attempt_ready(attempt);
 }
 
 void bw_step_on_timeout(evutil_socket_t fd, short what, void *arg)
 {
-    struct bw_run *run = arg;
+    struct bw_attempt *attempt = arg;
     struct bw_error err;
     (void)fd, (void)what;
     bw_error_set(&err, "step.timeout", "the attempt took longer than its step may");
     bw_error_hint(&err, "give the step a longer `timeout`, if it needs one");
-    bw_step_fail(run, &err, BW_CLASS_TIMEOUT, -1);
+    bw_step_fail(attempt, &err, BW_CLASS_TIMEOUT, -1);
 }
 
 static void on_slept(evutil_socket_t fd, short what, void *arg)
 {
-    struct bw_run *run = arg;
+    struct bw_attempt *attempt = arg;
     (void)fd, (void)what;
-    bw_run_set_timer(run, bw_step_on_timeout, (run->deadline_us - bw_clock_mono_us()) / 1000);
-    bw_run_ready(run);
+    bw_attempt_set_timer(attempt, bw_step_on_timeout, (attempt->deadline_us - bw_clock_mono_us()) / 1000);
+    bw_attempt_ready(attempt);
 }
 
-static void begin_request(struct bw_run *run)
+static void begin_request(struct bw_attempt *attempt)
 {
-    const struct bw_task_request *request = bw_task_request(run->task);
-    int64_t left_ms = (run->deadline_us - bw_clock_mono_us()) / 1000;
+    const struct bw_task_request *request = bw_task_request(attempt->task);
+    int64_t left_ms = (attempt->deadline_us - bw_clock_mono_us()) / 1000;
     struct bw_error err;
     if (request->kind == BW_REQUEST_SLEEP) {
         if (request->sleep_ms < left_ms) {
-            run->wait = BW_WAIT_SLEEP;
-            bw_run_set_timer(run, on_slept, request->sleep_ms);
+            attempt->wait = BW_WAIT_SLEEP;
+            bw_attempt_set_timer(attempt, on_slept, request->sleep_ms);
         } /* else the attempt's deadline comes first */
         return;
     }
     int64_t timeout_ms = left_ms + 100; /* the step's own timeout speaks first */
     if (request->timeout_ms && request->timeout_ms < timeout_ms) timeout_ms = request->timeout_ms;
-    run->wait = BW_WAIT_HTTP;
-    if ((run->http_call = bw_http_start(run->event->worker->http, request, timeout_ms, on_http_done, run, &err))) return;
-    bw_task_answer(run->task, &(struct bw_http_answer){.error = &err, .transient = true});
-    bw_run_ready(run);
+    attempt->wait = BW_WAIT_HTTP;
+    if ((attempt->http_call = bw_http_start(bw_attempt_worker(attempt)->http, request, timeout_ms, on_http_done, attempt, &err))) return;
+    bw_task_answer(attempt->task, &(struct bw_http_answer){.error = &err, .transient = true});
+    bw_attempt_ready(attempt);
 }
 
-void bw_step_continue(struct bw_run *run)
+void bw_step_continue(struct bw_attempt *attempt)
 {
-    run->wait = BW_WAIT_NONE;
-    bw_note_enter(run);
-    enum bw_task_state state = bw_task_resume(run->task);
-    bw_note_leave(run->event->worker);
+    attempt->wait = BW_WAIT_NONE;
+    bw_note_enter_step(attempt->run, attempt->step, attempt->deadline_us);
+    enum bw_task_state state = bw_task_resume(attempt->task);
+    bw_note_leave(bw_attempt_worker(attempt));
     switch (state) {
-    case BW_TASK_YIELDED: bw_run_ready(run); break;
-    case BW_TASK_WAITS: begin_request(run); break;
-    case BW_TASK_DONE: bw_step_succeed_checked(run, bw_task_output(run->task)); break;
+    case BW_TASK_YIELDED: bw_attempt_ready(attempt); break;
+    case BW_TASK_WAITS: begin_request(attempt); break;
+    case BW_TASK_DONE: bw_step_succeed_checked(attempt, bw_task_output(attempt->task)); break;
     case BW_TASK_FAILED: {
-        struct bw_task_failure failure = *bw_task_failure(run->task);
-        bw_step_fail(run, &failure.error, class_of(failure.class), failure.retry_after_ms);
+        struct bw_task_failure failure = *bw_task_failure(attempt->task);
+        bw_step_fail(attempt, &failure.error, class_of(failure.class), failure.retry_after_ms);
         break;
     }
     }
 }
 
-void bw_step_start_lua(struct bw_run *run, const char *key)
+void bw_step_start_lua(struct bw_attempt *attempt, const char *key)
 {
     struct bw_grant grants[64];
     struct bw_error err;
     const struct bw_task_options options = {
-        .step = run->step,
-        .input = bw_buf_slice(&run->input),
+        .step = attempt->step,
+        .input = bw_buf_slice(&attempt->input),
         .idempotency_key = key,
-        .attempt = bw_run_result(run)->attempt,
+        .attempt = bw_attempt_result(attempt)->attempt,
         .grants = grants,
-        .grant_count = bw_run_grants(run, true, grants, 64),
-        .deadline_us = run->deadline_us,
-        .services = {.arg = run, .log = on_log},
+        .grant_count = bw_step_grants(attempt, true, grants, 64),
+        .deadline_us = attempt->deadline_us,
+        .services = {.arg = attempt, .log = on_log},
     };
-    bw_note_enter(run);
-    run->task = bw_task_new(run->script, &options, &err);
-    bw_note_leave(run->event->worker);
-    if (!run->task)
-        bw_step_fail(run, &err, BW_CLASS_BUG, -1);
+    bw_note_enter_step(attempt->run, attempt->step, attempt->deadline_us);
+    attempt->task = bw_task_new(attempt->run->script, &options, &err);
+    bw_note_leave(bw_attempt_worker(attempt));
+    if (!attempt->task)
+        bw_step_fail(attempt, &err, BW_CLASS_BUG, -1);
     else
-        bw_step_continue(run);
+        bw_step_continue(attempt);
 }
 
 /* ---- plugins ---- */
 
-void bw_step_start_plugin(struct bw_run *run, const char *key, int64_t timeout_ms)
+void bw_step_start_plugin(struct bw_attempt *attempt, const char *key, int64_t timeout_ms)
 {
-    struct bw_worker *worker = run->event->worker;
-    const struct bw_action *action = bw_run_action(run);
-    struct bw_slice input = bw_buf_slice(&run->input);
+    struct bw_worker *worker = bw_attempt_worker(attempt);
+    const struct bw_action *action = bw_attempt_action(attempt);
+    struct bw_slice input = bw_buf_slice(&attempt->input);
     struct bw_buf head = {0};
-    run->call = ++worker->next_call;
+    attempt->call = ++worker->next_call;
     bw_buf_printf(&head,
                   "{\"call\":%lld,\"action\":\"%s@%u\",\"run\":\"%s\",\"step\":\"%s\",\"attempt\":%u,\"key\":\"%s\",\"timeout_ms\":%lld,\"input_"
                   "part\":0,\"secrets\":[",
-                  (long long)run->call, action->name, action->major, run->uid_text, bw_run_step(run)->id.ptr, bw_run_result(run)->attempt, key,
-                  (long long)timeout_ms);
+                  (long long)attempt->call, action->name, action->major, attempt->run->uid_text, bw_attempt_step(attempt)->id.ptr,
+                  bw_attempt_result(attempt)->attempt, key, (long long)timeout_ms);
     for (size_t i = 0; i < action->secret_count; i++) {
         if (i) bw_buf_append_char(&head, ',');
         bw_buf_append_json_string(&head, bw_slice_of(action->secrets[i]));
     }
     bw_buf_append_text(&head, "]}");
-    run->wait = BW_WAIT_PLUGIN;
-    TAILQ_INSERT_TAIL(&worker->called, run, link);
+    attempt->wait = BW_WAIT_PLUGIN;
+    TAILQ_INSERT_TAIL(&worker->called, attempt, link);
     if (head.failed || !bw_channel_send(worker->channel, BW_MSG_CALL, bw_buf_slice(&head), &input, 1)) exit(70);
     bw_buf_free(&head);
 }
 
-void bw_step_plugin_result(struct bw_run *run, const struct bw_message *message)
+void bw_step_plugin_result(struct bw_attempt *attempt, const struct bw_message *message)
 {
     const char *outcome = bw_json_str(message->head, "outcome", "fail");
     int64_t part = bw_json_int(message->head, "output_part", -1);
     struct bw_error err;
-    TAILQ_REMOVE(&run->event->worker->called, run, link);
-    run->wait = BW_WAIT_NONE;
+    TAILQ_REMOVE(&bw_attempt_worker(attempt)->called, attempt, link);
+    attempt->wait = BW_WAIT_NONE;
     if (!strcmp(outcome, "ok")) {
         struct bw_slice output = part >= 0 && (size_t)part < message->part_count ? message->parts[part] : BW_SLICE("{}");
         json_t *value = bw_json_load(output, &err); /* a plugin's word is not taken for it */
         bool is_object = json_is_object(value);
         json_decref(value);
         if (is_object) {
-            bw_step_succeed_checked(run, output);
+            bw_step_succeed_checked(attempt, output);
             return;
         }
         if (value) bw_error_set(&err, "output.invalid", "the plugin's output is no JSON object");
         memcpy(err.code, "output.invalid", sizeof "output.invalid");
-        bw_step_fail(run, &err, BW_CLASS_OUTPUT, -1);
+        bw_step_fail(attempt, &err, BW_CLASS_OUTPUT, -1);
         return;
     }
     const json_t *error = json_object_get(message->head, "error");
     bw_error_set(&err, bw_json_str(error, "code", "plugin.failed"), "%s", bw_json_str(error, "message", "the plugin gave no reason"));
     bw_error_hint(&err, "%s", bw_json_str(error, "hint", ""));
-    bw_step_fail(run, &err, !strcmp(outcome, "retry") ? BW_CLASS_TRANSIENT : BW_CLASS_PERMANENT, bw_json_int(error, "retry_after_ms", -1));
+    bw_step_fail(attempt, &err, !strcmp(outcome, "retry") ? BW_CLASS_TRANSIENT : BW_CLASS_PERMANENT, bw_json_int(error, "retry_after_ms", -1));
 }

@@ -43,25 +43,27 @@ static void configure(struct bw_worker *worker, const struct bw_message *message
 
 static void on_committed(struct bw_worker *worker, int64_t report)
 {
-    struct bw_run *run, *next;
-    for (run = TAILQ_FIRST(&worker->unacknowledged); run; run = next) {
-        next = TAILQ_NEXT(run, link);
-        if (run->report != report) continue;
-        TAILQ_REMOVE(&worker->unacknowledged, run, link);
-        run->wait = BW_WAIT_NONE;
-        run->is_behind = false; /* reports are committed in their order */
-        bw_step_begin(run);
-        return;
+    struct bw_attempt *attempt;
+    if (report > worker->committed) worker->committed = report;
+    for (attempt = TAILQ_FIRST(&worker->unacknowledged); attempt;) {
+        if (attempt->report > worker->committed) {
+            attempt = TAILQ_NEXT(attempt, link);
+            continue;
+        }
+        TAILQ_REMOVE(&worker->unacknowledged, attempt, link);
+        attempt->wait = BW_WAIT_NONE;
+        bw_step_begin(attempt);                         /* which may end other runs and attempts, … */
+        attempt = TAILQ_FIRST(&worker->unacknowledged); /* … so from the beginning */
     }
 }
 
 static void on_call_result(struct bw_worker *worker, const struct bw_message *message)
 {
     int64_t call = bw_json_int(message->head, "call", -1);
-    struct bw_run *run;
-    TAILQ_FOREACH(run, &worker->called, link)
-    if (run->call == call) {
-        bw_step_plugin_result(run, message);
+    struct bw_attempt *attempt;
+    TAILQ_FOREACH(attempt, &worker->called, link)
+    if (attempt->call == call) {
+        bw_step_plugin_result(attempt, message);
         return;
     } /* else: it came after the timeout */
 }
@@ -93,12 +95,12 @@ static void on_closed(struct bw_channel *channel, const char *reason, void *arg)
 static void on_ready(evutil_socket_t fd, short what, void *arg)
 {
     struct bw_worker *worker = arg;
-    struct bw_run *run, *last = TAILQ_LAST(&worker->ready, bw_run_list);
+    struct bw_attempt *attempt, *last = TAILQ_LAST(&worker->ready, bw_attempt_list);
     (void)fd, (void)what;
-    for (int i = 0; i < SLICES_A_TURN && (run = TAILQ_FIRST(&worker->ready)); i++) {
-        bool is_last = run == last;
-        TAILQ_REMOVE(&worker->ready, run, link);
-        bw_step_continue(run);
+    for (int i = 0; i < SLICES_A_TURN && (attempt = TAILQ_FIRST(&worker->ready)); i++) {
+        bool is_last = attempt == last;
+        TAILQ_REMOVE(&worker->ready, attempt, link);
+        bw_step_continue(attempt);
         if (is_last) break; /* those that came back during this turn wait for the next */
     }
     if (!TAILQ_EMPTY(&worker->ready)) event_add(worker->ready_event, &(struct timeval){0});

@@ -1,10 +1,11 @@
-/* What expressions refer to, as far as it can be known before they run: steps above, granted secrets. */
+/* What expressions refer to, as far as it can be known before they run: steps that have ended by then, granted secrets. */
 #include "base/suggest.h"
 #include "workflow/internal.h"
 #include <stdio.h>
+#include <string.h>
 
 struct scope {
-    size_t steps;        /* how many of the workflow's steps are above */
+    const bool *ended;   /* which steps have ended for certain by then */
     bool allows_secrets; /* only the `with` of a step */
     const char *where;
 };
@@ -37,13 +38,14 @@ static void check_step_name(const struct checked *checked, struct bw_slice name)
     size_t known = 0;
     for (size_t i = 0; i < workflow->step_count; i++) {
         if (!bw_slice_equal(workflow->steps[i].id, name)) continue;
-        if (i >= scope->steps)
-            bw_load_error(loader, mark_at(checked, name.ptr), "expr.step_order", "an expression can only read steps above it",
-                          "the step '%.*s' has not run yet when %s is evaluated", shown(name), name.ptr, scope->where);
+        if (scope->ended[i]) return;
+        bw_load_error(loader, mark_at(checked, name.ptr), "expr.step_order",
+                      "an expression can only read steps above it; with `needs`, those that it names and what they wait for",
+                      "the step '%.*s' may not have ended yet when %s is evaluated", shown(name), name.ptr, scope->where);
         return;
     }
-    for (size_t i = 0; i < scope->steps; i++)
-        if (workflow->steps[i].id.len) names[known++] = workflow->steps[i].id.ptr;
+    for (size_t i = 0; i < workflow->step_count; i++)
+        if (scope->ended[i] && workflow->steps[i].id.len) names[known++] = workflow->steps[i].id.ptr;
     const char *near = bw_suggest(name, names, known);
     if (near) snprintf(hint, sizeof hint, "did you mean '%s'?", near);
     bw_load_error(loader, mark_at(checked, name.ptr), "expr.unknown_step", hint, "there is no step '%.*s' above", shown(name), name.ptr);
@@ -131,14 +133,17 @@ static void check_template(struct bw_loader *loader, const struct bw_template *t
 void bw_check_references(struct bw_loader *loader)
 {
     const struct bw_workflow *workflow = loader->workflow;
-    for (size_t i = 0; i < workflow->trigger_count; i++) check_expr(loader, workflow->triggers[i].condition, &(struct scope){0, false, "a trigger"});
+    bool ended[BW_WORKFLOW_STEPS_MAX] = {false};
+    const struct scope trigger = {ended, false, "a trigger"}, plain = {ended, false, "this step"}, with = {ended, true, "this step"};
+    for (size_t i = 0; i < workflow->trigger_count; i++) check_expr(loader, workflow->triggers[i].condition, &trigger);
     for (size_t i = 0; i < workflow->step_count; i++) {
         const struct bw_step *step = &workflow->steps[i];
-        const struct scope plain = {i, false, "this step"}, with = {i, true, "this step"};
+        bw_needs_closure(workflow, i, ended);
         check_expr(loader, step->condition, &plain);
         check_template(loader, step->with, &with);
         check_template(loader, step->set, &plain);
         check_template(loader, step->outputs, &plain);
     }
-    check_template(loader, workflow->outputs, &(struct scope){workflow->step_count, false, "outputs"});
+    memset(ended, true, sizeof ended);
+    check_template(loader, workflow->outputs, &(struct scope){ended, false, "outputs"});
 }

@@ -120,6 +120,14 @@ static void append_step(struct bw_buf *out, const struct bw_workflow *workflow, 
     bw_buf_append_text(out, ",\"outputs\":");
     append_template(out, workflow, step->outputs);
     append_retry(out, &step->retry);
+    bw_buf_printf(out, ",\"in\":[%d,%u],\"needs\":[", step->parent, step->branch);
+    for (size_t i = 0; i < step->need_count; i++) bw_buf_printf(out, i ? ",%u" : "%u", step->needs[i]);
+    bw_buf_append_text(out, "],\"cases\":[");
+    for (size_t i = 0; i < step->case_count; i++) {
+        if (i) bw_buf_append_char(out, ',');
+        bw_buf_append_json_string(out, step->cases[i]);
+    }
+    bw_buf_append_char(out, ']');
     bw_buf_printf(out, ",\"goes_on\":%s,\"kind\":%d,\"stop\":%d,\"timeout_ms\":%lld}", step->goes_on ? "true" : "false", step->kind, step->stop,
                   (long long)step->timeout_ms);
 }
@@ -148,7 +156,7 @@ void bw_workflow_canonical(const struct bw_workflow *workflow, struct bw_buf *ou
         if (i) bw_buf_append_char(out, ',');
         append_step(out, workflow, &workflow->steps[i]);
     }
-    bw_buf_append_text(out, "],\"outputs\":");
+    bw_buf_printf(out, "],\"fail_fast\":%s,\"outputs\":", workflow->fail_fast ? "true" : "false");
     append_template(out, workflow, workflow->outputs);
     bw_buf_append_char(out, '}');
 }

@@ -32,6 +32,7 @@ struct bw_loader {
     struct bw_origin *origins; /* as many as workflow->exprs */
     size_t expr_capacity;
     struct bw_place place;
+    const struct bw_yaml_node **needs; /* as many as workflow->steps: what is written there, or NULL */
 };
 
 /* report.c */
@@ -88,8 +89,26 @@ void bw_policy_load(struct bw_loader *loader, const struct bw_yaml_node *map, st
 void bw_stop_load(struct bw_loader *loader, const struct bw_yaml_node *node, struct bw_step *step);
 int64_t bw_timeout_load(struct bw_loader *loader, const struct bw_yaml_node *node); /* 0: reported */
 
-/* step.c */
+/* step.c: all steps of the workflow, with what they need */
 void bw_steps_load(struct bw_loader *loader, const struct bw_yaml_node *list, const struct bw_step_defaults *defaults);
+
+/* block.c */
+struct bw_list_place { /* of a list of steps */
+    int32_t parent;
+    uint32_t branch;
+    int depth;
+    const struct bw_step_defaults *defaults;
+};
+size_t bw_block_count_steps(const struct bw_yaml_node *list); /* blocks and what is in them */
+void bw_list_load(struct bw_loader *loader, const struct bw_yaml_node *list, const char *what, const struct bw_list_place *place);
+/* Loads what the block holds. False: the map is no block, `kind` is untouched. */
+bool bw_block_load(struct bw_loader *loader, const struct bw_yaml_node *map, struct bw_step *step, const struct bw_list_place *place);
+void bw_step_load(struct bw_loader *loader, const struct bw_yaml_node *map, const struct bw_list_place *place); /* step.c */
+
+/* needs.c: what each step waits for, from `needs` and from the order of the file; cycles are reported. */
+void bw_needs_load(struct bw_loader *loader);
+/* marks[i] = has step i ended for certain when `step` begins? marks has room for all steps of the workflow. */
+void bw_needs_closure(const struct bw_workflow *workflow, size_t step, bool *marks);
 
 /* check.c: names that expressions use */
 void bw_check_references(struct bw_loader *loader);

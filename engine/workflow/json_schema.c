@@ -1,6 +1,8 @@
 /* The JSON Schema for editors, from the tables of keys.c. */
 #include "workflow/internal.h"
 
+#define BLOCK_KEYS "\"id\",\"name\",\"if\",\"needs\","
+
 static void append_properties(struct bw_buf *out, const struct bw_load_key *keys, size_t count)
 {
     bool is_first = true;
@@ -26,6 +28,21 @@ static void append_no_policy(struct bw_buf *out)
         bw_buf_printf(out, ",\"%s\":{\"not\":{\"anyOf\":[{\"required\":[\"set\"]},{\"required\":[\"stop\"]}]}}", keys[i]);
 }
 
+/* A step does one thing, and has an id; or it is a block, which has little else. */
+static void append_verbs(struct bw_buf *out)
+{
+    static const char *const verbs[] = {"uses", "lua", "set", "stop"};
+    bw_buf_append_text(out, ",\"oneOf\":[");
+    for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) bw_buf_printf(out, "{\"required\":[\"id\",\"%s\"]},", verbs[i]);
+    bw_buf_append_text(out, "{\"required\":[\"if\",\"steps\"]},{\"required\":[\"switch\",\"cases\"]},{\"required\":[\"parallel\"]}],"
+                            "\"dependentRequired\":{\"else\":[\"if\",\"steps\"],\"cases\":[\"switch\"],\"default\":[\"switch\"]},"
+                            "\"dependentSchemas\":{\"with\":{\"not\":{\"anyOf\":[{\"required\":[\"set\"]},{\"required\":[\"stop\"]}]}}"
+                            ",\"outputs\":{\"not\":{\"required\":[\"stop\"]}}"
+                            ",\"steps\":{\"propertyNames\":{\"enum\":[" BLOCK_KEYS "\"steps\",\"else\"]}}"
+                            ",\"switch\":{\"propertyNames\":{\"enum\":[" BLOCK_KEYS "\"switch\",\"cases\",\"default\"]}}"
+                            ",\"parallel\":{\"propertyNames\":{\"enum\":[" BLOCK_KEYS "\"parallel\"]}}");
+}
+
 void bw_workflow_json_schema(struct bw_buf *out)
 {
     bw_buf_append_text(out, "{\"$schema\":\"https://json-schema.org/draft/2020-12/schema\",\"title\":\"Bellwire workflow\",");
@@ -36,10 +53,7 @@ void bw_workflow_json_schema(struct bw_buf *out)
         out,
         ",\"oneOf\":[{\"required\":[\"event\"]},{\"required\":[\"manual\"]}],\"dependentSchemas\":{\"if\":{\"required\":[\"event\"]}}},\"step\":{");
     append_properties(out, bw_step_keys, bw_step_key_count);
-    bw_buf_append_text(
-        out, ",\"required\":[\"id\"],\"oneOf\":[{\"required\":[\"uses\"]},{\"required\":[\"lua\"]},{\"required\":[\"set\"]},"
-             "{\"required\":[\"stop\"]}],\"dependentSchemas\":{\"with\":{\"not\":{\"anyOf\":[{\"required\":[\"set\"]},{\"required\":[\"stop\"]}]}}"
-             ",\"outputs\":{\"not\":{\"required\":[\"stop\"]}}");
+    append_verbs(out);
     append_no_policy(out);
     bw_buf_append_text(out, "}},\"retry\":{");
     append_properties(out, bw_retry_keys, bw_retry_key_count);

@@ -17,6 +17,7 @@
 
 const char *const bw_lua_words[] = {LUA_WORDS(LIST_ITEM) "while", NULL};
 
+#define STEPS "{\"type\":\"array\",\"minItems\":1,\"maxItems\":500,\"items\":{\"$ref\":\"#/$defs/step\"}}"
 #define RETRY "{\"$ref\":\"#/$defs/retry\"}"
 
 const struct bw_load_key bw_workflow_keys[] = {
@@ -26,7 +27,7 @@ const struct bw_load_key bw_workflow_keys[] = {
     {"vars", MAP, "constants, read as vars.NAME"},
     {"secrets", "{\"type\":\"array\",\"uniqueItems\":true,\"items\":{\"type\":\"string\",\"pattern\":\"^[A-Za-z_][A-Za-z0-9_]*$\"}}",
      "the only secrets that its steps may receive"},
-    {"steps", "{\"type\":\"array\",\"minItems\":1,\"maxItems\":500,\"items\":{\"$ref\":\"#/$defs/step\"}}", "what it does, in this order"},
+    {"steps", STEPS, "what it does, in this order"},
     {"outputs", MAP, "the run's output, made from expressions"},
     {"labels", NULL, NULL},
     {"inputs", NULL, NULL},
@@ -37,7 +38,7 @@ const struct bw_load_key bw_workflow_keys[] = {
     {"delay", NULL, NULL},
     {"start_within", NULL, NULL},
     {"timeout", NULL, NULL},
-    {"fail_fast", NULL, NULL},
+    {"fail_fast", "{\"type\":\"boolean\"}", "a failed step ends the steps beside it, too (false)"},
     {"undo_on", NULL, NULL},
     {"pool", NULL, NULL},
     {"defaults", "{\"$ref\":\"#/$defs/defaults\"}", "for all steps that do not say otherwise"},
@@ -71,7 +72,8 @@ const struct bw_load_key bw_step_keys[] = {
     {"set", MAP, "computes values, without any effect"},
     {"timeout", DURATION, "how long one attempt may take (60s)"},
     {"outputs", MAP, "reshapes what is kept, from `result`"},
-    {"needs", NULL, NULL},
+    {"needs", "{\"type\":\"array\",\"uniqueItems\":true,\"items\":{\"type\":\"string\",\"pattern\":\"^[a-z][a-z0-9_]*$\"}}",
+     "the steps that must have ended before it; [] = none (all above)"},
     {"retry", RETRY, "how a failed attempt is tried again"},
     {"max_elapsed", DURATION, "how long all attempts together may take"},
     {"heartbeat", NULL, NULL},
@@ -94,12 +96,12 @@ const struct bw_load_key bw_step_keys[] = {
     {"emit", NULL, NULL},
     {"respond", NULL, NULL},
     {"stop", "{\"$ref\":\"#/$defs/stop\"}", "ends the run here"},
-    {"steps", NULL, NULL},
-    {"else", NULL, NULL},
-    {"switch", NULL, NULL},
-    {"cases", NULL, NULL},
-    {"default", NULL, NULL},
-    {"parallel", NULL, NULL},
+    {"steps", STEPS, "of a block: run when its `if` is true"},
+    {"else", STEPS, "of a block: run when its `if` is false"},
+    {"switch", "{\"type\":[\"string\",\"boolean\",\"number\"]}", "an expression whose value chooses one of `cases`"},
+    {"cases", "{\"type\":\"object\",\"minProperties\":1,\"additionalProperties\":" STEPS "}", "steps for each value of `switch`"},
+    {"default", STEPS, "steps for any other value of `switch`"},
+    {"parallel", STEPS, "steps that run side by side"},
     {"detach", NULL, NULL},
 };
 const size_t bw_step_key_count = sizeof bw_step_keys / sizeof *bw_step_keys;

@@ -150,6 +150,12 @@ static void load_root(struct bw_loader *loader, const struct bw_yaml_node *root)
     if ((value = bw_yaml_get(root, "vars"))) load_vars(loader, value);
     if ((value = bw_yaml_get(root, "on"))) load_triggers(loader, value);
     if ((value = bw_yaml_get(root, "defaults"))) bw_defaults_load(loader, value, &defaults);
+    if ((value = bw_yaml_get(root, "fail_fast"))) {
+        workflow->fail_fast = value->kind == BW_YAML_BOOL && value->boolean;
+        if (value->kind != BW_YAML_BOOL)
+            bw_load_error(loader, bw_mark_of(value), "workflow.type", NULL, "fail_fast must be true or false, found %s",
+                          bw_yaml_kind_name(value->kind));
+    }
     if ((value = bw_yaml_get(root, "steps"))) bw_steps_load(loader, value, &defaults);
     if ((value = bw_yaml_get(root, "outputs"))) {
         if (value->kind == BW_YAML_MAP)

@@ -45,20 +45,29 @@ struct bw_trigger {
     struct bw_mark mark;
 };
 
-enum bw_step_kind { BW_STEP_USES, BW_STEP_LUA, BW_STEP_SET, BW_STEP_STOP };
+/* Those from IF on are blocks: they hold other steps. */
+enum bw_step_kind { BW_STEP_USES, BW_STEP_LUA, BW_STEP_SET, BW_STEP_STOP, BW_STEP_IF, BW_STEP_SWITCH, BW_STEP_PARALLEL };
 enum bw_stop { BW_STOP_SUCCEEDED, BW_STOP_FAILED, BW_STOP_SKIPPED };
 struct bw_step {
     enum bw_step_kind kind;
-    struct bw_slice id;     /* required */
-    struct bw_slice name;   /* or empty */
+    struct bw_slice id;   /* empty: a block that nobody refers to */
+    struct bw_slice path; /* unique in the run: the id, or "#N" */
+    struct bw_slice name; /* or empty */
+    int32_t parent;       /* the block it stands in, or -1 */
+    uint32_t branch;      /* which list of the block: IF: 0 steps, 1 else; SWITCH: the case, case_count = default; PARALLEL: 0 */
+    uint32_t end;         /* behind the last step inside of it; its own index + 1 when it is no block */
+    uint32_t *needs;      /* have ended before it begins; what the block it stands in waits for comes on top */
+    size_t need_count;
     int32_t condition;      /* expr index or -1 */
     struct bw_slice uses;   /* "ns/name@major" */
     struct bw_slice action; /* "ns/name" */
     uint32_t major;
-    struct bw_slice lua;         /* code as written */
-    struct bw_mark lua_mark;     /* place of the code's first line, so that Lua's line numbers map to the file's */
-    struct bw_template *with;    /* MAP or NULL */
-    struct bw_template *set;     /* MAP; of a STOP: {message} */
+    struct bw_slice lua;      /* code as written */
+    struct bw_mark lua_mark;  /* place of the code's first line, so that Lua's line numbers map to the file's */
+    struct bw_template *with; /* MAP or NULL */
+    struct bw_template *set;  /* MAP; of a STOP: {message}; of a SWITCH: the value */
+    struct bw_slice *cases;   /* SWITCH: compared with a text, or with the JSON text of anything else */
+    size_t case_count;
     enum bw_stop stop;           /* STOP: how the run ends */
     struct bw_retry retry;       /* what is written at the step or in the workflow's defaults; the rest is unset */
     bool goes_on;                /* on_error: continue */
@@ -66,6 +75,11 @@ struct bw_step {
     struct bw_template *outputs; /* MAP over `result`, or NULL */
     struct bw_mark mark;
 };
+
+static inline bool bw_step_is_block(const struct bw_step *step)
+{
+    return step->kind >= BW_STEP_IF;
+}
 
 struct bw_workflow {
     struct bw_slice name, description;
@@ -78,13 +92,15 @@ struct bw_workflow {
     size_t secret_count;
     struct bw_expr *exprs;
     size_t expr_count;
-    struct bw_step *steps;
+    struct bw_step *steps; /* the tree in the order of the file: a block stands in front of what it holds */
     size_t step_count;
+    bool fail_fast;              /* a failure ends the steps beside it, too */
     struct bw_template *outputs; /* MAP or NULL */
     struct bw_mark mark;
 };
 
-#define BW_WORKFLOW_STEPS_MAX 500
+#define BW_WORKFLOW_STEPS_MAX 500 /* blocks included */
+#define BW_WORKFLOW_DEPTH_MAX 16  /* blocks in blocks */
 
 /* load.c: all workflows of one YAML text (documents separated by ---). A document with errors is left out and reported in errs with
  * file:line:column and "did you mean"; the good ones of the same file are returned. *out is malloc'd (NULL if none). */

@@ -1,5 +1,6 @@
 #include "base/units.h"
 #include "workflow/internal.h"
+#include <stdio.h>
 #include <stdlib.h>
 
 static bool is_step_id(struct bw_slice text)
@@ -107,14 +108,17 @@ static void load_verb(struct bw_loader *loader, const struct bw_yaml_node *map, 
                       "`with` goes with `uses` or `lua`, not with `%s`", step->kind == BW_STEP_SET ? "set" : "stop");
 }
 
-static void load_id(struct bw_loader *loader, const struct bw_yaml_node *map, struct bw_step *step, bool has_later_key)
+static void load_id(struct bw_loader *loader, const struct bw_yaml_node *map, struct bw_step *step, bool may_have_none)
 {
     const struct bw_yaml_node *id = bw_yaml_get(map, "id");
     if (!id) {
-        if (!has_later_key) bw_load_error(loader, bw_mark_of(map), "step.no_id", "give it a name: id: post", "this step has no id");
+        char path[16];
+        int len = snprintf(path, sizeof path, "#%zu", (size_t)(step - loader->workflow->steps) + 1);
+        step->path = bw_arena_copy(loader->arena, (struct bw_slice){path, (size_t)len});
+        if (!may_have_none) bw_load_error(loader, bw_mark_of(map), "step.no_id", "give it a name: id: post", "this step has no id");
         return;
     }
-    step->id = bw_arena_copy(loader->arena, id->text);
+    step->id = step->path = bw_arena_copy(loader->arena, id->text);
     if (id->kind != BW_YAML_STRING || !is_step_id(id->text))
         bw_load_error(loader, bw_mark_of(id), "step.id",
                       "use a-z, 0-9 and _ (no -), beginning with a letter, at most 64; no word of the Lua language", "'%s' is no id of a step",
@@ -126,23 +130,42 @@ static void load_id(struct bw_loader *loader, const struct bw_yaml_node *map, st
         }
 }
 
-static void load_step(struct bw_loader *loader, const struct bw_yaml_node *map, struct bw_step *step, const struct bw_step_defaults *defaults)
+static bool is_block(const struct bw_yaml_node *map)
 {
+    static const char *const keys[] = {"steps", "else", "switch", "cases", "default", "parallel"};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (bw_yaml_get(map, keys[i])) return true;
+    return false;
+}
+
+void bw_step_load(struct bw_loader *loader, const struct bw_yaml_node *map, const struct bw_list_place *place)
+{
+    struct bw_workflow *workflow = loader->workflow;
     const struct bw_yaml_node *value;
+    size_t index = workflow->step_count++;
+    struct bw_step *step = &workflow->steps[index];
     step->condition = -1;
     step->retry = bw_retry_unset;
     step->mark = bw_mark_of(map);
+    step->parent = place->parent;
+    step->branch = place->branch;
+    step->end = (uint32_t)index + 1;
     if (map->kind != BW_YAML_MAP) {
         bw_load_error(loader, step->mark, "workflow.type", "write for example - {id: greet, lua: 'return {}'}", "a step must be a map, found %s",
                       bw_yaml_kind_name(map->kind));
         return;
     }
     bool has_later_key = bw_check_keys(loader, map, "a step", bw_step_keys, bw_step_key_count);
-    load_id(loader, map, step, has_later_key);
+    load_id(loader, map, step, has_later_key || is_block(map));
+    loader->needs[index] = bw_yaml_get(map, "needs");
     if ((value = bw_yaml_get(map, "name"))) step->name = bw_plain_text(loader, value, "name");
     if ((value = bw_yaml_get(map, "if"))) step->condition = bw_expr_field(loader, value, true);
+    if (bw_block_load(loader, map, step, place)) {
+        step->end = (uint32_t)workflow->step_count;
+        return;
+    }
     load_verb(loader, map, step, has_later_key);
-    bw_policy_load(loader, map, step, defaults);
+    bw_policy_load(loader, map, step, place->defaults);
     if ((value = bw_yaml_get(map, "outputs"))) step->outputs = load_map(loader, value, "outputs");
     if (value && step->kind == BW_STEP_STOP)
         bw_load_error(loader, bw_mark_of(value), "step.outputs", "leave it out", "`stop` ends the run: nothing can read its outputs");
@@ -151,16 +174,15 @@ static void load_step(struct bw_loader *loader, const struct bw_yaml_node *map, 
 void bw_steps_load(struct bw_loader *loader, const struct bw_yaml_node *list, const struct bw_step_defaults *defaults)
 {
     struct bw_workflow *workflow = loader->workflow;
-    if (list->kind != BW_YAML_LIST || !list->count) {
-        bw_load_error(loader, bw_mark_of(list), "workflow.type", NULL, "steps must be a list with at least one step, found %s",
-                      list->kind == BW_YAML_LIST ? "an empty list" : bw_yaml_kind_name(list->kind));
+    size_t count = bw_block_count_steps(list);
+    if (count > BW_WORKFLOW_STEPS_MAX) {
+        bw_load_error(loader, bw_mark_of(list), "workflow.too_many_steps", "move a part of it into a workflow of its own",
+                      "a workflow has at most %d steps, this one %zu", BW_WORKFLOW_STEPS_MAX, count);
         return;
     }
-    if (list->count > BW_WORKFLOW_STEPS_MAX) {
-        bw_load_error(loader, bw_mark_of(list), "workflow.too_many_steps", NULL, "a workflow has at most %d steps, this one %zu",
-                      BW_WORKFLOW_STEPS_MAX, list->count);
-        return;
-    }
-    if (!(workflow->steps = bw_arena_alloc(loader->arena, list->count * sizeof *workflow->steps))) return;
-    for (size_t i = 0; i < list->count; i++) load_step(loader, list->items[i], &workflow->steps[workflow->step_count++], defaults);
+    workflow->steps = bw_arena_alloc(loader->arena, (count + 1) * sizeof *workflow->steps);
+    loader->needs = bw_arena_alloc(loader->arena, (count + 1) * sizeof *loader->needs);
+    if (!workflow->steps || !loader->needs) return;
+    bw_list_load(loader, list, "steps", &(struct bw_list_place){-1, 0, 0, defaults});
+    bw_needs_load(loader);
 }

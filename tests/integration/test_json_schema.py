@@ -38,6 +38,10 @@ GOOD = [
     step("id: a, uses: demo/act@1, retry: {on: [http.status, busy], max_elapsed: 1h}, on_error: fail"),
     step("id: a, if: false, stop: {as: failed, message: \"no ${{ event.id }}\"}"), step("id: a, stop: {}"),
     workflow(more="defaults: {timeout: 5s, retry: {attempts: 1}}\n"),
+    step("if: true, steps: [{id: a, set: {}}]"), step("id: b, name: N, needs: [], if: true, steps: [{id: a, set: {}}], else: [{id: c, set: {}}]"),
+    step("switch: event.name, cases: {a: [{id: a, set: {}}], true: [{id: b, set: {}}]}, default: [{id: c, set: {}}]"),
+    step("parallel: [{id: a, set: {}}, {if: true, steps: [{id: b, set: {}}]}]"), step("if: true, parallel: [{id: a, set: {}}]"),
+    workflow(steps="[{id: a, set: {}}, {id: b, needs: [a], set: {}}, {id: c, needs: [], set: {}}]", more="fail_fast: true\n"),
     workflow(steps="[" + ", ".join(f"{{id: s{i}, set: {{}}}}" for i in range(500)) + "]"),
     "name: NAME\n\"on\": [{\"manual\": true}]\n\"steps\":\n- id: a\n  set: {}\n",
 ]
@@ -72,7 +76,13 @@ BAD = [
     step("id: a, set: []"), step("id: a, set: 7"), step("id: a, set: {}, outputs: []"),
     step("id: a, lua: return 1, timeout: 30"), step("id: a, lua: return 1, timeout: 5s1m"), step("id: a, lua: return 1, timeout: ''"),
     step("id: a, lua: return 1, timeout: 1.5s"), step("id: a, lua: return 1, timeout: 5"), step("id: a, lua: return 1, timeout: s"),
-    step("id: a, lua: return 1, needs: []"), step("id: a, sleep: 5m"),
+    step("id: a, sleep: 5m"),
+    step("steps: [{id: a, set: {}}]"), step("if: true, else: [{id: a, set: {}}]"), step("if: true, steps: []"), step("if: true, steps: {}"),
+    step("switch: true"), step("cases: {a: [{id: a, set: {}}]}"), step("switch: true, cases: {}"), step("switch: true, cases: {a: x}"),
+    step("switch: true, cases: {a: []}"), step("parallel: []"), step("parallel: [{id: a, set: {}}], with: {}"), step("parallel: [{set: {}}]"),
+    step("if: true, steps: [{id: a, set: {}}], retry: {}"), step("id: a, set: {}, needs: a"), step("id: a, set: {}, needs: [7]"),
+    workflow(steps="[{id: a, set: {}}, {id: b, needs: [a, a], set: {}}]"), step("if: true, steps: [{id: a, set: {}}], parallel: [{id: b, set: {}}]"),
+    step("default: [{id: a, set: {}}]"), workflow(more="fail_fast: 1\n"),
     step("id: a, lua: return 1, retry: 3"), step("id: a, lua: return 1, retry: {atempts: 3}"), step("id: a, lua: return 1, retry: {attempts: 0}"),
     step("id: a, lua: return 1, retry: {attempts: 1.5}"), step("id: a, lua: return 1, retry: {delay: 5}"), step("id: a, lua: return 1, retry: {factor: 0}"),
     step("id: a, lua: return 1, retry: {jitter: 2}"), step("id: a, lua: return 1, retry: {on: []}"), step("id: a, lua: return 1, retry: {on: sometimes}"),
@@ -85,6 +95,7 @@ BAD = [
 # What a JSON Schema cannot say: it sees one value at a time, and no expression.
 LOADER_ONLY = [
     workflow(steps="[{id: a, set: {}}, {id: a, set: {}}]"),             # two steps with one id
+    step("id: a, set: {}, needs: [nobody]"), step("id: a, set: {}, needs: [a]"),
     step("id: a, set: {b: \"${{ steps.nobody.x }}\"}"),                   # a reference to no step
     workflow(steps="[{id: a, if: steps.b.x, set: {}}, {id: b, set: {}}]"),  # or to one that has not run yet
     step("id: a, lua: return 1, with: {t: \"${{ secrets.NOT_GRANTED }}\"}"),

@@ -1,0 +1,83 @@
+/* A step that is under way: what it holds while it waits, and how it lets go of it. */
+#include "base/clock.h"
+#include "worker/internal.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+void bw_note_enter(const struct bw_worker_event *event, struct bw_uid run, struct bw_slice path, int64_t deadline_us)
+{
+    int64_t now = bw_clock_mono_us(), deadline = now + event->worker->stall_ms * 1000;
+    if (deadline_us && deadline_us + 250000 < deadline) deadline = deadline_us + 250000;
+    if (deadline < now + 50000) deadline = now + 50000; /* the watch of the engine is not finer */
+    bw_flight_enter(event->worker->flight, run, path, event->catalog->revision, deadline);
+}
+
+void bw_note_enter_step(const struct bw_run *run, size_t step, int64_t deadline_us)
+{
+    bw_note_enter(run->event, run->uid, run->entry->workflow->steps[step].path, deadline_us);
+}
+
+void bw_note_leave(struct bw_worker *worker)
+{
+    bw_flight_leave(worker->flight);
+}
+
+struct bw_attempt *bw_attempt_new(struct bw_run *run, size_t step)
+{
+    struct bw_attempt *attempt = calloc(1, sizeof *attempt);
+    if (!attempt) exit(70);
+    attempt->run = run;
+    attempt->step = step;
+    TAILQ_INSERT_TAIL(&run->attempts, attempt, sibling);
+    run->attempt_count++;
+    run->results[step].is_under_way = true;
+    return attempt;
+}
+
+void bw_attempt_free(struct bw_attempt *attempt)
+{
+    struct bw_run *run = attempt->run;
+    bw_attempt_release(attempt);
+    if (attempt->timer) event_free(attempt->timer);
+    bw_buf_free(&attempt->input);
+    TAILQ_REMOVE(&run->attempts, attempt, sibling);
+    run->attempt_count--;
+    run->results[attempt->step].is_under_way = false;
+    free(attempt);
+}
+
+void bw_attempt_release(struct bw_attempt *attempt)
+{
+    struct bw_worker *worker = bw_attempt_worker(attempt);
+    if (attempt->wait == BW_WAIT_PLUGIN) {
+        char head[48];
+        int len = snprintf(head, sizeof head, "{\"call\":%lld}", (long long)attempt->call);
+        bw_channel_send(worker->channel, BW_MSG_CALL_CANCEL, (struct bw_slice){head, (size_t)len}, NULL, 0);
+        TAILQ_REMOVE(&worker->called, attempt, link);
+    }
+    if (attempt->wait == BW_WAIT_SLICE) TAILQ_REMOVE(&worker->ready, attempt, link);
+    if (attempt->wait == BW_WAIT_COMMIT) TAILQ_REMOVE(&worker->unacknowledged, attempt, link);
+    attempt->wait = BW_WAIT_NONE;
+    if (attempt->http_call) bw_http_abort(attempt->http_call);
+    attempt->http_call = NULL;
+    bw_task_free(attempt->task);
+    attempt->task = NULL;
+    if (attempt->timer) event_del(attempt->timer);
+}
+
+void bw_attempt_ready(struct bw_attempt *attempt)
+{
+    struct bw_worker *worker = bw_attempt_worker(attempt);
+    attempt->wait = BW_WAIT_SLICE;
+    if (TAILQ_EMPTY(&worker->ready))
+        event_add(worker->ready_event, &(struct timeval){0}); /* a timer, not an activation: the sockets get their turn in between */
+    TAILQ_INSERT_TAIL(&worker->ready, attempt, link);
+}
+
+bool bw_attempt_set_timer(struct bw_attempt *attempt, event_callback_fn callback, int64_t delay_ms)
+{
+    if (attempt->timer) event_free(attempt->timer);
+    attempt->timer = event_new(bw_attempt_worker(attempt)->base, -1, 0, callback, attempt);
+    if (delay_ms < 0) delay_ms = 0;
+    return attempt->timer && !event_add(attempt->timer, &(struct timeval){.tv_sec = delay_ms / 1000, .tv_usec = delay_ms % 1000 * 1000});
+}

@@ -1,0 +1,164 @@
+/* Which steps begin next: a walk over the tree of steps. A step begins when what it needs has ended and its block has taken its branch; a block has
+ * ended when all that is inside of it has. What a block decides is computed from recorded outputs, so after a crash it decides the same again
+ * and needs no row. */
+#include "base/clock.h"
+#include "worker/internal.h"
+
+static const struct bw_step *step_at(const struct bw_run *run, size_t index)
+{
+    return &run->entry->workflow->steps[index];
+}
+
+static bool has_ended(const struct bw_run *run, size_t index)
+{
+    return run->results[index].state >= BW_STATE_SUCCEEDED;
+}
+
+static bool may_begin(const struct bw_run *run, size_t index)
+{
+    const struct bw_step *step = step_at(run, index);
+    const struct bw_step_result *result = &run->results[index];
+    if (result->is_under_way || result->state == BW_STATE_ENTERED || has_ended(run, index)) return false;
+    if (step->parent >= 0) {
+        const struct bw_step_result *parent = &run->results[step->parent];
+        if (parent->state != BW_STATE_ENTERED || parent->branch != step->branch) return false;
+    }
+    for (size_t i = 0; i < step->need_count; i++)
+        if (!has_ended(run, step->needs[i])) return false;
+    return true;
+}
+
+/* A failure that nothing forgives, or a `stop`. The first one says how the run ends. */
+static void begin_to_end(struct bw_run *run, size_t index)
+{
+    struct bw_attempt *attempt, *next;
+    bool is_failure = run->results[index].state == BW_STATE_FAILED;
+    if (run->is_ending) return;
+    run->is_ending = true;
+    run->ending_step = index;
+    for (attempt = TAILQ_FIRST(&run->attempts); attempt; attempt = next) {
+        next = TAILQ_NEXT(attempt, sibling);
+        /* Those that are executing go on, unless the workflow says otherwise; those that are not are not begun (again). */
+        bool is_executing = attempt->wait != BW_WAIT_RETRY && attempt->wait != BW_WAIT_COMMIT;
+        if (attempt->step != index && (!is_executing || (is_failure && run->entry->workflow->fail_fast))) bw_step_cancel(attempt);
+    }
+}
+
+void bw_run_step_ended(struct bw_run *run, size_t index)
+{
+    const struct bw_step *step = step_at(run, index);
+    const struct bw_step_result *result = &run->results[index];
+    run->has_news = true;
+    if ((result->state == BW_STATE_FAILED && !step->goes_on) || (result->state == BW_STATE_SUCCEEDED && step->kind == BW_STEP_STOP))
+        begin_to_end(run, index);
+    for (int32_t parent = step->parent; parent >= 0 && run->results[parent].state == BW_STATE_ENTERED;
+         parent = step_at(run, (size_t)parent)->parent) {
+        struct bw_error ignored;
+        for (size_t i = (size_t)parent + 1; i < step_at(run, (size_t)parent)->end; i++)
+            if (!has_ended(run, i)) return;
+        run->results[parent].state = BW_STATE_SUCCEEDED;
+        bw_script_set_step(run->script, (size_t)parent, BW_STATUS_SUCCEEDED, BW_SLICE("{}"), (struct bw_slice){0}, &ignored);
+    }
+}
+
+static void skip(struct bw_run *run, size_t index)
+{
+    struct bw_step_result *result = &run->results[index];
+    struct bw_error ignored;
+    if (has_ended(run, index)) return; /* recorded */
+    result->state = BW_STATE_SKIPPED;
+    result->is_pure = true;
+    result->started_ms = result->ended_ms = bw_clock_wall_ms();
+    bw_script_set_step(run->script, index, BW_STATUS_SKIPPED, (struct bw_slice){0}, (struct bw_slice){0}, &ignored);
+    bw_trace_step(run, index, "step_finished", 0);
+}
+
+static void fail_block(struct bw_run *run, size_t index, const struct bw_error *err, enum bw_error_class class)
+{
+    struct bw_step_result *result = &run->results[index];
+    bw_buf_clear(&result->error);
+    bw_error_to_json(&result->error, err, class, step_at(run, index)->path);
+    result->state = BW_STATE_FAILED;
+    result->started_ms = result->ended_ms = bw_clock_wall_ms();
+    bw_run_step_ended(run, index);
+}
+
+/* The value of a `switch` as its cases spell it: a text as it is, anything else as JSON. */
+static bool choose_case(struct bw_run *run, size_t index, uint32_t *branch, struct bw_error *err)
+{
+    const struct bw_step *step = step_at(run, index);
+    struct bw_buf text = {0};
+    bw_note_enter_step(run, index, 0);
+    bool good = bw_script_render(run->script, step->set, &(struct bw_render){0}, &text, err);
+    bw_note_leave(run->event->worker);
+    json_t *value = good ? bw_json_load(bw_buf_slice(&text), NULL) : NULL;
+    struct bw_slice spelled = json_is_string(value) ? bw_json_slice(value) : bw_buf_slice(&text);
+    *branch = 0;
+    while (good && *branch < step->case_count && !bw_slice_equal(step->cases[*branch], spelled)) ++*branch;
+    json_decref(value);
+    bw_buf_free(&text);
+    return good;
+}
+
+static void enter_block(struct bw_run *run, size_t index)
+{
+    const struct bw_step *step = step_at(run, index);
+    struct bw_step_result *result = &run->results[index];
+    enum bw_error_class class = BW_CLASS_BUG;
+    struct bw_error err;
+    bool answer = true, has_branch = false;
+    if (bw_step_is_condemned(run, index, &err, &class) || !bw_step_condition(run, index, &answer, &err)) {
+        fail_block(run, index, &err, class);
+        return;
+    }
+    result->branch = step->kind == BW_STEP_IF && !answer;
+    if (step->kind == BW_STEP_SWITCH && answer && !choose_case(run, index, &result->branch, &err)) {
+        fail_block(run, index, &err, class);
+        return;
+    }
+    bool is_skipped = !answer && step->kind != BW_STEP_IF;
+    result->state = BW_STATE_ENTERED;
+    result->is_pure = true;
+    for (size_t i = index + 1; i < step->end; i = step_at(run, i)->end) {
+        if (!is_skipped && step_at(run, i)->branch == result->branch) {
+            has_branch = true;
+            continue;
+        }
+        for (size_t k = i; k < step_at(run, i)->end; k++) skip(run, k);
+    }
+    if (has_branch) {
+        run->has_news = true;
+        return;
+    }
+    result->state = 0;
+    skip(run, index);
+    bw_run_step_ended(run, index);
+}
+
+static void begin_what_may(struct bw_run *run)
+{
+    const struct bw_workflow *workflow = run->entry->workflow;
+    while (run->first_open < workflow->step_count && has_ended(run, run->first_open)) run->first_open++;
+    for (size_t i = run->first_open; i < workflow->step_count && !run->is_ending; i++) {
+        if (!may_begin(run, i)) continue;
+        if (bw_step_is_block(step_at(run, i))) {
+            enter_block(run, i);
+        } else {
+            if (run->attempt_count >= BW_RUN_ATTEMPTS_MAX) return; /* one of them will end */
+            bw_step_begin(bw_attempt_new(run, i));
+        }
+    }
+}
+
+void bw_run_advance(struct bw_run *run)
+{
+    run->has_news = true;
+    if (run->is_advancing) return; /* a step that ended at once: the loop below looks again */
+    run->is_advancing = true;
+    while (run->has_news && !run->is_ending) {
+        run->has_news = false;
+        begin_what_may(run);
+    }
+    run->is_advancing = false;
+    if (!run->attempt_count) bw_run_end(run);
+}
