@@ -32,7 +32,8 @@ static bool insert_event(struct bw_writer *writer, struct bw_store_op *op, const
     bw_sql_bind_blob(sql->insert_body, 4, event->body.ptr, event->body.len);
     if (!bw_sql_run(sql->insert_body, err)) return false;
     bw_sql_bind_int(sql->insert_pending, 1, op->event_id);
-    return (event->is_done || bw_sql_run(sql->insert_pending, err)) && bw_deliveries_add(&writer->deliveries, &op->delivery, op->event_id, err);
+    return (event->is_done || bw_sql_run(sql->insert_pending, err)) && bw_parking_accepted(&writer->parking, op->event_id, event, err) &&
+           bw_deliveries_add(&writer->deliveries, &op->delivery, op->event_id, err);
 }
 
 static bool record_duplicate(struct bw_writer *writer, struct bw_store_op *op, int64_t event_id, struct bw_error *err)
@@ -103,11 +104,11 @@ static bool insert_run(struct bw_writer *writer, int64_t event_id, const struct 
     return true;
 }
 
-static bool update_run(struct bw_writer *writer, int64_t run_id, const struct bw_run_row *run, struct bw_error *err)
+static bool update_run(struct bw_writer *writer, int64_t run_id, const struct bw_run_row *run, enum bw_run_state state, struct bw_error *err)
 {
     sqlite3_stmt *statement = writer->sql.update_run;
     bw_sql_bind_int(statement, 1, run_id);
-    bw_sql_bind_int(statement, 2, run->state);
+    bw_sql_bind_int(statement, 2, state);
     bw_sql_bind_int(statement, 3, run->lost);
     bw_sql_bind_int(statement, 4, run->started_ms);
     bw_sql_bind_int(statement, 5, run->ended_ms);
@@ -116,29 +117,51 @@ static bool update_run(struct bw_writer *writer, int64_t run_id, const struct bw
     return bw_sql_run(statement, err);
 }
 
-/* A run's row comes with its first report; a run that has ended stays as it ended, whatever a worker that was thought dead reports. */
-static bool put_run(struct bw_writer *writer, int64_t event_id, const struct bw_run_row *run, struct bw_error *err)
+struct known_run { /* what is stored of a run before its report; all zero = nothing */
+    int64_t id;
+    int state;
+    int64_t step_count;
+    bool has_live; /* steps whose rows are not final: they may have something registered */
+};
+
+static bool find_run(struct bw_writer *writer, struct bw_uid uid, struct known_run *known, struct bw_error *err)
 {
     sqlite3_stmt *find = writer->sql.find_run;
-    int64_t run_id, position = 0;
-    bool is_new, has_row;
+    bool has_row;
+    bw_sql_bind_blob(find, 1, uid.bytes, sizeof uid.bytes);
+    if (!bw_sql_next(find, &has_row, err)) return false;
+    if (!has_row) return bw_error_set(err, "store.refused", "a run vanished while it was reported");
+    *known = (struct known_run){.id = sqlite3_column_int64(find, 0),
+                                .state = sqlite3_column_int(find, 1),
+                                .step_count = sqlite3_column_int64(find, 2),
+                                .has_live = sqlite3_column_int(find, 3) != 0};
+    sqlite3_reset(find);
+    return true;
+}
+
+/* A run's row comes with its first report; a run that has ended stays as it ended, whatever a worker that was thought dead reports. One that
+ * is parked has its state from the store alone, until it ends. */
+static bool put_run(struct bw_writer *writer, int64_t event_id, const struct bw_run_row *run, struct bw_error *err)
+{
+    struct known_run known = {0};
+    enum bw_run_state state = run->state;
+    bool is_new, has_ended = state >= BW_RUN_SUCCEEDED;
     if (!insert_run(writer, event_id, run, &is_new, err)) return false;
     if (is_new) {
-        run_id = sqlite3_last_insert_rowid(writer->db);
+        known.id = sqlite3_last_insert_rowid(writer->db);
     } else {
-        bw_sql_bind_blob(find, 1, run->uid.bytes, sizeof run->uid.bytes);
-        if (!bw_sql_next(find, &has_row, err)) return false;
-        if (!has_row) return bw_error_set(err, "store.refused", "a run vanished while it was reported");
-        run_id = sqlite3_column_int64(find, 0);
-        bool has_ended = sqlite3_column_int(find, 1) >= BW_RUN_SUCCEEDED;
-        position = sqlite3_column_int64(find, 2);
-        sqlite3_reset(find);
-        if (has_ended) return true;
-        if (!update_run(writer, run_id, run, err)) return false;
+        if (!find_run(writer, run->uid, &known, err)) return false;
+        if (known.state >= BW_RUN_SUCCEEDED) return true;
+        if (known.state == BW_RUN_PARKED && !has_ended) state = BW_RUN_PARKED;
+        if (!update_run(writer, known.id, run, state, err)) return false;
     }
-    for (size_t i = 0; i < run->step_count; i++)
-        if (!put_step(writer, run_id, position + (int64_t)i, &run->steps[i], err)) return false;
-    return true;
+    bool has_live = known.has_live;
+    for (size_t i = 0; i < run->step_count; i++) {
+        if (!put_step(writer, known.id, known.step_count + (int64_t)i, &run->steps[i], err)) return false;
+        if (!has_ended && !bw_parking_put_step(&writer->parking, known.id, &run->steps[i], &has_live, err)) return false;
+    }
+    if (has_ended) return is_new || bw_parking_end(&writer->parking, known.id, known.has_live, err);
+    return state != BW_RUN_PARKED || bw_parking_park(&writer->parking, known.id, err);
 }
 
 static bool report(struct bw_writer *writer, struct bw_store_op *op, struct bw_error *err)
@@ -173,6 +196,7 @@ bool bw_writer_apply(struct bw_writer *writer, struct bw_store_op *op, struct bw
         if (!bw_revision_store(&writer->sql, op->revision, &op->revision_id, err)) return false;
         bw_revision_sweep_spare(&writer->retention.revisions, op->revision_id);
         return true;
+    case BW_OP_WAKE: return bw_parking_fire(&writer->parking, op->now_ms, &op->more, err);
     case BW_OP_CALL: return call(op, err);
     }
     return bw_error_set(err, "store.refused", "an operation of unknown kind %d", (int)op->kind);

@@ -1,4 +1,5 @@
-/* What the writer does between groups: checkpoints, merging, retention, giving space back, and the reserve for a full disk. */
+/* What the writer does between groups: waking the rest of very many, checkpoints, merging, retention, giving space back, and the reserve for a full
+ * disk. */
 #include "base/clock.h"
 #include "base/crash_point.h"
 #include "base/file.h"
@@ -97,6 +98,19 @@ static bool merge(struct bw_writer *writer, struct bw_error *err)
     return false;
 }
 
+/* A transaction of its own: if it fails, no operation fails with it. */
+static bool wake_some(struct bw_writer *writer, struct bw_error *err)
+{
+    if (!bw_sql_run(writer->sql.begin, err)) return false;
+    if (bw_parking_go_on(&writer->parking, err) && bw_parking_flush(&writer->parking, err) && bw_sql_run(writer->sql.commit, err)) {
+        bw_parking_committed(&writer->parking);
+        return true;
+    }
+    if (!sqlite3_get_autocommit(writer->db)) bw_sql_run(writer->sql.rollback, NULL);
+    bw_parking_rolled_back(&writer->parking);
+    return false;
+}
+
 /* Free pages at the end of the file, or moved there, go back to the disk with the next checkpoint. */
 static bool give_back(struct bw_writer *writer, bool *did, struct bw_error *err)
 {
@@ -130,6 +144,7 @@ static bool take(struct bw_writer *writer, bool ok, const char *postponed, const
 bool bw_writer_between_groups(struct bw_writer *writer, bool is_busy, struct bw_error *err)
 {
     struct bw_error why = {0};
+    if (writer->parking.has_wakings && !take(writer, wake_some(writer, &why), "store.waking_postponed", &why, err)) return false;
     bool ok = bw_retention_measure(&writer->retention, &why);
     int64_t until_us = bw_clock_mono_us() + CAP_WORK_US;
     for (;;) {
@@ -147,7 +162,11 @@ bool bw_writer_idle(struct bw_writer *writer, int *again_ms, struct bw_error *er
     const char *postponed = "store.merge_postponed";
     *again_ms = 0;
     keep_reserve(writer);
-    if (bw_dedupe_has_work(&writer->dedupe)) {
+    if (writer->parking.has_wakings) {
+        postponed = "store.waking_postponed";
+        ok = wake_some(writer, &why);
+        if (ok) return bw_writer_checkpoint_if_due(writer, false, err);
+    } else if (bw_dedupe_has_work(&writer->dedupe)) {
         ok = merge(writer, &why);
         if (ok) return true;
     } else if (bw_retention_wait_us(&writer->retention, true) == 0) {

@@ -11,12 +11,16 @@ static const struct named outcomes[] = {
     {BW_OUTCOME_OVERLOADED, "overloaded"},
 };
 static const struct named run_states[] = {
-    {BW_RUN_ACTIVE, "active"},       {BW_RUN_SUCCEEDED, "succeeded"}, {BW_RUN_FAILED, "failed"},
-    {BW_RUN_CANCELLED, "cancelled"}, {BW_RUN_SKIPPED, "skipped"},
+    {BW_RUN_ACTIVE, "active"}, {BW_RUN_PARKED, "parked"},       {BW_RUN_SUCCEEDED, "succeeded"},
+    {BW_RUN_FAILED, "failed"}, {BW_RUN_CANCELLED, "cancelled"}, {BW_RUN_SKIPPED, "skipped"},
 };
 static const struct named step_states[] = {
-    {BW_STEP_RETRYING, "retrying"},   {BW_STEP_SUCCEEDED, "succeeded"}, {BW_STEP_FAILED, "failed"},
-    {BW_STEP_CANCELLED, "cancelled"}, {BW_STEP_SKIPPED, "skipped"},     {BW_STEP_UNKNOWN, "unknown"},
+    {BW_STEP_RETRYING, "retrying"},   {BW_STEP_WAITING, "waiting"}, {BW_STEP_SUCCEEDED, "succeeded"}, {BW_STEP_FAILED, "failed"},
+    {BW_STEP_CANCELLED, "cancelled"}, {BW_STEP_SKIPPED, "skipped"}, {BW_STEP_UNKNOWN, "unknown"},
+};
+static const struct named wake_kinds[] = {
+    {BW_WAKE_NONE, "none"},   {BW_WAKE_TIMER, "timer"},   {BW_WAKE_EVENT, "event"},       {BW_WAKE_VOTE, "vote"},
+    {BW_WAKE_CHILD, "child"}, {BW_WAKE_CANCEL, "cancel"}, {BW_WAKE_OPERATOR, "operator"},
 };
 
 #define COUNT(table) (sizeof(table) / sizeof(table)[0])
@@ -41,6 +45,11 @@ const char *bw_run_state_name(enum bw_run_state state)
 const char *bw_step_state_name(enum bw_step_state state)
 {
     return name_of(step_states, COUNT(step_states), (int)state);
+}
+
+const char *bw_wake_kind_name(enum bw_wake_kind kind)
+{
+    return name_of(wake_kinds, COUNT(wake_kinds), (int)kind);
 }
 
 int bw_run_state_parse(struct bw_slice name)

@@ -33,6 +33,12 @@ static bool add_step(struct steps *steps, sqlite3_stmt *row, struct bw_error *er
         .input_names = keep(steps, bw_sql_column(row, 5)),
         .output = keep(steps, bw_sql_column(row, 6)),
         .error = keep(steps, bw_sql_column(row, 7)),
+        .due_ms = sqlite3_column_int64(row, 8),
+        .wake = {.kind = (enum bw_wake_kind)sqlite3_column_int(row, 9),
+                 .arm = (uint32_t)sqlite3_column_int64(row, 10),
+                 .event_id = sqlite3_column_int64(row, 11),
+                 .at_ms = sqlite3_column_int64(row, 12),
+                 .event_uid = bw_sql_column_uid(row, 13)},
     };
     return !steps->text.failed || bw_error_set(err, "store.refused", "no memory to read a run's steps");
 }

@@ -10,12 +10,15 @@
     X(pending_count)          \
     X(events)                 \
     X(event)                  \
+    X(event_by_id)            \
     X(runs_of_event)          \
     X(runs_of_workflow)       \
     X(runs_in_state)          \
     X(runs)                   \
     X(run)                    \
     X(steps)                  \
+    X(queue)                  \
+    X(parked_count)           \
     X(deliveries)             \
     X(refused_of_source)      \
     X(revision_files)         \

@@ -68,11 +68,12 @@ bool bw_remove_event(struct bw_removal *removal, int64_t id, enum bw_removal_end
 {
     const struct bw_write_statements *sql = removal->sql;
     *end = BW_REMOVAL_PARTLY;
-    if (removal->rows < 3) return true;
+    if (removal->rows < 3 + BW_EVENT_KEYS_MAX) return true;
     bw_sql_bind_int(sql->keep_key, 1, id);
     bw_sql_bind_int(sql->keep_key, 2, removal->now_ms);
     if (!bw_sql_run(sql->keep_key, err) || !delete_by_id(removal, sql->delete_matches, id, err) ||
-        !delete_by_id(removal, sql->delete_body, id, err) || !delete_by_id(removal, sql->delete_event, id, err))
+        !delete_by_id(removal, sql->delete_event_keys, id, err) || !delete_by_id(removal, sql->delete_body, id, err) ||
+        !delete_by_id(removal, sql->delete_event, id, err))
         return false;
     removal->removed.events++;
     *end = BW_REMOVAL_GONE;

@@ -30,7 +30,7 @@ bool bw_removal_is_spent(const struct bw_removal *removal);
 /* Each call makes some progress, even if the time is over. */
 bool bw_remove_delivery(struct bw_removal *removal, int64_t id, enum bw_removal_end *end, struct bw_error *err);
 bool bw_remove_run(struct bw_removal *removal, int64_t id, enum bw_removal_end *end, struct bw_error *err); /* with its steps */
-/* With its body and its mark of matches; its runs are gone already. Its dedupe key lives on to the end of its window. */
+/* With its body, its keys and its mark of matches; its runs are gone already. Its dedupe key lives on to the end of its window. */
 bool bw_remove_event(struct bw_removal *removal, int64_t id, enum bw_removal_end *end, struct bw_error *err);
 bool bw_remove_kept_key(struct bw_removal *removal, int64_t event_id, enum bw_removal_end *end, struct bw_error *err);
 bool bw_remove_revision(struct bw_removal *removal, int64_t id, enum bw_removal_end *end, struct bw_error *err); /* with its list of files */

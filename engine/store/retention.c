@@ -208,7 +208,7 @@ static bool refusal(const struct bw_retention *retention, struct bw_error *err)
 {
     bw_error_set(err, "store.full", "the database has reached retention.max_size (%llu bytes) and all of it is still needed",
                  (unsigned long long)retention->keep.max_size_bytes);
-    bw_error_hint(err, "raise retention.max_size, or let what is waiting end: bellwire runs --state active");
+    bw_error_hint(err, "raise retention.max_size, or let what is waiting end: bellwire runs --state active, or parked");
     return true;
 }
 

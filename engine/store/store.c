@@ -29,6 +29,10 @@ struct bw_store {
     atomic_size_t queued;
     atomic_bool is_failed;
     atomic_uint_fast64_t commits;
+    _Atomic int64_t next_due_ms;
+    pthread_mutex_t handler_lock; /* held while the handler runs */
+    bw_store_wake_handler *on_wake;
+    void *on_wake_arg;
     /* the writer thread's */
     struct bw_writer writer;
     struct bw_store_op *waiting, **waiting_end; /* taken but not yet committed, oldest first */
@@ -72,7 +76,19 @@ static bool try_commit(struct bw_store *store, struct bw_store_op *ops, struct b
     store->is_full = is_full;
     if (!ok) return false;
     atomic_fetch_add_explicit(&store->commits, 1, memory_order_relaxed);
+    atomic_store(&store->next_due_ms, store->writer.parking.committed_due_ms); /* before done(): who fires timers asks for it next */
     return true;
+}
+
+/* After done(): a run that was parked and woken in one commit is its owner's until the owner knows that it has given it away. */
+static void tell_wakes(struct bw_store *store)
+{
+    struct bw_store_wakes wakes;
+    if (!bw_parking_news(&store->writer.parking, &wakes)) return;
+    atomic_store(&store->next_due_ms, wakes.next_due_ms);
+    pthread_mutex_lock(&store->handler_lock);
+    if (store->on_wake) store->on_wake(store->on_wake_arg, &wakes);
+    pthread_mutex_unlock(&store->handler_lock);
 }
 
 static void commit_group(struct bw_store *store, struct bw_store_op *ops)
@@ -190,14 +206,17 @@ static void *write_loop(void *arg)
         if (store->waiting) {
             struct bw_store_op *group = refuse_events(store, take_group(store, &count));
             if (group) commit_group(store, group);
-            timeout_ms = IDLE_AFTER_MS;
+            tell_wakes(store);
             bool is_busy = count >= BUSY_GROUP || store->waiting || atomic_load_explicit(&store->arrived, memory_order_relaxed);
             if (!atomic_load(&store->is_failed) && !bw_writer_between_groups(&store->writer, is_busy, &err)) fail_store(store, &err);
+            tell_wakes(store);
+            timeout_ms = store->writer.parking.has_wakings ? 0 : IDLE_AFTER_MS;
             continue;
         }
         if (!wait_for_work(store, timeout_ms, &timed_out)) return NULL;
         if (!timed_out) continue;
         if (!atomic_load(&store->is_failed) && !bw_writer_idle(&store->writer, &again_ms, &err)) fail_store(store, &err);
+        tell_wakes(store);
         timeout_ms = again_ms;
     }
 }
@@ -216,6 +235,7 @@ static bool start(struct bw_store *store, struct bw_error *err)
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_mutex_init(&store->lock, NULL);
+    pthread_mutex_init(&store->handler_lock, NULL);
     pthread_cond_init(&store->wake, &monotonic);
     pthread_condattr_destroy(&monotonic);
     store->has_sync = true;
@@ -241,7 +261,9 @@ struct bw_store *bw_store_open_keeping(const char *folder, const struct bw_reten
     store->writer.retention.keep = *keep;
     if (folder && !make_folder(folder, err)) goto fail;
     if (folder && (store->folder_lock = bw_lock_take(folder, err)) < 0) goto fail;
-    if (!bw_writer_open(&store->writer, folder, err) || !start(store, err)) goto fail;
+    if (!bw_writer_open(&store->writer, folder, err)) goto fail;
+    store->next_due_ms = store->writer.parking.committed_due_ms;
+    if (!start(store, err)) goto fail;
     return store;
 fail:
     bw_store_close(store);
@@ -308,6 +330,19 @@ uint64_t bw_store_commits(const struct bw_store *store)
     return atomic_load_explicit(&store->commits, memory_order_relaxed);
 }
 
+void bw_store_on_wake(struct bw_store *store, bw_store_wake_handler *handler, void *arg)
+{
+    pthread_mutex_lock(&store->handler_lock);
+    store->on_wake = handler;
+    store->on_wake_arg = arg;
+    pthread_mutex_unlock(&store->handler_lock);
+}
+
+int64_t bw_store_next_due(const struct bw_store *store)
+{
+    return atomic_load(&store->next_due_ms);
+}
+
 void bw_store_close(struct bw_store *store)
 {
     if (!store) return;
@@ -323,6 +358,7 @@ void bw_store_close(struct bw_store *store)
     if (store->has_sync) {
         pthread_cond_destroy(&store->wake);
         pthread_mutex_destroy(&store->lock);
+        pthread_mutex_destroy(&store->handler_lock);
     }
     free(store);
 }

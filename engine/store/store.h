@@ -9,7 +9,11 @@
  * other I/O error (failed fsync, corruption) is "store.failed": the store refuses everything from then on and the process must stop; an
  * fsync is never retried.
  * RETENTION: finished things go when they are older than configured, and the oldest of them when the database grows above its cap. With
- * nothing left that may go, accepting fails with "store.full" too. What a pending event or an active run needs stays whatever its age.
+ * nothing left that may go, accepting fails with "store.full" too. What a pending event, an active or a parked run needs stays whatever its age.
+ * PARKING: a run that only waits is PARKED: it is the store's alone, no memory holds it. A timer or an event with the right key wakes it: it
+ * is ACTIVE again and in the queue, until it parks again or ends. Timers never fire by themselves: BW_OP_WAKE fires what is due. A wake is
+ * never lost: it is written in the transaction of what caused it, and registering a wait looks back at the events that came before. Whatever
+ * is written first ends a step's waiting; its other arms and its timer go in that transaction. See struct bw_step_row, BW_OP_WAKE.
  * READS use read-only connections of their own: one per thread or command, also beside a serving process.
  * LOCK: opening for writing takes an exclusive flock on FOLDER/lock and writes pid and start time into it; a second opener gets
  * "store.locked" with who holds it. VERSION: the file carries a schema version; older ones are migrated in one transaction, newer ones are
@@ -34,19 +38,37 @@ enum bw_outcome { /* of a delivery; stored, never renumber. 10 and above are ref
                   BW_OUTCOME_UNKNOWN_PATH = 15,
                   BW_OUTCOME_OVERLOADED = 16,
 };
-enum bw_run_state { BW_RUN_ACTIVE = 2, BW_RUN_SUCCEEDED = 20, BW_RUN_FAILED = 21, BW_RUN_CANCELLED = 22, BW_RUN_SKIPPED = 23 };
+enum bw_run_state { /* 20 and above are final */
+                    BW_RUN_ACTIVE = 2,
+                    BW_RUN_PARKED = 3,
+                    BW_RUN_SUCCEEDED = 20,
+                    BW_RUN_FAILED = 21,
+                    BW_RUN_CANCELLED = 22,
+                    BW_RUN_SKIPPED = 23,
+};
 enum bw_step_state {
     BW_STEP_RETRYING = 2,
+    BW_STEP_WAITING = 3,
     BW_STEP_SUCCEEDED = 20,
     BW_STEP_FAILED = 21,
     BW_STEP_CANCELLED = 22,
     BW_STEP_SKIPPED = 23,
     BW_STEP_UNKNOWN = 24,
 };
+enum bw_wake_kind { /* what ended a step's waiting; stored, never renumber */
+                    BW_WAKE_NONE = 0,
+                    BW_WAKE_TIMER = 1,
+                    BW_WAKE_EVENT = 2,
+                    BW_WAKE_VOTE = 3,
+                    BW_WAKE_CHILD = 4,
+                    BW_WAKE_CANCEL = 5,
+                    BW_WAKE_OPERATOR = 6,
+};
 const char *bw_outcome_name(enum bw_outcome outcome); /* "accepted", "duplicate", "unverified", … */
 const char *bw_run_state_name(enum bw_run_state state);
 const char *bw_step_state_name(enum bw_step_state state);
-int bw_run_state_parse(struct bw_slice name); /* -1 = no such state */
+const char *bw_wake_kind_name(enum bw_wake_kind kind); /* "timer", "event", … */
+int bw_run_state_parse(struct bw_slice name);          /* -1 = no such state */
 
 struct bw_delivery {
     int64_t at_ms;
@@ -69,6 +91,20 @@ struct bw_event_new {
     struct bw_slice dedupe_key; /* empty = none */
     int64_t dedupe_expire_ms;
     struct bw_slice workflow; /* manual start: the one workflow it is for; else empty */
+    const uint64_t *keys;     /* hashes that waits may name, at most BW_EVENT_KEYS_MAX; a duplicate's wake nobody */
+    size_t key_count;
+};
+#define BW_EVENT_KEYS_MAX 16
+struct bw_wait_arm { /* the lowest event with this key and id > since_event satisfies it, also one that came before the wait */
+    uint64_t key;
+    int64_t since_event;
+};
+struct bw_wake {
+    enum bw_wake_kind kind; /* NONE: the step still waits */
+    uint32_t arm;           /* EVENT: index of the arm that it satisfies */
+    int64_t event_id;       /* EVENT; it and its body are kept as long as the wake is */
+    struct bw_uid event_uid;
+    int64_t at_ms; /* TIMER: now_ms of the operation that fired it. EVENT: when that was accepted */
 };
 struct bw_step_row {
     struct bw_slice path; /* the step's id */
@@ -78,11 +114,21 @@ struct bw_step_row {
     struct bw_slice input_names; /* JSON array of the names of the step's inputs, or empty */
     struct bw_slice output;      /* JSON, or empty */
     struct bw_slice error;       /* JSON object {code,message,…}, or empty */
+    /* WAITING and RETRYING: what the step waits for now, instead of all that it waited for before. Whatever comes first, the timer or an event
+     * for one of the arms, becomes its wake, and nothing else is left registered. If events for several arms are there, the lowest id wins.
+     * The wake stays until the step's row is final or the step is reported waiting again. */
+    int64_t due_ms;                 /* its timer, 0 = none; wall clock. Read: 0 also after it has fired */
+    const struct bw_wait_arm *arms; /* not read back */
+    size_t arm_count;
+    struct bw_wake wake; /* only read */
 };
 struct bw_run_row {
     struct bw_uid uid;
     struct bw_slice workflow;
     uint8_t version[32];
+    /* PARKED is a wish. It is granted if no step of the run has a wake; else the run stays ACTIVE, with a new place in the queue. A parked run
+     * that no timer and no event could wake is refused ("store.no_wake"). Once parked a run is ACTIVE only by a wake: what a report says of it
+     * as ACTIVE is recorded and it stays parked. A final state removes all that the run waits for. */
     enum bw_run_state state;
     uint32_t lost;                /* times that its worker died under it */
     int64_t started_ms, ended_ms; /* ended_ms 0 while active */
@@ -101,13 +147,16 @@ struct bw_revision {
 };
 
 enum bw_store_op_kind {
-    BW_OP_ACCEPT,   /* T1: delivery, dedupe key, event, pending mark. A live duplicate: only a delivery row (status 200), is_duplicate set */
+    BW_OP_ACCEPT,   /* T1: delivery, dedupe key, event, pending mark, and who waits for its keys is woken: if they are very many, the rest of
+                       them in the transactions that follow. A live duplicate: only a delivery row (status 200), is_duplicate set */
     BW_OP_DELIVERY, /* a refused or handshake request. Above 100 rows a second and source, repeats fold into `times` of that second's last row
                        of the outcome; of each source the newest 100,000 refused rows are kept */
     BW_OP_REPORT,   /* Tc/Tf: runs and steps of one event; with event_done the pending mark goes and `matched` is written */
     BW_OP_REVISION, /* a catalogue revision: its files, stored by content */
+    BW_OP_WAKE,     /* fires timers that are due, oldest first, at most BW_WAKES_AT_ONCE; `more` when some are left: submit it again */
     BW_OP_CALL,     /* runs call(op) on the writer thread inside the group; again if the group is retried */
 };
+#define BW_WAKES_AT_ONCE 500 /* steps woken in one transaction, whatever wakes them */
 struct bw_store_op {
     enum bw_store_op_kind kind;
     void (*done)(struct bw_store_op *op); /* writer thread */
@@ -121,6 +170,8 @@ struct bw_store_op {
     uint32_t matched;                     /* REPORT with event_done */
     const struct bw_revision *revision;   /* REVISION */
     bool (*call)(struct bw_store_op *op); /* CALL */
+    int64_t now_ms;                       /* WAKE: timers with due_ms <= now_ms are due */
+    bool more;                            /* WAKE: out */
     int64_t event_id;                     /* REPORT: in. ACCEPT: out */
     uint32_t revision_id;                 /* REVISION: out; the same content gets the id it had */
     bool is_duplicate;                    /* ACCEPT: out */
@@ -140,7 +191,17 @@ bool bw_store_submit_wait(struct bw_store *store, struct bw_store_op *op,
 size_t bw_store_queued(const struct bw_store *store); /* operations not yet committed; any thread, approximate */
 bool bw_store_is_failed(const struct bw_store *store);
 uint64_t bw_store_commits(const struct bw_store *store); /* transactions so far, for tests and metrics */
-void bw_store_close(struct bw_store *store);             /* commits what is queued, checkpoints, closes, releases the lock */
+/* What a commit changed for whoever looks at the queue and at the clock. Called on the writer thread after the done() of that commit's
+ * operations, only when runs were put into the queue or the earliest timer is earlier than it was. Be short, like done(). One handler; NULL =
+ * none, and then none is running any more. Runs that were in the queue before are not told: read it once at the start, from 0. */
+struct bw_store_wakes {
+    size_t woken;        /* runs put into the queue */
+    int64_t next_due_ms; /* the earliest of all timers, 0 = there is none */
+};
+typedef void bw_store_wake_handler(void *arg, const struct bw_store_wakes *wakes);
+void bw_store_on_wake(struct bw_store *store, bw_store_wake_handler *handler, void *arg); /* any thread but the writer */
+int64_t bw_store_next_due(const struct bw_store *store);                                  /* the earliest of all timers now, 0 = none; any thread */
+void bw_store_close(struct bw_store *store); /* commits what is queued, checkpoints, closes, releases the lock */
 
 /* ---- reading ---- */
 struct bw_reader;
@@ -165,6 +226,7 @@ bool bw_reader_pending_count(struct bw_reader *reader, uint64_t *count, struct b
 bool bw_reader_events(struct bw_reader *reader, struct bw_slice name_glob, int64_t before_id, size_t limit, bool with_body, bw_event_visit *visit,
                       void *arg, struct bw_error *err);
 bool bw_reader_event(struct bw_reader *reader, struct bw_uid uid, bw_event_visit *visit, void *arg, bool *found, struct bw_error *err);
+bool bw_reader_event_by_id(struct bw_reader *reader, int64_t id, bw_event_visit *visit, void *arg, bool *found, struct bw_error *err);
 
 struct bw_run { /* as stored */
     int64_t id; /* for bw_run_filter.before_row */
@@ -184,6 +246,16 @@ struct bw_run_filter {
 };
 bool bw_reader_runs(struct bw_reader *reader, const struct bw_run_filter *filter, bw_run_visit *visit, void *arg, struct bw_error *err);
 bool bw_reader_run(struct bw_reader *reader, struct bw_uid uid, bw_run_visit *visit, void *arg, bool *found, struct bw_error *err); /* with steps */
+
+struct bw_queued {
+    int64_t id; /* for `after`; ascends, within a process none is given twice */
+    int64_t run_id, event_id;
+    struct bw_uid run;
+};
+typedef bool bw_queued_visit(void *arg, const struct bw_queued *queued);
+/* Woken runs with id > after, ascending, at most limit; *count = how many were visited. */
+bool bw_reader_queue(struct bw_reader *reader, int64_t after, size_t limit, bw_queued_visit *visit, void *arg, size_t *count, struct bw_error *err);
+bool bw_reader_parked_count(struct bw_reader *reader, uint64_t *count, struct bw_error *err);
 
 struct bw_delivery_row {
     int64_t id;

@@ -23,6 +23,31 @@
     X(find_run)                \
     X(update_run)              \
     X(put_step)                \
+    X(put_timer)               \
+    X(put_wait)                \
+    X(put_wake)                \
+    X(delete_step_timer)       \
+    X(delete_step_waits)       \
+    X(delete_step_wake)        \
+    X(delete_run_timers)       \
+    X(delete_run_waits)        \
+    X(delete_run_wakes)        \
+    X(has_wake)                \
+    X(has_source)              \
+    X(unpark_run)              \
+    X(put_queue)               \
+    X(delete_queue)            \
+    X(last_queue_id)           \
+    X(first_due)               \
+    X(put_event_key)           \
+    X(keys_of_event)           \
+    X(earliest_event)          \
+    X(earliest_of_step)        \
+    X(event_time)              \
+    X(next_waiter)             \
+    X(put_waking)              \
+    X(first_waking)            \
+    X(delete_waking)           \
     X(find_revision)           \
     X(insert_revision)         \
     X(insert_version)          \
@@ -47,6 +72,7 @@
     X(keep_key)                \
     X(delete_kept_key)         \
     X(delete_matches)          \
+    X(delete_event_keys)       \
     X(delete_body)             \
     X(delete_event)            \
     X(older_revisions)         \

@@ -26,7 +26,7 @@ bool bw_writer_open(struct bw_writer *writer, const char *folder, struct bw_erro
     sqlite3_wal_hook(writer->db, on_commit, writer);
     return bw_migrate(writer->db, bw_embedded_sql, err) && bw_write_prepare(writer->db, &writer->sql, err) &&
            bw_dedupe_open(&writer->dedupe, &writer->sql, err) && bw_deliveries_open(&writer->deliveries, &writer->sql, err) &&
-           bw_retention_open(&writer->retention, &writer->sql, &writer->deliveries, err);
+           bw_parking_open(&writer->parking, &writer->sql, err) && bw_retention_open(&writer->retention, &writer->sql, &writer->deliveries, err);
 }
 
 void bw_writer_close(struct bw_writer *writer, bool checkpoint)
@@ -46,6 +46,7 @@ static void roll_back(struct bw_writer *writer)
     if (!sqlite3_get_autocommit(writer->db)) bw_sql_run(writer->sql.rollback, NULL);
     bw_dedupe_rolled_back(&writer->dedupe);
     bw_deliveries_rolled_back(&writer->deliveries);
+    bw_parking_rolled_back(&writer->parking);
 }
 
 bool bw_writer_commit(struct bw_writer *writer, struct bw_store_op *first, struct bw_store_op **culprit, struct bw_error *err)
@@ -58,12 +59,14 @@ bool bw_writer_commit(struct bw_writer *writer, struct bw_store_op *first, struc
         *culprit = op;
         goto fail;
     }
-    if (!bw_deliveries_flush(&writer->deliveries, err) || !bw_dedupe_merge(&writer->dedupe, 0, err)) goto fail;
+    if (!bw_deliveries_flush(&writer->deliveries, err) || !bw_dedupe_merge(&writer->dedupe, 0, err) || !bw_parking_flush(&writer->parking, err))
+        goto fail;
     BW_CRASH_POINT("store.before_commit");
     if (!bw_sql_run(writer->sql.commit, err)) goto fail;
     BW_CRASH_POINT("store.after_commit");
     bw_dedupe_committed(&writer->dedupe);
     bw_deliveries_committed(&writer->deliveries);
+    bw_parking_committed(&writer->parking);
     return true;
 fail:
     roll_back(writer);

@@ -17,6 +17,11 @@ SELECT e.id, e.uid, e.at_ms, e.revision, e.trusted, e.source, e.name, e.workflow
     b.checksum, b.headers, b.body
 FROM events e LEFT JOIN pending p ON p.event_id = e.id LEFT JOIN matches m ON m.event_id = e.id LEFT JOIN bodies b ON b.event_id = e.id
 WHERE e.uid = ?1;
+-- name: event_by_id
+SELECT e.id, e.uid, e.at_ms, e.revision, e.trusted, e.source, e.name, e.workflow, p.event_id IS NOT NULL, m.matched,
+    b.checksum, b.headers, b.body
+FROM events e LEFT JOIN pending p ON p.event_id = e.id LEFT JOIN matches m ON m.event_id = e.id LEFT JOIN bodies b ON b.event_id = e.id
+WHERE e.id = ?1;
 
 -- One for each index that a filter can use, most selective first; the rest of the filter is checked row by row.
 -- name: runs_of_event
@@ -40,7 +45,15 @@ WHERE (?1 = 0 OR r.event_id = ?1) AND (?2 IS NULL OR r.workflow = ?2) AND (?3 = 
 SELECT r.id, r.uid, r.event_id, r.workflow, r.version, r.state, r.lost, r.started_ms, r.ended_ms, r.output, r.error, e.uid, e.name
 FROM runs r LEFT JOIN events e ON e.id = r.event_id WHERE r.uid = ?1;
 -- name: steps
-SELECT path, state, attempt, started_ms, ended_ms, input_names, output, error FROM steps WHERE run_id = ?1 ORDER BY position, path;
+SELECT s.path, s.state, s.attempt, s.started_ms, s.ended_ms, s.input_names, s.output, s.error,
+    t.due_ms, w.kind, w.arm, w.event_id, w.at_ms, e.uid
+FROM steps s LEFT JOIN timers t ON s.state < 20 AND t.run_id = s.run_id AND t.path = s.path
+LEFT JOIN wakes w ON s.state < 20 AND w.run_id = s.run_id AND w.path = s.path LEFT JOIN events e ON e.id = w.event_id
+WHERE s.run_id = ?1 ORDER BY s.position, s.path;
+-- name: queue
+SELECT q.id, q.run_id, r.uid, r.event_id FROM queue q CROSS JOIN runs r ON r.id = q.run_id WHERE q.id > ?1 ORDER BY q.id LIMIT ?2;
+-- name: parked_count
+SELECT count(*) FROM runs INDEXED BY runs_unusual WHERE state <> 20 AND state = 3;
 
 -- name: deliveries
 SELECT d.id, d.at_ms, d.source, d.status, d.outcome, d.bytes, d.took_us, d.times, d.provider_id, d.remote, d.detail, e.uid

@@ -39,7 +39,7 @@ DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries WHERE source = ?1 
 INSERT INTO runs(uid, event_id, workflow, version, state, lost, started_ms, ended_ms, output, error)
 VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT(uid) DO NOTHING;
 -- name: find_run
-SELECT id, state, (SELECT count(*) FROM steps WHERE run_id = runs.id) FROM runs WHERE uid = ?1;
+SELECT r.id, r.state, count(s.run_id), coalesce(sum(s.state < 20), 0) FROM runs r LEFT JOIN steps s ON s.run_id = r.id WHERE r.uid = ?1 GROUP BY r.id;
 -- name: update_run
 UPDATE runs SET state = ?2, lost = ?3, started_ms = ?4, ended_ms = ?5, output = ?6, error = ?7 WHERE id = ?1;
 -- name: put_step
@@ -47,6 +47,61 @@ INSERT INTO steps(run_id, path, position, state, attempt, started_ms, ended_ms, 
 VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
 ON CONFLICT(run_id, path) DO UPDATE SET state = excluded.state, attempt = excluded.attempt, started_ms = excluded.started_ms,
     ended_ms = excluded.ended_ms, input_names = excluded.input_names, output = excluded.output, error = excluded.error;
+
+-- Parking (parking.c): what a step waits for. Only a step whose row is not final has rows in these tables.
+-- name: put_timer
+INSERT INTO timers(due_ms, run_id, path) VALUES(?1, ?2, ?3);
+-- name: put_wait
+INSERT INTO waits(khash, run_id, path, arm, since_event) VALUES(?1, ?2, ?3, ?4, ?5);
+-- name: put_wake
+INSERT INTO wakes(run_id, path, kind, arm, event_id, at_ms) VALUES(?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING;
+-- name: delete_step_timer
+DELETE FROM timers WHERE run_id = ?1 AND path = ?2;
+-- name: delete_step_waits
+DELETE FROM waits WHERE run_id = ?1 AND path = ?2;
+-- name: delete_step_wake
+DELETE FROM wakes WHERE run_id = ?1 AND path = ?2;
+-- name: delete_run_timers
+DELETE FROM timers WHERE run_id = ?1;
+-- name: delete_run_waits
+DELETE FROM waits WHERE run_id = ?1;
+-- name: delete_run_wakes
+DELETE FROM wakes WHERE run_id = ?1;
+-- name: has_wake
+SELECT 1 FROM wakes WHERE run_id = ?1 LIMIT 1;
+-- name: has_source
+SELECT 1 WHERE EXISTS (SELECT 1 FROM timers WHERE run_id = ?1) OR EXISTS (SELECT 1 FROM waits WHERE run_id = ?1);
+-- name: unpark_run
+UPDATE runs SET state = 2 WHERE id = ?1 AND state = 3;
+-- name: put_queue
+INSERT INTO queue(id, run_id) VALUES(?1, ?2);
+-- name: delete_queue
+DELETE FROM queue WHERE run_id = ?1;
+-- name: last_queue_id
+SELECT coalesce(max(id), 0) FROM queue;
+-- name: first_due
+SELECT due_ms, run_id, path FROM timers ORDER BY due_ms, run_id, path LIMIT 1;
+
+-- Keys of events (waking.c). min() of a key's events behind a bound is one seek.
+-- name: put_event_key
+INSERT INTO event_keys(khash, event_id) VALUES(?1, ?2) ON CONFLICT DO NOTHING;
+-- name: keys_of_event
+SELECT khash FROM event_keys WHERE event_id = ?1 ORDER BY khash;
+-- name: earliest_event
+SELECT min(event_id) FROM event_keys WHERE khash = ?1 AND event_id > ?2;
+-- name: earliest_of_step
+SELECT (SELECT min(k.event_id) FROM event_keys k WHERE k.khash = w.khash AND k.event_id > w.since_event) AS event, w.arm
+FROM waits w WHERE w.run_id = ?1 AND w.path = ?2 AND event IS NOT NULL ORDER BY event, w.arm LIMIT 1;
+-- name: event_time
+SELECT at_ms FROM events WHERE id = ?1;
+-- name: next_waiter
+SELECT run_id, path FROM waits WHERE khash = ?1 AND run_id >= ?2 AND since_event < ?3 ORDER BY run_id LIMIT 1;
+-- name: put_waking
+INSERT INTO wakings(event_id) VALUES(?1);
+-- name: first_waking
+SELECT event_id FROM wakings ORDER BY event_id LIMIT 1;
+-- name: delete_waking
+DELETE FROM wakings WHERE event_id = ?1;
 
 -- name: find_revision
 SELECT id FROM revisions WHERE hash = ?1;
@@ -85,7 +140,9 @@ SELECT id, at_ms, outcome, 0 FROM deliveries WHERE id > ?1 ORDER BY id LIMIT ?2;
 SELECT r.id, max(r.started_ms, r.ended_ms), r.state, r.state < 20 OR p.event_id IS NOT NULL
 FROM runs r LEFT JOIN pending p ON p.event_id = r.event_id WHERE r.id > ?1 ORDER BY r.id LIMIT ?2;
 -- name: walk_events
-SELECT e.id, e.at_ms, 0, p.event_id IS NOT NULL FROM events e LEFT JOIN pending p ON p.event_id = e.id
+SELECT e.id, e.at_ms, 0, p.event_id IS NOT NULL OR EXISTS (SELECT 1 FROM wakes w WHERE w.event_id = e.id) OR
+    EXISTS (SELECT 1 FROM wakings g WHERE g.event_id = e.id)
+FROM events e LEFT JOIN pending p ON p.event_id = e.id
 WHERE e.id > ?1 AND e.id < (SELECT max(id) FROM events) ORDER BY e.id LIMIT ?2;
 -- name: walk_kept_keys
 SELECT event_id, expire_ms, event_id <= coalesce((SELECT value FROM meta WHERE name = 'dedupe_merged'), 0), 0
@@ -105,6 +162,8 @@ WHERE id = ?1 AND dedupe IS NOT NULL AND expire_ms > ?2 AND id > coalesce((SELEC
 DELETE FROM dedupe_kept WHERE event_id = ?1;
 -- name: delete_matches
 DELETE FROM matches WHERE event_id = ?1;
+-- name: delete_event_keys
+DELETE FROM event_keys WHERE event_id = ?1;
 -- name: delete_body
 DELETE FROM bodies WHERE event_id = ?1;
 -- name: delete_event

@@ -61,8 +61,19 @@ static bool check_run(void *arg, const struct bw_run *run)
 static void test_a_run_comes_back_with_its_steps(void **state)
 {
     const struct bw_step_row steps[] = {
-        {BW_SLICE("zeta"), BW_STEP_SUCCEEDED, 2, 1110, 1120, BW_SLICE("[\"who\"]"), BW_SLICE("{\"text\":\"hi\"}"), {0}},
-        {BW_SLICE("alpha"), BW_STEP_FAILED, 1, 1130, 1140, {0}, {0}, BW_SLICE("{\"code\":\"http.status\"}")},
+        {.path = BW_SLICE("zeta"),
+         .state = BW_STEP_SUCCEEDED,
+         .attempt = 2,
+         .started_ms = 1110,
+         .ended_ms = 1120,
+         .input_names = BW_SLICE("[\"who\"]"),
+         .output = BW_SLICE("{\"text\":\"hi\"}")},
+        {.path = BW_SLICE("alpha"),
+         .state = BW_STEP_FAILED,
+         .attempt = 1,
+         .started_ms = 1130,
+         .ended_ms = 1140,
+         .error = BW_SLICE("{\"code\":\"http.status\"}")},
     };
     struct bw_run_row run = run_row(5, "deploy", BW_RUN_FAILED);
     struct bw_store *store = open_with_event();
@@ -116,9 +127,9 @@ static struct last read_run(uint32_t number)
 
 static void test_later_reports_add_and_replace_steps(void **state)
 {
-    const struct bw_step_row early = {BW_SLICE("one"), BW_STEP_RETRYING, 1, 1, 2, {0}, {0}, {0}};
-    const struct bw_step_row late[] = {{BW_SLICE("one"), BW_STEP_SUCCEEDED, 2, 1, 3, {0}, {0}, {0}},
-                                       {BW_SLICE("a"), BW_STEP_SKIPPED, 1, 3, 3, {0}, {0}, {0}}};
+    const struct bw_step_row early = {.path = BW_SLICE("one"), .state = BW_STEP_RETRYING, .attempt = 1, .started_ms = 1, .ended_ms = 2};
+    const struct bw_step_row late[] = {{.path = BW_SLICE("one"), .state = BW_STEP_SUCCEEDED, .attempt = 2, .started_ms = 1, .ended_ms = 3},
+                                       {.path = BW_SLICE("a"), .state = BW_STEP_SKIPPED, .attempt = 1, .started_ms = 3, .ended_ms = 3}};
     struct bw_run_row run = run_row(5, "deploy", BW_RUN_ACTIVE);
     struct bw_store *store = open_with_event();
     (void)state;
@@ -141,7 +152,7 @@ static void test_later_reports_add_and_replace_steps(void **state)
 
 static void test_an_ended_run_stays_as_it_ended(void **state)
 {
-    const struct bw_step_row step = {BW_SLICE("late"), BW_STEP_FAILED, 1, 1, 2, {0}, {0}, {0}};
+    const struct bw_step_row step = {.path = BW_SLICE("late"), .state = BW_STEP_FAILED, .attempt = 1, .started_ms = 1, .ended_ms = 2};
     struct bw_run_row run = run_row(5, "deploy", BW_RUN_SUCCEEDED);
     struct bw_store *store = open_with_event();
     (void)state;

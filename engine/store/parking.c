@@ -1,0 +1,193 @@
+/* What steps wait for, and what a commit tells of it. Who wakes them: waking.c. */
+#include "store/parking.h"
+#include "base/crash_point.h"
+#include "store/parking_step.h"
+
+/* The earliest timer of all, 0 = none. */
+static bool read_due(struct bw_parking *parking, struct bw_error *err)
+{
+    sqlite3_stmt *statement = parking->sql->first_due;
+    bool has_row;
+    if (!bw_sql_next(statement, &has_row, err)) return false;
+    parking->due_ms = has_row ? sqlite3_column_int64(statement, 0) : 0;
+    sqlite3_reset(statement);
+    return true;
+}
+
+bool bw_parking_open(struct bw_parking *parking, const struct bw_write_statements *sql, struct bw_error *err)
+{
+    bool has_row;
+    parking->sql = sql;
+    if (!read_due(parking, err)) return false;
+    parking->committed_due_ms = parking->due_ms;
+    if (!bw_sql_next(sql->last_queue_id, &has_row, err)) return false;
+    parking->last_queue_id = has_row ? sqlite3_column_int64(sql->last_queue_id, 0) : 0;
+    sqlite3_reset(sql->last_queue_id);
+    parking->has_wakings = true; /* the first look tells */
+    return true;
+}
+
+bool bw_parking_flush(struct bw_parking *parking, struct bw_error *err)
+{
+    if (parking->is_due_unsure && !read_due(parking, err)) return false;
+    if (parking->parked) BW_CRASH_POINT("store.before_park");
+    if (parking->woken_steps) BW_CRASH_POINT("store.before_wake");
+    return true;
+}
+
+static void forget_transaction(struct bw_parking *parking)
+{
+    parking->is_due_unsure = false;
+    parking->woken_steps = parking->woken_runs = parking->parked = 0;
+}
+
+void bw_parking_committed(struct bw_parking *parking)
+{
+    if (parking->parked) BW_CRASH_POINT("store.after_park");
+    if (parking->woken_steps) BW_CRASH_POINT("store.after_wake");
+    if (parking->due_ms && (!parking->committed_due_ms || parking->due_ms < parking->committed_due_ms)) parking->is_due_earlier = true;
+    parking->committed_due_ms = parking->due_ms;
+    parking->news += parking->woken_runs;
+    forget_transaction(parking);
+}
+
+void bw_parking_rolled_back(struct bw_parking *parking)
+{
+    parking->due_ms = parking->committed_due_ms;
+    parking->waking = parking->waiter = 0; /* from the beginning: those who are woken do not wait any more */
+    parking->waking_key = 0;
+    forget_transaction(parking);
+}
+
+bool bw_parking_news(struct bw_parking *parking, struct bw_store_wakes *wakes)
+{
+    if (!parking->news && !parking->is_due_earlier) return false;
+    *wakes = (struct bw_store_wakes){.woken = parking->news, .next_due_ms = parking->committed_due_ms};
+    parking->news = 0;
+    parking->is_due_earlier = false;
+    return true;
+}
+
+/* ---- steps ---- */
+
+bool bw_parking_for_step(sqlite3_stmt *statement, int64_t run_id, struct bw_slice path, struct bw_error *err)
+{
+    bw_sql_bind_int(statement, 1, run_id);
+    bw_sql_bind_text(statement, 2, path);
+    return bw_sql_run(statement, err);
+}
+
+bool bw_parking_stop_waiting(struct bw_parking *parking, int64_t run_id, struct bw_slice path, struct bw_error *err)
+{
+    const struct bw_write_statements *sql = parking->sql;
+    if (!bw_parking_for_step(sql->delete_step_timer, run_id, path, err)) return false;
+    if (sqlite3_changes(sqlite3_db_handle(sql->begin)) > 0) parking->is_due_unsure = true;
+    return bw_parking_for_step(sql->delete_step_waits, run_id, path, err);
+}
+
+static bool set_timer(struct bw_parking *parking, int64_t run_id, const struct bw_step_row *step, struct bw_error *err)
+{
+    sqlite3_stmt *statement = parking->sql->put_timer;
+    if (!step->due_ms) return true;
+    bw_sql_bind_int(statement, 1, step->due_ms);
+    bw_sql_bind_int(statement, 2, run_id);
+    bw_sql_bind_text(statement, 3, step->path);
+    if (!parking->due_ms || step->due_ms < parking->due_ms) parking->due_ms = step->due_ms;
+    return bw_sql_run(statement, err);
+}
+
+static bool set_waits(struct bw_parking *parking, int64_t run_id, const struct bw_step_row *step, struct bw_error *err)
+{
+    sqlite3_stmt *statement = parking->sql->put_wait;
+    for (size_t i = 0; i < step->arm_count; i++) {
+        bw_sql_bind_int(statement, 1, (int64_t)step->arms[i].key);
+        bw_sql_bind_int(statement, 2, run_id);
+        bw_sql_bind_text(statement, 3, step->path);
+        bw_sql_bind_int(statement, 4, (int64_t)i);
+        bw_sql_bind_int(statement, 5, step->arms[i].since_event);
+        if (!bw_sql_run(statement, err)) return false;
+    }
+    return true;
+}
+
+/* The lowest event that is there already and satisfies an arm; wake->kind NONE = there is none. */
+static bool look_back(struct bw_parking *parking, const struct bw_step_row *step, struct bw_wake *wake, struct bw_error *err)
+{
+    sqlite3_stmt *statement = parking->sql->earliest_event;
+    *wake = (struct bw_wake){0};
+    for (size_t i = 0; i < step->arm_count; i++) {
+        bool has_row;
+        bw_sql_bind_int(statement, 1, (int64_t)step->arms[i].key);
+        bw_sql_bind_int(statement, 2, step->arms[i].since_event);
+        if (!bw_sql_next(statement, &has_row, err)) return false;
+        int64_t event_id = has_row ? sqlite3_column_int64(statement, 0) : 0; /* min() of nothing is NULL */
+        sqlite3_reset(statement);
+        if (event_id && (!wake->event_id || event_id < wake->event_id))
+            *wake = (struct bw_wake){.kind = BW_WAKE_EVENT, .arm = (uint32_t)i, .event_id = event_id};
+    }
+    return !wake->event_id || bw_parking_event_time(parking, wake->event_id, &wake->at_ms, err);
+}
+
+bool bw_parking_put_step(struct bw_parking *parking, int64_t run_id, const struct bw_step_row *step, bool *has_live, struct bw_error *err)
+{
+    struct bw_wake wake;
+    if (*has_live &&
+        (!bw_parking_stop_waiting(parking, run_id, step->path, err) || !bw_parking_for_step(parking->sql->delete_step_wake, run_id, step->path, err)))
+        return false;
+    if (step->state >= BW_STEP_SUCCEEDED) return true;
+    *has_live = true; /* also for a second row of the same step */
+    if (!look_back(parking, step, &wake, err)) return false;
+    if (wake.kind) return bw_parking_put_wake(parking, run_id, step->path, &wake, err);
+    return set_timer(parking, run_id, step, err) && set_waits(parking, run_id, step, err);
+}
+
+/* ---- runs ---- */
+
+static bool for_run(sqlite3_stmt *statement, int64_t run_id, struct bw_error *err)
+{
+    bw_sql_bind_int(statement, 1, run_id);
+    return bw_sql_run(statement, err);
+}
+
+static bool has_any(sqlite3_stmt *statement, int64_t run_id, bool *has_row, struct bw_error *err)
+{
+    bw_sql_bind_int(statement, 1, run_id);
+    if (!bw_sql_next(statement, has_row, err)) return false;
+    sqlite3_reset(statement);
+    return true;
+}
+
+bool bw_parking_unpark(struct bw_parking *parking, int64_t run_id, struct bw_error *err)
+{
+    const struct bw_write_statements *sql = parking->sql;
+    if (!for_run(sql->unpark_run, run_id, err)) return false;
+    if (sqlite3_changes(sqlite3_db_handle(sql->begin)) == 0) return true; /* it is active: it will see the wake when it wants to park */
+    bw_sql_bind_int(sql->put_queue, 1, ++parking->last_queue_id);
+    bw_sql_bind_int(sql->put_queue, 2, run_id);
+    parking->woken_runs++;
+    return bw_sql_run(sql->put_queue, err);
+}
+
+bool bw_parking_park(struct bw_parking *parking, int64_t run_id, struct bw_error *err)
+{
+    const struct bw_write_statements *sql = parking->sql;
+    bool has_wake, has_source;
+    if (!for_run(sql->delete_queue, run_id, err) || !has_any(sql->has_wake, run_id, &has_wake, err)) return false;
+    if (has_wake) return bw_parking_unpark(parking, run_id, err);
+    if (!has_any(sql->has_source, run_id, &has_source, err)) return false;
+    parking->parked++;
+    if (has_source) return true;
+    bw_error_set(err, "store.no_wake", "a run would be parked that no timer and no event can wake");
+    bw_error_hint(err, "this is a fault of the program: please report it, with what bellwire runs shows of the run");
+    return false;
+}
+
+bool bw_parking_end(struct bw_parking *parking, int64_t run_id, bool has_live, struct bw_error *err)
+{
+    const struct bw_write_statements *sql = parking->sql;
+    if (!for_run(sql->delete_queue, run_id, err)) return false;
+    if (!has_live) return true;
+    if (!for_run(sql->delete_run_timers, run_id, err)) return false;
+    if (sqlite3_changes(sqlite3_db_handle(sql->begin)) > 0) parking->is_due_unsure = true;
+    return for_run(sql->delete_run_waits, run_id, err) && for_run(sql->delete_run_wakes, run_id, err);
+}

@@ -1,0 +1,33 @@
+#include "store/reader_sql.h"
+
+bool bw_reader_queue(struct bw_reader *reader, int64_t after, size_t limit, bw_queued_visit *visit, void *arg, size_t *count, struct bw_error *err)
+{
+    sqlite3_stmt *statement = reader->sql.queue;
+    *count = 0;
+    bw_reader_begin(reader);
+    bw_sql_bind_int(statement, 1, after);
+    bw_sql_bind_int(statement, 2, bw_reader_limit(limit));
+    for (bool has_row;;) {
+        if (!bw_sql_next(statement, &has_row, err)) return false;
+        if (!has_row) return true;
+        struct bw_queued queued = {.id = sqlite3_column_int64(statement, 0),
+                                   .run_id = sqlite3_column_int64(statement, 1),
+                                   .run = bw_sql_column_uid(statement, 2),
+                                   .event_id = sqlite3_column_int64(statement, 3)};
+        ++*count;
+        if (!visit(arg, &queued)) break;
+    }
+    sqlite3_reset(statement);
+    return true;
+}
+
+bool bw_reader_parked_count(struct bw_reader *reader, uint64_t *count, struct bw_error *err)
+{
+    sqlite3_stmt *statement = reader->sql.parked_count;
+    bool has_row;
+    bw_reader_begin(reader);
+    if (!bw_sql_next(statement, &has_row, err)) return false;
+    *count = has_row ? (uint64_t)sqlite3_column_int64(statement, 0) : 0;
+    sqlite3_reset(statement);
+    return true;
+}
