@@ -172,6 +172,18 @@ __attribute__((unused)) static void assert_sound(void)
         "SELECT count(*) FROM events WHERE id NOT IN (SELECT event_id FROM bodies)",
         "SELECT count(*) FROM revision_files WHERE version NOT IN (SELECT id FROM versions)",
         "SELECT count(*) FROM dedupe_kept WHERE event_id IN (SELECT id FROM events)",
+        "SELECT count(*) FROM event_keys WHERE event_id NOT IN (SELECT id FROM events)",
+        "SELECT count(*) FROM wakings WHERE event_id NOT IN (SELECT id FROM events)",
+        "SELECT count(*) FROM wakes WHERE event_id IS NOT NULL AND event_id NOT IN (SELECT id FROM events)",
+        "SELECT count(*) FROM queue WHERE run_id NOT IN (SELECT id FROM runs WHERE state = 2)",
+        /* what waits or has been woken is a live run's step, and it is one of the two */
+        "SELECT count(*) FROM (SELECT run_id, path FROM timers UNION SELECT run_id, path FROM waits UNION SELECT run_id, path FROM wakes) w "
+        "WHERE NOT EXISTS (SELECT 1 FROM steps s JOIN runs r ON r.id = s.run_id "
+        "WHERE s.run_id = w.run_id AND s.path = w.path AND s.state < 20 AND r.state < 20)",
+        "SELECT count(*) FROM (SELECT run_id, path FROM timers UNION SELECT run_id, path FROM waits) w JOIN wakes USING(run_id, path)",
+        /* who is parked can be woken and has not been */
+        "SELECT count(*) FROM runs WHERE state = 3 AND id NOT IN (SELECT run_id FROM timers UNION SELECT run_id FROM waits)",
+        "SELECT count(*) FROM runs WHERE state = 3 AND id IN (SELECT run_id FROM wakes)",
     };
     for (size_t i = 0; i < sizeof none / sizeof *none; i++)
         if (query(none[i])) fail_msg("%s: %lld", none[i], (long long)query(none[i]));
