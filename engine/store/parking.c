@@ -18,6 +18,7 @@ bool bw_parking_open(struct bw_parking *parking, const struct bw_write_statement
 {
     bool has_row;
     parking->sql = sql;
+    if (!parking->at_once) parking->at_once = BW_WAKES_AT_ONCE;
     if (!read_due(parking, err)) return false;
     parking->committed_due_ms = parking->due_ms;
     if (!bw_sql_next(sql->last_queue_id, &has_row, err)) return false;

@@ -19,6 +19,7 @@
 #include "store/write_sql.h"
 
 struct bw_parking { /* zero-initialise, then bw_parking_open(). Fields are parking.c's and waking.c's */
+    size_t at_once; /* steps that a transaction wakes; 0 = BW_WAKES_AT_ONCE. For tests */
     const struct bw_write_statements *sql;
     int64_t last_queue_id;
     int64_t due_ms, committed_due_ms; /* of the earliest timer, 0 = none: with this transaction, without it */

@@ -29,7 +29,7 @@ bool bw_parking_event_time(struct bw_parking *parking, int64_t event_id, int64_t
 
 static bool is_spent(const struct bw_parking *parking)
 {
-    return parking->woken_steps >= BW_WAKES_AT_ONCE;
+    return parking->woken_steps >= parking->at_once;
 }
 
 /* `otherwise` wakes the step, unless it waits for events too and one is there: its turn would only have come later. */
