@@ -34,8 +34,8 @@ static size_t event_count;
 static const char *const paths[STEPS] = {"a", "b", "c"};
 static uint64_t seed, state_of_random;
 static int operation;
-static size_t tally[8]; /* that the test meets what it is for */
-enum { PARKED, PARKED_IN_VAIN, LOOKED_BACK, WOKEN_BY_EVENT, WOKEN_BY_TIMER, WOKEN_LATER, TIMER_FOUND_EVENT, REFUSED };
+static size_t tally[9]; /* that the test meets what it is for */
+enum { PARKED, PARKED_IN_VAIN, LOOKED_BACK, WOKEN_BY_EVENT, WOKEN_BY_TIMER, WOKEN_LATER, TIMER_FOUND_EVENT, REFUSED, COMMIT_FAILED };
 
 #define check(condition, ...)                                                                               \
     do {                                                                                                    \
@@ -332,11 +332,26 @@ static void fail_one(void)
     check(!bw_writer_commit(&writer, &wish, &culprit, &err) && culprit == &bad, "a bad operation was committed");
 }
 
-static void go_on_one(void)
+static int refuse_commit(void *arg)
+{
+    ++*(int *)arg;
+    return 1;
+}
+
+/* The rest of an event's waiters. If the commit fails nobody of them was woken, and another time all are. */
+static void go_on_one(bool fails)
 {
     struct bw_error err = {0};
-    int again_ms;
-    if (writer.parking.has_wakings) assert_no_error(bw_writer_idle(&writer, &again_ms, &err), err);
+    int again_ms, refused = 0;
+    if (!writer.parking.has_wakings) return;
+    bool has_any = query("SELECT count(*) FROM wakings") > 0;
+    if (fails) sqlite3_commit_hook(writer.db, refuse_commit, &refused);
+    assert_no_error(bw_writer_idle(&writer, &again_ms, &err), err);
+    sqlite3_commit_hook(writer.db, NULL, NULL);
+    if (!fails || !has_any) return;
+    check(refused == 1, "%d commits where one was expected", refused);
+    check(writer.parking.has_wakings, "the rest is forgotten");
+    tally[COMMIT_FAILED]++;
 }
 
 static void fire_and_compare(void)
@@ -381,7 +396,7 @@ static void one_operation(void)
         fire_and_compare();
         return;
     } else if (what < 92) {
-        go_on_one();
+        go_on_one(draw(4) == 0);
     } else if (what < 97) {
         fail_one();
     } else {
@@ -403,7 +418,7 @@ static void quiesce(void)
         compare(0);
     }
     while (writer.parking.has_wakings) {
-        go_on_one();
+        go_on_one(false);
         compare(0);
     }
     while (writer.parking.committed_due_ms) fire_and_compare();
