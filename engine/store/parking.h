@@ -9,8 +9,8 @@
  *   - a run whose step was woken is not parked again before the step's row has changed.
  * Rows of timers, waits and wakes exist only for steps whose stored state is below 20, so a run without such a step costs no statement here.
  *
- * A transaction wakes at most BW_WAKES_AT_ONCE steps. An event that more of them wait for leaves a row in `wakings`, and bw_parking_go_on()
- * wakes the rest, so many at a time, in transactions of its own, after a crash as well.
+ * A transaction wakes at most BW_WAKES_AT_ONCE steps, fewer if they take long: commits wait for it. An event that more of them wait for leaves a row
+ * in `wakings`, and bw_parking_go_on() wakes the rest, so many at a time, in transactions of its own, after a crash as well.
  *
  * Writer thread, inside a transaction that ends in bw_parking_committed() or bw_parking_rolled_back(). */
 #ifndef BW_STORE_PARKING_H
@@ -26,6 +26,7 @@ struct bw_parking { /* zero-initialise, then bw_parking_open(). Fields are parki
     bool is_due_unsure;               /* a timer has gone: perhaps the earliest */
     bool is_due_earlier;              /* than bw_parking_news() has said */
     size_t woken_steps, woken_runs;   /* by this transaction */
+    int64_t until_us;                 /* bw_clock_mono_us(); then it wakes no more */
     size_t parked;                    /* by this transaction */
     size_t news;                      /* runs woken by commits since bw_parking_news() */
     bool has_wakings;                 /* perhaps there is an event whose waiters are not all woken */

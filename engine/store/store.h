@@ -153,10 +153,10 @@ enum bw_store_op_kind {
                        of the outcome; of each source the newest 100,000 refused rows are kept */
     BW_OP_REPORT,   /* Tc/Tf: runs and steps of one event; with event_done the pending mark goes and `matched` is written */
     BW_OP_REVISION, /* a catalogue revision: its files, stored by content */
-    BW_OP_WAKE,     /* fires timers that are due, oldest first, at most BW_WAKES_AT_ONCE; `more` when some are left: submit it again */
+    BW_OP_WAKE,     /* fires timers that are due, oldest first, but no more than BW_WAKES_AT_ONCE; `more` when some are left: submit it again */
     BW_OP_CALL,     /* runs call(op) on the writer thread inside the group; again if the group is retried */
 };
-#define BW_WAKES_AT_ONCE 500 /* steps woken in one transaction, whatever wakes them */
+#define BW_WAKES_AT_ONCE 500 /* steps woken in one transaction, whatever wakes them; fewer when that takes long */
 struct bw_store_op {
     enum bw_store_op_kind kind;
     void (*done)(struct bw_store_op *op); /* writer thread */

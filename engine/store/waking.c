@@ -1,5 +1,8 @@
 /* Who wakes steps: events, timers, and the rest of an event that very many wait for. */
+#include "base/clock.h"
 #include "store/parking_step.h"
+
+#define WORK_US 20000
 
 bool bw_parking_put_wake(struct bw_parking *parking, int64_t run_id, struct bw_slice path, const struct bw_wake *wake, struct bw_error *err)
 {
@@ -27,9 +30,10 @@ bool bw_parking_event_time(struct bw_parking *parking, int64_t event_id, int64_t
     return true;
 }
 
+/* Never before the first: each transaction makes some progress. */
 static bool is_spent(const struct bw_parking *parking)
 {
-    return parking->woken_steps >= parking->at_once;
+    return parking->woken_steps >= parking->at_once || (parking->woken_steps && bw_clock_mono_us() >= parking->until_us);
 }
 
 /* `otherwise` wakes the step, unless it waits for events too and one is there: its turn would only have come later. */
@@ -46,7 +50,7 @@ static bool wake_step(struct bw_parking *parking, int64_t run_id, struct bw_slic
         sqlite3_reset(earliest);
         if (!bw_parking_event_time(parking, wake.event_id, &wake.at_ms, err)) return false;
     }
-    parking->woken_steps++;
+    if (!parking->woken_steps++) parking->until_us = bw_clock_mono_us() + WORK_US;
     return bw_parking_put_wake(parking, run_id, path, &wake, err) && bw_parking_stop_waiting(parking, run_id, path, err) &&
            bw_parking_unpark(parking, run_id, err);
 }

@@ -146,6 +146,8 @@ static int child_main(char **argv)
 {
     struct bw_error err = {0};
     int again_ms;
+    static const struct bw_clock clock = {.wall_ms = fake_wall, .mono_us = fake_mono}; /* it stands: no portion ends early */
+    bw_clock_override(&clock);
     bw_log_setup(BW_LOG_OFF, BW_LOG_JSON, "test");
     writer = (struct bw_writer){.reserve = -1};
     next_number = 1000;

@@ -186,6 +186,56 @@ static void test_the_rest_is_woken_after_a_restart(void **state)
     assert_int_equal(query("SELECT count(*) FROM queue"), MANY);
 }
 
+static int refuse_commit(void *arg)
+{
+    (void)arg;
+    return 1;
+}
+
+static void test_a_failed_commit_of_the_rest_forgets_nobody(void **state)
+{
+    struct bw_error err = {0};
+    int again_ms;
+    (void)state;
+    park_many();
+    accept_key(KEY);
+    sqlite3_commit_hook(writer.db, refuse_commit, NULL);
+    assert_no_error(bw_writer_idle(&writer, &again_ms, &err), err); /* it can wait */
+    assert_true(again_ms > 0);
+    sqlite3_commit_hook(writer.db, NULL, NULL);
+    assert_int_equal(query("SELECT count(*) FROM queue"), BW_WAKES_AT_ONCE);
+    go_on();
+    assert_int_equal(query("SELECT count(*) FROM queue"), MANY);
+}
+
+static void test_a_slow_disk_makes_the_portions_smaller(void **state)
+{
+    (void)state;
+    park_many();
+    mono_step_us = 1000; /* each look at the clock takes so long */
+    accept_key(KEY);
+    int64_t woken = query("SELECT count(*) FROM queue");
+    assert_in_range(woken, 1, 50);
+    assert_true(fire(5000));
+    assert_int_equal(query("SELECT count(*) FROM queue"), 2 * woken);
+    mono_step_us = 10 * 1000000LL;
+    go_on(); /* one by one if need be */
+    assert_int_equal(query("SELECT count(*) FROM queue"), MANY);
+}
+
+static void test_what_several_commits_have_woken_is_told_at_once(void **state)
+{
+    struct bw_store_wakes wakes;
+    (void)state;
+    for (uint32_t i = 0; i < 3; i++) put_step(i, BW_RUN_PARKED, sleeping("nap", 5000 + i));
+    assert_true(bw_parking_news(&writer.parking, &wakes));
+    for (uint32_t i = 0; i < 2; i++) fire(5000 + i);
+    assert_true(bw_parking_news(&writer.parking, &wakes));
+    assert_int_equal(wakes.woken, 2);
+    assert_int_equal(wakes.next_due_ms, 5002);
+    assert_false(bw_parking_news(&writer.parking, &wakes));
+}
+
 /* An event has come; a timer, a later event and new waits must not change what its waiters see. */
 static void test_an_event_whose_turn_has_not_come_is_not_overtaken(void **state)
 {
@@ -237,6 +287,9 @@ int main(void)
         PARKING(test_an_event_that_very_many_wait_for_holds_no_commit_for_long),
         PARKING(test_a_group_wakes_a_bounded_number_whatever_it_holds),
         PARKING(test_the_rest_is_woken_after_a_restart),
+        PARKING(test_a_failed_commit_of_the_rest_forgets_nobody),
+        PARKING(test_a_slow_disk_makes_the_portions_smaller),
+        PARKING(test_what_several_commits_have_woken_is_told_at_once),
         PARKING(test_an_event_whose_turn_has_not_come_is_not_overtaken),
         PARKING(test_waits_for_later_events_are_not_woken_by_the_rest_of_an_earlier_one),
     };
