@@ -76,6 +76,11 @@ static void print_text(const struct printer *printer, const struct bw_message *m
         printf("  %sagain%s %-20s attempt %lld in %s\n", colour(printer, "\033[33m"), colour(printer, "\033[0m"), step,
                (long long)bw_json_int(head, "attempt", 0) + 1, bw_duration_text(bw_json_int(head, "delay_ms", 0), delay));
         print_error("        ", json_object_get(head, "error"));
+    } else if (!strcmp(what, "step_waiting")) {
+        int64_t delay_ms = bw_json_int(head, "delay_ms", 0);
+        char delay[32];
+        printf("  %swait%s  %-20s %s\n", colour(printer, "\033[33m"), colour(printer, "\033[0m"), step,
+               delay_ms > 0 ? bw_duration_text(delay_ms, delay) : "for an event");
     } else if (!strcmp(what, "step_finished")) {
         printf("  %s%-5s%s %-20s %8s  %.*s\n", colour(printer, is_good ? "\033[32m" : "\033[31m"),
                state == BW_STEP_SUCCEEDED ? "ok"

@@ -16,13 +16,19 @@ static struct bw_slice json_or_null(struct bw_slice text)
     return text.len ? text : BW_SLICE("null");
 }
 
+static int64_t took_ms(const struct bw_step_row *step)
+{
+    return step->ended_ms ? step->ended_ms - step->started_ms : 0;
+}
+
 static void append_step(struct bw_buf *out, const struct bw_step_row *step)
 {
     bw_buf_append_text(out, "{\"step\":");
     bw_buf_append_json_string(out, step->path);
-    bw_buf_printf(
-        out, ",\"state\":\"%s\",\"attempt\":%u,\"started_ms\":%lld,\"ended_ms\":%lld,\"took_ms\":%lld,\"inputs\":", bw_step_state_name(step->state),
-        step->attempt, (long long)step->started_ms, (long long)step->ended_ms, (long long)(step->ended_ms - step->started_ms));
+    bw_buf_printf(out, ",\"state\":\"%s\",\"attempt\":%u,\"started_ms\":%lld,\"ended_ms\":%lld,\"took_ms\":%lld", bw_step_state_name(step->state),
+                  step->attempt, (long long)step->started_ms, (long long)step->ended_ms, (long long)took_ms(step));
+    bw_buf_printf(out, ",\"due_ms\":%lld", (long long)step->due_ms);
+    bw_buf_append_text(out, ",\"inputs\":");
     bw_buf_append_slice(out, step->input_names.len ? step->input_names : BW_SLICE("[]"));
     bw_buf_append_text(out, ",\"output\":");
     bw_buf_append_slice(out, json_or_null(step->output));
@@ -73,11 +79,14 @@ static void print_error(const char *indent, struct bw_slice text)
 
 static void print_steps(const struct bw_run_row *row)
 {
-    char took[32];
+    char took[32], at[32];
     for (size_t i = 0; i < row->step_count; i++) {
         const struct bw_step_row *step = &row->steps[i];
-        printf("\n  %-20.*s %-9s %8s", (int)step->path.len, step->path.ptr, bw_step_state_name(step->state),
-               bw_duration_text(step->ended_ms - step->started_ms, took));
+        printf("\n  %-20.*s %-9s %8s", (int)step->path.len, step->path.ptr, bw_step_state_name(step->state), bw_duration_text(took_ms(step), took));
+        if (step->due_ms)
+            printf("  until %s", bw_print_time(step->due_ms, at));
+        else if (step->state == BW_STEP_WAITING && !step->wake.kind)
+            printf("  for an event");
         if (step->attempt > 1) printf("  attempt %u", step->attempt);
         putchar('\n');
         if (step->input_names.len > 2) printf("    inputs   %.*s\n", (int)step->input_names.len, step->input_names.ptr);
@@ -147,7 +156,7 @@ static int runs_main(int argc, char **argv)
     if (argc > first && !bw_uid_parse(bw_slice_of(argv[first]), BW_UID_RUN, &uid))
         return bw_options_wrong(&bw_command_runs, "'%s' is no run id (run_…)", argv[first]);
     if (state && (filter.state = bw_run_state_parse(bw_slice_of(state))) < 0)
-        return bw_options_wrong(&bw_command_runs, "'%s' is no state: active, succeeded, failed, cancelled or skipped", state);
+        return bw_options_wrong(&bw_command_runs, "'%s' is no state: active, parked, succeeded, failed, cancelled or skipped", state);
     if (!(config = bw_setup_config("runs", config_path))) return 1;
     if (!(reader = bw_reader_open(config->data, &err))) goto out;
     if (event && !find_event(reader, event, &filter.event_id, &err)) goto out;
@@ -178,7 +187,7 @@ const struct bw_command bw_command_runs = {
              "       bellwire runs show RUN [--json]\n\n"
              "Lists runs, newest first; with an id, shows that run's steps: the names of their inputs, outputs, durations, errors.\n\n"
              "  --workflow NAME   only runs of this workflow\n"
-             "  --state STATE     active, succeeded, failed, cancelled or skipped\n"
+             "  --state STATE     active, parked, succeeded, failed, cancelled or skipped\n"
              "  --event EVENT     only runs that this event started\n"
              "  --limit N         at most N (20)\n"
              "  --json            one JSON object a line\n\n"

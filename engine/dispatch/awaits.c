@@ -1,14 +1,20 @@
 #include "dispatch/awaits.h"
+#include "base/json_view.h"
 #include "workflow/model.h"
+#include "workflow/wait_key.h"
 #include <stdlib.h>
 #include <string.h>
 
+struct pair {
+    char *event, *by, *pointer; /* pointer NULL: the name is all */
+};
 struct bw_awaited {
     struct bw_awaited *next; /* in the list of the retired */
     uint32_t revision;
-    bool is_everything;
     struct bw_slice *globs;
     size_t count;
+    struct pair *pairs;
+    size_t pair_count;
 };
 
 static bool add(struct bw_awaited *awaited, struct bw_slice glob)
@@ -22,20 +28,40 @@ void bw_awaited_free(struct bw_awaited *awaited)
 {
     if (!awaited) return;
     for (size_t i = 0; i < awaited->count; i++) free((char *)awaited->globs[i].ptr);
+    for (size_t i = 0; i < awaited->pair_count; i++) {
+        free(awaited->pairs[i].event);
+        free(awaited->pairs[i].by);
+        free(awaited->pairs[i].pointer);
+    }
+    free(awaited->pairs);
     free(awaited->globs);
     free(awaited);
 }
 
-struct bw_awaited *bw_awaited_new(uint32_t revision, const json_t *workflows)
+static bool add_pair(struct bw_awaited *awaited, const json_t *from)
+{
+    struct pair *pair = &awaited->pairs[awaited->pair_count++];
+    struct bw_buf pointer = {0};
+    struct bw_slice by = bw_json_slice(json_object_get(from, "by"));
+    pair->event = bw_slice_dup(bw_json_slice(json_object_get(from, "event")));
+    pair->by = bw_slice_dup(by);
+    if (by.len) bw_wait_pointer(by, &pointer);
+    pair->pointer = pointer.data; /* malloc'd */
+    return pair->event && pair->by && !pointer.failed;
+}
+
+struct bw_awaited *bw_awaited_new(uint32_t revision, const json_t *workflows, const json_t *pairs)
 {
     struct bw_awaited *awaited = calloc(1, sizeof *awaited);
     size_t index, inner, total = 0;
-    json_t *workflow, *glob;
+    json_t *workflow, *glob, *pair;
     if (!awaited) return NULL;
     awaited->revision = revision;
-    awaited->is_everything = !workflows;
     json_array_foreach(workflows, index, workflow) total += json_array_size(json_object_get(workflow, "events"));
-    if (!(awaited->globs = calloc(total + 1, sizeof *awaited->globs))) goto fail;
+    awaited->globs = calloc(total + 1, sizeof *awaited->globs);
+    awaited->pairs = calloc(json_array_size(pairs) + 1, sizeof *awaited->pairs);
+    if (!awaited->globs || !awaited->pairs) goto fail;
+    json_array_foreach(pairs, index, pair) if (!add_pair(awaited, pair)) goto fail;
     json_array_foreach(workflows, index, workflow)
     {
         json_array_foreach(json_object_get(workflow, "events"), inner, glob) if (!add(awaited, bw_json_slice(glob))) goto fail;
@@ -58,22 +84,38 @@ void bw_awaits_publish_take(struct bw_awaits *awaits, struct bw_awaited *awaited
 
 static bool is_awaited_by(const struct bw_awaited *awaited, struct bw_slice event_name)
 {
-    if (awaited->is_everything) return true;
     for (size_t i = 0; i < awaited->count; i++)
         if (bw_glob_match(awaited->globs[i], event_name)) return true;
     return false;
 }
 
-uint32_t bw_awaits_bind(struct bw_awaits *awaits, struct bw_slice event_name, bool *is_awaited)
+static void make_keys(const struct bw_awaited *awaited, struct bw_slice event_name, struct bw_slice body, struct bw_binding *out)
+{
+    bool is_json = false, is_known = false;
+    for (size_t i = 0; i < awaited->pair_count && out->key_count < BW_EVENT_KEYS_MAX; i++) {
+        const struct pair *pair = &awaited->pairs[i];
+        struct bw_json_view value = {{"", 0}};
+        if (!bw_glob_match(bw_slice_of(pair->event), event_name)) continue;
+        if (pair->pointer) {
+            if (!is_known) is_json = bw_json_scan(body, NULL, NULL, NULL);
+            is_known = true;
+            if (!is_json || !bw_json_view_pointer(bw_json_view_of(body), pair->pointer, &value)) continue;
+        }
+        out->key_count += bw_wait_key(bw_slice_of(pair->event), bw_slice_of(pair->by), value.raw, &out->keys[out->key_count]);
+    }
+}
+
+void bw_awaits_bind(struct bw_awaits *awaits, struct bw_slice event_name, struct bw_slice body, struct bw_binding *out)
 {
     /* Counted before the pointer is read, all sequentially consistent: a zero that reclaim sees after an exchange says that every reader of the
      * old object has left, and that the next one reads the new pointer. */
     atomic_fetch_add(&awaits->readers, 1);
     const struct bw_awaited *awaited = atomic_load(&awaits->current);
-    uint32_t revision = awaited ? awaited->revision : 0;
-    *is_awaited = !awaited || is_awaited_by(awaited, event_name);
+    out->revision = awaited ? awaited->revision : 0;
+    out->is_awaited = awaited && is_awaited_by(awaited, event_name);
+    out->key_count = 0;
+    if (awaited && awaited->pair_count) make_keys(awaited, event_name, body, out);
     atomic_fetch_sub(&awaits->readers, 1);
-    return revision;
 }
 
 bool bw_awaits_reclaim(struct bw_awaits *awaits)

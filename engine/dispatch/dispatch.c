@@ -34,26 +34,21 @@ void bw_dispatch_fail(struct bw_dispatch *dispatch, const struct bw_error *err)
 void bw_dispatch_activate(struct bw_dispatch *dispatch, uint32_t revision, struct bw_awaited *awaited)
 {
     struct bw_run_worker *worker;
-    bool is_first = !dispatch->revision;
     dispatch->revision = revision;
     TAILQ_FOREACH(worker, &dispatch->workers, link)
     if (worker->state == BW_WORKER_LIVE) bw_catalog_send(worker, revision);
     bw_awaits_publish_take(&dispatch->awaits, awaited); /* from here on events are accepted under it */
-    if (is_first && dispatch->handlers.ready) dispatch->handlers.ready(dispatch->handlers.arg, revision);
     bw_jobs_feed_soon(dispatch);
 }
 
-/* The first one. What its workflows wait for is known when a worker has loaded it: until then, everything is awaited. */
+/* The first one. Nothing is accepted under it before a worker has loaded it: what an event is hashed by is known only then. */
 static void activate_first(struct bw_dispatch *dispatch, uint32_t revision)
 {
-    struct bw_awaited *awaited = bw_awaited_new(revision, NULL);
-    struct bw_error err;
-    if (awaited) {
-        bw_dispatch_activate(dispatch, revision, awaited);
-        return;
-    }
-    bw_error_set(&err, "memory", "out of memory");
-    bw_dispatch_fail(dispatch, &err);
+    struct bw_run_worker *worker;
+    dispatch->revision = revision;
+    TAILQ_FOREACH(worker, &dispatch->workers, link)
+    if (worker->state == BW_WORKER_LIVE) bw_catalog_send(worker, revision);
+    bw_jobs_feed_soon(dispatch);
 }
 
 static void on_revision_stored(struct bw_store_op *op)
@@ -112,8 +107,14 @@ void bw_dispatch_catalog_loaded(struct bw_dispatch *dispatch, const json_t *head
     json_array_foreach(workflows, index, workflow) json_object_set_new(dispatch->workflow_names, bw_json_str(workflow, "name", ""), json_true());
     if (dispatch->is_catalog_reported || bw_json_int(head, "revision", 0) != dispatch->revision) return;
     dispatch->is_catalog_reported = true;
-    /* Without memory for it, every event goes on going to a worker. */
-    if ((awaited = bw_awaited_new(dispatch->revision, workflows))) bw_awaits_publish_take(&dispatch->awaits, awaited);
+    struct bw_error err;
+    bw_error_set(&err, "memory", "out of memory");
+    if (!bw_pairs_add(dispatch, workflows) || !(awaited = bw_awaited_new(dispatch->revision, workflows, dispatch->pairs))) {
+        bw_dispatch_fail(dispatch, &err);
+        return;
+    }
+    bw_awaits_publish_take(&dispatch->awaits, awaited); /* from here on events are accepted under it */
+    if (dispatch->handlers.ready) dispatch->handlers.ready(dispatch->handlers.arg, dispatch->revision);
     json_t *all = json_copy((json_t *)head), *errors = json_array();
     json_array_extend(errors, dispatch->load_errors);
     json_array_extend(errors, json_object_get(head, "errors"));
@@ -156,6 +157,9 @@ static void on_mail(struct bw_mail *mail, void *arg)
     }
     case BW_MAIL_REPORT: bw_reports_committed(mail); break;
     case BW_MAIL_REVISION: revision_committed(mail); break;
+    case BW_MAIL_WAKES: bw_wakes_told(dispatch->wakes); break;
+    case BW_MAIL_PAIRS: bw_pairs_stored(mail); break;
+    case BW_MAIL_FIRED: bw_wakes_fired(dispatch->wakes); break;
     }
 }
 
@@ -167,7 +171,8 @@ static void on_watch(evutil_socket_t fd, short what, void *arg)
     bw_hosts_watch(dispatch);
     bw_awaits_reclaim(&dispatch->awaits);
     if (dispatch->reload) bw_reload_check(dispatch->reload);
-    if (!TAILQ_EMPTY(&dispatch->queued) || dispatch->is_behind) bw_jobs_feed(dispatch);
+    if (dispatch->wakes) bw_wakes_watch(dispatch->wakes);
+    if (!TAILQ_EMPTY(&dispatch->queued) || dispatch->is_behind || (dispatch->wakes && bw_wakes_are_behind(dispatch->wakes))) bw_jobs_feed(dispatch);
 }
 
 static void on_feed(evutil_socket_t fd, short what, void *arg)
@@ -193,9 +198,9 @@ uint32_t bw_dispatch_revision(const struct bw_dispatch *dispatch)
     return dispatch->revision;
 }
 
-uint32_t bw_dispatch_bind(struct bw_dispatch *dispatch, struct bw_slice event_name, bool *is_awaited)
+void bw_dispatch_bind(struct bw_dispatch *dispatch, struct bw_slice event_name, struct bw_slice body, struct bw_binding *out)
 {
-    return bw_awaits_bind(&dispatch->awaits, event_name, is_awaited);
+    bw_awaits_bind(&dispatch->awaits, event_name, body, out);
 }
 
 void bw_dispatch_reload(struct bw_dispatch *dispatch)
@@ -261,10 +266,13 @@ struct bw_dispatch *bw_dispatch_new(struct event_base *base, const struct bw_dis
     dispatch->jobs = bw_map_new();
     dispatch->load_errors = json_array();
     dispatch->workflow_names = json_object();
-    if (!dispatch->jobs || !dispatch->load_errors || !dispatch->workflow_names || !make_events(dispatch)) goto fail;
+    dispatch->pairs = json_array();
+    if (!dispatch->jobs || !dispatch->pairs || !dispatch->load_errors || !dispatch->workflow_names || !make_events(dispatch)) goto fail;
     /* Watched before they are read: no change falls between. */
     if (!options->check_only && !(dispatch->reload = bw_reload_new(dispatch))) goto fail;
     if (!options->check_only && !(dispatch->reader = bw_reader_open(options->store_folder, err))) goto fail;
+    if (!options->check_only && !bw_pairs_read(dispatch, err)) goto fail;
+    if (!options->check_only && !(dispatch->wakes = bw_wakes_new(dispatch))) goto fail;
     /* Workers and plugins start side by side; the catalogue is read when every plugin has said what it offers. */
     if (!bw_workers_start(dispatch, options->check_only ? 1 : options->config->workers, err)) goto fail;
     if (!bw_hosts_start(dispatch, err)) goto fail;
@@ -280,6 +288,7 @@ void bw_dispatch_stop(struct bw_dispatch *dispatch)
 {
     dispatch->is_failed = true; /* nobody is replaced any more */
     if (dispatch->reload) bw_reload_stop(dispatch->reload);
+    if (dispatch->wakes) bw_wakes_stop(dispatch->wakes);
     bw_workers_free(dispatch);
     bw_hosts_free(dispatch);
 }
@@ -296,9 +305,11 @@ void bw_dispatch_free(struct bw_dispatch *dispatch)
     if (dispatch->retry_event) event_free(dispatch->retry_event);
     if (dispatch->reader) bw_reader_close(dispatch->reader);
     bw_reload_free(dispatch->reload);
+    bw_wakes_free(dispatch->wakes);
     bw_catalog_free(dispatch->catalog);
     bw_awaits_end(&dispatch->awaits);
     json_decref(dispatch->workflow_names);
     json_decref(dispatch->load_errors);
+    json_decref(dispatch->pairs);
     free(dispatch);
 }

@@ -8,6 +8,7 @@
 #define BW_DISPATCH_DISPATCH_H
 #include "base/json.h"
 #include "config/config.h"
+#include "dispatch/awaits.h"
 #include "dispatch/inbox.h"
 #include "store/store.h"
 #include "wire/channel.h"
@@ -25,10 +26,11 @@ struct bw_dispatch_options {
 };
 struct bw_dispatch_handlers { /* main thread */
     void *arg;
-    void (*ready)(void *arg, uint32_t revision);                          /* the catalogue is stored: events may be accepted */
+    void (*ready)(void *arg, uint32_t revision);                          /* the catalogue is stored and loaded: events may be accepted */
     void (*catalog)(void *arg, const json_t *loaded);                     /* a worker has loaded it: BW_MSG_CATALOG_LOADED, once */
     void (*trace)(void *arg, const struct bw_message *message);           /* BW_MSG_TRACE; may be NULL */
-    void (*event_done)(void *arg, struct bw_uid event, uint32_t matched); /* recorded; may be NULL */
+    void (*event_done)(void *arg, struct bw_uid event, uint32_t matched); /* recorded: its runs have ended or are parked, or one that was parked has
+                                                                            or is again; may be NULL */
     void (*fatal)(void *arg, const struct bw_error *err);                 /* the engine must stop: the store failed, or workers cannot be started */
     void (*drained)(void *arg);                                           /* after bw_dispatch_drain(): nothing is in hand any more */
 };
@@ -38,8 +40,8 @@ struct bw_dispatch *bw_dispatch_new(struct event_base *base, const struct bw_dis
 void bw_dispatch_post(struct bw_dispatch *dispatch, struct bw_accepted *accepted);
 uint32_t bw_dispatch_revision(const struct bw_dispatch *dispatch); /* 0 until ready */
 /* Any thread: the current revision, for an event that is accepted now. Not awaited: no workflow of that revision has a trigger for this name, so the
- * event can be stored as done and need not be posted. */
-uint32_t bw_dispatch_bind(struct bw_dispatch *dispatch, struct bw_slice event_name, bool *is_awaited);
+ * event can be stored as done and need not be posted. The keys are what parked runs may be waiting for: they are stored with the event. */
+void bw_dispatch_bind(struct bw_dispatch *dispatch, struct bw_slice event_name, struct bw_slice body, struct bw_binding *out);
 /* Reads workflows and actions again. Without an error in any of them they become the current revision: events accepted from then on run under it,
  * earlier ones end under theirs. Otherwise nothing changes, and the log says what is wrong. */
 void bw_dispatch_reload(struct bw_dispatch *dispatch);

@@ -26,15 +26,18 @@
 #define BW_HOST_GRACE_MS 1000 /* after a cancelled call, before the host is killed */
 
 /* Kinds of mail in the one box: events and commits must arrive in the order in which the writer sent them (jobs.c relies on it). */
-enum bw_mail_kind { BW_MAIL_EVENT, BW_MAIL_REPORT, BW_MAIL_REVISION };
+enum bw_mail_kind { BW_MAIL_EVENT, BW_MAIL_REPORT, BW_MAIL_REVISION, BW_MAIL_WAKES, BW_MAIL_FIRED, BW_MAIL_PAIRS };
 
 struct bw_run_worker;
 struct bw_plugin_host;
 struct bw_reload;
+struct bw_wakes;
 
-/* One event from the queue to its last recorded result. */
+/* One event from the queue until all its runs have ended or are parked; or one run that was parked, until it has ended or is parked again. */
 struct bw_job {
     TAILQ_ENTRY(bw_job) link;
+    int64_t number;    /* the event's id, or the run's below zero */
+    struct bw_uid run; /* zero: an event */
     struct bw_accepted *event;
     struct bw_run_worker *worker; /* who has it, or NULL */
     json_t *verdicts, *lost;      /* see BW_MSG_EVENT; NULL mostly */
@@ -43,6 +46,7 @@ struct bw_job {
     bool may_be_recorded;         /* some of its runs or steps may be in the store already */
     bool is_finished;             /* its last report is on the way to the disk */
     bool is_orphan;               /* its worker died; it goes back into the queue when open_reports is 0 */
+    bool is_woken_again;          /* while its last report is on the way: it goes back into the queue then */
 };
 TAILQ_HEAD(bw_job_list, bw_job);
 
@@ -98,14 +102,16 @@ struct bw_dispatch {
     uint32_t revision;           /* the current one; 0 until the first is stored */
     struct bw_revision *catalog; /* its content */
     struct bw_awaits awaits;
+    json_t *pairs;          /* [{event, by}]: what events are hashed by, of this and of earlier catalogues */
     json_t *workflow_names; /* an object with the names of all revisions that workers have loaded */
     json_t *load_errors;    /* errors that the engine itself found: refused plugins, files that hang while loading */
     struct bw_reload *reload;
+    struct bw_wakes *wakes; /* NULL with check_only */
     bool is_catalog_known, is_catalog_reported, is_draining, is_drained, is_failed;
     /* jobs.c */
     struct bw_job_list queued;
     size_t queued_count, queued_bytes, in_hand;
-    struct bw_map *jobs;  /* event id (8 bytes) → bw_job, queued and in hand */
+    struct bw_map *jobs;  /* number (8 bytes) → bw_job, queued and in hand */
     bool is_behind;       /* there may be pending events in the store that are not in memory */
     int64_t behind_after; /* they have greater ids than this */
     /* workers.c */
@@ -149,11 +155,26 @@ void bw_jobs_feed_soon(struct bw_dispatch *dispatch);
 /* Everything that the dead worker had goes back into the queue. `note`: what it was executing, or NULL; was_stalled: the watchdog ended it for that.
  */
 void bw_jobs_worker_lost(struct bw_run_worker *worker, const struct bw_flight_note *note, bool was_stalled, const char *how);
-struct bw_job *bw_jobs_find(struct bw_dispatch *dispatch, int64_t event_id);
+bool bw_jobs_add_run(struct bw_dispatch *dispatch, const struct bw_queued *queued); /* false: not now, it stays in the store's queue */
+struct bw_job *bw_jobs_find(struct bw_dispatch *dispatch, int64_t number);
 void bw_jobs_finish(struct bw_dispatch *dispatch, struct bw_job *job); /* the worker is done with it; the last report is on its way */
 void bw_jobs_settle(struct bw_dispatch *dispatch, struct bw_job *job,
                     uint32_t matched); /* a report of it was committed: freed, or back into the queue */
 void bw_jobs_free(struct bw_dispatch *dispatch);
+/* pairs.c */
+bool bw_pairs_read(struct bw_dispatch *dispatch, struct bw_error *err); /* what earlier processes have left */
+/* Those of a catalogue: they are stored before anything that is accepted or stored after this. False: no memory. */
+bool bw_pairs_add(struct bw_dispatch *dispatch, const json_t *workflows);
+void bw_pairs_stored(struct bw_mail *mail);
+/* wakes.c */
+struct bw_wakes *bw_wakes_new(struct bw_dispatch *dispatch);
+void bw_wakes_watch(struct bw_wakes *wakes); /* fires what is due */
+void bw_wakes_fired(struct bw_wakes *wakes);
+void bw_wakes_told(struct bw_wakes *wakes); /* the store has something in its queue, or an earlier timer */
+void bw_wakes_refill(struct bw_wakes *wakes);
+bool bw_wakes_are_behind(const struct bw_wakes *wakes);
+void bw_wakes_stop(struct bw_wakes *wakes);
+void bw_wakes_free(struct bw_wakes *wakes);
 /* reports.c */
 void bw_reports_take(struct bw_run_worker *worker, const struct bw_message *message);
 bool bw_reports_give_up(struct bw_dispatch *dispatch, struct bw_job *job); /* the event ends without (more) runs; false = no memory now */

@@ -8,14 +8,14 @@
 #define TAILQ_FOREACH_REVERSE_SAFE(var, head, headname, field, previous) \
     for ((var) = TAILQ_LAST((head), headname); (var) && ((previous) = TAILQ_PREV((var), headname, field), 1); (var) = (previous))
 
-static struct bw_slice key_of(const int64_t *event_id)
+static struct bw_slice key_of(const int64_t *number)
 {
-    return (struct bw_slice){(const char *)event_id, sizeof *event_id};
+    return (struct bw_slice){(const char *)number, sizeof *number};
 }
 
-struct bw_job *bw_jobs_find(struct bw_dispatch *dispatch, int64_t event_id)
+struct bw_job *bw_jobs_find(struct bw_dispatch *dispatch, int64_t number)
 {
-    return dispatch->jobs ? bw_map_get(dispatch->jobs, key_of(&event_id)) : NULL;
+    return dispatch->jobs ? bw_map_get(dispatch->jobs, key_of(&number)) : NULL;
 }
 
 static size_t bytes_of(const struct bw_job *job)
@@ -40,7 +40,7 @@ static bool is_full(const struct bw_dispatch *dispatch)
 
 static void job_free(struct bw_dispatch *dispatch, struct bw_job *job)
 {
-    bw_map_remove(dispatch->jobs, key_of(&job->event->event_id));
+    bw_map_remove(dispatch->jobs, key_of(&job->number));
     json_decref(job->verdicts);
     json_decref(job->lost);
     bw_accepted_unref(job->event);
@@ -74,6 +74,7 @@ void bw_jobs_add(struct bw_dispatch *dispatch, struct bw_accepted *event, bool m
         bw_accepted_unref(event);
         return;
     }
+    job->number = event->event_id;
     job->event = event;
     job->may_be_recorded = may_be_recorded;
     enqueue(dispatch, job, false);
@@ -94,18 +95,10 @@ static struct bw_slice copy_into(char **at, struct bw_slice bytes)
     return copy;
 }
 
-static bool add_stored(void *arg, const struct bw_event *row)
+static struct bw_accepted *copy_stored(const struct bw_event *row)
 {
-    struct bw_dispatch *dispatch = arg;
-    struct bw_accepted *event;
-    struct bw_job *job;
-    dispatch->behind_after = row->id;
-    if (bw_jobs_find(dispatch, row->id)) return true;
-    event = malloc(sizeof *event + row->source.len + row->name.len + row->headers.len + row->body.len + row->workflow.len);
-    if (!event) {
-        dispatch->behind_after = row->id - 1;
-        return false;
-    }
+    struct bw_accepted *event = malloc(sizeof *event + row->source.len + row->name.len + row->headers.len + row->body.len + row->workflow.len);
+    if (!event) return NULL;
     char *at = (char *)(event + 1);
     *event = (struct bw_accepted){
         .release = release_copy, .event_id = row->id, .uid = row->uid, .at_ms = row->at_ms, .revision = row->revision, .trusted = row->trusted};
@@ -115,16 +108,62 @@ static bool add_stored(void *arg, const struct bw_event *row)
     event->headers = copy_into(&at, row->headers);
     event->body = copy_into(&at, row->body);
     event->workflow = copy_into(&at, row->workflow);
+    return event;
+}
+
+static bool add_stored(void *arg, const struct bw_event *row)
+{
+    struct bw_dispatch *dispatch = arg;
+    struct bw_accepted *event;
+    struct bw_job *job;
+    dispatch->behind_after = row->id;
+    if (bw_jobs_find(dispatch, row->id)) return true;
+    if (!(event = copy_stored(row))) {
+        dispatch->behind_after = row->id - 1;
+        return false;
+    }
     bw_jobs_add(dispatch, event, true);
     if (row->is_damaged && (job = bw_jobs_find(dispatch, row->id))) job->is_damaged = true;
     return dispatch->queued_bytes < BW_JOBS_BYTES_MAX;
+}
+
+static bool take_event(void *arg, const struct bw_event *row)
+{
+    struct bw_job *job = arg;
+    job->event = copy_stored(row);
+    job->is_damaged = row->is_damaged;
+    return false;
+}
+
+bool bw_jobs_add_run(struct bw_dispatch *dispatch, const struct bw_queued *queued)
+{
+    struct bw_job *job = bw_jobs_find(dispatch, -queued->run_id);
+    struct bw_error err = {0};
+    bool found;
+    if (job) { /* it parked and was woken before that was known here; or it was read back twice */
+        job->is_woken_again = job->is_finished;
+        return true;
+    }
+    if (!(job = calloc(1, sizeof *job))) return false;
+    *job = (struct bw_job){.number = -queued->run_id, .run = queued->run, .may_be_recorded = true};
+    if (!bw_reader_event_by_id(dispatch->reader, queued->event_id, take_event, job, &found, &err) || !job->event ||
+        !bw_map_set(dispatch->jobs, key_of(&job->number), job)) {
+        if (err.code[0]) bw_log_error(BW_LOG_ERROR, "dispatch.read_back", &err);
+        if (job->event) bw_accepted_unref(job->event);
+        free(job);
+        return false;
+    }
+    enqueue(dispatch, job, false);
+    return true;
 }
 
 static void refill(struct bw_dispatch *dispatch)
 {
     struct bw_error err;
     size_t visited = 0, limit = 512;
-    if (!dispatch->is_behind || dispatch->queued_count >= BW_JOBS_QUEUED_MAX / 4 || dispatch->queued_bytes >= BW_JOBS_BYTES_MAX / 2) return;
+    if (dispatch->queued_count >= BW_JOBS_QUEUED_MAX / 4 || dispatch->queued_bytes >= BW_JOBS_BYTES_MAX / 2) return;
+    if (dispatch->wakes) bw_wakes_refill(dispatch->wakes);
+    if (!dispatch->is_behind) return;
     /* Posts that were dropped before this read are committed, so the read sees them; later ones are posted again to a queue that is not
      * behind. Both arrive on this thread, so nothing falls between. */
     if (!bw_reader_pending(dispatch->reader, dispatch->behind_after, limit, add_stored, dispatch, &visited, &err)) {
@@ -146,26 +185,72 @@ static struct bw_run_worker *pick_worker(struct bw_dispatch *dispatch)
     return best;
 }
 
+#define WAKE_EVENTS_MAX 64 /* events that are handed over with a run; what waits behind more of them is woken again */
 struct recorded {
-    struct bw_buf head;
+    struct bw_buf head, workflow;
+    int64_t wake_events[WAKE_EVENTS_MAX];
+    size_t wake_event_count;
+    bool is_live; /* the run is to be continued */
     struct bw_slice parts[BW_FRAME_PARTS_MAX];
     size_t part_count;
     struct bw_buf bytes; /* copies of the outputs; parts hold offsets until the end */
     bool too_many;
 };
 
+static void append_wake(struct recorded *recorded, const struct bw_wake *wake)
+{
+    size_t i = 0;
+    if (!wake->kind) return;
+    if (wake->kind == BW_WAKE_EVENT) {
+        while (i < recorded->wake_event_count && recorded->wake_events[i] != wake->event_id) i++;
+        if (i == WAKE_EVENTS_MAX) return;
+        recorded->wake_events[i] = wake->event_id;
+        if (i == recorded->wake_event_count) recorded->wake_event_count++;
+    }
+    bw_buf_printf(&recorded->head, ",\"wake\":{\"kind\":%d,\"arm\":%u,\"at_ms\":%lld,\"event\":%lld}", wake->kind, wake->arm, (long long)wake->at_ms,
+                  (long long)wake->event_id);
+}
+
+/* An event that woke a step: the step's output is made from it. */
+static bool append_wake_event(void *arg, const struct bw_event *event)
+{
+    struct recorded *recorded = arg;
+    char uid[BW_UID_TEXT];
+    struct bw_buf *head = &recorded->head;
+    if (recorded->part_count + 2 >= BW_FRAME_PARTS_MAX) {
+        recorded->too_many = true;
+        return false;
+    }
+    if (head->data[head->len - 1] == '}') bw_buf_append_char(head, ',');
+    bw_buf_printf(head, "{\"id\":%lld,\"uid\":\"%s\",\"at_ms\":%lld,\"trusted\":%s,\"body_part\":%zu,\"name\":", (long long)event->id,
+                  bw_uid_text(event->uid, BW_UID_EVENT, uid), (long long)event->at_ms, event->trusted ? "true" : "false", recorded->part_count);
+    bw_buf_append_json_string(head, event->name);
+    bw_buf_append_text(head, ",\"source\":");
+    bw_buf_append_json_string(head, event->source);
+    bw_buf_append_char(head, '}');
+    recorded->parts[recorded->part_count++] = (struct bw_slice){(const char *)recorded->bytes.len, event->is_damaged ? 0 : event->body.len};
+    if (!event->is_damaged) bw_buf_append_slice(&recorded->bytes, event->body);
+    return true;
+}
+
 static bool add_recorded_run(void *arg, const struct bw_run *run)
 {
     struct recorded *recorded = arg;
     char uid[BW_UID_TEXT];
     struct bw_buf *head = &recorded->head;
-    bw_buf_printf(head, "%s{\"uid\":\"%s\",\"state\":%d,\"lost\":%u,\"steps\":[", head->len ? "," : "", bw_uid_text(run->row.uid, BW_UID_RUN, uid),
-                  run->row.state, run->row.lost);
+    recorded->is_live = run->row.state == BW_RUN_ACTIVE && run->is_woken;
+    bw_buf_clear(&recorded->workflow);
+    bw_buf_append_slice(&recorded->workflow, run->row.workflow);
+    bw_buf_printf(head, "%s{\"uid\":\"%s\",\"state\":%d,\"woken\":%s,\"overdue\":%s,\"lost\":%u,\"started_ms\":%lld,\"steps\":[",
+                  head->data[head->len - 1] == '}' ? "," : "", bw_uid_text(run->row.uid, BW_UID_RUN, uid), run->row.state,
+                  run->is_woken ? "true" : "false", run->is_overdue ? "true" : "false", run->row.lost, (long long)run->row.started_ms);
     for (size_t i = 0; i < run->row.step_count; i++) {
         const struct bw_step_row *step = &run->row.steps[i];
         bw_buf_append_text(head, i ? ",{\"path\":" : "{\"path\":");
         bw_buf_append_json_string(head, step->path);
         bw_buf_printf(head, ",\"state\":%d,\"attempt\":%u,\"started_ms\":%lld", step->state, step->attempt, (long long)step->started_ms);
+        if (step->due_ms) bw_buf_printf(head, ",\"due_ms\":%lld", (long long)step->due_ms);
+        append_wake(recorded, &step->wake);
         if (step->output.len) {
             if (recorded->part_count + 2 >= BW_FRAME_PARTS_MAX) {
                 recorded->too_many = true;
@@ -185,7 +270,23 @@ static bool add_recorded_run(void *arg, const struct bw_run *run)
     return true;
 }
 
-enum handing { HANDED_OVER, NOT_NOW, NEVER };
+/* ,"runs":[…],"wake_events":[…] */
+static bool read_recorded(struct bw_dispatch *dispatch, const struct bw_job *job, struct recorded *recorded, struct bw_error *err)
+{
+    struct bw_run_filter filter = {.event_id = job->event->event_id, .limit = 10000, .with_steps = true};
+    bool found;
+    bw_buf_append_text(&recorded->head, ",\"runs\":[");
+    if (job->number < 0 ? !bw_reader_run(dispatch->reader, job->run, add_recorded_run, recorded, &found, err)
+                        : !bw_reader_runs(dispatch->reader, &filter, add_recorded_run, recorded, err))
+        return false;
+    bw_buf_append_text(&recorded->head, "],\"wake_events\":[");
+    for (size_t i = 0; i < recorded->wake_event_count; i++)
+        if (!bw_reader_event_by_id(dispatch->reader, recorded->wake_events[i], append_wake_event, recorded, &found, err)) return false;
+    bw_buf_append_char(&recorded->head, ']');
+    return true;
+}
+
+enum handing { HANDED_OVER, NOT_NOW, NEVER, GONE };
 static enum handing hand_over(struct bw_run_worker *worker, struct bw_job *job)
 {
     struct bw_dispatch *dispatch = worker->dispatch;
@@ -203,9 +304,11 @@ static enum handing hand_over(struct bw_run_worker *worker, struct bw_job *job)
         return NEVER;
     }
     if (!bw_catalog_send(worker, event->revision)) return NOT_NOW;
-    bw_buf_printf(&head, "{\"event\":%lld,\"uid\":\"%s\",\"revision\":%u,\"at_ms\":%lld,\"trusted\":%s,\"body_part\":0,\"headers_part\":1,\"name\":",
-                  (long long)event->event_id, bw_uid_text(event->uid, BW_UID_EVENT, uid), event->revision, (long long)event->at_ms,
-                  event->trusted ? "true" : "false");
+    bw_buf_printf(
+        &head,
+        "{\"job\":%lld,\"event\":%lld,\"uid\":\"%s\",\"revision\":%u,\"at_ms\":%lld,\"trusted\":%s,\"body_part\":0,\"headers_part\":1,\"name\":",
+        (long long)job->number, (long long)event->event_id, bw_uid_text(event->uid, BW_UID_EVENT, uid), event->revision, (long long)event->at_ms,
+        event->trusted ? "true" : "false");
     bw_buf_append_json_string(&head, event->name);
     bw_buf_append_text(&head, ",\"source\":");
     bw_buf_append_json_string(&head, event->source);
@@ -222,12 +325,15 @@ static enum handing hand_over(struct bw_run_worker *worker, struct bw_job *job)
         bw_json_append(&head, job->lost);
     }
     if (job->may_be_recorded) {
-        struct bw_run_filter filter = {.event_id = event->event_id, .limit = 10000, .with_steps = true};
         struct bw_error err;
         if (!(recorded = calloc(1, sizeof *recorded))) goto out;
         recorded->part_count = 2;
-        if (!bw_reader_runs(dispatch->reader, &filter, add_recorded_run, recorded, &err)) {
+        if (!read_recorded(dispatch, job, recorded, &err)) {
             bw_log_error(BW_LOG_ERROR, "dispatch.read_runs", &err);
+            goto out;
+        }
+        if (job->number < 0 && !recorded->is_live) {
+            handing = GONE;
             goto out;
         }
         if (recorded->too_many) {
@@ -241,15 +347,18 @@ static enum handing hand_over(struct bw_run_worker *worker, struct bw_job *job)
         recorded->parts[1] = event->headers;
         parts = recorded->parts;
         part_count = recorded->part_count;
-        bw_buf_append_text(&head, ",\"runs\":[");
         bw_buf_append_slice(&head, bw_buf_slice(&recorded->head));
-        bw_buf_append_char(&head, ']');
+        if (job->number < 0) {
+            bw_buf_append_text(&head, ",\"resume\":");
+            bw_buf_append_json_string(&head, bw_buf_slice(&recorded->workflow));
+        }
     }
     bw_buf_append_char(&head, '}');
     if (!head.failed && bw_channel_send(worker->channel, BW_MSG_EVENT, bw_buf_slice(&head), parts, part_count)) handing = HANDED_OVER;
 out:
     if (recorded) {
         bw_buf_free(&recorded->head);
+        bw_buf_free(&recorded->workflow);
         bw_buf_free(&recorded->bytes);
         free(recorded);
     }
@@ -270,7 +379,9 @@ void bw_jobs_feed(struct bw_dispatch *dispatch)
         TAILQ_REMOVE(&dispatch->queued, job, link);
         dispatch->queued_count--;
         dispatch->queued_bytes -= bytes_of(job);
-        if (handing == HANDED_OVER) {
+        if (handing == GONE) {
+            job_free(dispatch, job);
+        } else if (handing == HANDED_OVER) {
             TAILQ_INSERT_TAIL(&worker->jobs, job, link);
             job->worker = worker;
             worker->in_hand++;
@@ -307,7 +418,11 @@ void bw_jobs_finish(struct bw_dispatch *dispatch, struct bw_job *job)
 void bw_jobs_settle(struct bw_dispatch *dispatch, struct bw_job *job, uint32_t matched)
 {
     if (job->open_reports) return;
-    if (job->is_finished) {
+    if (job->is_finished && job->is_woken_again) {
+        job->is_finished = job->is_woken_again = false;
+        enqueue(dispatch, job, false);
+        bw_jobs_feed_soon(dispatch);
+    } else if (job->is_finished) {
         struct bw_uid uid = job->event->uid;
         job_free(dispatch, job);
         if (dispatch->handlers.event_done) dispatch->handlers.event_done(dispatch->handlers.arg, uid, matched);
@@ -323,6 +438,7 @@ static bool note_is_of(const struct bw_flight_note *note, const struct bw_job *j
 {
     const char *name;
     json_t *yes;
+    if (job->number < 0) return bw_uid_equal(job->run, note->run);
     if (job->event->workflow.len) return bw_uid_equal(bw_uid_of_run(job->event->uid, job->event->workflow), note->run);
     json_object_foreach(names, name, yes) if (bw_uid_equal(bw_uid_of_run(job->event->uid, bw_slice_of(name)), note->run)) return true;
     return false;

@@ -1,4 +1,5 @@
 /* What workers report becomes one transaction each; what waits for it on the worker's side is told when it is on disk. */
+#include "base/clock.h"
 #include "base/codec.h"
 #include "base/log.h"
 #include "dispatch/internal.h"
@@ -11,7 +12,7 @@ struct bw_stored_report {
     struct bw_mail mail;
     struct bw_stored_report *next; /* in dispatch->stalled */
     struct bw_dispatch *dispatch;
-    int64_t event_id;
+    int64_t job;
     unsigned worker; /* number, to tell it; the worker may be another one by then */
     pid_t pid;
     int64_t ack; /* the report's number, or -1 */
@@ -19,6 +20,7 @@ struct bw_stored_report {
     struct bw_buf bytes; /* copies of the outputs, texts of errors */
     struct bw_run_row *runs;
     struct bw_step_row *steps;
+    struct bw_wait_arm *arms;
 };
 
 static void report_free(struct bw_stored_report *report)
@@ -27,6 +29,7 @@ static void report_free(struct bw_stored_report *report)
     bw_buf_free(&report->bytes);
     free(report->runs);
     free(report->steps);
+    free(report->arms);
     free(report);
 }
 
@@ -58,6 +61,17 @@ static void fix(struct bw_slice *slice, const char *base)
     slice->ptr = slice->len ? base + (size_t)slice->ptr : "";
 }
 
+static void read_waiting(const json_t *from, struct bw_step_row *step, struct bw_wait_arm *arms)
+{
+    size_t index;
+    json_t *arm;
+    step->due_ms = bw_json_int(from, "due_ms", 0);
+    step->since_ms = bw_json_int(from, "since_ms", 0);
+    step->arms = arms;
+    json_array_foreach(json_object_get(from, "arms"), index, arm) arms[step->arm_count++] =
+        (struct bw_wait_arm){(uint64_t)bw_json_int(arm, "key", 0), bw_json_int(arm, "since_event", 0)};
+}
+
 static void read_step(struct bw_stored_report *report, const struct bw_message *message, const json_t *from, struct bw_step_row *step)
 {
     step->path = bw_json_slice(json_object_get(from, "path"));
@@ -71,7 +85,7 @@ static void read_step(struct bw_stored_report *report, const struct bw_message *
 }
 
 static bool read_run(struct bw_stored_report *report, const struct bw_message *message, const json_t *from, struct bw_run_row *run,
-                     struct bw_step_row *steps)
+                     struct bw_step_row *steps, size_t *arms_used)
 {
     size_t len = 0, index;
     json_t *step;
@@ -86,7 +100,13 @@ static bool read_run(struct bw_stored_report *report, const struct bw_message *m
     run->output = keep_part(report, message, from);
     run->error = keep_json(report, json_object_get(from, "error"));
     run->steps = steps;
-    json_array_foreach(json_object_get(from, "steps"), index, step) read_step(report, message, step, &steps[run->step_count++]);
+    run->deadline_ms = bw_json_int(from, "deadline_ms", 0);
+    json_array_foreach(json_object_get(from, "steps"), index, step)
+    {
+        read_step(report, message, step, &steps[run->step_count]);
+        read_waiting(step, &steps[run->step_count], report->arms + *arms_used);
+        *arms_used += steps[run->step_count++].arm_count;
+    }
     return true;
 }
 
@@ -130,29 +150,35 @@ static void submit(struct bw_stored_report *report)
 void bw_reports_take(struct bw_run_worker *worker, const struct bw_message *message)
 {
     struct bw_dispatch *dispatch = worker->dispatch;
-    struct bw_job *job = bw_jobs_find(dispatch, bw_json_int(message->head, "event", 0));
+    struct bw_job *job = bw_jobs_find(dispatch, bw_json_int(message->head, "job", 0));
     struct bw_stored_report *report = NULL;
     json_t *runs = json_object_get(message->head, "runs"), *run;
-    size_t index, step_count = 0, steps_used = 0;
+    size_t index, inner, step_count = 0, steps_used = 0, arm_count = 0, arms_used = 0;
+    json_t *step;
 
     /* Only the one who has the event may write: a report of a worker that was given up is refused (semantics.md 2.3). */
     if (!job || job->worker != worker || job->is_finished) return;
-    json_array_foreach(runs, index, run) step_count += json_array_size(json_object_get(run, "steps"));
+    json_array_foreach(runs, index, run)
+    {
+        step_count += json_array_size(json_object_get(run, "steps"));
+        json_array_foreach(json_object_get(run, "steps"), inner, step) arm_count += json_array_size(json_object_get(step, "arms"));
+    }
     report = calloc(1, sizeof *report);
     if (!report) goto broken;
     report->runs = calloc(json_array_size(runs) + 1, sizeof *report->runs);
     report->steps = calloc(step_count + 1, sizeof *report->steps);
-    if (!report->runs || !report->steps) goto broken;
+    report->arms = calloc(arm_count + 1, sizeof *report->arms);
+    if (!report->runs || !report->steps || !report->arms) goto broken;
     report->dispatch = dispatch;
     report->mail.kind = BW_MAIL_REPORT;
-    report->event_id = job->event->event_id;
+    report->job = job->number;
     report->worker = worker->number;
     report->pid = bw_process_pid(worker->process);
     report->ack = bw_json_bool(message->head, "ack", false) ? bw_json_int(message->head, "report", -1) : -1;
     report->head = json_incref((json_t *)message->head);
     json_array_foreach(runs, index, run)
     {
-        if (!read_run(report, message, run, &report->runs[index], report->steps + steps_used)) goto broken;
+        if (!read_run(report, message, run, &report->runs[index], report->steps + steps_used, &arms_used)) goto broken;
         steps_used += report->runs[index].step_count;
     }
     if (report->bytes.failed) goto broken;
@@ -171,10 +197,11 @@ void bw_reports_take(struct bw_run_worker *worker, const struct bw_message *mess
                                       .owner = report,
                                       .runs = report->runs,
                                       .run_count = json_array_size(runs),
-                                      .event_id = report->event_id};
-    report->op.event_done = bw_json_bool(message->head, "done", false);
+                                      .event_id = job->event->event_id};
+    bool is_done = bw_json_bool(message->head, "done", false);
+    report->op.event_done = is_done && job->number > 0;
     report->op.matched = (uint32_t)bw_json_int(message->head, "matched", 0);
-    if (report->op.event_done) {
+    if (is_done) {
         bw_jobs_finish(dispatch, job);
         bw_jobs_feed_soon(dispatch);
     }
@@ -189,15 +216,28 @@ broken:
     bw_process_kill(worker->process);
 }
 
+/* An event ends without a run; a run that was parked ends as failed. */
 bool bw_reports_give_up(struct bw_dispatch *dispatch, struct bw_job *job)
 {
+    static const char error[] =
+        "{\"code\":\"event.damaged\",\"class\":\"permanent\",\"message\":\"the stored event is not what was accepted: the run "
+        "cannot go on\",\"hint\":\"check the disk and the memory of this machine\"}";
     struct bw_stored_report *report = calloc(1, sizeof *report);
-    if (!report) return false;
+    if (!report || !(report->runs = calloc(1, sizeof *report->runs))) {
+        free(report);
+        return false;
+    }
     report->dispatch = dispatch;
     report->mail.kind = BW_MAIL_REPORT;
-    report->event_id = job->event->event_id;
+    report->job = job->number;
     report->ack = -1;
-    report->op = (struct bw_store_op){.kind = BW_OP_REPORT, .done = on_stored, .owner = report, .event_id = report->event_id, .event_done = true};
+    *report->runs = (struct bw_run_row){.uid = job->run, .state = BW_RUN_FAILED, .ended_ms = bw_clock_wall_ms(), .error = BW_SLICE(error)};
+    report->op = (struct bw_store_op){.kind = BW_OP_REPORT,
+                                      .done = on_stored,
+                                      .owner = report,
+                                      .event_id = job->event->event_id,
+                                      .runs = report->runs,
+                                      .run_count = job->number<0, .event_done = job->number> 0};
     bw_jobs_finish(dispatch, job);
     job->open_reports++;
     dispatch->open_reports++;
@@ -221,7 +261,7 @@ void bw_reports_committed(struct bw_mail *mail)
 {
     struct bw_stored_report *report = (struct bw_stored_report *)((char *)mail - offsetof(struct bw_stored_report, mail));
     struct bw_dispatch *dispatch = report->dispatch;
-    struct bw_job *job = bw_jobs_find(dispatch, report->event_id);
+    struct bw_job *job = bw_jobs_find(dispatch, report->job);
 
     if (report->op.failed && !strcmp(report->op.error.code, "store.full")) {
         /* The results are held, nothing new is started, and the commit is tried again until there is room. */

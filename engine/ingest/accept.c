@@ -24,6 +24,7 @@ struct delivery {
     struct bw_loop *loop;
     struct evhttp_request *request;
     size_t body_bytes;
+    struct bw_binding binding;
     int64_t submitted_us;
     char bytes[]; /* body, headers, name, id, remote */
 };
@@ -246,8 +247,11 @@ static struct delivery *make_delivery(struct bw_connection *connection, struct e
     accepted->name = put_name(&at, source->name, judgement->event);
     accepted->source = (struct bw_slice){accepted->name.ptr, strlen(source->name)};
     struct bw_slice key = put_id(&at, id);
-    bool is_awaited = true;
-    if (loop->ingest->options.bind) accepted->revision = loop->ingest->options.bind(loop->ingest->options.arg, accepted->name, &is_awaited);
+    delivery->binding.revision = 0;
+    delivery->binding.is_awaited = true;
+    delivery->binding.key_count = 0;
+    if (loop->ingest->options.bind) loop->ingest->options.bind(loop->ingest->options.arg, accepted->name, accepted->body, &delivery->binding);
+    accepted->revision = delivery->binding.revision;
     delivery->mail.run = on_recorded;
     delivery->loop = loop;
     delivery->request = request;
@@ -269,7 +273,9 @@ static struct delivery *make_delivery(struct bw_connection *connection, struct e
                   .source = accepted->source,
                   .name = accepted->name,
                   .trusted = accepted->trusted,
-                  .is_done = !is_awaited,
+                  .is_done = !delivery->binding.is_awaited,
+                  .keys = delivery->binding.keys,
+                  .key_count = delivery->binding.key_count,
                   .headers = accepted->headers,
                   .body = accepted->body,
                   .dedupe_key = key,

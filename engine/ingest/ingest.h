@@ -13,6 +13,7 @@
 #define BW_INGEST_INGEST_H
 #include "base/error.h"
 #include "config/config.h"
+#include "dispatch/awaits.h"
 #include "dispatch/inbox.h"
 #include "source/source.h"
 #include "store/store.h"
@@ -24,8 +25,9 @@ struct bw_ingest_options {
     struct bw_store *store;
     void *arg; /* of both hooks */
     /* The catalogue revision for an event that is accepted now, and: does any workflow of that revision wait for events of this name? If not,
-     * the event is stored as done and committed() does not see it. One answer, since the catalogue may change at any time. NULL: 0, all are. */
-    uint32_t (*bind)(void *arg, struct bw_slice event_name, bool *is_awaited);
+     * the event is stored as done and committed() does not see it. And the keys by which parked runs wait for it. One answer, since the
+     * catalogue may change at any time. NULL: revision 0, all are awaited, no keys. */
+    void (*bind)(void *arg, struct bw_slice event_name, struct bw_slice body, struct bw_binding *out);
     void (*committed)(void *arg, struct bw_accepted *accepted);
     size_t queued_max;      /* operations waiting at the store above which requests get 503; 0 = 8192 */
     size_t in_flight_bytes; /* body bytes being read or parked above which requests get 503 before their body is read; 0 = 128 MiB */

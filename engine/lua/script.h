@@ -77,6 +77,7 @@ bool bw_script_set_step(struct bw_script *script, size_t step, enum bw_step_stat
                         struct bw_error *err);
 /* Conditions: true, false, nil (= false); anything else is expr.not_boolean at the expression's place. */
 bool bw_script_condition(struct bw_script *script, uint32_t expr, bool *out, struct bw_error *err);
+bool bw_script_condition_of(struct bw_script *script, uint32_t expr, struct bw_slice result, bool *out, struct bw_error *err); /* sees `result` */
 /* Renders a template to compact JSON text appended to out. grants: secret values that `secrets.X` yields as sealed values — they are rendered only
  * with allow_secrets (the `with` of a step); result: JSON for `result`, or empty. */
 struct bw_grant {

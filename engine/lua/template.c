@@ -171,6 +171,15 @@ bool bw_script_condition(struct bw_script *script, uint32_t expr, bool *out, str
     return good;
 }
 
+bool bw_script_condition_of(struct bw_script *script, uint32_t expr, struct bw_slice result, bool *out, struct bw_error *err)
+{
+    const struct bw_render options = {.result = result};
+    script->render = &options;
+    bool good = bw_script_condition(script, expr, out, err);
+    script->render = NULL;
+    return good;
+}
+
 bool bw_script_render(struct bw_script *script, const struct bw_template *template_, const struct bw_render *render_options, struct bw_buf *out,
                       struct bw_error *err)
 {

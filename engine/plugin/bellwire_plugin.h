@@ -108,8 +108,8 @@ struct bw_plugin {
     uint32_t abi; /* BELLWIRE_PLUGIN_ABI */
     /* JSON: {"name": "echo", "version": "1.0.0", "doc": "…", "actions": [ACTION…]} with ACTION = {"name": "ns/name", "doc": "…",
      *   "inputs": {FIELD: {"type": "string|integer|number|boolean|object|array|any", "required": true, "default": …, "enum": […], "min": …, "max": …,
-     * "doc": "…"}}, "outputs": {…the same…}, "secrets": ["NAME"], "effect": "none|read|write", "timeout": "30s", "retry": {"attempts": 5, "delay": "2s", …}}. A
-     * workflow uses it as `uses: ns/name@1`, 1 being the first number of version. */
+     * "doc": "…"}}, "outputs": {…the same…}, "secrets": ["NAME"], "effect": "none|read|write", "timeout": "30s", "retry": {"attempts": 5, "delay":
+     * "2s", …}}. A workflow uses it as `uses: ns/name@1`, 1 being the first number of version. */
     const char *manifest;
     /* Once, before the first call; must return at once. config: JSON object. The instance is handed to every other function. NULL = refused: write
      * the reason, with the cure, into error. May be NULL itself: then the instance is the host pointer. */

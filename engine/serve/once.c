@@ -21,6 +21,7 @@ struct once {
     struct bw_store_op op;
     struct bw_accepted *event;
     enum bw_once_result result;
+    bool is_parked; /* the run waits in the store */
     char folder[64];
 };
 
@@ -39,7 +40,10 @@ static void on_fatal(void *arg, const struct bw_error *err)
 static void on_trace(void *arg, const struct bw_message *message)
 {
     struct once *once = arg;
-    if (!strcmp(bw_json_str(message->head, "what", ""), "run_finished"))
+    const char *what = bw_json_str(message->head, "what", "");
+    if (!strcmp(what, "run_parked")) once->is_parked = true;
+    if (!strcmp(what, "run_resumed")) once->is_parked = false;
+    if (!strcmp(what, "run_finished"))
         once->result = bw_json_int(message->head, "state", BW_RUN_FAILED) == BW_RUN_SUCCEEDED ? BW_ONCE_SUCCEEDED : BW_ONCE_FAILED;
     once->handlers->trace(once->handlers->arg, message);
 }
@@ -48,7 +52,7 @@ static void on_event_done(void *arg, struct bw_uid event, uint32_t matched)
 {
     struct once *once = arg;
     (void)event, (void)matched;
-    event_base_loopbreak(once->base);
+    if (!once->is_parked) event_base_loopbreak(once->base);
 }
 
 /* Writer thread: the event is on disk. */

@@ -75,12 +75,12 @@ static void on_committed(void *arg, struct bw_accepted *accepted)
     bw_dispatch_post(engine->dispatch, accepted);
 }
 
-static uint32_t bind_event(void *arg, struct bw_slice event_name, bool *is_awaited)
+static void bind_event(void *arg, struct bw_slice event_name, struct bw_slice body, struct bw_binding *out)
 {
-    return bw_dispatch_bind(((struct engine *)arg)->dispatch, event_name, is_awaited);
+    bw_dispatch_bind(((struct engine *)arg)->dispatch, event_name, body, out);
 }
 
-/* The catalogue is stored: from here on an accepted event has a revision to run under. */
+/* The catalogue is stored and loaded: from here on an accepted event has a revision to run under. */
 static void on_ready(void *arg, uint32_t revision)
 {
     struct engine *engine = arg;

@@ -161,7 +161,7 @@ static bool put_run(struct bw_writer *writer, int64_t event_id, const struct bw_
         if (!has_ended && !bw_parking_put_step(&writer->parking, known.id, &run->steps[i], &has_live, err)) return false;
     }
     if (has_ended) return is_new || bw_parking_end(&writer->parking, known.id, known.has_live, err);
-    return state != BW_RUN_PARKED || bw_parking_park(&writer->parking, known.id, err);
+    return state != BW_RUN_PARKED || bw_parking_park(&writer->parking, known.id, run->deadline_ms, err);
 }
 
 static bool report(struct bw_writer *writer, struct bw_store_op *op, struct bw_error *err)
@@ -176,6 +176,18 @@ static bool report(struct bw_writer *writer, struct bw_store_op *op, struct bw_e
     bw_sql_bind_int(sql->insert_matches, 1, op->event_id);
     bw_sql_bind_int(sql->insert_matches, 2, op->matched);
     return bw_sql_run(sql->insert_matches, err);
+}
+
+static bool keep_pairs(struct bw_writer *writer, const struct bw_store_op *op, struct bw_error *err)
+{
+    const struct bw_write_statements *sql = &writer->sql;
+    if (!bw_sql_run(sql->delete_spare_pairs, err)) return false;
+    for (size_t i = 0; i < op->pair_count; i++) {
+        bw_sql_bind_text(sql->put_pair, 1, op->pairs[i].event);
+        bw_sql_bind_text(sql->put_pair, 2, op->pairs[i].by);
+        if (!bw_sql_run(sql->put_pair, err)) return false;
+    }
+    return true;
 }
 
 static bool call(struct bw_store_op *op, struct bw_error *err)
@@ -197,6 +209,7 @@ bool bw_writer_apply(struct bw_writer *writer, struct bw_store_op *op, struct bw
         bw_revision_sweep_spare(&writer->retention.revisions, op->revision_id);
         return true;
     case BW_OP_WAKE: return bw_parking_fire(&writer->parking, op->now_ms, &op->more, err);
+    case BW_OP_PAIRS: return keep_pairs(writer, op, err);
     case BW_OP_CALL: return call(op, err);
     }
     return bw_error_set(err, "store.refused", "an operation of unknown kind %d", (int)op->kind);

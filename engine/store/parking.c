@@ -86,26 +86,45 @@ bool bw_parking_stop_waiting(struct bw_parking *parking, int64_t run_id, struct 
     return bw_parking_for_step(sql->delete_step_waits, run_id, path, err);
 }
 
-static bool set_timer(struct bw_parking *parking, int64_t run_id, const struct bw_step_row *step, struct bw_error *err)
+static bool set_timer(struct bw_parking *parking, int64_t run_id, struct bw_slice path, int64_t due_ms, struct bw_error *err)
 {
     sqlite3_stmt *statement = parking->sql->put_timer;
-    if (!step->due_ms) return true;
-    bw_sql_bind_int(statement, 1, step->due_ms);
+    if (!due_ms) return true;
+    bw_sql_bind_int(statement, 1, due_ms);
     bw_sql_bind_int(statement, 2, run_id);
-    bw_sql_bind_text(statement, 3, step->path);
-    if (!parking->due_ms || step->due_ms < parking->due_ms) parking->due_ms = step->due_ms;
+    bw_sql_bind_text(statement, 3, path);
+    if (!parking->due_ms || due_ms < parking->due_ms) parking->due_ms = due_ms;
     return bw_sql_run(statement, err);
+}
+
+/* The event up to which none counts, when those accepted before since_ms do not. */
+static bool begin_of(struct bw_parking *parking, const struct bw_wait_arm *arm, int64_t since_ms, int64_t *since_event, struct bw_error *err)
+{
+    sqlite3_stmt *statement = parking->sql->last_before;
+    bool has_row;
+    *since_event = arm->since_event;
+    if (!since_ms) return true;
+    bw_sql_bind_int(statement, 1, (int64_t)arm->key);
+    bw_sql_bind_int(statement, 2, arm->since_event);
+    bw_sql_bind_int(statement, 3, since_ms);
+    if (!bw_sql_next(statement, &has_row, err)) return false;
+    int64_t last = has_row ? sqlite3_column_int64(statement, 0) : 0; /* max() of nothing is NULL */
+    sqlite3_reset(statement);
+    if (last > *since_event) *since_event = last;
+    return true;
 }
 
 static bool set_waits(struct bw_parking *parking, int64_t run_id, const struct bw_step_row *step, struct bw_error *err)
 {
     sqlite3_stmt *statement = parking->sql->put_wait;
     for (size_t i = 0; i < step->arm_count; i++) {
+        int64_t since_event;
+        if (!begin_of(parking, &step->arms[i], step->since_ms, &since_event, err)) return false;
         bw_sql_bind_int(statement, 1, (int64_t)step->arms[i].key);
         bw_sql_bind_int(statement, 2, run_id);
         bw_sql_bind_text(statement, 3, step->path);
         bw_sql_bind_int(statement, 4, (int64_t)i);
-        bw_sql_bind_int(statement, 5, step->arms[i].since_event);
+        bw_sql_bind_int(statement, 5, since_event);
         if (!bw_sql_run(statement, err)) return false;
     }
     return true;
@@ -117,9 +136,11 @@ static bool look_back(struct bw_parking *parking, const struct bw_step_row *step
     sqlite3_stmt *statement = parking->sql->earliest_event;
     *wake = (struct bw_wake){0};
     for (size_t i = 0; i < step->arm_count; i++) {
+        int64_t since_event;
         bool has_row;
+        if (!begin_of(parking, &step->arms[i], step->since_ms, &since_event, err)) return false;
         bw_sql_bind_int(statement, 1, (int64_t)step->arms[i].key);
-        bw_sql_bind_int(statement, 2, step->arms[i].since_event);
+        bw_sql_bind_int(statement, 2, since_event);
         if (!bw_sql_next(statement, &has_row, err)) return false;
         int64_t event_id = has_row ? sqlite3_column_int64(statement, 0) : 0; /* min() of nothing is NULL */
         sqlite3_reset(statement);
@@ -139,7 +160,7 @@ bool bw_parking_put_step(struct bw_parking *parking, int64_t run_id, const struc
     *has_live = true; /* also for a second row of the same step */
     if (!look_back(parking, step, &wake, err)) return false;
     if (wake.kind) return bw_parking_put_wake(parking, run_id, step->path, &wake, err);
-    return set_timer(parking, run_id, step, err) && set_waits(parking, run_id, step, err);
+    return set_timer(parking, run_id, step->path, step->due_ms, err) && set_waits(parking, run_id, step, err);
 }
 
 /* ---- runs ---- */
@@ -169,7 +190,7 @@ bool bw_parking_unpark(struct bw_parking *parking, int64_t run_id, struct bw_err
     return bw_sql_run(sql->put_queue, err);
 }
 
-bool bw_parking_park(struct bw_parking *parking, int64_t run_id, struct bw_error *err)
+bool bw_parking_park(struct bw_parking *parking, int64_t run_id, int64_t deadline_ms, struct bw_error *err)
 {
     const struct bw_write_statements *sql = parking->sql;
     bool has_wake, has_source;
@@ -177,7 +198,7 @@ bool bw_parking_park(struct bw_parking *parking, int64_t run_id, struct bw_error
     if (has_wake) return bw_parking_unpark(parking, run_id, err);
     if (!has_any(sql->has_source, run_id, &has_source, err)) return false;
     parking->parked++;
-    if (has_source) return true;
+    if (has_source) return set_timer(parking, run_id, (struct bw_slice){"", 0}, deadline_ms, err);
     bw_error_set(err, "store.no_wake", "a run would be parked that no timer and no event can wake");
     bw_error_hint(err, "this is a fault of the program: please report it, with what bellwire runs shows of the run");
     return false;

@@ -44,7 +44,8 @@ bool bw_parking_news(struct bw_parking *parking, struct bw_store_wakes *wakes);
 /* ---- a report's steps and runs ---- */
 /* After the step's row was written. *has_live: may steps of the run have something registered? Set when this one has. */
 bool bw_parking_put_step(struct bw_parking *parking, int64_t run_id, const struct bw_step_row *step, bool *has_live, struct bw_error *err);
-bool bw_parking_park(struct bw_parking *parking, int64_t run_id, struct bw_error *err); /* its row says parked; it may be active after this */
+/* Its row says parked; it may be active after this. deadline_ms: a timer of the run itself, with an empty path; 0 = none. */
+bool bw_parking_park(struct bw_parking *parking, int64_t run_id, int64_t deadline_ms, struct bw_error *err);
 /* It has ended. */
 bool bw_parking_end(struct bw_parking *parking, int64_t run_id, bool has_live, struct bw_error *err);
 

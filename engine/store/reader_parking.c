@@ -21,6 +21,19 @@ bool bw_reader_queue(struct bw_reader *reader, int64_t after, size_t limit, bw_q
     return true;
 }
 
+bool bw_reader_pairs(struct bw_reader *reader, bw_pair_visit *visit, void *arg, struct bw_error *err)
+{
+    sqlite3_stmt *statement = reader->sql.pairs;
+    bw_reader_begin(reader);
+    for (bool has_row;;) {
+        if (!bw_sql_next(statement, &has_row, err)) return false;
+        if (!has_row) return true;
+        if (!visit(arg, &(struct bw_wait_pair){bw_sql_column(statement, 0), bw_sql_column(statement, 1)})) break;
+    }
+    sqlite3_reset(statement);
+    return true;
+}
+
 bool bw_reader_parked_count(struct bw_reader *reader, uint64_t *count, struct bw_error *err)
 {
     sqlite3_stmt *statement = reader->sql.parked_count;

@@ -83,6 +83,8 @@ static void read_run(sqlite3_stmt *row, struct bw_run *run)
         .event_id = sqlite3_column_int64(row, 2),
         .event_uid = bw_sql_column_uid(row, 11),
         .event_name = bw_sql_column(row, 12),
+        .is_woken = sqlite3_column_int(row, 13),
+        .is_overdue = sqlite3_column_int(row, 14),
         .row = {.uid = bw_sql_column_uid(row, 1),
                 .workflow = bw_sql_column(row, 3),
                 .state = (enum bw_run_state)sqlite3_column_int(row, 5),

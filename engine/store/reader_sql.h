@@ -18,6 +18,7 @@
     X(run)                    \
     X(steps)                  \
     X(queue)                  \
+    X(pairs)                  \
     X(parked_count)           \
     X(deliveries)             \
     X(refused_of_source)      \

@@ -94,7 +94,10 @@ struct bw_event_new {
     const uint64_t *keys;     /* hashes that waits may name, at most BW_EVENT_KEYS_MAX; a duplicate's wake nobody */
     size_t key_count;
 };
-#define BW_EVENT_KEYS_MAX 16
+#define BW_EVENT_KEYS_MAX 32
+struct bw_wait_pair { /* events of this name (a glob) are hashed by this field; empty: by the name alone */
+    struct bw_slice event, by;
+};
 struct bw_wait_arm { /* the lowest event with this key and id > since_event satisfies it, also one that came before the wait */
     uint64_t key;
     int64_t since_event;
@@ -120,6 +123,7 @@ struct bw_step_row {
     int64_t due_ms;                 /* its timer, 0 = none; wall clock. Read: 0 also after it has fired */
     const struct bw_wait_arm *arms; /* not read back */
     size_t arm_count;
+    int64_t since_ms;    /* events accepted before do not satisfy an arm; 0 = all do */
     struct bw_wake wake; /* only read */
 };
 struct bw_run_row {
@@ -132,6 +136,7 @@ struct bw_run_row {
     enum bw_run_state state;
     uint32_t lost;                /* times that its worker died under it */
     int64_t started_ms, ended_ms; /* ended_ms 0 while active */
+    int64_t deadline_ms;          /* PARKED: it is woken then, whatever its steps wait for; 0 = none; not read back */
     struct bw_slice output, error;
     const struct bw_step_row *steps; /* those that this report adds or replaces */
     size_t step_count;
@@ -154,6 +159,7 @@ enum bw_store_op_kind {
     BW_OP_REPORT,   /* Tc/Tf: runs and steps of one event; with event_done the pending mark goes and `matched` is written */
     BW_OP_REVISION, /* a catalogue revision: its files, stored by content */
     BW_OP_WAKE,     /* fires timers that are due, oldest first, but no more than BW_WAKES_AT_ONCE; `more` when some are left: submit it again */
+    BW_OP_PAIRS,    /* the pairs of a catalogue are kept, beside those of earlier ones for as long as any run is alive */
     BW_OP_CALL,     /* runs call(op) on the writer thread inside the group; again if the group is retried */
 };
 #define BW_WAKES_AT_ONCE 500 /* steps woken in one transaction, whatever wakes them; fewer when that takes long */
@@ -169,6 +175,8 @@ struct bw_store_op {
     bool event_done;                      /* REPORT */
     uint32_t matched;                     /* REPORT with event_done */
     const struct bw_revision *revision;   /* REVISION */
+    const struct bw_wait_pair *pairs;     /* PAIRS */
+    size_t pair_count;                    /* PAIRS */
     bool (*call)(struct bw_store_op *op); /* CALL */
     int64_t now_ms;                       /* WAKE: timers with due_ms <= now_ms are due */
     bool more;                            /* WAKE: out */
@@ -234,6 +242,8 @@ struct bw_run { /* as stored */
     int64_t event_id;
     struct bw_uid event_uid;
     struct bw_slice event_name;
+    bool is_woken;   /* it is in the queue: whoever has its event has nothing to do with it */
+    bool is_overdue; /* its deadline_ms has passed */
 };
 typedef bool bw_run_visit(void *arg, const struct bw_run *run);
 struct bw_run_filter {
@@ -255,6 +265,8 @@ struct bw_queued {
 typedef bool bw_queued_visit(void *arg, const struct bw_queued *queued);
 /* Woken runs with id > after, ascending, at most limit; *count = how many were visited. */
 bool bw_reader_queue(struct bw_reader *reader, int64_t after, size_t limit, bw_queued_visit *visit, void *arg, size_t *count, struct bw_error *err);
+typedef bool bw_pair_visit(void *arg, const struct bw_wait_pair *pair);
+bool bw_reader_pairs(struct bw_reader *reader, bw_pair_visit *visit, void *arg, struct bw_error *err);
 bool bw_reader_parked_count(struct bw_reader *reader, uint64_t *count, struct bw_error *err);
 
 struct bw_delivery_row {

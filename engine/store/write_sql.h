@@ -42,6 +42,9 @@
     X(put_event_key)           \
     X(keys_of_event)           \
     X(earliest_event)          \
+    X(last_before)             \
+    X(delete_spare_pairs)      \
+    X(put_pair)                \
     X(earliest_of_step)        \
     X(event_time)              \
     X(next_waiter)             \

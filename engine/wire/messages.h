@@ -18,8 +18,13 @@ enum bw_message_type {
     BW_MSG_CATALOG = 2,
     BW_MSG_CATALOG_DROP = 3, /* {revision} */
     /* An accepted event: evaluate triggers under the revision, run the matching workflows.
-     * {event: id number, uid, revision, name, source, at_ms, trusted, workflow?: "only this one, by hand", body_part, headers_part,
-     *  runs?: [{uid, state, steps: [{path, state, attempt, output_part?, error?}], lost}],      what is already recorded (after a crash)
+     * {job: number to be named in reports, event: id number, uid, revision, name, source, at_ms, trusted, workflow?: "only this one, by hand",
+     *  body_part, headers_part,
+     *  resume?: "the workflow whose parked run goes on; no trigger is looked at",
+     *  runs?: [{uid, state, woken: bool, overdue: bool, started_ms, lost,        what is already recorded (after a crash, or of a parked run);
+     *           steps: [{path, state, attempt, started_ms, output_part?, error?, woken: it is handed out by itself;
+     *                    due_ms?, wake?: {kind, arm, at_ms, event: id}}]}],      overdue: its deadline_ms has passed
+     *  wake_events?: [{id, uid, name, source, at_ms, trusted, body_part}]        those that a wake names
      *  verdicts?: [{run: uid, path, error: ERROR}],     a step that the engine had to end by killing the worker: it failed with this error
      *  lost?: [{run: uid, path, count}]}                a step that died with its worker count times; above 5 it fails with "worker_lost" */
     BW_MSG_EVENT = 4,
@@ -30,14 +35,16 @@ enum bw_message_type {
 
     /* ---- run worker → engine ---- */
     BW_MSG_READY = 32, /* {pid} after BW_MSG_CONFIGURE */
-    /* {revision, workflows: [{name, description, file, hash: hex, manual: bool, events: [glob], steps: [id], line, column, trusted_warning?: […]}],
-     *  actions: [{name: "ns/name@major", version, doc, file, kind: "lua"|"plugin", inputs: {…}, outputs: {…}, secrets: […], effect}],
-     *  errors: [ERROR with file, line, column]} a broken file is left out and named in errors; the others work. */
+    /* {revision, workflows: [{name, description, file, hash: hex, manual: bool, events: [glob], steps: [id], waits: [{event, by}], line, column,
+     * trusted_warning?: […]}], actions: [{name: "ns/name@major", version, doc, file, kind: "lua"|"plugin", inputs: {…}, outputs: {…}, secrets: […],
+     * effect}], errors: [ERROR with file, line, column]} a broken file is left out and named in errors; the others work. */
     BW_MSG_CATALOG_LOADED = 33,
     /* One transaction's worth of results of one event.
-     * {report: number, event: id, done: bool, matched: n (with done), ack: bool (wants BW_MSG_COMMITTED),
+     * {report: number, job, done: bool, matched: n (with done), ack: bool (wants BW_MSG_COMMITTED),
      *  runs: [{uid, workflow, version: hex, state: number, lost, started_ms, ended_ms, output_part?, error?: ERROR,
-     *          steps: [{path, state: number, attempt, started_ms, ended_ms, inputs: [names], output_part?, error?: ERROR}]}]}
+     *          deadline_ms?: when a parked run is over,
+     *          steps: [{path, state: number, attempt, started_ms, ended_ms, inputs: [names], output_part?, error?: ERROR,
+     *                   due_ms?, since_ms?, arms?: [{key, since_event}] what ends the waiting of a step (store.h)}]}]}
      * A one-step run is one report with done. A later effect that depends on unrecorded results sends a report with ack first and waits. */
     BW_MSG_REPORT = 34,
     /* Execute a plugin's action. {call: number, action: "ns/name@major", run: uid, step: path, attempt, key, timeout_ms, secrets: [names],
@@ -46,8 +53,8 @@ enum bw_message_type {
     BW_MSG_CALL_CANCEL = 36, /* {call} its result is no longer wanted */
     /* {level: "debug"|"info"|"warn"|"error", message, run, workflow, step} from ctx.log */
     BW_MSG_LOG = 37,
-    /* For `bellwire run`: {what: "run_started"|"step_started"|"step_retry"|"step_finished"|"run_finished", run, workflow, step?, state?, attempt?,
-     *  took_ms?, delay_ms?, error?: ERROR, output_part?} */
+    /* For `bellwire run`: {what: "run_started"|"run_parked"|"run_resumed"|"step_waiting"|"step_started"|"step_retry"|"step_finished"|"run_finished",
+     * run, workflow, step?, state?, attempt?, took_ms?, delay_ms?, error?: ERROR, output_part?} */
     BW_MSG_TRACE = 38,
 
     /* ---- engine → plugin host ---- */

@@ -57,6 +57,7 @@ void bw_attempt_release(struct bw_attempt *attempt)
     }
     if (attempt->wait == BW_WAIT_SLICE) TAILQ_REMOVE(&worker->ready, attempt, link);
     if (attempt->wait == BW_WAIT_COMMIT) TAILQ_REMOVE(&worker->unacknowledged, attempt, link);
+    if (attempt->wait == BW_WAIT_DURABLE) attempt->run->waiting_count--;
     attempt->wait = BW_WAIT_NONE;
     if (attempt->http_call) bw_http_abort(attempt->http_call);
     attempt->http_call = NULL;

@@ -193,7 +193,7 @@ static void add_workflow(struct bw_worker *worker, struct bw_catalog *catalog, s
 static json_t *describe_workflow(const struct bw_catalog_workflow *entry)
 {
     const struct bw_workflow *workflow = entry->workflow;
-    json_t *events = json_array(), *steps = json_array();
+    json_t *events = json_array(), *steps = json_array(), *waits = json_array();
     bool is_manual = false;
     char version[65];
     bw_hex_encode(entry->version, sizeof entry->version, version);
@@ -204,11 +204,17 @@ static json_t *describe_workflow(const struct bw_catalog_workflow *entry)
             json_array_append_new(events, json_stringn(workflow->triggers[i].event.ptr, workflow->triggers[i].event.len));
     }
     for (size_t i = 0; i < workflow->step_count; i++)
-        json_array_append_new(steps, json_stringn(workflow->steps[i].id.ptr, workflow->steps[i].id.len));
-    return json_pack("{s:s%,s:s%,s:s%,s:s,s:b,s:o,s:o,s:i,s:i}", "name", workflow->name.ptr, workflow->name.len, "description",
+        if (workflow->steps[i].id.len) json_array_append_new(steps, json_stringn(workflow->steps[i].id.ptr, workflow->steps[i].id.len));
+    for (size_t i = 0; i < workflow->step_count; i++)
+        for (size_t k = 0; k < workflow->steps[i].arm_count; k++) {
+            const struct bw_step_arm *arm = &workflow->steps[i].arms[k];
+            json_array_append_new(
+                waits, json_pack("{s:s%,s:s%}", "event", arm->event.ptr, arm->event.len, "by", arm->by.len ? arm->by.ptr : "", arm->by.len));
+        }
+    return json_pack("{s:s%,s:s%,s:s%,s:s,s:b,s:o,s:o,s:o,s:i,s:i}", "name", workflow->name.ptr, workflow->name.len, "description",
                      workflow->description.ptr ? workflow->description.ptr : "", workflow->description.len, "file", workflow->file.ptr,
-                     workflow->file.len, "hash", version, "manual", is_manual, "events", events, "steps", steps, "line", workflow->mark.line,
-                     "column", workflow->mark.column);
+                     workflow->file.len, "hash", version, "manual", is_manual, "events", events, "steps", steps, "waits", waits, "line",
+                     workflow->mark.line, "column", workflow->mark.column);
 }
 
 static json_t *describe_action(const struct bw_action *action)

@@ -31,6 +31,7 @@ static struct bw_worker_event *copy_event(struct bw_worker *worker, const struct
     char *at = (char *)(event + 1);
     event->worker = worker;
     event->id = bw_json_int(head, "event", 0);
+    event->job = bw_json_int(head, "job", 0);
     event->at_ms = bw_json_int(head, "at_ms", 0);
     event->is_trusted = bw_json_bool(head, "trusted", false);
     bw_uid_parse(bw_json_slice(json_object_get(head, "uid")), BW_UID_EVENT, &event->uid);
@@ -53,6 +54,26 @@ static void release_event(struct bw_worker_event *event)
     free(event);
 }
 
+/* The event that ended the waiting of a step, with its body. */
+static void keep_wake_event(const struct bw_message *message, json_t *wake)
+{
+    size_t index;
+    json_t *event;
+    int64_t id = bw_json_int(wake, "event", 0);
+    if (!id) return;
+    json_array_foreach(json_object_get(message->head, "wake_events"), index, event)
+    {
+        if (bw_json_int(event, "id", 0) != id) continue;
+        struct bw_slice body = {0};
+        int64_t part_index = bw_json_int(event, "body_part", -1);
+        if (part_index >= 0 && (size_t)part_index < message->part_count) body = message->parts[part_index];
+        json_t *kept = json_deep_copy(event);
+        json_object_set_new(kept, "body_text", json_stringn_nocheck(body.ptr, body.len));
+        json_object_set_new(wake, "event", kept);
+        return;
+    }
+}
+
 /* Outputs of recorded steps come as parts: keep them as texts in the head, which outlives the frame. */
 static json_t *keep_recorded(const struct bw_message *message)
 {
@@ -66,6 +87,7 @@ static json_t *keep_recorded(const struct bw_message *message)
         int64_t index = bw_json_int(step, "output_part", -1);
         if (index >= 0 && (size_t)index < message->part_count) output = message->parts[index];
         if (output.len) json_object_set_new(step, "output_text", json_stringn_nocheck(output.ptr, output.len));
+        keep_wake_event(message, json_object_get(step, "wake"));
     }
     return head;
 }
@@ -135,6 +157,19 @@ struct match {
     struct bw_error error; /* of the trigger */
 };
 
+/* A run that was parked goes on; the other workflows have seen this event. */
+static void resume(struct bw_worker_event *event, struct bw_slice workflow)
+{
+    event->is_resumed = true;
+    event->open_runs = 1;
+    for (size_t i = 0; i < event->catalog->workflow_count; i++) {
+        if (!bw_slice_equal(event->catalog->workflows[i].workflow->name, workflow)) continue;
+        bw_run_start(event, &event->catalog->workflows[i], NULL);
+        return;
+    }
+    exit(70); /* its own revision has it: the engine sent another one */
+}
+
 void bw_event_take(struct bw_worker *worker, const struct bw_message *message)
 {
     struct bw_catalog *catalog = bw_catalog_find(worker, (uint32_t)bw_json_int(message->head, "revision", 0));
@@ -145,6 +180,10 @@ void bw_event_take(struct bw_worker *worker, const struct bw_message *message)
     event->catalog = catalog;
     event->head = keep_recorded(message);
     catalog->events++;
+    if (json_object_get(message->head, "resume")) {
+        resume(event, bw_json_slice(json_object_get(message->head, "resume")));
+        return;
+    }
     /* All triggers first: whoever ends last then reports the event as done, in the same transaction. */
     for (size_t i = 0; i < catalog->workflow_count; i++) {
         struct bw_catalog_workflow *entry = &catalog->workflows[i];

@@ -39,7 +39,7 @@ static void begin_to_end(struct bw_run *run, size_t index)
     for (attempt = TAILQ_FIRST(&run->attempts); attempt; attempt = next) {
         next = TAILQ_NEXT(attempt, sibling);
         /* Those that are executing go on, unless the workflow says otherwise; those that are not are not begun (again). */
-        bool is_executing = attempt->wait != BW_WAIT_RETRY && attempt->wait != BW_WAIT_COMMIT;
+        bool is_executing = attempt->wait != BW_WAIT_RETRY && attempt->wait != BW_WAIT_COMMIT && attempt->wait != BW_WAIT_DURABLE;
         if (attempt->step != index && (!is_executing || (is_failure && run->entry->workflow->fail_fast))) bw_step_cancel(attempt);
     }
 }
@@ -144,7 +144,7 @@ static void begin_what_may(struct bw_run *run)
         if (bw_step_is_block(step_at(run, i))) {
             enter_block(run, i);
         } else {
-            if (run->attempt_count >= BW_RUN_ATTEMPTS_MAX) return; /* one of them will end */
+            if (run->attempt_count - run->waiting_count >= BW_RUN_ATTEMPTS_MAX) return; /* one of them will end */
             bw_step_begin(bw_attempt_new(run, i));
         }
     }
@@ -160,5 +160,8 @@ void bw_run_advance(struct bw_run *run)
         begin_what_may(run);
     }
     run->is_advancing = false;
-    if (!run->attempt_count) bw_run_end(run);
+    if (!run->attempt_count)
+        bw_run_end(run);
+    else if (bw_run_may_park(run))
+        bw_run_park(run);
 }

@@ -17,18 +17,22 @@
 #define BW_INPUT_BYTES_MAX (8u << 20)       /* rendered inputs of a step */
 #define BW_RUN_OUTPUT_BYTES_MAX (16u << 20) /* semantics.md 2.5: what a run keeps in all */
 #define BW_SCRIPTS_IDLE_MAX 32
+#define BW_PARK_AFTER_MS 5000  /* semantics.md 2.5: shorter waits stay in memory */
 #define BW_RUN_ATTEMPTS_MAX 32 /* semantics.md 2.5: steps of one run that are under way at once */
 
 /* As stored (store.h): the engine writes these numbers as they come. */
 enum {
     BW_STATE_ACTIVE = 2,
+    BW_STATE_PARKED = 3, /* of a run */
     BW_STATE_RETRYING = 2,
+    BW_STATE_WAITING = 3,    /* of a step */
     BW_STATE_SUCCEEDED = 20, /* this and above: it has ended */
     BW_STATE_FAILED = 21,
     BW_STATE_CANCELLED = 22,
     BW_STATE_SKIPPED = 23
 };
-#define BW_STATE_ENTERED 1 /* of a block, in this room only: one of its branches is under way */
+enum { BW_WAKE_TIMER = 1, BW_WAKE_EVENT = 2 }; /* enum bw_wake_kind of store.h */
+#define BW_STATE_ENTERED 1                     /* of a block, in this room only: one of its branches is under way */
 
 struct bw_worker {
     struct event_base *base;
@@ -80,11 +84,13 @@ struct bw_worker_event {
     struct bw_worker *worker;
     struct bw_catalog *catalog;
     int64_t id, at_ms;
+    int64_t job; /* what the engine calls this piece of work */
     struct bw_uid uid;
     char uid_text[BW_UID_TEXT];
     struct bw_slice name, source, workflow, body, headers; /* in one block behind the struct */
     bool body_is_json, is_trusted;
-    json_t *head; /* for runs, verdicts, lost of a recovered event; NULL otherwise */
+    bool is_resumed; /* only for one run, which was parked */
+    json_t *head;    /* for runs, verdicts, lost of a recovered event; NULL otherwise */
     size_t open_runs, matched;
 };
 void bw_event_take(struct bw_worker *worker, const struct bw_message *message);
@@ -99,6 +105,11 @@ struct bw_step_result {
     bool is_under_way;                        /* it has an attempt in run->attempts */
     bool is_reported, is_pure;                /* pure: recomputed from the same data to the same value, so it need not be on disk before an effect */
     uint32_t branch;                          /* ENTERED: which one */
+    /* WAITING, and RETRYING when the next attempt is far away */
+    int64_t due_ms;                /* 0: no time ends it */
+    uint64_t *keys;                /* of a `wait`: one for each of its arms */
+    int64_t since_event, since_ms; /* events up to that id, or before that time, do not count */
+    const json_t *wake;            /* what ended it while the run was parked: borrowed from the event's head */
 };
 struct bw_run {
     struct bw_worker_event *event;
@@ -108,21 +119,24 @@ struct bw_run {
     char uid_text[BW_UID_TEXT];
     struct bw_step_result *results; /* one for each step; NULL: its trigger is all that was looked at */
     struct bw_attempt_list attempts;
-    size_t attempt_count;
-    size_t first_open;           /* all steps in front of it have ended */
-    bool is_advancing, has_news; /* frontier.c */
-    bool is_ending;              /* a step failed or stopped the run: nothing new begins, what is under way ends */
-    size_t ending_step;          /* which one */
-    size_t kept_bytes;           /* outputs of its steps so far */
+    size_t attempt_count, waiting_count; /* waiting: those that wait.c holds */
+    size_t first_open;                   /* all steps in front of it have ended */
+    bool is_advancing, has_news;         /* frontier.c */
+    bool is_ending;                      /* a step failed or stopped the run: nothing new begins, what is under way ends */
+    size_t ending_step;                  /* which one */
+    size_t kept_bytes;                   /* outputs of its steps so far */
     struct bw_buf output, error;
     int state;
     uint32_t lost;
     int64_t started_ms, ended_ms;
+    struct event *timer;   /* of the workflow's `timeout` */
     int64_t behind_report; /* the last report with results of effects: the next effect waits until it is on disk */
     int64_t asked_report;  /* the last one that the engine was asked to acknowledge */
 };
 void bw_run_start(struct bw_worker_event *event, struct bw_catalog_workflow *entry, const struct bw_error *trigger_error);
-void bw_run_end(struct bw_run *run); /* no step is under way, none is to begin. Frees the run */
+void bw_run_park(struct bw_run *run);                 /* all that is under way are waits that the store can end. Frees the run */
+void bw_run_end(struct bw_run *run);                  /* no step is under way, none is to begin. Frees the run */
+int64_t bw_run_deadline_ms(const struct bw_run *run); /* when its workflow's `timeout` ends it */
 bool bw_run_is_recorded_done(const struct bw_worker_event *event, struct bw_uid run);
 
 /* ---- frontier.c: which steps begin next. Called at the start and whenever a step has a result; may free the run. ---- */
@@ -130,7 +144,7 @@ void bw_run_advance(struct bw_run *run);
 void bw_run_step_ended(struct bw_run *run, size_t step); /* its result is final; bw_run_advance() follows */
 
 /* ---- attempt.c: a step that is under way, from its condition to its result: all its attempts and the waits between them ---- */
-enum bw_attempt_wait { BW_WAIT_NONE, BW_WAIT_SLICE, BW_WAIT_HTTP, BW_WAIT_SLEEP, BW_WAIT_PLUGIN, BW_WAIT_COMMIT, BW_WAIT_RETRY };
+enum bw_attempt_wait { BW_WAIT_NONE, BW_WAIT_SLICE, BW_WAIT_HTTP, BW_WAIT_SLEEP, BW_WAIT_PLUGIN, BW_WAIT_COMMIT, BW_WAIT_RETRY, BW_WAIT_DURABLE };
 struct bw_attempt {
     TAILQ_ENTRY(bw_attempt) sibling; /* in run->attempts */
     TAILQ_ENTRY(bw_attempt) link;    /* in the worker's list of what it waits for */
@@ -180,6 +194,12 @@ void bw_step_attempt(struct bw_attempt *attempt);
 bool bw_step_is_condemned(struct bw_run *run, size_t step, struct bw_error *err, enum bw_error_class *class);
 /* The condition of a step or a block. False: it cannot be told. */
 bool bw_step_condition(struct bw_run *run, size_t step, bool *answer, struct bw_error *err);
+
+/* ---- wait.c ---- */
+void bw_wait_begin(struct bw_attempt *attempt);                       /* a `sleep` or `wait`, behind its condition */
+void bw_wait_resume(struct bw_attempt *attempt);                      /* one that was waiting when its run was recorded */
+void bw_wait_for_retry(struct bw_attempt *attempt, int64_t delay_ms); /* until its next attempt */
+bool bw_run_may_park(const struct bw_run *run);
 
 /* ---- step_code.c ---- */
 void bw_step_start_lua(struct bw_attempt *attempt, const char *key);

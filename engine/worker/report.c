@@ -24,6 +24,19 @@ static void append_error(struct report *report, const struct bw_buf *error)
     bw_buf_append_slice(&report->head, bw_buf_slice(error));
 }
 
+/* What ends the waiting of a step. */
+static void append_waiting(struct report *report, const struct bw_step *step, const struct bw_step_result *result)
+{
+    if (result->due_ms) bw_buf_printf(&report->head, ",\"due_ms\":%lld", (long long)result->due_ms);
+    if (!result->keys) return;
+    if (result->since_ms) bw_buf_printf(&report->head, ",\"since_ms\":%lld", (long long)result->since_ms);
+    bw_buf_append_text(&report->head, ",\"arms\":[");
+    for (size_t i = 0; i < step->arm_count; i++)
+        bw_buf_printf(&report->head, "%s{\"key\":%lld,\"since_event\":%lld}", i ? "," : "", (long long)result->keys[i],
+                      (long long)result->since_event);
+    bw_buf_append_char(&report->head, ']');
+}
+
 static void append_step(struct report *report, const struct bw_run *run, size_t index)
 {
     const struct bw_step_result *result = &run->results[index];
@@ -35,6 +48,7 @@ static void append_step(struct report *report, const struct bw_run *run, size_t 
         bw_buf_append_text(&report->head, ",\"inputs\":");
         bw_buf_append_slice(&report->head, bw_buf_slice(&result->input_names));
     }
+    if (result->state < BW_STATE_SUCCEEDED) append_waiting(report, &run->entry->workflow->steps[index], result);
     append_output(report, &result->output);
     append_error(report, &result->error);
     bw_buf_append_char(&report->head, '}');
@@ -48,6 +62,7 @@ static void append_run(struct report *report, struct bw_run *run)
     bw_buf_printf(
         &report->head, "{\"uid\":\"%s\",\"workflow\":\"%s\",\"version\":\"%s\",\"state\":%d,\"lost\":%u,\"started_ms\":%lld,\"ended_ms\":%lld",
         run->uid_text, run->entry->workflow->name.ptr, version, run->state, run->lost, (long long)run->started_ms, (long long)run->ended_ms);
+    if (run->state == BW_STATE_PARKED) bw_buf_printf(&report->head, ",\"deadline_ms\":%lld", (long long)bw_run_deadline_ms(run));
     append_output(report, &run->output);
     append_error(report, &run->error);
     bw_buf_append_text(&report->head, ",\"steps\":[");
@@ -71,8 +86,8 @@ static int64_t send_report(struct bw_worker_event *event, struct bw_run *run, bo
     int64_t number = ++worker->next_report;
     bw_buf_clear(&report.head);
     report.part_count = 0;
-    bw_buf_printf(&report.head, "{\"report\":%lld,\"event\":%lld,\"done\":%s,\"ack\":%s,\"matched\":%zu,\"runs\":[", (long long)number,
-                  (long long)event->id, is_done ? "true" : "false", wants_ack ? "true" : "false", event->matched);
+    bw_buf_printf(&report.head, "{\"report\":%lld,\"job\":%lld,\"done\":%s,\"ack\":%s,\"matched\":%zu,\"runs\":[", (long long)number,
+                  (long long)event->job, is_done ? "true" : "false", wants_ack ? "true" : "false", event->matched);
     if (run) append_run(&report, run);
     bw_buf_append_text(&report.head, "]}");
     /* A result that cannot be sent must not be lost: the worker ends, and another one runs the event with what is recorded. */
@@ -87,8 +102,8 @@ void bw_report_event(struct bw_worker_event *event)
 
 int64_t bw_report_run(struct bw_run *run, bool wants_ack)
 {
-    bool is_ended = run->state >= BW_STATE_SUCCEEDED;
-    return send_report(run->event, run, is_ended && run->event->open_runs == 1, wants_ack);
+    bool has_left = run->state >= BW_STATE_SUCCEEDED || run->state == BW_STATE_PARKED;
+    return send_report(run->event, run, has_left && run->event->open_runs == 1, wants_ack);
 }
 
 /* ---- for `bellwire run` ---- */

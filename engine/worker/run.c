@@ -1,6 +1,7 @@
 /* A run: its beginning and its end. Recorded steps are not run again; their outputs are what they were. */
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/units.h"
 #include "worker/internal.h"
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +18,15 @@ static const json_t *recorded_run(const struct bw_worker_event *event, struct bw
 
 bool bw_run_is_recorded_done(const struct bw_worker_event *event, struct bw_uid uid)
 {
-    return bw_json_int(recorded_run(event, uid), "state", 0) >= BW_STATE_SUCCEEDED;
+    const json_t *run = recorded_run(event, uid);
+    int64_t state = bw_json_int(run, "state", 0);
+    return state >= BW_STATE_SUCCEEDED || (!event->is_resumed && (state == BW_STATE_PARKED || bw_json_bool(run, "woken", false)));
+}
+
+int64_t bw_run_deadline_ms(const struct bw_run *run)
+{
+    int64_t timeout_ms = run->entry->workflow->timeout_ms;
+    return run->started_ms + (timeout_ms ? timeout_ms : BW_WORKFLOW_TIMEOUT_MS);
 }
 
 static void run_free(struct bw_run *run)
@@ -27,7 +36,9 @@ static void run_free(struct bw_run *run)
         bw_buf_free(&run->results[i].input_names);
         bw_buf_free(&run->results[i].output);
         bw_buf_free(&run->results[i].error);
+        free(run->results[i].keys);
     }
+    if (run->timer) event_free(run->timer);
     free(run->results);
     bw_buf_free(&run->output);
     bw_buf_free(&run->error);
@@ -53,6 +64,16 @@ static void fail_run(struct bw_run *run, const struct bw_error *err, enum bw_err
     end_run(run, BW_STATE_FAILED);
 }
 
+/* It goes on waiting as it was registered, unless something has ended that. */
+static void restore_waiting(struct bw_step_result *result, int state, const json_t *recorded)
+{
+    result->due_ms = bw_json_int(recorded, "due_ms", 0);
+    result->wake = json_object_get(recorded, "wake");
+    if (state == BW_STATE_RETRYING && !result->due_ms && !result->wake) return; /* its process died while it waited in memory */
+    result->state = state;
+    result->is_reported = true;
+}
+
 /* What an earlier worker had recorded of this run. */
 static bool restore_steps(struct bw_run *run, const json_t *recorded, struct bw_error *err)
 {
@@ -60,6 +81,7 @@ static bool restore_steps(struct bw_run *run, const json_t *recorded, struct bw_
     size_t index;
     json_t *step;
     run->lost = (uint32_t)bw_json_int(recorded, "lost", 0);
+    run->started_ms = bw_json_int(recorded, "started_ms", run->started_ms);
     json_array_foreach(json_object_get(recorded, "steps"), index, step)
     {
         struct bw_slice path = bw_json_slice(json_object_get(step, "path"));
@@ -70,6 +92,7 @@ static bool restore_steps(struct bw_run *run, const json_t *recorded, struct bw_
             int state = (int)bw_json_int(step, "state", 0);
             result->started_ms = bw_json_int(step, "started_ms", 0);
             bool is_failed = state == BW_STATE_FAILED && workflow->steps[i].goes_on;
+            if (state == BW_STATE_WAITING || state == BW_STATE_RETRYING) restore_waiting(result, state, step);
             if (state != BW_STATE_SUCCEEDED && state != BW_STATE_SKIPPED && !is_failed)
                 continue; /* an attempt that failed, or was on its way: it goes on from there */
             result->state = state;
@@ -84,6 +107,41 @@ static bool restore_steps(struct bw_run *run, const json_t *recorded, struct bw_
     return true;
 }
 
+void bw_run_park(struct bw_run *run)
+{
+    struct bw_worker_event *event = run->event;
+    run->state = BW_STATE_PARKED;
+    bw_trace_run(run, "run_parked");
+    bw_report_run(run, false);
+    run_free(run);
+    bw_event_run_ended(event);
+}
+
+/* The workflow's `timeout` is over, wherever the run is. */
+static void expire(struct bw_run *run)
+{
+    struct bw_error err;
+    char text[32];
+    bw_error_set(&err, "run.timeout", "the run took longer than %s", bw_duration_text(bw_run_deadline_ms(run) - run->started_ms, text));
+    bw_error_hint(&err, "give the workflow a longer `timeout`, if it needs one");
+    while (!TAILQ_EMPTY(&run->attempts)) {
+        run->is_ending = true; /* no attempt is followed by another one */
+        bw_step_cancel(TAILQ_FIRST(&run->attempts));
+    }
+    fail_run(run, &err, BW_CLASS_TIMEOUT, (struct bw_slice){0});
+}
+
+static void on_deadline(evutil_socket_t fd, short what, void *arg)
+{
+    struct bw_run *run = arg;
+    (void)fd, (void)what;
+    int64_t left_ms = bw_run_deadline_ms(run) - bw_clock_wall_ms();
+    if (left_ms > 0)
+        event_add(run->timer, &(struct timeval){.tv_sec = left_ms / 1000, .tv_usec = left_ms % 1000 * 1000});
+    else
+        expire(run);
+}
+
 void bw_run_start(struct bw_worker_event *event, struct bw_catalog_workflow *entry, const struct bw_error *trigger_error)
 {
     struct bw_run *run = calloc(1, sizeof *run);
@@ -96,7 +154,7 @@ void bw_run_start(struct bw_worker_event *event, struct bw_catalog_workflow *ent
     run->state = BW_STATE_ACTIVE;
     run->started_ms = bw_clock_wall_ms();
     TAILQ_INIT(&run->attempts);
-    bw_trace_run(run, "run_started");
+    bw_trace_run(run, event->is_resumed ? "run_resumed" : "run_started");
     if (trigger_error) {
         fail_run(run, trigger_error, BW_CLASS_BUG, BW_SLICE("on"));
         return;
@@ -116,6 +174,12 @@ void bw_run_start(struct bw_worker_event *event, struct bw_catalog_workflow *ent
         fail_run(run, &err, BW_CLASS_BUG, (struct bw_slice){0});
         return;
     }
+    if (bw_json_bool(recorded, "overdue", false) || bw_run_deadline_ms(run) <= bw_clock_wall_ms()) {
+        expire(run);
+        return;
+    }
+    if (entry->workflow->timeout_ms && !(run->timer = event_new(event->worker->base, -1, 0, on_deadline, run))) exit(70);
+    if (run->timer) on_deadline(-1, 0, run);
     bw_run_advance(run);
 }
 

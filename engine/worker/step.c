@@ -176,6 +176,10 @@ void bw_step_begin(struct bw_attempt *attempt)
         bw_step_fail(attempt, &err, class, -1);
         return;
     }
+    if (result->state == BW_STATE_WAITING || (result->state == BW_STATE_RETRYING && (result->due_ms || result->wake))) {
+        bw_wait_resume(attempt);
+        return;
+    }
     if (!bw_step_condition(run, attempt->step, &answer, &err)) {
         result->started_ms = bw_clock_wall_ms();
         bw_step_fail(attempt, &err, BW_CLASS_BUG, -1);
@@ -183,6 +187,10 @@ void bw_step_begin(struct bw_attempt *attempt)
     }
     if (!answer) {
         bw_step_skip(attempt);
+        return;
+    }
+    if (step->kind == BW_STEP_SLEEP || step->kind == BW_STEP_WAIT) {
+        bw_wait_begin(attempt);
         return;
     }
     result->is_pure = is_pure(attempt);

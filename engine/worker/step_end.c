@@ -73,6 +73,10 @@ void bw_step_fail(struct bw_attempt *attempt, const struct bw_error *err, enum b
         result->ended_ms = bw_clock_wall_ms();
         result->is_reported = false;
         bw_trace_step(run, attempt->step, "step_retry", delay_ms);
+        if (delay_ms > BW_PARK_AFTER_MS) {
+            bw_wait_for_retry(attempt, delay_ms);
+            return;
+        }
         if (delay_ms >= 1000) bw_report_run(run, false); /* so that `runs show` says why it takes so long; nobody waits for it */
         attempt->wait = BW_WAIT_RETRY;
         if (bw_attempt_set_timer(attempt, on_retry, delay_ms)) return;
@@ -137,10 +141,11 @@ void bw_step_skip(struct bw_attempt *attempt)
 /* One that waits for its next attempt has failed, one that is executing is cancelled, one that has not begun leaves no trace. */
 void bw_step_cancel(struct bw_attempt *attempt)
 {
+    bool is_between = attempt->wait == BW_WAIT_RETRY || (attempt->wait == BW_WAIT_DURABLE && bw_attempt_result(attempt)->state == BW_STATE_RETRYING);
     if (attempt->wait == BW_WAIT_COMMIT)
         bw_attempt_free(attempt);
     else
-        finish_step(attempt, attempt->wait == BW_WAIT_RETRY ? BW_STATE_FAILED : BW_STATE_CANCELLED);
+        finish_step(attempt, is_between ? BW_STATE_FAILED : BW_STATE_CANCELLED);
 }
 
 void bw_step_succeed_checked(struct bw_attempt *attempt, struct bw_slice output)

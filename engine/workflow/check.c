@@ -143,6 +143,10 @@ void bw_check_references(struct bw_loader *loader)
         check_template(loader, step->with, &with);
         check_template(loader, step->set, &plain);
         check_template(loader, step->outputs, &plain);
+        for (size_t k = 0; k < step->arm_count; k++) {
+            check_template(loader, step->arms[k].equals, &plain);
+            check_expr(loader, step->arms[k].condition, &plain);
+        }
     }
     memset(ended, true, sizeof ended);
     check_template(loader, workflow->outputs, &(struct scope){ended, false, "outputs"});

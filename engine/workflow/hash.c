@@ -127,7 +127,19 @@ static void append_step(struct bw_buf *out, const struct bw_workflow *workflow, 
         if (i) bw_buf_append_char(out, ',');
         bw_buf_append_json_string(out, step->cases[i]);
     }
-    bw_buf_append_char(out, ']');
+    bw_buf_printf(out, "],\"wait\":[%lld,%s", (long long)step->since_ms, step->ends_well ? "true" : "false");
+    for (size_t i = 0; i < step->arm_count; i++) {
+        bw_buf_append_text(out, ",{\"event\":");
+        bw_buf_append_json_string(out, step->arms[i].event);
+        bw_buf_append_text(out, ",\"by\":");
+        bw_buf_append_json_string(out, step->arms[i].by);
+        bw_buf_append_text(out, ",\"equals\":");
+        append_template(out, workflow, step->arms[i].equals);
+        bw_buf_append_text(out, ",\"if\":");
+        append_expr(out, workflow, step->arms[i].condition);
+        bw_buf_append_char(out, '}');
+    }
+    bw_buf_printf(out, "],\"wait_ms\":%lld", (long long)step->wait_ms);
     bw_buf_printf(out, ",\"goes_on\":%s,\"kind\":%d,\"stop\":%d,\"timeout_ms\":%lld}", step->goes_on ? "true" : "false", step->kind, step->stop,
                   (long long)step->timeout_ms);
 }
@@ -156,7 +168,8 @@ void bw_workflow_canonical(const struct bw_workflow *workflow, struct bw_buf *ou
         if (i) bw_buf_append_char(out, ',');
         append_step(out, workflow, &workflow->steps[i]);
     }
-    bw_buf_printf(out, "],\"fail_fast\":%s,\"outputs\":", workflow->fail_fast ? "true" : "false");
+    bw_buf_printf(out, "],\"fail_fast\":%s,\"timeout_ms\":%lld,\"outputs\":", workflow->fail_fast ? "true" : "false",
+                  (long long)workflow->timeout_ms);
     append_template(out, workflow, workflow->outputs);
     bw_buf_append_char(out, '}');
 }

@@ -25,18 +25,18 @@ static void append_no_policy(struct bw_buf *out)
 {
     static const char *const keys[] = {"retry", "max_elapsed", "timeout"};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
-        bw_buf_printf(out, ",\"%s\":{\"not\":{\"anyOf\":[{\"required\":[\"set\"]},{\"required\":[\"stop\"]}]}}", keys[i]);
+        bw_buf_printf(out, ",\"%s\":{\"anyOf\":[{\"required\":[\"uses\"]},{\"required\":[\"lua\"]}]}", keys[i]);
 }
 
 /* A step does one thing, and has an id; or it is a block, which has little else. */
 static void append_verbs(struct bw_buf *out)
 {
-    static const char *const verbs[] = {"uses", "lua", "set", "stop"};
+    static const char *const verbs[] = {"uses", "lua", "set", "stop", "sleep", "wait"};
     bw_buf_append_text(out, ",\"oneOf\":[");
     for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) bw_buf_printf(out, "{\"required\":[\"id\",\"%s\"]},", verbs[i]);
     bw_buf_append_text(out, "{\"required\":[\"if\",\"steps\"]},{\"required\":[\"switch\",\"cases\"]},{\"required\":[\"parallel\"]}],"
                             "\"dependentRequired\":{\"else\":[\"if\",\"steps\"],\"cases\":[\"switch\"],\"default\":[\"switch\"]},"
-                            "\"dependentSchemas\":{\"with\":{\"not\":{\"anyOf\":[{\"required\":[\"set\"]},{\"required\":[\"stop\"]}]}}"
+                            "\"dependentSchemas\":{\"with\":{\"anyOf\":[{\"required\":[\"uses\"]},{\"required\":[\"lua\"]}]}"
                             ",\"outputs\":{\"not\":{\"required\":[\"stop\"]}}"
                             ",\"steps\":{\"propertyNames\":{\"enum\":[" BLOCK_KEYS "\"steps\",\"else\"]}}"
                             ",\"switch\":{\"propertyNames\":{\"enum\":[" BLOCK_KEYS "\"switch\",\"cases\",\"default\"]}}"
@@ -61,5 +61,12 @@ void bw_workflow_json_schema(struct bw_buf *out)
     append_properties(out, bw_defaults_keys, bw_defaults_key_count);
     bw_buf_append_text(out, "},\"stop\":{");
     append_properties(out, bw_stop_keys, bw_stop_key_count);
-    bw_buf_append_text(out, "}}}");
+    bw_buf_append_text(out, "},\"sleep\":{");
+    append_properties(out, bw_sleep_keys, bw_sleep_key_count);
+    bw_buf_append_text(out, ",\"required\":[\"until\"]},\"wait\":{");
+    append_properties(out, bw_wait_keys, bw_wait_key_count);
+    bw_buf_append_text(out, ",\"oneOf\":[{\"required\":[\"event\"]},{\"required\":[\"any\"]}],"
+                            "\"dependentRequired\":{\"by\":[\"event\",\"equals\"],\"equals\":[\"by\"],\"if\":[\"event\"]}},\"arm\":{");
+    append_properties(out, bw_wait_keys, BW_ARM_KEYS);
+    bw_buf_append_text(out, ",\"required\":[\"event\"],\"dependentRequired\":{\"by\":[\"equals\"],\"equals\":[\"by\"]}}}}");
 }

@@ -37,7 +37,7 @@ const struct bw_load_key bw_workflow_keys[] = {
     {"priority", NULL, NULL},
     {"delay", NULL, NULL},
     {"start_within", NULL, NULL},
-    {"timeout", NULL, NULL},
+    {"timeout", DURATION, "how long a run may take in all, waits included (30d)"},
     {"fail_fast", "{\"type\":\"boolean\"}", "a failed step ends the steps beside it, too (false)"},
     {"undo_on", NULL, NULL},
     {"pool", NULL, NULL},
@@ -85,8 +85,9 @@ const struct bw_load_key bw_step_keys[] = {
     {"catch", NULL, NULL},
     {"undo", NULL, NULL},
     {"sensitive", NULL, NULL},
-    {"sleep", NULL, NULL},
-    {"wait", NULL, NULL},
+    {"sleep", "{\"oneOf\":[{\"type\":\"string\",\"pattern\":\"\\\\S\"},{\"$ref\":\"#/$defs/sleep\"}]}",
+     "waits that long, or until a time; survives restarts"},
+    {"wait", "{\"$ref\":\"#/$defs/wait\"}", "waits for an event; survives restarts"},
     {"foreach", NULL, NULL},
     {"as", NULL, NULL},
     {"key", NULL, NULL},
@@ -126,6 +127,24 @@ const struct bw_load_key bw_defaults_keys[] = {
     {"limit", NULL, NULL},
 };
 const size_t bw_defaults_key_count = sizeof bw_defaults_keys / sizeof *bw_defaults_keys;
+
+const struct bw_load_key bw_sleep_keys[] = {
+    {"until", "{\"type\":[\"string\",\"integer\"]}", "RFC 3339 text or Unix milliseconds; may be an expression"},
+};
+const size_t bw_sleep_key_count = sizeof bw_sleep_keys / sizeof *bw_sleep_keys;
+
+const struct bw_load_key bw_wait_keys[] = {
+    {"event", EVENT, "name of the event; * stands for one part, a trailing ** for the rest"},
+    {"by", "{\"type\":\"string\",\"pattern\":\"^data(\\\\.[^.]+)+$\",\"not\":{\"pattern\":\"\\\\$\\\\{\\\\{\"}}",
+     "the field of that event that is compared: data.order.id"},
+    {"equals", "{\"type\":[\"string\",\"number\",\"boolean\"]}", "what stands in that field"},
+    {"if", EXPR, "must be true; result.event is the event"},
+    {"any", "{\"type\":\"array\",\"minItems\":1,\"maxItems\":16,\"items\":{\"$ref\":\"#/$defs/arm\"}}", "several events, whichever comes first"},
+    {"since", "{\"anyOf\":[{\"enum\":[\"run\",\"now\"]}," DURATION "]}", "run: also events since the run began; now; or how long ago (run)"},
+    {"timeout", DURATION, "how long to wait (as long as the run may take)"},
+    {"on_timeout", "{\"enum\":[\"fail\",\"continue\"]}", "continue: timed_out is true then (fail)"},
+};
+const size_t bw_wait_key_count = sizeof bw_wait_keys / sizeof *bw_wait_keys;
 
 const struct bw_load_key bw_stop_keys[] = {
     {"as", "{\"enum\":[\"succeeded\",\"failed\",\"skipped\"]}", "how the run ends (succeeded)"},

@@ -150,6 +150,7 @@ static void load_root(struct bw_loader *loader, const struct bw_yaml_node *root)
     if ((value = bw_yaml_get(root, "vars"))) load_vars(loader, value);
     if ((value = bw_yaml_get(root, "on"))) load_triggers(loader, value);
     if ((value = bw_yaml_get(root, "defaults"))) bw_defaults_load(loader, value, &defaults);
+    if ((value = bw_yaml_get(root, "timeout"))) bw_run_timeout_load(loader, value);
     if ((value = bw_yaml_get(root, "fail_fast"))) {
         workflow->fail_fast = value->kind == BW_YAML_BOOL && value->boolean;
         if (value->kind != BW_YAML_BOOL)
@@ -163,6 +164,7 @@ static void load_root(struct bw_loader *loader, const struct bw_yaml_node *root)
         else
             bw_load_error(loader, bw_mark_of(value), "workflow.type", NULL, "outputs must be a map, found %s", bw_yaml_kind_name(value->kind));
     }
+    bw_waits_check(loader);
     if (workflow->step_count) bw_check_references(loader); /* without steps every reference to one would be wrong: that has been said */
 }
 

@@ -46,8 +46,15 @@ struct bw_trigger {
 };
 
 /* Those from IF on are blocks: they hold other steps. */
-enum bw_step_kind { BW_STEP_USES, BW_STEP_LUA, BW_STEP_SET, BW_STEP_STOP, BW_STEP_IF, BW_STEP_SWITCH, BW_STEP_PARALLEL };
+enum bw_step_kind { BW_STEP_USES, BW_STEP_LUA, BW_STEP_SET, BW_STEP_STOP, BW_STEP_SLEEP, BW_STEP_WAIT, BW_STEP_IF, BW_STEP_SWITCH, BW_STEP_PARALLEL };
 enum bw_stop { BW_STOP_SUCCEEDED, BW_STOP_FAILED, BW_STOP_SKIPPED };
+struct bw_step_arm {            /* an event that a WAIT waits for */
+    struct bw_slice event;      /* glob, as in a trigger */
+    struct bw_slice by;         /* dotted path into the event, from "data." on; empty: any event of that name */
+    struct bw_template *equals; /* what stands there; NULL without `by` */
+    int32_t condition;          /* expr index or -1; sees `result` = {event, arm} */
+    struct bw_mark mark;
+};
 struct bw_step {
     enum bw_step_kind kind;
     struct bw_slice id;   /* empty: a block that nobody refers to */
@@ -65,10 +72,15 @@ struct bw_step {
     struct bw_slice lua;      /* code as written */
     struct bw_mark lua_mark;  /* place of the code's first line, so that Lua's line numbers map to the file's */
     struct bw_template *with; /* MAP or NULL */
-    struct bw_template *set;  /* MAP; of a STOP: {message}; of a SWITCH: the value */
+    struct bw_template *set;  /* MAP; of a STOP: {message}; of a SWITCH: the value; of a SLEEP: {for} or {until} */
     struct bw_slice *cases;   /* SWITCH: compared with a text, or with the JSON text of anything else */
     size_t case_count;
-    enum bw_stop stop;           /* STOP: how the run ends */
+    enum bw_stop stop;        /* STOP: how the run ends */
+    struct bw_step_arm *arms; /* WAIT: whichever comes first */
+    size_t arm_count;
+    int64_t since_ms;            /* WAIT: events may be that much older than the wait; -1 = as old as the run */
+    int64_t wait_ms;             /* WAIT: how long; 0 = as long as the run may take. SLEEP: when it is constant */
+    bool ends_well;              /* WAIT: on_timeout: continue */
     struct bw_retry retry;       /* what is written at the step or in the workflow's defaults; the rest is unset */
     bool goes_on;                /* on_error: continue */
     int64_t timeout_ms;          /* 0 = written neither here nor in the defaults: the action's, else 60 s */
@@ -95,10 +107,14 @@ struct bw_workflow {
     struct bw_step *steps; /* the tree in the order of the file: a block stands in front of what it holds */
     size_t step_count;
     bool fail_fast;              /* a failure ends the steps beside it, too */
+    int64_t timeout_ms;          /* how long a run may take in all, waits included; 0 = 30 d */
     struct bw_template *outputs; /* MAP or NULL */
     struct bw_mark mark;
 };
 
+#define BW_WORKFLOW_TIMEOUT_MS (30 * 86400000LL)
+#define BW_WORKFLOW_WAIT_MAX_MS (366 * 86400000LL) /* semantics.md 2.5: timers */
+#define BW_WORKFLOW_ARMS_MAX 16
 #define BW_WORKFLOW_STEPS_MAX 500 /* blocks included */
 #define BW_WORKFLOW_DEPTH_MAX 16  /* blocks in blocks */
 

@@ -79,6 +79,12 @@ static void load_uses(struct bw_loader *loader, const struct bw_yaml_node *node,
         bw_load_error(loader, bw_mark_of(node), "step.uses", "write for example http/request@1", "uses must name an action as NAMESPACE/NAME@MAJOR");
 }
 
+static const char *verb_of(const struct bw_step *step)
+{
+    static const char *const verbs[] = {"uses", "lua", "set", "stop", "sleep", "wait"};
+    return verbs[step->kind];
+}
+
 /* Everything is read, even of a step that says two things: its faults are all reported at once. */
 static void load_verb(struct bw_loader *loader, const struct bw_yaml_node *map, struct bw_step *step, bool has_later_key)
 {
@@ -87,25 +93,33 @@ static void load_verb(struct bw_loader *loader, const struct bw_yaml_node *map, 
     for (size_t i = 0; i < map->count; i++) {
         const struct bw_yaml_pair *pair = &map->pairs[i];
         bool is_uses = bw_slice_is(pair->key->text, "uses"), is_lua = bw_slice_is(pair->key->text, "lua"),
-             is_set = bw_slice_is(pair->key->text, "set"), is_stop = bw_slice_is(pair->key->text, "stop");
-        if (!is_uses && !is_lua && !is_set && !is_stop) continue;
+             is_set = bw_slice_is(pair->key->text, "set"), is_stop = bw_slice_is(pair->key->text, "stop"),
+             is_sleep = bw_slice_is(pair->key->text, "sleep"), is_wait = bw_slice_is(pair->key->text, "wait");
+        if (!is_uses && !is_lua && !is_set && !is_stop && !is_sleep && !is_wait) continue;
         if (++verbs == 2) second = pair->key;
-        step->kind = is_uses ? BW_STEP_USES : is_lua ? BW_STEP_LUA : is_set ? BW_STEP_SET : BW_STEP_STOP;
+        step->kind = is_uses    ? BW_STEP_USES
+                     : is_lua   ? BW_STEP_LUA
+                     : is_set   ? BW_STEP_SET
+                     : is_stop  ? BW_STEP_STOP
+                     : is_sleep ? BW_STEP_SLEEP
+                                : BW_STEP_WAIT;
         if (is_uses) load_uses(loader, pair->value, step);
         if (is_lua) load_lua(loader, pair->value, step);
         if (is_set) step->set = load_map(loader, pair->value, "set");
         if (is_stop) bw_stop_load(loader, pair->value, step);
+        if (is_sleep) bw_sleep_load(loader, pair->value, step);
+        if (is_wait) bw_wait_load(loader, pair->value, step);
     }
     if (with) step->with = load_map(loader, with, "with");
     if (second)
-        bw_load_error(loader, bw_mark_of(second), "step.verbs", "a step has exactly one of: uses, lua, set, stop",
+        bw_load_error(loader, bw_mark_of(second), "step.verbs", "a step has exactly one of: uses, lua, set, stop, sleep, wait",
                       "this step says more than one thing to do");
     else if (!verbs && !has_later_key) /* what it was to do may be of a later version: that has been said */
-        bw_load_error(loader, bw_mark_of(map), "step.no_verb", "a step has exactly one of: uses, lua, set, stop",
+        bw_load_error(loader, bw_mark_of(map), "step.no_verb", "a step has exactly one of: uses, lua, set, stop, sleep, wait",
                       "this step does not say what to do");
     else if (with && verbs && step->kind != BW_STEP_USES && step->kind != BW_STEP_LUA)
         bw_load_error(loader, bw_mark_of(with), "step.with", step->kind == BW_STEP_SET ? "write the values into `set`" : NULL,
-                      "`with` goes with `uses` or `lua`, not with `%s`", step->kind == BW_STEP_SET ? "set" : "stop");
+                      "`with` goes with `uses` or `lua`, not with `%s`", verb_of(step));
 }
 
 static void load_id(struct bw_loader *loader, const struct bw_yaml_node *map, struct bw_step *step, bool may_have_none)

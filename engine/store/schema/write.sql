@@ -39,7 +39,8 @@ DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries WHERE source = ?1 
 INSERT INTO runs(uid, event_id, workflow, version, state, lost, started_ms, ended_ms, output, error)
 VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT(uid) DO NOTHING;
 -- name: find_run
-SELECT r.id, r.state, count(s.run_id), coalesce(sum(s.state < 20), 0) FROM runs r LEFT JOIN steps s ON s.run_id = r.id WHERE r.uid = ?1 GROUP BY r.id;
+SELECT r.id, r.state, count(s.run_id), coalesce(sum(s.state < 20), 0) OR EXISTS (SELECT 1 FROM timers WHERE run_id = r.id AND path = '')
+FROM runs r LEFT JOIN steps s ON s.run_id = r.id WHERE r.uid = ?1 GROUP BY r.id;
 -- name: update_run
 UPDATE runs SET state = ?2, lost = ?3, started_ms = ?4, ended_ms = ?5, output = ?6, error = ?7 WHERE id = ?1;
 -- name: put_step
@@ -50,7 +51,7 @@ ON CONFLICT(run_id, path) DO UPDATE SET state = excluded.state, attempt = exclud
 
 -- Parking (parking.c): what a step waits for. Only a step whose row is not final has rows in these tables.
 -- name: put_timer
-INSERT INTO timers(due_ms, run_id, path) VALUES(?1, ?2, ?3);
+INSERT INTO timers(due_ms, run_id, path) VALUES(?1, ?2, ?3) ON CONFLICT DO NOTHING;
 -- name: put_wait
 INSERT INTO waits(khash, run_id, path, arm, since_event) VALUES(?1, ?2, ?3, ?4, ?5);
 -- name: put_wake
@@ -70,7 +71,7 @@ DELETE FROM wakes WHERE run_id = ?1;
 -- name: has_wake
 SELECT 1 FROM wakes WHERE run_id = ?1 LIMIT 1;
 -- name: has_source
-SELECT 1 WHERE EXISTS (SELECT 1 FROM timers WHERE run_id = ?1) OR EXISTS (SELECT 1 FROM waits WHERE run_id = ?1);
+SELECT 1 WHERE EXISTS (SELECT 1 FROM timers WHERE run_id = ?1 AND path <> '') OR EXISTS (SELECT 1 FROM waits WHERE run_id = ?1);
 -- name: unpark_run
 UPDATE runs SET state = 2 WHERE id = ?1 AND state = 3;
 -- name: put_queue
@@ -89,6 +90,9 @@ INSERT INTO event_keys(khash, event_id) VALUES(?1, ?2) ON CONFLICT DO NOTHING;
 SELECT khash FROM event_keys WHERE event_id = ?1 ORDER BY khash;
 -- name: earliest_event
 SELECT min(event_id) FROM event_keys WHERE khash = ?1 AND event_id > ?2;
+-- name: last_before
+SELECT max(k.event_id) FROM event_keys k JOIN events e ON e.id = k.event_id
+WHERE k.khash = ?1 AND k.event_id > ?2 AND e.at_ms < ?3;
 -- name: earliest_of_step
 SELECT (SELECT min(k.event_id) FROM event_keys k WHERE k.khash = w.khash AND k.event_id > w.since_event) AS event, w.arm
 FROM waits w WHERE w.run_id = ?1 AND w.path = ?2 AND event IS NOT NULL ORDER BY event, w.arm LIMIT 1;
@@ -103,6 +107,10 @@ SELECT event_id FROM wakings ORDER BY event_id LIMIT 1;
 -- name: delete_waking
 DELETE FROM wakings WHERE event_id = ?1;
 
+-- name: delete_spare_pairs
+DELETE FROM wait_pairs WHERE NOT EXISTS (SELECT 1 FROM runs WHERE state <> 20 AND state < 20) AND NOT EXISTS (SELECT 1 FROM pending);
+-- name: put_pair
+INSERT INTO wait_pairs(event, field) VALUES(?1, ?2) ON CONFLICT DO NOTHING;
 -- name: find_revision
 SELECT id FROM revisions WHERE hash = ?1;
 -- name: insert_revision

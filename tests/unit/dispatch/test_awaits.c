@@ -1,5 +1,6 @@
 /* The revision of an event and whether it is awaited there: one answer, whatever is published meanwhile. Run under the thread sanitizer as well. */
 #include "dispatch/awaits.h"
+#include "workflow/wait_key.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,7 +16,7 @@
 static struct bw_awaited *awaited_of(uint32_t revision, const char *workflows)
 {
     json_t *list = workflows ? json_loads(workflows, 0, NULL) : NULL;
-    struct bw_awaited *awaited = bw_awaited_new(revision, list);
+    struct bw_awaited *awaited = bw_awaited_new(revision, list, NULL);
     assert_true(awaited && (list || !workflows));
     json_decref(list);
     return awaited;
@@ -23,21 +24,64 @@ static struct bw_awaited *awaited_of(uint32_t revision, const char *workflows)
 
 static void assert_bound(struct bw_awaits *awaits, const char *name, uint32_t revision, bool is_awaited)
 {
-    bool answer = !is_awaited;
-    assert_int_equal(bw_awaits_bind(awaits, bw_slice_of(name), &answer), revision);
-    assert_int_equal(answer, is_awaited);
+    struct bw_binding binding;
+    bw_awaits_bind(awaits, bw_slice_of(name), BW_SLICE("{}"), &binding);
+    assert_int_equal(binding.revision, revision);
+    assert_int_equal(binding.is_awaited, is_awaited);
+    assert_int_equal(binding.key_count, 0);
 }
 
-static void test_everything_is_awaited_until_the_workflows_are_known(void **state)
+static void test_nothing_is_awaited_by_no_workflow(void **state)
 {
     struct bw_awaits awaits = {0};
     (void)state;
-    assert_bound(&awaits, "github.push", 0, true);
-    bw_awaits_publish_take(&awaits, awaited_of(7, NULL));
-    assert_bound(&awaits, "github.push", 7, true);
+    assert_bound(&awaits, "github.push", 0, false);
     bw_awaits_publish_take(&awaits, awaited_of(7, "[]"));
     assert_bound(&awaits, "github.push", 7, false);
     bw_awaits_end(&awaits);
+}
+
+static uint64_t key(const char *event, const char *by, const char *value)
+{
+    uint64_t made;
+    assert_true(bw_wait_key(bw_slice_of(event), bw_slice_of(by), bw_slice_of(value), &made));
+    return made;
+}
+
+/* A parked run is found by what its wait and the event have in common. */
+static void test_an_event_has_a_key_for_each_pair_that_fits(void **state)
+{
+    struct bw_awaits awaits = {0};
+    struct bw_binding binding;
+    json_t *pairs = json_loads("[{\"event\":\"shop.*\",\"by\":\"data.order.id\"},{\"event\":\"shop.paid\",\"by\":\"\"},"
+                               "{\"event\":\"shop.paid\",\"by\":\"data.none\"},{\"event\":\"other\",\"by\":\"data.order.id\"}]",
+                               0, NULL);
+    (void)state;
+    bw_awaits_publish_take(&awaits, bw_awaited_new(1, NULL, pairs));
+    bw_awaits_bind(&awaits, BW_SLICE("shop.paid"), BW_SLICE("{\"order\":{\"id\":\"\\u0061-1\"}}"), &binding);
+    assert_int_equal(binding.key_count, 2);
+    assert_true(binding.keys[0] == key("shop.*", "data.order.id", "\"a-1\""));
+    assert_true(binding.keys[1] == key("shop.paid", "", ""));
+    bw_awaits_bind(&awaits, BW_SLICE("shop.paid"), BW_SLICE("no json"), &binding);
+    assert_int_equal(binding.key_count, 1);
+    bw_awaits_bind(&awaits, BW_SLICE("shop.sent"), BW_SLICE("{\"order\":{\"id\":{}}}"), &binding);
+    assert_int_equal(binding.key_count, 0);
+    json_decref(pairs);
+    bw_awaits_end(&awaits);
+}
+
+/* The number is stored: a formula that changes would never wake what is parked. */
+static void test_the_formula_of_keys_stays(void **state)
+{
+    (void)state;
+    assert_true(key("a.b", "data.x", "7") == key("a.b", "data.x", " 7.0 ") && key("a.b", "data.x", "7e0") == key("a.b", "data.x", "7"));
+    assert_true(key("a.b", "data.x", "7") != key("a.b", "data.x", "\"7\"") && key("a.b", "data.x", "true") != key("a.b", "data.x", "\"true\""));
+    assert_true(key("a.b", "data.x", "1") != key("a.b", "data.y", "1") && key("a.b", "data.x", "1") != key("a.c", "data.x", "1"));
+    assert_true(key("a.b", "data.x", "9007199254740993") != key("a.b", "data.x", "9007199254740992"));
+    assert_int_equal(key("shop.paid", "data.order.id", "\"a-1\""), 0xafe283983038a793ULL);
+    uint64_t made;
+    assert_false(bw_wait_key(BW_SLICE("a"), BW_SLICE("data.x"), BW_SLICE("null"), &made));
+    assert_false(bw_wait_key(BW_SLICE("a"), BW_SLICE("data.x"), BW_SLICE("[1]"), &made));
 }
 
 static void test_the_globs_of_all_workflows_count(void **state)
@@ -80,12 +124,13 @@ static void *bind_often(void *data)
     struct listener *listener = data;
     uint32_t last = 0, before;
     while (!atomic_load(listener->is_over)) {
-        bool is_even_awaited, is_odd_awaited;
+        struct bw_binding even, odd;
         before = last;
-        uint32_t revision = bw_awaits_bind(listener->awaits, BW_SLICE("even.ping"), &is_even_awaited);
-        listener->wrong += is_even_awaited != (revision % 2 == 0) || revision < last;
-        last = bw_awaits_bind(listener->awaits, BW_SLICE("odd.ping"), &is_odd_awaited);
-        listener->wrong += is_odd_awaited != (last % 2 == 1) || last < revision;
+        bw_awaits_bind(listener->awaits, BW_SLICE("even.ping"), BW_SLICE("{}"), &even);
+        listener->wrong += even.is_awaited != (even.revision % 2 == 0) || even.revision < last;
+        bw_awaits_bind(listener->awaits, BW_SLICE("odd.ping"), BW_SLICE("{}"), &odd);
+        last = odd.revision;
+        listener->wrong += odd.is_awaited != (last % 2 == 1) || last < even.revision;
         if (last != before) atomic_fetch_add(&listener->changes, 1);
     }
     return NULL;
@@ -124,7 +169,9 @@ static void test_revision_and_answer_belong_together_while_catalogues_change(voi
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_everything_is_awaited_until_the_workflows_are_known),
+        cmocka_unit_test(test_nothing_is_awaited_by_no_workflow),
+        cmocka_unit_test(test_an_event_has_a_key_for_each_pair_that_fits),
+        cmocka_unit_test(test_the_formula_of_keys_stays),
         cmocka_unit_test(test_the_globs_of_all_workflows_count),
         cmocka_unit_test(test_a_replaced_object_lives_while_somebody_reads),
         cmocka_unit_test(test_revision_and_answer_belong_together_while_catalogues_change),

@@ -91,11 +91,10 @@ struct server {
     sem_t news;
 };
 
-static uint32_t bind_seventh(void *arg, struct bw_slice event_name, bool *is_awaited)
+static void bind_seventh(void *arg, struct bw_slice event_name, struct bw_slice body, struct bw_binding *out)
 {
-    (void)arg, (void)event_name;
-    *is_awaited = true;
-    return 7;
+    (void)arg, (void)event_name, (void)body;
+    *out = (struct bw_binding){.revision = 7, .is_awaited = true};
 }
 
 static void on_committed(void *arg, struct bw_accepted *accepted)

@@ -77,11 +77,10 @@ static void test_an_accepted_event_is_handed_on_whole(void **state)
     assert_true(bw_slice_is(event->headers, "{\"host\":\"x\",\"x-event\":\"issues.opened\",\"x-quote\":\"a\\\"b\",\"content-length\":\"7\"}"));
 }
 
-static uint32_t bind_opened(void *arg, struct bw_slice event_name, bool *is_awaited)
+static void bind_opened(void *arg, struct bw_slice event_name, struct bw_slice body, struct bw_binding *out)
 {
-    (void)arg;
-    *is_awaited = bw_slice_is(event_name, "alpha.issues.opened");
-    return 7;
+    (void)arg, (void)body;
+    *out = (struct bw_binding){.revision = 7, .is_awaited = bw_slice_is(event_name, "alpha.issues.opened")};
 }
 
 static void test_what_nobody_waits_for_is_stored_and_not_handed_on(void **state)

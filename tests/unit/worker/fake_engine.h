@@ -228,7 +228,8 @@ static inline void engine_event_with(struct engine *engine, const char *body, co
     assert_true(part_count <= 14);
     for (size_t i = 0; i < part_count; i++) all[2 + i] = parts[i];
     engine_send(engine, BW_MSG_EVENT, all, 2 + part_count,
-                "{\"event\":7,\"uid\":\"%s\",\"revision\":1,\"name\":\"app.ping\",\"source\":\"app\",\"at_ms\":1700000000000,\"trusted\":true,\"body_"
+                "{\"job\":70,\"event\":7,\"uid\":\"%s\",\"revision\":1,\"name\":\"app.ping\",\"source\":\"app\",\"at_ms\":1700000000000,\"trusted\":"
+                "true,\"body_"
                 "part\":0,\"headers_part\":1%s}",
                 bw_uid_text(event_uid, BW_UID_EVENT, uid), more);
 }
@@ -280,7 +281,7 @@ static inline const char *code_of(const json_t *object)
     return text(json_object_get(object, "error"), "code");
 }
 
-enum { ACTIVE = 2, SUCCEEDED = 20, FAILED = 21, SKIPPED = 23 };
+enum { ACTIVE = 2, PARKED = 3, SUCCEEDED = 20, FAILED = 21, CANCELLED = 22, SKIPPED = 23 };
 /* The next message is the only report of one run of one event. */
 static inline const json_t *only_run(struct engine *engine, int state)
 {

@@ -14,7 +14,7 @@ static void test_a_one_step_run_is_one_report(void **state)
                      NULL);
     engine_event(&engine, "{\"name\":\"ann\"}");
     const json_t *run = only_run(&engine, SUCCEEDED), *step = step_at(run, 0);
-    assert_int_equal(number(engine.answer.head, "event"), 7);
+    assert_int_equal(number(engine.answer.head, "job"), 70);
     assert_int_equal(number(engine.answer.head, "matched"), 1);
     assert_false(json_is_true(json_object_get(engine.answer.head, "ack")));
     assert_string_equal(text(run, "uid"), run_of("w"));
