@@ -283,11 +283,12 @@ def test_a_file_refused_at_the_start_is_taken_when_it_is_repaired(make_engine):
     """It ended a worker, so the workers went on without it: in that revision, not for ever."""
     engine = make_engine(CONFIG + "workers: 1\n")
     write_slow_files(engine)
-    engine.start()
-    [worker] = engine.children("worker")
+    engine.start(wait=False)
+    [worker] = wait_for("the worker", lambda: engine.children("worker"))
     kill_while_it_loads(worker)
     file = engine.wait_log("catalog.file_refused")["file"]
     engine.wait_log("catalog.loaded", errors=60)
+    engine.wait_log("engine.listening")
     for number in range(60):
         (engine.folder / f"actions/slow-{number}.lua").unlink()
     replace(engine, file, ACTION)
