@@ -156,6 +156,7 @@ void bw_jobs_feed_soon(struct bw_dispatch *dispatch);
  */
 void bw_jobs_worker_lost(struct bw_run_worker *worker, const struct bw_flight_note *note, bool was_stalled, const char *how);
 bool bw_jobs_add_run(struct bw_dispatch *dispatch, const struct bw_queued *queued); /* false: not now, it stays in the store's queue */
+void bw_jobs_read_back(struct bw_dispatch *dispatch, int64_t event_id);             /* events from this id on are in the store, and not known here */
 struct bw_job *bw_jobs_find(struct bw_dispatch *dispatch, int64_t number);
 void bw_jobs_finish(struct bw_dispatch *dispatch, struct bw_job *job); /* the worker is done with it; the last report is on its way */
 void bw_jobs_settle(struct bw_dispatch *dispatch, struct bw_job *job,

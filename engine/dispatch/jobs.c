@@ -55,6 +55,12 @@ static void fall_behind(struct bw_dispatch *dispatch, int64_t event_id)
     dispatch->behind_after = event_id - 1;
 }
 
+void bw_jobs_read_back(struct bw_dispatch *dispatch, int64_t event_id)
+{
+    fall_behind(dispatch, event_id);
+    bw_jobs_feed_soon(dispatch);
+}
+
 void bw_jobs_add(struct bw_dispatch *dispatch, struct bw_accepted *event, bool may_be_recorded)
 {
     /* Read back from the store before its message arrived here: it is known already. */

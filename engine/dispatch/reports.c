@@ -2,7 +2,7 @@
 #include "base/clock.h"
 #include "base/codec.h"
 #include "base/log.h"
-#include "dispatch/internal.h"
+#include "dispatch/emits.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,6 +21,7 @@ struct bw_stored_report {
     struct bw_run_row *runs;
     struct bw_step_row *steps;
     struct bw_wait_arm *arms;
+    struct bw_emits emits;
 };
 
 static void report_free(struct bw_stored_report *report)
@@ -30,6 +31,7 @@ static void report_free(struct bw_stored_report *report)
     free(report->runs);
     free(report->steps);
     free(report->arms);
+    bw_emits_free(&report->emits);
     free(report);
 }
 
@@ -84,8 +86,18 @@ static void read_step(struct bw_stored_report *report, const struct bw_message *
     step->error = keep_json(report, json_object_get(from, "error"));
 }
 
-static bool read_run(struct bw_stored_report *report, const struct bw_message *message, const json_t *from, struct bw_run_row *run,
-                     struct bw_step_row *steps, size_t *arms_used)
+static bool read_emits(struct bw_stored_report *report, const struct bw_message *message, const struct bw_job *job, const json_t *run,
+                       const json_t *step, struct bw_step_row *row)
+{
+    const json_t *list = json_object_get(step, "emits");
+    row->emits = report->emits.events + report->emits.count;
+    row->emit_count = json_array_size(list);
+    return !list || bw_emits_read(&report->emits, report->dispatch, job, bw_json_slice(json_object_get(run, "uid")),
+                                  bw_json_slice(json_object_get(run, "workflow")), message, list);
+}
+
+static bool read_run(struct bw_stored_report *report, const struct bw_message *message, const struct bw_job *job, const json_t *from,
+                     struct bw_run_row *run, struct bw_step_row *steps, size_t *arms_used)
 {
     size_t len = 0, index;
     json_t *step;
@@ -105,6 +117,7 @@ static bool read_run(struct bw_stored_report *report, const struct bw_message *m
     {
         read_step(report, message, step, &steps[run->step_count]);
         read_waiting(step, &steps[run->step_count], report->arms + *arms_used);
+        if (!read_emits(report, message, job, from, step, &steps[run->step_count])) return false;
         *arms_used += steps[run->step_count++].arm_count;
     }
     return true;
@@ -153,7 +166,7 @@ void bw_reports_take(struct bw_run_worker *worker, const struct bw_message *mess
     struct bw_job *job = bw_jobs_find(dispatch, bw_json_int(message->head, "job", 0));
     struct bw_stored_report *report = NULL;
     json_t *runs = json_object_get(message->head, "runs"), *run;
-    size_t index, inner, step_count = 0, steps_used = 0, arm_count = 0, arms_used = 0;
+    size_t index, inner, step_count = 0, steps_used = 0, arm_count = 0, arms_used = 0, emit_count = 0;
     json_t *step;
 
     /* Only the one who has the event may write: a report of a worker that was given up is refused (semantics.md 2.3). */
@@ -161,14 +174,18 @@ void bw_reports_take(struct bw_run_worker *worker, const struct bw_message *mess
     json_array_foreach(runs, index, run)
     {
         step_count += json_array_size(json_object_get(run, "steps"));
-        json_array_foreach(json_object_get(run, "steps"), inner, step) arm_count += json_array_size(json_object_get(step, "arms"));
+        json_array_foreach(json_object_get(run, "steps"), inner, step)
+        {
+            arm_count += json_array_size(json_object_get(step, "arms"));
+            emit_count += json_array_size(json_object_get(step, "emits"));
+        }
     }
     report = calloc(1, sizeof *report);
     if (!report) goto broken;
     report->runs = calloc(json_array_size(runs) + 1, sizeof *report->runs);
     report->steps = calloc(step_count + 1, sizeof *report->steps);
     report->arms = calloc(arm_count + 1, sizeof *report->arms);
-    if (!report->runs || !report->steps || !report->arms) goto broken;
+    if (!report->runs || !report->steps || !report->arms || !bw_emits_reserve(&report->emits, emit_count)) goto broken;
     report->dispatch = dispatch;
     report->mail.kind = BW_MAIL_REPORT;
     report->job = job->number;
@@ -178,10 +195,11 @@ void bw_reports_take(struct bw_run_worker *worker, const struct bw_message *mess
     report->head = json_incref((json_t *)message->head);
     json_array_foreach(runs, index, run)
     {
-        if (!read_run(report, message, run, &report->runs[index], report->steps + steps_used, &arms_used)) goto broken;
+        if (!read_run(report, message, job, run, &report->runs[index], report->steps + steps_used, &arms_used)) goto broken;
         steps_used += report->runs[index].step_count;
     }
     if (report->bytes.failed) goto broken;
+    bw_emits_fix(&report->emits);
     for (size_t i = 0; i < steps_used; i++) {
         fix(&report->steps[i].input_names, report->bytes.data);
         fix(&report->steps[i].output, report->bytes.data);
@@ -276,6 +294,7 @@ void bw_reports_committed(struct bw_mail *mail)
         bw_dispatch_fail(dispatch, &report->op.error);
     } else {
         if (report->ack >= 0) acknowledge(report);
+        if (report->op.first_emitted) bw_jobs_read_back(dispatch, report->op.first_emitted);
         if (job) bw_jobs_settle(dispatch, job, report->op.matched);
     }
     report_free(report);

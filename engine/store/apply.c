@@ -4,9 +4,8 @@
 #include "store/revision.h"
 #include "store/writer.h"
 
-static bool insert_event(struct bw_writer *writer, struct bw_store_op *op, const uint8_t hash[16], struct bw_error *err)
+static bool insert_event(struct bw_writer *writer, const struct bw_event_new *event, const uint8_t hash[16], int64_t *id, struct bw_error *err)
 {
-    const struct bw_event_new *event = &op->event;
     const struct bw_write_statements *sql = &writer->sql;
     sqlite3_stmt *statement = sql->insert_event;
     bw_sql_bind_blob(statement, 1, event->uid.bytes, sizeof event->uid.bytes);
@@ -24,16 +23,15 @@ static bool insert_event(struct bw_writer *writer, struct bw_store_op *op, const
         sqlite3_bind_null(statement, 9);
     }
     if (!bw_sql_run(statement, err)) return false;
-    op->event_id = sqlite3_last_insert_rowid(writer->db);
+    *id = sqlite3_last_insert_rowid(writer->db);
 
-    bw_sql_bind_int(sql->insert_body, 1, op->event_id);
+    bw_sql_bind_int(sql->insert_body, 1, *id);
     bw_sql_bind_int(sql->insert_body, 2, bw_checksum(event->body));
     bw_sql_bind_text_or_null(sql->insert_body, 3, event->headers);
     bw_sql_bind_blob(sql->insert_body, 4, event->body.ptr, event->body.len);
     if (!bw_sql_run(sql->insert_body, err)) return false;
-    bw_sql_bind_int(sql->insert_pending, 1, op->event_id);
-    return (event->is_done || bw_sql_run(sql->insert_pending, err)) && bw_parking_accepted(&writer->parking, op->event_id, event, err) &&
-           bw_deliveries_add(&writer->deliveries, &op->delivery, op->event_id, err);
+    bw_sql_bind_int(sql->insert_pending, 1, *id);
+    return (event->is_done || bw_sql_run(sql->insert_pending, err)) && bw_parking_accepted(&writer->parking, *id, event, err);
 }
 
 static bool record_duplicate(struct bw_writer *writer, struct bw_store_op *op, int64_t event_id, struct bw_error *err)
@@ -52,22 +50,39 @@ static bool record_duplicate(struct bw_writer *writer, struct bw_store_op *op, i
     return bw_deliveries_add(&writer->deliveries, &delivery, has_row ? event_id : 0, err);
 }
 
-static bool accept_event(struct bw_writer *writer, struct bw_store_op *op, struct bw_error *err)
+/* *earlier: the event that has the key already, then nothing is written; 0 = none, and *id is the new event's. */
+static bool insert_once(struct bw_writer *writer, const struct bw_event_new *event, int64_t *id, int64_t *earlier, struct bw_error *err)
 {
-    const struct bw_event_new *event = &op->event;
     struct bw_key_entry entry = {.expire_ms = event->dedupe_expire_ms};
     uint8_t hash[16];
+    *id = *earlier = 0;
+    if (!event->dedupe_key.len) return insert_event(writer, event, NULL, id, err);
+    if (!bw_dedupe_key(&writer->dedupe, event->source, event->dedupe_key, &entry.key, err)) return false;
+    if (!bw_dedupe_find(&writer->dedupe, entry.key, event->at_ms, earlier, err)) return false;
+    if (*earlier) return true;
+    bw_key_write(entry.key, hash);
+    if (!insert_event(writer, event, hash, id, err)) return false;
+    entry.event_id = *id;
+    return bw_dedupe_add(&writer->dedupe, &entry, err);
+}
+
+static bool accept_event(struct bw_writer *writer, struct bw_store_op *op, struct bw_error *err)
+{
     int64_t earlier;
     op->is_duplicate = false;
-    op->event_id = 0;
-    if (!event->dedupe_key.len) return insert_event(writer, op, NULL, err);
-    if (!bw_dedupe_key(&writer->dedupe, event->source, event->dedupe_key, &entry.key, err)) return false;
-    if (!bw_dedupe_find(&writer->dedupe, entry.key, event->at_ms, &earlier, err)) return false;
+    if (!insert_once(writer, &op->event, &op->event_id, &earlier, err)) return false;
     if (earlier) return record_duplicate(writer, op, earlier, err);
-    bw_key_write(entry.key, hash);
-    if (!insert_event(writer, op, hash, err)) return false;
-    entry.event_id = op->event_id;
-    return bw_dedupe_add(&writer->dedupe, &entry, err);
+    return bw_deliveries_add(&writer->deliveries, &op->delivery, op->event_id, err);
+}
+
+static bool emit(struct bw_writer *writer, struct bw_store_op *op, const struct bw_step_row *step, struct bw_error *err)
+{
+    for (size_t i = 0; i < step->emit_count; i++) {
+        int64_t id, earlier;
+        if (!insert_once(writer, &step->emits[i], &id, &earlier, err)) return false;
+        if (id && !op->first_emitted) op->first_emitted = id;
+    }
+    return true;
 }
 
 static bool put_step(struct bw_writer *writer, int64_t run_id, int64_t position, const struct bw_step_row *step, struct bw_error *err)
@@ -141,12 +156,12 @@ static bool find_run(struct bw_writer *writer, struct bw_uid uid, struct known_r
 
 /* A run's row comes with its first report; a run that has ended stays as it ended, whatever a worker that was thought dead reports. One that
  * is parked has its state from the store alone, until it ends. */
-static bool put_run(struct bw_writer *writer, int64_t event_id, const struct bw_run_row *run, struct bw_error *err)
+static bool put_run(struct bw_writer *writer, struct bw_store_op *op, const struct bw_run_row *run, struct bw_error *err)
 {
     struct known_run known = {0};
     enum bw_run_state state = run->state;
     bool is_new, has_ended = state >= BW_RUN_SUCCEEDED;
-    if (!insert_run(writer, event_id, run, &is_new, err)) return false;
+    if (!insert_run(writer, op->event_id, run, &is_new, err)) return false;
     if (is_new) {
         known.id = sqlite3_last_insert_rowid(writer->db);
     } else {
@@ -159,6 +174,7 @@ static bool put_run(struct bw_writer *writer, int64_t event_id, const struct bw_
     for (size_t i = 0; i < run->step_count; i++) {
         if (!put_step(writer, known.id, known.step_count + (int64_t)i, &run->steps[i], err)) return false;
         if (!has_ended && !bw_parking_put_step(&writer->parking, known.id, &run->steps[i], &has_live, err)) return false;
+        if (!emit(writer, op, &run->steps[i], err)) return false;
     }
     if (has_ended) return is_new || bw_parking_end(&writer->parking, known.id, known.has_live, err);
     return state != BW_RUN_PARKED || bw_parking_park(&writer->parking, known.id, run->deadline_ms, err);
@@ -167,8 +183,9 @@ static bool put_run(struct bw_writer *writer, int64_t event_id, const struct bw_
 static bool report(struct bw_writer *writer, struct bw_store_op *op, struct bw_error *err)
 {
     const struct bw_write_statements *sql = &writer->sql;
+    op->first_emitted = 0;
     for (size_t i = 0; i < op->run_count; i++)
-        if (!put_run(writer, op->event_id, &op->runs[i], err)) return false;
+        if (!put_run(writer, op, &op->runs[i], err)) return false;
     if (!op->event_done) return true;
     bw_sql_bind_int(sql->delete_pending, 1, op->event_id);
     if (!bw_sql_run(sql->delete_pending, err)) return false;

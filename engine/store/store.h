@@ -123,6 +123,8 @@ struct bw_step_row {
     int64_t due_ms;                 /* its timer, 0 = none; wall clock. Read: 0 also after it has fired */
     const struct bw_wait_arm *arms; /* not read back */
     size_t arm_count;
+    const struct bw_event_new *emits; /* events that this step causes: accepted in this transaction, like those of a sender; not read back */
+    size_t emit_count;
     int64_t since_ms;    /* events accepted before do not satisfy an arm; 0 = all do */
     struct bw_wake wake; /* only read */
 };
@@ -180,6 +182,7 @@ struct bw_store_op {
     bool (*call)(struct bw_store_op *op); /* CALL */
     int64_t now_ms;                       /* WAKE: timers with due_ms <= now_ms are due */
     bool more;                            /* WAKE: out */
+    int64_t first_emitted;                /* REPORT: out: the lowest id of the events that it emitted, 0 = none */
     int64_t event_id;                     /* REPORT: in. ACCEPT: out */
     uint32_t revision_id;                 /* REVISION: out; the same content gets the id it had */
     bool is_duplicate;                    /* ACCEPT: out */

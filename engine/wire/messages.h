@@ -5,6 +5,7 @@
  * transient | permanent | bug | timeout | input | output | lost; only `transient` (and `timeout` of an attempt) is tried again. */
 #ifndef BW_WIRE_MESSAGES_H
 #define BW_WIRE_MESSAGES_H
+#define BW_EMIT_SOURCE "workflow/" /* and the name of the workflow: the source of an event that a run caused; no configured one has a slash */
 
 enum bw_message_type {
     /* ---- engine → run worker ---- */
@@ -44,6 +45,7 @@ enum bw_message_type {
      *  runs: [{uid, workflow, version: hex, state: number, lost, started_ms, ended_ms, output_part?, error?: ERROR,
      *          deadline_ms?: when a parked run is over,
      *          steps: [{path, state: number, attempt, started_ms, ended_ms, inputs: [names], output_part?, error?: ERROR,
+     *                   emits?: [{uid, name, key?, part: its data}] events that it causes,
      *                   due_ms?, since_ms?, arms?: [{key, since_event}] what ends the waiting of a step (store.h)}]}]}
      * A one-step run is one report with done. A later effect that depends on unrecorded results sends a report with ack first and waits. */
     BW_MSG_REPORT = 34,

@@ -109,6 +109,7 @@ struct bw_step_result {
     int64_t due_ms;                /* 0: no time ends it */
     uint64_t *keys;                /* of a `wait`: one for each of its arms */
     int64_t since_event, since_ms; /* events up to that id, or before that time, do not count */
+    json_t *emits;                 /* of an `emit`: [{uid, name, key?, data}], data as JSON text */
     const json_t *wake;            /* what ended it while the run was parked: borrowed from the event's head */
 };
 struct bw_run {
@@ -125,6 +126,7 @@ struct bw_run {
     bool is_ending;                      /* a step failed or stopped the run: nothing new begins, what is under way ends */
     size_t ending_step;                  /* which one */
     size_t kept_bytes;                   /* outputs of its steps so far */
+    size_t emitted;                      /* events */
     struct bw_buf output, error;
     int state;
     uint32_t lost;
@@ -200,6 +202,11 @@ void bw_wait_begin(struct bw_attempt *attempt);                       /* a `slee
 void bw_wait_resume(struct bw_attempt *attempt);                      /* one that was waiting when its run was recorded */
 void bw_wait_for_retry(struct bw_attempt *attempt, int64_t delay_ms); /* until its next attempt */
 bool bw_run_may_park(const struct bw_run *run);
+
+/* ---- emit.c ---- */
+#define BW_EMIT_DEPTH_MAX 16   /* semantics.md 2.5: events in a row of which each caused the next */
+#define BW_RUN_EMITS_MAX 10000 /* all of them fit into one report */
+void bw_emit(struct bw_attempt *attempt);
 
 /* ---- step_code.c ---- */
 void bw_step_start_lua(struct bw_attempt *attempt, const char *key);

@@ -37,6 +37,25 @@ static void append_waiting(struct report *report, const struct bw_step *step, co
     bw_buf_append_char(&report->head, ']');
 }
 
+static void append_emits(struct report *report, const json_t *emits)
+{
+    size_t index;
+    json_t *emit;
+    bw_buf_append_text(&report->head, ",\"emits\":[");
+    json_array_foreach(emits, index, emit)
+    {
+        bw_buf_printf(&report->head, "%s{\"uid\":\"%s\",\"part\":%zu,\"name\":", index ? "," : "", bw_json_str(emit, "uid", ""), report->part_count);
+        bw_buf_append_json_string(&report->head, bw_json_slice(json_object_get(emit, "name")));
+        if (json_object_get(emit, "key")) {
+            bw_buf_append_text(&report->head, ",\"key\":");
+            bw_buf_append_json_string(&report->head, bw_json_slice(json_object_get(emit, "key")));
+        }
+        bw_buf_append_char(&report->head, '}');
+        report->parts[report->part_count++] = bw_json_slice(json_object_get(emit, "data"));
+    }
+    bw_buf_append_char(&report->head, ']');
+}
+
 static void append_step(struct report *report, const struct bw_run *run, size_t index)
 {
     const struct bw_step_result *result = &run->results[index];
@@ -49,6 +68,7 @@ static void append_step(struct report *report, const struct bw_run *run, size_t 
         bw_buf_append_slice(&report->head, bw_buf_slice(&result->input_names));
     }
     if (result->state < BW_STATE_SUCCEEDED) append_waiting(report, &run->entry->workflow->steps[index], result);
+    if (result->emits) append_emits(report, result->emits);
     append_output(report, &result->output);
     append_error(report, &result->error);
     bw_buf_append_char(&report->head, '}');

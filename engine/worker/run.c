@@ -37,6 +37,7 @@ static void run_free(struct bw_run *run)
         bw_buf_free(&run->results[i].output);
         bw_buf_free(&run->results[i].error);
         free(run->results[i].keys);
+        json_decref(run->results[i].emits);
     }
     if (run->timer) event_free(run->timer);
     free(run->results);

@@ -189,6 +189,10 @@ void bw_step_begin(struct bw_attempt *attempt)
         bw_step_skip(attempt);
         return;
     }
+    if (step->kind == BW_STEP_EMIT) {
+        bw_emit(attempt);
+        return;
+    }
     if (step->kind == BW_STEP_SLEEP || step->kind == BW_STEP_WAIT) {
         bw_wait_begin(attempt);
         return;

@@ -46,3 +46,14 @@ bool bw_workflow_matches(const struct bw_trigger *trigger, struct bw_slice event
 {
     return trigger->kind == BW_TRIGGER_EVENT && bw_glob_match(trigger->event, event_name);
 }
+
+bool bw_is_event_name(struct bw_slice name)
+{
+    size_t part = 0;
+    for (size_t i = 0; i < name.len; i++) {
+        unsigned char c = (unsigned char)name.ptr[i];
+        if (c <= ' ' || c == '*' || c == 0x7f || (c == '.' && !part)) return false;
+        part = c == '.' ? 0 : part + 1;
+    }
+    return part > 0 && name.len <= 200;
+}

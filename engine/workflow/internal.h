@@ -69,8 +69,8 @@ struct bw_load_key {
     const char *schema; /* JSON Schema of the value, or NULL: a key of a later version */
     const char *doc;
 };
-extern const struct bw_load_key bw_wait_keys[], bw_sleep_keys[];
-extern const size_t bw_wait_key_count, bw_sleep_key_count;
+extern const struct bw_load_key bw_wait_keys[], bw_sleep_keys[], bw_emit_keys[];
+extern const size_t bw_wait_key_count, bw_sleep_key_count, bw_emit_key_count;
 #define BW_ARM_KEYS 4 /* the first ones of bw_wait_keys are those of an arm */
 extern const struct bw_load_key bw_workflow_keys[], bw_step_keys[], bw_trigger_keys[], bw_retry_keys[], bw_defaults_keys[], bw_stop_keys[];
 extern const size_t bw_workflow_key_count, bw_step_key_count, bw_trigger_key_count, bw_retry_key_count, bw_defaults_key_count, bw_stop_key_count;
@@ -91,6 +91,9 @@ void bw_defaults_load(struct bw_loader *loader, const struct bw_yaml_node *node,
 void bw_policy_load(struct bw_loader *loader, const struct bw_yaml_node *map, struct bw_step *step, const struct bw_step_defaults *defaults);
 void bw_stop_load(struct bw_loader *loader, const struct bw_yaml_node *node, struct bw_step *step);
 int64_t bw_timeout_load(struct bw_loader *loader, const struct bw_yaml_node *node); /* 0: reported */
+
+/* emit.c */
+void bw_emit_load(struct bw_loader *loader, const struct bw_yaml_node *node, struct bw_step *step);
 
 /* wait.c: steps that wait for time or for an event */
 void bw_sleep_load(struct bw_loader *loader, const struct bw_yaml_node *node, struct bw_step *step);

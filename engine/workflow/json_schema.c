@@ -31,7 +31,7 @@ static void append_no_policy(struct bw_buf *out)
 /* A step does one thing, and has an id; or it is a block, which has little else. */
 static void append_verbs(struct bw_buf *out)
 {
-    static const char *const verbs[] = {"uses", "lua", "set", "stop", "sleep", "wait"};
+    static const char *const verbs[] = {"uses", "lua", "set", "stop", "sleep", "wait", "emit"};
     bw_buf_append_text(out, ",\"oneOf\":[");
     for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) bw_buf_printf(out, "{\"required\":[\"id\",\"%s\"]},", verbs[i]);
     bw_buf_append_text(out, "{\"required\":[\"if\",\"steps\"]},{\"required\":[\"switch\",\"cases\"]},{\"required\":[\"parallel\"]}],"
@@ -61,7 +61,9 @@ void bw_workflow_json_schema(struct bw_buf *out)
     append_properties(out, bw_defaults_keys, bw_defaults_key_count);
     bw_buf_append_text(out, "},\"stop\":{");
     append_properties(out, bw_stop_keys, bw_stop_key_count);
-    bw_buf_append_text(out, "},\"sleep\":{");
+    bw_buf_append_text(out, "},\"emit\":{");
+    append_properties(out, bw_emit_keys, bw_emit_key_count);
+    bw_buf_append_text(out, ",\"required\":[\"event\"]},\"sleep\":{");
     append_properties(out, bw_sleep_keys, bw_sleep_key_count);
     bw_buf_append_text(out, ",\"required\":[\"until\"]},\"wait\":{");
     append_properties(out, bw_wait_keys, bw_wait_key_count);

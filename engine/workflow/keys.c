@@ -94,7 +94,8 @@ const struct bw_load_key bw_step_keys[] = {
     {"concurrency", NULL, NULL},
     {"tolerate", NULL, NULL},
     {"approve", NULL, NULL},
-    {"emit", NULL, NULL},
+    {"emit", "{\"oneOf\":[{\"$ref\":\"#/$defs/emit\"},{\"type\":\"array\",\"minItems\":1,\"maxItems\":100,\"items\":{\"$ref\":\"#/$defs/emit\"}}]}",
+     "causes events, exactly once, with the record of this step"},
     {"respond", NULL, NULL},
     {"stop", "{\"$ref\":\"#/$defs/stop\"}", "ends the run here"},
     {"steps", STEPS, "of a block: run when its `if` is true"},
@@ -132,6 +133,14 @@ const struct bw_load_key bw_sleep_keys[] = {
     {"until", "{\"type\":[\"string\",\"integer\"]}", "RFC 3339 text or Unix milliseconds; may be an expression"},
 };
 const size_t bw_sleep_key_count = sizeof bw_sleep_keys / sizeof *bw_sleep_keys;
+
+const struct bw_load_key bw_emit_keys[] = {
+    {"event", "{\"type\":\"string\",\"pattern\":\"\\\\S\"}", "name of the event: parts between dots; may hold expressions"},
+    {"data", "{\"type\":[\"object\",\"array\",\"string\",\"number\",\"boolean\",\"null\"]}", "what workflows see as event.data ({})"},
+    {"key", "{\"type\":[\"string\",\"number\"]}", "an event with a key that came within 3 days is not caused again"},
+    {"delay", NULL, NULL},
+};
+const size_t bw_emit_key_count = sizeof bw_emit_keys / sizeof *bw_emit_keys;
 
 const struct bw_load_key bw_wait_keys[] = {
     {"event", EVENT, "name of the event; * stands for one part, a trailing ** for the rest"},

@@ -46,7 +46,18 @@ struct bw_trigger {
 };
 
 /* Those from IF on are blocks: they hold other steps. */
-enum bw_step_kind { BW_STEP_USES, BW_STEP_LUA, BW_STEP_SET, BW_STEP_STOP, BW_STEP_SLEEP, BW_STEP_WAIT, BW_STEP_IF, BW_STEP_SWITCH, BW_STEP_PARALLEL };
+enum bw_step_kind {
+    BW_STEP_USES,
+    BW_STEP_LUA,
+    BW_STEP_SET,
+    BW_STEP_STOP,
+    BW_STEP_SLEEP,
+    BW_STEP_WAIT,
+    BW_STEP_EMIT,
+    BW_STEP_IF,
+    BW_STEP_SWITCH,
+    BW_STEP_PARALLEL
+};
 enum bw_stop { BW_STOP_SUCCEEDED, BW_STOP_FAILED, BW_STOP_SKIPPED };
 struct bw_step_arm {            /* an event that a WAIT waits for */
     struct bw_slice event;      /* glob, as in a trigger */
@@ -72,8 +83,9 @@ struct bw_step {
     struct bw_slice lua;      /* code as written */
     struct bw_mark lua_mark;  /* place of the code's first line, so that Lua's line numbers map to the file's */
     struct bw_template *with; /* MAP or NULL */
-    struct bw_template *set;  /* MAP; of a STOP: {message}; of a SWITCH: the value; of a SLEEP: {for} or {until} */
-    struct bw_slice *cases;   /* SWITCH: compared with a text, or with the JSON text of anything else */
+    struct bw_template
+        *set; /* MAP; of a STOP: {message}; of a SWITCH: the value; of a SLEEP: {for} or {until}; of an EMIT: {event, data, key} or a LIST of them */
+    struct bw_slice *cases; /* SWITCH: compared with a text, or with the JSON text of anything else */
     size_t case_count;
     enum bw_stop stop;        /* STOP: how the run ends */
     struct bw_step_arm *arms; /* WAIT: whichever comes first */
@@ -114,6 +126,7 @@ struct bw_workflow {
 
 #define BW_WORKFLOW_TIMEOUT_MS (30 * 86400000LL)
 #define BW_WORKFLOW_WAIT_MAX_MS (366 * 86400000LL) /* semantics.md 2.5: timers */
+#define BW_WORKFLOW_EMITS_MAX 100                  /* of one step */
 #define BW_WORKFLOW_ARMS_MAX 16
 #define BW_WORKFLOW_STEPS_MAX 500 /* blocks included */
 #define BW_WORKFLOW_DEPTH_MAX 16  /* blocks in blocks */
@@ -126,6 +139,7 @@ void bw_workflow_free(struct bw_workflow *workflow);
 void bw_workflow_canonical(const struct bw_workflow *workflow, struct bw_buf *out);
 bool bw_workflow_matches(const struct bw_trigger *trigger, struct bw_slice event_name);
 bool bw_glob_match(struct bw_slice glob, struct bw_slice name);
+bool bw_is_event_name(struct bw_slice name); /* of an event that a workflow may cause */
 /* JSON Schema (2020-12) of the language, made from the loader's key tables; engine/workflow/workflow.schema.json holds a copy for editors. */
 void bw_workflow_json_schema(struct bw_buf *out);
 #endif

@@ -81,7 +81,7 @@ static void load_uses(struct bw_loader *loader, const struct bw_yaml_node *node,
 
 static const char *verb_of(const struct bw_step *step)
 {
-    static const char *const verbs[] = {"uses", "lua", "set", "stop", "sleep", "wait"};
+    static const char *const verbs[] = {"uses", "lua", "set", "stop", "sleep", "wait", "emit"};
     return verbs[step->kind];
 }
 
@@ -94,28 +94,31 @@ static void load_verb(struct bw_loader *loader, const struct bw_yaml_node *map, 
         const struct bw_yaml_pair *pair = &map->pairs[i];
         bool is_uses = bw_slice_is(pair->key->text, "uses"), is_lua = bw_slice_is(pair->key->text, "lua"),
              is_set = bw_slice_is(pair->key->text, "set"), is_stop = bw_slice_is(pair->key->text, "stop"),
-             is_sleep = bw_slice_is(pair->key->text, "sleep"), is_wait = bw_slice_is(pair->key->text, "wait");
-        if (!is_uses && !is_lua && !is_set && !is_stop && !is_sleep && !is_wait) continue;
+             is_sleep = bw_slice_is(pair->key->text, "sleep"), is_wait = bw_slice_is(pair->key->text, "wait"),
+             is_emit = bw_slice_is(pair->key->text, "emit");
+        if (!is_uses && !is_lua && !is_set && !is_stop && !is_sleep && !is_wait && !is_emit) continue;
         if (++verbs == 2) second = pair->key;
         step->kind = is_uses    ? BW_STEP_USES
                      : is_lua   ? BW_STEP_LUA
                      : is_set   ? BW_STEP_SET
                      : is_stop  ? BW_STEP_STOP
                      : is_sleep ? BW_STEP_SLEEP
-                                : BW_STEP_WAIT;
+                     : is_wait  ? BW_STEP_WAIT
+                                : BW_STEP_EMIT;
         if (is_uses) load_uses(loader, pair->value, step);
         if (is_lua) load_lua(loader, pair->value, step);
         if (is_set) step->set = load_map(loader, pair->value, "set");
         if (is_stop) bw_stop_load(loader, pair->value, step);
         if (is_sleep) bw_sleep_load(loader, pair->value, step);
         if (is_wait) bw_wait_load(loader, pair->value, step);
+        if (is_emit) bw_emit_load(loader, pair->value, step);
     }
     if (with) step->with = load_map(loader, with, "with");
     if (second)
-        bw_load_error(loader, bw_mark_of(second), "step.verbs", "a step has exactly one of: uses, lua, set, stop, sleep, wait",
+        bw_load_error(loader, bw_mark_of(second), "step.verbs", "a step has exactly one of: uses, lua, set, stop, sleep, wait, emit",
                       "this step says more than one thing to do");
     else if (!verbs && !has_later_key) /* what it was to do may be of a later version: that has been said */
-        bw_load_error(loader, bw_mark_of(map), "step.no_verb", "a step has exactly one of: uses, lua, set, stop, sleep, wait",
+        bw_load_error(loader, bw_mark_of(map), "step.no_verb", "a step has exactly one of: uses, lua, set, stop, sleep, wait, emit",
                       "this step does not say what to do");
     else if (with && verbs && step->kind != BW_STEP_USES && step->kind != BW_STEP_LUA)
         bw_load_error(loader, bw_mark_of(with), "step.with", step->kind == BW_STEP_SET ? "write the values into `set`" : NULL,

@@ -38,6 +38,8 @@ GOOD = [
     step("id: a, uses: demo/act@1, retry: {on: [http.status, busy], max_elapsed: 1h}, on_error: fail"),
     step("id: a, if: false, stop: {as: failed, message: \"no ${{ event.id }}\"}"), step("id: a, stop: {}"),
     workflow(more="defaults: {timeout: 5s, retry: {attempts: 1}}\n"),
+    step("id: a, emit: {event: a.b}"), step("id: a, emit: {event: \"x.${{ event.name }}\", data: [1, null], key: 7}"),
+    step("id: a, emit: [{event: a, data: {b: 1}}, {event: b.c}]"),
     step("id: a, sleep: 14d"), step("id: a, sleep: \"${{ event.data.days .. 'd' }}\""), step("id: a, sleep: {until: \"${{ event.data.at }}\"}"),
     step("id: a, sleep: {until: 1700000000000}"), step("id: a, wait: {event: a.b}"), workflow(more="timeout: 60d\n"),
     step("id: a, wait: {event: 'a.*', by: data.order.id, equals: \"${{ event.data.id }}\", if: result.event.data.n > 1, timeout: 3d, on_timeout: continue}"),
@@ -80,6 +82,7 @@ BAD = [
     step("id: a, set: []"), step("id: a, set: 7"), step("id: a, set: {}, outputs: []"),
     step("id: a, lua: return 1, timeout: 30"), step("id: a, lua: return 1, timeout: 5s1m"), step("id: a, lua: return 1, timeout: ''"),
     step("id: a, lua: return 1, timeout: 1.5s"), step("id: a, lua: return 1, timeout: 5"), step("id: a, lua: return 1, timeout: s"),
+    step("id: a, emit: x"), step("id: a, emit: []"), step("id: a, emit: {data: 1}"), step("id: a, emit: {event: a.b, key: {}}"), step("id: a, emit: {event: a, dta: 1}"),
     step("id: a, foreach: x"), step("id: a, sleep: 5"), step("id: a, sleep: {for: 5m}"), step("id: a, sleep: {}"), step("id: a, sleep: 5m, with: {}"),
     step("id: a, sleep: 5m, retry: {}"), step("id: a, wait: x.y"), step("id: a, wait: {timeout: 3d}"), step("id: a, wait: {event: a..b}"),
     step("id: a, wait: {event: a, by: order.id, equals: 1}"), step("id: a, wait: {event: a, by: data.x}"), step("id: a, wait: {event: a, equals: 1}"),
@@ -104,7 +107,7 @@ BAD = [
 # What a JSON Schema cannot say: it sees one value at a time, and no expression.
 LOADER_ONLY = [
     workflow(steps="[{id: a, set: {}}, {id: a, set: {}}]"),             # two steps with one id
-    step("id: a, set: {}, needs: [nobody]"), step("id: a, set: {}, needs: [a]"),
+    step("id: a, emit: {event: 'a b'}"), step("id: a, set: {}, needs: [nobody]"), step("id: a, set: {}, needs: [a]"),
     step("id: a, set: {b: \"${{ steps.nobody.x }}\"}"),                   # a reference to no step
     workflow(steps="[{id: a, if: steps.b.x, set: {}}, {id: b, set: {}}]"),  # or to one that has not run yet
     step("id: a, lua: return 1, with: {t: \"${{ secrets.NOT_GRANTED }}\"}"),

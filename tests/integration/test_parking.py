@@ -174,3 +174,45 @@ def test_a_wait_declared_by_an_older_catalogue_is_served_after_a_reload(make_eng
     engine.wait_log("catalog.activated")
     send(engine, "paid", order={"id": "a"}, amount=20)
     assert engine.finished_runs(1)[0]["output"]["amount"] == 20
+
+
+def test_an_emitted_event_is_there_once_and_starts_and_wakes(make_engine):
+    engine = make_engine(NAMED)
+    engine.write("workflows/a.yaml", """
+name: first
+on: [{event: open.go}]
+steps: [{id: tell, emit: [{event: mine.told, data: {n: "${{ event.data.n }}"}}, {event: mine.other, key: "${{ event.data.n }}"}]}]
+outputs: {tell: "${{ steps.tell }}"}
+---
+name: second
+on: [{event: mine.told}]
+steps: [{id: a, set: {n: "${{ event.data.n }}", source: "${{ event.source }}", run: "${{ event.headers['bellwire-run'] }}"}}]
+outputs: {a: "${{ steps.a }}"}
+---
+name: third
+on: [{event: open.wait}]
+steps: [{id: a, wait: {event: mine.told, by: data.n, equals: 3}}]
+""")
+    engine.start()
+    send(engine, "wait")
+    parked(engine, 1)
+    first = send(engine, "go", n=3)
+    send(engine, "go", n=3)  # the event with the key is not caused again
+    runs = engine.finished_runs(5)
+    assert [run["state"] for run in runs] == ["succeeded"] * 5
+    told = [run for run in runs if run["workflow"] == "second"]
+    cause = [run for run in runs if run["workflow"] == "first" and run["event"] == first][0]
+    assert len(told) == 2 and cause["run"] in [run["output"]["a"]["run"] for run in told]
+    assert told[0]["output"]["a"]["n"] == 3 and told[0]["output"]["a"]["source"] == "workflow/first"
+    names = [row["name"] for row in engine.rows("events", "--limit", "20")]
+    assert names.count("mine.told") == 2 and names.count("mine.other") == 1
+
+
+def test_events_that_cause_each_other_end(make_engine):
+    engine = make_engine(NAMED)
+    engine.write("workflows/loop.yaml", "name: loop\non: [{event: open.go}, {event: mine.again}]\nsteps: [{id: again, emit: {event: mine.again}}]\n")
+    engine.start()
+    send(engine, "go")
+    runs = wait_for("the end of the loop", lambda: engine.rows("runs", "--state", "failed"))
+    assert engine.show_run(runs[0]["run"])["error"]["code"] == "emit.too_deep"
+    assert len(engine.rows("runs", "--limit", "50")) == 17

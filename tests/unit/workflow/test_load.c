@@ -68,6 +68,13 @@ static const struct refusal refusals[] = {
     {HEAD "steps: [{id: a, §run: return 1}]\n", "workflow.unknown_key", "'run'"},
     {HEAD "steps: [{id: a, lua: return 1, §wiht: {}}]\n", "workflow.unknown_key", "did you mean 'with'?"},
     {HEAD "steps: [{id: a, §foreach: x}]\n", "workflow.not_supported", "'foreach'"},
+    {HEAD "steps: [{id: a, emit: §x}]\n", "workflow.type", "{event: order.late"},
+    {HEAD "steps: [{id: a, emit: §[]}]\n", "step.emit", "1 to 100 events"},
+    {HEAD "steps: [{id: a, emit: §{data: 1}}]\n", "emit.event", "an event needs a name"},
+    {HEAD "steps: [{id: a, emit: {event: §\"a b\"}}]\n", "emit.event", "without * and spaces"},
+    {HEAD "steps: [{id: a, emit: {event: a.b, key: §{}}}]\n", "emit.key", "a text or a number"},
+    {HEAD "steps: [{id: a, emit: {event: a.b, §dta: 1}}]\n", "workflow.unknown_key", "did you mean 'data'?"},
+    {HEAD "steps: [{id: a, emit: {event: a.b, §delay: 5m}}]\n", "workflow.not_supported", "'delay'"},
     /* sleep, wait, timeout */
     {HEAD "steps: [{id: a, sleep: §5}]\n", "step.sleep", "a duration or a map"},
     {HEAD "steps: [{id: a, sleep: §soon}]\n", "step.sleep", "30s, 5m, 2h or 3d"},

@@ -1,0 +1,91 @@
+#include "dispatch/emits.h"
+#include "base/clock.h"
+#include <stdlib.h>
+#include <string.h>
+
+#define DEDUPE_WINDOW_MS (3 * 86400000LL) /* semantics.md 2.5 */
+
+bool bw_emits_reserve(struct bw_emits *emits, size_t count)
+{
+    if (!count) return true;
+    emits->events = calloc(count, sizeof *emits->events);
+    emits->bindings = calloc(count, sizeof *emits->bindings);
+    emits->capacity = count;
+    return emits->events && emits->bindings;
+}
+
+/* Offsets now, pointers when the buffer has stopped moving. */
+static struct bw_slice since(const struct bw_emits *emits, size_t start)
+{
+    return (struct bw_slice){(const char *)start, emits->bytes.len - start};
+}
+
+static struct bw_slice keep(struct bw_emits *emits, struct bw_slice bytes)
+{
+    size_t start = emits->bytes.len;
+    bw_buf_append_slice(&emits->bytes, bytes);
+    return since(emits, start);
+}
+
+/* How deep the chain is, and who caused the event. */
+static struct bw_slice keep_headers(struct bw_emits *emits, const struct bw_job *job, struct bw_slice run)
+{
+    struct bw_slice source = job->event->source, ours = BW_SLICE(BW_EMIT_SOURCE);
+    json_t *headers = source.len > ours.len && !memcmp(source.ptr, ours.ptr, ours.len) ? bw_json_load(job->event->headers, NULL) : NULL;
+    long depth = strtol(bw_json_str(headers, "bellwire-depth", "0"), NULL, 10) + 1;
+    size_t start = emits->bytes.len;
+    bw_buf_printf(&emits->bytes, "{\"bellwire-depth\":\"%ld\",\"bellwire-run\":\"%.*s\"}", depth, (int)run.len, run.ptr);
+    json_decref(headers);
+    return since(emits, start);
+}
+
+bool bw_emits_read(struct bw_emits *emits, struct bw_dispatch *dispatch, const struct bw_job *job, struct bw_slice run, struct bw_slice workflow,
+                   const struct bw_message *message, const json_t *list)
+{
+    size_t index;
+    json_t *from;
+    json_array_foreach(list, index, from)
+    {
+        struct bw_event_new *event = &emits->events[emits->count];
+        struct bw_binding *binding = &emits->bindings[emits->count];
+        struct bw_slice name = bw_json_slice(json_object_get(from, "name"));
+        int64_t part = bw_json_int(from, "part", -1);
+        if (emits->count == emits->capacity || part < 0 || (size_t)part >= message->part_count ||
+            !bw_uid_parse(bw_json_slice(json_object_get(from, "uid")), BW_UID_EVENT, &event->uid))
+            return false;
+        bw_awaits_bind(&dispatch->awaits, name, message->parts[part], binding);
+        event->at_ms = bw_clock_wall_ms();
+        event->revision = binding->revision;
+        event->is_done = !binding->is_awaited;
+        event->keys = binding->keys;
+        event->key_count = binding->key_count;
+        event->trusted = true;
+        event->name = keep(emits, name);
+        event->body = keep(emits, message->parts[part]);
+        event->headers = keep_headers(emits, job, run);
+        event->dedupe_key = keep(emits, bw_json_slice(json_object_get(from, "key")));
+        event->dedupe_expire_ms = event->at_ms + DEDUPE_WINDOW_MS;
+        size_t start = emits->bytes.len;
+        bw_buf_append_text(&emits->bytes, BW_EMIT_SOURCE);
+        bw_buf_append_slice(&emits->bytes, workflow);
+        event->source = since(emits, start);
+        emits->count++;
+    }
+    return !emits->bytes.failed;
+}
+
+void bw_emits_fix(struct bw_emits *emits)
+{
+    for (size_t i = 0; i < emits->count; i++) {
+        struct bw_event_new *event = &emits->events[i];
+        struct bw_slice *slices[] = {&event->name, &event->body, &event->headers, &event->dedupe_key, &event->source};
+        for (size_t k = 0; k < sizeof slices / sizeof *slices; k++) slices[k]->ptr = slices[k]->len ? emits->bytes.data + (size_t)slices[k]->ptr : "";
+    }
+}
+
+void bw_emits_free(struct bw_emits *emits)
+{
+    free(emits->events);
+    free(emits->bindings);
+    bw_buf_free(&emits->bytes);
+}
