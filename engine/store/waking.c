@@ -36,7 +36,7 @@ static bool is_spent(const struct bw_parking *parking)
     return parking->woken_steps >= parking->at_once || (parking->woken_steps && bw_clock_mono_us() >= parking->until_us);
 }
 
-/* `otherwise` wakes the step, unless it waits for events too and one is there: its turn would only have come later. */
+/* With this wake, unless the step waits for events and an earlier one has come: its turn would only have been later. */
 static bool wake_step(struct bw_parking *parking, int64_t run_id, struct bw_slice path, struct bw_wake wake, struct bw_error *err)
 {
     sqlite3_stmt *earliest = parking->sql->earliest_of_step;

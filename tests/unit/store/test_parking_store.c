@@ -249,12 +249,14 @@ static void test_the_queue_is_read_in_order_behind_a_cursor(void **state)
 
 static struct bw_step_row seen[3];
 static enum bw_run_state seen_state;
+static bool seen_woken;
 static bool note_run(void *arg, const struct bw_run *run)
 {
     ++*(int *)arg;
     assert_true(run->row.step_count <= 3);
     memcpy(seen, run->row.steps, run->row.step_count * sizeof *seen);
     seen_state = run->row.state;
+    seen_woken = run->is_woken;
     return true;
 }
 
@@ -274,6 +276,7 @@ static void test_a_run_is_read_with_its_timers_and_wakes(void **state)
     put(1, BW_RUN_PARKED, steps, 3);
     assert_no_error(bw_reader_run(reader, uid_of(1), note_run, &visits, &found, &err), err);
     assert_int_equal(seen_state, BW_RUN_PARKED);
+    assert_false(seen_woken);
     assert_int_equal(seen[0].due_ms, 5000);
     assert_int_equal(seen[0].state, BW_STEP_RETRYING);
     assert_int_equal(seen[1].due_ms, 6000);
@@ -284,6 +287,7 @@ static void test_a_run_is_read_with_its_timers_and_wakes(void **state)
     struct bw_run_filter filter = {.limit = 10, .with_steps = true, .state = BW_RUN_ACTIVE};
     assert_no_error(bw_reader_runs(reader, &filter, note_run, &visits, &err), err);
     assert_int_equal(visits, 2);
+    assert_true(seen_woken);
     assert_int_equal(seen[0].wake.kind, BW_WAKE_TIMER);
     assert_int_equal(seen[0].wake.at_ms, 5500);
     assert_int_equal(seen[0].wake.event_id, 0);
