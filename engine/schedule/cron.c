@@ -63,6 +63,11 @@ static bool take(struct parser *parser, char c)
     return true;
 }
 
+static bool is_space(char c)
+{
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
 static bool is_digit(char c)
 {
     return c >= '0' && c <= '9';
@@ -120,7 +125,7 @@ static bool take_part(struct parser *parser, uint64_t *bits)
     bool is_range = true;
     if (take(parser, '*')) {
         if (field == &fields[WEEKDAY]) last = 6; /* each day once: 7 is Sunday again */
-        if (start == 0 || strchr(" \t", parser->text.ptr[start - 1])) parser->marks |= FREE;
+        if (start == 0 || is_space(parser->text.ptr[start - 1])) parser->marks |= FREE;
         parser->marks |= STEPPED;
     } else {
         if (!take_value(parser, &first)) return false;
@@ -148,11 +153,6 @@ static bool take_field(struct parser *parser, uint64_t *bits)
     } while (take(parser, ','));
     if (parser->at == parser->end) return true;
     return wrong(parser, parser->at, "',', '-', '/' or the next field", hint_for(parser, parser->text.ptr[parser->at]));
-}
-
-static bool is_space(char c)
-{
-    return c == ' ' || c == '\t';
 }
 
 /* Moves to the next field; false at the end of the text. */
