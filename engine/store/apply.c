@@ -174,10 +174,13 @@ static bool put_run(struct bw_writer *writer, struct bw_store_op *op, const stru
     for (size_t i = 0; i < run->step_count; i++) {
         if (!put_step(writer, known.id, known.step_count + (int64_t)i, &run->steps[i], err)) return false;
         if (!has_ended && !bw_parking_put_step(&writer->parking, known.id, &run->steps[i], &has_live, err)) return false;
-        if (!emit(writer, op, &run->steps[i], err)) return false;
     }
-    if (has_ended) return is_new || bw_parking_end(&writer->parking, known.id, known.has_live, err);
-    return state != BW_RUN_PARKED || bw_parking_park(&writer->parking, known.id, run->deadline_ms, err);
+    if (has_ended && !is_new && !bw_parking_end(&writer->parking, known.id, known.has_live, err)) return false;
+    if (state == BW_RUN_PARKED && !bw_parking_park(&writer->parking, known.id, run->deadline_ms, err)) return false;
+    /* Only now: an event that the run causes may wake the run itself, and what it wakes must be parked or not, not half of it. */
+    for (size_t i = 0; i < run->step_count; i++)
+        if (!emit(writer, op, &run->steps[i], err)) return false;
+    return true;
 }
 
 static bool report(struct bw_writer *writer, struct bw_store_op *op, struct bw_error *err)

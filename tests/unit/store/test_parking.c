@@ -123,6 +123,34 @@ static void test_the_look_back_and_the_event_may_share_a_commit(void **state)
     }
 }
 
+/* The run parks and causes in the same report what it waits for. */
+static void test_a_run_that_wakes_itself_while_it_parks_is_in_the_queue(void **state)
+{
+    const uint64_t key = KEY;
+    const struct bw_wait_arm arm = {KEY, first_event};
+    struct bw_event_new event = accept_op(next_number++, "").event;
+    struct bw_step_row steps[] = {waiting("wait", &arm, 1, 5000), step_row("tell", BW_STEP_SUCCEEDED)};
+    (void)state;
+    event.keys = &key;
+    event.key_count = 1;
+    steps[1].emits = &event;
+    steps[1].emit_count = 1;
+    put(RUN, BW_RUN_PARKED, steps, 2); /* new to the store */
+    assert_int_equal(state_of(RUN), BW_RUN_ACTIVE);
+    assert_true(queue_of(RUN) > 0);
+    assert_rows(RUN, 0, 0, 1);
+
+    struct bw_wait_arm later = {OTHER, first_event};
+    put_step(RUN + 1, BW_RUN_ACTIVE, waiting("wait", &later, 1, 5000)); /* known already */
+    event.uid = uid_of(next_number++);
+    event.keys = &OTHER;
+    put(RUN + 1, BW_RUN_PARKED, &steps[1], 1);
+    assert_int_equal(state_of(RUN + 1), BW_RUN_ACTIVE);
+    assert_true(queue_of(RUN + 1) > 0);
+    assert_rows(RUN + 1, 0, 0, 1);
+    assert_sound();
+}
+
 static void test_a_wake_that_finds_the_run_active_is_found_by_the_next_park(void **state)
 {
     const struct bw_wait_arm arm = {KEY, first_event};
@@ -267,6 +295,7 @@ int main(void)
         PARKING(test_an_event_that_came_before_the_wait_satisfies_it_at_once),
         PARKING(test_of_several_arms_the_lowest_event_wins_and_of_one_event_the_first_arm),
         PARKING(test_the_look_back_and_the_event_may_share_a_commit),
+        PARKING(test_a_run_that_wakes_itself_while_it_parks_is_in_the_queue),
         PARKING(test_a_wake_that_finds_the_run_active_is_found_by_the_next_park),
         PARKING(test_a_run_does_not_stay_parked_before_its_wake_is_dealt_with),
         PARKING(test_a_woken_run_stays_in_the_queue_while_it_reports),
