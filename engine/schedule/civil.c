@@ -31,7 +31,8 @@ int bw_civil_weekday(int64_t days)
 
 int64_t bw_civil_seconds(const struct bw_civil *civil)
 {
-    return bw_civil_days(civil->year, civil->month, civil->day) * BW_CIVIL_DAY_S + civil->hour * 3600 + civil->minute * 60 + civil->second;
+    int of_day = civil->hour * 3600 + civil->minute * 60 + civil->second;
+    return bw_civil_days(civil->year, civil->month, civil->day) * BW_CIVIL_DAY_S + of_day;
 }
 
 struct bw_civil bw_civil_of(int64_t local_s)

@@ -45,7 +45,7 @@ static bool read_block(struct bw_slice file, uint64_t start, int time_bytes, str
     header->version = at[4] == 0 ? 1 : at[4] - '0';
     if (header->version < 1 || header->version > 9 || at[4] == '1') return corrupt(err, start + 4, "unknown version");
     uint64_t *counts[] = {&header->ut_count, &header->std_count, &header->leap_count, &header->time_count, &header->type_count, &header->char_count};
-    for (int i = 0; i < 6; i++) *counts[i] = read_big_endian(at + 20 + 4 * i, 4);
+    for (size_t i = 0; i < 6; i++) *counts[i] = read_big_endian(at + 20 + 4 * i, 4);
     block->time_bytes = time_bytes;
     block->times = start + HEADER_BYTES;
     block->indices = block->times + header->time_count * (uint64_t)time_bytes;

@@ -1,6 +1,7 @@
 #include "schedule/zone.h"
 #include "base/file.h"
 #include "schedule/zone_parts.h"
+#include <errno.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
@@ -136,17 +137,17 @@ static bool check_name(struct bw_slice name, struct bw_error *err)
     return false;
 }
 
-static bool is_folder(const char *path)
+static bool is_missing(const char *path)
 {
     struct stat info;
-    return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+    if (stat(path, &info) != 0) return errno == ENOENT || errno == ENOTDIR;
+    return S_ISDIR(info.st_mode); /* "Europe" is no zone either */
 }
 
 struct bw_zone *bw_zone_open(struct bw_slice name, struct bw_error *err)
 {
     struct bw_zone *zone = NULL;
     struct bw_buf bytes = {0};
-    struct bw_error why = {0};
     char *text = NULL, *path = NULL;
     if (!check_name(name, err)) return NULL;
     if (bw_slice_is(name, "UTC") || bw_slice_is(name, "Etc/UTC")) {
@@ -162,15 +163,11 @@ struct bw_zone *bw_zone_open(struct bw_slice name, struct bw_error *err)
     path = text ? bw_file_join(folder, text) : NULL;
     if (!path) {
         bw_error_set(err, "memory", "no memory for a time zone");
-    } else if (is_folder(path)) { /* "Europe" is no zone either */
+    } else if (is_missing(path)) {
         bw_zone_unknown(name, folder, err);
-    } else if (bw_file_read(path, BW_ZONE_FILE_BYTES, &bytes, &why)) {
+    } else if (bw_file_read(path, BW_ZONE_FILE_BYTES, &bytes, err)) {
         zone = bw_zone_parse(name, bw_buf_slice(&bytes), err);
         if (!zone) bw_error_at(err, path, 0, 0);
-    } else if (strcmp(why.code, "file.missing") == 0) {
-        bw_zone_unknown(name, folder, err);
-    } else if (err) {
-        *err = why;
     }
     bw_buf_free(&bytes);
     free(path);

@@ -6,7 +6,7 @@
  * need no file. A file is not trusted: every byte is checked, and no content can do more than give wrong times.
  *
  * Opening can fail: zone.name (not a name), zone.unknown (no such zone; the hint has a near one), zone.database (the files
- * are not installed), zone.corrupt (not a TZif file, or one that counts leap seconds). Questions cannot fail.
+ * are not installed), zone.corrupt (not a TZif file, or one that counts leap seconds), or as bw_file_read(). Questions cannot fail.
  * Times are Unix seconds; local times are local seconds (civil.h). Beyond BW_ZONE_LIMIT_S both are cut to it. */
 #ifndef BW_SCHEDULE_ZONE_H
 #define BW_SCHEDULE_ZONE_H
