@@ -3,7 +3,8 @@
 #define BW_BASE_CLOCK_H
 #include <stdint.h>
 
-int64_t bw_clock_wall_ms(void); /* Unix time in milliseconds; may jump */
+/* Unix time in milliseconds; may jump. With BELLWIRE_TEST_HOOKS, BELLWIRE_CLOCK_AHEAD_MS in the environment is added to it. */
+int64_t bw_clock_wall_ms(void);
 int64_t bw_clock_mono_us(void); /* CLOCK_MONOTONIC in microseconds; same base in every process of this boot */
 
 struct bw_clock {

@@ -17,7 +17,7 @@ static void check_sources(const struct bw_config *config, struct bw_errors *errs
 
 static void list_good(const json_t *loaded, const struct bw_config *config)
 {
-    size_t index, inner;
+    size_t index, inner, scheduled;
     json_t *workflow, *event;
     for (size_t i = 0; i < config->source_count; i++)
         fprintf(stderr, "source    %-20s POST %s, verified as %s\n", config->sources[i].name, config->sources[i].path, config->sources[i].verify);
@@ -25,7 +25,9 @@ static void list_good(const json_t *loaded, const struct bw_config *config)
     {
         fprintf(stderr, "workflow  %-20s", bw_json_str(workflow, "name", ""));
         json_array_foreach(json_object_get(workflow, "events"), inner, event) fprintf(stderr, "%s %s", inner ? "," : " on", json_string_value(event));
-        if (bw_json_bool(workflow, "manual", false)) fprintf(stderr, "%s by hand", inner ? "," : " on");
+        json_array_foreach(json_object_get(workflow, "schedules"), scheduled, event)
+            fprintf(stderr, "%s %s %s", inner + scheduled ? "," : " at", bw_json_str(event, "cron", ""), bw_json_str(event, "tz", ""));
+        if (bw_json_bool(workflow, "manual", false)) fprintf(stderr, "%s by hand", inner + scheduled ? "," : " on");
         fputc('\n', stderr);
     }
 }

@@ -109,7 +109,8 @@ void bw_dispatch_catalog_loaded(struct bw_dispatch *dispatch, const json_t *head
     dispatch->is_catalog_reported = true;
     struct bw_error err;
     bw_error_set(&err, "memory", "out of memory");
-    if (!bw_pairs_add(dispatch, workflows) || !(awaited = bw_awaited_new(dispatch->revision, workflows, dispatch->pairs))) {
+    if (!bw_pairs_add(dispatch, workflows) || (dispatch->schedules && !bw_schedules_set(dispatch->schedules, workflows)) ||
+        !(awaited = bw_awaited_new(dispatch->revision, workflows, dispatch->pairs))) {
         bw_dispatch_fail(dispatch, &err);
         return;
     }
@@ -158,6 +159,7 @@ static void on_mail(struct bw_mail *mail, void *arg)
     case BW_MAIL_REPORT: bw_reports_committed(mail); break;
     case BW_MAIL_REVISION: revision_committed(mail); break;
     case BW_MAIL_WAKES: bw_wakes_told(dispatch->wakes); break;
+    case BW_MAIL_SCHEDULE: bw_schedules_stored(mail); break;
     case BW_MAIL_PAIRS: bw_pairs_stored(mail); break;
     case BW_MAIL_FIRED: bw_wakes_fired(dispatch->wakes); break;
     }
@@ -172,6 +174,7 @@ static void on_watch(evutil_socket_t fd, short what, void *arg)
     bw_awaits_reclaim(&dispatch->awaits);
     if (dispatch->reload) bw_reload_check(dispatch->reload);
     if (dispatch->wakes) bw_wakes_watch(dispatch->wakes);
+    if (dispatch->schedules) bw_schedules_watch(dispatch->schedules);
     if (!TAILQ_EMPTY(&dispatch->queued) || dispatch->is_behind || (dispatch->wakes && bw_wakes_are_behind(dispatch->wakes))) bw_jobs_feed(dispatch);
 }
 
@@ -272,6 +275,7 @@ struct bw_dispatch *bw_dispatch_new(struct event_base *base, const struct bw_dis
     if (!options->check_only && !(dispatch->reload = bw_reload_new(dispatch))) goto fail;
     if (!options->check_only && !(dispatch->reader = bw_reader_open(options->store_folder, err))) goto fail;
     if (!options->check_only && !bw_pairs_read(dispatch, err)) goto fail;
+    if (options->with_schedules && !(dispatch->schedules = bw_schedules_new(dispatch, err))) goto fail;
     if (!options->check_only && !(dispatch->wakes = bw_wakes_new(dispatch))) goto fail;
     /* Workers and plugins start side by side; the catalogue is read when every plugin has said what it offers. */
     if (!bw_workers_start(dispatch, options->check_only ? 1 : options->config->workers, err)) goto fail;
@@ -306,6 +310,7 @@ void bw_dispatch_free(struct bw_dispatch *dispatch)
     if (dispatch->reader) bw_reader_close(dispatch->reader);
     bw_reload_free(dispatch->reload);
     bw_wakes_free(dispatch->wakes);
+    bw_schedules_free(dispatch->schedules);
     bw_catalog_free(dispatch->catalog);
     bw_awaits_end(&dispatch->awaits);
     json_decref(dispatch->workflow_names);

@@ -21,6 +21,7 @@ struct bw_dispatch_options {
     const char *store_folder;       /* for reading back; NULL with check_only */
     bool trace;                     /* workers report each step as it starts and ends */
     bool check_only;                /* load the catalogue in one worker and report; nothing is stored */
+    bool with_schedules;            /* fire what is due by cron rules */
     bool watch_files;               /* reload the catalogue when its files change */
     const char *only_workflow_file; /* `bellwire run FILE`: this file instead of the workflows folder; or NULL */
 };

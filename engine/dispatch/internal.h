@@ -26,12 +26,13 @@
 #define BW_HOST_GRACE_MS 1000 /* after a cancelled call, before the host is killed */
 
 /* Kinds of mail in the one box: events and commits must arrive in the order in which the writer sent them (jobs.c relies on it). */
-enum bw_mail_kind { BW_MAIL_EVENT, BW_MAIL_REPORT, BW_MAIL_REVISION, BW_MAIL_WAKES, BW_MAIL_FIRED, BW_MAIL_PAIRS };
+enum bw_mail_kind { BW_MAIL_EVENT, BW_MAIL_REPORT, BW_MAIL_REVISION, BW_MAIL_WAKES, BW_MAIL_FIRED, BW_MAIL_PAIRS, BW_MAIL_SCHEDULE };
 
 struct bw_run_worker;
 struct bw_plugin_host;
 struct bw_reload;
 struct bw_wakes;
+struct bw_schedules;
 
 /* One event from the queue until all its runs have ended or are parked; or one run that was parked, until it has ended or is parked again. */
 struct bw_job {
@@ -106,7 +107,8 @@ struct bw_dispatch {
     json_t *workflow_names; /* an object with the names of all revisions that workers have loaded */
     json_t *load_errors;    /* errors that the engine itself found: refused plugins, files that hang while loading */
     struct bw_reload *reload;
-    struct bw_wakes *wakes; /* NULL with check_only */
+    struct bw_wakes *wakes;         /* NULL with check_only */
+    struct bw_schedules *schedules; /* the same; of the current revision */
     bool is_catalog_known, is_catalog_reported, is_draining, is_drained, is_failed;
     /* jobs.c */
     struct bw_job_list queued;
@@ -167,6 +169,12 @@ bool bw_pairs_read(struct bw_dispatch *dispatch, struct bw_error *err); /* what 
 /* Those of a catalogue: they are stored before anything that is accepted or stored after this. False: no memory. */
 bool bw_pairs_add(struct bw_dispatch *dispatch, const json_t *workflows);
 void bw_pairs_stored(struct bw_mail *mail);
+/* schedules.c */
+struct bw_schedules *bw_schedules_new(struct bw_dispatch *dispatch, struct bw_error *err); /* with what earlier processes have left */
+bool bw_schedules_set(struct bw_schedules *schedules, const json_t *workflows); /* those of a new current revision; false: no memory, as before */
+void bw_schedules_watch(struct bw_schedules *schedules);                        /* fires what is due */
+void bw_schedules_stored(struct bw_mail *mail);
+void bw_schedules_free(struct bw_schedules *schedules);
 /* wakes.c */
 struct bw_wakes *bw_wakes_new(struct bw_dispatch *dispatch);
 void bw_wakes_watch(struct bw_wakes *wakes); /* fires what is due */

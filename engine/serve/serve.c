@@ -208,7 +208,7 @@ static void end(struct engine *engine)
 int bw_serve(const struct bw_config *config)
 {
     struct engine engine = {.config = config, .started_us = bw_clock_mono_us()};
-    const struct bw_dispatch_options options = {.config = config, .store_folder = config->data, .watch_files = true};
+    const struct bw_dispatch_options options = {.config = config, .store_folder = config->data, .with_schedules = true, .watch_files = true};
     const struct bw_dispatch_handlers handlers = {.arg = &engine, .ready = on_ready, .catalog = on_catalog, .fatal = on_fatal, .drained = on_drained};
     struct bw_error err;
 

@@ -66,10 +66,20 @@ static bool insert_once(struct bw_writer *writer, const struct bw_event_new *eve
     return bw_dedupe_add(&writer->dedupe, &entry, err);
 }
 
+static bool put_schedule(struct bw_writer *writer, const struct bw_schedule_row *row, struct bw_error *err)
+{
+    sqlite3_stmt *statement = writer->sql.put_schedule;
+    bw_sql_bind_text(statement, 1, row->workflow);
+    bw_sql_bind_text(statement, 2, row->rule);
+    bw_sql_bind_int(statement, 3, row->last_ms);
+    return bw_sql_run(statement, err);
+}
+
 static bool accept_event(struct bw_writer *writer, struct bw_store_op *op, struct bw_error *err)
 {
     int64_t earlier;
     op->is_duplicate = false;
+    if (op->schedule.last_ms && !put_schedule(writer, &op->schedule, err)) return false;
     if (!insert_once(writer, &op->event, &op->event_id, &earlier, err)) return false;
     if (earlier) return record_duplicate(writer, op, earlier, err);
     return bw_deliveries_add(&writer->deliveries, &op->delivery, op->event_id, err);
@@ -230,6 +240,7 @@ bool bw_writer_apply(struct bw_writer *writer, struct bw_store_op *op, struct bw
         return true;
     case BW_OP_WAKE: return bw_parking_fire(&writer->parking, op->now_ms, &op->more, err);
     case BW_OP_PAIRS: return keep_pairs(writer, op, err);
+    case BW_OP_SCHEDULE: return put_schedule(writer, &op->schedule, err);
     case BW_OP_CALL: return call(op, err);
     }
     return bw_error_set(err, "store.refused", "an operation of unknown kind %d", (int)op->kind);

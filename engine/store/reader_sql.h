@@ -19,6 +19,7 @@
     X(steps)                  \
     X(queue)                  \
     X(pairs)                  \
+    X(schedules)              \
     X(parked_count)           \
     X(deliveries)             \
     X(refused_of_source)      \

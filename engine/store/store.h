@@ -109,6 +109,10 @@ struct bw_wake {
     struct bw_uid event_uid;
     int64_t at_ms; /* TIMER: now_ms of the operation that fired it. EVENT: when that was accepted */
 };
+struct bw_schedule_row { /* until when the firings of a schedule are accounted for; never goes back */
+    struct bw_slice workflow, rule;
+    int64_t last_ms;
+};
 struct bw_step_row {
     struct bw_slice path; /* the step's id */
     enum bw_step_state state;
@@ -162,6 +166,7 @@ enum bw_store_op_kind {
     BW_OP_REVISION, /* a catalogue revision: its files, stored by content */
     BW_OP_WAKE,     /* fires timers that are due, oldest first, but no more than BW_WAKES_AT_ONCE; `more` when some are left: submit it again */
     BW_OP_PAIRS,    /* the pairs of a catalogue are kept, beside those of earlier ones for as long as any run is alive */
+    BW_OP_SCHEDULE, /* `schedule` is written; one that is new begins with it */
     BW_OP_CALL,     /* runs call(op) on the writer thread inside the group; again if the group is retried */
 };
 #define BW_WAKES_AT_ONCE 500 /* steps woken in one transaction, whatever wakes them; fewer when that takes long */
@@ -177,6 +182,7 @@ struct bw_store_op {
     bool event_done;                      /* REPORT */
     uint32_t matched;                     /* REPORT with event_done */
     const struct bw_revision *revision;   /* REVISION */
+    struct bw_schedule_row schedule;      /* SCHEDULE; ACCEPT of a firing: written with its event, also when that is a duplicate */
     const struct bw_wait_pair *pairs;     /* PAIRS */
     size_t pair_count;                    /* PAIRS */
     bool (*call)(struct bw_store_op *op); /* CALL */
@@ -268,6 +274,8 @@ struct bw_queued {
 typedef bool bw_queued_visit(void *arg, const struct bw_queued *queued);
 /* Woken runs with id > after, ascending, at most limit; *count = how many were visited. */
 bool bw_reader_queue(struct bw_reader *reader, int64_t after, size_t limit, bw_queued_visit *visit, void *arg, size_t *count, struct bw_error *err);
+typedef bool bw_schedule_visit(void *arg, const struct bw_schedule_row *row);
+bool bw_reader_schedules(struct bw_reader *reader, bw_schedule_visit *visit, void *arg, struct bw_error *err);
 typedef bool bw_pair_visit(void *arg, const struct bw_wait_pair *pair);
 bool bw_reader_pairs(struct bw_reader *reader, bw_pair_visit *visit, void *arg, struct bw_error *err);
 bool bw_reader_parked_count(struct bw_reader *reader, uint64_t *count, struct bw_error *err);

@@ -45,6 +45,7 @@
     X(last_before)             \
     X(delete_spare_pairs)      \
     X(put_pair)                \
+    X(put_schedule)            \
     X(earliest_of_step)        \
     X(event_time)              \
     X(next_waiter)             \

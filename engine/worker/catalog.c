@@ -193,13 +193,17 @@ static void add_workflow(struct bw_worker *worker, struct bw_catalog *catalog, s
 static json_t *describe_workflow(const struct bw_catalog_workflow *entry)
 {
     const struct bw_workflow *workflow = entry->workflow;
-    json_t *events = json_array(), *steps = json_array(), *waits = json_array();
+    json_t *events = json_array(), *steps = json_array(), *waits = json_array(), *schedules = json_array();
     bool is_manual = false;
     char version[65];
     bw_hex_encode(entry->version, sizeof entry->version, version);
     for (size_t i = 0; i < workflow->trigger_count; i++) {
-        if (workflow->triggers[i].kind == BW_TRIGGER_MANUAL)
+        const struct bw_trigger *trigger = &workflow->triggers[i];
+        if (trigger->kind == BW_TRIGGER_MANUAL)
             is_manual = true;
+        else if (trigger->kind == BW_TRIGGER_SCHEDULE)
+            json_array_append_new(schedules, json_pack("{s:s%,s:s%,s:i,s:I}", "cron", trigger->cron.ptr, trigger->cron.len, "tz", trigger->zone.ptr,
+                                                       trigger->zone.len, "missed", trigger->missed, "max_age_ms", (json_int_t)trigger->max_age_ms));
         else
             json_array_append_new(events, json_stringn(workflow->triggers[i].event.ptr, workflow->triggers[i].event.len));
     }
@@ -211,10 +215,10 @@ static json_t *describe_workflow(const struct bw_catalog_workflow *entry)
             json_array_append_new(
                 waits, json_pack("{s:s%,s:s%}", "event", arm->event.ptr, arm->event.len, "by", arm->by.len ? arm->by.ptr : "", arm->by.len));
         }
-    return json_pack("{s:s%,s:s%,s:s%,s:s,s:b,s:o,s:o,s:o,s:i,s:i}", "name", workflow->name.ptr, workflow->name.len, "description",
+    return json_pack("{s:s%,s:s%,s:s%,s:s,s:b,s:o,s:o,s:o,s:o,s:i,s:i}", "name", workflow->name.ptr, workflow->name.len, "description",
                      workflow->description.ptr ? workflow->description.ptr : "", workflow->description.len, "file", workflow->file.ptr,
-                     workflow->file.len, "hash", version, "manual", is_manual, "events", events, "steps", steps, "waits", waits, "line",
-                     workflow->mark.line, "column", workflow->mark.column);
+                     workflow->file.len, "hash", version, "manual", is_manual, "events", events, "steps", steps, "waits", waits, "schedules",
+                     schedules, "line", workflow->mark.line, "column", workflow->mark.column);
 }
 
 static json_t *describe_action(const struct bw_action *action)

@@ -154,7 +154,11 @@ void bw_workflow_canonical(const struct bw_workflow *workflow, struct bw_buf *ou
         bw_buf_append_json_string(out, workflow->triggers[i].event);
         bw_buf_printf(out, ",\"manual\":%s,\"if\":", workflow->triggers[i].kind == BW_TRIGGER_MANUAL ? "true" : "false");
         append_expr(out, workflow, workflow->triggers[i].condition);
-        bw_buf_append_char(out, '}');
+        bw_buf_append_text(out, ",\"cron\":");
+        bw_buf_append_json_string(out, workflow->triggers[i].cron);
+        bw_buf_append_text(out, ",\"tz\":");
+        bw_buf_append_json_string(out, workflow->triggers[i].zone);
+        bw_buf_printf(out, ",\"missed\":[%d,%lld]}", workflow->triggers[i].missed, (long long)workflow->triggers[i].max_age_ms);
     }
     bw_buf_append_text(out, "],\"vars\":");
     append_sorted_json(out, workflow->vars.len ? workflow->vars : BW_SLICE("{}"));

@@ -92,6 +92,9 @@ void bw_policy_load(struct bw_loader *loader, const struct bw_yaml_node *map, st
 void bw_stop_load(struct bw_loader *loader, const struct bw_yaml_node *node, struct bw_step *step);
 int64_t bw_timeout_load(struct bw_loader *loader, const struct bw_yaml_node *node); /* 0: reported */
 
+/* schedule.c */
+void bw_schedule_load(struct bw_loader *loader, const struct bw_yaml_node *map, struct bw_trigger *trigger);
+
 /* emit.c */
 void bw_emit_load(struct bw_loader *loader, const struct bw_yaml_node *node, struct bw_step *step);
 

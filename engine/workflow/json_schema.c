@@ -51,7 +51,8 @@ void bw_workflow_json_schema(struct bw_buf *out)
     append_properties(out, bw_trigger_keys, bw_trigger_key_count);
     bw_buf_append_text(
         out,
-        ",\"oneOf\":[{\"required\":[\"event\"]},{\"required\":[\"manual\"]}],\"dependentSchemas\":{\"if\":{\"required\":[\"event\"]}}},\"step\":{");
+        ",\"oneOf\":[{\"required\":[\"event\"]},{\"required\":[\"manual\"]},{\"required\":[\"schedule\"]}],\"dependentRequired\":{\"if\":[\"event\"],"
+        "\"tz\":[\"schedule\"],\"missed\":[\"schedule\"],\"max_age\":[\"schedule\"]}},\"step\":{");
     append_properties(out, bw_step_keys, bw_step_key_count);
     append_verbs(out);
     append_no_policy(out);

@@ -55,7 +55,10 @@ const struct bw_load_key bw_trigger_keys[] = {
     {"if", EXPR, "must be true for this event"},
     {"manual", "{\"enum\":[true,null]}", "may be started by hand: bellwire run NAME"},
     {"webhook", NULL, NULL},
-    {"schedule", NULL, NULL},
+    {"schedule", "{\"type\":\"string\",\"pattern\":\"\\\\S\"}", "a cron rule: minute hour day month weekday, or @daily"},
+    {"tz", "{\"type\":\"string\",\"pattern\":\"\\\\S\"}", "the time zone of the rule: Europe/Berlin (UTC)"},
+    {"missed", "{\"enum\":[\"latest\",\"all\",\"skip\"]}", "which of the firings are made up for that came while nobody served (latest)"},
+    {"max_age", DURATION, "firings that are later than that are left out (24h)"},
     {"call", NULL, NULL},
 };
 const size_t bw_trigger_key_count = sizeof bw_trigger_keys / sizeof *bw_trigger_keys;

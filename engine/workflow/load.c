@@ -12,7 +12,7 @@ static bool is_workflow_name(struct bw_slice text)
 
 static void load_trigger(struct bw_loader *loader, const struct bw_yaml_node *map, struct bw_trigger *trigger)
 {
-    const struct bw_yaml_node *event, *manual, *condition;
+    const struct bw_yaml_node *event, *manual, *schedule, *condition;
     trigger->condition = -1;
     trigger->mark = bw_mark_of(map);
     if (map->kind != BW_YAML_MAP) {
@@ -23,9 +23,15 @@ static void load_trigger(struct bw_loader *loader, const struct bw_yaml_node *ma
     bw_check_keys(loader, map, "a trigger", bw_trigger_keys, bw_trigger_key_count);
     event = bw_yaml_get(map, "event");
     manual = bw_yaml_get(map, "manual");
+    schedule = bw_yaml_get(map, "schedule");
     condition = bw_yaml_get(map, "if");
-    if (!event == !manual) {
-        bw_load_error(loader, trigger->mark, "trigger.kind", "write {event: NAME} or {manual: true}", "a trigger is either an event or by hand");
+    if (!!event + !!manual + !!schedule != 1) {
+        bw_load_error(loader, trigger->mark, "trigger.kind", "write {event: NAME}, {schedule: \"0 9 * * MON\"} or {manual: true}",
+                      "a trigger is either an event, a schedule or by hand");
+        return;
+    }
+    if (schedule || bw_yaml_get(map, "tz") || bw_yaml_get(map, "missed") || bw_yaml_get(map, "max_age")) {
+        bw_schedule_load(loader, map, trigger);
         return;
     }
     if (manual) {

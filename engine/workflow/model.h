@@ -37,11 +37,15 @@ struct bw_text_piece {
     uint32_t expr;
 };
 
-enum bw_trigger_kind { BW_TRIGGER_EVENT, BW_TRIGGER_MANUAL };
+enum bw_trigger_kind { BW_TRIGGER_EVENT, BW_TRIGGER_MANUAL, BW_TRIGGER_SCHEDULE };
+enum bw_missed { BW_MISSED_LATEST, BW_MISSED_ALL, BW_MISSED_SKIP }; /* firings while nobody served */
 struct bw_trigger {
     enum bw_trigger_kind kind;
-    struct bw_slice event; /* glob over the event name: '*' within one dot-separated part, a trailing '**' matches the rest */
-    int32_t condition;     /* expr index or -1 */
+    struct bw_slice event;      /* glob over the event name: '*' within one dot-separated part, a trailing '**' matches the rest */
+    int32_t condition;          /* expr index or -1 */
+    struct bw_slice cron, zone; /* SCHEDULE: as written; both have been tried */
+    enum bw_missed missed;
+    int64_t max_age_ms; /* SCHEDULE: a firing that is later than that is left out */
     struct bw_mark mark;
 };
 

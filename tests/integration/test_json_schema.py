@@ -25,6 +25,7 @@ def step(text):
 GOOD = [
     workflow(),
     workflow(on="[{event: a.b}, {event: 'a.*', if: event.data.x == 1}, {event: 'a.**'}, {event: '*'}, {event: '**'}, {manual: true}, {manual}]"),
+    workflow(on="[{schedule: '*/5 9-17 * * MON-FRI', tz: Europe/Berlin, missed: all, max_age: 2h}, {schedule: '@daily'}]"),
     workflow(on="[{event: a, if: true}]"),
     workflow(on="[{event: 'pull_*.x*y'}]"),
     workflow(more="description: a text\nvars: {a: 1, b: [x]}\nsecrets: [A, b_1, _c]\noutputs: {x: \"${{ steps.a.y }}\"}\n"),
@@ -70,7 +71,8 @@ BAD = [
     workflow(on="[{event: ''}]"), workflow(on="[{event: a..b}]"), workflow(on="[{event: .a}]"), workflow(on="[{event: a.}]"),
     workflow(on="[{event: '**.a'}]"), workflow(on="[{event: 'a**'}]"), workflow(on="[{event: 'a.***'}]"), workflow(on="[{event: [a]}]"),
     workflow(on="[{event: 7}]"), workflow(on="[{event: a, if: 7}]"), workflow(on="[{event: a, if: ''}]"), workflow(on="[{event: a, if: ' '}]"),
-    workflow(on="[{schedule: '* * * * *'}]"), workflow(on="[{evnt: a}]"),
+    workflow(on="[{schedule: 7}]"), workflow(on="[{tz: UTC}]"), workflow(on="[{event: a, tz: UTC}]"), workflow(on="[{schedule: '@daily', missed: some}]"),
+    workflow(on="[{schedule: '@daily', max_age: soon}]"), workflow(on="[{schedule: '@daily', if: x}]"), workflow(on="[{schedule: '@daily', event: a}]"), workflow(on="[{evnt: a}]"),
     workflow(steps="{}"), workflow(steps="[]"), workflow(steps="[x]"),
     workflow(steps="[" + ", ".join(f"{{id: s{i}, set: {{}}}}" for i in range(501)) + "]"),
     step("set: {}"), step("id: a"), step("id: a, set: {}, lua: return 1"), step("id: a, set: {}, with: {}"), step("id: a, sett: {}"),

@@ -59,6 +59,8 @@ WHERE s.run_id = ?1 ORDER BY s.position, s.path;
 SELECT q.id, q.run_id, r.uid, r.event_id FROM queue q CROSS JOIN runs r ON r.id = q.run_id WHERE q.id > ?1 ORDER BY q.id LIMIT ?2;
 -- name: pairs
 SELECT event, field FROM wait_pairs ORDER BY event, field;
+-- name: schedules
+SELECT workflow, rule, last_ms FROM schedules ORDER BY workflow, rule;
 -- name: parked_count
 SELECT count(*) FROM runs INDEXED BY runs_unusual WHERE state <> 20 AND state = 3;
 

@@ -111,6 +111,9 @@ DELETE FROM wakings WHERE event_id = ?1;
 DELETE FROM wait_pairs WHERE NOT EXISTS (SELECT 1 FROM runs WHERE state <> 20 AND state < 20) AND NOT EXISTS (SELECT 1 FROM pending);
 -- name: put_pair
 INSERT INTO wait_pairs(event, field) VALUES(?1, ?2) ON CONFLICT DO NOTHING;
+-- name: put_schedule
+INSERT INTO schedules(workflow, rule, last_ms) VALUES(?1, ?2, ?3)
+ON CONFLICT(workflow, rule) DO UPDATE SET last_ms = max(last_ms, excluded.last_ms);
 -- name: find_revision
 SELECT id FROM revisions WHERE hash = ?1;
 -- name: insert_revision
