@@ -42,6 +42,22 @@ struct bw_uid bw_uid_of_run(struct bw_uid event, struct bw_slice workflow)
     return run;
 }
 
+struct bw_uid bw_uid_of_child(struct bw_uid parent, struct bw_slice path, uint32_t item)
+{
+    static const char label[] = "bellwire child"; /* its NUL is hashed too */
+    uint8_t digest[EVP_MAX_MD_SIZE];
+    char number[16];
+    int len = snprintf(number, sizeof number, "%c%u", '\0', (unsigned)item);
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    must(ctx && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) == 1 && EVP_DigestUpdate(ctx, label, sizeof label) == 1 &&
+         EVP_DigestUpdate(ctx, parent.bytes, sizeof parent.bytes) == 1 && EVP_DigestUpdate(ctx, path.ptr, path.len) == 1 &&
+         EVP_DigestUpdate(ctx, number, (size_t)len) == 1 && EVP_DigestFinal_ex(ctx, digest, NULL) == 1);
+    EVP_MD_CTX_free(ctx);
+    struct bw_uid run = parent;
+    memcpy(run.bytes + 6, digest, 10);
+    return run;
+}
+
 bool bw_uid_equal(struct bw_uid a, struct bw_uid b)
 {
     return memcmp(a.bytes, b.bytes, sizeof a.bytes) == 0;

@@ -1,6 +1,7 @@
 /* What each kind of operation writes. Each function runs inside the group's transaction and may run again after a rollback: whatever it
  * answers in the operation is written anew. */
 #include "store/checksum.h"
+#include "store/children.h"
 #include "store/revision.h"
 #include "store/writer.h"
 
@@ -184,8 +185,12 @@ static bool put_run(struct bw_writer *writer, struct bw_store_op *op, const stru
     for (size_t i = 0; i < run->step_count; i++) {
         if (!put_step(writer, known.id, known.step_count + (int64_t)i, &run->steps[i], err)) return false;
         if (!has_ended && !bw_parking_put_step(&writer->parking, known.id, &run->steps[i], &has_live, err)) return false;
+        if (run->steps[i].join && !bw_children_begin(&writer->parking, known.id, run->uid, op->event_id, &run->steps[i], err)) return false;
     }
-    if (has_ended && !is_new && !bw_parking_end(&writer->parking, known.id, known.has_live, err)) return false;
+    if (has_ended && !is_new &&
+        (!bw_parking_end(&writer->parking, known.id, known.has_live, err) ||
+         !bw_children_ended(&writer->parking, known.id, state, run->ended_ms, err)))
+        return false;
     if (state == BW_RUN_PARKED && !bw_parking_park(&writer->parking, known.id, run->deadline_ms, err)) return false;
     /* Only now: an event that the run causes may wake the run itself, and what it wakes must be parked or not, not half of it. */
     for (size_t i = 0; i < run->step_count; i++)

@@ -1,6 +1,7 @@
 /* What steps wait for, and what a commit tells of it. Who wakes them: waking.c. */
 #include "store/parking.h"
 #include "base/crash_point.h"
+#include "store/children.h"
 #include "store/parking_step.h"
 
 /* The earliest timer of all, 0 = none. */
@@ -33,19 +34,23 @@ bool bw_parking_flush(struct bw_parking *parking, struct bw_error *err)
     if (parking->is_due_unsure && !read_due(parking, err)) return false;
     if (parking->parked) BW_CRASH_POINT("store.before_park");
     if (parking->woken_steps) BW_CRASH_POINT("store.before_wake");
+    if (parking->started) BW_CRASH_POINT("store.before_children");
+    if (parking->joined) BW_CRASH_POINT("store.before_join");
     return true;
 }
 
 static void forget_transaction(struct bw_parking *parking)
 {
     parking->is_due_unsure = false;
-    parking->woken_steps = parking->woken_runs = parking->parked = 0;
+    parking->woken_steps = parking->woken_runs = parking->parked = parking->started = parking->joined = 0;
 }
 
 void bw_parking_committed(struct bw_parking *parking)
 {
     if (parking->parked) BW_CRASH_POINT("store.after_park");
     if (parking->woken_steps) BW_CRASH_POINT("store.after_wake");
+    if (parking->started) BW_CRASH_POINT("store.after_children");
+    if (parking->joined) BW_CRASH_POINT("store.after_join");
     if (parking->due_ms && (!parking->committed_due_ms || parking->due_ms < parking->committed_due_ms)) parking->is_due_earlier = true;
     parking->committed_due_ms = parking->due_ms;
     parking->news += parking->woken_runs;
@@ -156,7 +161,7 @@ bool bw_parking_put_step(struct bw_parking *parking, int64_t run_id, const struc
     if (*has_live &&
         (!bw_parking_stop_waiting(parking, run_id, step->path, err) || !bw_parking_for_step(parking->sql->delete_step_wake, run_id, step->path, err)))
         return false;
-    if (step->state >= BW_STEP_SUCCEEDED) return true;
+    if (step->state >= BW_STEP_SUCCEEDED) return !*has_live || bw_children_close_step(parking, run_id, step->path, err);
     *has_live = true; /* also for a second row of the same step */
     if (!look_back(parking, step, &wake, err)) return false;
     if (wake.kind) return bw_parking_put_wake(parking, run_id, step->path, &wake, err);
@@ -179,15 +184,21 @@ static bool has_any(sqlite3_stmt *statement, int64_t run_id, bool *has_row, stru
     return true;
 }
 
+bool bw_parking_enqueue(struct bw_parking *parking, int64_t run_id, struct bw_error *err)
+{
+    const struct bw_write_statements *sql = parking->sql;
+    bw_sql_bind_int(sql->put_queue, 1, ++parking->last_queue_id);
+    bw_sql_bind_int(sql->put_queue, 2, run_id);
+    parking->woken_runs++;
+    return bw_sql_run(sql->put_queue, err);
+}
+
 bool bw_parking_unpark(struct bw_parking *parking, int64_t run_id, struct bw_error *err)
 {
     const struct bw_write_statements *sql = parking->sql;
     if (!for_run(sql->unpark_run, run_id, err)) return false;
     if (sqlite3_changes(sqlite3_db_handle(sql->begin)) == 0) return true; /* it is active: it will see the wake when it wants to park */
-    bw_sql_bind_int(sql->put_queue, 1, ++parking->last_queue_id);
-    bw_sql_bind_int(sql->put_queue, 2, run_id);
-    parking->woken_runs++;
-    return bw_sql_run(sql->put_queue, err);
+    return bw_parking_enqueue(parking, run_id, err);
 }
 
 bool bw_parking_park(struct bw_parking *parking, int64_t run_id, int64_t deadline_ms, struct bw_error *err)
@@ -211,5 +222,6 @@ bool bw_parking_end(struct bw_parking *parking, int64_t run_id, bool has_live, s
     if (!has_live) return true;
     if (!for_run(sql->delete_run_timers, run_id, err)) return false;
     if (sqlite3_changes(sqlite3_db_handle(sql->begin)) > 0) parking->is_due_unsure = true;
-    return for_run(sql->delete_run_waits, run_id, err) && for_run(sql->delete_run_wakes, run_id, err);
+    return for_run(sql->delete_run_waits, run_id, err) && for_run(sql->delete_run_wakes, run_id, err) &&
+           bw_children_close_run(parking, run_id, err);
 }

@@ -8,5 +8,6 @@ bool bw_parking_stop_waiting(struct bw_parking *parking, int64_t run_id, struct 
 /* The first one stays. */
 bool bw_parking_put_wake(struct bw_parking *parking, int64_t run_id, struct bw_slice path, const struct bw_wake *wake, struct bw_error *err);
 bool bw_parking_event_time(struct bw_parking *parking, int64_t event_id, int64_t *at_ms, struct bw_error *err);
+bool bw_parking_enqueue(struct bw_parking *parking, int64_t run_id, struct bw_error *err);
 bool bw_parking_unpark(struct bw_parking *parking, int64_t run_id, struct bw_error *err); /* if it is parked: active, and in the queue */
 #endif

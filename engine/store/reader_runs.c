@@ -39,6 +39,11 @@ static bool add_step(struct steps *steps, sqlite3_stmt *row, struct bw_error *er
                  .event_id = sqlite3_column_int64(row, 11),
                  .at_ms = sqlite3_column_int64(row, 12),
                  .event_uid = bw_sql_column_uid(row, 13)},
+        .children = {.id = sqlite3_column_int64(row, 14),
+                     .total = (uint32_t)sqlite3_column_int64(row, 15),
+                     .started = (uint32_t)sqlite3_column_int64(row, 16),
+                     .succeeded = (uint32_t)sqlite3_column_int64(row, 17),
+                     .failed = (uint32_t)sqlite3_column_int64(row, 18)},
     };
     return !steps->text.failed || bw_error_set(err, "store.refused", "no memory to read a run's steps");
 }
@@ -85,6 +90,14 @@ static void read_run(sqlite3_stmt *row, struct bw_run *run)
         .event_name = bw_sql_column(row, 12),
         .is_woken = sqlite3_column_int(row, 13),
         .is_overdue = sqlite3_column_int(row, 14),
+        .child = {.join = sqlite3_column_int64(row, 15),
+                  .item = (uint32_t)sqlite3_column_int64(row, 16),
+                  .input = bw_sql_column(row, 17),
+                  .path = bw_sql_column(row, 18),
+                  .depth = (uint32_t)sqlite3_column_int64(row, 19),
+                  .is_call = sqlite3_column_int(row, 20) != 0,
+                  .is_detached = sqlite3_column_int(row, 21) != 0,
+                  .parent = bw_sql_column_uid(row, 22)},
         .row = {.uid = bw_sql_column_uid(row, 1),
                 .workflow = bw_sql_column(row, 3),
                 .state = (enum bw_run_state)sqlite3_column_int(row, 5),
@@ -138,6 +151,7 @@ bool bw_reader_runs(struct bw_reader *reader, const struct bw_run_filter *filter
     bw_sql_bind_int(statement, 3, filter->state);
     bw_sql_bind_int(statement, 4, bw_reader_below(filter->before_row));
     bw_sql_bind_int(statement, 5, bw_reader_limit(filter->limit));
+    bw_sql_bind_int(statement, 6, filter->with_children);
     return visit_all(reader, statement, filter->with_steps, visit, arg, &count, err);
 }
 

@@ -18,6 +18,8 @@
     X(run)                    \
     X(steps)                  \
     X(queue)                  \
+    X(join_context)           \
+    X(child_ends)             \
     X(pairs)                  \
     X(schedules)              \
     X(parked_count)           \

@@ -51,17 +51,50 @@ bool bw_remove_delivery(struct bw_removal *removal, int64_t id, enum bw_removal_
     return true;
 }
 
-bool bw_remove_run(struct bw_removal *removal, int64_t id, enum bw_removal_end *end, struct bw_error *err)
+static bool remove_one_run(struct bw_removal *removal, int64_t id, enum bw_removal_end *end, struct bw_error *err)
 {
+    const struct bw_write_statements *sql = removal->sql;
     bool are_gone;
     *end = BW_REMOVAL_PARTLY;
-    if (!delete_children(removal, removal->sql->delete_steps, id, &are_gone, err)) return false;
+    if (!delete_children(removal, sql->delete_contexts, id, &are_gone, err)) return false;
     if (!are_gone || removal->rows < 1) return true;
+    if (!delete_children(removal, sql->delete_joins, id, &are_gone, err)) return false;
+    if (!are_gone || removal->rows < 1) return true;
+    if (!delete_children(removal, sql->delete_steps, id, &are_gone, err)) return false;
+    if (!are_gone || removal->rows < 2) return true;
+    if (!delete_by_id(removal, sql->delete_child, id, err)) return false;
     int64_t before = removal->rows;
-    if (!delete_by_id(removal, removal->sql->delete_run, id, err)) return false;
+    if (!delete_by_id(removal, sql->delete_run, id, err)) return false;
     removal->removed.runs += before - removal->rows;
     *end = BW_REMOVAL_GONE;
     return true;
+}
+
+/* Those that the run waited for: 0 = none is left. */
+static bool find_child(struct bw_removal *removal, int64_t id, int64_t *child, struct bw_error *err)
+{
+    sqlite3_stmt *statement = removal->sql->awaited_child;
+    bool has_row;
+    bw_sql_bind_int(statement, 1, id);
+    if (!bw_sql_next(statement, &has_row, err)) return false;
+    *child = has_row ? sqlite3_column_int64(statement, 0) : 0;
+    sqlite3_reset(statement);
+    return true;
+}
+
+bool bw_remove_run(struct bw_removal *removal, int64_t id, enum bw_removal_end *end, struct bw_error *err)
+{
+    for (;;) {
+        int64_t lowest = id, child;
+        do {
+            if (!find_child(removal, lowest, &child, err)) return false;
+            if (child) lowest = child;
+        } while (child);
+        if (!remove_one_run(removal, lowest, end, err)) return false;
+        if (*end != BW_REMOVAL_GONE || lowest == id) return true;
+        *end = BW_REMOVAL_PARTLY;
+        if (bw_removal_is_spent(removal)) return true;
+    }
 }
 
 bool bw_remove_event(struct bw_removal *removal, int64_t id, enum bw_removal_end *end, struct bw_error *err)

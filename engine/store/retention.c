@@ -95,6 +95,7 @@ static bool remove_with_runs(struct bw_removal *removal, int64_t id, int spared,
         if (!may_go) return true;
         if (!run) return bw_remove_event(removal, id, end, err);
         if (!bw_remove_run(removal, run, end, err)) return false;
+        if (*end == BW_REMOVAL_GONE && bw_removal_is_spent(removal)) *end = BW_REMOVAL_PARTLY;
         if (*end != BW_REMOVAL_GONE) return true;
     }
 }

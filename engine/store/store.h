@@ -113,6 +113,22 @@ struct bw_schedule_row { /* until when the firings of a schedule are accounted f
     struct bw_slice workflow, rule;
     int64_t last_ms;
 };
+struct bw_join_new { /* runs that a step starts (children.h); not read back */
+    struct bw_slice workflow;
+    uint8_t version[32];
+    struct bw_slice items;                /* of each child four bytes of length, little endian, and its input (JSON) */
+    struct bw_slice context;              /* handed out with each child; JSON, or empty */
+    uint32_t total, concurrency, allowed; /* at most so many alive at once; above so many failures none is started any more */
+    uint32_t depth;                       /* of the children: 1 below a run that an event started */
+    bool is_call, is_detached;
+};
+struct bw_join_counts { /* how far they are; total 0: the step has none */
+    int64_t id;
+    uint32_t total, started, succeeded, failed;
+};
+#define BW_CHILDREN_MAX 100000 /* of one step; semantics.md 2.5 */
+/* Takes the next item off; false at the end, or when what is left is malformed (then it has bytes left). */
+bool bw_child_item_next(struct bw_slice *items, struct bw_slice *item);
 struct bw_step_row {
     struct bw_slice path; /* the step's id */
     enum bw_step_state state;
@@ -131,6 +147,9 @@ struct bw_step_row {
     size_t emit_count;
     int64_t since_ms;    /* events accepted before do not satisfy an arm; 0 = all do */
     struct bw_wake wake; /* only read */
+    /* WAITING: the step waits for these runs, they are created with this row. Final: it does not wait, they are detached. */
+    const struct bw_join_new *join;
+    struct bw_join_counts children; /* only read */
 };
 struct bw_run_row {
     struct bw_uid uid;
@@ -245,12 +264,21 @@ bool bw_reader_events(struct bw_reader *reader, struct bw_slice name_glob, int64
 bool bw_reader_event(struct bw_reader *reader, struct bw_uid uid, bw_event_visit *visit, void *arg, bool *found, struct bw_error *err);
 bool bw_reader_event_by_id(struct bw_reader *reader, int64_t id, bw_event_visit *visit, void *arg, bool *found, struct bw_error *err);
 
+struct bw_child { /* what started a run, if another one did; join 0: an event did */
+    int64_t join;
+    struct bw_uid parent;  /* zero: it is gone */
+    struct bw_slice path;  /* the parent's step */
+    struct bw_slice input; /* JSON */
+    uint32_t item, depth;
+    bool is_call, is_detached;
+};
 struct bw_run { /* as stored */
     int64_t id; /* for bw_run_filter.before_row */
     struct bw_run_row row;
     int64_t event_id;
     struct bw_uid event_uid;
     struct bw_slice event_name;
+    struct bw_child child;
     bool is_woken;   /* it is in the queue: whoever has its event has nothing to do with it */
     bool is_overdue; /* its deadline_ms has passed */
 };
@@ -262,6 +290,7 @@ struct bw_run_filter {
     int64_t before_row;       /* 0 = newest first from the end */
     size_t limit;
     bool with_steps;
+    bool with_children; /* those that other runs have started, too */
 };
 bool bw_reader_runs(struct bw_reader *reader, const struct bw_run_filter *filter, bw_run_visit *visit, void *arg, struct bw_error *err);
 bool bw_reader_run(struct bw_reader *reader, struct bw_uid uid, bw_run_visit *visit, void *arg, bool *found, struct bw_error *err); /* with steps */
@@ -270,12 +299,25 @@ struct bw_queued {
     int64_t id; /* for `after`; ascends, within a process none is given twice */
     int64_t run_id, event_id;
     struct bw_uid run;
+    bool is_child;
 };
 typedef bool bw_queued_visit(void *arg, const struct bw_queued *queued);
 /* Woken runs with id > after, ascending, at most limit; *count = how many were visited. */
 bool bw_reader_queue(struct bw_reader *reader, int64_t after, size_t limit, bw_queued_visit *visit, void *arg, size_t *count, struct bw_error *err);
 typedef bool bw_schedule_visit(void *arg, const struct bw_schedule_row *row);
 bool bw_reader_schedules(struct bw_reader *reader, bw_schedule_visit *visit, void *arg, struct bw_error *err);
+/* What a join hands out with each of its children; visited at most once. */
+typedef bool bw_context_visit(void *arg, struct bw_slice context);
+bool bw_reader_context(struct bw_reader *reader, int64_t join, bw_context_visit *visit, void *arg, struct bw_error *err);
+/* The children of a join that have ended, in the order of their items. */
+struct bw_child_end {
+    uint32_t item;
+    struct bw_uid run;
+    enum bw_run_state state;
+    struct bw_slice output, error;
+};
+typedef bool bw_child_end_visit(void *arg, const struct bw_child_end *end);
+bool bw_reader_child_ends(struct bw_reader *reader, int64_t join, bw_child_end_visit *visit, void *arg, struct bw_error *err);
 typedef bool bw_pair_visit(void *arg, const struct bw_wait_pair *pair);
 bool bw_reader_pairs(struct bw_reader *reader, bw_pair_visit *visit, void *arg, struct bw_error *err);
 bool bw_reader_parked_count(struct bw_reader *reader, uint64_t *count, struct bw_error *err);

@@ -52,6 +52,23 @@
     X(put_waking)              \
     X(first_waking)            \
     X(delete_waking)           \
+    X(put_join)                \
+    X(put_context)             \
+    X(put_items)               \
+    X(get_items)               \
+    X(delete_items)            \
+    X(insert_child_run)        \
+    X(put_child)               \
+    X(set_started)             \
+    X(count_child)             \
+    X(close_join)              \
+    X(close_any_join)          \
+    X(next_live_child)         \
+    X(cancel_run)              \
+    X(awaited_child)           \
+    X(delete_child)            \
+    X(delete_joins)            \
+    X(delete_contexts)         \
     X(find_revision)           \
     X(insert_revision)         \
     X(insert_version)          \

@@ -26,37 +26,54 @@ WHERE e.id = ?1;
 -- One for each index that a filter can use, most selective first; the rest of the filter is checked row by row.
 -- name: runs_of_event
 SELECT r.id, r.uid, r.event_id, r.workflow, r.version, r.state, r.lost, r.started_ms, r.ended_ms, r.output, r.error, e.uid, e.name,
-    EXISTS (SELECT 1 FROM queue q WHERE q.run_id = r.id), EXISTS (SELECT 1 FROM wakes w WHERE w.run_id = r.id AND w.path = '')
+    EXISTS (SELECT 1 FROM queue q WHERE q.run_id = r.id), EXISTS (SELECT 1 FROM wakes w WHERE w.run_id = r.id AND w.path = ''),
+    c.join_id, c.item, c.input, j.path, j.depth, j.is_call, j.is_detached, p.uid
 FROM runs r LEFT JOIN events e ON e.id = r.event_id
-WHERE r.event_id = ?1 AND (?2 IS NULL OR r.workflow = ?2) AND (?3 = 0 OR r.state = ?3) AND r.id < ?4 ORDER BY r.id DESC LIMIT ?5;
+LEFT JOIN children c ON c.run_id = r.id LEFT JOIN joins j ON j.id = c.join_id LEFT JOIN runs p ON p.id = j.run_id
+WHERE r.event_id = ?1 AND (?2 IS NULL OR r.workflow = ?2) AND (?3 = 0 OR r.state = ?3) AND r.id < ?4 AND (?6 OR c.run_id IS NULL) ORDER BY r.id DESC LIMIT ?5;
 -- name: runs_of_workflow
 SELECT r.id, r.uid, r.event_id, r.workflow, r.version, r.state, r.lost, r.started_ms, r.ended_ms, r.output, r.error, e.uid, e.name,
-    EXISTS (SELECT 1 FROM queue q WHERE q.run_id = r.id), EXISTS (SELECT 1 FROM wakes w WHERE w.run_id = r.id AND w.path = '')
+    EXISTS (SELECT 1 FROM queue q WHERE q.run_id = r.id), EXISTS (SELECT 1 FROM wakes w WHERE w.run_id = r.id AND w.path = ''),
+    c.join_id, c.item, c.input, j.path, j.depth, j.is_call, j.is_detached, p.uid
 FROM runs r INDEXED BY runs_workflow LEFT JOIN events e ON e.id = r.event_id
-WHERE (?1 = 0 OR r.event_id = ?1) AND r.workflow = ?2 AND (?3 = 0 OR r.state = ?3) AND r.id < ?4 ORDER BY r.id DESC LIMIT ?5;
+LEFT JOIN children c ON c.run_id = r.id LEFT JOIN joins j ON j.id = c.join_id LEFT JOIN runs p ON p.id = j.run_id
+WHERE (?1 = 0 OR r.event_id = ?1) AND r.workflow = ?2 AND (?3 = 0 OR r.state = ?3) AND r.id < ?4 AND (?6 OR c.run_id IS NULL) ORDER BY r.id DESC LIMIT ?5;
 -- name: runs_in_state
 SELECT r.id, r.uid, r.event_id, r.workflow, r.version, r.state, r.lost, r.started_ms, r.ended_ms, r.output, r.error, e.uid, e.name,
-    EXISTS (SELECT 1 FROM queue q WHERE q.run_id = r.id), EXISTS (SELECT 1 FROM wakes w WHERE w.run_id = r.id AND w.path = '')
+    EXISTS (SELECT 1 FROM queue q WHERE q.run_id = r.id), EXISTS (SELECT 1 FROM wakes w WHERE w.run_id = r.id AND w.path = ''),
+    c.join_id, c.item, c.input, j.path, j.depth, j.is_call, j.is_detached, p.uid
 FROM runs r INDEXED BY runs_unusual LEFT JOIN events e ON e.id = r.event_id
-WHERE (?1 = 0 OR r.event_id = ?1) AND (?2 IS NULL OR r.workflow = ?2) AND r.state <> 20 AND r.state = ?3 AND r.id < ?4
+LEFT JOIN children c ON c.run_id = r.id LEFT JOIN joins j ON j.id = c.join_id LEFT JOIN runs p ON p.id = j.run_id
+WHERE (?1 = 0 OR r.event_id = ?1) AND (?2 IS NULL OR r.workflow = ?2) AND r.state <> 20 AND r.state = ?3 AND r.id < ?4 AND (?6 OR c.run_id IS NULL)
 ORDER BY r.id DESC LIMIT ?5;
 -- name: runs
 SELECT r.id, r.uid, r.event_id, r.workflow, r.version, r.state, r.lost, r.started_ms, r.ended_ms, r.output, r.error, e.uid, e.name,
-    EXISTS (SELECT 1 FROM queue q WHERE q.run_id = r.id), EXISTS (SELECT 1 FROM wakes w WHERE w.run_id = r.id AND w.path = '')
+    EXISTS (SELECT 1 FROM queue q WHERE q.run_id = r.id), EXISTS (SELECT 1 FROM wakes w WHERE w.run_id = r.id AND w.path = ''),
+    c.join_id, c.item, c.input, j.path, j.depth, j.is_call, j.is_detached, p.uid
 FROM runs r LEFT JOIN events e ON e.id = r.event_id
-WHERE (?1 = 0 OR r.event_id = ?1) AND (?2 IS NULL OR r.workflow = ?2) AND (?3 = 0 OR r.state = ?3) AND r.id < ?4 ORDER BY r.id DESC LIMIT ?5;
+LEFT JOIN children c ON c.run_id = r.id LEFT JOIN joins j ON j.id = c.join_id LEFT JOIN runs p ON p.id = j.run_id
+WHERE (?1 = 0 OR r.event_id = ?1) AND (?2 IS NULL OR r.workflow = ?2) AND (?3 = 0 OR r.state = ?3) AND r.id < ?4 AND (?6 OR c.run_id IS NULL) ORDER BY r.id DESC LIMIT ?5;
 -- name: run
 SELECT r.id, r.uid, r.event_id, r.workflow, r.version, r.state, r.lost, r.started_ms, r.ended_ms, r.output, r.error, e.uid, e.name,
-    EXISTS (SELECT 1 FROM queue q WHERE q.run_id = r.id), EXISTS (SELECT 1 FROM wakes w WHERE w.run_id = r.id AND w.path = '')
-FROM runs r LEFT JOIN events e ON e.id = r.event_id WHERE r.uid = ?1;
+    EXISTS (SELECT 1 FROM queue q WHERE q.run_id = r.id), EXISTS (SELECT 1 FROM wakes w WHERE w.run_id = r.id AND w.path = ''),
+    c.join_id, c.item, c.input, j.path, j.depth, j.is_call, j.is_detached, p.uid
+FROM runs r LEFT JOIN events e ON e.id = r.event_id
+LEFT JOIN children c ON c.run_id = r.id LEFT JOIN joins j ON j.id = c.join_id LEFT JOIN runs p ON p.id = j.run_id
+WHERE r.uid = ?1;
 -- name: steps
 SELECT s.path, s.state, s.attempt, s.started_ms, s.ended_ms, s.input_names, s.output, s.error,
-    t.due_ms, w.kind, w.arm, w.event_id, w.at_ms, e.uid
+    t.due_ms, w.kind, w.arm, w.event_id, w.at_ms, e.uid, j.id, j.total, j.started, j.succeeded, j.failed
 FROM steps s LEFT JOIN timers t ON s.state < 20 AND t.run_id = s.run_id AND t.path = s.path
 LEFT JOIN wakes w ON s.state < 20 AND w.run_id = s.run_id AND w.path = s.path LEFT JOIN events e ON e.id = w.event_id
+LEFT JOIN joins j ON j.run_id = s.run_id AND j.path = s.path
 WHERE s.run_id = ?1 ORDER BY s.position, s.path;
 -- name: queue
-SELECT q.id, q.run_id, r.uid, r.event_id FROM queue q CROSS JOIN runs r ON r.id = q.run_id WHERE q.id > ?1 ORDER BY q.id LIMIT ?2;
+SELECT q.id, q.run_id, r.uid, r.event_id, EXISTS (SELECT 1 FROM children c WHERE c.run_id = q.run_id) FROM queue q CROSS JOIN runs r ON r.id = q.run_id WHERE q.id > ?1 ORDER BY q.id LIMIT ?2;
+-- name: join_context
+SELECT context FROM join_contexts WHERE join_id = ?1;
+-- name: child_ends
+SELECT c.item, r.uid, r.state, r.output, r.error FROM children c JOIN runs r ON r.id = c.run_id
+WHERE c.join_id = ?1 AND r.state >= 20 ORDER BY c.item;
 -- name: pairs
 SELECT event, field FROM wait_pairs ORDER BY event, field;
 -- name: schedules

@@ -71,7 +71,8 @@ DELETE FROM wakes WHERE run_id = ?1;
 -- name: has_wake
 SELECT 1 FROM wakes WHERE run_id = ?1 LIMIT 1;
 -- name: has_source
-SELECT 1 WHERE EXISTS (SELECT 1 FROM timers WHERE run_id = ?1 AND path <> '') OR EXISTS (SELECT 1 FROM waits WHERE run_id = ?1);
+SELECT 1 WHERE EXISTS (SELECT 1 FROM timers WHERE run_id = ?1 AND path <> '') OR EXISTS (SELECT 1 FROM waits WHERE run_id = ?1)
+    OR EXISTS (SELECT 1 FROM joins WHERE run_id = ?1 AND is_open);
 -- name: unpark_run
 UPDATE runs SET state = 2 WHERE id = ?1 AND state = 3;
 -- name: put_queue
@@ -106,6 +107,40 @@ INSERT INTO wakings(event_id) VALUES(?1);
 SELECT event_id FROM wakings ORDER BY event_id LIMIT 1;
 -- name: delete_waking
 DELETE FROM wakings WHERE event_id = ?1;
+
+-- Runs that steps start (children.c).
+-- name: put_join
+INSERT INTO joins(run_id, path, event_id, depth, is_call, is_detached, is_open, total, concurrency, allowed, workflow, version)
+VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) ON CONFLICT(run_id, path) DO NOTHING;
+-- name: put_context
+INSERT INTO join_contexts(join_id, context) VALUES(?1, ?2);
+-- name: put_items
+INSERT INTO join_items(id, items) VALUES(?1, ?2);
+-- name: get_items
+SELECT items FROM join_items WHERE id = ?1;
+-- name: delete_items
+DELETE FROM join_items WHERE id >= ?1 AND id < ?2;
+-- name: insert_child_run
+INSERT INTO runs(uid, event_id, workflow, version, state, lost, started_ms, ended_ms) VALUES(?1, ?2, ?3, ?4, 2, 0, ?5, 0);
+-- name: put_child
+INSERT INTO children(run_id, join_id, item, input) VALUES(?1, ?2, ?3, ?4);
+-- name: set_started
+UPDATE joins SET started = ?2 WHERE id = ?1;
+-- name: count_child
+UPDATE joins SET succeeded = succeeded + (NOT ?2), failed = failed + ?2
+WHERE id = (SELECT join_id FROM children WHERE run_id = ?1) AND is_open
+RETURNING id, run_id, path, event_id, total, concurrency, allowed, started, succeeded, failed, workflow, version,
+    (SELECT uid FROM runs r WHERE r.id = joins.run_id);
+-- name: close_join
+UPDATE joins SET is_open = 0 WHERE run_id = ?1 AND path = ?2 AND is_open RETURNING id, started = total, started = succeeded + failed;
+-- name: close_any_join
+UPDATE joins SET is_open = 0 WHERE id = (SELECT id FROM joins WHERE run_id = ?1 AND is_open LIMIT 1)
+RETURNING id, started = total, started = succeeded + failed;
+-- name: next_live_child
+SELECT c.run_id, c.item FROM children c JOIN runs r ON r.id = c.run_id
+WHERE c.join_id = ?1 AND c.item >= ?2 AND r.state < 20 ORDER BY c.item LIMIT 1;
+-- name: cancel_run
+UPDATE runs SET state = 22, ended_ms = ?2 WHERE id = ?1;
 
 -- name: delete_spare_pairs
 DELETE FROM wait_pairs WHERE NOT EXISTS (SELECT 1 FROM runs WHERE state <> 20 AND state < 20) AND NOT EXISTS (SELECT 1 FROM pending);
@@ -148,7 +183,10 @@ PRAGMA freelist_count;
 -- name: walk_deliveries
 SELECT id, at_ms, outcome, 0 FROM deliveries WHERE id > ?1 ORDER BY id LIMIT ?2;
 -- name: walk_runs
-SELECT r.id, max(r.started_ms, r.ended_ms), r.state, r.state < 20 OR p.event_id IS NOT NULL
+SELECT r.id, max(r.started_ms, r.ended_ms), r.state, r.state < 20 OR p.event_id IS NOT NULL OR
+    EXISTS (SELECT 1 FROM children c JOIN joins j ON j.id = c.join_id JOIN runs q ON q.id = j.run_id WHERE c.run_id = r.id AND NOT j.is_detached) OR
+    EXISTS (SELECT 1 FROM joins j JOIN children c ON c.join_id = j.id JOIN runs q ON q.id = c.run_id
+        WHERE j.run_id = r.id AND j.is_detached AND q.state < 20)
 FROM runs r LEFT JOIN pending p ON p.event_id = r.event_id WHERE r.id > ?1 ORDER BY r.id LIMIT ?2;
 -- name: walk_events
 SELECT e.id, e.at_ms, 0, p.event_id IS NOT NULL OR EXISTS (SELECT 1 FROM wakes w WHERE w.event_id = e.id) OR
@@ -166,6 +204,15 @@ DELETE FROM deliveries WHERE id = ?1 RETURNING source, outcome;
 DELETE FROM steps WHERE run_id = ?1 AND path IN (SELECT path FROM steps WHERE run_id = ?1 ORDER BY path LIMIT ?2);
 -- name: delete_run
 DELETE FROM runs WHERE id = ?1;
+-- A run goes after the children that it waited for (children have no life of their own), with its joins and its place in that of its parent.
+-- name: awaited_child
+SELECT c.run_id FROM joins j JOIN children c ON c.join_id = j.id WHERE j.run_id = ?1 AND NOT j.is_detached LIMIT 1;
+-- name: delete_child
+DELETE FROM children WHERE run_id = ?1;
+-- name: delete_contexts
+DELETE FROM join_contexts WHERE join_id IN (SELECT c.join_id FROM joins j JOIN join_contexts c ON c.join_id = j.id WHERE j.run_id = ?1 LIMIT ?2);
+-- name: delete_joins
+DELETE FROM joins WHERE id IN (SELECT id FROM joins WHERE run_id = ?1 LIMIT ?2);
 -- name: keep_key
 INSERT INTO dedupe_kept(event_id, dedupe, expire_ms) SELECT id, dedupe, expire_ms FROM events
 WHERE id = ?1 AND dedupe IS NOT NULL AND expire_ms > ?2 AND id > coalesce((SELECT value FROM meta WHERE name = 'dedupe_merged'), 0);

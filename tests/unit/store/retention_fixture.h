@@ -182,8 +182,23 @@ __attribute__((unused)) static void assert_sound(void)
         "WHERE s.run_id = w.run_id AND s.path = w.path AND s.state < 20 AND r.state < 20)",
         "SELECT count(*) FROM (SELECT run_id, path FROM timers UNION SELECT run_id, path FROM waits) w JOIN wakes USING(run_id, path)",
         /* who is parked can be woken and has not been */
-        "SELECT count(*) FROM runs WHERE state = 3 AND id NOT IN (SELECT run_id FROM timers UNION SELECT run_id FROM waits)",
+        "SELECT count(*) FROM runs WHERE state = 3 AND id NOT IN (SELECT run_id FROM timers UNION SELECT run_id FROM waits "
+        "UNION SELECT run_id FROM joins WHERE is_open)",
         "SELECT count(*) FROM runs WHERE state = 3 AND id IN (SELECT run_id FROM wakes)",
+        /* children (schema/005_children.sql) */
+        "SELECT count(*) FROM children WHERE run_id NOT IN (SELECT id FROM runs)",
+        "SELECT count(*) FROM joins WHERE run_id NOT IN (SELECT id FROM runs)",
+        "SELECT count(*) FROM join_contexts WHERE join_id NOT IN (SELECT id FROM joins)",
+        "SELECT count(*) FROM join_items WHERE id / 2048 NOT IN (SELECT id FROM joins WHERE started < total)",
+        "SELECT count(*) FROM joins WHERE is_open AND run_id IN (SELECT id FROM runs WHERE state >= 20)",
+        "SELECT count(*) FROM joins j WHERE NOT is_detached AND is_open AND started - succeeded - failed <> (SELECT count(*) FROM children c "
+        "JOIN runs r ON r.id = c.run_id WHERE c.join_id = j.id AND r.state < 20)",
+        "SELECT count(*) FROM joins WHERE started - succeeded - failed > concurrency AND is_open",
+        "SELECT count(*) FROM joins WHERE is_open AND failed <= allowed AND started < total AND started - succeeded - failed < concurrency",
+        "SELECT count(*) FROM joins j WHERE is_open AND started = succeeded + failed AND (started = total OR failed > allowed) "
+        "AND NOT EXISTS (SELECT 1 FROM wakes w WHERE w.run_id = j.run_id AND w.path = j.path AND w.kind = 4)",
+        "SELECT count(*) FROM children c JOIN joins j ON j.id = c.join_id JOIN runs p ON p.id = j.run_id JOIN runs r ON r.id = c.run_id "
+        "WHERE NOT j.is_detached AND p.state >= 20 AND r.state < 20",
     };
     for (size_t i = 0; i < sizeof none / sizeof *none; i++)
         if (query(none[i])) fail_msg("%s: %lld", none[i], (long long)query(none[i]));

@@ -1,0 +1,253 @@
+#include "store/children.h"
+#include "base/clock.h"
+#include "base/crash_point.h"
+#include "store/parking_step.h"
+#include <string.h>
+
+#define BLOCK_ITEMS 64
+#define BLOCKS_MAX 2048 /* of a join: BW_CHILDREN_MAX items fit */
+_Static_assert(BW_CHILDREN_MAX <= BLOCK_ITEMS * BLOCKS_MAX, "the number of a block has eleven bits");
+
+struct join { /* its row */
+    int64_t id, run_id, event_id;
+    struct bw_uid run;
+    char path[80];
+    int64_t total, concurrency, allowed, started, succeeded, failed;
+    char workflow[80];
+    uint8_t version[32];
+};
+
+/* ---- items ---- */
+
+bool bw_child_item_next(struct bw_slice *items, struct bw_slice *item)
+{
+    if (items->len < 4) return false;
+    const unsigned char *at = (const unsigned char *)items->ptr;
+    size_t len = (size_t)at[0] | (size_t)at[1] << 8 | (size_t)at[2] << 16 | (size_t)at[3] << 24;
+    if (len > items->len - 4) return false;
+    *item = (struct bw_slice){items->ptr + 4, len};
+    *items = (struct bw_slice){items->ptr + 4 + len, items->len - 4 - len};
+    return true;
+}
+
+static bool put_items(struct bw_parking *parking, int64_t join_id, const struct bw_join_new *join, struct bw_error *err)
+{
+    struct bw_slice left = join->items, item;
+    for (int64_t block = 0; left.len; block++) {
+        struct bw_slice begin = left;
+        for (size_t i = 0; i < BLOCK_ITEMS && left.len; i++)
+            if (!bw_child_item_next(&left, &item)) return bw_error_set(err, "store.refused", "the items of a step are malformed");
+        if (block == BLOCKS_MAX) return bw_error_set(err, "store.refused", "a step has more than %d items", BW_CHILDREN_MAX);
+        bw_sql_bind_int(parking->sql->put_items, 1, join_id * BLOCKS_MAX + block);
+        bw_sql_bind_blob(parking->sql->put_items, 2, begin.ptr, begin.len - left.len);
+        if (!bw_sql_run(parking->sql->put_items, err)) return false;
+    }
+    return true;
+}
+
+static bool delete_items(struct bw_parking *parking, int64_t first_id, int64_t behind_id, struct bw_error *err)
+{
+    bw_sql_bind_int(parking->sql->delete_items, 1, first_id);
+    bw_sql_bind_int(parking->sql->delete_items, 2, behind_id);
+    return bw_sql_run(parking->sql->delete_items, err);
+}
+
+/* ---- starting ---- */
+
+static bool insert_child(struct bw_parking *parking, const struct join *join, int64_t number, struct bw_slice input, struct bw_error *err)
+{
+    const struct bw_write_statements *sql = parking->sql;
+    struct bw_uid uid = bw_uid_of_child(join->run, bw_slice_of(join->path), (uint32_t)number);
+    sqlite3_stmt *statement = sql->insert_child_run;
+    bw_sql_bind_blob(statement, 1, uid.bytes, sizeof uid.bytes);
+    bw_sql_bind_int(statement, 2, join->event_id);
+    bw_sql_bind_text(statement, 3, bw_slice_of(join->workflow));
+    bw_sql_bind_blob(statement, 4, join->version, sizeof join->version);
+    bw_sql_bind_int(statement, 5, bw_clock_wall_ms());
+    if (!bw_sql_run(statement, err)) return false;
+    int64_t run_id = sqlite3_last_insert_rowid(sqlite3_db_handle(statement));
+    bw_sql_bind_int(sql->put_child, 1, run_id);
+    bw_sql_bind_int(sql->put_child, 2, join->id);
+    bw_sql_bind_int(sql->put_child, 3, number);
+    bw_sql_bind_blob_or_null(sql->put_child, 4, input);
+    return bw_sql_run(sql->put_child, err) && bw_parking_enqueue(parking, run_id, err);
+}
+
+/* The next items, up to `count` of them out of one block. */
+static bool start_from_block(struct bw_parking *parking, struct join *join, int64_t count, struct bw_error *err)
+{
+    sqlite3_stmt *statement = parking->sql->get_items;
+    int64_t block = join->id * BLOCKS_MAX + join->started / BLOCK_ITEMS, in_block = join->started % BLOCK_ITEMS;
+    struct bw_slice items, item;
+    bool has_row, ok = true;
+    bw_sql_bind_int(statement, 1, block);
+    if (!bw_sql_next(statement, &has_row, err)) return false;
+    if (!has_row) return bw_error_set(err, "store.refused", "items of a step are missing");
+    items = bw_sql_column(statement, 0);
+    for (int64_t i = 0; ok && i < BLOCK_ITEMS && count > 0; i++) {
+        ok = bw_child_item_next(&items, &item);
+        if (!ok) bw_error_set(err, "store.refused", "items of a step are missing");
+        if (!ok || i < in_block) continue;
+        ok = insert_child(parking, join, join->started, item, err);
+        join->started++;
+        count--;
+    }
+    sqlite3_reset(statement);
+    bool is_used_up = join->started % BLOCK_ITEMS == 0 || join->started == join->total;
+    return ok && (!is_used_up || delete_items(parking, block, block + 1, err));
+}
+
+static bool start(struct bw_parking *parking, struct join *join, struct bw_error *err)
+{
+    int64_t before = join->started;
+    for (;;) {
+        int64_t room = join->concurrency - (join->started - join->succeeded - join->failed);
+        if (room > join->total - join->started) room = join->total - join->started;
+        if (room <= 0) break;
+        if (!start_from_block(parking, join, room, err)) return false;
+    }
+    if (join->started == before) return true;
+    parking->started += (size_t)(join->started - before);
+    bw_sql_bind_int(parking->sql->set_started, 1, join->id);
+    bw_sql_bind_int(parking->sql->set_started, 2, join->started);
+    return bw_sql_run(parking->sql->set_started, err);
+}
+
+bool bw_children_begin(struct bw_parking *parking, int64_t run_id, struct bw_uid run, int64_t event_id, const struct bw_step_row *step,
+                       struct bw_error *err)
+{
+    const struct bw_write_statements *sql = parking->sql;
+    const struct bw_join_new *from = step->join;
+    struct join join = {
+        .run_id = run_id, .event_id = event_id, .run = run, .total = from->total, .concurrency = from->concurrency, .allowed = from->allowed};
+    sqlite3_stmt *statement = sql->put_join;
+    if (step->path.len >= sizeof join.path || from->workflow.len >= sizeof join.workflow || !from->total || !from->concurrency)
+        return bw_error_set(err, "store.refused", "a step that starts runs is malformed");
+    memcpy(join.path, step->path.ptr, step->path.len);
+    memcpy(join.workflow, from->workflow.ptr, from->workflow.len);
+    memcpy(join.version, from->version, sizeof join.version);
+    bw_sql_bind_int(statement, 1, run_id);
+    bw_sql_bind_text(statement, 2, step->path);
+    bw_sql_bind_int(statement, 3, event_id);
+    bw_sql_bind_int(statement, 4, from->depth);
+    bw_sql_bind_int(statement, 5, from->is_call);
+    bw_sql_bind_int(statement, 6, from->is_detached);
+    bw_sql_bind_int(statement, 7, step->state < BW_STEP_SUCCEEDED);
+    bw_sql_bind_int(statement, 8, from->total);
+    bw_sql_bind_int(statement, 9, from->concurrency);
+    bw_sql_bind_int(statement, 10, from->allowed);
+    bw_sql_bind_text(statement, 11, from->workflow);
+    bw_sql_bind_blob(statement, 12, from->version, sizeof from->version);
+    if (!bw_sql_run(statement, err)) return false;
+    if (!sqlite3_changes(sqlite3_db_handle(statement))) return true; /* a worker that was thought dead had reported it */
+    join.id = sqlite3_last_insert_rowid(sqlite3_db_handle(statement));
+    if (from->context.len) {
+        bw_sql_bind_int(sql->put_context, 1, join.id);
+        bw_sql_bind_blob(sql->put_context, 2, from->context.ptr, from->context.len);
+        if (!bw_sql_run(sql->put_context, err)) return false;
+    }
+    return put_items(parking, join.id, from, err) && start(parking, &join, err);
+}
+
+/* ---- ends ---- */
+
+static void copy_text(char *out, size_t capacity, struct bw_slice text)
+{
+    size_t len = text.len < capacity - 1 ? text.len : capacity - 1;
+    memcpy(out, text.ptr, len);
+    out[len] = '\0';
+}
+
+static bool count_end(struct bw_parking *parking, int64_t run_id, bool is_failure, struct join *join, bool *found, struct bw_error *err)
+{
+    sqlite3_stmt *row = parking->sql->count_child;
+    bw_sql_bind_int(row, 1, run_id);
+    bw_sql_bind_int(row, 2, is_failure);
+    if (!bw_sql_next(row, found, err)) return false;
+    if (!*found) return true;
+    *join = (struct join){.id = sqlite3_column_int64(row, 0),
+                          .run_id = sqlite3_column_int64(row, 1),
+                          .event_id = sqlite3_column_int64(row, 3),
+                          .total = sqlite3_column_int64(row, 4),
+                          .concurrency = sqlite3_column_int64(row, 5),
+                          .allowed = sqlite3_column_int64(row, 6),
+                          .started = sqlite3_column_int64(row, 7),
+                          .succeeded = sqlite3_column_int64(row, 8),
+                          .failed = sqlite3_column_int64(row, 9),
+                          .run = bw_sql_column_uid(row, 12)};
+    copy_text(join->path, sizeof join->path, bw_sql_column(row, 2));
+    copy_text(join->workflow, sizeof join->workflow, bw_sql_column(row, 10));
+    struct bw_slice version = bw_sql_column(row, 11);
+    if (version.len == sizeof join->version) memcpy(join->version, version.ptr, version.len);
+    bool more;
+    return bw_sql_next(row, &more, err); /* a changing statement has changed when it is done */
+}
+
+bool bw_children_ended(struct bw_parking *parking, int64_t run_id, enum bw_run_state state, int64_t ended_ms, struct bw_error *err)
+{
+    struct join join;
+    bool found;
+    if (!count_end(parking, run_id, state == BW_RUN_FAILED || state == BW_RUN_CANCELLED, &join, &found, err)) return false;
+    if (!found) return true;
+    parking->joined++;
+    bool is_over = join.failed > join.allowed, is_idle = join.started == join.succeeded + join.failed;
+    if (!is_over && join.started < join.total) return start(parking, &join, err);
+    if (!is_idle) return true;
+    const struct bw_wake wake = {.kind = BW_WAKE_CHILD, .at_ms = ended_ms};
+    return bw_parking_put_wake(parking, join.run_id, bw_slice_of(join.path), &wake, err) && bw_parking_unpark(parking, join.run_id, err);
+}
+
+/* ---- closing ---- */
+
+static bool cancel_run(struct bw_parking *parking, int64_t run_id, struct bw_error *err)
+{
+    bw_sql_bind_int(parking->sql->cancel_run, 1, run_id);
+    bw_sql_bind_int(parking->sql->cancel_run, 2, bw_clock_wall_ms());
+    return bw_sql_run(parking->sql->cancel_run, err) && bw_parking_end(parking, run_id, true, err);
+}
+
+/* At most as many as its concurrency, and what those have started in their turn. */
+static bool cancel_children(struct bw_parking *parking, int64_t join_id, struct bw_error *err)
+{
+    sqlite3_stmt *next = parking->sql->next_live_child;
+    for (int64_t from = 0;;) {
+        bool has_row;
+        bw_sql_bind_int(next, 1, join_id);
+        bw_sql_bind_int(next, 2, from);
+        if (!bw_sql_next(next, &has_row, err)) return false;
+        if (!has_row) return true;
+        int64_t run_id = sqlite3_column_int64(next, 0);
+        from = sqlite3_column_int64(next, 1) + 1;
+        sqlite3_reset(next);
+        if (!cancel_run(parking, run_id, err)) return false;
+    }
+}
+
+static bool close(struct bw_parking *parking, sqlite3_stmt *statement, bool *found, struct bw_error *err)
+{
+    bool more;
+    if (!bw_sql_next(statement, found, err)) return false;
+    if (!*found) return true;
+    int64_t join_id = sqlite3_column_int64(statement, 0);
+    bool is_started = sqlite3_column_int(statement, 1), is_idle = sqlite3_column_int(statement, 2);
+    if (!bw_sql_next(statement, &more, err)) return false;
+    return (is_started || delete_items(parking, join_id * BLOCKS_MAX, (join_id + 1) * BLOCKS_MAX, err)) &&
+           (is_idle || cancel_children(parking, join_id, err));
+}
+
+bool bw_children_close_step(struct bw_parking *parking, int64_t run_id, struct bw_slice path, struct bw_error *err)
+{
+    bool found;
+    bw_sql_bind_int(parking->sql->close_join, 1, run_id);
+    bw_sql_bind_text(parking->sql->close_join, 2, path);
+    return close(parking, parking->sql->close_join, &found, err);
+}
+
+bool bw_children_close_run(struct bw_parking *parking, int64_t run_id, struct bw_error *err)
+{
+    for (bool found = true; found;) {
+        bw_sql_bind_int(parking->sql->close_any_join, 1, run_id);
+        if (!close(parking, parking->sql->close_any_join, &found, err)) return false;
+    }
+    return true;
+}

@@ -1,0 +1,24 @@
+/* children.h: runs that a step of another run has started, and how that step learns of their ends.
+ *
+ * A join is the step: it has `total` children, of which at most `concurrency` are alive at once. All of it is rows (schema/005_children.sql), written
+ * in the transaction of the report that causes it:
+ *   - the step's WAITING row creates the join, its items and the first children: either all of it is there or nothing;
+ *   - a child's end counts in its join and starts the next item, so no slot is lost and none is used twice;
+ *   - the last end gives the step its CHILD wake (parking.h): a parked parent goes on, an active one finds it when it wants to park;
+ *   - above `allowed` failures nothing is started any more: the last of those that run wakes the parent;
+ *   - a step that becomes final by something else, or the end of its run, closes the join: what had not started never does, what is alive is cancelled.
+ * A child's uid is derived from its parent's, so the same item has the same identity whatever happens in between.
+ *
+ * Writer thread, inside a transaction, as parking.h. */
+#ifndef BW_STORE_CHILDREN_H
+#define BW_STORE_CHILDREN_H
+#include "store/parking.h"
+
+/* After the step's row was written; nothing if its join is there already. */
+bool bw_children_begin(struct bw_parking *parking, int64_t run_id, struct bw_uid run, int64_t event_id, const struct bw_step_row *step,
+                       struct bw_error *err);
+/* A run has ended: if it is a child, that counts. */
+bool bw_children_ended(struct bw_parking *parking, int64_t run_id, enum bw_run_state state, int64_t ended_ms, struct bw_error *err);
+bool bw_children_close_step(struct bw_parking *parking, int64_t run_id, struct bw_slice path, struct bw_error *err);
+bool bw_children_close_run(struct bw_parking *parking, int64_t run_id, struct bw_error *err);
+#endif
