@@ -16,8 +16,8 @@ enum bw_uid_kind { BW_UID_EVENT, BW_UID_RUN }; /* text prefixes "evt_" and "run_
 struct bw_uid bw_uid_new(int64_t wall_ms);
 /* The event's 6 time bytes, then the first 10 bytes of SHA-256("bellwire run\0" + event uid + workflow name). */
 struct bw_uid bw_uid_of_run(struct bw_uid event, struct bw_slice workflow);
-/* A run that a step of another run starts: that one's 6 time bytes, then the first 10 bytes of SHA-256("bellwire child\0" + parent uid + path + "\0" +
- * item in decimal). */
+/* A run that a step of another run starts: that one's 6 time bytes, then the first 10 bytes of SHA-256("bellwire child\0" + parent uid + path + "\0"
+ * + item in decimal). */
 struct bw_uid bw_uid_of_child(struct bw_uid parent, struct bw_slice path, uint32_t item);
 bool bw_uid_equal(struct bw_uid a, struct bw_uid b);
 bool bw_uid_is_zero(struct bw_uid uid);

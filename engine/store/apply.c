@@ -148,6 +148,7 @@ struct known_run { /* what is stored of a run before its report; all zero = noth
     int state;
     int64_t step_count;
     bool has_live; /* steps whose rows are not final: they may have something registered */
+    bool is_child;
 };
 
 static bool find_run(struct bw_writer *writer, struct bw_uid uid, struct known_run *known, struct bw_error *err)
@@ -160,7 +161,8 @@ static bool find_run(struct bw_writer *writer, struct bw_uid uid, struct known_r
     *known = (struct known_run){.id = sqlite3_column_int64(find, 0),
                                 .state = sqlite3_column_int(find, 1),
                                 .step_count = sqlite3_column_int64(find, 2),
-                                .has_live = sqlite3_column_int(find, 3) != 0};
+                                .has_live = sqlite3_column_int(find, 3) != 0,
+                                .is_child = sqlite3_column_int(find, 4) != 0};
     sqlite3_reset(find);
     return true;
 }
@@ -189,7 +191,7 @@ static bool put_run(struct bw_writer *writer, struct bw_store_op *op, const stru
     }
     if (has_ended && !is_new &&
         (!bw_parking_end(&writer->parking, known.id, known.has_live, err) ||
-         !bw_children_ended(&writer->parking, known.id, state, run->ended_ms, err)))
+         (known.is_child && !bw_children_ended(&writer->parking, known.id, state, run->ended_ms, err))))
         return false;
     if (state == BW_RUN_PARKED && !bw_parking_park(&writer->parking, known.id, run->deadline_ms, err)) return false;
     /* Only now: an event that the run causes may wake the run itself, and what it wakes must be parked or not, not half of it. */

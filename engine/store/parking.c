@@ -222,6 +222,5 @@ bool bw_parking_end(struct bw_parking *parking, int64_t run_id, bool has_live, s
     if (!has_live) return true;
     if (!for_run(sql->delete_run_timers, run_id, err)) return false;
     if (sqlite3_changes(sqlite3_db_handle(sql->begin)) > 0) parking->is_due_unsure = true;
-    return for_run(sql->delete_run_waits, run_id, err) && for_run(sql->delete_run_wakes, run_id, err) &&
-           bw_children_close_run(parking, run_id, err);
+    return for_run(sql->delete_run_waits, run_id, err) && for_run(sql->delete_run_wakes, run_id, err) && bw_children_close_run(parking, run_id, err);
 }

@@ -39,7 +39,8 @@ DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries WHERE source = ?1 
 INSERT INTO runs(uid, event_id, workflow, version, state, lost, started_ms, ended_ms, output, error)
 VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT(uid) DO NOTHING;
 -- name: find_run
-SELECT r.id, r.state, count(s.run_id), coalesce(sum(s.state < 20), 0) OR EXISTS (SELECT 1 FROM timers WHERE run_id = r.id AND path = '')
+SELECT r.id, r.state, count(s.run_id), coalesce(sum(s.state < 20), 0) OR EXISTS (SELECT 1 FROM timers WHERE run_id = r.id AND path = ''),
+    EXISTS (SELECT 1 FROM children WHERE run_id = r.id)
 FROM runs r LEFT JOIN steps s ON s.run_id = r.id WHERE r.uid = ?1 GROUP BY r.id;
 -- name: update_run
 UPDATE runs SET state = ?2, lost = ?3, started_ms = ?4, ended_ms = ?5, output = ?6, error = ?7 WHERE id = ?1;
