@@ -20,7 +20,8 @@ struct bw_wakes {
     bool is_firing;
     int64_t next_due_ms;   /* 0 = no timer */
     int64_t not_before_us; /* after a full disk */
-    bool is_behind;        /* there may be runs in the store's queue behind read_to */
+    bool is_stopped;
+    bool is_behind; /* there may be runs in the store's queue behind read_to */
     int64_t read_to;
 };
 
@@ -45,6 +46,8 @@ struct bw_wakes *bw_wakes_new(struct bw_dispatch *dispatch)
 
 void bw_wakes_stop(struct bw_wakes *wakes)
 {
+    if (wakes->is_stopped) return; /* the store may be closed by now */
+    wakes->is_stopped = true;
     bw_store_on_wake(wakes->dispatch->options.store, NULL, NULL);
 }
 

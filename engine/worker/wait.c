@@ -165,7 +165,7 @@ static bool read_time(struct bw_slice text, int64_t *out_ms)
 {
     struct tm tm = {0};
     int used = 0, zone_hours = 0, zone_minutes = 0, milliseconds = 0, digits = 0;
-    char buffer[48], sign = '+';
+    char buffer[48], sign[2] = "+";
     if (text.len < 20 || text.len >= sizeof buffer) return false;
     memcpy(buffer, text.ptr, text.len);
     buffer[text.len] = '\0';
@@ -178,12 +178,12 @@ static bool read_time(struct bw_slice text, int64_t *out_ms)
             if (digits++ < 3) milliseconds = milliseconds * 10 + (*at - '0');
     for (; digits < 3; digits++) milliseconds *= 10;
     if (strcmp(at, "Z") != 0 && strcmp(at, "z") != 0) {
-        if (sscanf(at, "%1[+-]%2d:%2d%n", &sign, &zone_hours, &zone_minutes, &used) != 3 || at[used]) return false;
+        if (sscanf(at, "%1[+-]%2d:%2d%n", sign, &zone_hours, &zone_minutes, &used) != 3 || at[used]) return false;
     }
     if (tm.tm_mon < 1 || tm.tm_mon > 12 || tm.tm_mday < 1 || tm.tm_mday > 31 || tm.tm_hour > 23 || tm.tm_min > 59 || tm.tm_sec > 60) return false;
     tm.tm_year -= 1900;
     tm.tm_mon -= 1;
-    int64_t zone = (zone_hours * 60 + zone_minutes) * (sign == '-' ? -60LL : 60LL);
+    int64_t zone = (zone_hours * 60 + zone_minutes) * (*sign == '-' ? -60LL : 60LL);
     *out_ms = ((int64_t)timegm(&tm) - zone) * 1000 + milliseconds;
     return true;
 }
