@@ -61,7 +61,14 @@ static void print_error(const char *indent, const json_t *error)
 static void print_text(const struct printer *printer, const struct bw_message *message)
 {
     const json_t *head = message->head;
-    const char *what = bw_json_str(head, "what", ""), *step = bw_json_str(head, "step", "");
+    const char *what = bw_json_str(head, "what", ""), *path = bw_json_str(head, "path", "");
+    char step[200];
+    int64_t index = bw_json_int(head, "index", 0), runs = bw_json_int(head, "runs", 0);
+    if (index)
+        snprintf(step, sizeof step, "%s[%lld].%s", path, (long long)index, bw_json_str(head, "step", ""));
+    else
+        snprintf(step, sizeof step, "%s%s%s", path, *path ? "." : "", bw_json_str(head, "step", ""));
+    if (*path && !strncmp(what, "run_", 4)) return; /* a run in the run: its steps tell, and the one that waits for it */
     int64_t state = bw_json_int(head, "state", 0);
     struct bw_slice output = output_of(message);
     bool is_good = state == BW_STEP_SUCCEEDED || state == BW_STEP_SKIPPED;
@@ -79,8 +86,11 @@ static void print_text(const struct printer *printer, const struct bw_message *m
     } else if (!strcmp(what, "step_waiting")) {
         int64_t delay_ms = bw_json_int(head, "delay_ms", 0);
         char delay[32];
+        if (runs) snprintf(delay, sizeof delay, "for %lld run%s", (long long)runs, runs == 1 ? "" : "s");
         printf("  %swait%s  %-20s %s\n", colour(printer, "\033[33m"), colour(printer, "\033[0m"), step,
-               delay_ms > 0 ? bw_duration_text(delay_ms, delay) : "for an event");
+               runs           ? delay
+               : delay_ms > 0 ? bw_duration_text(delay_ms, delay)
+                              : "for an event");
     } else if (!strcmp(what, "step_finished")) {
         printf("  %s%-5s%s %-20s %8s  %.*s\n", colour(printer, is_good ? "\033[32m" : "\033[31m"),
                state == BW_STEP_SUCCEEDED ? "ok"

@@ -7,7 +7,7 @@
 #include <string.h>
 
 struct listing {
-    bool as_json, with_steps;
+    bool as_json, with_steps, with_children;
     size_t shown;
 };
 
@@ -28,6 +28,9 @@ static void append_step(struct bw_buf *out, const struct bw_step_row *step)
     bw_buf_printf(out, ",\"state\":\"%s\",\"attempt\":%u,\"started_ms\":%lld,\"ended_ms\":%lld,\"took_ms\":%lld", bw_step_state_name(step->state),
                   step->attempt, (long long)step->started_ms, (long long)step->ended_ms, (long long)took_ms(step));
     bw_buf_printf(out, ",\"due_ms\":%lld", (long long)step->due_ms);
+    if (step->children.total)
+        bw_buf_printf(out, ",\"children\":{\"total\":%u,\"started\":%u,\"succeeded\":%u,\"failed\":%u}", step->children.total, step->children.started,
+                      step->children.succeeded, step->children.failed);
     bw_buf_append_text(out, ",\"inputs\":");
     bw_buf_append_slice(out, step->input_names.len ? step->input_names : BW_SLICE("[]"));
     bw_buf_append_text(out, ",\"output\":");
@@ -53,6 +56,11 @@ static void append_run(struct bw_buf *out, const struct bw_run *run, bool with_s
     bw_buf_append_slice(out, json_or_null(row->output));
     bw_buf_append_text(out, ",\"error\":");
     bw_buf_append_slice(out, json_or_null(row->error));
+    if (run->child.join) {
+        bw_buf_printf(out, ",\"parent\":{\"run\":\"%s\",\"step\":", bw_uid_text(run->child.parent, BW_UID_RUN, run_uid));
+        bw_buf_append_json_string(out, run->child.path);
+        bw_buf_printf(out, ",\"index\":%u,\"depth\":%u}", run->child.item + 1, run->child.depth);
+    }
     if (with_steps) {
         bw_buf_append_text(out, ",\"steps\":[");
         for (size_t i = 0; i < row->step_count; i++) {
@@ -85,8 +93,11 @@ static void print_steps(const struct bw_run_row *row)
         printf("\n  %-20.*s %-9s %8s", (int)step->path.len, step->path.ptr, bw_step_state_name(step->state), bw_duration_text(took_ms(step), took));
         if (step->due_ms)
             printf("  until %s", bw_print_time(step->due_ms, at));
-        else if (step->state == BW_STEP_WAITING && !step->wake.kind)
+        else if (step->state == BW_STEP_WAITING && !step->wake.kind && !step->children.total)
             printf("  for an event");
+        if (step->children.total)
+            printf("  runs: %u of %u started, %u succeeded, %u failed", step->children.started, step->children.total, step->children.succeeded,
+                   step->children.failed);
         if (step->attempt > 1) printf("  attempt %u", step->attempt);
         putchar('\n');
         if (step->input_names.len > 2) printf("    inputs   %.*s\n", (int)step->input_names.len, step->input_names.ptr);
@@ -111,6 +122,9 @@ static bool show(void *arg, const struct bw_run *run)
            (int)run->row.workflow.len, run->row.workflow.ptr, (int)run->event_name.len, run->event_name.ptr);
     if (listing->with_steps) {
         printf("event    %s\n", bw_uid_text(run->event_uid, BW_UID_EVENT, uid));
+        if (run->child.join)
+            printf("parent   %s  step %.*s  number %u\n", bw_uid_text(run->child.parent, BW_UID_RUN, uid), (int)run->child.path.len,
+                   run->child.path.ptr, run->child.item + 1);
         if (run->row.output.len) printf("output   %.*s\n", (int)run->row.output.len, run->row.output.ptr);
         print_error("", run->row.error);
         print_steps(&run->row);
@@ -139,9 +153,13 @@ static int runs_main(int argc, char **argv)
 {
     const char *config_path = NULL, *workflow = NULL, *state = NULL, *event = NULL, *limit = "20";
     struct listing listing = {0};
-    const struct bw_option options[] = {{.name = "config", .value = &config_path}, {.name = "workflow", .value = &workflow},
-                                        {.name = "state", .value = &state},        {.name = "event", .value = &event},
-                                        {.name = "limit", .value = &limit},        {.name = "json", .flag = &listing.as_json}};
+    const struct bw_option options[] = {{.name = "config", .value = &config_path},
+                                        {.name = "workflow", .value = &workflow},
+                                        {.name = "state", .value = &state},
+                                        {.name = "event", .value = &event},
+                                        {.name = "limit", .value = &limit},
+                                        {.name = "json", .flag = &listing.as_json},
+                                        {.name = "children", .flag = &listing.with_children}};
     int first, status = bw_options_parse(&bw_command_runs, argc, argv, options, sizeof options / sizeof *options, &first);
     struct bw_run_filter filter = {0};
     struct bw_config *config;
@@ -170,6 +188,7 @@ static int runs_main(int argc, char **argv)
     } else {
         filter.workflow = workflow ? bw_slice_of(workflow) : (struct bw_slice){0};
         filter.limit = strtoul(limit, NULL, 10);
+        filter.with_children = listing.with_children;
         done = bw_reader_runs(reader, &filter, show, &listing, &err);
         if (done && !listing.shown && !listing.as_json) fprintf(stderr, "no runs\n");
     }
@@ -183,13 +202,14 @@ out:
 const struct bw_command bw_command_runs = {
     .name = "runs",
     .summary = "list the runs, or show one with its steps",
-    .usage = "usage: bellwire runs [--workflow NAME] [--state STATE] [--event EVENT] [--limit N] [--json] [--config FILE]\n"
+    .usage = "usage: bellwire runs [--workflow NAME] [--state STATE] [--event EVENT] [--limit N] [--children] [--json] [--config FILE]\n"
              "       bellwire runs show RUN [--json]\n\n"
              "Lists runs, newest first; with an id, shows that run's steps: the names of their inputs, outputs, durations, errors.\n\n"
              "  --workflow NAME   only runs of this workflow\n"
              "  --state STATE     active, parked, succeeded, failed, cancelled or skipped\n"
              "  --event EVENT     only runs that this event started\n"
              "  --limit N         at most N (20)\n"
+             "  --children        also those that steps of other runs have started: items of a foreach, called workflows\n"
              "  --json            one JSON object a line\n\n"
              "example: bellwire runs --state failed\n",
     .run = runs_main,

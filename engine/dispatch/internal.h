@@ -43,6 +43,7 @@ struct bw_job {
     struct bw_run_worker *worker; /* who has it, or NULL */
     json_t *verdicts, *lost;      /* see BW_MSG_EVENT; NULL mostly */
     unsigned open_reports;        /* given to the store, not yet committed */
+    bool is_child;                /* a step has started the run */
     bool is_damaged;              /* its body is not what was accepted: it ends without a run */
     bool may_be_recorded;         /* some of its runs or steps may be in the store already */
     bool is_finished;             /* its last report is on the way to the disk */

@@ -1,6 +1,6 @@
 /* The queue of events. In memory while it is short; when it grows, the store is the queue and memory only its front. */
 #include "base/log.h"
-#include "dispatch/internal.h"
+#include "dispatch/children.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -151,7 +151,7 @@ bool bw_jobs_add_run(struct bw_dispatch *dispatch, const struct bw_queued *queue
         return true;
     }
     if (!(job = calloc(1, sizeof *job))) return false;
-    *job = (struct bw_job){.number = -queued->run_id, .run = queued->run, .may_be_recorded = true};
+    *job = (struct bw_job){.number = -queued->run_id, .run = queued->run, .is_child = queued->is_child, .may_be_recorded = true};
     if (!bw_reader_event_by_id(dispatch->reader, queued->event_id, take_event, job, &found, &err) || !job->event ||
         !bw_map_set(dispatch->jobs, key_of(&job->number), job)) {
         if (err.code[0]) bw_log_error(BW_LOG_ERROR, "dispatch.read_back", &err);
@@ -181,18 +181,20 @@ static void refill(struct bw_dispatch *dispatch)
 
 /* ---- handing out ---- */
 
-static struct bw_run_worker *pick_worker(struct bw_dispatch *dispatch)
+/* A step says itself how many of its runs may be under way: a fresh worker gets them all. */
+static struct bw_run_worker *pick_worker(struct bw_dispatch *dispatch, const struct bw_job *job)
 {
     struct bw_run_worker *worker, *best = NULL;
     TAILQ_FOREACH(worker, &dispatch->workers, link)
-    if (worker->state == BW_WORKER_LIVE && worker->in_hand < worker->may_have && bw_channel_unsent(worker->channel) < BW_WORKER_UNSENT_MAX &&
-        (!best || worker->in_hand < best->in_hand))
+    if (worker->state == BW_WORKER_LIVE && worker->in_hand < (job->is_child ? BW_WORKER_IN_HAND_MAX : worker->may_have) &&
+        bw_channel_unsent(worker->channel) < BW_WORKER_UNSENT_MAX && (!best || worker->in_hand < best->in_hand))
         best = worker;
     return best;
 }
 
 #define WAKE_EVENTS_MAX 64 /* events that are handed over with a run; what waits behind more of them is woken again */
 struct recorded {
+    struct bw_dispatch *dispatch;
     struct bw_buf head, workflow;
     int64_t wake_events[WAKE_EVENTS_MAX];
     size_t wake_event_count;
@@ -200,8 +202,60 @@ struct recorded {
     struct bw_slice parts[BW_FRAME_PARTS_MAX];
     size_t part_count;
     struct bw_buf bytes; /* copies of the outputs; parts hold offsets until the end */
-    bool too_many;
+    bool too_many, has_failed;
+    struct bw_error error; /* has_failed */
 };
+
+/* Takes what was appended to recorded->bytes since `start`. */
+static bool add_part(struct recorded *recorded, const char *key, size_t start)
+{
+    recorded->too_many = recorded->part_count + 2 >= BW_FRAME_PARTS_MAX;
+    if (recorded->too_many) return false;
+    bw_buf_printf(&recorded->head, ",\"%s\":%zu", key, recorded->part_count);
+    recorded->parts[recorded->part_count++] = (struct bw_slice){(const char *)start, recorded->bytes.len - start};
+    return true;
+}
+
+static bool add_context(void *arg, struct bw_slice context)
+{
+    bw_buf_append_slice(arg, context);
+    return true;
+}
+
+/* Who has started the run, and with what. */
+static bool append_child(struct recorded *recorded, const struct bw_child *child)
+{
+    char parent[BW_UID_TEXT];
+    size_t start = recorded->bytes.len;
+    bw_buf_append_text(&recorded->head, ",\"child\":{\"path\":");
+    bw_buf_append_json_string(&recorded->head, child->path);
+    bw_buf_printf(&recorded->head, ",\"parent\":\"%s\",\"item\":%u,\"depth\":%u,\"call\":%s", bw_uid_text(child->parent, BW_UID_RUN, parent),
+                  child->item, child->depth, child->is_call ? "true" : "false");
+    bw_buf_append_slice(&recorded->bytes, child->input);
+    if (!add_part(recorded, "input_part", start)) return false;
+    start = recorded->bytes.len;
+    if (!child->is_call && !bw_reader_context(recorded->dispatch->reader, child->join, add_context, &recorded->bytes, &recorded->error))
+        return !(recorded->has_failed = true);
+    if (!child->is_call && !add_part(recorded, "context_part", start)) return false;
+    bw_buf_append_char(&recorded->head, '}');
+    return true;
+}
+
+/* What has become of the runs that the step has started. */
+static bool append_children(struct recorded *recorded, const struct bw_step_row *step)
+{
+    struct bw_buf items = {0};
+    size_t start = recorded->bytes.len;
+    bw_buf_append_text(&recorded->head, ",\"children\":{");
+    bool good = bw_join_append_ends(recorded->dispatch->reader, &step->children, &recorded->head, &items, &recorded->error);
+    recorded->has_failed = !good;
+    bw_buf_append_slice(&recorded->bytes, bw_buf_slice(&items));
+    if (items.failed) recorded->bytes.failed = true;
+    good = good && (!items.len || add_part(recorded, "items_part", start));
+    bw_buf_free(&items);
+    bw_buf_append_char(&recorded->head, '}');
+    return good;
+}
 
 static void append_wake(struct recorded *recorded, const struct bw_wake *wake)
 {
@@ -257,6 +311,7 @@ static bool add_recorded_run(void *arg, const struct bw_run *run)
         bw_buf_printf(head, ",\"state\":%d,\"attempt\":%u,\"started_ms\":%lld", step->state, step->attempt, (long long)step->started_ms);
         if (step->due_ms) bw_buf_printf(head, ",\"due_ms\":%lld", (long long)step->due_ms);
         append_wake(recorded, &step->wake);
+        if (step->wake.kind == BW_WAKE_CHILD && !append_children(recorded, step)) return false;
         if (step->output.len) {
             if (recorded->part_count + 2 >= BW_FRAME_PARTS_MAX) {
                 recorded->too_many = true;
@@ -272,7 +327,9 @@ static bool add_recorded_run(void *arg, const struct bw_run *run)
         }
         bw_buf_append_char(head, '}');
     }
-    bw_buf_append_text(head, "]}");
+    bw_buf_append_char(head, ']');
+    if (recorded->is_live && run->child.join && !append_child(recorded, &run->child)) return false;
+    bw_buf_append_char(head, '}');
     return true;
 }
 
@@ -285,6 +342,10 @@ static bool read_recorded(struct bw_dispatch *dispatch, const struct bw_job *job
     if (job->number < 0 ? !bw_reader_run(dispatch->reader, job->run, add_recorded_run, recorded, &found, err)
                         : !bw_reader_runs(dispatch->reader, &filter, add_recorded_run, recorded, err))
         return false;
+    if (recorded->has_failed) {
+        *err = recorded->error;
+        return false;
+    }
     bw_buf_append_text(&recorded->head, "],\"wake_events\":[");
     for (size_t i = 0; i < recorded->wake_event_count; i++)
         if (!bw_reader_event_by_id(dispatch->reader, recorded->wake_events[i], append_wake_event, recorded, &found, err)) return false;
@@ -334,6 +395,7 @@ static enum handing hand_over(struct bw_run_worker *worker, struct bw_job *job)
         struct bw_error err;
         if (!(recorded = calloc(1, sizeof *recorded))) goto out;
         recorded->part_count = 2;
+        recorded->dispatch = dispatch;
         if (!read_recorded(dispatch, job, recorded, &err)) {
             bw_log_error(BW_LOG_ERROR, "dispatch.read_runs", &err);
             goto out;
@@ -377,7 +439,7 @@ void bw_jobs_feed(struct bw_dispatch *dispatch)
     struct bw_run_worker *worker;
     if (dispatch->is_draining || dispatch->is_failed || dispatch->stalled || !dispatch->revision) return;
     refill(dispatch);
-    while (!TAILQ_EMPTY(&dispatch->queued) && (worker = pick_worker(dispatch))) {
+    while (!TAILQ_EMPTY(&dispatch->queued) && (worker = pick_worker(dispatch, TAILQ_FIRST(&dispatch->queued)))) {
         struct bw_job *job = TAILQ_FIRST(&dispatch->queued);
         enum handing handing = hand_over(worker, job);
         if (handing == NOT_NOW) return; /* the channel is gone (its end is on the way) or memory is short: the job stays first */
@@ -430,8 +492,9 @@ void bw_jobs_settle(struct bw_dispatch *dispatch, struct bw_job *job, uint32_t m
         bw_jobs_feed_soon(dispatch);
     } else if (job->is_finished) {
         struct bw_uid uid = job->event->uid;
+        bool is_child = job->is_child;
         job_free(dispatch, job);
-        if (dispatch->handlers.event_done) dispatch->handlers.event_done(dispatch->handlers.arg, uid, matched);
+        if (dispatch->handlers.event_done && !is_child) dispatch->handlers.event_done(dispatch->handlers.arg, uid, matched);
     } else if (job->is_orphan) {
         job->is_orphan = false;
         enqueue(dispatch, job, true);

@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/codec.h"
 #include "base/log.h"
+#include "dispatch/children.h"
 #include "dispatch/emits.h"
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,8 @@ struct bw_stored_report {
     struct bw_run_row *runs;
     struct bw_step_row *steps;
     struct bw_wait_arm *arms;
+    struct bw_join_new *joins;
+    size_t join_count;
     struct bw_emits emits;
 };
 
@@ -31,6 +34,7 @@ static void report_free(struct bw_stored_report *report)
     free(report->runs);
     free(report->steps);
     free(report->arms);
+    free(report->joins);
     bw_emits_free(&report->emits);
     free(report);
 }
@@ -86,6 +90,18 @@ static void read_step(struct bw_stored_report *report, const struct bw_message *
     step->error = keep_json(report, json_object_get(from, "error"));
 }
 
+static bool read_join(struct bw_stored_report *report, const struct bw_message *message, const json_t *from, struct bw_step_row *step)
+{
+    struct bw_join_new *join = &report->joins[report->join_count];
+    if (!from) return true;
+    if (!bw_join_read(message, from, join)) return false;
+    join->items = keep(report, join->items);
+    join->context = keep(report, join->context);
+    step->join = join;
+    report->join_count++;
+    return true;
+}
+
 static bool read_emits(struct bw_stored_report *report, const struct bw_message *message, const struct bw_job *job, const json_t *run,
                        const json_t *step, struct bw_step_row *row)
 {
@@ -118,6 +134,7 @@ static bool read_run(struct bw_stored_report *report, const struct bw_message *m
         read_step(report, message, step, &steps[run->step_count]);
         read_waiting(step, &steps[run->step_count], report->arms + *arms_used);
         if (!read_emits(report, message, job, from, step, &steps[run->step_count])) return false;
+        if (!read_join(report, message, json_object_get(step, "join"), &steps[run->step_count])) return false;
         *arms_used += steps[run->step_count++].arm_count;
     }
     return true;
@@ -166,7 +183,7 @@ void bw_reports_take(struct bw_run_worker *worker, const struct bw_message *mess
     struct bw_job *job = bw_jobs_find(dispatch, bw_json_int(message->head, "job", 0));
     struct bw_stored_report *report = NULL;
     json_t *runs = json_object_get(message->head, "runs"), *run;
-    size_t index, inner, step_count = 0, steps_used = 0, arm_count = 0, arms_used = 0, emit_count = 0;
+    size_t index, inner, step_count = 0, steps_used = 0, arm_count = 0, arms_used = 0, emit_count = 0, join_count = 0;
     json_t *step;
 
     /* Only the one who has the event may write: a report of a worker that was given up is refused (semantics.md 2.3). */
@@ -178,6 +195,7 @@ void bw_reports_take(struct bw_run_worker *worker, const struct bw_message *mess
         {
             arm_count += json_array_size(json_object_get(step, "arms"));
             emit_count += json_array_size(json_object_get(step, "emits"));
+            join_count += json_object_get(step, "join") != NULL;
         }
     }
     report = calloc(1, sizeof *report);
@@ -185,7 +203,8 @@ void bw_reports_take(struct bw_run_worker *worker, const struct bw_message *mess
     report->runs = calloc(json_array_size(runs) + 1, sizeof *report->runs);
     report->steps = calloc(step_count + 1, sizeof *report->steps);
     report->arms = calloc(arm_count + 1, sizeof *report->arms);
-    if (!report->runs || !report->steps || !report->arms || !bw_emits_reserve(&report->emits, emit_count)) goto broken;
+    report->joins = calloc(join_count + 1, sizeof *report->joins);
+    if (!report->runs || !report->steps || !report->arms || !report->joins || !bw_emits_reserve(&report->emits, emit_count)) goto broken;
     report->dispatch = dispatch;
     report->mail.kind = BW_MAIL_REPORT;
     report->job = job->number;
@@ -200,6 +219,10 @@ void bw_reports_take(struct bw_run_worker *worker, const struct bw_message *mess
     }
     if (report->bytes.failed) goto broken;
     bw_emits_fix(&report->emits);
+    for (size_t i = 0; i < report->join_count; i++) {
+        fix(&report->joins[i].items, report->bytes.data);
+        fix(&report->joins[i].context, report->bytes.data);
+    }
     for (size_t i = 0; i < steps_used; i++) {
         fix(&report->steps[i].input_names, report->bytes.data);
         fix(&report->steps[i].output, report->bytes.data);

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const names[] = {"event", "steps", "vars", "workflow", "run", "secrets", "result"};
+static const char *const names[] = {"event", "steps", "vars", "workflow", "run", "secrets", "result", "inputs", "item", "index"};
 
 static void append_field(struct bw_buf *out, const char *name, struct bw_slice text)
 {
@@ -122,6 +122,15 @@ static int refuse_write(lua_State *L)
 
 static const char steps_key;
 
+static bool push_local(lua_State *L, struct bw_script *script, struct bw_slice name)
+{
+    struct bw_slice locals = script->render && script->render->locals.len ? script->render->locals : script->scope.locals;
+    struct bw_json_view value;
+    if (!locals.len || !bw_json_view_get(bw_json_view_of(locals), name, &value)) return false;
+    bw_view_push(L, value);
+    return true;
+}
+
 static int scope_index(lua_State *L)
 {
     struct bw_script *script = bw_lua_script(L);
@@ -143,7 +152,9 @@ static int scope_index(lua_State *L)
     } else if (bw_slice_is(name, "result")) {
         if (!script->render || !script->render->result.len) return luaL_error(L, "`result` can only be used in the `outputs` of a step");
         bw_view_push(L, bw_json_view_of(script->render->result));
-    } else {
+    } else if (bw_slice_is(name, "inputs")) {
+        bw_view_push(L, bw_json_view_of(script->scope.inputs.len ? script->scope.inputs : BW_SLICE("{}")));
+    } else if (!push_local(L, script, name)) {
         const char *near = bw_suggest(name, names, sizeof names / sizeof *names);
         return luaL_error(L, near ? "unknown name '%s' (did you mean '%s'?)" : "unknown name '%s'", name.ptr, near);
     }

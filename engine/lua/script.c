@@ -186,6 +186,12 @@ bool bw_script_begin_run(struct bw_script *script, const struct bw_run_scope *sc
     return bw_lua_protected(script, make_env, script, 0, err);
 }
 
+void bw_script_set_names(struct bw_script *script, struct bw_slice inputs, struct bw_slice locals)
+{
+    script->scope.inputs = inputs;
+    script->scope.locals = locals;
+}
+
 void bw_script_end_run(struct bw_script *script)
 {
     luaL_unref(script->L, LUA_REGISTRYINDEX, script->env_ref); /* never allocates: the reference exists */

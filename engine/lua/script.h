@@ -64,11 +64,14 @@ struct bw_run_scope {           /* what expressions and ctx see; borrowed until 
     struct bw_slice event_id, event_name, event_source; /* id in text form */
     int64_t event_at_ms;
     bool event_trusted;
-    struct bw_slice run_id; /* text */
+    struct bw_slice run_id;         /* text */
+    struct bw_slice inputs, locals; /* JSON objects, or empty: see bw_script_set_names() */
 };
-/* Expression names: event {id name source at data headers trusted}, vars, steps, workflow {name}, run {id}, secrets (only inside `with`), result
- * (only in a step's outputs), plus the helpers of semantics.md 3.2. */
+/* Expression names: event {id name source at data headers trusted}, vars, inputs, steps, workflow {name}, run {id}, secrets (only inside `with`),
+ * result (only in a step's outputs), plus the helpers of semantics.md 3.2. */
 bool bw_script_begin_run(struct bw_script *script, const struct bw_run_scope *scope, struct bw_error *err);
+/* inputs: what the run is called with. locals: names that only this run has: item, index. Borrowed until bw_script_end_run(). */
+void bw_script_set_names(struct bw_script *script, struct bw_slice inputs, struct bw_slice locals);
 void bw_script_end_run(struct bw_script *script);
 
 enum bw_step_status { BW_STATUS_NONE, BW_STATUS_SUCCEEDED, BW_STATUS_FAILED, BW_STATUS_SKIPPED };
@@ -88,6 +91,7 @@ struct bw_render {
     size_t grant_count;
     bool allow_secrets;
     struct bw_slice result;
+    struct bw_slice locals; /* instead of the run's, or empty */
 };
 bool bw_script_render(struct bw_script *script, const struct bw_template *template_, const struct bw_render *render, struct bw_buf *out,
                       struct bw_error *err);

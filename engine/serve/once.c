@@ -41,6 +41,8 @@ static void on_trace(void *arg, const struct bw_message *message)
 {
     struct once *once = arg;
     const char *what = bw_json_str(message->head, "what", "");
+    bool is_child = json_object_get(message->head, "parent") != NULL;
+    if (is_child) what = "";
     if (!strcmp(what, "run_parked")) once->is_parked = true;
     if (!strcmp(what, "run_resumed")) once->is_parked = false;
     if (!strcmp(what, "run_finished"))

@@ -23,7 +23,10 @@ enum bw_message_type {
      *  body_part, headers_part,
      *  resume?: "the workflow whose parked run goes on; no trigger is looked at",
      *  runs?: [{uid, state, woken: bool, overdue: bool, started_ms, lost,        what is already recorded (after a crash, or of a parked run);
+     *           child?: {path, parent: uid, item: number, depth, call: bool, input_part, context_part?}   a step of another run has started it
      *           steps: [{path, state, attempt, started_ms, output_part?, error?, woken: it is handed out by itself;
+     *                    children?: {total, started, succeeded, failed, state: of the last one, failed_items: [number], failed_run: uid of the first,
+     *                                error: ERROR of that, items_part?: array of the outputs}   with a wake by them
      *                    due_ms?, wake?: {kind, arm, at_ms, event: id}}]}],      overdue: its deadline_ms has passed
      *  wake_events?: [{id, uid, name, source, at_ms, trusted, body_part}]        those that a wake names
      *  verdicts?: [{run: uid, path, error: ERROR}],     a step that the engine had to end by killing the worker: it failed with this error
@@ -47,6 +50,8 @@ enum bw_message_type {
      *          deadline_ms?: when a parked run is over,
      *          steps: [{path, state: number, attempt, started_ms, ended_ms, inputs: [names], output_part?, error?: ERROR,
      *                   emits?: [{uid, name, key?, part: its data}] events that it causes,
+     *                   join?: {workflow, version: hex, total, concurrency, allowed, depth, call, detached, items_part, context_part}
+     *                          runs that it starts (store.h): items are texts, each behind four bytes of length
      *                   due_ms?, since_ms?, arms?: [{key, since_event}] what ends the waiting of a step (store.h)}]}]}
      * A one-step run is one report with done. A later effect that depends on unrecorded results sends a report with ack first and waits. */
     BW_MSG_REPORT = 34,
@@ -57,7 +62,8 @@ enum bw_message_type {
     /* {level: "debug"|"info"|"warn"|"error", message, run, workflow, step} from ctx.log */
     BW_MSG_LOG = 37,
     /* For `bellwire run`: {what: "run_started"|"run_parked"|"run_resumed"|"step_waiting"|"step_started"|"step_retry"|"step_finished"|"run_finished",
-     * run, workflow, step?, state?, attempt?, took_ms?, delay_ms?, error?: ERROR, output_part?} */
+     * run, workflow, parent?, path?, depth?, index? (of a run that a step has started), runs?: how many a step starts, step?, state?, attempt?,
+     * took_ms?, delay_ms?, error?: ERROR, output_part?} */
     BW_MSG_TRACE = 38,
 
     /* ---- engine → plugin host ---- */

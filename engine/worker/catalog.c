@@ -16,6 +16,7 @@ static void free_workflow(struct bw_catalog_workflow *entry)
     bw_workflow_free(entry->workflow);
     free(entry->actions);
     free(entry->lua_actions);
+    bw_schema_free(entry->inputs);
 }
 
 static void free_catalog(struct bw_catalog *catalog)
@@ -157,6 +158,68 @@ static void make_version(struct bw_catalog_workflow *entry)
     bw_buf_free(&text);
 }
 
+/* The loader has tried each of them alone. */
+static void load_inputs(struct bw_catalog_workflow *entry, struct bw_errors *errs)
+{
+    struct bw_error err;
+    if (!entry->workflow->inputs.len) return;
+    json_t *fields = bw_json_load(entry->workflow->inputs, &err);
+    entry->inputs = fields ? bw_schema_load(fields, &err) : NULL;
+    json_decref(fields);
+    if (entry->inputs) return;
+    bw_error_at(&err, entry->workflow->file.ptr, entry->workflow->mark.line, entry->workflow->mark.column);
+    bw_errors_push(errs, &err);
+}
+
+static bool is_callable(const struct bw_workflow *workflow)
+{
+    for (size_t i = 0; i < workflow->trigger_count; i++)
+        if (workflow->triggers[i].kind == BW_TRIGGER_CALL) return true;
+    return false;
+}
+
+/* The workflows that it runs are there and want to be called; else it is said. */
+static bool check_calls(const struct bw_catalog *catalog, const struct bw_workflow *workflow, struct bw_errors *errs)
+{
+    const char *names[NAMES_MAX];
+    bool good = true;
+    for (size_t i = 0; i < workflow->step_count; i++) {
+        const struct bw_step *step = &workflow->steps[i];
+        const struct bw_workflow *callee = NULL;
+        size_t count = 0;
+        if (step->kind != BW_STEP_CALL) continue;
+        for (size_t k = 0; k < catalog->workflow_count; k++) {
+            const struct bw_workflow *other = catalog->workflows[k].workflow;
+            if (bw_slice_equal(other->name, step->callee)) callee = other;
+            if (count < NAMES_MAX && is_callable(other)) names[count++] = other->name.ptr;
+        }
+        if (callee && is_callable(callee)) continue;
+        good = false;
+        struct bw_error *err = callee ? bw_errors_add(errs, "call.not_callable", "the workflow %s cannot be run by others", step->callee.ptr)
+                                      : bw_errors_add(errs, "call.unknown", "there is no workflow %s that loads without errors", step->callee.ptr);
+        const char *near = callee ? NULL : bw_suggest(step->callee, names, count);
+        if (err && near) bw_error_hint(err, "did you mean '%s'?", near);
+        if (err && callee) bw_error_hint(err, "add a trigger to it: on: [{call: true}]");
+        place(err, workflow, step->mark);
+    }
+    return good;
+}
+
+/* One that calls what is not there is left out, and then who calls that one. */
+static void drop_broken_callers(struct bw_catalog *catalog, struct bw_errors *errs)
+{
+    for (size_t i = 0; i < catalog->workflow_count;) {
+        if (check_calls(catalog, catalog->workflows[i].workflow, errs)) {
+            i++;
+            continue;
+        }
+        free_workflow(&catalog->workflows[i]);
+        catalog->workflow_count--;
+        memmove(&catalog->workflows[i], &catalog->workflows[i + 1], (catalog->workflow_count - i) * sizeof *catalog->workflows);
+        i = 0;
+    }
+}
+
 static void add_workflow(struct bw_worker *worker, struct bw_catalog *catalog, struct bw_workflow *workflow, struct bw_errors *errs)
 {
     size_t before = errs->count;
@@ -174,6 +237,7 @@ static void add_workflow(struct bw_worker *worker, struct bw_catalog *catalog, s
         if (entry.actions[i]->source.len) entry.lua_actions[i] = entry.actions[i];
         check_secrets(workflow, step, entry.actions[i], errs);
     }
+    load_inputs(&entry, errs);
     /* Compiling finds the errors of expressions and code now, not at the first event. */
     struct bw_script *script = errs->count == before ? bw_script_new(workflow, entry.lua_actions, &worker->limits, errs) : NULL;
     struct bw_catalog_workflow *grown = script ? realloc(catalog->workflows, (catalog->workflow_count + 1) * sizeof *grown) : NULL;
@@ -204,7 +268,7 @@ static json_t *describe_workflow(const struct bw_catalog_workflow *entry)
         else if (trigger->kind == BW_TRIGGER_SCHEDULE)
             json_array_append_new(schedules, json_pack("{s:s%,s:s%,s:i,s:I}", "cron", trigger->cron.ptr, trigger->cron.len, "tz", trigger->zone.ptr,
                                                        trigger->zone.len, "missed", trigger->missed, "max_age_ms", (json_int_t)trigger->max_age_ms));
-        else
+        else if (trigger->kind == BW_TRIGGER_EVENT)
             json_array_append_new(events, json_stringn(workflow->triggers[i].event.ptr, workflow->triggers[i].event.len));
     }
     for (size_t i = 0; i < workflow->step_count; i++)
@@ -215,10 +279,10 @@ static json_t *describe_workflow(const struct bw_catalog_workflow *entry)
             json_array_append_new(
                 waits, json_pack("{s:s%,s:s%}", "event", arm->event.ptr, arm->event.len, "by", arm->by.len ? arm->by.ptr : "", arm->by.len));
         }
-    return json_pack("{s:s%,s:s%,s:s%,s:s,s:b,s:o,s:o,s:o,s:o,s:i,s:i}", "name", workflow->name.ptr, workflow->name.len, "description",
+    return json_pack("{s:s%,s:s%,s:s%,s:s,s:b,s:b,s:o,s:o,s:o,s:o,s:i,s:i}", "name", workflow->name.ptr, workflow->name.len, "description",
                      workflow->description.ptr ? workflow->description.ptr : "", workflow->description.len, "file", workflow->file.ptr,
-                     workflow->file.len, "hash", version, "manual", is_manual, "events", events, "steps", steps, "waits", waits, "schedules",
-                     schedules, "line", workflow->mark.line, "column", workflow->mark.column);
+                     workflow->file.len, "hash", version, "manual", is_manual, "callable", is_callable(workflow), "events", events, "steps", steps,
+                     "waits", waits, "schedules", schedules, "line", workflow->mark.line, "column", workflow->mark.column);
 }
 
 static json_t *describe_action(const struct bw_action *action)
@@ -278,6 +342,7 @@ void bw_catalog_load(struct bw_worker *worker, const struct bw_message *message)
         for (size_t i = 0; i < count; i++) add_workflow(worker, catalog, workflows[i], &errs);
         free(workflows);
     }
+    drop_broken_callers(catalog, &errs);
     TAILQ_INSERT_TAIL(&worker->catalogs, catalog, link);
     answer(worker, catalog, &errs);
     bw_errors_free(&errs);

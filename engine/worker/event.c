@@ -74,6 +74,13 @@ static void keep_wake_event(const struct bw_message *message, json_t *wake)
     }
 }
 
+static void keep_part(const struct bw_message *message, json_t *object, const char *key, const char *kept)
+{
+    int64_t index = bw_json_int(object, key, -1);
+    if (index < 0 || (size_t)index >= message->part_count || !message->parts[index].len) return;
+    json_object_set_new(object, kept, json_stringn_nocheck(message->parts[index].ptr, message->parts[index].len));
+}
+
 /* Outputs of recorded steps come as parts: keep them as texts in the head, which outlives the frame. */
 static json_t *keep_recorded(const struct bw_message *message)
 {
@@ -81,13 +88,16 @@ static json_t *keep_recorded(const struct bw_message *message)
         return NULL;
     json_t *head = json_deep_copy(message->head), *run, *step;
     size_t i, k;
-    json_array_foreach(json_object_get(head, "runs"), i, run) json_array_foreach(json_object_get(run, "steps"), k, step)
+    json_array_foreach(json_object_get(head, "runs"), i, run)
     {
-        struct bw_slice output = {0};
-        int64_t index = bw_json_int(step, "output_part", -1);
-        if (index >= 0 && (size_t)index < message->part_count) output = message->parts[index];
-        if (output.len) json_object_set_new(step, "output_text", json_stringn_nocheck(output.ptr, output.len));
-        keep_wake_event(message, json_object_get(step, "wake"));
+        keep_part(message, json_object_get(run, "child"), "input_part", "input_text");
+        keep_part(message, json_object_get(run, "child"), "context_part", "context_text");
+        json_array_foreach(json_object_get(run, "steps"), k, step)
+        {
+            keep_part(message, step, "output_part", "output_text");
+            keep_part(message, json_object_get(step, "children"), "items_part", "items_text");
+            keep_wake_event(message, json_object_get(step, "wake"));
+        }
     }
     return head;
 }

@@ -54,7 +54,7 @@ void bw_run_step_ended(struct bw_run *run, size_t index)
     for (int32_t parent = step->parent; parent >= 0 && run->results[parent].state == BW_STATE_ENTERED;
          parent = step_at(run, (size_t)parent)->parent) {
         struct bw_error ignored;
-        for (size_t i = (size_t)parent + 1; i < step_at(run, (size_t)parent)->end; i++)
+        for (size_t i = (size_t)parent + 1; i < step_at(run, (size_t)parent)->end; i = bw_step_next(run->entry->workflow->steps, i))
             if (!has_ended(run, i)) return;
         run->results[parent].state = BW_STATE_SUCCEEDED;
         bw_script_set_step(run->script, (size_t)parent, BW_STATUS_SUCCEEDED, BW_SLICE("{}"), (struct bw_slice){0}, &ignored);
@@ -124,7 +124,7 @@ static void enter_block(struct bw_run *run, size_t index)
             has_branch = true;
             continue;
         }
-        for (size_t k = i; k < step_at(run, i)->end; k++) skip(run, k);
+        for (size_t k = i; k < step_at(run, i)->end; k = bw_step_next(run->entry->workflow->steps, k)) skip(run, k);
     }
     if (has_branch) {
         run->has_news = true;
@@ -137,9 +137,9 @@ static void enter_block(struct bw_run *run, size_t index)
 
 static void begin_what_may(struct bw_run *run)
 {
-    const struct bw_workflow *workflow = run->entry->workflow;
-    while (run->first_open < workflow->step_count && has_ended(run, run->first_open)) run->first_open++;
-    for (size_t i = run->first_open; i < workflow->step_count && !run->is_ending; i++) {
+    const struct bw_step *steps = run->entry->workflow->steps;
+    while (run->first_open < run->limit && has_ended(run, run->first_open)) run->first_open = bw_step_next(steps, run->first_open);
+    for (size_t i = run->first_open; i < run->limit && !run->is_ending; i = bw_step_next(steps, i)) {
         if (!may_begin(run, i)) continue;
         if (bw_step_is_block(step_at(run, i))) {
             enter_block(run, i);
@@ -164,4 +164,6 @@ void bw_run_advance(struct bw_run *run)
         bw_run_end(run);
     else if (bw_run_may_park(run))
         bw_run_park(run);
+    else if (run->owes_report)
+        bw_report_run(run, false);
 }

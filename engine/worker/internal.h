@@ -31,8 +31,8 @@ enum {
     BW_STATE_CANCELLED = 22,
     BW_STATE_SKIPPED = 23
 };
-enum { BW_WAKE_TIMER = 1, BW_WAKE_EVENT = 2 }; /* enum bw_wake_kind of store.h */
-#define BW_STATE_ENTERED 1                     /* of a block, in this room only: one of its branches is under way */
+enum { BW_WAKE_TIMER = 1, BW_WAKE_EVENT = 2, BW_WAKE_CHILD = 4 }; /* enum bw_wake_kind of store.h */
+#define BW_STATE_ENTERED 1                                        /* of a block, in this room only: one of its branches is under way */
 
 struct bw_worker {
     struct event_base *base;
@@ -60,6 +60,7 @@ struct bw_catalog_workflow {
     struct bw_workflow *workflow;
     const struct bw_action **actions;     /* per step: the action it uses (Lua or plugin), or NULL */
     const struct bw_action **lua_actions; /* per step: the action if it is Lua */
+    struct bw_schema *inputs;             /* NULL: it has none */
     uint8_t version[32];                  /* definition + the actions' sources + plugin name@major */
     struct bw_script *idle[BW_SCRIPTS_IDLE_MAX];
     size_t idle_count;
@@ -109,8 +110,15 @@ struct bw_step_result {
     int64_t due_ms;                /* 0: no time ends it */
     uint64_t *keys;                /* of a `wait`: one for each of its arms */
     int64_t since_event, since_ms; /* events up to that id, or before that time, do not count */
+    struct bw_join *join;          /* the runs that it starts, until they are reported */
+    const json_t *children;        /* what has become of them: borrowed from the event's head */
     json_t *emits;                 /* of an `emit`: [{uid, name, key?, data}], data as JSON text */
     const json_t *wake;            /* what ended it while the run was parked: borrowed from the event's head */
+};
+struct bw_join { /* as in BW_MSG_REPORT */
+    const struct bw_catalog_workflow *entry;
+    uint32_t total, concurrency, allowed, depth;
+    struct bw_buf items, context;
 };
 struct bw_run {
     struct bw_worker_event *event;
@@ -128,6 +136,11 @@ struct bw_run {
     size_t kept_bytes;                   /* outputs of its steps so far */
     size_t emitted;                      /* events */
     struct bw_buf output, error;
+    const json_t *child;          /* a step of another run has started it: as in BW_MSG_EVENT, borrowed from the event's head. NULL: an event has */
+    uint32_t depth;               /* 0: an event has started it */
+    size_t first, limit;          /* its steps: those of the workflow, or of the foreach that it is an item of */
+    struct bw_buf inputs, locals; /* JSON objects: what it is called with; the names that an item adds */
+    bool owes_report;             /* of runs that a step has started */
     int state;
     uint32_t lost;
     int64_t started_ms, ended_ms;
@@ -202,6 +215,18 @@ void bw_wait_begin(struct bw_attempt *attempt);                       /* a `slee
 void bw_wait_resume(struct bw_attempt *attempt);                      /* one that was waiting when its run was recorded */
 void bw_wait_for_retry(struct bw_attempt *attempt, int64_t delay_ms); /* until its next attempt */
 bool bw_run_may_park(const struct bw_run *run);
+
+void bw_wait_hold(struct bw_attempt *attempt, int64_t due_ms); /* waiting, until something outside of this process ends it */
+
+/* ---- children.c ---- */
+void bw_step_begin_children(struct bw_attempt *attempt); /* a `foreach` or a called workflow, behind its condition */
+void bw_step_resume_children(struct bw_attempt *attempt);
+void bw_join_free(struct bw_join *join);
+bool bw_run_make_inputs(struct bw_run *run, struct bw_error *err);
+bool bw_run_restore_item(struct bw_run *run, struct bw_error *err); /* what a run has from the one that has started it */
+bool bw_run_is_item(const struct bw_run *run);
+/* That of its last step that was run. */
+void bw_run_item_output(const struct bw_run *run, struct bw_buf *out);
 
 /* ---- emit.c ---- */
 #define BW_EMIT_DEPTH_MAX 16   /* semantics.md 2.5: events in a row of which each caused the next */

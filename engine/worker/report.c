@@ -56,6 +56,19 @@ static void append_emits(struct report *report, const json_t *emits)
     bw_buf_append_char(&report->head, ']');
 }
 
+static void append_join(struct report *report, const struct bw_step *step, const struct bw_join *join)
+{
+    char version[65];
+    bw_hex_encode(join->entry->version, sizeof join->entry->version, version);
+    bw_buf_printf(&report->head,
+                  ",\"join\":{\"workflow\":\"%s\",\"version\":\"%s\",\"total\":%u,\"concurrency\":%u,\"allowed\":%u,\"depth\":%u,\"call\":%s,"
+                  "\"detached\":%s,\"items_part\":%zu,\"context_part\":%zu}",
+                  join->entry->workflow->name.ptr, version, join->total, join->concurrency, join->allowed, join->depth,
+                  step->kind == BW_STEP_CALL ? "true" : "false", step->is_detached ? "true" : "false", report->part_count, report->part_count + 1);
+    report->parts[report->part_count++] = bw_buf_slice(&join->items);
+    report->parts[report->part_count++] = bw_buf_slice(&join->context);
+}
+
 static void append_step(struct report *report, const struct bw_run *run, size_t index)
 {
     const struct bw_step_result *result = &run->results[index];
@@ -69,6 +82,7 @@ static void append_step(struct report *report, const struct bw_run *run, size_t 
     }
     if (result->state < BW_STATE_SUCCEEDED) append_waiting(report, &run->entry->workflow->steps[index], result);
     if (result->emits) append_emits(report, result->emits);
+    if (result->join) append_join(report, &run->entry->workflow->steps[index], result->join);
     append_output(report, &result->output);
     append_error(report, &result->error);
     bw_buf_append_char(&report->head, '}');
@@ -112,6 +126,11 @@ static int64_t send_report(struct bw_worker_event *event, struct bw_run *run, bo
     bw_buf_append_text(&report.head, "]}");
     /* A result that cannot be sent must not be lost: the worker ends, and another one runs the event with what is recorded. */
     if (report.head.failed || !bw_channel_send(worker->channel, BW_MSG_REPORT, bw_buf_slice(&report.head), report.parts, report.part_count)) exit(70);
+    for (size_t i = 0; run && run->owes_report && i < run->entry->workflow->step_count; i++) {
+        bw_join_free(run->results[i].join);
+        run->results[i].join = NULL;
+    }
+    if (run) run->owes_report = false;
     return number;
 }
 
@@ -141,12 +160,22 @@ static void trace(struct bw_run *run, struct bw_buf *head, const struct bw_buf *
     bw_buf_free(head);
 }
 
+/* Whose child it is. */
+static void append_child(struct bw_buf *head, const struct bw_run *run)
+{
+    if (!run->child) return;
+    bw_buf_printf(head, ",\"parent\":\"%s\",\"depth\":%u,\"path\":\"%s\"", bw_json_str(run->child, "parent", ""), run->depth,
+                  bw_json_str(run->child, "path", ""));
+    if (bw_run_is_item(run)) bw_buf_printf(head, ",\"index\":%lld", (long long)bw_json_int(run->child, "item", 0) + 1);
+}
+
 void bw_trace_run(struct bw_run *run, const char *what)
 {
     struct bw_buf head = {0};
     if (!run->event->worker->trace) return;
     bw_buf_printf(&head, "{\"what\":\"%s\",\"run\":\"%s\",\"workflow\":\"%s\",\"state\":%d,\"took_ms\":%lld", what, run->uid_text,
                   run->entry->workflow->name.ptr, run->state, (long long)(run->ended_ms ? run->ended_ms - run->started_ms : 0));
+    append_child(&head, run);
     trace(run, &head, &run->output, &run->error);
 }
 
@@ -159,5 +188,7 @@ void bw_trace_step(struct bw_run *run, size_t step, const char *what, int64_t de
         &head, "{\"what\":\"%s\",\"run\":\"%s\",\"workflow\":\"%s\",\"step\":\"%s\",\"state\":%d,\"attempt\":%u,\"took_ms\":%lld,\"delay_ms\":%lld",
         what, run->uid_text, run->entry->workflow->name.ptr, run->entry->workflow->steps[step].path.ptr, result->state, result->attempt,
         (long long)(result->ended_ms ? result->ended_ms - result->started_ms : 0), (long long)delay_ms);
+    append_child(&head, run);
+    if (result->join) bw_buf_printf(&head, ",\"runs\":%u", result->join->total);
     trace(run, &head, &result->output, &result->error);
 }

@@ -37,10 +37,13 @@ static void run_free(struct bw_run *run)
         bw_buf_free(&run->results[i].output);
         bw_buf_free(&run->results[i].error);
         free(run->results[i].keys);
+        bw_join_free(run->results[i].join);
         json_decref(run->results[i].emits);
     }
     if (run->timer) event_free(run->timer);
     free(run->results);
+    bw_buf_free(&run->inputs);
+    bw_buf_free(&run->locals);
     bw_buf_free(&run->output);
     bw_buf_free(&run->error);
     if (run->script) bw_catalog_return_script(run->entry, run->script);
@@ -70,6 +73,7 @@ static void restore_waiting(struct bw_step_result *result, int state, const json
 {
     result->due_ms = bw_json_int(recorded, "due_ms", 0);
     result->wake = json_object_get(recorded, "wake");
+    result->children = json_object_get(recorded, "children");
     if (state == BW_STATE_RETRYING && !result->due_ms && !result->wake) return; /* its process died while it waited in memory */
     result->state = state;
     result->is_reported = true;
@@ -150,7 +154,14 @@ void bw_run_start(struct bw_worker_event *event, struct bw_catalog_workflow *ent
     if (!run || !(run->results = calloc(entry->workflow->step_count + 1, sizeof *run->results))) exit(70);
     run->event = event;
     run->entry = entry;
+    run->limit = entry->workflow->step_count;
     run->uid = bw_uid_of_run(event->uid, entry->workflow->name);
+    if (event->is_resumed) {
+        const json_t *self = json_array_get(json_object_get(event->head, "runs"), 0);
+        bw_uid_parse(bw_json_slice(json_object_get(self, "uid")), BW_UID_RUN, &run->uid);
+        run->child = json_object_get(self, "child");
+        run->depth = (uint32_t)bw_json_int(run->child, "depth", 0);
+    }
     bw_uid_text(run->uid, BW_UID_RUN, run->uid_text);
     run->state = BW_STATE_ACTIVE;
     run->started_ms = bw_clock_wall_ms();
@@ -171,10 +182,16 @@ void bw_run_start(struct bw_worker_event *event, struct bw_catalog_workflow *ent
                                        .run_id = bw_slice_of(run->uid_text)};
     run->script = bw_catalog_take_script(event->worker, entry, &err);
     const json_t *recorded = event->head ? recorded_run(event, run->uid) : NULL;
-    if (!run->script || !bw_script_begin_run(run->script, &scope, &err) || (recorded && !restore_steps(run, recorded, &err))) {
+    if (!run->script || !bw_script_begin_run(run->script, &scope, &err) || (run->child && !bw_run_restore_item(run, &err)) ||
+        (recorded && !restore_steps(run, recorded, &err))) {
         fail_run(run, &err, BW_CLASS_BUG, (struct bw_slice){0});
         return;
     }
+    if (!bw_run_make_inputs(run, &err)) {
+        fail_run(run, &err, BW_CLASS_INPUT, BW_SLICE("inputs"));
+        return;
+    }
+    bw_script_set_names(run->script, bw_buf_slice(&run->inputs), bw_buf_slice(&run->locals));
     if (bw_json_bool(recorded, "overdue", false) || bw_run_deadline_ms(run) <= bw_clock_wall_ms()) {
         expire(run);
         return;
@@ -188,7 +205,9 @@ static void finish(struct bw_run *run)
 {
     const struct bw_workflow *workflow = run->entry->workflow;
     struct bw_error err;
-    if (workflow->outputs) {
+    if (bw_run_is_item(run)) {
+        bw_run_item_output(run, &run->output);
+    } else if (workflow->outputs) {
         struct bw_buf rendered = {0};
         bw_note_enter(run->event, run->uid, BW_SLICE("outputs"), 0);
         bool good = bw_script_render(run->script, workflow->outputs, &(struct bw_render){0}, &rendered, &err);

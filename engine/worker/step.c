@@ -176,6 +176,11 @@ void bw_step_begin(struct bw_attempt *attempt)
         bw_step_fail(attempt, &err, class, -1);
         return;
     }
+    bool has_children = step->kind == BW_STEP_FOREACH || step->kind == BW_STEP_CALL;
+    if (has_children && result->state == BW_STATE_WAITING) {
+        bw_step_resume_children(attempt);
+        return;
+    }
     if (result->state == BW_STATE_WAITING || (result->state == BW_STATE_RETRYING && (result->due_ms || result->wake))) {
         bw_wait_resume(attempt);
         return;
@@ -191,6 +196,10 @@ void bw_step_begin(struct bw_attempt *attempt)
     }
     if (step->kind == BW_STEP_EMIT) {
         bw_emit(attempt);
+        return;
+    }
+    if (has_children) {
+        bw_step_begin_children(attempt);
         return;
     }
     if (step->kind == BW_STEP_SLEEP || step->kind == BW_STEP_WAIT) {

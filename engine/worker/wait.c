@@ -12,7 +12,7 @@
 static void on_due(evutil_socket_t fd, short what, void *arg);
 
 /* due_ms 0: only an event ends it (or the end of the run). */
-static void hold(struct bw_attempt *attempt, int64_t due_ms)
+void bw_wait_hold(struct bw_attempt *attempt, int64_t due_ms)
 {
     struct bw_step_result *result = bw_attempt_result(attempt);
     result->due_ms = due_ms;
@@ -26,7 +26,7 @@ static void hold(struct bw_attempt *attempt, int64_t due_ms)
 
 void bw_wait_for_retry(struct bw_attempt *attempt, int64_t delay_ms)
 {
-    hold(attempt, bw_clock_wall_ms() + delay_ms);
+    bw_wait_hold(attempt, bw_clock_wall_ms() + delay_ms);
 }
 
 /* ---- what a wait gives ---- */
@@ -79,7 +79,7 @@ static void wait_again(struct bw_attempt *attempt, int64_t behind_event)
     struct bw_step_result *result = bw_attempt_result(attempt);
     result->since_event = behind_event;
     result->is_reported = false;
-    hold(attempt, result->due_ms);
+    bw_wait_hold(attempt, result->due_ms);
 }
 
 static void on_event(struct bw_attempt *attempt, const json_t *wake)
@@ -152,7 +152,7 @@ void bw_wait_resume(struct bw_attempt *attempt)
     const json_t *wake = result->wake;
     result->wake = NULL;
     if (!wake && (!result->due_ms || result->due_ms > bw_clock_wall_ms()))
-        hold(attempt, result->due_ms); /* something else woke the run */
+        bw_wait_hold(attempt, result->due_ms); /* something else woke the run */
     else if (wake && bw_json_int(wake, "kind", 0) == BW_WAKE_EVENT)
         on_event(attempt, wake);
     else
@@ -246,7 +246,7 @@ void bw_wait_begin(struct bw_attempt *attempt)
         return;
     }
     result->state = BW_STATE_WAITING;
-    hold(attempt, due_ms);
+    bw_wait_hold(attempt, due_ms);
 }
 
 /* ---- leaving this process ---- */
@@ -259,7 +259,9 @@ bool bw_run_may_park(const struct bw_run *run)
     TAILQ_FOREACH(attempt, &run->attempts, sibling)
     {
         const struct bw_step_result *result = bw_attempt_result(attempt);
-        if (bw_attempt_step(attempt)->kind != BW_STEP_WAIT && result->due_ms <= soon_ms) return false;
+        enum bw_step_kind kind = bw_attempt_step(attempt)->kind;
+        bool has_time = kind != BW_STEP_WAIT && kind != BW_STEP_FOREACH && kind != BW_STEP_CALL; /* that ends it */
+        if (has_time && result->due_ms <= soon_ms) return false;
     }
     return true;
 }

@@ -7,6 +7,7 @@
 struct scope {
     const bool *ended;   /* which steps have ended for certain by then */
     bool allows_secrets; /* only the `with` of a step */
+    int32_t body;        /* the innermost foreach around it, or -1 */
     const char *where;
 };
 
@@ -28,16 +29,40 @@ static int shown(struct bw_slice name)
     return name.len > 64 ? 64 : (int)name.len;
 }
 
+/* Is the step executed by this run, or by one of those that it is the item of? */
+static bool is_visible(const struct bw_workflow *workflow, size_t step, int32_t body)
+{
+    for (;; body = workflow->steps[body].body) {
+        if (workflow->steps[step].body == body) return true;
+        if (body < 0) return false;
+    }
+}
+
+/* Items are handed out with those outputs from outside that they read. */
+static void note_read(struct bw_workflow *workflow, size_t step, int32_t body)
+{
+    for (; body >= 0 && workflow->steps[step].body != body; body = workflow->steps[body].body)
+        if (workflow->steps[body].reads) workflow->steps[body].reads[step] = true;
+}
+
 static void check_step_name(const struct checked *checked, struct bw_slice name)
 {
     struct bw_loader *loader = checked->loader;
-    const struct bw_workflow *workflow = loader->workflow;
+    struct bw_workflow *workflow = loader->workflow;
     const struct scope *scope = checked->scope;
     const char *names[BW_WORKFLOW_STEPS_MAX];
     char hint[120] = "";
     size_t known = 0;
     for (size_t i = 0; i < workflow->step_count; i++) {
         if (!bw_slice_equal(workflow->steps[i].id, name)) continue;
+        if (!is_visible(workflow, i, scope->body)) {
+            char hint_text[160];
+            snprintf(hint_text, sizeof hint_text, "read the outputs of its items: steps.%s.items", workflow->steps[workflow->steps[i].body].path.ptr);
+            bw_load_error(loader, mark_at(checked, name.ptr), "expr.step_inside", hint_text,
+                          "the step '%.*s' is inside of a foreach: it is executed once for each item", shown(name), name.ptr);
+            return;
+        }
+        note_read(workflow, i, scope->body);
         if (scope->ended[i]) return;
         bw_load_error(loader, mark_at(checked, name.ptr), "expr.step_order",
                       "an expression can only read steps above it; with `needs`, those that it names and what they wait for",
@@ -49,6 +74,22 @@ static void check_step_name(const struct checked *checked, struct bw_slice name)
     const char *near = bw_suggest(name, names, known);
     if (near) snprintf(hint, sizeof hint, "did you mean '%s'?", near);
     bw_load_error(loader, mark_at(checked, name.ptr), "expr.unknown_step", hint, "there is no step '%.*s' above", shown(name), name.ptr);
+}
+
+static void check_input_name(const struct checked *checked, struct bw_slice name)
+{
+    struct bw_loader *loader = checked->loader;
+    const struct bw_workflow *workflow = loader->workflow;
+    const char *names[64];
+    char hint[120] = "declare it: inputs: {NAME: {type: string}}";
+    size_t count = 0;
+    for (size_t i = 0; i < workflow->input_count; i++) {
+        if (bw_slice_equal(workflow->input_names[i], name)) return;
+        if (count < 64) names[count++] = workflow->input_names[i].ptr;
+    }
+    const char *near = bw_suggest(name, names, count);
+    if (near) snprintf(hint, sizeof hint, "did you mean '%s'?", near);
+    bw_load_error(loader, mark_at(checked, name.ptr), "expr.unknown_input", hint, "the workflow has no input '%.*s'", shown(name), name.ptr);
 }
 
 static void check_secret_name(const struct checked *checked, struct bw_slice name)
@@ -110,13 +151,17 @@ static void check_expr(struct bw_loader *loader, int64_t index, const struct sco
         bool is_name = token.kind == BW_TOKEN_NAME && !is_field;
         bool is_status = is_name && (bw_slice_is(token.text, "ok") || bw_slice_is(token.text, "status") || bw_slice_is(token.text, "err"));
         bool is_steps = is_name && bw_slice_is(token.text, "steps"), is_secrets = is_name && bw_slice_is(token.text, "secrets");
+        bool is_inputs = is_name && bw_slice_is(token.text, "inputs");
         is_field = bw_slice_is(token.text, ".") || bw_slice_is(token.text, ":");
         if (is_secrets && !scope->allows_secrets && is_indexed(at, end))
             bw_load_error(loader, mark_at(&checked, token.text.ptr), "expr.secret",
                           "pass it to the step that needs it: with: {token: \"${{ secrets.NAME }}\"}",
                           "secrets can only be used in the `with` of a step");
-        else if ((is_steps || is_secrets || is_status) && read_name(at, end, is_status, &name))
-            is_secrets ? check_secret_name(&checked, name) : check_step_name(&checked, name);
+        else if ((is_steps || is_secrets || is_status || is_inputs) && read_name(at, end, is_status, &name))
+            is_secrets ? check_secret_name(&checked, name) : is_inputs ? check_input_name(&checked, name) : check_step_name(&checked, name);
+        else if (is_steps || is_status) /* which one is computed: it may be any */
+            for (size_t i = 0; i < loader->workflow->step_count; i++)
+                if (scope->ended[i] && is_visible(loader->workflow, i, scope->body)) note_read(loader->workflow, i, scope->body);
     }
 }
 
@@ -134,13 +179,19 @@ void bw_check_references(struct bw_loader *loader)
 {
     const struct bw_workflow *workflow = loader->workflow;
     bool ended[BW_WORKFLOW_STEPS_MAX] = {false};
-    const struct scope trigger = {ended, false, "a trigger"}, plain = {ended, false, "this step"}, with = {ended, true, "this step"};
+    const struct scope trigger = {ended, false, -1, "a trigger"}, inputs = {ended, false, -1, "an input"};
     for (size_t i = 0; i < workflow->trigger_count; i++) check_expr(loader, workflow->triggers[i].condition, &trigger);
+    for (size_t i = 0; i < workflow->input_count; i++) check_template(loader, workflow->input_defaults[i], &inputs);
+    for (size_t i = 0; i < workflow->step_count; i++)
+        if (workflow->steps[i].kind == BW_STEP_FOREACH)
+            workflow->steps[i].reads = bw_arena_alloc(loader->arena, workflow->step_count * sizeof *workflow->steps[i].reads);
     for (size_t i = 0; i < workflow->step_count; i++) {
         const struct bw_step *step = &workflow->steps[i];
+        const struct scope plain = {ended, false, step->body, "this step"}, with = {ended, true, step->body, "this step"};
         bw_needs_closure(workflow, i, ended);
+        check_expr(loader, step->key, &plain);
         check_expr(loader, step->condition, &plain);
-        check_template(loader, step->with, &with);
+        check_template(loader, step->with, step->kind == BW_STEP_CALL ? &plain : &with); /* inputs of a run are stored */
         check_template(loader, step->set, &plain);
         check_template(loader, step->outputs, &plain);
         for (size_t k = 0; k < step->arm_count; k++) {
@@ -149,5 +200,5 @@ void bw_check_references(struct bw_loader *loader)
         }
     }
     memset(ended, true, sizeof ended);
-    check_template(loader, workflow->outputs, &(struct scope){ended, false, "outputs"});
+    check_template(loader, workflow->outputs, &(struct scope){ended, false, -1, "outputs"});
 }

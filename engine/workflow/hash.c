@@ -140,6 +140,14 @@ static void append_step(struct bw_buf *out, const struct bw_workflow *workflow, 
         bw_buf_append_char(out, '}');
     }
     bw_buf_printf(out, "],\"wait_ms\":%lld", (long long)step->wait_ms);
+    bw_buf_append_text(out, ",\"callee\":");
+    bw_buf_append_json_string(out, step->callee);
+    bw_buf_append_text(out, ",\"as\":");
+    bw_buf_append_json_string(out, step->as);
+    bw_buf_append_text(out, ",\"key\":");
+    append_expr(out, workflow, step->key);
+    bw_buf_printf(out, ",\"detach\":%s,\"fan\":[%u,%u,%.17g]", step->is_detached ? "true" : "false", step->concurrency, step->tolerate,
+                  step->tolerate_percent);
     bw_buf_printf(out, ",\"goes_on\":%s,\"kind\":%d,\"stop\":%d,\"timeout_ms\":%lld}", step->goes_on ? "true" : "false", step->kind, step->stop,
                   (long long)step->timeout_ms);
 }
@@ -152,7 +160,7 @@ void bw_workflow_canonical(const struct bw_workflow *workflow, struct bw_buf *ou
     for (size_t i = 0; i < workflow->trigger_count; i++) {
         bw_buf_append_text(out, i ? ",{\"event\":" : "{\"event\":");
         bw_buf_append_json_string(out, workflow->triggers[i].event);
-        bw_buf_printf(out, ",\"manual\":%s,\"if\":", workflow->triggers[i].kind == BW_TRIGGER_MANUAL ? "true" : "false");
+        bw_buf_printf(out, ",\"kind\":%d,\"if\":", workflow->triggers[i].kind);
         append_expr(out, workflow, workflow->triggers[i].condition);
         bw_buf_append_text(out, ",\"cron\":");
         bw_buf_append_json_string(out, workflow->triggers[i].cron);
@@ -162,7 +170,17 @@ void bw_workflow_canonical(const struct bw_workflow *workflow, struct bw_buf *ou
     }
     bw_buf_append_text(out, "],\"vars\":");
     append_sorted_json(out, workflow->vars.len ? workflow->vars : BW_SLICE("{}"));
-    bw_buf_append_text(out, ",\"secrets\":[");
+    bw_buf_append_text(out, ",\"inputs\":");
+    append_sorted_json(out, workflow->inputs.len ? workflow->inputs : BW_SLICE("{}"));
+    bw_buf_append_text(out, ",\"input_defaults\":{");
+    for (size_t i = 0, shown = 0; i < workflow->input_count; i++) {
+        if (!workflow->input_defaults[i]) continue;
+        if (shown++) bw_buf_append_char(out, ',');
+        bw_buf_append_json_string(out, workflow->input_names[i]);
+        bw_buf_append_char(out, ':');
+        append_template(out, workflow, workflow->input_defaults[i]);
+    }
+    bw_buf_append_text(out, "},\"secrets\":[");
     for (size_t i = 0; i < workflow->secret_count; i++) {
         if (i) bw_buf_append_char(out, ',');
         bw_buf_append_json_string(out, workflow->secrets[i]);

@@ -69,6 +69,8 @@ struct bw_load_key {
     const char *schema; /* JSON Schema of the value, or NULL: a key of a later version */
     const char *doc;
 };
+extern const struct bw_load_key bw_schema_keys[]; /* base/schema.h */
+extern const size_t bw_schema_key_count;
 extern const struct bw_load_key bw_wait_keys[], bw_sleep_keys[], bw_emit_keys[];
 extern const size_t bw_wait_key_count, bw_sleep_key_count, bw_emit_key_count;
 #define BW_ARM_KEYS 4 /* the first ones of bw_wait_keys are those of an arm */
@@ -82,6 +84,7 @@ extern const char *const bw_lua_words[]; /* no step may be called like them; end
 /* glob.c: parts between dots, none empty; * within a part, ** only as the last part */
 bool bw_is_event_glob(struct bw_slice glob);
 
+struct bw_list_place;
 /* policy.c: what a step does when it fails, and how it ends a run */
 struct bw_step_defaults {
     struct bw_retry retry;
@@ -95,6 +98,10 @@ int64_t bw_timeout_load(struct bw_loader *loader, const struct bw_yaml_node *nod
 /* schedule.c */
 void bw_schedule_load(struct bw_loader *loader, const struct bw_yaml_node *map, struct bw_trigger *trigger);
 
+/* foreach.c */
+bool bw_foreach_load(struct bw_loader *loader, const struct bw_yaml_node *map, struct bw_step *step, const struct bw_list_place *place);
+void bw_inputs_load(struct bw_loader *loader, const struct bw_yaml_node *map);
+
 /* emit.c */
 void bw_emit_load(struct bw_loader *loader, const struct bw_yaml_node *node, struct bw_step *step);
 
@@ -105,6 +112,7 @@ void bw_run_timeout_load(struct bw_loader *loader, const struct bw_yaml_node *no
 void bw_waits_check(struct bw_loader *loader); /* none may be longer than the run */
 
 /* step.c: all steps of the workflow, with what they need */
+bool bw_is_workflow_name(struct bw_slice text);
 void bw_steps_load(struct bw_loader *loader, const struct bw_yaml_node *list, const struct bw_step_defaults *defaults);
 
 /* block.c */

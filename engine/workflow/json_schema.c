@@ -34,11 +34,18 @@ static void append_verbs(struct bw_buf *out)
     static const char *const verbs[] = {"uses", "lua", "set", "stop", "sleep", "wait", "emit"};
     bw_buf_append_text(out, ",\"oneOf\":[");
     for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) bw_buf_printf(out, "{\"required\":[\"id\",\"%s\"]},", verbs[i]);
-    bw_buf_append_text(out, "{\"required\":[\"if\",\"steps\"]},{\"required\":[\"switch\",\"cases\"]},{\"required\":[\"parallel\"]}],"
-                            "\"dependentRequired\":{\"else\":[\"if\",\"steps\"],\"cases\":[\"switch\"],\"default\":[\"switch\"]},"
+    bw_buf_append_text(out, "{\"required\":[\"id\",\"foreach\",\"steps\"]},"
+                            "{\"required\":[\"if\",\"steps\"],\"not\":{\"required\":[\"foreach\"]}},"
+                            "{\"required\":[\"switch\",\"cases\"]},{\"required\":[\"parallel\"]}],"
+                            "\"dependentRequired\":{\"else\":[\"if\",\"steps\"],\"cases\":[\"switch\"],\"default\":[\"switch\"],"
+                            "\"as\":[\"foreach\"],\"key\":[\"foreach\"],\"concurrency\":[\"foreach\"],\"tolerate\":[\"foreach\"],"
+                            "\"detach\":[\"uses\"]},"
                             "\"dependentSchemas\":{\"with\":{\"anyOf\":[{\"required\":[\"uses\"]},{\"required\":[\"lua\"]}]}"
                             ",\"outputs\":{\"not\":{\"required\":[\"stop\"]}}"
-                            ",\"steps\":{\"propertyNames\":{\"enum\":[" BLOCK_KEYS "\"steps\",\"else\"]}}"
+                            ",\"foreach\":{\"propertyNames\":{\"enum\":[" BLOCK_KEYS
+                            "\"foreach\",\"as\",\"key\",\"concurrency\",\"tolerate\",\"steps\",\"on_error\",\"outputs\"]}}"
+                            ",\"detach\":{\"properties\":{\"uses\":{\"pattern\":\"^workflow/\"}}}"
+                            ",\"steps\":{\"anyOf\":[{\"required\":[\"foreach\"]},{\"propertyNames\":{\"enum\":[" BLOCK_KEYS "\"steps\",\"else\"]}}]}"
                             ",\"switch\":{\"propertyNames\":{\"enum\":[" BLOCK_KEYS "\"switch\",\"cases\",\"default\"]}}"
                             ",\"parallel\":{\"propertyNames\":{\"enum\":[" BLOCK_KEYS "\"parallel\"]}}");
 }
@@ -49,14 +56,15 @@ void bw_workflow_json_schema(struct bw_buf *out)
     append_properties(out, bw_workflow_keys, bw_workflow_key_count);
     bw_buf_append_text(out, ",\"required\":[\"name\",\"on\",\"steps\"],\"$defs\":{\"trigger\":{");
     append_properties(out, bw_trigger_keys, bw_trigger_key_count);
-    bw_buf_append_text(
-        out,
-        ",\"oneOf\":[{\"required\":[\"event\"]},{\"required\":[\"manual\"]},{\"required\":[\"schedule\"]}],\"dependentRequired\":{\"if\":[\"event\"],"
-        "\"tz\":[\"schedule\"],\"missed\":[\"schedule\"],\"max_age\":[\"schedule\"]}},\"step\":{");
+    bw_buf_append_text(out, ",\"oneOf\":[{\"required\":[\"event\"]},{\"required\":[\"manual\"]},{\"required\":[\"schedule\"]},{\"required\":["
+                            "\"call\"]}],\"dependentRequired\":{\"if\":[\"event\"],"
+                            "\"tz\":[\"schedule\"],\"missed\":[\"schedule\"],\"max_age\":[\"schedule\"]}},\"step\":{");
     append_properties(out, bw_step_keys, bw_step_key_count);
     append_verbs(out);
     append_no_policy(out);
-    bw_buf_append_text(out, "}},\"retry\":{");
+    bw_buf_append_text(out, "}},\"schema\":{");
+    append_properties(out, bw_schema_keys, bw_schema_key_count);
+    bw_buf_append_text(out, "},\"retry\":{");
     append_properties(out, bw_retry_keys, bw_retry_key_count);
     bw_buf_append_text(out, "},\"defaults\":{");
     append_properties(out, bw_defaults_keys, bw_defaults_key_count);

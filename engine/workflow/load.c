@@ -2,17 +2,9 @@
 #include <openssl/sha.h>
 #include <stdlib.h>
 
-static bool is_workflow_name(struct bw_slice text)
-{
-    if (!text.len || text.len > 64 || text.ptr[0] < 'a' || text.ptr[0] > 'z') return false;
-    for (size_t i = 0; i < text.len; i++)
-        if (!((text.ptr[i] >= 'a' && text.ptr[i] <= 'z') || (text.ptr[i] >= '0' && text.ptr[i] <= '9') || text.ptr[i] == '-')) return false;
-    return true;
-}
-
 static void load_trigger(struct bw_loader *loader, const struct bw_yaml_node *map, struct bw_trigger *trigger)
 {
-    const struct bw_yaml_node *event, *manual, *schedule, *condition;
+    const struct bw_yaml_node *event, *manual, *schedule, *call, *condition;
     trigger->condition = -1;
     trigger->mark = bw_mark_of(map);
     if (map->kind != BW_YAML_MAP) {
@@ -24,24 +16,27 @@ static void load_trigger(struct bw_loader *loader, const struct bw_yaml_node *ma
     event = bw_yaml_get(map, "event");
     manual = bw_yaml_get(map, "manual");
     schedule = bw_yaml_get(map, "schedule");
+    call = bw_yaml_get(map, "call");
     condition = bw_yaml_get(map, "if");
-    if (!!event + !!manual + !!schedule != 1) {
-        bw_load_error(loader, trigger->mark, "trigger.kind", "write {event: NAME}, {schedule: \"0 9 * * MON\"} or {manual: true}",
-                      "a trigger is either an event, a schedule or by hand");
+    if (!!event + !!manual + !!schedule + !!call != 1) {
+        bw_load_error(loader, trigger->mark, "trigger.kind", "write {event: NAME}, {schedule: \"0 9 * * MON\"}, {manual: true} or {call: true}",
+                      "a trigger is either an event, a schedule, by hand, or a call by another workflow");
         return;
     }
     if (schedule || bw_yaml_get(map, "tz") || bw_yaml_get(map, "missed") || bw_yaml_get(map, "max_age")) {
         bw_schedule_load(loader, map, trigger);
         return;
     }
-    if (manual) {
-        trigger->kind = BW_TRIGGER_MANUAL;
-        bool is_bare = manual->kind == BW_YAML_NULL; /* {manual} is short for {manual: true} */
-        if (!is_bare && (manual->kind != BW_YAML_BOOL || !manual->boolean))
-            bw_load_error(loader, bw_mark_of(manual), "trigger.manual", NULL, "manual can only be true");
+    if (manual || call) {
+        const struct bw_yaml_node *value = manual ? manual : call;
+        const char *name = manual ? "manual" : "call";
+        trigger->kind = manual ? BW_TRIGGER_MANUAL : BW_TRIGGER_CALL;
+        bool is_bare = value->kind == BW_YAML_NULL; /* {manual} is short for {manual: true} */
+        if (!is_bare && (value->kind != BW_YAML_BOOL || !value->boolean))
+            bw_load_error(loader, bw_mark_of(value), manual ? "trigger.manual" : "trigger.call", NULL, "%s can only be true", name);
         if (condition)
             bw_load_error(loader, bw_mark_of(condition), "trigger.if", "test it in the `if` of the steps",
-                          "`if` goes with `event`: who starts by hand has decided");
+                          "`if` goes with `event`: who %s has decided", manual ? "starts by hand" : "calls");
         return;
     } else if (event->kind != BW_YAML_STRING || !bw_is_event_glob(event->text)) {
         bw_load_error(loader, bw_mark_of(event), "trigger.event", "write for example github.push, github.*.opened or github.**",
@@ -147,13 +142,14 @@ static void load_root(struct bw_loader *loader, const struct bw_yaml_node *root)
             bw_load_error(loader, workflow->mark, "workflow.missing_key", NULL, "the workflow has no '%s'", required[i]);
     if ((value = bw_yaml_get(root, "name"))) {
         workflow->name = bw_arena_copy(loader->arena, value->text);
-        if (value->kind != BW_YAML_STRING || !is_workflow_name(value->text))
+        if (value->kind != BW_YAML_STRING || !bw_is_workflow_name(value->text))
             bw_load_error(loader, bw_mark_of(value), "workflow.name", "use a-z, 0-9 and '-', beginning with a letter",
                           "'%s' is no name of a workflow", workflow->name.ptr);
     }
     if ((value = bw_yaml_get(root, "description"))) workflow->description = bw_plain_text(loader, value, "description");
     if ((value = bw_yaml_get(root, "secrets"))) load_secrets(loader, value);
     if ((value = bw_yaml_get(root, "vars"))) load_vars(loader, value);
+    if ((value = bw_yaml_get(root, "inputs"))) bw_inputs_load(loader, value);
     if ((value = bw_yaml_get(root, "on"))) load_triggers(loader, value);
     if ((value = bw_yaml_get(root, "defaults"))) bw_defaults_load(loader, value, &defaults);
     if ((value = bw_yaml_get(root, "timeout"))) bw_run_timeout_load(loader, value);

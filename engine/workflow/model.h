@@ -37,7 +37,7 @@ struct bw_text_piece {
     uint32_t expr;
 };
 
-enum bw_trigger_kind { BW_TRIGGER_EVENT, BW_TRIGGER_MANUAL, BW_TRIGGER_SCHEDULE };
+enum bw_trigger_kind { BW_TRIGGER_EVENT, BW_TRIGGER_MANUAL, BW_TRIGGER_SCHEDULE, BW_TRIGGER_CALL };
 enum bw_missed { BW_MISSED_LATEST, BW_MISSED_ALL, BW_MISSED_SKIP }; /* firings while nobody served */
 struct bw_trigger {
     enum bw_trigger_kind kind;
@@ -58,6 +58,8 @@ enum bw_step_kind {
     BW_STEP_SLEEP,
     BW_STEP_WAIT,
     BW_STEP_EMIT,
+    BW_STEP_CALL,    /* runs another workflow */
+    BW_STEP_FOREACH, /* what is inside of it is not run by this run, but by one for each item */
     BW_STEP_IF,
     BW_STEP_SWITCH,
     BW_STEP_PARALLEL
@@ -91,6 +93,15 @@ struct bw_step {
         *set; /* MAP; of a STOP: {message}; of a SWITCH: the value; of a SLEEP: {for} or {until}; of an EMIT: {event, data, key} or a LIST of them */
     struct bw_slice *cases; /* SWITCH: compared with a text, or with the JSON text of anything else */
     size_t case_count;
+    struct bw_slice callee; /* CALL: the workflow's name */
+    bool is_detached;       /* CALL: nobody waits for it */
+    int32_t body;           /* the innermost FOREACH that it stands in, or -1 */
+    struct bw_slice as;     /* FOREACH: what expressions call the item, besides `item` */
+    int32_t key;            /* FOREACH: expr index or -1: what an item is called in failed_keys */
+    uint32_t concurrency;   /* FOREACH */
+    uint32_t tolerate;      /* FOREACH: so many items may fail, or so many of a hundred, whichever is more */
+    double tolerate_percent;
+    bool *reads;              /* FOREACH: as many as the workflow has steps: those outside that expressions inside read */
     enum bw_stop stop;        /* STOP: how the run ends */
     struct bw_step_arm *arms; /* WAIT: whichever comes first */
     size_t arm_count;
@@ -108,6 +119,11 @@ static inline bool bw_step_is_block(const struct bw_step *step)
 {
     return step->kind >= BW_STEP_IF;
 }
+/* The next one that the same run executes: what is inside of a foreach is passed over. */
+static inline size_t bw_step_next(const struct bw_step *steps, size_t index)
+{
+    return steps[index].kind == BW_STEP_FOREACH ? steps[index].end : index + 1;
+}
 
 struct bw_workflow {
     struct bw_slice name, description;
@@ -115,7 +131,11 @@ struct bw_workflow {
     uint8_t hash[32];     /* SHA-256 of the canonical definition: formatting and comments do not change it (hash.c) */
     struct bw_trigger *triggers;
     size_t trigger_count;
-    struct bw_slice vars; /* compact JSON object */
+    struct bw_slice vars;   /* compact JSON object */
+    struct bw_slice inputs; /* JSON object: schemas by name (base/schema.h); empty: the workflow takes none */
+    struct bw_slice *input_names;
+    struct bw_template **input_defaults; /* those with expressions; NULL: none, or a constant that is part of the schema */
+    size_t input_count;
     struct bw_slice *secrets;
     size_t secret_count;
     struct bw_expr *exprs;
@@ -132,6 +152,9 @@ struct bw_workflow {
 #define BW_WORKFLOW_WAIT_MAX_MS (366 * 86400000LL) /* semantics.md 2.5: timers */
 #define BW_WORKFLOW_EMITS_MAX 100                  /* of one step */
 #define BW_WORKFLOW_ARMS_MAX 16
+#define BW_WORKFLOW_ITEMS_MAX 100000 /* of a foreach; semantics.md 2.5 */
+#define BW_WORKFLOW_CONCURRENCY_MAX 1000
+#define BW_WORKFLOW_CALLS_MAX 8   /* runs in runs */
 #define BW_WORKFLOW_STEPS_MAX 500 /* blocks included */
 #define BW_WORKFLOW_DEPTH_MAX 16  /* blocks in blocks */
 

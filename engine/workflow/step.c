@@ -13,6 +13,14 @@ static bool is_step_id(struct bw_slice text)
     return true;
 }
 
+bool bw_is_workflow_name(struct bw_slice text)
+{
+    if (!text.len || text.len > 64 || text.ptr[0] < 'a' || text.ptr[0] > 'z') return false;
+    for (size_t i = 0; i < text.len; i++)
+        if (!((text.ptr[i] >= 'a' && text.ptr[i] <= 'z') || (text.ptr[i] >= '0' && text.ptr[i] <= '9') || text.ptr[i] == '-')) return false;
+    return true;
+}
+
 static bool is_action_char(char c)
 {
     return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
@@ -72,17 +80,31 @@ static void load_lua(struct bw_loader *loader, const struct bw_yaml_node *node, 
 
 static void load_uses(struct bw_loader *loader, const struct bw_yaml_node *node, struct bw_step *step)
 {
-    if (node->kind == BW_YAML_STRING && node->text.len > 9 && !memcmp(node->text.ptr, "workflow/", 9))
-        bw_load_error(loader, bw_mark_of(node), "workflow.not_supported", "leave it out, or use a newer version",
-                      "a workflow that runs another one is not supported by this version");
-    else if (node->kind != BW_YAML_STRING || !split_uses(bw_arena_copy(loader->arena, node->text), step))
+    if (node->kind == BW_YAML_STRING && node->text.len >= 9 && !memcmp(node->text.ptr, "workflow/", 9)) {
+        step->kind = BW_STEP_CALL;
+        step->callee = bw_arena_copy(loader->arena, (struct bw_slice){node->text.ptr + 9, node->text.len - 9});
+        if (!bw_is_workflow_name(step->callee))
+            bw_load_error(loader, bw_mark_of(node), "step.uses", "write for example workflow/refresh-page, without a version",
+                          "'%s' is no name of a workflow", step->callee.ptr);
+    } else if (node->kind != BW_YAML_STRING || !split_uses(bw_arena_copy(loader->arena, node->text), step))
         bw_load_error(loader, bw_mark_of(node), "step.uses", "write for example http/request@1", "uses must name an action as NAMESPACE/NAME@MAJOR");
 }
 
 static const char *verb_of(const struct bw_step *step)
 {
-    static const char *const verbs[] = {"uses", "lua", "set", "stop", "sleep", "wait", "emit"};
+    static const char *const verbs[] = {"uses", "lua", "set", "stop", "sleep", "wait", "emit", "uses", "foreach"};
     return verbs[step->kind];
+}
+
+static void load_detach(struct bw_loader *loader, const struct bw_yaml_node *map, struct bw_step *step)
+{
+    const struct bw_yaml_node *detach = bw_yaml_get(map, "detach");
+    if (!detach) return;
+    step->is_detached = detach->kind == BW_YAML_BOOL && detach->boolean;
+    if (detach->kind != BW_YAML_BOOL)
+        bw_load_error(loader, bw_mark_of(detach), "step.detach", "write true or false", "detach says that nobody waits for the workflow");
+    else if (step->kind != BW_STEP_CALL)
+        bw_load_error(loader, bw_mark_of(detach), "step.detach", "leave it out", "`detach` goes with `uses: workflow/NAME`");
 }
 
 /* Everything is read, even of a step that says two things: its faults are all reported at once. */
@@ -114,13 +136,14 @@ static void load_verb(struct bw_loader *loader, const struct bw_yaml_node *map, 
         if (is_emit) bw_emit_load(loader, pair->value, step);
     }
     if (with) step->with = load_map(loader, with, "with");
+    load_detach(loader, map, step);
     if (second)
         bw_load_error(loader, bw_mark_of(second), "step.verbs", "a step has exactly one of: uses, lua, set, stop, sleep, wait, emit",
                       "this step says more than one thing to do");
     else if (!verbs && !has_later_key) /* what it was to do may be of a later version: that has been said */
         bw_load_error(loader, bw_mark_of(map), "step.no_verb", "a step has exactly one of: uses, lua, set, stop, sleep, wait, emit",
                       "this step does not say what to do");
-    else if (with && verbs && step->kind != BW_STEP_USES && step->kind != BW_STEP_LUA)
+    else if (with && verbs && step->kind != BW_STEP_USES && step->kind != BW_STEP_LUA && step->kind != BW_STEP_CALL)
         bw_load_error(loader, bw_mark_of(with), "step.with", step->kind == BW_STEP_SET ? "write the values into `set`" : NULL,
                       "`with` goes with `uses` or `lua`, not with `%s`", verb_of(step));
 }
@@ -167,21 +190,24 @@ void bw_step_load(struct bw_loader *loader, const struct bw_yaml_node *map, cons
     step->parent = place->parent;
     step->branch = place->branch;
     step->end = (uint32_t)index + 1;
+    step->key = -1;
+    step->body = place->parent < 0                                        ? -1
+                 : workflow->steps[place->parent].kind == BW_STEP_FOREACH ? place->parent
+                                                                          : workflow->steps[place->parent].body;
     if (map->kind != BW_YAML_MAP) {
         bw_load_error(loader, step->mark, "workflow.type", "write for example - {id: greet, lua: 'return {}'}", "a step must be a map, found %s",
                       bw_yaml_kind_name(map->kind));
         return;
     }
     bool has_later_key = bw_check_keys(loader, map, "a step", bw_step_keys, bw_step_key_count);
-    load_id(loader, map, step, has_later_key || is_block(map));
+    load_id(loader, map, step, has_later_key || (is_block(map) && !bw_yaml_get(map, "foreach")));
     loader->needs[index] = bw_yaml_get(map, "needs");
     if ((value = bw_yaml_get(map, "name"))) step->name = bw_plain_text(loader, value, "name");
     if ((value = bw_yaml_get(map, "if"))) step->condition = bw_expr_field(loader, value, true);
-    if (bw_block_load(loader, map, step, place)) {
-        step->end = (uint32_t)workflow->step_count;
-        return;
-    }
-    load_verb(loader, map, step, has_later_key);
+    bool is_foreach = bw_foreach_load(loader, map, step, place);
+    if (is_foreach || bw_block_load(loader, map, step, place)) step->end = (uint32_t)workflow->step_count;
+    if (bw_step_is_block(step)) return;
+    if (!is_foreach) load_verb(loader, map, step, has_later_key);
     bw_policy_load(loader, map, step, place->defaults);
     if ((value = bw_yaml_get(map, "outputs"))) step->outputs = load_map(loader, value, "outputs");
     if (value && step->kind == BW_STEP_STOP)

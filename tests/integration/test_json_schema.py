@@ -23,7 +23,7 @@ def step(text):
 
 # NAME becomes a name of its own for each; every entry is tried as it stands.
 GOOD = [
-    workflow(),
+    workflow(on="[{call: true}]"), workflow(),
     workflow(on="[{event: a.b}, {event: 'a.*', if: event.data.x == 1}, {event: 'a.**'}, {event: '*'}, {event: '**'}, {manual: true}, {manual}]"),
     workflow(on="[{schedule: '*/5 9-17 * * MON-FRI', tz: Europe/Berlin, missed: all, max_age: 2h}, {schedule: '@daily'}]"),
     workflow(on="[{event: a, if: true}]"),
@@ -49,6 +49,11 @@ GOOD = [
     step("switch: event.name, cases: {a: [{id: a, set: {}}], true: [{id: b, set: {}}]}, default: [{id: c, set: {}}]"),
     step("parallel: [{id: a, set: {}}, {if: true, steps: [{id: b, set: {}}]}]"), step("if: true, parallel: [{id: a, set: {}}]"),
     workflow(steps="[{id: a, set: {}}, {id: b, needs: [a], set: {}}, {id: c, needs: [], set: {}}]", more="fail_fast: true\n"),
+    workflow(on="[{call: true}, {call}]", more="inputs: {a: {type: string, required: true, doc: x}, b: {type: array, max_items: 3, default: \"${{ event.data.b }}\"}}\n"),
+    step("id: a, uses: workflow/good-0, with: {x: 1}"), step("id: a, uses: workflow/good-0, detach: true, on_error: continue"),
+    step("id: a, foreach: \"${{ event.data }}\", as: page, key: item.id, concurrency: 1000, tolerate: 2.5%, steps: [{id: b, set: {x: \"${{ page }}\"}}]"),
+    step("id: a, if: true, foreach: [1, 2], tolerate: all, on_error: continue, outputs: {n: \"${{ result.total }}\"}, steps: [{id: b, set: {}}]"),
+    step("id: a, foreach: event.data, tolerate: 3, steps: [{id: b, foreach: item, steps: [{id: c, set: {}}]}]"),
     workflow(steps="[" + ", ".join(f"{{id: s{i}, set: {{}}}}" for i in range(500)) + "]"),
     "name: NAME\n\"on\": [{\"manual\": true}]\n\"steps\":\n- id: a\n  set: {}\n",
 ]
@@ -65,7 +70,17 @@ BAD = [
     workflow(more="description: 7\n"), workflow(more="description: \"${{ x }}\"\n"), workflow(more="descripton: x\n"),
     workflow(more="vars: []\n"), workflow(more="vars: x\n"), workflow(more="outputs: []\n"),
     workflow(more="secrets: A\n"), workflow(more="secrets: [a-b]\n"), workflow(more="secrets: [A, A]\n"), workflow(more="secrets: [1A]\n"),
-    workflow(more="concurrency: {limit: 1}\n"), workflow(more="inputs: {}\n"),  # of later versions
+    workflow(more="concurrency: {limit: 1}\n"),  # of a later version
+    workflow(more="inputs: []\n"), workflow(more="inputs: {a: string}\n"), workflow(more="inputs: {a: {typ: string}}\n"),
+    workflow(more="inputs: {a: {type: text}}\n"), workflow(more="inputs: {A: {type: string}}\n"), workflow(more="inputs: {a: {enum: []}}\n"),
+    workflow(on="[{call: false}]"), workflow(on="[{call: true, manual: true}]"), workflow(on="[{call: true, if: x}]"),
+    step("id: a, foreach: [1]"), step("foreach: [1], steps: [{id: b, set: {}}]"), step("id: a, foreach: 7, steps: [{id: b, set: {}}]"),
+    step("id: a, foreach: [1], steps: []"), step("id: a, foreach: [1], concurrency: 0, steps: [{id: b, set: {}}]"),
+    step("id: a, foreach: [1], concurrency: 1001, steps: [{id: b, set: {}}]"), step("id: a, foreach: [1], tolerate: some, steps: [{id: b, set: {}}]"),
+    step("id: a, foreach: [1], tolerate: -1, steps: [{id: b, set: {}}]"), step("id: a, foreach: [1], as: A, steps: [{id: b, set: {}}]"),
+    step("id: a, foreach: [1], retry: {}, steps: [{id: b, set: {}}]"), step("id: a, foreach: [1], with: {}, steps: [{id: b, set: {}}]"),
+    step("id: a, foreach: [1], set: {}, steps: [{id: b, set: {}}]"), step("id: a, set: {}, as: b"), step("id: a, set: {}, concurrency: 3"),
+    step("id: a, set: {}, detach: true"), step("id: a, uses: demo/act@1, detach: true"), step("id: a, uses: workflow/"), step("id: a, uses: workflow/X"),
     workflow(on="{}"), workflow(on="[]"), workflow(on="push"), workflow(on="[push]"), workflow(on="[{}]"),
     workflow(on="[{event: a, manual: true}]"), workflow(on="[{manual: false}]"), workflow(on="[{manual: true, if: x}]"),
     workflow(on="[{event: ''}]"), workflow(on="[{event: a..b}]"), workflow(on="[{event: .a}]"), workflow(on="[{event: a.}]"),
@@ -108,6 +123,11 @@ BAD = [
 
 # What a JSON Schema cannot say: it sees one value at a time, and no expression.
 LOADER_ONLY = [
+    workflow(steps="[{id: a, foreach: [1], steps: [{id: b, set: {}}]}, {id: c, set: {x: \"${{ steps.b.x }}\"}}]"),  # a step of an item
+    workflow(steps="[{id: a, set: {}}, {id: b, foreach: [1], steps: [{id: c, needs: [a], set: {}}]}]"),
+    step("id: a, foreach: [1], as: steps, steps: [{id: b, set: {}}]"), step("id: a, set: {x: \"${{ inputs.nobody }}\"}"),
+    step("id: a, uses: workflow/nobody"), step("id: a, uses: workflow/good-1"),     # no such workflow; one that does not want to be called
+    step("id: a, uses: workflow/good-0, with: {t: \"${{ secrets.A }}\"}"), workflow(more="inputs: {a: {type: integer, default: x}}\n"),
     workflow(steps="[{id: a, set: {}}, {id: a, set: {}}]"),             # two steps with one id
     step("id: a, emit: {event: 'a b'}"), step("id: a, set: {}, needs: [nobody]"), step("id: a, set: {}, needs: [a]"),
     step("id: a, set: {b: \"${{ steps.nobody.x }}\"}"),                   # a reference to no step
@@ -143,19 +163,18 @@ Yaml12.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("^(?:true|True
 @pytest.fixture(scope="module")
 def verdicts(tmp_path_factory):
     """(list name, index) -> (errors of the loader, errors of the schema): one run of the loader over all of them."""
-    engine = Engine(tmp_path_factory.mktemp("schema") / "instance", "listen: http://127.0.0.1:0\n")
-    engine.write("actions/demo/act.lua", ACTION)
-    texts = {}
+    texts, loader = {}, {}
+    # Every file has few faults, but the list of errors is cut at 200: of each list all fits.
     for name, samples in (("good", GOOD), ("bad", BAD), ("loader", LOADER_ONLY)):
+        engine = Engine(tmp_path_factory.mktemp("schema") / "instance", "listen: http://127.0.0.1:0\n")
+        engine.write("actions/demo/act.lua", ACTION)
+        engine.write("workflows/good-0.yaml", GOOD[0].replace("NAME", "good-0"))  # who is called
         for index, text in enumerate(samples):
             texts[name, index] = text.replace("NAME", f"{name}-{index}")
             engine.write(f"workflows/{name}-{index}.yaml", texts[name, index])
-    # Every file has few faults, but the list of errors is cut at 200: all fits.
-    lines = engine.run("check", "--json", check=False).stdout.splitlines()
-    loader = {}
-    for line in lines:
-        error = json.loads(line)
-        loader.setdefault(error["file"].rsplit("/", 1)[-1], []).append(error["message"])
+        for line in engine.run("check", "--json", check=False).stdout.splitlines():
+            error = json.loads(line)
+            loader.setdefault(error["file"].rsplit("/", 1)[-1], []).append(error["message"])
     schema = json.loads(engine.run("check", "--print-schema").stdout)
     validator = jsonschema.Draft202012Validator(schema)
     return {key: (loader.get(f"{key[0]}-{key[1]}.yaml", []), [error.message for error in validator.iter_errors(yaml.load(text, Yaml12))])

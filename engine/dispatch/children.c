@@ -1,0 +1,74 @@
+#include "dispatch/children.h"
+#include "base/codec.h"
+
+static struct bw_slice part_of(const struct bw_message *message, const json_t *from, const char *key)
+{
+    int64_t part = bw_json_int(from, key, -1);
+    return part >= 0 && (size_t)part < message->part_count ? message->parts[part] : (struct bw_slice){"", 0};
+}
+
+bool bw_join_read(const struct bw_message *message, const json_t *from, struct bw_join_new *join)
+{
+    size_t len = 0;
+    uint32_t count = 0;
+    struct bw_slice left, item;
+    if (!bw_hex_decode(bw_json_slice(json_object_get(from, "version")), false, join->version, sizeof join->version, &len) ||
+        len != sizeof join->version)
+        return false;
+    join->workflow = bw_json_slice(json_object_get(from, "workflow"));
+    join->total = (uint32_t)bw_json_int(from, "total", 0);
+    join->concurrency = (uint32_t)bw_json_int(from, "concurrency", 0);
+    join->allowed = (uint32_t)bw_json_int(from, "allowed", 0);
+    join->depth = (uint32_t)bw_json_int(from, "depth", 0);
+    join->is_call = bw_json_bool(from, "call", false);
+    join->is_detached = bw_json_bool(from, "detached", false);
+    join->items = part_of(message, from, "items_part");
+    join->context = part_of(message, from, "context_part");
+    for (left = join->items; bw_child_item_next(&left, &item);) count++;
+    return !left.len && count == join->total && count > 0 && count <= BW_CHILDREN_MAX && join->concurrency > 0;
+}
+
+struct ends {
+    struct bw_buf *items, failed, error;
+    uint32_t next; /* item */
+    char failed_run[BW_UID_TEXT];
+    enum bw_run_state state; /* of the last one */
+    bool are_left_out;
+};
+
+static bool add_end(void *arg, const struct bw_child_end *end)
+{
+    struct ends *ends = arg;
+    bool is_failed = end->state == BW_RUN_FAILED || end->state == BW_RUN_CANCELLED;
+    ends->state = end->state;
+    if (is_failed) bw_buf_printf(&ends->failed, ends->failed.len ? ",%u" : "%u", (unsigned)end->item);
+    if (is_failed && !*ends->failed_run) {
+        bw_uid_text(end->run, BW_UID_RUN, ends->failed_run);
+        bw_buf_append_slice(&ends->error, end->error);
+    }
+    for (; !ends->are_left_out && ends->next < end->item; ends->next++) bw_buf_append_text(ends->items, ends->next ? ",null" : "null");
+    if (ends->are_left_out) return true;
+    if (ends->next++) bw_buf_append_char(ends->items, ',');
+    bw_buf_append_slice(ends->items, !is_failed && end->output.len ? end->output : BW_SLICE("null"));
+    if (ends->items->len > BW_CHILDREN_OUTPUT_BYTES_MAX) ends->are_left_out = true;
+    return true;
+}
+
+bool bw_join_append_ends(struct bw_reader *reader, const struct bw_join_counts *counts, struct bw_buf *head, struct bw_buf *items,
+                         struct bw_error *err)
+{
+    struct ends ends = {.items = items};
+    bw_buf_append_char(items, '[');
+    bool good = bw_reader_child_ends(reader, counts->id, add_end, &ends, err);
+    bw_buf_append_char(items, ']');
+    if (ends.are_left_out) bw_buf_clear(items);
+    bw_buf_printf(head, "\"total\":%u,\"started\":%u,\"succeeded\":%u,\"failed\":%u,\"state\":%d,\"failed_run\":\"%s\",\"failed_items\":[",
+                  counts->total, counts->started, counts->succeeded, counts->failed, ends.state, ends.failed_run);
+    bw_buf_append_slice(head, bw_buf_slice(&ends.failed));
+    bw_buf_append_text(head, "],\"error\":");
+    bw_buf_append_slice(head, ends.error.len ? bw_buf_slice(&ends.error) : BW_SLICE("null"));
+    if (ends.failed.failed || ends.error.failed) head->failed = true;
+    bw_buf_free(&ends.failed);
+    bw_buf_free(&ends.error);
+    return good;
+}
