@@ -82,7 +82,8 @@ static void append_step(struct report *report, const struct bw_run *run, size_t 
     }
     if (result->state < BW_STATE_SUCCEEDED) append_waiting(report, &run->entry->workflow->steps[index], result);
     if (result->emits) append_emits(report, result->emits);
-    if (result->join) append_join(report, &run->entry->workflow->steps[index], result->join);
+    bool starts_runs = result->state == BW_STATE_WAITING || result->state == BW_STATE_SUCCEEDED; /* not one that was cancelled at once */
+    if (result->join && starts_runs) append_join(report, &run->entry->workflow->steps[index], result->join);
     append_output(report, &result->output);
     append_error(report, &result->error);
     bw_buf_append_char(&report->head, '}');
