@@ -22,6 +22,7 @@ bool bw_join_read(const struct bw_message *message, const json_t *from, struct b
     join->depth = (uint32_t)bw_json_int(from, "depth", 0);
     join->is_call = bw_json_bool(from, "call", false);
     join->is_detached = bw_json_bool(from, "detached", false);
+    join->needs_event = bw_json_bool(from, "event", true);
     join->items = part_of(message, from, "items_part");
     join->context = part_of(message, from, "context_part");
     for (left = join->items; bw_child_item_next(&left, &item);) count++;

@@ -152,7 +152,7 @@ bool bw_jobs_add_run(struct bw_dispatch *dispatch, const struct bw_queued *queue
     }
     if (!(job = calloc(1, sizeof *job))) return false;
     *job = (struct bw_job){.number = -queued->run_id, .run = queued->run, .is_child = queued->is_child, .may_be_recorded = true};
-    if (!bw_reader_event_by_id(dispatch->reader, queued->event_id, take_event, job, &found, &err) || !job->event ||
+    if (!bw_reader_event_by_id(dispatch->reader, queued->event_id, queued->needs_event, take_event, job, &found, &err) || !job->event ||
         !bw_map_set(dispatch->jobs, key_of(&job->number), job)) {
         if (err.code[0]) bw_log_error(BW_LOG_ERROR, "dispatch.read_back", &err);
         if (job->event) bw_accepted_unref(job->event);

@@ -144,7 +144,7 @@ bool bw_recorded_read(struct bw_dispatch *dispatch, const struct bw_job *job, st
     }
     bw_buf_append_text(&recorded->head, "],\"wake_events\":[");
     for (size_t i = 0; i < recorded->wake_event_count; i++)
-        if (!bw_reader_event_by_id(dispatch->reader, recorded->wake_events[i], append_wake_event, recorded, &found, err)) return false;
+        if (!bw_reader_event_by_id(dispatch->reader, recorded->wake_events[i], true, append_wake_event, recorded, &found, err)) return false;
     bw_buf_append_char(&recorded->head, ']');
     return true;
 }

@@ -138,6 +138,7 @@ bool bw_children_begin(struct bw_parking *parking, int64_t run_id, struct bw_uid
     bw_sql_bind_int(statement, 10, from->allowed);
     bw_sql_bind_text(statement, 11, from->workflow);
     bw_sql_bind_blob(statement, 12, from->version, sizeof from->version);
+    bw_sql_bind_int(statement, 13, from->needs_event);
     if (!bw_sql_run(statement, err)) return false;
     if (!sqlite3_changes(sqlite3_db_handle(statement))) return true; /* a worker that was thought dead had reported it */
     join.id = sqlite3_last_insert_rowid(sqlite3_db_handle(statement));

@@ -79,12 +79,13 @@ bool bw_reader_event(struct bw_reader *reader, struct bw_uid uid, bw_event_visit
     return ok;
 }
 
-bool bw_reader_event_by_id(struct bw_reader *reader, int64_t id, bw_event_visit *visit, void *arg, bool *found, struct bw_error *err)
+bool bw_reader_event_by_id(struct bw_reader *reader, int64_t id, bool with_body, bw_event_visit *visit, void *arg, bool *found, struct bw_error *err)
 {
     sqlite3_stmt *statement = reader->sql.event_by_id;
     size_t count = 0;
     bw_reader_begin(reader);
     bw_sql_bind_int(statement, 1, id);
+    bw_sql_bind_int(statement, 2, with_body);
     bool ok = visit_all(statement, visit, arg, &count, err);
     *found = count > 0;
     return ok;

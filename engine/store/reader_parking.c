@@ -14,7 +14,8 @@ bool bw_reader_queue(struct bw_reader *reader, int64_t after, size_t limit, bw_q
                                    .run_id = sqlite3_column_int64(statement, 1),
                                    .run = bw_sql_column_uid(statement, 2),
                                    .event_id = sqlite3_column_int64(statement, 3),
-                                   .is_child = sqlite3_column_int(statement, 4) != 0};
+                                   .is_child = sqlite3_column_int(statement, 4) != 0,
+                                   .needs_event = sqlite3_column_int(statement, 5) != 0};
         ++*count;
         if (!visit(arg, &queued)) break;
     }

@@ -121,6 +121,7 @@ struct bw_join_new { /* runs that a step starts (children.h); not read back */
     uint32_t total, concurrency, allowed; /* at most so many alive at once; above so many failures none is started any more */
     uint32_t depth;                       /* of the children: 1 below a run that an event started */
     bool is_call, is_detached;
+    bool needs_event; /* its body: else the children do without */
 };
 struct bw_join_counts { /* how far they are; total 0: the step has none */
     int64_t id;
@@ -262,7 +263,7 @@ bool bw_reader_pending_count(struct bw_reader *reader, uint64_t *count, struct b
 bool bw_reader_events(struct bw_reader *reader, struct bw_slice name_glob, int64_t before_id, size_t limit, bool with_body, bw_event_visit *visit,
                       void *arg, struct bw_error *err);
 bool bw_reader_event(struct bw_reader *reader, struct bw_uid uid, bw_event_visit *visit, void *arg, bool *found, struct bw_error *err);
-bool bw_reader_event_by_id(struct bw_reader *reader, int64_t id, bw_event_visit *visit, void *arg, bool *found, struct bw_error *err);
+bool bw_reader_event_by_id(struct bw_reader *reader, int64_t id, bool with_body, bw_event_visit *visit, void *arg, bool *found, struct bw_error *err);
 
 struct bw_child { /* what started a run, if another one did; join 0: an event did */
     int64_t join;
@@ -299,7 +300,7 @@ struct bw_queued {
     int64_t id; /* for `after`; ascends, within a process none is given twice */
     int64_t run_id, event_id;
     struct bw_uid run;
-    bool is_child;
+    bool is_child, needs_event;
 };
 typedef bool bw_queued_visit(void *arg, const struct bw_queued *queued);
 /* Woken runs with id > after, ascending, at most limit; *count = how many were visited. */

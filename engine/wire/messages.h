@@ -50,7 +50,7 @@ enum bw_message_type {
      *          deadline_ms?: when a parked run is over,
      *          steps: [{path, state: number, attempt, started_ms, ended_ms, inputs: [names], output_part?, error?: ERROR,
      *                   emits?: [{uid, name, key?, part: its data}] events that it causes,
-     *                   join?: {workflow, version: hex, total, concurrency, allowed, depth, call, detached, items_part, context_part}
+     *                   join?: {workflow, version: hex, total, concurrency, allowed, depth, call, detached, event: do they need its body?, items_part, context_part}
      *                          runs that it starts (store.h): items are texts, each behind four bytes of length
      *                   due_ms?, since_ms?, arms?: [{key, since_event}] what ends the waiting of a step (store.h)}]}]}
      * A one-step run is one report with done. A later effect that depends on unrecorded results sends a report with ack first and waits. */

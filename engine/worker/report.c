@@ -59,12 +59,14 @@ static void append_emits(struct report *report, const json_t *emits)
 static void append_join(struct report *report, const struct bw_step *step, const struct bw_join *join)
 {
     char version[65];
+    bool needs_event = step->kind == BW_STEP_CALL ? join->entry->workflow->reads_event : step->reads_event;
     bw_hex_encode(join->entry->version, sizeof join->entry->version, version);
     bw_buf_printf(&report->head,
                   ",\"join\":{\"workflow\":\"%s\",\"version\":\"%s\",\"total\":%u,\"concurrency\":%u,\"allowed\":%u,\"depth\":%u,\"call\":%s,"
-                  "\"detached\":%s,\"items_part\":%zu,\"context_part\":%zu}",
+                  "\"detached\":%s,\"event\":%s,\"items_part\":%zu,\"context_part\":%zu}",
                   join->entry->workflow->name.ptr, version, join->total, join->concurrency, join->allowed, join->depth,
-                  step->kind == BW_STEP_CALL ? "true" : "false", step->is_detached ? "true" : "false", report->part_count, report->part_count + 1);
+                  step->kind == BW_STEP_CALL ? "true" : "false", step->is_detached ? "true" : "false", needs_event ? "true" : "false",
+                  report->part_count, report->part_count + 1);
     report->parts[report->part_count++] = bw_buf_slice(&join->items);
     report->parts[report->part_count++] = bw_buf_slice(&join->context);
 }

@@ -45,6 +45,12 @@ static void note_read(struct bw_workflow *workflow, size_t step, int32_t body)
         if (workflow->steps[body].reads) workflow->steps[body].reads[step] = true;
 }
 
+static void note_event(struct bw_workflow *workflow, int32_t body)
+{
+    workflow->reads_event = true;
+    for (; body >= 0; body = workflow->steps[body].body) workflow->steps[body].reads_event = true;
+}
+
 static void check_step_name(const struct checked *checked, struct bw_slice name)
 {
     struct bw_loader *loader = checked->loader;
@@ -151,6 +157,7 @@ static void check_expr(struct bw_loader *loader, int64_t index, const struct sco
         bool is_name = token.kind == BW_TOKEN_NAME && !is_field;
         bool is_status = is_name && (bw_slice_is(token.text, "ok") || bw_slice_is(token.text, "status") || bw_slice_is(token.text, "err"));
         bool is_steps = is_name && bw_slice_is(token.text, "steps"), is_secrets = is_name && bw_slice_is(token.text, "secrets");
+        if (is_name && bw_slice_is(token.text, "event")) note_event(loader->workflow, scope->body);
         bool is_inputs = is_name && bw_slice_is(token.text, "inputs");
         is_field = bw_slice_is(token.text, ".") || bw_slice_is(token.text, ":");
         if (is_secrets && !scope->allows_secrets && is_indexed(at, end))

@@ -101,6 +101,7 @@ struct bw_step {
     uint32_t concurrency;   /* FOREACH */
     uint32_t tolerate;      /* FOREACH: so many items may fail, or so many of a hundred, whichever is more */
     double tolerate_percent;
+    bool reads_event;         /* FOREACH: an expression inside does */
     bool *reads;              /* FOREACH: as many as the workflow has steps: those outside that expressions inside read */
     enum bw_stop stop;        /* STOP: how the run ends */
     struct bw_step_arm *arms; /* WAIT: whichever comes first */
@@ -136,6 +137,7 @@ struct bw_workflow {
     struct bw_slice *input_names;
     struct bw_template **input_defaults; /* those with expressions; NULL: none, or a constant that is part of the schema */
     size_t input_count;
+    bool reads_event; /* one of its expressions does */
     struct bw_slice *secrets;
     size_t secret_count;
     struct bw_expr *exprs;

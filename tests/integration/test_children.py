@@ -22,7 +22,7 @@ def only(engine, workflow):
     return engine.finished_runs(1, "--workflow", workflow)[0]
 
 
-def fan(url, more="tolerate: 20%"):
+def fan(url, more="tolerate: 20%", of="page"):
     return f"""
 name: fan
 on: [{{event: open.ping}}]
@@ -37,10 +37,11 @@ steps:
     {more}
     steps:
       - id: post
-        with: {{n: "${{{{ page + steps.pre.base }}}}", sink: "${{{{ vars.sink }}}}", bad: "${{{{ index % 10 == 0 }}}}"}}
+        with: {{n: "${{{{ page + steps.pre.base }}}}", of: "${{{{ {of} }}}}", sink: "${{{{ vars.sink }}}}", bad: "${{{{ index % 10 == 0 }}}}"}}
         lua: |
           local r = ctx.http{{method = "POST", url = input.sink .. "/post", headers = {{["X-Delivery"] = tostring(input.n), ["Idempotency-Key"] = ctx.idempotency_key}}, json = {{}}}}
           if r.status ~= 200 then return ctx.retry{{code = "sink"}} end
+          if input.of ~= input.n - 1000 then return ctx.fail{{code = "wrong_item", message = "not this item"}} end
           if input.bad then return ctx.fail{{code = "bad_page", message = "every tenth fails"}} end
           return {{n = input.n}}
   - {{id: after, set: {{n: "${{{{ steps.fan.succeeded }}}}"}}}}
@@ -64,7 +65,7 @@ def check_fan(run, effects):
 
 def test_every_item_of_a_foreach_has_its_effect_and_its_place_in_the_output(make_engine):
     effects, engine = Effects(), make_engine()
-    engine.write("workflows/fan.yaml", fan(effects.url))
+    engine.write("workflows/fan.yaml", fan(effects.url, of="event.data.items[index]"))
     engine.start()
     ring(engine, items=list(range(1, ITEMS + 1)))
     run = only(engine, "fan")

@@ -19,7 +19,7 @@ FROM events e LEFT JOIN pending p ON p.event_id = e.id LEFT JOIN matches m ON m.
 WHERE e.uid = ?1;
 -- name: event_by_id
 SELECT e.id, e.uid, e.at_ms, e.revision, e.trusted, e.source, e.name, e.workflow, p.event_id IS NOT NULL, m.matched,
-    b.checksum, b.headers, b.body
+    b.checksum, b.headers, CASE WHEN ?2 THEN b.body END
 FROM events e LEFT JOIN pending p ON p.event_id = e.id LEFT JOIN matches m ON m.event_id = e.id LEFT JOIN bodies b ON b.event_id = e.id
 WHERE e.id = ?1;
 
@@ -68,7 +68,9 @@ LEFT JOIN wakes w ON s.state < 20 AND w.run_id = s.run_id AND w.path = s.path LE
 LEFT JOIN joins j ON j.run_id = s.run_id AND j.path = s.path
 WHERE s.run_id = ?1 ORDER BY s.position, s.path;
 -- name: queue
-SELECT q.id, q.run_id, r.uid, r.event_id, EXISTS (SELECT 1 FROM children c WHERE c.run_id = q.run_id) FROM queue q CROSS JOIN runs r ON r.id = q.run_id WHERE q.id > ?1 ORDER BY q.id LIMIT ?2;
+SELECT q.id, q.run_id, r.uid, r.event_id, c.run_id IS NOT NULL, coalesce(j.needs_event, 1)
+FROM queue q CROSS JOIN runs r ON r.id = q.run_id LEFT JOIN children c ON c.run_id = q.run_id LEFT JOIN joins j ON j.id = c.join_id
+WHERE q.id > ?1 ORDER BY q.id LIMIT ?2;
 -- name: join_context
 SELECT context FROM join_contexts WHERE join_id = ?1;
 -- name: child_ends

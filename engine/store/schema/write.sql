@@ -111,8 +111,8 @@ DELETE FROM wakings WHERE event_id = ?1;
 
 -- Runs that steps start (children.c).
 -- name: put_join
-INSERT INTO joins(run_id, path, event_id, depth, is_call, is_detached, is_open, total, concurrency, allowed, workflow, version)
-VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) ON CONFLICT(run_id, path) DO NOTHING;
+INSERT INTO joins(run_id, path, event_id, depth, is_call, is_detached, is_open, total, concurrency, allowed, workflow, version, needs_event)
+VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) ON CONFLICT(run_id, path) DO NOTHING;
 -- name: put_context
 INSERT INTO join_contexts(join_id, context) VALUES(?1, ?2);
 -- name: put_items

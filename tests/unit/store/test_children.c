@@ -1,5 +1,6 @@
 /* Runs that a step starts: slots, counts, the wake of the step, closing, retention. */
 #include "parking_fixture.h"
+#include <sys/wait.h>
 
 enum { PARENT = 1 };
 static char items_text[BW_CHILDREN_MAX * 8];
@@ -283,7 +284,87 @@ static void test_a_parent_stays_as_long_as_what_it_detached_lives(void **state)
     assert_int_equal(query("SELECT count(*) FROM runs"), 0);
 }
 
-int main(void)
+/* ---- crashes: test_children child FOLDER EVENT ---- */
+
+static void whole_life(void)
+{
+    const struct bw_join_new join = join_of(3, 2, 3);
+    fan(BW_RUN_PARKED, &join);
+    for (uint32_t i = 0; i < 3; i++) end_child(i, i == 1 ? BW_RUN_FAILED : BW_RUN_SUCCEEDED);
+}
+
+static int child_main(char **argv)
+{
+    struct bw_error err = {0};
+    bw_log_setup(BW_LOG_OFF, BW_LOG_JSON, "test");
+    writer = (struct bw_writer){.reserve = -1};
+    first_event = atoll(argv[3]);
+    if (!bw_writer_open(&writer, argv[2], &err)) return 3;
+    whole_life();
+    bw_writer_close(&writer, true);
+    return 0;
+}
+
+static int run_child(const char *crash)
+{
+    char variable[80], event[24];
+    int status;
+    snprintf(variable, sizeof variable, "BELLWIRE_CRASH=%s", crash);
+    snprintf(event, sizeof event, "%lld", (long long)first_event);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        char *args[] = {(char *)"child", (char *)"child", folder, event, NULL}, *environment[] = {variable, NULL};
+        execve("/proc/self/exe", args, environment);
+        _exit(4);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static void test_a_crash_around_a_start_or_an_end_is_before_it_or_after_it(void **state)
+{
+#ifdef BELLWIRE_TEST_HOOKS
+    static const struct {
+        const char *point;
+        int64_t started, ended;
+        enum bw_run_state parent;
+    } cases[] = {
+        {"store.before_children:1", -1, -1, 0},
+        {"store.after_children:1", 2, 0, BW_RUN_PARKED},
+        {"store.before_children:2", 2, 0, BW_RUN_PARKED}, /* the first end, which starts the third item */
+        {"store.before_join:1", 2, 0, BW_RUN_PARKED},
+        {"store.after_join:1", 3, 1, BW_RUN_PARKED},
+        {"store.before_join:3", 3, 2, BW_RUN_PARKED},
+        {"store.after_join:3", 3, 3, BW_RUN_ACTIVE}, /* the last end, which wakes */
+        {"", 3, 3, BW_RUN_ACTIVE},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        if (i && (teardown(state) || parking_setup(state))) fail();
+        bw_writer_close(&writer, true);
+        int status = run_child(cases[i].point);
+        if (status != (*cases[i].point ? 137 : 0)) fail_msg("%s: %d", cases[i].point, status);
+        open_writer(&defaults);
+        assert_sound();
+        assert_int_equal(joined("started"), cases[i].started);
+        assert_int_equal(joined("succeeded + failed"), cases[i].ended);
+        assert_int_equal(state_of(PARENT), cases[i].parent);
+        if (cases[i].parent != BW_RUN_ACTIVE) whole_life(); /* its workers report again what they do not know of */
+        assert_int_equal(state_of(PARENT), BW_RUN_ACTIVE);
+        assert_int_equal(joined("succeeded"), 2);
+        assert_int_equal(joined("failed"), 1);
+        assert_int_equal(query("SELECT count(*) FROM children"), 3);
+        assert_int_equal(query("SELECT count(*) FROM wakes"), 1);
+        assert_sound();
+    }
+#else
+    (void)state;
+    skip(); /* built without BELLWIRE_TEST_HOOKS */
+#endif
+}
+
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         PARKING(test_no_more_children_start_than_the_concurrency_allows),
@@ -299,6 +380,8 @@ int main(void)
         PARKING(test_malformed_items_are_refused),
         PARKING(test_children_stay_as_long_as_their_parent_lives),
         PARKING(test_a_parent_stays_as_long_as_what_it_detached_lives),
+        PARKING(test_a_crash_around_a_start_or_an_end_is_before_it_or_after_it),
     };
+    if (argc == 4 && strcmp(argv[1], "child") == 0) return child_main(argv);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -322,9 +322,9 @@ static void test_an_event_is_read_by_its_id(void **state)
     int visits = 0;
     bool found;
     (void)state;
-    assert_no_error(bw_reader_event_by_id(reader, event_id, check_event, &visits, &found, &err), err);
+    assert_no_error(bw_reader_event_by_id(reader, event_id, true, check_event, &visits, &found, &err), err);
     assert_true(found);
-    assert_no_error(bw_reader_event_by_id(reader, event_id + 1, check_event, &visits, &found, &err), err);
+    assert_no_error(bw_reader_event_by_id(reader, event_id + 1, true, check_event, &visits, &found, &err), err);
     assert_false(found);
     assert_int_equal(visits, 1);
     bw_reader_close(reader);

@@ -56,7 +56,28 @@ static void test_a_foreach_hands_its_items_over_and_parks(void **state)
     assert_memory_equal(items.ptr, "\1\0\0\0001\5\0\0\0\"two\"\13\0\0\0{\"three\":3}", items.len);
     assert_non_null(memmem(context.ptr, context.len, "\"path\":\"pre\"", 12));
     assert_null(memmem(context.ptr, context.len, "unread", 6)); /* only what the items read */
+    assert_true(json_is_false(json_object_get(handed, "event")));
     engine_stop(&engine);
+}
+
+/* A large event would else be copied for each of very many items. */
+static void test_the_event_is_asked_for_when_something_inside_reads_it(void **state)
+{
+    static const char *const bodies[] = {"{id: s, set: {n: \"${{ event.id }}\"}}", "{id: t, if: event.data.x, set: {}}",
+                                         "{id: f, foreach: [1], steps: [{id: s, set: {n: \"${{ event.at }}\"}}]}",
+                                         "{id: s, set: {n: \"${{ item.event }} ${{ vars.event }}\"}}"};
+    (void)state;
+    for (size_t i = 0; i < 4; i++) {
+        struct engine engine;
+        char *workflow = NULL;
+        assert_true(asprintf(&workflow, "name: w\non: [{event: app.ping}]\nsteps: [{id: fan, foreach: event.data.list, steps: [%s]}]\n", bodies[i]) >
+                    0);
+        begin(&engine, workflow, "{\"list\":[1]}");
+        const json_t *handed = join_of(step_at(only_run(&engine, PARKED), 0));
+        assert_int_equal(json_is_true(json_object_get(handed, "event")), i < 3);
+        free(workflow);
+        engine_stop(&engine);
+    }
 }
 
 static void test_an_empty_list_is_a_success_at_once(void **state)
@@ -291,6 +312,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_foreach_hands_its_items_over_and_parks),
+        cmocka_unit_test(test_the_event_is_asked_for_when_something_inside_reads_it),
         cmocka_unit_test(test_an_empty_list_is_a_success_at_once),
         cmocka_unit_test(test_what_is_no_list_has_its_error),
         cmocka_unit_test(test_the_output_has_the_items_in_order_and_the_keys_of_those_that_failed),
