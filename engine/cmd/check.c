@@ -28,6 +28,8 @@ static void list_good(const json_t *loaded, const struct bw_config *config)
         json_array_foreach(json_object_get(workflow, "schedules"), scheduled, event)
             fprintf(stderr, "%s %s %s", inner + scheduled ? "," : " at", bw_json_str(event, "cron", ""), bw_json_str(event, "tz", ""));
         if (bw_json_bool(workflow, "manual", false)) fprintf(stderr, "%s by hand", inner + scheduled ? "," : " on");
+        bool has_trigger = inner + scheduled > 0 || bw_json_bool(workflow, "manual", false);
+        if (bw_json_bool(workflow, "callable", false)) fprintf(stderr, "%s call", has_trigger ? ", by" : " on");
         fputc('\n', stderr);
     }
 }

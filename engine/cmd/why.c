@@ -156,7 +156,9 @@ static void judge(const struct report *report, const struct bw_workflow *workflo
 {
     const struct found_event *event = &report->event;
     *verdict = (struct verdict){.kind = "manual", .mark = workflow->mark};
-    snprintf(verdict->text, sizeof verdict->text, "it is started by hand only");
+    bool is_callable = false;
+    for (size_t i = 0; i < workflow->trigger_count; i++) is_callable |= workflow->triggers[i].kind == BW_TRIGGER_CALL;
+    snprintf(verdict->text, sizeof verdict->text, is_callable ? "other workflows run it" : "it is started by hand only");
     for (size_t i = 0; i < report->run_count; i++) {
         if (!bw_slice_equal(bw_buf_slice(&report->runs[i].workflow), workflow->name)) continue;
         verdict->kind = "ran";

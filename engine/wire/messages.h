@@ -39,7 +39,7 @@ enum bw_message_type {
 
     /* ---- run worker → engine ---- */
     BW_MSG_READY = 32, /* {pid} after BW_MSG_CONFIGURE */
-    /* {revision, workflows: [{name, description, file, hash: hex, manual: bool, events: [glob], steps: [id], waits: [{event, by}],
+    /* {revision, workflows: [{name, description, file, hash: hex, manual: bool, callable: bool, events: [glob], steps: [id], waits: [{event, by}],
      *  schedules: [{cron, tz, missed: number (enum bw_missed), max_age_ms}], line, column,
      * trusted_warning?: […]}], actions: [{name: "ns/name@major", version, doc, file, kind: "lua"|"plugin", inputs: {…}, outputs: {…}, secrets: […],
      * effect}], errors: [ERROR with file, line, column]} a broken file is left out and named in errors; the others work. */

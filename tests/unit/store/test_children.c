@@ -284,6 +284,28 @@ static void test_a_parent_stays_as_long_as_what_it_detached_lives(void **state)
     assert_int_equal(query("SELECT count(*) FROM runs"), 0);
 }
 
+static void test_above_the_cap_ended_parents_go_with_their_children(void **state)
+{
+    const struct bw_retention_config keep = {.max_size_bytes = 1};
+    const struct bw_join_new join = join_of(300, 300, 0);
+    struct bw_store_op op = {.kind = BW_OP_REPORT, .event_id = first_event, .event_done = true, .matched = 1};
+    (void)state;
+    fan(BW_RUN_PARKED, &join);
+    commit(&op);
+    add_newest();
+    for (uint32_t i = 0; i < 299; i++) end_child(i, BW_RUN_SUCCEEDED);
+    reopen_writer(&keep);
+    run_slices();
+    assert_int_equal(query("SELECT count(*) FROM children"), 300); /* it is not over */
+    end_child(299, BW_RUN_SUCCEEDED);
+    put_step(PARENT, BW_RUN_SUCCEEDED, step_row("fan", BW_STEP_SUCCEEDED));
+    mono_us += 3600 * 1000000LL;
+    run_slices();
+    assert_int_equal(query("SELECT count(*) FROM runs"), 0);
+    assert_int_equal(query("SELECT count(*) FROM children"), 0);
+    assert_sound();
+}
+
 /* ---- crashes: test_children child FOLDER EVENT ---- */
 
 static void whole_life(void)
@@ -380,6 +402,7 @@ int main(int argc, char **argv)
         PARKING(test_malformed_items_are_refused),
         PARKING(test_children_stay_as_long_as_their_parent_lives),
         PARKING(test_a_parent_stays_as_long_as_what_it_detached_lives),
+        PARKING(test_above_the_cap_ended_parents_go_with_their_children),
         PARKING(test_a_crash_around_a_start_or_an_end_is_before_it_or_after_it),
     };
     if (argc == 4 && strcmp(argv[1], "child") == 0) return child_main(argv);
