@@ -11,22 +11,12 @@ static const char *const foreach_keys[] = {"id",  "name",        "if",       "ne
 static const char *const taken[] = {"event", "steps", "vars", "inputs", "workflow", "run", "secrets", "result", "index", "ok", "status", "err"};
 #define COUNT(array) (sizeof array / sizeof *array)
 
-static bool is_name(struct bw_slice text)
-{
-    if (!text.len || text.len > 64 || text.ptr[0] < 'a' || text.ptr[0] > 'z') return false;
-    for (size_t i = 0; i < text.len; i++)
-        if (!((text.ptr[i] >= 'a' && text.ptr[i] <= 'z') || (text.ptr[i] >= '0' && text.ptr[i] <= '9') || text.ptr[i] == '_')) return false;
-    for (const char *const *word = bw_lua_words; *word; word++)
-        if (bw_slice_is(text, *word)) return false;
-    return true;
-}
-
 static void load_as(struct bw_loader *loader, const struct bw_yaml_node *node, struct bw_step *step)
 {
     bool is_taken = false;
     for (size_t i = 0; i < COUNT(taken); i++) is_taken |= bw_slice_is(node->text, taken[i]);
     step->as = bw_arena_copy(loader->arena, node->text);
-    if (node->kind != BW_YAML_STRING || !is_name(node->text) || is_taken)
+    if (node->kind != BW_YAML_STRING || !bw_is_expr_name(node->text) || is_taken)
         bw_load_error(loader, bw_mark_of(node), "foreach.as", is_taken ? "every expression has that name already" : "write for example as: page",
                       "'%s' cannot be the name of an item", node->text.len ? step->as.ptr : "");
 }
@@ -157,7 +147,7 @@ void bw_inputs_load(struct bw_loader *loader, const struct bw_yaml_node *map)
         const struct bw_yaml_pair *input = &map->pairs[i];
         struct bw_buf one = {0};
         struct bw_error err;
-        if (!is_name(input->key->text))
+        if (!bw_is_expr_name(input->key->text))
             bw_load_error(loader, bw_mark_of(input->key), "workflow.input",
                           "use a-z, 0-9 and _, beginning with a letter; no word of the Lua language", "'%s' is no name of an input",
                           input->key->text.ptr);

@@ -127,6 +127,7 @@ void bw_list_load(struct bw_loader *loader, const struct bw_yaml_node *list, con
 /* Loads what the block holds. False: the map is no block, `kind` is untouched. */
 bool bw_block_load(struct bw_loader *loader, const struct bw_yaml_node *map, struct bw_step *step, const struct bw_list_place *place);
 void bw_step_load(struct bw_loader *loader, const struct bw_yaml_node *map, const struct bw_list_place *place); /* step.c */
+bool bw_is_expr_name(struct bw_slice text); /* step.c: what a step or an item may be called: a-z, 0-9, _, no word of Lua */
 
 /* needs.c: what each step waits for, from `needs` and from the order of the file; cycles are reported. */
 void bw_needs_load(struct bw_loader *loader);

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static bool is_step_id(struct bw_slice text)
+bool bw_is_expr_name(struct bw_slice text)
 {
     if (!text.len || text.len > 64 || text.ptr[0] < 'a' || text.ptr[0] > 'z') return false;
     for (size_t i = 0; i < text.len; i++)
@@ -159,7 +159,7 @@ static void load_id(struct bw_loader *loader, const struct bw_yaml_node *map, st
         return;
     }
     step->id = step->path = bw_arena_copy(loader->arena, id->text);
-    if (id->kind != BW_YAML_STRING || !is_step_id(id->text))
+    if (id->kind != BW_YAML_STRING || !bw_is_expr_name(id->text))
         bw_load_error(loader, bw_mark_of(id), "step.id",
                       "use a-z, 0-9 and _ (no -), beginning with a letter, at most 64; no word of the Lua language", "'%s' is no id of a step",
                       id->text.ptr);

@@ -2,6 +2,8 @@
 #ifndef BW_TEST_PARKING_FIXTURE_H
 #define BW_TEST_PARKING_FIXTURE_H
 #include "retention_fixture.h"
+#include <sys/wait.h>
+#include <unistd.h>
 
 static int64_t first_event;
 
@@ -119,4 +121,23 @@ __attribute__((unused)) static int64_t wake_of(uint32_t run, const char *column)
 }
 
 #define PARKING(test) cmocka_unit_test_setup_teardown(test, parking_setup, teardown)
+
+/* This test program again, as a process that lives in the test's folder and dies at a crash point ("NAME:HIT"): its exit status. */
+__attribute__((unused)) static int run_child(const char *crash)
+{
+    char variable[80], event[24];
+    int status;
+    snprintf(variable, sizeof variable, "BELLWIRE_CRASH=%s", crash);
+    snprintf(event, sizeof event, "%lld", (long long)first_event);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        char *args[] = {(char *)"child", (char *)"child", folder, event, NULL}, *environment[] = {variable, NULL};
+        execve("/proc/self/exe", args, environment);
+        _exit(4);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
 #endif

@@ -1,6 +1,5 @@
 /* Runs that a step starts: slots, counts, the wake of the step, closing, retention. */
 #include "parking_fixture.h"
-#include <sys/wait.h>
 
 enum { PARENT = 1 };
 static char items_text[BW_CHILDREN_MAX * 8];
@@ -325,24 +324,6 @@ static int child_main(char **argv)
     whole_life();
     bw_writer_close(&writer, true);
     return 0;
-}
-
-static int run_child(const char *crash)
-{
-    char variable[80], event[24];
-    int status;
-    snprintf(variable, sizeof variable, "BELLWIRE_CRASH=%s", crash);
-    snprintf(event, sizeof event, "%lld", (long long)first_event);
-    pid_t pid = fork();
-    assert_true(pid >= 0);
-    if (pid == 0) {
-        char *args[] = {(char *)"child", (char *)"child", folder, event, NULL}, *environment[] = {variable, NULL};
-        execve("/proc/self/exe", args, environment);
-        _exit(4);
-    }
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_true(WIFEXITED(status));
-    return WEXITSTATUS(status);
 }
 
 static void test_a_crash_around_a_start_or_an_end_is_before_it_or_after_it(void **state)

@@ -2,7 +2,6 @@
 #include "base/embedded.h"
 #include "parking_fixture.h"
 #include "store/migrate.h"
-#include <sys/wait.h>
 
 enum { MANY = 600 };
 static const uint64_t KEY = 42;
@@ -160,24 +159,6 @@ static int child_main(char **argv)
     fire(5000);
     bw_writer_close(&writer, true);
     return 0;
-}
-
-static int run_child(const char *crash)
-{
-    char variable[80], event[24];
-    int status;
-    snprintf(variable, sizeof variable, "BELLWIRE_CRASH=%s", crash);
-    snprintf(event, sizeof event, "%lld", (long long)first_event);
-    pid_t pid = fork();
-    assert_true(pid >= 0);
-    if (pid == 0) {
-        char *args[] = {(char *)"child", (char *)"child", folder, event, NULL}, *environment[] = {variable, NULL};
-        execve("/proc/self/exe", args, environment);
-        _exit(4);
-    }
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_true(WIFEXITED(status));
-    return WEXITSTATUS(status);
 }
 
 static void test_a_crash_around_a_park_or_a_wake_is_before_it_or_after_it(void **state)
