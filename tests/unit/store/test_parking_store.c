@@ -35,7 +35,7 @@ static void on_wake(void *arg, const struct bw_store_wakes *wakes)
     pthread_mutex_unlock(&heard.lock);
 }
 
-/* After this whatever the commits before had to tell has been told. */
+/* After this whatever the commits before had to tell has been told: of operations that were waited for, since this one is in a later commit. */
 static void catch_up(void)
 {
     struct bw_store_op op = refused_op("x", 1, BW_OUTCOME_UNVERIFIED);
@@ -46,12 +46,15 @@ static void assert_heard(int calls, size_t woken, int64_t next_due_ms)
 {
     catch_up();
     pthread_mutex_lock(&heard.lock);
-    assert_int_equal(heard.calls, calls);
-    assert_int_equal(heard.woken, woken);
-    if (calls) assert_int_equal(heard.next_due_ms, next_due_ms);
+    int heard_calls = heard.calls;
+    size_t heard_woken = heard.woken;
+    int64_t heard_due_ms = heard.next_due_ms;
     heard.calls = 0;
     heard.woken = 0;
-    pthread_mutex_unlock(&heard.lock);
+    pthread_mutex_unlock(&heard.lock); /* before anything can fail: the writer thread takes it too */
+    assert_int_equal(heard_calls, calls);
+    assert_int_equal(heard_woken, woken);
+    if (calls) assert_int_equal(heard_due_ms, next_due_ms);
 }
 
 static int open_all(void **state)
@@ -177,10 +180,10 @@ static void test_done_comes_before_the_handler(void **state)
     step.arms = &arm;
     step.arm_count = 1;
     bw_store_submit(store, &op);
-    catch_up();
     pthread_mutex_lock(&heard.lock);
-    assert_string_equal(heard.order, "dw");
+    while (!heard.calls) pthread_cond_wait(&heard.changed, &heard.lock); /* else the test's time is over */
     pthread_mutex_unlock(&heard.lock);
+    assert_string_equal(heard.order, "dw");
 }
 
 static void test_very_many_waiters_are_woken_without_further_traffic(void **state)
