@@ -1,7 +1,7 @@
 /* Steps that wait for time or for an event, and steps whose next attempt is far away. While other steps of the run are under way they wait in
  * memory; when nothing else is, the run is parked: the store has what ends the waiting, and the run leaves this process. */
 #include "base/clock.h"
-#include "base/json_scan.h"
+#include "base/json_view.h"
 #include "base/units.h"
 #include "worker/internal.h"
 #include "workflow/wait_key.h"
@@ -82,6 +82,25 @@ static void wait_again(struct bw_attempt *attempt, int64_t behind_event)
     bw_wait_hold(attempt, result->due_ms);
 }
 
+/* The key is a hash: does the field have the value indeed? */
+static bool fits(struct bw_attempt *attempt, size_t arm_index, struct bw_slice body, bool *answer, struct bw_error *err)
+{
+    const struct bw_step_arm *arm = &bw_attempt_step(attempt)->arms[arm_index];
+    struct bw_buf wanted = {0}, pointer = {0};
+    struct bw_json_view found;
+    *answer = true;
+    if (!arm->equals) return true;
+    bw_wait_pointer(arm->by, &pointer);
+    bw_note_enter_step(attempt->run, attempt->step, 0);
+    bool good = bw_script_render(attempt->run->script, arm->equals, &(struct bw_render){0}, &wanted, err);
+    bw_note_leave(bw_attempt_worker(attempt));
+    *answer = good && !pointer.failed && bw_json_scan(body, NULL, NULL, NULL) && bw_json_view_pointer(bw_json_view_of(body), pointer.data, &found) &&
+              bw_wait_equal(found.raw, bw_buf_slice(&wanted));
+    bw_buf_free(&wanted);
+    bw_buf_free(&pointer);
+    return good;
+}
+
 static void on_event(struct bw_attempt *attempt, const json_t *wake)
 {
     struct bw_run *run = attempt->run;
@@ -94,7 +113,8 @@ static void on_event(struct bw_attempt *attempt, const json_t *wake)
     bw_buf_append_char(&output, '{');
     append_event(&output, event);
     bw_buf_printf(&output, ",\"arm\":%zu,\"timed_out\":false}", arm + 1);
-    if (arm < step->arm_count && step->arms[arm].condition >= 0) {
+    if (arm < step->arm_count) good = fits(attempt, arm, bw_json_slice(json_object_get(event, "body_text")), &answer, &err);
+    if (good && answer && arm < step->arm_count && step->arms[arm].condition >= 0) {
         bw_note_enter_step(run, attempt->step, 0);
         good = bw_script_condition_of(run->script, (uint32_t)step->arms[arm].condition, bw_buf_slice(&output), &answer, &err);
         bw_note_leave(bw_attempt_worker(attempt));

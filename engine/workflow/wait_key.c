@@ -47,6 +47,16 @@ bool bw_wait_key(struct bw_slice event, struct bw_slice by, struct bw_slice valu
     return good;
 }
 
+bool bw_wait_equal(struct bw_slice one, struct bw_slice other)
+{
+    struct bw_buf first = {0}, second = {0};
+    bool is_equal =
+        spell(one, &first) && spell(other, &second) && !first.failed && !second.failed && bw_slice_equal(bw_buf_slice(&first), bw_buf_slice(&second));
+    bw_buf_free(&first);
+    bw_buf_free(&second);
+    return is_equal;
+}
+
 void bw_wait_pointer(struct bw_slice by, struct bw_buf *out)
 {
     for (size_t i = sizeof "data" - 1; i < by.len; i++) {

@@ -12,6 +12,7 @@
 
 /* value: the JSON text of a text, a number, true or false; anything else has no key: false. `by` empty: value is not looked at. */
 bool bw_wait_key(struct bw_slice event, struct bw_slice by, struct bw_slice value, uint64_t *key);
+bool bw_wait_equal(struct bw_slice one, struct bw_slice other); /* two such values: the same type and value */
 /* The dotted path of a wait ("data.order.id") as an RFC 6901 pointer into the body ("/order/id"). */
 void bw_wait_pointer(struct bw_slice by, struct bw_buf *out);
 #endif

@@ -157,6 +157,22 @@ static void test_a_wait_registers_its_events_and_gives_the_one_that_came(void **
     engine_stop(&engine);
 }
 
+/* Its key was the same, by the chance of a hash: the field decides. */
+static void test_an_event_whose_field_differs_does_not_end_a_wait(void **state)
+{
+    (void)state;
+    struct engine engine;
+    const struct bw_slice body = BW_SLICE("{\"order\":{\"id\":\"a-2\"},\"n\":5}");
+    begin(&engine, WAIT);
+    parked_step(&engine);
+    resume(&engine,
+           "{\"path\":\"a\",\"state\":3,\"attempt\":1,\"started_ms\":1,\"due_ms\":9000000000000,"
+           "\"wake\":{\"kind\":2,\"arm\":0,\"at_ms\":2,\"event\":9}}",
+           &body, 1);
+    assert_int_equal(number(json_array_get(json_object_get(parked_step(&engine), "arms"), 0), "since_event"), 9);
+    engine_stop(&engine);
+}
+
 static void test_a_wait_goes_on_behind_an_event_that_its_if_refuses(void **state)
 {
     (void)state;
@@ -267,6 +283,7 @@ int main(void)
         cmocka_unit_test(test_a_run_is_not_parked_while_a_step_is_at_work),
         cmocka_unit_test(test_what_did_not_end_goes_on_waiting),
         cmocka_unit_test(test_a_wait_registers_its_events_and_gives_the_one_that_came),
+        cmocka_unit_test(test_an_event_whose_field_differs_does_not_end_a_wait),
         cmocka_unit_test(test_a_wait_goes_on_behind_an_event_that_its_if_refuses),
         cmocka_unit_test(test_a_wait_that_was_too_long_fails_or_says_so),
         cmocka_unit_test(test_a_wait_for_nothing_that_could_be_there_is_an_error),
