@@ -1,9 +1,11 @@
 #include "base/clock.h"
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
 static struct bw_clock override; /* written before threads start, then only read */
+static _Atomic int64_t stopped_at_ms = INT64_MIN, skipped_us;
 
 static int64_t read_us(clockid_t id)
 {
@@ -25,12 +27,25 @@ enum { ahead_ms = 0 };
 
 int64_t bw_clock_wall_ms(void)
 {
+    int64_t stopped_ms = atomic_load_explicit(&stopped_at_ms, memory_order_relaxed);
+    if (stopped_ms != INT64_MIN) return stopped_ms;
     return override.wall_ms ? override.wall_ms(override.arg) : read_us(CLOCK_REALTIME) / 1000 + ahead_ms;
 }
 
 int64_t bw_clock_mono_us(void)
 {
-    return override.mono_us ? override.mono_us(override.arg) : read_us(CLOCK_MONOTONIC);
+    int64_t ahead_us = atomic_load_explicit(&skipped_us, memory_order_relaxed);
+    return (override.mono_us ? override.mono_us(override.arg) : read_us(CLOCK_MONOTONIC)) + ahead_us;
+}
+
+void bw_clock_stop_at(int64_t wall_ms)
+{
+    atomic_store(&stopped_at_ms, wall_ms);
+}
+
+int64_t bw_clock_skip_us(int64_t us)
+{
+    return atomic_fetch_add(&skipped_us, us) + us;
 }
 
 void bw_clock_override(const struct bw_clock *clock)

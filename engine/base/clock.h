@@ -7,6 +7,11 @@
 int64_t bw_clock_wall_ms(void);
 int64_t bw_clock_mono_us(void); /* CLOCK_MONOTONIC in microseconds; same base in every process of this boot */
 
+/* For trials (`bellwire test`): from now on the wall clock stands still at this time, until it is set again. Any thread may read it meanwhile. */
+void bw_clock_stop_at(int64_t wall_ms);
+/* The monotonic clock of this process goes on, this much further ahead; returns by how much it is ahead in all. */
+int64_t bw_clock_skip_us(int64_t us);
+
 struct bw_clock {
     int64_t (*wall_ms)(void *arg);
     int64_t (*mono_us)(void *arg);

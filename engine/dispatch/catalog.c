@@ -37,12 +37,20 @@ static bool add_path(struct bw_revision *revision, json_t *errors, const char *k
     return added;
 }
 
+/* Tests stand beside the workflows; `bellwire test` reads them. */
+static bool is_test(const char *name)
+{
+    size_t len = strlen(name);
+    return (len > 10 && !strcmp(name + len - 10, ".test.yaml")) || (len > 9 && !strcmp(name + len - 9, ".test.yml"));
+}
+
 static bool add_folder(struct bw_revision *revision, json_t *errors, const char *kind, const char *folder, const char *suffix, struct bw_error *err)
 {
     char **names = NULL;
     size_t count = 0;
     bool added = bw_file_list(folder, suffix, true, &names, &count, err);
     for (size_t i = 0; added && i < count; i++) {
+        if (is_test(names[i])) continue;
         char *path = bw_file_join(folder, names[i]);
         if (!path || !add_path(revision, errors, kind, path)) added = bw_error_set(err, "memory", "out of memory while reading %s", folder);
         free(path);

@@ -10,6 +10,7 @@
 enum bw_message_type {
     /* ---- engine → run worker ---- */
     /* First message. {worker: number, lua_memory_bytes, stall_ms, max_output_bytes, allow_private_network: bool, trace: bool,
+     *  trial?: bool: it serves `bellwire test`,
      *  secrets: {NAME: value}, log_level, log_format}; trace asks for BW_MSG_TRACE. The flight page is inherited as fd 4 (wire/flight.h), the channel
      * is fd 3. */
     BW_MSG_CONFIGURE = 1,
@@ -35,6 +36,10 @@ enum bw_message_type {
     BW_MSG_COMMITTED = 5, /* {report} the report with that number is on disk; sent for reports with ack */
     /* Outcome of BW_MSG_CALL. {call, outcome: "ok"|"retry"|"fail", error?: ERROR, output_part?} */
     BW_MSG_CALL_RESULT = 6,
+    /* Only with `trial`. {now_ms: the time from now on, ask: number, workflow?, mocks?: {step: [{with?, output?, error?, after_ms?}]}}
+     * With a workflow a test begins: only that one's triggers are asked from now on, and steps get the answers of `mocks`. Timers that are due are
+     * fired; then, when nothing is left to do before time passes, BW_MSG_QUIET. */
+    BW_MSG_TRIAL = 16,
     BW_MSG_DRAIN = 7, /* {} no event follows; the worker finishes what it has and exits 0 when the engine closes the channel */
 
     /* ---- run worker → engine ---- */
@@ -50,10 +55,10 @@ enum bw_message_type {
      *          deadline_ms?: when a parked run is over,
      *          steps: [{path, state: number, attempt, started_ms, ended_ms, inputs: [names], output_part?, error?: ERROR,
      *                   emits?: [{uid, name, key?, part: its data}] events that it causes,
-     *                   join?: {workflow, version: hex, total, concurrency, allowed, depth, call, detached, event: do they need its body?, items_part, context_part}
-     *                          runs that it starts (store.h): items are texts, each behind four bytes of length
-     *                   due_ms?, since_ms?, arms?: [{key, since_event}] what ends the waiting of a step (store.h)}]}]}
-     * A one-step run is one report with done. A later effect that depends on unrecorded results sends a report with ack first and waits. */
+     *                   join?: {workflow, version: hex, total, concurrency, allowed, depth, call, detached, event: do they need its body?,
+     * items_part, context_part} runs that it starts (store.h): items are texts, each behind four bytes of length due_ms?, since_ms?, arms?: [{key,
+     * since_event}] what ends the waiting of a step (store.h)}]}]} A one-step run is one report with done. A later effect that depends on unrecorded
+     * results sends a report with ack first and waits. */
     BW_MSG_REPORT = 34,
     /* Execute a plugin's action. {call: number, action: "ns/name@major", run: uid, step: path, attempt, key, timeout_ms, secrets: [names],
        input_part} */
@@ -63,8 +68,10 @@ enum bw_message_type {
     BW_MSG_LOG = 37,
     /* For `bellwire run`: {what: "run_started"|"run_parked"|"run_resumed"|"step_waiting"|"step_started"|"step_retry"|"step_finished"|"run_finished",
      * run, workflow, parent?, path?, depth?, index? (of a run that a step has started), runs?: how many a step starts, step?, state?, attempt?,
-     * took_ms?, delay_ms?, error?: ERROR, output_part?} */
+     * took_ms?, delay_ms?, error?: ERROR, output_part?}; in a trial also "step_input": what it is given, as output_part */
     BW_MSG_TRACE = 38,
+
+    BW_MSG_QUIET = 48, /* {ask, due_ms: of the earliest timer, 0 = none} all that was sent before the BW_MSG_TRIAL has been done */
 
     /* ---- engine → plugin host ---- */
     /* First message. {path, allow_private_network: bool, config: {}, log_level, log_format} */

@@ -9,7 +9,7 @@ void bw_note_enter(const struct bw_worker_event *event, struct bw_uid run, struc
     int64_t now = bw_clock_mono_us(), deadline = now + event->worker->stall_ms * 1000;
     if (deadline_us && deadline_us + 250000 < deadline) deadline = deadline_us + 250000;
     if (deadline < now + 50000) deadline = now + 50000; /* the watch of the engine is not finer */
-    bw_flight_enter(event->worker->flight, run, path, event->catalog->revision, deadline);
+    bw_flight_enter(event->worker->flight, run, path, event->catalog->revision, deadline - bw_clock_skip_us(0)); /* the engine has skipped nothing */
 }
 
 void bw_note_enter_step(const struct bw_run *run, size_t step, int64_t deadline_us)
@@ -38,7 +38,7 @@ void bw_attempt_free(struct bw_attempt *attempt)
 {
     struct bw_run *run = attempt->run;
     bw_attempt_release(attempt);
-    if (attempt->timer) event_free(attempt->timer);
+    bw_timer_free(attempt->timer);
     bw_buf_free(&attempt->input);
     TAILQ_REMOVE(&run->attempts, attempt, sibling);
     run->attempt_count--;
@@ -63,7 +63,7 @@ void bw_attempt_release(struct bw_attempt *attempt)
     attempt->http_call = NULL;
     bw_task_free(attempt->task);
     attempt->task = NULL;
-    if (attempt->timer) event_del(attempt->timer);
+    bw_timer_stop(attempt->timer);
 }
 
 void bw_attempt_ready(struct bw_attempt *attempt)
@@ -77,8 +77,7 @@ void bw_attempt_ready(struct bw_attempt *attempt)
 
 bool bw_attempt_set_timer(struct bw_attempt *attempt, event_callback_fn callback, int64_t delay_ms)
 {
-    if (attempt->timer) event_free(attempt->timer);
-    attempt->timer = event_new(bw_attempt_worker(attempt)->base, -1, 0, callback, attempt);
-    if (delay_ms < 0) delay_ms = 0;
-    return attempt->timer && !event_add(attempt->timer, &(struct timeval){.tv_sec = delay_ms / 1000, .tv_usec = delay_ms % 1000 * 1000});
+    bw_timer_free(attempt->timer);
+    attempt->timer = bw_timer_new(bw_attempt_worker(attempt), callback, attempt);
+    return attempt->timer && bw_timer_set(attempt->timer, delay_ms);
 }

@@ -200,6 +200,7 @@ void bw_event_take(struct bw_worker *worker, const struct bw_message *message)
         struct bw_uid run = bw_uid_of_run(event->uid, entry->workflow->name);
         struct bw_error err;
         bool has_failed = false;
+        if (bw_trial_leaves_out(worker, entry->workflow)) continue;
         if (event->head && bw_run_is_recorded_done(event, run)) {
             event->matched++;
             continue;

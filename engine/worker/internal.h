@@ -47,11 +47,22 @@ struct bw_worker {
     TAILQ_HEAD(bw_attempt_list, bw_attempt) ready; /* their code gave way: one slice each a turn */
     struct event *ready_event;
     struct bw_http *http;
+    struct bw_trial *trial;                /* `bellwire test`: no network, and time stands still until it is set. NULL otherwise */
+    TAILQ_HEAD(, bw_timer) timers;         /* in a trial: those that are set, in the order in which that was done */
     struct bw_attempt_list called;         /* waiting for a plugin */
     struct bw_attempt_list unacknowledged; /* waiting for a report to be on disk */
     int64_t next_report, next_call;
     int64_t committed; /* reports up to this one are on disk: they are committed in their order */
 };
+
+/* ---- timer.c: timers of runs and attempts. In a trial their time is that of the test, and only bw_timers_fire() makes it pass. ---- */
+struct bw_timer;
+struct bw_timer *bw_timer_new(struct bw_worker *worker, event_callback_fn callback, void *arg); /* called as one of libevent's timers */
+bool bw_timer_set(struct bw_timer *timer, int64_t delay_ms);                                    /* from now, instead of what it was set to */
+void bw_timer_stop(struct bw_timer *timer);
+void bw_timer_free(struct bw_timer *timer);
+int64_t bw_timers_next_ms(const struct bw_worker *worker); /* in a trial: the earliest, 0 = none is set */
+void bw_timers_fire(struct bw_worker *worker);             /* in a trial: those that are due, one after the other */
 
 enum bw_error_class { BW_CLASS_BUG, BW_CLASS_PERMANENT, BW_CLASS_TRANSIENT, BW_CLASS_TIMEOUT, BW_CLASS_INPUT, BW_CLASS_OUTPUT, BW_CLASS_LOST };
 
@@ -144,9 +155,9 @@ struct bw_run {
     int state;
     uint32_t lost;
     int64_t started_ms, ended_ms;
-    struct event *timer;   /* of the workflow's `timeout` */
-    int64_t behind_report; /* the last report with results of effects: the next effect waits until it is on disk */
-    int64_t asked_report;  /* the last one that the engine was asked to acknowledge */
+    struct bw_timer *timer; /* of the workflow's `timeout` */
+    int64_t behind_report;  /* the last report with results of effects: the next effect waits until it is on disk */
+    int64_t asked_report;   /* the last one that the engine was asked to acknowledge */
 };
 void bw_run_start(struct bw_worker_event *event, struct bw_catalog_workflow *entry, const struct bw_error *trigger_error);
 void bw_run_park(struct bw_run *run);                 /* all that is under way are waits that the store can end. Frees the run */
@@ -167,13 +178,14 @@ struct bw_attempt {
     size_t step;
     enum bw_attempt_wait wait;
     struct bw_buf input; /* rendered `with` */
+    const json_t *mock;  /* in a trial: the answers to be given instead of running it */
     struct bw_task *task;
     struct bw_http_call *http_call;
     int64_t call;   /* plugin call number */
     int64_t report; /* the report it waits for */
     bool may_retry; /* the failure is one of the attempt itself, not of what comes before it */
     int64_t deadline_us;
-    struct event *timer; /* deadline of the attempt, delay of a retry, ctx.sleep */
+    struct bw_timer *timer; /* deadline of the attempt, delay of a retry, ctx.sleep */
 };
 struct bw_attempt *bw_attempt_new(struct bw_run *run, size_t step);
 void bw_attempt_free(struct bw_attempt *attempt);    /* whatever it is doing */
@@ -256,6 +268,18 @@ void bw_report_event(struct bw_worker_event *event);       /* done, without runs
 int64_t bw_report_run(struct bw_run *run, bool wants_ack); /* what is not reported yet; the report's number */
 void bw_trace_run(struct bw_run *run, const char *what);
 void bw_trace_step(struct bw_run *run, size_t step, const char *what, int64_t delay_ms);
+void bw_trace_input(struct bw_run *run, size_t step, const struct bw_buf *input);
+
+/* ---- trial.c: `bellwire test` ---- */
+bool bw_trial_begin(struct bw_worker *worker); /* this process runs nothing but trials */
+void bw_trial_take(struct bw_worker *worker, const struct bw_message *message);
+void bw_trial_answer_if_quiet(struct bw_worker *worker); /* nothing is left to do before time passes: if the engine has asked, it is told */
+bool bw_trial_leaves_out(const struct bw_worker *worker, const struct bw_workflow *workflow); /* its triggers are not asked */
+const json_t *bw_trial_mock(const struct bw_attempt *attempt);                                /* what the test answers for the step, or NULL */
+void bw_trial_attempt(struct bw_attempt *attempt, int64_t timeout_ms);                        /* one attempt of such a step */
+void bw_trial_refuse_step(struct bw_attempt *attempt);                                        /* one that only a plugin could run */
+void bw_trial_network_error(const struct bw_attempt *attempt, const struct bw_task_request *request, struct bw_error *err);
+void bw_trial_trace_input(struct bw_attempt *attempt); /* nothing outside of a trial */
 
 /* ---- http.c ---- */
 struct bw_http *bw_http_new(struct event_base *base, bool allow_private_network);

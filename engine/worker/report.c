@@ -148,7 +148,7 @@ int64_t bw_report_run(struct bw_run *run, bool wants_ack)
     return send_report(run->event, run, has_left && run->event->open_runs == 1, wants_ack);
 }
 
-/* ---- for `bellwire run` ---- */
+/* ---- for `bellwire run` and `bellwire test` ---- */
 
 static void trace(struct bw_run *run, struct bw_buf *head, const struct bw_buf *output, const struct bw_buf *error)
 {
@@ -194,4 +194,14 @@ void bw_trace_step(struct bw_run *run, size_t step, const char *what, int64_t de
     append_child(&head, run);
     if (result->join) bw_buf_printf(&head, ",\"runs\":%u", result->join->total);
     trace(run, &head, &result->output, &result->error);
+}
+
+void bw_trace_input(struct bw_run *run, size_t step, const struct bw_buf *input)
+{
+    struct bw_buf head = {0};
+    if (!run->event->worker->trace) return;
+    bw_buf_printf(&head, "{\"what\":\"step_input\",\"run\":\"%s\",\"workflow\":\"%s\",\"step\":\"%s\"", run->uid_text, run->entry->workflow->name.ptr,
+                  run->entry->workflow->steps[step].path.ptr);
+    append_child(&head, run);
+    trace(run, &head, input, &(struct bw_buf){0});
 }

@@ -40,7 +40,7 @@ static void run_free(struct bw_run *run)
         bw_join_free(run->results[i].join);
         json_decref(run->results[i].emits);
     }
-    if (run->timer) event_free(run->timer);
+    bw_timer_free(run->timer);
     free(run->results);
     bw_buf_free(&run->inputs);
     bw_buf_free(&run->locals);
@@ -142,7 +142,7 @@ static void on_deadline(evutil_socket_t fd, short what, void *arg)
     (void)fd, (void)what;
     int64_t left_ms = bw_run_deadline_ms(run) - bw_clock_wall_ms();
     if (left_ms > 0)
-        event_add(run->timer, &(struct timeval){.tv_sec = left_ms / 1000, .tv_usec = left_ms % 1000 * 1000});
+        bw_timer_set(run->timer, left_ms);
     else
         expire(run);
 }
@@ -196,7 +196,7 @@ void bw_run_start(struct bw_worker_event *event, struct bw_catalog_workflow *ent
         expire(run);
         return;
     }
-    if (entry->workflow->timeout_ms && !(run->timer = event_new(event->worker->base, -1, 0, on_deadline, run))) exit(70);
+    if (entry->workflow->timeout_ms && !(run->timer = bw_timer_new(event->worker, on_deadline, run))) exit(70);
     if (run->timer) on_deadline(-1, 0, run);
     bw_run_advance(run);
 }

@@ -25,8 +25,12 @@ void bw_step_attempt(struct bw_attempt *attempt)
     bw_trace_step(attempt->run, attempt->step, "step_started", 0);
     if (bw_attempt_action(attempt) || strstr(bw_attempt_step(attempt)->lua.ptr, "ctx"))
         bw_attempt_set_timer(attempt, bw_step_on_timeout, timeout_ms); /* pure code cannot wait: its own clock is enough */
-    if (bw_attempt_step(attempt)->kind == BW_STEP_LUA || attempt->run->entry->lua_actions[attempt->step])
+    if (attempt->mock)
+        bw_trial_attempt(attempt, timeout_ms);
+    else if (bw_attempt_step(attempt)->kind == BW_STEP_LUA || attempt->run->entry->lua_actions[attempt->step])
         bw_step_start_lua(attempt, key);
+    else if (bw_attempt_worker(attempt)->trial)
+        bw_trial_refuse_step(attempt);
     else
         bw_step_start_plugin(attempt, key, timeout_ms);
 }
@@ -83,6 +87,7 @@ static bool prepare_input(struct bw_attempt *attempt, struct bw_error *err, enum
         }
         json_decref(input);
     }
+    if (good) bw_trial_trace_input(attempt);
     return good;
 }
 
@@ -145,6 +150,7 @@ static int64_t report_to_wait_for(struct bw_run *run)
 static bool has_effect(const struct bw_attempt *attempt)
 {
     const struct bw_step *step = bw_attempt_step(attempt);
+    if (attempt->mock) return true;
     if (step->kind == BW_STEP_SET || step->kind == BW_STEP_STOP) return false;
     if (step->kind == BW_STEP_LUA) return strstr(step->lua.ptr, "ctx") != NULL;
     return bw_attempt_action(attempt)->has_effect;
@@ -153,6 +159,7 @@ static bool has_effect(const struct bw_attempt *attempt)
 static bool is_pure(const struct bw_attempt *attempt)
 {
     const struct bw_step *step = bw_attempt_step(attempt);
+    if (attempt->mock) return false;
     if (step->kind == BW_STEP_SET || step->kind == BW_STEP_STOP) return true;
     if (step->kind == BW_STEP_LUA) return !strstr(step->lua.ptr, "ctx") && !strstr(step->lua.ptr, "random");
     return !strcmp(bw_json_str(bw_attempt_action(attempt)->manifest, "effect", "write"), "none");
@@ -176,7 +183,8 @@ void bw_step_begin(struct bw_attempt *attempt)
         bw_step_fail(attempt, &err, class, -1);
         return;
     }
-    bool has_children = step->kind == BW_STEP_FOREACH || step->kind == BW_STEP_CALL;
+    attempt->mock = bw_trial_mock(attempt);
+    bool has_children = step->kind == BW_STEP_FOREACH || (step->kind == BW_STEP_CALL && !attempt->mock);
     if (has_children && result->state == BW_STATE_WAITING) {
         bw_step_resume_children(attempt);
         return;

@@ -88,6 +88,12 @@ static void begin_request(struct bw_attempt *attempt)
     }
     int64_t timeout_ms = left_ms + 100; /* the step's own timeout speaks first */
     if (request->timeout_ms && request->timeout_ms < timeout_ms) timeout_ms = request->timeout_ms;
+    if (bw_attempt_worker(attempt)->trial) {
+        bw_trial_network_error(attempt, request, &err);
+        bw_task_answer(attempt->task, &(struct bw_http_answer){.error = &err});
+        bw_attempt_ready(attempt);
+        return;
+    }
     attempt->wait = BW_WAIT_HTTP;
     if ((attempt->http_call = bw_http_start(bw_attempt_worker(attempt)->http, request, timeout_ms, on_http_done, attempt, &err))) return;
     bw_task_answer(attempt->task, &(struct bw_http_answer){.error = &err, .transient = true});

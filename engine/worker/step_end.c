@@ -41,6 +41,7 @@ static struct bw_retry retry_of(const struct bw_attempt *attempt)
     struct bw_retry retry = bw_attempt_step(attempt)->retry;
     if (bw_attempt_action(attempt)) bw_retry_fill(&retry, &bw_attempt_action(attempt)->retry);
     bw_retry_fill(&retry, &bw_retry_builtin);
+    if (bw_attempt_worker(attempt)->trial) retry.jitter = 0;
     return retry;
 }
 

@@ -35,6 +35,7 @@ static void configure(struct bw_worker *worker, const struct bw_message *message
         bw_log_redact(name, text);
     }
     if (!(worker->http = bw_http_new(worker->base, worker->allow_private_network))) exit(70);
+    if (bw_json_bool(head, "trial", false) && !bw_trial_begin(worker)) exit(70);
     worker->is_configured = true;
     char ready[48];
     int len = snprintf(ready, sizeof ready, "{\"pid\":%d}", (int)getpid());
@@ -82,6 +83,7 @@ static void on_message(struct bw_channel *channel, const struct bw_message *mess
     case BW_MSG_EVENT: bw_event_take(worker, message); break;
     case BW_MSG_COMMITTED: on_committed(worker, bw_json_int(message->head, "report", -1)); break;
     case BW_MSG_CALL_RESULT: on_call_result(worker, message); break;
+    case BW_MSG_TRIAL: bw_trial_take(worker, message); break;
     default: break; /* a newer engine's word that this worker does not know */
     }
 }
@@ -104,6 +106,7 @@ static void on_ready(evutil_socket_t fd, short what, void *arg)
         if (is_last) break; /* those that came back during this turn wait for the next */
     }
     if (!TAILQ_EMPTY(&worker->ready)) event_add(worker->ready_event, &(struct timeval){0});
+    bw_trial_answer_if_quiet(worker);
 }
 
 int bw_worker_main(void)
@@ -122,6 +125,7 @@ int bw_worker_main(void)
     TAILQ_INIT(&worker.ready);
     TAILQ_INIT(&worker.called);
     TAILQ_INIT(&worker.unacknowledged);
+    TAILQ_INIT(&worker.timers);
     worker.secrets = bw_map_new();
     worker.base = event_base_new();
     worker.flight = bw_flight_map(FLIGHT_FD);
