@@ -113,6 +113,20 @@ static bool start(struct bw_parking *parking, struct join *join, struct bw_error
     return bw_sql_run(parking->sql->set_started, err);
 }
 
+/* The step is reported once more, by a worker that does not know of the first time, and that took the wake away. If its children have all ended
+ * since, nothing else would ever wake it. */
+static bool begin_again(struct bw_parking *parking, int64_t run_id, struct bw_slice path, struct bw_error *err)
+{
+    sqlite3_stmt *statement = parking->sql->due_join;
+    const struct bw_wake wake = {.kind = BW_WAKE_CHILD, .at_ms = bw_clock_wall_ms()};
+    bool is_due;
+    bw_sql_bind_int(statement, 1, run_id);
+    bw_sql_bind_text(statement, 2, path);
+    if (!bw_sql_next(statement, &is_due, err)) return false;
+    sqlite3_reset(statement);
+    return !is_due || bw_parking_put_wake(parking, run_id, path, &wake, err);
+}
+
 bool bw_children_begin(struct bw_parking *parking, int64_t run_id, struct bw_uid run, int64_t event_id, const struct bw_step_row *step,
                        struct bw_error *err)
 {
@@ -140,7 +154,7 @@ bool bw_children_begin(struct bw_parking *parking, int64_t run_id, struct bw_uid
     bw_sql_bind_blob(statement, 12, from->version, sizeof from->version);
     bw_sql_bind_int(statement, 13, from->needs_event);
     if (!bw_sql_run(statement, err)) return false;
-    if (!sqlite3_changes(sqlite3_db_handle(statement))) return true; /* a worker that was thought dead had reported it */
+    if (!sqlite3_changes(sqlite3_db_handle(statement))) return begin_again(parking, run_id, step->path, err);
     join.id = sqlite3_last_insert_rowid(sqlite3_db_handle(statement));
     if (from->context.len) {
         bw_sql_bind_int(sql->put_context, 1, join.id);

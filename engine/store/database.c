@@ -39,6 +39,18 @@ out:
     return ok;
 }
 
+/* SQLite removes the rollback journal of an unfinished creation without syncing the folder, and syncs the folder for a log that it creates, but not
+ * for one that is there. A journal that a power cut brings back after commits into such a log would be rolled back into the database and destroy it.
+ */
+static bool sync_folder(const char *folder, struct bw_error *err)
+{
+    int directory = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool ok = directory >= 0 && fsync(directory) == 0;
+    if (!ok) bw_error_set(err, "store.folder", "cannot sync the data folder %s: %s", folder, strerror(errno));
+    if (directory >= 0) close(directory);
+    return ok;
+}
+
 static sqlite3 *open_file(const char *path, int flags, struct bw_error *err)
 {
     sqlite3 *db = NULL;
@@ -83,7 +95,7 @@ sqlite3 *bw_database_open_writer(const char *folder, struct bw_error *err)
     }
     if (folder && !create_file(folder, path, err)) goto out;
     db = open_file(folder ? path : ":memory:", SQLITE_OPEN_READWRITE, err);
-    if (db && !bw_sql_exec(db, writer_pragmas, err)) {
+    if (db && (!bw_sql_exec(db, writer_pragmas, err) || (folder && !sync_folder(folder, err)))) {
         sqlite3_close(db);
         db = NULL;
     }

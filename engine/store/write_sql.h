@@ -61,6 +61,7 @@
     X(put_child)               \
     X(set_started)             \
     X(count_child)             \
+    X(due_join)                \
     X(close_join)              \
     X(close_any_join)          \
     X(next_live_child)         \

@@ -132,6 +132,8 @@ UPDATE joins SET succeeded = succeeded + (NOT ?2), failed = failed + ?2
 WHERE id = (SELECT join_id FROM children WHERE run_id = ?1) AND is_open
 RETURNING id, run_id, path, event_id, total, concurrency, allowed, started, succeeded, failed, workflow, version,
     (SELECT uid FROM runs r WHERE r.id = joins.run_id);
+-- name: due_join
+SELECT 1 FROM joins WHERE run_id = ?1 AND path = ?2 AND is_open AND started = succeeded + failed AND (started = total OR failed > allowed);
 -- name: close_join
 UPDATE joins SET is_open = 0 WHERE run_id = ?1 AND path = ?2 AND is_open RETURNING id, started = total, started = succeeded + failed;
 -- name: close_any_join

@@ -178,8 +178,9 @@ __attribute__((unused)) static void assert_sound(void)
         "SELECT count(*) FROM queue WHERE run_id NOT IN (SELECT id FROM runs WHERE state = 2)",
         /* what waits or has been woken is a live run's step, and it is one of the two */
         "SELECT count(*) FROM (SELECT run_id, path FROM timers UNION SELECT run_id, path FROM waits UNION SELECT run_id, path FROM wakes) w "
-        "WHERE NOT EXISTS (SELECT 1 FROM steps s JOIN runs r ON r.id = s.run_id "
+        "WHERE path <> '' AND NOT EXISTS (SELECT 1 FROM steps s JOIN runs r ON r.id = s.run_id "
         "WHERE s.run_id = w.run_id AND s.path = w.path AND s.state < 20 AND r.state < 20)",
+        "SELECT count(*) FROM timers WHERE path = '' AND run_id NOT IN (SELECT id FROM runs WHERE state < 20)", /* a deadline */
         "SELECT count(*) FROM (SELECT run_id, path FROM timers UNION SELECT run_id, path FROM waits) w JOIN wakes USING(run_id, path)",
         /* who is parked can be woken and has not been */
         "SELECT count(*) FROM runs WHERE state = 3 AND id NOT IN (SELECT run_id FROM timers UNION SELECT run_id FROM waits "

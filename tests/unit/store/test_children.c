@@ -162,6 +162,21 @@ static void test_a_step_reported_twice_starts_its_children_once(void **state)
     assert_sound();
 }
 
+static void test_a_step_reported_again_after_its_children_ended_is_woken(void **state)
+{
+    const struct bw_join_new join = join_of(2, 2, 0);
+    (void)state;
+    fan(BW_RUN_ACTIVE, &join);
+    end_child(0, BW_RUN_SUCCEEDED);
+    end_child(1, BW_RUN_SUCCEEDED);
+    assert_int_equal(rows_of("wakes", PARENT), 1);
+    fan(BW_RUN_PARKED, &join); /* by a worker that had not heard of it */
+    assert_int_equal(state_of(PARENT), BW_RUN_ACTIVE);
+    assert_int_equal(wake_of(PARENT, "kind"), BW_WAKE_CHILD);
+    assert_true(queue_of(PARENT));
+    assert_sound();
+}
+
 static void test_an_end_reported_twice_counts_once(void **state)
 {
     const struct bw_join_new join = join_of(4, 2, 4);
@@ -376,6 +391,7 @@ int main(int argc, char **argv)
         PARKING(test_above_the_tolerated_failures_nothing_starts_and_the_last_running_one_wakes),
         PARKING(test_an_active_parent_finds_the_wake_when_it_wants_to_park),
         PARKING(test_a_step_reported_twice_starts_its_children_once),
+        PARKING(test_a_step_reported_again_after_its_children_ended_is_woken),
         PARKING(test_an_end_reported_twice_counts_once),
         PARKING(test_the_end_of_the_parent_cancels_its_children_and_theirs),
         PARKING(test_a_detached_child_outlives_its_parent),
