@@ -227,6 +227,21 @@ static bool keep_pairs(struct bw_writer *writer, const struct bw_store_op *op, s
     return true;
 }
 
+static bool keep_limits(struct bw_writer *writer, const struct bw_store_op *op, struct bw_error *err)
+{
+    sqlite3_stmt *put = writer->sql.put_limit, *remove = writer->sql.delete_limits;
+    for (size_t i = 0; i < op->limit_count; i++) {
+        bw_sql_bind_text(put, 1, op->limits[i].name);
+        bw_sql_bind_blob(put, 2, op->limits[i].key.ptr, op->limits[i].key.len);
+        bw_sql_bind_int(put, 3, op->limits[i].free_ms);
+        bw_sql_bind_int(put, 4, op->limits[i].paused_ms);
+        if (!bw_sql_run(put, err)) return false;
+    }
+    if (!op->now_ms) return true;
+    bw_sql_bind_int(remove, 1, op->now_ms);
+    return bw_sql_run(remove, err);
+}
+
 static bool call(struct bw_store_op *op, struct bw_error *err)
 {
     bw_error_set(&op->error, "store.refused", "the call inside the transaction failed"); /* unless it says more */
@@ -248,6 +263,7 @@ bool bw_writer_apply(struct bw_writer *writer, struct bw_store_op *op, struct bw
     case BW_OP_WAKE: return bw_parking_fire(&writer->parking, op->now_ms, &op->more, err);
     case BW_OP_PAIRS: return keep_pairs(writer, op, err);
     case BW_OP_SCHEDULE: return put_schedule(writer, &op->schedule, err);
+    case BW_OP_LIMITS: return keep_limits(writer, op, err);
     case BW_OP_CALL: return call(op, err);
     }
     return bw_error_set(err, "store.refused", "an operation of unknown kind %d", (int)op->kind);

@@ -50,6 +50,21 @@ bool bw_reader_schedules(struct bw_reader *reader, bw_schedule_visit *visit, voi
     return true;
 }
 
+bool bw_reader_limits(struct bw_reader *reader, bw_limit_visit_row *visit, void *arg, struct bw_error *err)
+{
+    sqlite3_stmt *statement = reader->sql.limits;
+    bw_reader_begin(reader);
+    for (bool has_row;;) {
+        if (!bw_sql_next(statement, &has_row, err)) return false;
+        if (!has_row) return true;
+        struct bw_limit_row row = {bw_sql_column(statement, 0), bw_sql_column(statement, 1), sqlite3_column_int64(statement, 2),
+                                   sqlite3_column_int64(statement, 3)};
+        if (!visit(arg, &row)) break;
+    }
+    sqlite3_reset(statement);
+    return true;
+}
+
 bool bw_reader_parked_count(struct bw_reader *reader, uint64_t *count, struct bw_error *err)
 {
     sqlite3_stmt *statement = reader->sql.parked_count;

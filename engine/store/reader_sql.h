@@ -22,6 +22,7 @@
     X(child_ends)             \
     X(pairs)                  \
     X(schedules)              \
+    X(limits)                 \
     X(parked_count)           \
     X(deliveries)             \
     X(refused_of_source)      \

@@ -113,6 +113,10 @@ struct bw_schedule_row { /* until when the firings of a schedule are accounted f
     struct bw_slice workflow, rule;
     int64_t last_ms;
 };
+struct bw_limit_row { /* what a named limit is owed under one key; wall clock */
+    struct bw_slice name, key;
+    int64_t free_ms, paused_ms; /* when nothing is owed any more; until when nothing begins, 0 = not paused */
+};
 struct bw_join_new { /* runs that a step starts (children.h); not read back */
     struct bw_slice workflow;
     uint8_t version[32];
@@ -187,6 +191,7 @@ enum bw_store_op_kind {
     BW_OP_WAKE,     /* fires timers that are due, oldest first, but no more than BW_WAKES_AT_ONCE; `more` when some are left: submit it again */
     BW_OP_PAIRS,    /* the pairs of a catalogue are kept, beside those of earlier ones for as long as any run is alive */
     BW_OP_SCHEDULE, /* `schedule` is written; one that is new begins with it */
+    BW_OP_LIMITS,   /* `limits` are written, and those are removed whose times are both over at now_ms */
     BW_OP_CALL,     /* runs call(op) on the writer thread inside the group; again if the group is retried */
 };
 #define BW_WAKES_AT_ONCE 500 /* steps woken in one transaction, whatever wakes them; fewer when that takes long */
@@ -205,8 +210,10 @@ struct bw_store_op {
     struct bw_schedule_row schedule;      /* SCHEDULE; ACCEPT of a firing: written with its event, also when that is a duplicate */
     const struct bw_wait_pair *pairs;     /* PAIRS */
     size_t pair_count;                    /* PAIRS */
+    const struct bw_limit_row *limits;    /* LIMITS */
+    size_t limit_count;                   /* LIMITS */
     bool (*call)(struct bw_store_op *op); /* CALL */
-    int64_t now_ms;                       /* WAKE: timers with due_ms <= now_ms are due */
+    int64_t now_ms;                       /* WAKE: timers with due_ms <= now_ms are due. LIMITS: 0 = nothing is removed */
     bool more;                            /* WAKE: out */
     int64_t first_emitted;                /* REPORT: out: the lowest id of the events that it emitted, 0 = none */
     int64_t event_id;                     /* REPORT: in. ACCEPT: out */
@@ -307,6 +314,8 @@ typedef bool bw_queued_visit(void *arg, const struct bw_queued *queued);
 bool bw_reader_queue(struct bw_reader *reader, int64_t after, size_t limit, bw_queued_visit *visit, void *arg, size_t *count, struct bw_error *err);
 typedef bool bw_schedule_visit(void *arg, const struct bw_schedule_row *row);
 bool bw_reader_schedules(struct bw_reader *reader, bw_schedule_visit *visit, void *arg, struct bw_error *err);
+typedef bool bw_limit_visit_row(void *arg, const struct bw_limit_row *row);
+bool bw_reader_limits(struct bw_reader *reader, bw_limit_visit_row *visit, void *arg, struct bw_error *err);
 /* What a join hands out with each of its children; visited at most once. */
 typedef bool bw_context_visit(void *arg, struct bw_slice context);
 bool bw_reader_context(struct bw_reader *reader, int64_t join, bw_context_visit *visit, void *arg, struct bw_error *err);

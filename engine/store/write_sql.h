@@ -46,6 +46,8 @@
     X(delete_spare_pairs)      \
     X(put_pair)                \
     X(put_schedule)            \
+    X(put_limit)               \
+    X(delete_limits)           \
     X(earliest_of_step)        \
     X(event_time)              \
     X(next_waiter)             \

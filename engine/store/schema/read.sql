@@ -80,6 +80,8 @@ WHERE c.join_id = ?1 AND r.state >= 20 ORDER BY c.item;
 SELECT event, field FROM wait_pairs ORDER BY event, field;
 -- name: schedules
 SELECT workflow, rule, last_ms FROM schedules ORDER BY workflow, rule;
+-- name: limits
+SELECT name, key, free_ms, paused_ms FROM limits ORDER BY name, key;
 -- name: parked_count
 SELECT count(*) FROM runs INDEXED BY runs_unusual WHERE state <> 20 AND state = 3;
 

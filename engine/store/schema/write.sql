@@ -152,6 +152,11 @@ INSERT INTO wait_pairs(event, field) VALUES(?1, ?2) ON CONFLICT DO NOTHING;
 -- name: put_schedule
 INSERT INTO schedules(workflow, rule, last_ms) VALUES(?1, ?2, ?3)
 ON CONFLICT(workflow, rule) DO UPDATE SET last_ms = max(last_ms, excluded.last_ms);
+-- name: put_limit
+INSERT INTO limits(name, key, free_ms, paused_ms) VALUES(?1, ?2, ?3, ?4)
+ON CONFLICT(name, key) DO UPDATE SET free_ms = excluded.free_ms, paused_ms = excluded.paused_ms;
+-- name: delete_limits
+DELETE FROM limits WHERE free_ms <= ?1 AND paused_ms <= ?1;
 -- name: find_revision
 SELECT id FROM revisions WHERE hash = ?1;
 -- name: insert_revision
