@@ -85,10 +85,12 @@ static void print_text(const struct printer *printer, const struct bw_message *m
         print_error("        ", json_object_get(head, "error"));
     } else if (!strcmp(what, "step_waiting")) {
         int64_t delay_ms = bw_json_int(head, "delay_ms", 0);
-        char delay[32];
+        const char *limit = bw_json_str(head, "limit", NULL);
+        char delay[100];
+        if (limit) snprintf(delay, sizeof delay, "for its turn: limit %.64s", limit);
         if (runs) snprintf(delay, sizeof delay, "for %lld run%s", (long long)runs, runs == 1 ? "" : "s");
         printf("  %swait%s  %-20s %s\n", colour(printer, "\033[33m"), colour(printer, "\033[0m"), step,
-               runs           ? delay
+               runs || limit  ? delay
                : delay_ms > 0 ? bw_duration_text(delay_ms, delay)
                               : "for an event");
     } else if (!strcmp(what, "step_finished")) {

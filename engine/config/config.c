@@ -2,6 +2,7 @@
 #include "base/file.h"
 #include "base/yaml.h"
 #include "config/keys.h"
+#include "config/limits.h"
 #include "config/secrets.h"
 #include "config/sources.h"
 #include <arpa/inet.h>
@@ -39,8 +40,8 @@ static const struct bw_key keys[] = {
     {"drain", BW_KEY_DURATION, FIELD(drain_ms), 0, 0, "30s", "how long a stopping engine waits for running work"},
     {"allow_private_network", BW_KEY_BOOL, FIELD(allow_private_network), 0, 0, "false", "outgoing calls to loopback and private addresses"},
     {"retention", BW_KEY_SPECIAL, 0, 0, 0, "", "how long finished things stay in the store, see below"},
+    {"limits", BW_KEY_SPECIAL, 0, 0, 0, "", "what steps of all workflows share: rates and numbers at once, see below"},
     {"admin", BW_KEY_LATER, 0, 0, 0, NULL, NULL},
-    {"limits", BW_KEY_LATER, 0, 0, 0, NULL, NULL},
     {"tls", BW_KEY_LATER, 0, 0, 0, NULL, NULL},
     {"store", BW_KEY_LATER, 0, 0, 0, NULL, NULL},
     {"queue", BW_KEY_LATER, 0, 0, 0, NULL, NULL},
@@ -213,6 +214,7 @@ struct bw_config *bw_config_load(const char *path, struct bw_errors *errs)
     if (retention) bw_keys_read(&context, retention, "retention", retention_keys, RETENTION_KEY_COUNT, config);
     read_listen(&context, root ? bw_yaml_get(root, "listen") : NULL, config);
     if (root) bw_sources_read(&context, bw_yaml_get(root, "sources"), config);
+    if (root) bw_limits_read(&context, bw_yaml_get(root, "limits"), config);
     if (root) check_secret_names(&context, bw_yaml_get(root, "secrets"));
     if (root) bw_secrets_read(&context, bw_yaml_get(root, "secrets"), config->folder, &config->secrets, &config->secret_count);
     place_folder(&config->data, "data", config->folder);
@@ -237,6 +239,7 @@ void bw_config_free(struct bw_config *config)
     free(config->listen);
     bw_sources_free(config->sources, config->source_count);
     bw_secrets_free(config->secrets, config->secret_count);
+    bw_limits_free(config->limits, config->limit_count);
     free(config->data);
     free(config->workflows);
     free(config->actions);
@@ -261,6 +264,7 @@ void bw_config_help(struct bw_buf *out)
     help_of_keys(out, keys, KEY_COUNT);
     bw_buf_append_text(out, "\nretention:\n");
     help_of_keys(out, retention_keys, RETENTION_KEY_COUNT);
+    bw_limits_help(out);
     bw_sources_help(out);
 }
 

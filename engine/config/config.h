@@ -49,6 +49,14 @@ struct bw_retention_config { /* how long finished things stay; 0 = for ever */
     uint64_t max_size_bytes; /* of the database; 0 = no cap */
 };
 
+struct bw_limit_config {  /* what steps share by name; engine/dispatch/limiter.h says how it works */
+    char *name;           /* [a-z][a-z0-9-]{0,63}, not "none" */
+    double rate_count;    /* so much cost … */
+    int64_t rate_ms;      /* … in this time; 0 = no rate */
+    double burst;         /* at least 1 */
+    unsigned concurrency; /* 0 = any number */
+};
+
 struct bw_config {
     char *file;   /* path of bellwire.yaml, or NULL when there is none */
     char *folder; /* what relative paths are relative to */
@@ -71,6 +79,8 @@ struct bw_config {
     size_t source_count;
     struct bw_secret *secrets; /* what workflows may be granted */
     size_t secret_count;
+    struct bw_limit_config *limits;
+    size_t limit_count;
 };
 
 /* path NULL: ./bellwire.yaml if it exists, else defaults. NULL when there is any error. */

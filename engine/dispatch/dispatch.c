@@ -160,6 +160,7 @@ static void on_mail(struct bw_mail *mail, void *arg)
     case BW_MAIL_REVISION: revision_committed(mail); break;
     case BW_MAIL_WAKES: bw_wakes_told(dispatch->wakes); break;
     case BW_MAIL_SCHEDULE: bw_schedules_stored(mail); break;
+    case BW_MAIL_LIMITS: bw_permits_stored(mail); break;
     case BW_MAIL_PAIRS: bw_pairs_stored(mail); break;
     case BW_MAIL_FIRED: bw_wakes_fired(dispatch->wakes); break;
     }
@@ -175,6 +176,7 @@ static void on_watch(evutil_socket_t fd, short what, void *arg)
     if (dispatch->reload) bw_reload_check(dispatch->reload);
     if (dispatch->wakes) bw_wakes_watch(dispatch->wakes);
     if (dispatch->schedules) bw_schedules_watch(dispatch->schedules);
+    if (dispatch->permits) bw_permits_watch(dispatch->permits);
     if (!TAILQ_EMPTY(&dispatch->queued) || dispatch->is_behind || (dispatch->wakes && bw_wakes_are_behind(dispatch->wakes))) bw_jobs_feed(dispatch);
 }
 
@@ -277,6 +279,7 @@ struct bw_dispatch *bw_dispatch_new(struct event_base *base, const struct bw_dis
     if (!options->check_only && !bw_pairs_read(dispatch, err)) goto fail;
     if (options->with_schedules && !(dispatch->schedules = bw_schedules_new(dispatch, err))) goto fail;
     if (!options->check_only && !(dispatch->wakes = bw_wakes_new(dispatch))) goto fail;
+    if (!options->check_only && !(dispatch->permits = bw_permits_new(dispatch, err))) goto fail;
     /* Workers and plugins start side by side; the catalogue is read when every plugin has said what it offers. */
     if (!bw_workers_start(dispatch, options->check_only ? 1 : options->config->workers, err)) goto fail;
     if (!bw_hosts_start(dispatch, err)) goto fail;
@@ -290,11 +293,14 @@ fail:
 
 void bw_dispatch_stop(struct bw_dispatch *dispatch)
 {
+    bool was_stopped = dispatch->is_stopped;
+    dispatch->is_stopped = true;
     dispatch->is_failed = true; /* nobody is replaced any more */
     if (dispatch->reload) bw_reload_stop(dispatch->reload);
     if (dispatch->wakes) bw_wakes_stop(dispatch->wakes);
     bw_workers_free(dispatch);
     bw_hosts_free(dispatch);
+    if (dispatch->permits && !was_stopped) bw_permits_store(dispatch->permits);
 }
 
 void bw_dispatch_free(struct bw_dispatch *dispatch)
@@ -311,6 +317,7 @@ void bw_dispatch_free(struct bw_dispatch *dispatch)
     bw_reload_free(dispatch->reload);
     bw_wakes_free(dispatch->wakes);
     bw_schedules_free(dispatch->schedules);
+    bw_permits_free(dispatch->permits);
     bw_catalog_free(dispatch->catalog);
     bw_awaits_end(&dispatch->awaits);
     json_decref(dispatch->workflow_names);

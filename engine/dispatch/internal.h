@@ -26,13 +26,14 @@
 #define BW_HOST_GRACE_MS 1000 /* after a cancelled call, before the host is killed */
 
 /* Kinds of mail in the one box: events and commits must arrive in the order in which the writer sent them (jobs.c relies on it). */
-enum bw_mail_kind { BW_MAIL_EVENT, BW_MAIL_REPORT, BW_MAIL_REVISION, BW_MAIL_WAKES, BW_MAIL_FIRED, BW_MAIL_PAIRS, BW_MAIL_SCHEDULE };
+enum bw_mail_kind { BW_MAIL_EVENT, BW_MAIL_REPORT, BW_MAIL_REVISION, BW_MAIL_WAKES, BW_MAIL_FIRED, BW_MAIL_PAIRS, BW_MAIL_SCHEDULE, BW_MAIL_LIMITS };
 
 struct bw_run_worker;
 struct bw_plugin_host;
 struct bw_reload;
 struct bw_wakes;
 struct bw_schedules;
+struct bw_permits;
 
 /* One event from the queue until all its runs have ended or are parked; or one run that was parked, until it has ended or is parked again. */
 struct bw_job {
@@ -65,8 +66,10 @@ struct bw_run_worker {
     size_t in_hand, may_have; /* may_have: how many at once, see BW_WORKER_IN_HAND_FIRST */
     uint32_t *revisions;      /* sent, the longest unused first */
     size_t revision_count;
-    bool was_stalled;            /* killed by the watchdog */
-    struct bw_flight_note stall; /* what it was doing then */
+    TAILQ_HEAD(, bw_asked) asked; /* permits that it waits for or has: permits.c */
+    struct bw_buf granted;        /* those that it is told about at the end of this turn */
+    bool was_stalled;             /* killed by the watchdog */
+    struct bw_flight_note stall;  /* what it was doing then */
 };
 
 /* A plugin call on its way: worker → host → worker. */
@@ -110,7 +113,8 @@ struct bw_dispatch {
     struct bw_reload *reload;
     struct bw_wakes *wakes;         /* NULL with check_only */
     struct bw_schedules *schedules; /* the same; of the current revision */
-    bool is_catalog_known, is_catalog_reported, is_draining, is_drained, is_failed;
+    struct bw_permits *permits;     /* NULL with check_only */
+    bool is_catalog_known, is_catalog_reported, is_draining, is_drained, is_failed, is_stopped;
     /* jobs.c */
     struct bw_job_list queued;
     size_t queued_count, queued_bytes, in_hand;
@@ -176,6 +180,15 @@ bool bw_schedules_set(struct bw_schedules *schedules, const json_t *workflows); 
 void bw_schedules_watch(struct bw_schedules *schedules);                        /* fires what is due */
 void bw_schedules_stored(struct bw_mail *mail);
 void bw_schedules_free(struct bw_schedules *schedules);
+/* permits.c */
+struct bw_permits *bw_permits_new(struct bw_dispatch *dispatch, struct bw_error *err); /* with what earlier processes have left owed */
+void bw_permits_ask(struct bw_run_worker *worker, const json_t *head);
+void bw_permits_back(struct bw_run_worker *worker, const json_t *head);
+void bw_permits_worker_lost(struct bw_run_worker *worker); /* all that it had comes back */
+void bw_permits_watch(struct bw_permits *permits);         /* stores what is owed, now and then */
+void bw_permits_store(struct bw_permits *permits);         /* now */
+void bw_permits_stored(struct bw_mail *mail);
+void bw_permits_free(struct bw_permits *permits);
 /* wakes.c */
 struct bw_wakes *bw_wakes_new(struct bw_dispatch *dispatch);
 void bw_wakes_watch(struct bw_wakes *wakes); /* fires what is due */

@@ -31,6 +31,8 @@ void bw_worker_free(struct bw_run_worker *worker)
     if (worker->channel) bw_channel_free(worker->channel);
     bw_process_free(worker->process);
     if (worker->flight) bw_flight_unmap(worker->flight);
+    bw_permits_worker_lost(worker);
+    bw_buf_free(&worker->granted);
     free(worker->revisions);
     free(worker);
 }
@@ -47,6 +49,7 @@ struct bw_run_worker *bw_worker_new(struct bw_dispatch *dispatch, unsigned numbe
     worker->number = number;
     worker->may_have = BW_WORKER_IN_HAND_FIRST;
     TAILQ_INIT(&worker->jobs);
+    TAILQ_INIT(&worker->asked);
     if (bw_flight_create(&worker->flight, &flight)) {
         bw_error_set(err, "process.flight", "cannot make the flight page: %s", strerror(errno));
         goto fail;
@@ -70,12 +73,14 @@ fail:
 void bw_worker_configure(struct bw_run_worker *worker, bool with_secrets)
 {
     const struct bw_config *config = worker->dispatch->options.config;
-    json_t *secrets = json_object();
+    json_t *secrets = json_object(), *limits = json_object();
     for (size_t i = 0; with_secrets && i < config->secret_count; i++)
         json_object_set_new(secrets, config->secrets[i].name, json_stringn(config->secrets[i].values[0].ptr, config->secrets[i].values[0].len));
-    json_t *head = json_pack("{s:i,s:I,s:I,s:i,s:b,s:b,s:o}", "worker", worker->number, "lua_memory_bytes", (json_int_t)config->lua_memory_bytes,
+    for (size_t i = 0; i < config->limit_count; i++)
+        json_object_set_new(limits, config->limits[i].name, json_real(config->limits[i].rate_ms ? config->limits[i].burst : 0));
+    json_t *head = json_pack("{s:i,s:I,s:I,s:i,s:b,s:b,s:o,s:o}", "worker", worker->number, "lua_memory_bytes", (json_int_t)config->lua_memory_bytes,
                              "stall_ms", (json_int_t)config->stall_ms, "max_output_bytes", MAX_OUTPUT_BYTES, "allow_private_network",
-                             config->allow_private_network, "trace", worker->dispatch->options.trace, "secrets", secrets);
+                             config->allow_private_network, "trace", worker->dispatch->options.trace, "secrets", secrets, "limits", limits);
     bw_channel_send_json(worker->channel, BW_MSG_CONFIGURE, head, NULL, 0);
     json_decref(head);
 }
@@ -143,6 +148,8 @@ static void on_message(struct bw_channel *channel, const struct bw_message *mess
     case BW_MSG_REPORT: bw_reports_take(worker, message); break;
     case BW_MSG_CALL: bw_hosts_call(worker, message); break;
     case BW_MSG_CALL_CANCEL: bw_hosts_cancel(worker, bw_json_int(message->head, "call", -1)); break;
+    case BW_MSG_PERMIT_ASK: bw_permits_ask(worker, message->head); break;
+    case BW_MSG_PERMIT_BACK: bw_permits_back(worker, message->head); break;
     case BW_MSG_LOG: log_from_worker(message); break;
     case BW_MSG_TRACE:
         if (dispatch->handlers.trace) dispatch->handlers.trace(dispatch->handlers.arg, message);

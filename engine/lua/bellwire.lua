@@ -167,7 +167,7 @@ function ctx.json.array(list) end
 ---@field effect? "none"|"read"|"write"  # default "write"; "none" is computed anew after a crash instead of being stored at once
 ---@field timeout? string  # of one attempt, such as "30s"; a step's own `timeout` wins
 ---@field retry? {attempts?: integer, delay?: string, factor?: number, max_delay?: string, jitter?: number, max_elapsed?: string}  # as in a step; built in: 6, "2s", 5, "15m", 0.5, none
----@field limit? string  # read, not used by this version
+---@field limit? string  # a limit of bellwire.yaml that steps with this action share, if there is one of that name; a step's own `limit` wins
 ---@field run fun(ctx: bellwire.ctx, input: table<string, any>): any  # the output; what is no object becomes {value = …}
 
 ---Describes an action; the file returns it. Unknown keys are an error with "did you mean". Only in files of actions.

@@ -10,7 +10,7 @@
 enum bw_message_type {
     /* ---- engine → run worker ---- */
     /* First message. {worker: number, lua_memory_bytes, stall_ms, max_output_bytes, allow_private_network: bool, trace: bool,
-     *  trial?: bool: it serves `bellwire test`,
+     *  trial?: bool: it serves `bellwire test`, limits: {NAME: the greatest cost of a step, 0 = any},
      *  secrets: {NAME: value}, log_level, log_format}; trace asks for BW_MSG_TRACE. The flight page is inherited as fd 4 (wire/flight.h), the channel
      * is fd 3. */
     BW_MSG_CONFIGURE = 1,
@@ -42,6 +42,8 @@ enum bw_message_type {
     BW_MSG_TRIAL = 16,
     BW_MSG_DRAIN = 7, /* {} no event follows; the worker finishes what it has and exits 0 when the engine closes the channel */
 
+    BW_MSG_PERMIT = 8, /* {permits: [number]} those attempts may begin */
+
     /* ---- run worker → engine ---- */
     BW_MSG_READY = 32, /* {pid} after BW_MSG_CONFIGURE */
     /* {revision, workflows: [{name, description, file, hash: hex, manual: bool, callable: bool, events: [glob], steps: [id], waits: [{event, by}],
@@ -68,9 +70,13 @@ enum bw_message_type {
     BW_MSG_LOG = 37,
     /* For `bellwire run`: {what: "run_started"|"run_parked"|"run_resumed"|"step_waiting"|"step_started"|"step_retry"|"step_finished"|"run_finished",
      * run, workflow, parent?, path?, depth?, index? (of a run that a step has started), runs?: how many a step starts, step?, state?, attempt?,
-     * took_ms?, delay_ms?, error?: ERROR, output_part?}; in a trial also "step_input": what it is given, as output_part */
+     * took_ms?, delay_ms?, limit? (that a step waits for), error?: ERROR, output_part?}; in a trial also "step_input": what it is given, as output_part */
     BW_MSG_TRACE = 38,
 
+    /* An attempt waits for its turn under a named limit. {permit: number, limit, key: text or "", cost}. Answered by BW_MSG_PERMIT when it comes. */
+    BW_MSG_PERMIT_ASK = 39,
+    /* {permit, pause_ms?} its attempt has ended, or is not wanted any more; pause_ms: nothing begins under that limit and key for so long */
+    BW_MSG_PERMIT_BACK = 40,
     BW_MSG_QUIET = 48, /* {ask, due_ms: of the earliest timer, 0 = none} all that was sent before the BW_MSG_TRIAL has been done */
 
     /* ---- engine → plugin host ---- */

@@ -40,6 +40,7 @@ void bw_attempt_free(struct bw_attempt *attempt)
     bw_attempt_release(attempt);
     bw_timer_free(attempt->timer);
     bw_buf_free(&attempt->input);
+    bw_buf_free(&attempt->limit_key);
     TAILQ_REMOVE(&run->attempts, attempt, sibling);
     run->attempt_count--;
     run->results[attempt->step].is_under_way = false;
@@ -64,6 +65,7 @@ void bw_attempt_release(struct bw_attempt *attempt)
     bw_task_free(attempt->task);
     attempt->task = NULL;
     bw_timer_stop(attempt->timer);
+    if (attempt->permit) bw_permit_release(attempt, 0);
 }
 
 void bw_attempt_ready(struct bw_attempt *attempt)

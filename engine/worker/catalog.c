@@ -16,6 +16,7 @@ static void free_workflow(struct bw_catalog_workflow *entry)
     bw_workflow_free(entry->workflow);
     free(entry->actions);
     free(entry->lua_actions);
+    free(entry->limits);
     bw_schema_free(entry->inputs);
 }
 
@@ -142,6 +143,32 @@ static void check_secrets(const struct bw_workflow *workflow, const struct bw_st
     }
 }
 
+/* What the step says, or the workflow, or its action: that is a suggestion, which counts if there is such a limit. A limit that the workflow wants
+ * and that is not there is an error, but the workflow stays: bellwire.yaml is no part of a revision, and runs that are parked need theirs. They fail
+ * at that step, with a name, and can be resumed. */
+static const char *find_limit(const struct bw_worker *worker, const struct bw_workflow *workflow, const struct bw_step *step,
+                              const struct bw_action *action, struct bw_errors *errs)
+{
+    const char *names[NAMES_MAX], *wanted = action ? bw_json_str(action->manifest, "limit", NULL) : NULL;
+    size_t count = 0, position = 0;
+    struct bw_slice name;
+    void *most;
+    if (!step->limit.name.len) return wanted && bw_map_get(worker->shared, bw_slice_of(wanted)) ? wanted : NULL;
+    if (bw_slice_is(step->limit.name, "none")) return NULL;
+    if (bw_map_get(worker->shared, step->limit.name)) return step->limit.name.ptr;
+    while (count < NAMES_MAX && bw_map_next(worker->shared, &position, &name, &most)) names[count++] = name.ptr;
+    const char *near = bw_suggest(step->limit.name, names, count);
+    const struct bw_error *last = errs->count ? &errs->items[errs->count - 1] : NULL;
+    bool is_said = last && !strcmp(last->code, "limit.unknown") && !strcmp(last->file, workflow->file.ptr) && last->line == step->limit.mark.line &&
+                   last->column == step->limit.mark.column;
+    if (is_said) return step->limit.name.ptr; /* it stands in `defaults`, for many steps */
+    struct bw_error *err = bw_errors_add(errs, "limit.unknown", "there is no limit %s in bellwire.yaml", step->limit.name.ptr);
+    if (err && near) bw_error_hint(err, "did you mean '%s'?", near);
+    if (err && !near) bw_error_hint(err, "add it there: limits: {%s: {rate: 20/1s, concurrency: 10}}", step->limit.name.ptr);
+    place(err, workflow, step->limit.mark);
+    return step->limit.name.ptr;
+}
+
 /* The version: the definition, and what its actions are. */
 static void make_version(struct bw_catalog_workflow *entry)
 {
@@ -231,6 +258,7 @@ static void add_workflow(struct bw_worker *worker, struct bw_catalog *catalog, s
     struct bw_catalog_workflow entry = {.workflow = workflow};
     entry.actions = calloc(workflow->step_count + 1, sizeof *entry.actions);
     entry.lua_actions = calloc(workflow->step_count + 1, sizeof *entry.lua_actions);
+    entry.limits = calloc(workflow->step_count + 1, sizeof *entry.limits);
     for (size_t i = 0; entry.actions && entry.lua_actions && i < workflow->step_count; i++) {
         const struct bw_step *step = &workflow->steps[i];
         if (step->kind != BW_STEP_USES || !(entry.actions[i] = find_action(catalog, workflow, step, errs))) continue;
@@ -239,13 +267,15 @@ static void add_workflow(struct bw_worker *worker, struct bw_catalog *catalog, s
     }
     load_inputs(&entry, errs);
     /* Compiling finds the errors of expressions and code now, not at the first event. */
-    struct bw_script *script = errs->count == before ? bw_script_new(workflow, entry.lua_actions, &worker->limits, errs) : NULL;
+    struct bw_script *script = errs->count == before && entry.limits ? bw_script_new(workflow, entry.lua_actions, &worker->limits, errs) : NULL;
     struct bw_catalog_workflow *grown = script ? realloc(catalog->workflows, (catalog->workflow_count + 1) * sizeof *grown) : NULL;
     if (!grown) {
         bw_script_free(script);
         free_workflow(&entry);
         return;
     }
+    for (size_t i = 0; entry.limits && i < workflow->step_count; i++)
+        entry.limits[i] = find_limit(worker, workflow, &workflow->steps[i], entry.actions[i], errs);
     make_version(&entry);
     entry.idle[entry.idle_count++] = script;
     catalog->workflows = grown;

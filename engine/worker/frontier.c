@@ -39,7 +39,8 @@ static void begin_to_end(struct bw_run *run, size_t index)
     for (attempt = TAILQ_FIRST(&run->attempts); attempt; attempt = next) {
         next = TAILQ_NEXT(attempt, sibling);
         /* Those that are executing go on, unless the workflow says otherwise; those that are not are not begun (again). */
-        bool is_executing = attempt->wait != BW_WAIT_RETRY && attempt->wait != BW_WAIT_COMMIT && attempt->wait != BW_WAIT_DURABLE;
+        bool is_executing =
+            attempt->wait != BW_WAIT_RETRY && attempt->wait != BW_WAIT_COMMIT && attempt->wait != BW_WAIT_PERMIT && attempt->wait != BW_WAIT_DURABLE;
         if (attempt->step != index && (!is_executing || (is_failure && run->entry->workflow->fail_fast))) bw_step_cancel(attempt);
     }
 }

@@ -43,6 +43,8 @@ struct bw_worker {
     size_t max_output_bytes;
     bool allow_private_network, trace, is_configured;
     struct bw_map *secrets; /* name → struct bw_slice * */
+    struct bw_map *shared;  /* limits of bellwire.yaml: name → double *, the greatest cost of a step, 0 = any */
+    struct bw_map *asked;   /* permit number (8 bytes) → struct bw_attempt *, those that wait for theirs */
     TAILQ_HEAD(, bw_catalog) catalogs;
     TAILQ_HEAD(bw_attempt_list, bw_attempt) ready; /* their code gave way: one slice each a turn */
     struct event *ready_event;
@@ -51,7 +53,7 @@ struct bw_worker {
     TAILQ_HEAD(, bw_timer) timers;         /* in a trial: those that are set, in the order in which that was done */
     struct bw_attempt_list called;         /* waiting for a plugin */
     struct bw_attempt_list unacknowledged; /* waiting for a report to be on disk */
-    int64_t next_report, next_call;
+    int64_t next_report, next_call, next_permit;
     int64_t committed; /* reports up to this one are on disk: they are committed in their order */
 };
 
@@ -71,6 +73,7 @@ struct bw_catalog_workflow {
     struct bw_workflow *workflow;
     const struct bw_action **actions;     /* per step: the action it uses (Lua or plugin), or NULL */
     const struct bw_action **lua_actions; /* per step: the action if it is Lua */
+    const char **limits;                  /* per step: the shared limit that its attempts begin under, or NULL */
     struct bw_schema *inputs;             /* NULL: it has none */
     uint8_t version[32];                  /* definition + the actions' sources + plugin name@major */
     struct bw_script *idle[BW_SCRIPTS_IDLE_MAX];
@@ -114,6 +117,7 @@ struct bw_step_result {
     uint32_t attempt;
     int64_t started_ms, ended_ms;
     struct bw_buf input_names, output, error; /* JSON texts */
+    int64_t queued_ms;                        /* since its first attempt it has waited so long for its turn: that is not the step's time */
     bool is_under_way;                        /* it has an attempt in run->attempts */
     bool is_reported, is_pure;                /* pure: recomputed from the same data to the same value, so it need not be on disk before an effect */
     uint32_t branch;                          /* ENTERED: which one */
@@ -170,7 +174,17 @@ void bw_run_advance(struct bw_run *run);
 void bw_run_step_ended(struct bw_run *run, size_t step); /* its result is final; bw_run_advance() follows */
 
 /* ---- attempt.c: a step that is under way, from its condition to its result: all its attempts and the waits between them ---- */
-enum bw_attempt_wait { BW_WAIT_NONE, BW_WAIT_SLICE, BW_WAIT_HTTP, BW_WAIT_SLEEP, BW_WAIT_PLUGIN, BW_WAIT_COMMIT, BW_WAIT_RETRY, BW_WAIT_DURABLE };
+enum bw_attempt_wait {
+    BW_WAIT_NONE,
+    BW_WAIT_SLICE,
+    BW_WAIT_HTTP,
+    BW_WAIT_SLEEP,
+    BW_WAIT_PLUGIN,
+    BW_WAIT_COMMIT,
+    BW_WAIT_RETRY,
+    BW_WAIT_PERMIT,
+    BW_WAIT_DURABLE
+};
 struct bw_attempt {
     TAILQ_ENTRY(bw_attempt) sibling; /* in run->attempts */
     TAILQ_ENTRY(bw_attempt) link;    /* in the worker's list of what it waits for */
@@ -183,6 +197,10 @@ struct bw_attempt {
     struct bw_http_call *http_call;
     int64_t call;   /* plugin call number */
     int64_t report; /* the report it waits for */
+    int64_t permit; /* of a shared limit: what it waits for (PERMIT) or has; 0 = none */
+    int64_t asked_us;
+    struct bw_buf limit_key;
+    double limit_cost;
     bool may_retry; /* the failure is one of the attempt itself, not of what comes before it */
     int64_t deadline_us;
     struct bw_timer *timer; /* deadline of the attempt, delay of a retry, ctx.sleep */
@@ -244,6 +262,12 @@ void bw_run_item_output(const struct bw_run *run, struct bw_buf *out);
 #define BW_EMIT_DEPTH_MAX 16   /* semantics.md 2.5: events in a row of which each caused the next */
 #define BW_RUN_EMITS_MAX 10000 /* all of them fit into one report */
 void bw_emit(struct bw_attempt *attempt);
+
+/* ---- permit.c: named limits that steps of all workflows share; the engine says whose turn it is ---- */
+bool bw_permit_prepare(struct bw_attempt *attempt, struct bw_error *err); /* its key and cost: once, like its inputs */
+void bw_permit_ask(struct bw_attempt *attempt);                           /* bw_step_attempt() again when it is its turn */
+void bw_permit_release(struct bw_attempt *attempt, int64_t pause_ms);     /* pause_ms > 0: nobody is to begin under that limit for so long */
+void bw_permit_given(struct bw_worker *worker, const struct bw_message *message);
 
 /* ---- step_code.c ---- */
 void bw_step_start_lua(struct bw_attempt *attempt, const char *key);

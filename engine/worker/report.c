@@ -192,6 +192,7 @@ void bw_trace_step(struct bw_run *run, size_t step, const char *what, int64_t de
         what, run->uid_text, run->entry->workflow->name.ptr, run->entry->workflow->steps[step].path.ptr, result->state, result->attempt,
         (long long)(result->ended_ms ? result->ended_ms - result->started_ms : 0), (long long)delay_ms);
     append_child(&head, run);
+    if (!strcmp(what, "step_waiting") && run->entry->limits[step]) bw_buf_printf(&head, ",\"limit\":\"%s\"", run->entry->limits[step]);
     if (result->join) bw_buf_printf(&head, ",\"runs\":%u", result->join->total);
     trace(run, &head, &result->output, &result->error);
 }

@@ -17,6 +17,10 @@ void bw_step_attempt(struct bw_attempt *attempt)
     struct bw_step_result *result = bw_attempt_result(attempt);
     char key[BW_IDEMPOTENCY_KEY_TEXT];
     int64_t timeout_ms = timeout_of(attempt);
+    if (attempt->run->entry->limits[attempt->step] && !attempt->permit && !bw_attempt_worker(attempt)->trial) {
+        bw_permit_ask(attempt);
+        return;
+    }
     result->attempt++;
     attempt->may_retry = true;
     if (!result->started_ms) result->started_ms = bw_clock_wall_ms();
@@ -238,6 +242,11 @@ void bw_step_begin(struct bw_attempt *attempt)
     if (!prepare_input(attempt, &err, &class)) {
         result->started_ms = bw_clock_wall_ms();
         bw_step_fail(attempt, &err, class, -1);
+        return;
+    }
+    if (run->entry->limits[attempt->step] && !bw_permit_prepare(attempt, &err)) {
+        result->started_ms = bw_clock_wall_ms();
+        bw_step_fail(attempt, &err, BW_CLASS_INPUT, -1);
         return;
     }
     bw_step_attempt(attempt);

@@ -53,7 +53,8 @@ static int64_t next_attempt_in_ms(struct bw_attempt *attempt, const struct bw_er
     bool is_transient = class == BW_CLASS_TRANSIENT || class == BW_CLASS_TIMEOUT;
     if (!attempt->may_retry || result->attempt >= (uint32_t)retry.attempts || !bw_retry_matches(&retry, is_transient, bw_slice_of(err->code)))
         return -1;
-    int64_t delay_ms = bw_retry_delay_ms(&retry, result->attempt, retry_after_ms), elapsed_ms = bw_clock_wall_ms() - result->started_ms;
+    int64_t delay_ms = bw_retry_delay_ms(&retry, result->attempt, retry_after_ms),
+            elapsed_ms = bw_clock_wall_ms() - result->started_ms - result->queued_ms;
     return elapsed_ms > retry.max_elapsed_ms - delay_ms ? -1 : delay_ms;
 }
 
@@ -64,6 +65,7 @@ void bw_step_fail(struct bw_attempt *attempt, const struct bw_error *err, enum b
     const struct bw_step *step = bw_attempt_step(attempt);
     struct bw_error ignored;
     int64_t delay_ms = run->is_ending ? -1 : next_attempt_in_ms(attempt, err, class, retry_after_ms);
+    if (attempt->permit && retry_after_ms > 0) bw_permit_release(attempt, retry_after_ms);
     bw_attempt_release(attempt);
     attempt->may_retry = false;
     bw_buf_clear(&result->output);
@@ -142,8 +144,9 @@ void bw_step_skip(struct bw_attempt *attempt)
 /* One that waits for its next attempt has failed, one that is executing is cancelled, one that has not begun leaves no trace. */
 void bw_step_cancel(struct bw_attempt *attempt)
 {
-    bool is_between = attempt->wait == BW_WAIT_RETRY || (attempt->wait == BW_WAIT_DURABLE && bw_attempt_result(attempt)->state == BW_STATE_RETRYING);
-    if (attempt->wait == BW_WAIT_COMMIT)
+    bool is_failed = bw_attempt_result(attempt)->state == BW_STATE_RETRYING;
+    bool is_between = attempt->wait == BW_WAIT_RETRY || ((attempt->wait == BW_WAIT_DURABLE || attempt->wait == BW_WAIT_PERMIT) && is_failed);
+    if (attempt->wait == BW_WAIT_COMMIT || (attempt->wait == BW_WAIT_PERMIT && !is_failed))
         bw_attempt_free(attempt);
     else
         finish_step(attempt, is_between ? BW_STATE_FAILED : BW_STATE_CANCELLED);

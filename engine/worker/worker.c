@@ -34,6 +34,12 @@ static void configure(struct bw_worker *worker, const struct bw_message *message
         bw_map_set(worker->secrets, bw_slice_of(name), kept);
         bw_log_redact(name, text);
     }
+    json_object_foreach(json_object_get(head, "limits"), name, value)
+    {
+        double *most = malloc(sizeof *most);
+        if (!most || !bw_map_set(worker->shared, bw_slice_of(name), most)) exit(70);
+        *most = json_number_value(value);
+    }
     if (!(worker->http = bw_http_new(worker->base, worker->allow_private_network))) exit(70);
     if (bw_json_bool(head, "trial", false) && !bw_trial_begin(worker)) exit(70);
     worker->is_configured = true;
@@ -82,6 +88,7 @@ static void on_message(struct bw_channel *channel, const struct bw_message *mess
     case BW_MSG_CATALOG_DROP: bw_catalog_drop(worker, (uint32_t)bw_json_int(message->head, "revision", 0)); break;
     case BW_MSG_EVENT: bw_event_take(worker, message); break;
     case BW_MSG_COMMITTED: on_committed(worker, bw_json_int(message->head, "report", -1)); break;
+    case BW_MSG_PERMIT: bw_permit_given(worker, message); break;
     case BW_MSG_CALL_RESULT: on_call_result(worker, message); break;
     case BW_MSG_TRIAL: bw_trial_take(worker, message); break;
     default: break; /* a newer engine's word that this worker does not know */
@@ -127,9 +134,12 @@ int bw_worker_main(void)
     TAILQ_INIT(&worker.unacknowledged);
     TAILQ_INIT(&worker.timers);
     worker.secrets = bw_map_new();
+    worker.shared = bw_map_new();
+    worker.asked = bw_map_new();
     worker.base = event_base_new();
     worker.flight = bw_flight_map(FLIGHT_FD);
-    if (!worker.secrets || !worker.base || !worker.flight || !(worker.ready_event = event_new(worker.base, -1, 0, on_ready, &worker)) ||
+    if (!worker.secrets || !worker.shared || !worker.asked || !worker.base || !worker.flight ||
+        !(worker.ready_event = event_new(worker.base, -1, 0, on_ready, &worker)) ||
         !(worker.channel = bw_channel_new(worker.base, ENGINE_FD, BW_FRAME_BYTES_MAX, &handlers, &worker))) {
         fprintf(stderr, "bellwire worker: this role is started by the engine (bellwire serve)\n");
         return 2;

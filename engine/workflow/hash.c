@@ -120,6 +120,13 @@ static void append_step(struct bw_buf *out, const struct bw_workflow *workflow, 
     bw_buf_append_text(out, ",\"outputs\":");
     append_template(out, workflow, step->outputs);
     append_retry(out, &step->retry);
+    if (step->limit.name.len) { /* only then: the versions of all others stay what they were */
+        bw_buf_append_text(out, ",\"limit\":[");
+        bw_buf_append_json_string(out, step->limit.name);
+        bw_buf_append_char(out, ',');
+        append_template(out, workflow, step->limit.measures);
+        bw_buf_append_char(out, ']');
+    }
     bw_buf_printf(out, ",\"in\":[%d,%u],\"needs\":[", step->parent, step->branch);
     for (size_t i = 0; i < step->need_count; i++) bw_buf_printf(out, i ? ",%u" : "%u", step->needs[i]);
     bw_buf_append_text(out, "],\"cases\":[");

@@ -74,6 +74,8 @@ extern const size_t bw_schema_key_count;
 extern const struct bw_load_key bw_wait_keys[], bw_sleep_keys[], bw_emit_keys[];
 extern const size_t bw_wait_key_count, bw_sleep_key_count, bw_emit_key_count;
 #define BW_ARM_KEYS 4 /* the first ones of bw_wait_keys are those of an arm */
+extern const struct bw_load_key bw_limit_keys[];
+extern const size_t bw_limit_key_count;
 extern const struct bw_load_key bw_workflow_keys[], bw_step_keys[], bw_trigger_keys[], bw_retry_keys[], bw_defaults_keys[], bw_stop_keys[];
 extern const size_t bw_workflow_key_count, bw_step_key_count, bw_trigger_key_count, bw_retry_key_count, bw_defaults_key_count, bw_stop_key_count;
 /* Reports every key of `map` that the table does not have; true when one of them is of a later version. */
@@ -89,11 +91,15 @@ struct bw_list_place;
 struct bw_step_defaults {
     struct bw_retry retry;
     int64_t timeout_ms; /* 0 = none */
+    struct bw_step_limit limit;
 };
 void bw_defaults_load(struct bw_loader *loader, const struct bw_yaml_node *node, struct bw_step_defaults *out);
 void bw_policy_load(struct bw_loader *loader, const struct bw_yaml_node *map, struct bw_step *step, const struct bw_step_defaults *defaults);
 void bw_stop_load(struct bw_loader *loader, const struct bw_yaml_node *node, struct bw_step *step);
 int64_t bw_timeout_load(struct bw_loader *loader, const struct bw_yaml_node *node); /* 0: reported */
+
+/* limit.c */
+void bw_limit_load(struct bw_loader *loader, const struct bw_yaml_node *node, struct bw_step_limit *out);
 
 /* schedule.c */
 void bw_schedule_load(struct bw_loader *loader, const struct bw_yaml_node *map, struct bw_trigger *trigger);

@@ -18,6 +18,7 @@
 const char *const bw_lua_words[] = {LUA_WORDS(LIST_ITEM) "while", NULL};
 
 #define STEPS "{\"type\":\"array\",\"minItems\":1,\"maxItems\":500,\"items\":{\"$ref\":\"#/$defs/step\"}}"
+#define LIMIT "{\"oneOf\":[{\"type\":\"string\",\"pattern\":\"^[a-z][a-z0-9-]{0,63}$\"},{\"$ref\":\"#/$defs/limit\"}]}"
 #define RETRY "{\"$ref\":\"#/$defs/retry\"}"
 
 const struct bw_load_key bw_workflow_keys[] = {
@@ -83,7 +84,7 @@ const struct bw_load_key bw_step_keys[] = {
     {"max_elapsed", DURATION, "how long all attempts together may take"},
     {"heartbeat", NULL, NULL},
     {"repeat", NULL, NULL},
-    {"limit", NULL, NULL},
+    {"limit", LIMIT, "the limit of bellwire.yaml that its attempts share with other steps; none: not even the one of its action"},
     {"guarantee", NULL, NULL},
     {"effect", NULL, NULL},
     {"on_error", "{\"enum\":[\"fail\",\"continue\"]}", "continue: the run goes on without this step's output (fail)"},
@@ -148,9 +149,17 @@ const size_t bw_retry_key_count = sizeof bw_retry_keys / sizeof *bw_retry_keys;
 const struct bw_load_key bw_defaults_keys[] = {
     {"retry", RETRY, "of steps that use an action or Lua"},
     {"timeout", DURATION, "how long one attempt may take"},
-    {"limit", NULL, NULL},
+    {"limit", LIMIT, "of steps that use an action, or Lua with ctx"},
 };
 const size_t bw_defaults_key_count = sizeof bw_defaults_keys / sizeof *bw_defaults_keys;
+
+const struct bw_load_key bw_limit_keys[] = {
+    {"name", "{\"type\":\"string\",\"pattern\":\"^[a-z][a-z0-9-]{0,63}$\"}", "its name in bellwire.yaml"},
+    {"key", "{\"type\":[\"string\",\"number\"],\"minLength\":1}", "apart for each value of this: a tenant, an account; may be an expression"},
+    {"cost", "{\"oneOf\":[{\"type\":\"number\",\"minimum\":0},{\"type\":\"string\",\"pattern\":\"\\\\$\\\\{\\\\{\"}]}",
+     "how much of the rate an attempt takes; may be an expression (1)"},
+};
+const size_t bw_limit_key_count = sizeof bw_limit_keys / sizeof *bw_limit_keys;
 
 const struct bw_load_key bw_sleep_keys[] = {
     {"until", "{\"type\":[\"string\",\"integer\"]}", "RFC 3339 text or Unix milliseconds; may be an expression"},

@@ -127,7 +127,7 @@ static void load_root(struct bw_loader *loader, const struct bw_yaml_node *root)
     struct bw_workflow *workflow = loader->workflow;
     const struct bw_yaml_node *value;
     static const char *const required[] = {"name", "on", "steps"};
-    struct bw_step_defaults defaults = {bw_retry_unset, 0};
+    struct bw_step_defaults defaults = {.retry = bw_retry_unset};
     workflow->mark = bw_mark_of(root);
     workflow->file = bw_arena_copy(loader->arena, bw_slice_of(loader->file));
     if (root->kind != BW_YAML_MAP) {

@@ -72,6 +72,12 @@ struct bw_step_arm {            /* an event that a WAIT waits for */
     int32_t condition;          /* expr index or -1; sees `result` = {event, arm} */
     struct bw_mark mark;
 };
+struct bw_step_limit {            /* what a step shares by name with steps of all workflows */
+    struct bw_slice name;         /* empty: not written here; "none": the step has none, whatever its action says */
+    struct bw_template *measures; /* MAP of `key` and `cost`, those that are written; NULL: neither is */
+    bool has_key, has_cost;
+    struct bw_mark mark; /* of the name */
+};
 struct bw_step {
     enum bw_step_kind kind;
     struct bw_slice id;   /* empty: a block that nobody refers to */
@@ -110,6 +116,7 @@ struct bw_step {
     int64_t wait_ms;             /* WAIT: how long; 0 = as long as the run may take. SLEEP: when it is constant */
     bool ends_well;              /* WAIT: on_timeout: continue */
     struct bw_retry retry;       /* what is written at the step or in the workflow's defaults; the rest is unset */
+    struct bw_step_limit limit;  /* written at the step or in the defaults */
     bool goes_on;                /* on_error: continue */
     int64_t timeout_ms;          /* 0 = written neither here nor in the defaults: the action's, else 60 s */
     struct bw_template *outputs; /* MAP over `result`, or NULL */

@@ -1,4 +1,5 @@
-/* What a step does when it fails, and how it can end its run: retry, max_elapsed, timeout, on_error, stop, and the workflow's defaults for them. */
+/* What a step does when it fails, and how it can end its run: retry, max_elapsed, timeout, limit, on_error, stop, and the workflow's defaults for
+ * them. */
 #include "base/units.h"
 #include "workflow/internal.h"
 #include <stdlib.h>
@@ -94,6 +95,7 @@ void bw_defaults_load(struct bw_loader *loader, const struct bw_yaml_node *map, 
     bw_check_keys(loader, map, "defaults", bw_defaults_keys, bw_defaults_key_count);
     if ((value = bw_yaml_get(map, "retry"))) load_retry(loader, value, &out->retry);
     if ((value = bw_yaml_get(map, "timeout"))) out->timeout_ms = bw_timeout_load(loader, value);
+    if ((value = bw_yaml_get(map, "limit"))) bw_limit_load(loader, value, &out->limit);
 }
 
 static void load_on_error(struct bw_loader *loader, const struct bw_yaml_node *node, struct bw_step *step)
@@ -106,7 +108,7 @@ static void load_on_error(struct bw_loader *loader, const struct bw_yaml_node *n
 
 void bw_policy_load(struct bw_loader *loader, const struct bw_yaml_node *map, struct bw_step *step, const struct bw_step_defaults *defaults)
 {
-    static const char *const attempt_keys[] = {"retry", "max_elapsed", "timeout"};
+    static const char *const attempt_keys[] = {"retry", "max_elapsed", "timeout", "limit"};
     const struct bw_yaml_node *value;
     bool has_attempts = step->kind == BW_STEP_USES || step->kind == BW_STEP_LUA;
     if ((value = bw_yaml_get(map, "retry"))) load_retry(loader, value, &step->retry);
@@ -116,14 +118,18 @@ void bw_policy_load(struct bw_loader *loader, const struct bw_yaml_node *map, st
         set_field(loader, "max_elapsed", value, &step->retry);
     }
     if ((value = bw_yaml_get(map, "timeout"))) step->timeout_ms = bw_timeout_load(loader, value);
+    if ((value = bw_yaml_get(map, "limit"))) bw_limit_load(loader, value, &step->limit);
     if ((value = bw_yaml_get(map, "on_error"))) load_on_error(loader, value, step);
     for (size_t i = 0; !has_attempts && i < sizeof attempt_keys / sizeof *attempt_keys; i++)
         if ((value = bw_yaml_get(map, attempt_keys[i])))
             bw_load_error(loader, bw_mark_of(value), "step.no_attempts", "leave it out",
-                          "nothing is attempted here that could be tried again or take long: `%s` goes with `uses` or `lua`", attempt_keys[i]);
+                          "nothing is attempted here that could be tried again, take long or have to wait its turn: `%s` goes with `uses` or `lua`",
+                          attempt_keys[i]);
     if (!has_attempts) return;
     bw_retry_fill(&step->retry, &defaults->retry);
     if (!step->timeout_ms) step->timeout_ms = defaults->timeout_ms;
+    bool may_call = step->kind == BW_STEP_USES || memmem(step->lua.ptr ? step->lua.ptr : "", step->lua.len, "ctx", 3); /* others: pure code */
+    if (!step->limit.name.len && may_call) step->limit = defaults->limit;
 }
 
 void bw_stop_load(struct bw_loader *loader, const struct bw_yaml_node *node, struct bw_step *step)

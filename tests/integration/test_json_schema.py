@@ -38,7 +38,8 @@ GOOD = [
     step("id: a, lua: return 1, on_error: continue, max_elapsed: 5m, retry: {attempts: 3, delay: 500ms, factor: 1.5, max_delay: 1m, jitter: 0, on: any}"),
     step("id: a, uses: demo/act@1, retry: {on: [http.status, busy], max_elapsed: 1h}, on_error: fail"),
     step("id: a, if: false, stop: {as: failed, message: \"no ${{ event.id }}\"}"), step("id: a, stop: {}"),
-    workflow(more="defaults: {timeout: 5s, retry: {attempts: 1}}\n"),
+    workflow(more="defaults: {timeout: 5s, retry: {attempts: 1}, limit: none}\n"), step("id: a, lua: return 1, limit: llm"),
+    step("id: a, uses: demo/act@1, limit: {name: llm, key: \"${{ event.data.x }}\", cost: 2.5}"), step("id: a, lua: return 1, limit: {name: llm, cost: \"${{ 2 }}\"}"),
     step("id: a, emit: {event: a.b}"), step("id: a, emit: {event: \"x.${{ event.name }}\", data: [1, null], key: 7}"),
     step("id: a, emit: [{event: a, data: {b: 1}}, {event: b.c}]"),
     step("id: a, sleep: 14d"), step("id: a, sleep: \"${{ event.data.days .. 'd' }}\""), step("id: a, sleep: {until: \"${{ event.data.at }}\"}"),
@@ -118,7 +119,9 @@ BAD = [
     step("id: a, lua: return 1, retry: {on: [7]}"), step("id: a, lua: return 1, on_error: ignore"), step("id: a, lua: return 1, max_elapsed: 5"),
     step("id: a, set: {}, retry: {}"), step("id: a, set: {}, timeout: 5s"), step("id: a, stop: {}, max_elapsed: 5s"), step("id: a, stop: {}, with: {}"),
     step("id: a, stop: {}, outputs: {}"), step("id: a, stop: failed"), step("id: a, stop: {as: fail}"), step("id: a, stop: {message: 7}"),
-    step("id: a, stop: {}, set: {}"), workflow(more="defaults: 5s\n"), workflow(more="defaults: {limit: x}\n"), workflow(more="defaults: {timeout: 5}\n"),
+    step("id: a, stop: {}, set: {}"), workflow(more="defaults: 5s\n"), workflow(more="defaults: {limit: [x]}\n"),
+    step("id: a, lua: return 1, limit: A"), step("id: a, lua: return 1, limit: {cost: 1}"), step("id: a, lua: return 1, limit: {name: llm, cost: -1}"),
+    step("id: a, lua: return 1, limit: {name: llm, cost: some}"), step("id: a, lua: return 1, limit: {name: llm, kay: 1}"), step("id: a, set: {}, limit: llm"), workflow(more="defaults: {timeout: 5}\n"),
 ]
 
 # What a JSON Schema cannot say: it sees one value at a time, and no expression.
@@ -140,6 +143,7 @@ LOADER_ONLY = [
     step("id: a, lua: 'return ('"),                                      # code that is no Lua
     step("id: a, set: {\"${{ x }}\": 1}"),                               # an expression in a key
     workflow(more="vars: {a: \"${{ x }}\"}\n"),                           # or in a constant
+    step("id: a, lua: return 1, limit: nobody"),                         # no such limit
     step("id: a, uses: demo/nobody@1"),                                  # no such action
     step("id: a, lua: return 1, timeout: 0s"),                           # durations have a least and a largest value
     step("id: a, lua: return 1, timeout: 25h"),
@@ -166,7 +170,7 @@ def verdicts(tmp_path_factory):
     texts, loader = {}, {}
     # Every file has few faults, but the list of errors is cut at 200: of each list all fits.
     for name, samples in (("good", GOOD), ("bad", BAD), ("loader", LOADER_ONLY)):
-        engine = Engine(tmp_path_factory.mktemp("schema") / "instance", "listen: http://127.0.0.1:0\n")
+        engine = Engine(tmp_path_factory.mktemp("schema") / "instance", "listen: http://127.0.0.1:0\nlimits: {llm: {rate: 10/1s, burst: 5}}\n")
         engine.write("actions/demo/act.lua", ACTION)
         engine.write("workflows/good-0.yaml", GOOD[0].replace("NAME", "good-0"))  # who is called
         for index, text in enumerate(samples):

@@ -73,6 +73,22 @@ static void test_every_key_is_taken(void **state)
     bw_config_free(config);
 }
 
+static void test_limits_are_taken_as_they_are_written(void **state)
+{
+    (void)state;
+    struct bw_config *config =
+        load_good("limits:\n  llm: {rate: 400000/1m, burst: 40000, concurrency: 32}\n  cms: {rate: 20/1s}\n  one: {concurrency: 1}\n");
+    assert_int_equal(config->limit_count, 3);
+    const struct bw_limit_config *limits = config->limits;
+    assert_string_equal(limits[0].name, "llm");
+    assert_true(limits[0].rate_count == 400000 && limits[0].burst == 40000);
+    assert_int_equal(limits[0].rate_ms, 60000);
+    assert_int_equal(limits[0].concurrency, 32);
+    assert_true(limits[1].rate_count == 20 && limits[1].burst == 1 && limits[1].rate_ms == 1000 && limits[1].concurrency == 0);
+    assert_true(limits[2].rate_ms == 0 && limits[2].concurrency == 1);
+    bw_config_free(config);
+}
+
 static void test_retention_is_taken_and_what_it_leaves_out_has_its_default(void **state)
 {
     (void)state;
@@ -105,6 +121,24 @@ static const struct refusal refusals[] = {
     {"retention: {succeeded: §never}\n", "config.type", "none"},
     {"retention: {max_size: §lots}\n", "config.type", "20GiB or none"},
     {"retention: {max_size: §15MiB}\n", "config.range", "16777216"},
+    {"limits: §[a]\n", "config.type", "limits: {crm:"},
+    {"limits: {crm: §5}\n", "config.type", "must be a map"},
+    {"limits: {§crm: {}}\n", "limit.empty", "limits nothing"},
+    {"limits: {§crm: ~}\n", "limit.empty", "rate: 20/1s"},
+    {"limits: {§Crm: {concurrency: 1}}\n", "config.name", "'Crm'"},
+    {"limits: {§none: {concurrency: 1}}\n", "config.name", "no limit"},
+    {"limits: {crm: {§rates: 20/1s, concurrency: 1}}\n", "config.unknown_key", "did you mean 'rate'?"},
+    {"limits: {crm: {rate: §20}}\n", "limit.rate", "20/1s"},
+    {"limits: {crm: {rate: §20/s}}\n", "limit.rate", "20/1s"},
+    {"limits: {crm: {rate: §0/1s}}\n", "limit.rate", "20/1s"},
+    {"limits: {crm: {rate: §20/0s}}\n", "limit.rate", "20/1s"},
+    {"limits: {crm: {rate: §-1/1s}}\n", "limit.rate", "20/1s"},
+    {"limits: {crm: {rate: §1.5/1s}}\n", "limit.rate", "whole number"},
+    {"limits: {crm: {rate: §9999999999999/1s}}\n", "limit.rate", "whole number"},
+    {"limits: {crm: {rate: 1/1s, burst: §0}}\n", "config.range", "from 1"},
+    {"limits: {crm: {concurrency: 1, burst: §5}}\n", "limit.burst", "add a rate"},
+    {"limits: {crm: {concurrency: §0}}\n", "config.range", "from 1"},
+    {"limits: {crm: {concurrency: 1, §key: a}}\n", "config.not_supported", "key"},
     {"max_body: §none\n", "config.type", "size"},
     {"drain: §none\n", "config.type", "duration"},
     {"allow_plaintext: §yes\n", "config.type", "true or false"},
@@ -218,6 +252,9 @@ static void test_help_names_every_key_with_its_default(void **state)
                                        "succeeded",
                                        "less than 90d counts as 90d",
                                        "max_size",
+                                       "limits.NAME",
+                                       "20/1s",
+                                       "burst",
                                        "sources.NAME",
                                        "verify",
                                        "dedupe",
@@ -236,6 +273,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_without_a_file_everything_has_its_default),
         cmocka_unit_test(test_every_key_is_taken),
+        cmocka_unit_test(test_limits_are_taken_as_they_are_written),
         cmocka_unit_test(test_retention_is_taken_and_what_it_leaves_out_has_its_default),
         cmocka_unit_test(test_every_fault_has_its_code_place_and_next_step),
         cmocka_unit_test(test_plain_http_off_loopback_is_taken_when_it_is_written_out),

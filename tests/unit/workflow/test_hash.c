@@ -77,6 +77,7 @@ static void test_what_it_does_matters(void **state)
         {"https://x/${{ event.id }}", "https://x/${{ event.name }}"},
         {"timeout: 90s", "timeout: 91s"},
         {", timeout: 90s", ""},
+        {"timeout: 90s", "timeout: 90s, limit: llm"},
         {"id: three", "id: four"},
         {"\"return {}\"", "\"return {1}\""},
         {"if: \"ok('one')\", ", ""},
@@ -94,6 +95,23 @@ static void test_what_it_does_matters(void **state)
         hash_of(text, got);
         if (!memcmp(expected, got, 32)) fail_msg("this is the same version:\n%s", text);
     }
+}
+
+static void test_what_a_limit_says_matters(void **state)
+{
+    (void)state;
+    static const char *const limits[] = {
+        "llm", "crm", "{name: llm, cost: 2}", "{name: llm, cost: 3}", "{name: llm, key: 2}", "{name: llm, cost: \"${{ 2 }}\"}"};
+    uint8_t hashes[COUNT(limits)][32];
+    char text[200];
+    for (size_t i = 0; i < COUNT(limits); i++) {
+        snprintf(text, sizeof text, "name: t\non: [{manual: true}]\nsteps: [{id: a, lua: return 1, limit: %s}]\n", limits[i]);
+        hash_of(text, hashes[i]);
+        for (size_t k = 0; k < i; k++) assert_memory_not_equal(hashes[i], hashes[k], 32);
+    }
+    snprintf(text, sizeof text, "name: t\non: [{manual: true}]\nsteps: [{id: a, lua: return 1, limit: {name: llm}}]\n");
+    hash_of(text, hashes[1]);
+    assert_memory_equal(hashes[0], hashes[1], 32);
 }
 
 static void test_order_of_steps_is_part_of_the_version(void **state)
@@ -158,6 +176,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_layout_comments_and_order_of_keys_do_not_matter),
         cmocka_unit_test(test_what_it_does_matters),
+        cmocka_unit_test(test_what_a_limit_says_matters),
         cmocka_unit_test(test_order_of_steps_is_part_of_the_version),
         cmocka_unit_test(test_constant_cannot_pass_for_an_expression),
         cmocka_unit_test(test_canonical_form_is_json),

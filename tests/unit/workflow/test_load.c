@@ -177,7 +177,20 @@ static const struct refusal refusals[] = {
     {HEAD "defaults: §5s\nsteps: [{id: a, set: {}}]\n", "workflow.type", "defaults must be a map"},
     {HEAD "defaults: {retry: {delay: §x}}\nsteps: [{id: a, set: {}}]\n", "retry.duration", "delay"},
     {HEAD "defaults: {timeout: §0s}\nsteps: [{id: a, set: {}}]\n", "step.timeout", "500ms"},
-    {HEAD "defaults: {§limit: llm}\nsteps: [{id: a, set: {}}]\n", "workflow.not_supported", "'limit'"},
+    {HEAD "defaults: {limit: §[llm]}\nsteps: [{id: a, set: {}}]\n", "step.limit", "name of a limit in bellwire.yaml"},
+    {HEAD "steps: [{id: a, lua: return 1, limit: §LLM}]\n", "step.limit", "name of a limit"},
+    {HEAD "steps: [{id: a, lua: return 1, limit: §\"${{ event.name }}\"}]\n", "step.limit", "`key` and `cost` may be expressions"},
+    {HEAD "steps: [{id: a, lua: return 1, limit: {name: §7}}]\n", "step.limit", "does not name a limit"},
+    {HEAD "steps: [{id: a, lua: return 1, limit: §{key: x}}]\n", "step.limit", "has no name"},
+    {HEAD "steps: [{id: a, lua: return 1, limit: {name: llm, §costs: 2}}]\n", "workflow.unknown_key", "did you mean 'cost'?"},
+    {HEAD "steps: [{id: a, lua: return 1, limit: {name: llm, cost: §-1}}]\n", "step.limit", "at least 0"},
+    {HEAD "steps: [{id: a, lua: return 1, limit: {name: llm, cost: §many}}]\n", "step.limit", "a number"},
+    {HEAD "steps: [{id: a, lua: return 1, limit: {name: llm, key: §[1]}}]\n", "step.limit", "a text or a number"},
+    {HEAD "steps: [{id: a, lua: return 1, limit: {name: llm, key: §\"\"}}]\n", "step.limit", "a text or a number"},
+    {HEAD "steps: [{id: a, lua: return 1, limit: {name: llm, key: \"${{ steps.§b.x }}\"}}]\n", "expr.unknown_step", "above"},
+    {HEAD "secrets: [A]\nsteps: [{id: a, lua: return 1, limit: {name: llm, key: \"${{ §secrets.A }}\"}}]\n", "expr.secret", "`with`"},
+    {HEAD "steps: [{id: a, set: {}, limit: §llm}]\n", "step.no_attempts", "`uses` or `lua`"},
+    {HEAD "steps: [{id: a, uses: workflow/b, limit: §llm}]\n", "step.no_attempts", "`uses` or `lua`"},
     {HEAD "steps: [{id: §a-b, set: {}}]\n", "step.id", "no -"},
     {HEAD "steps: [{id: §A, set: {}}]\n", "step.id", "a-z"},
     {HEAD "steps: [{id: §end, set: {}}]\n", "step.id", "Lua language"},
@@ -359,6 +372,28 @@ static void test_everything_that_is_written_arrives_in_the_model(void **state)
     unload(&loaded);
 }
 
+static void test_a_limit_comes_from_the_step_or_the_defaults(void **state)
+{
+    (void)state;
+    struct loaded loaded = load_text(HEAD "defaults: {limit: {name: crm, key: \"${{ event.data.account }}\"}}\n"
+                                          "steps:\n"
+                                          "  - {id: a, lua: return ctx.attempt}\n"
+                                          "  - {id: b, uses: x/y@1, limit: {name: llm, cost: 2.5}}\n"
+                                          "  - {id: c, uses: x/y@1, limit: none}\n"
+                                          "  - {id: d, lua: return 1}\n"
+                                          "  - {id: e, set: {}}\n");
+    const struct bw_step *steps = only(&loaded)->steps;
+    assert_slice(steps[0].limit.name, "crm");
+    assert_true(steps[0].limit.has_key && !steps[0].limit.has_cost);
+    assert_mark(steps[0].limit.mark, 3, 26);
+    assert_slice(steps[1].limit.name, "llm");
+    assert_true(!steps[1].limit.has_key && steps[1].limit.has_cost);
+    assert_slice(steps[1].limit.measures->json, "{\"cost\":2.5}");
+    assert_slice(steps[2].limit.name, "none");
+    assert_int_equal(steps[3].limit.name.len + steps[4].limit.name.len, 0); /* pure code calls nobody; a `set` neither */
+    unload(&loaded);
+}
+
 static void test_near_misses_are_accepted(void **state)
 {
     (void)state;
@@ -485,6 +520,7 @@ int main(void)
         cmocka_unit_test(test_one_go_reports_every_fault),
         cmocka_unit_test(test_good_documents_of_a_file_with_a_bad_one_are_loaded),
         cmocka_unit_test(test_everything_that_is_written_arrives_in_the_model),
+        cmocka_unit_test(test_a_limit_comes_from_the_step_or_the_defaults),
         cmocka_unit_test(test_near_misses_are_accepted),
         cmocka_unit_test(test_a_workflow_has_at_most_500_steps),
         cmocka_unit_test(test_names_have_at_most_64_characters),

@@ -1,0 +1,99 @@
+#include "config/limits.h"
+#include "base/units.h"
+#include "config/sources.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define COST_MAX 1000000000000LL
+
+#define FIELD(name) offsetof(struct bw_limit_config, name)
+static const struct bw_key limit_keys[] = {
+    {"rate", BW_KEY_SPECIAL, 0, 0, 0, "", "so much cost in so much time, as 20/1s or 400000/1m"},
+    {"burst", BW_KEY_SPECIAL, 0, 0, 0, "1", "so much cost at once after a rest; no step may cost more"},
+    {"concurrency", BW_KEY_COUNT, FIELD(concurrency), 1, 1000000, "any number", "steps at once"},
+    {"key", BW_KEY_LATER, 0, 0, 0, NULL, NULL},
+};
+#define KEY_COUNT (sizeof limit_keys / sizeof *limit_keys)
+
+/* "20/1s" */
+static bool parse_rate(struct bw_slice text, struct bw_limit_config *limit)
+{
+    const char *slash = text.len ? memchr(text.ptr, '/', text.len) : NULL;
+    struct bw_error ignored;
+    int64_t count = 0;
+    if (!slash || slash == text.ptr) return false;
+    for (const char *at = text.ptr; at < slash; at++) {
+        if (*at < '0' || *at > '9' || count > COST_MAX) return false;
+        count = count * 10 + (*at - '0');
+    }
+    if (count < 1 || count > COST_MAX) return false;
+    if (!bw_duration_parse((struct bw_slice){slash + 1, text.len - (size_t)(slash + 1 - text.ptr)}, &limit->rate_ms, &ignored)) return false;
+    limit->rate_count = (double)count;
+    return limit->rate_ms >= 1;
+}
+
+static void read_rate(const struct bw_key_context *context, const struct bw_yaml_node *node, struct bw_limit_config *limit)
+{
+    if (node && (node->kind != BW_YAML_STRING || !parse_rate(node->text, limit)))
+        bw_key_error(context, node, "limit.rate", "write a whole number and a duration, such as 20/1s or 400000/1m", "rate is no usable rate");
+}
+
+static void read_burst(const struct bw_key_context *context, const struct bw_yaml_node *node, struct bw_limit_config *limit, bool has_rate)
+{
+    if (!node) return;
+    if (node->kind != BW_YAML_INT || node->integer < 1 || node->integer > COST_MAX)
+        bw_key_error(context, node, "config.range", NULL, "burst must be a whole number from 1 to %lld", COST_MAX);
+    else if (!has_rate)
+        bw_key_error(context, node, "limit.burst", "add a rate, such as rate: 20/1s", "burst says nothing without a rate");
+    else
+        limit->burst = (double)node->integer;
+}
+
+static void read_limit(const struct bw_key_context *context, const struct bw_yaml_pair *pair, struct bw_config *config)
+{
+    struct bw_limit_config *limit = &config->limits[config->limit_count++];
+    const struct bw_yaml_node *map = pair->value;
+    char where[100];
+    snprintf(where, sizeof where, "limits.%.64s", pair->key->text.ptr);
+    *limit = (struct bw_limit_config){.name = bw_slice_dup(pair->key->text), .burst = 1};
+    if (!bw_config_is_name(pair->key->text) || bw_slice_is(pair->key->text, "none"))
+        bw_key_error(context, pair->key, "config.name", NULL,
+                     "the limit name '%s' must be of a-z, 0-9 and '-', begin with a letter, and not be none, which says that there is no limit",
+                     pair->key->text.ptr);
+    bw_keys_read(context, map, where, limit_keys, KEY_COUNT, limit);
+    if (map->kind != BW_YAML_MAP && map->kind != BW_YAML_NULL) return;
+    const struct bw_yaml_node *rate = bw_yaml_get(map, "rate");
+    read_rate(context, rate, limit);
+    read_burst(context, bw_yaml_get(map, "burst"), limit, rate != NULL);
+    if (!rate && !bw_yaml_get(map, "concurrency"))
+        bw_key_error(context, pair->key, "limit.empty", "write for example {rate: 20/1s, burst: 5, concurrency: 10}",
+                     "the limit %s limits nothing: it has neither rate nor concurrency", limit->name);
+}
+
+void bw_limits_read(const struct bw_key_context *context, const struct bw_yaml_node *map, struct bw_config *config)
+{
+    if (!map || map->kind == BW_YAML_NULL) return;
+    if (map->kind != BW_YAML_MAP) {
+        bw_key_error(context, map, "config.type", "write for example limits: {crm: {rate: 20/1s, concurrency: 10}}",
+                     "limits must be a map of names to {rate, burst, concurrency}");
+        return;
+    }
+    if (!(config->limits = calloc(map->count + 1, sizeof *config->limits))) return;
+    for (size_t i = 0; i < map->count; i++) read_limit(context, &map->pairs[i], config);
+}
+
+void bw_limits_free(struct bw_limit_config *limits, size_t count)
+{
+    for (size_t i = 0; i < count; i++) free(limits[i].name);
+    free(limits);
+}
+
+void bw_limits_help(struct bw_buf *out)
+{
+    bw_buf_append_text(out, "\nlimits.NAME (steps share it by `limit: NAME`):\n");
+    for (size_t i = 0; i < KEY_COUNT; i++)
+        if (limit_keys[i].help)
+            bw_buf_printf(out, "  %-22s %s%s%s%s\n", limit_keys[i].name, limit_keys[i].help, *limit_keys[i].otherwise ? " (" : "",
+                          limit_keys[i].otherwise, *limit_keys[i].otherwise ? ")" : "");
+}
