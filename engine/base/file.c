@@ -176,3 +176,13 @@ char *bw_file_join(const char *folder, const char *name)
     bw_buf_append_text(&path, name);
     return bw_buf_take(&path, NULL);
 }
+
+void bw_file_remove_folder(const char *folder)
+{
+    DIR *dir = opendir(folder);
+    struct dirent *entry;
+    while (dir && (entry = readdir(dir)))
+        if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, "..")) unlinkat(dirfd(dir), entry->d_name, 0);
+    if (dir) closedir(dir);
+    rmdir(folder);
+}

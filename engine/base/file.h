@@ -10,5 +10,6 @@ bool bw_file_read(const char *path, size_t limit, struct bw_buf *out, struct bw_
  * A missing folder is an empty list. `recursive` looks into subfolders (depth at most 8). Free with bw_file_list_free(). */
 bool bw_file_list(const char *folder, const char *suffix, bool recursive, char ***out, size_t *count, struct bw_error *err);
 void bw_file_list_free(char **list, size_t count);
+void bw_file_remove_folder(const char *folder);           /* with the files in it; what cannot be removed stays */
 char *bw_file_join(const char *folder, const char *name); /* malloc'd; an absolute name stays as it is */
 #endif

@@ -3,6 +3,7 @@
 #include "base/units.h"
 #include "cmd/options.h"
 #include "cmd/setup.h"
+#include "cmd/trace.h"
 #include "serve/once.h"
 #include "store/store.h"
 #include <stdio.h>
@@ -15,21 +16,10 @@ struct printer {
     bool as_json, is_terminal;
 };
 
-static const char *colour(const struct printer *printer, const char *code)
-{
-    return printer->is_terminal ? code : "";
-}
-
-static struct bw_slice output_of(const struct bw_message *message)
-{
-    int64_t part = bw_json_int(message->head, "output_part", -1);
-    return part >= 0 && (size_t)part < message->part_count ? message->parts[part] : (struct bw_slice){0};
-}
-
 static void print_json(const struct bw_message *message)
 {
     struct bw_buf line = {0};
-    struct bw_slice output = output_of(message);
+    struct bw_slice output = bw_trace_output(message);
     json_t *head = json_copy((json_t *)message->head);
     int64_t state = bw_json_int(head, "state", 0);
     bool is_run = !strncmp(bw_json_str(head, "what", ""), "run", 3);
@@ -49,72 +39,13 @@ static void print_json(const struct bw_message *message)
     fflush(stdout);
 }
 
-static void print_error(const char *indent, const json_t *error)
-{
-    if (!error) return;
-    printf("%s", indent);
-    if (*bw_json_str(error, "file", "")) printf("%s:%lld: ", bw_json_str(error, "file", ""), (long long)bw_json_int(error, "line", 0));
-    printf("%s  [%s]\n", bw_json_str(error, "message", ""), bw_json_str(error, "code", ""));
-    if (*bw_json_str(error, "hint", "")) printf("%shint: %s\n", indent, bw_json_str(error, "hint", ""));
-}
-
-static void print_text(const struct printer *printer, const struct bw_message *message)
-{
-    const json_t *head = message->head;
-    const char *what = bw_json_str(head, "what", ""), *path = bw_json_str(head, "path", "");
-    char step[200];
-    int64_t index = bw_json_int(head, "index", 0), runs = bw_json_int(head, "runs", 0);
-    if (index)
-        snprintf(step, sizeof step, "%s[%lld].%s", path, (long long)index, bw_json_str(head, "step", ""));
-    else
-        snprintf(step, sizeof step, "%s%s%s", path, *path ? "." : "", bw_json_str(head, "step", ""));
-    if (*path && !strncmp(what, "run_", 4)) return; /* a run in the run: its steps tell, and the one that waits for it */
-    int64_t state = bw_json_int(head, "state", 0);
-    struct bw_slice output = output_of(message);
-    bool is_good = state == BW_STEP_SUCCEEDED || state == BW_STEP_SKIPPED;
-    char took[32];
-    bw_duration_text(bw_json_int(head, "took_ms", 0), took);
-    if (!strcmp(what, "run_started")) {
-        printf("%s  %s\n", bw_json_str(head, "run", ""), bw_json_str(head, "workflow", ""));
-    } else if (!strcmp(what, "step_started")) {
-        if (printer->is_terminal) printf("  ... %s\r", step);
-    } else if (!strcmp(what, "step_retry")) {
-        char delay[32];
-        printf("  %sagain%s %-20s attempt %lld in %s\n", colour(printer, "\033[33m"), colour(printer, "\033[0m"), step,
-               (long long)bw_json_int(head, "attempt", 0) + 1, bw_duration_text(bw_json_int(head, "delay_ms", 0), delay));
-        print_error("        ", json_object_get(head, "error"));
-    } else if (!strcmp(what, "step_waiting")) {
-        int64_t delay_ms = bw_json_int(head, "delay_ms", 0);
-        const char *limit = bw_json_str(head, "limit", NULL);
-        char delay[100];
-        if (limit) snprintf(delay, sizeof delay, "for its turn: limit %.64s", limit);
-        if (runs) snprintf(delay, sizeof delay, "for %lld run%s", (long long)runs, runs == 1 ? "" : "s");
-        printf("  %swait%s  %-20s %s\n", colour(printer, "\033[33m"), colour(printer, "\033[0m"), step,
-               runs || limit  ? delay
-               : delay_ms > 0 ? bw_duration_text(delay_ms, delay)
-                              : "for an event");
-    } else if (!strcmp(what, "step_finished")) {
-        printf("  %s%-5s%s %-20s %8s  %.*s\n", colour(printer, is_good ? "\033[32m" : "\033[31m"),
-               state == BW_STEP_SUCCEEDED ? "ok"
-               : state == BW_STEP_SKIPPED ? "skip"
-                                          : "FAIL",
-               colour(printer, "\033[0m"), step, took, (int)(output.len > 200 ? 200 : output.len), output.len ? output.ptr : "");
-        print_error("        ", json_object_get(head, "error"));
-    } else if (!strcmp(what, "run_finished")) {
-        printf("%s in %s\n", bw_run_state_name((enum bw_run_state)state), took);
-        if (output.len) printf("output %.*s\n", (int)output.len, output.ptr);
-        print_error("", json_object_get(head, "error"));
-    }
-    fflush(stdout);
-}
-
 static void on_trace(void *arg, const struct bw_message *message)
 {
     const struct printer *printer = arg;
     if (printer->as_json)
         print_json(message);
     else
-        print_text(printer, message);
+        bw_trace_print(stdout, message, printer->is_terminal);
 }
 
 /* Standard input may be a pipe, a terminal, anything. */

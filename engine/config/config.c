@@ -183,7 +183,7 @@ static char *folder_of(const char *path)
     return bw_slice_dup((struct bw_slice){path, slash == path ? 1 : (size_t)(slash - path)});
 }
 
-struct bw_config *bw_config_load(const char *path, struct bw_errors *errs)
+static struct bw_config *load(const char *path, bool without_secrets, struct bw_errors *errs)
 {
     struct bw_errors own = {0};
     struct bw_config *config = calloc(1, sizeof *config);
@@ -206,7 +206,7 @@ struct bw_config *bw_config_load(const char *path, struct bw_errors *errs)
     }
     config->folder = config->file && strcmp(config->file, "/dev/null") ? folder_of(config->file) : bw_slice_dup(bw_slice_of("."));
     if (is_read && text.len && !(yaml = bw_yaml_load(bw_buf_slice(&text), config->file, NULL, &err))) bw_errors_push(errs, &err);
-    const struct bw_key_context context = {config->file, errs};
+    const struct bw_key_context context = {config->file, errs, without_secrets};
     const struct bw_yaml_node *root = only_root(&context, yaml);
     if (root) bw_keys_read(&context, root, "bellwire.yaml", keys, KEY_COUNT, config);
     if (root && root->kind != BW_YAML_MAP) root = NULL;
@@ -230,6 +230,16 @@ struct bw_config *bw_config_load(const char *path, struct bw_errors *errs)
     }
     bw_errors_free(&own);
     return config;
+}
+
+struct bw_config *bw_config_load(const char *path, struct bw_errors *errs)
+{
+    return load(path, false, errs);
+}
+
+struct bw_config *bw_config_load_without_secrets(const char *path, struct bw_errors *errs)
+{
+    return load(path, true, errs);
 }
 
 void bw_config_free(struct bw_config *config)

@@ -85,6 +85,8 @@ struct bw_config {
 
 /* path NULL: ./bellwire.yaml if it exists, else defaults. NULL when there is any error. */
 struct bw_config *bw_config_load(const char *path, struct bw_errors *errs);
+/* The same where nobody has the secrets (`bellwire test`): each one's value is "secret-" and its name. */
+struct bw_config *bw_config_load_without_secrets(const char *path, struct bw_errors *errs);
 void bw_config_free(struct bw_config *config);
 void bw_config_help(struct bw_buf *out); /* the reference of all keys, made from the table */
 const struct bw_secret *bw_config_secret(const struct bw_config *config, struct bw_slice name);

@@ -70,9 +70,14 @@ static void read_reference(const struct bw_key_context *context, const struct bw
     const struct bw_yaml_node *env = bw_yaml_get(node, "env"), *file = bw_yaml_get(node, "file");
     const struct bw_yaml_node *name = env ? env : file;
     bool is_text = name && name->kind != BW_YAML_NULL && name->kind != BW_YAML_LIST && name->kind != BW_YAML_MAP && name->text.len;
-    if (node->kind != BW_YAML_MAP || node->count != 1 || !is_text)
+    bool is_good = node->kind == BW_YAML_MAP && node->count == 1 && is_text;
+    char stand_in[300];
+    snprintf(stand_in, sizeof stand_in, "secret-%s", secret->name);
+    if (!is_good)
         bw_key_error(context, node->count == 1 && name ? name : node, "secret.reference", "secrets are never written into the configuration",
                      "secret %s must be {env: NAME} or {file: PATH}, or a list of those", secret->name);
+    else if (context->without_secrets)
+        add_value(context, name, secret, bw_slice_of(stand_in), stand_in);
     else if (env)
         read_env(context, env, secret);
     else

@@ -163,7 +163,9 @@ static void on_mail(struct bw_mail *mail, void *arg)
     case BW_MAIL_LIMITS: bw_permits_stored(mail); break;
     case BW_MAIL_PAIRS: bw_pairs_stored(mail); break;
     case BW_MAIL_FIRED: bw_wakes_fired(dispatch->wakes); break;
+    case BW_MAIL_TRIAL: bw_trial_store_quiet(dispatch); break;
     }
+    if (dispatch->trial) bw_trial_look(dispatch);
 }
 
 static void on_watch(evutil_socket_t fd, short what, void *arg)
@@ -178,12 +180,15 @@ static void on_watch(evutil_socket_t fd, short what, void *arg)
     if (dispatch->schedules) bw_schedules_watch(dispatch->schedules);
     if (dispatch->permits) bw_permits_watch(dispatch->permits);
     if (!TAILQ_EMPTY(&dispatch->queued) || dispatch->is_behind || (dispatch->wakes && bw_wakes_are_behind(dispatch->wakes))) bw_jobs_feed(dispatch);
+    if (dispatch->trial) bw_trial_look(dispatch);
 }
 
 static void on_feed(evutil_socket_t fd, short what, void *arg)
 {
+    struct bw_dispatch *dispatch = arg;
     (void)fd, (void)what;
-    bw_jobs_feed(arg);
+    bw_jobs_feed(dispatch);
+    if (dispatch->trial) bw_trial_look(dispatch);
 }
 
 static void on_retry(evutil_socket_t fd, short what, void *arg)
@@ -280,6 +285,7 @@ struct bw_dispatch *bw_dispatch_new(struct event_base *base, const struct bw_dis
     if (options->with_schedules && !(dispatch->schedules = bw_schedules_new(dispatch, err))) goto fail;
     if (!options->check_only && !(dispatch->wakes = bw_wakes_new(dispatch))) goto fail;
     if (!options->check_only && !(dispatch->permits = bw_permits_new(dispatch, err))) goto fail;
+    if (options->trial && !(dispatch->trial = bw_trial_watch_new(dispatch))) goto fail;
     /* Workers and plugins start side by side; the catalogue is read when every plugin has said what it offers. */
     if (!bw_workers_start(dispatch, options->check_only ? 1 : options->config->workers, err)) goto fail;
     if (!bw_hosts_start(dispatch, err)) goto fail;
@@ -316,6 +322,7 @@ void bw_dispatch_free(struct bw_dispatch *dispatch)
     if (dispatch->reader) bw_reader_close(dispatch->reader);
     bw_reload_free(dispatch->reload);
     bw_wakes_free(dispatch->wakes);
+    bw_trial_watch_free(dispatch->trial);
     bw_schedules_free(dispatch->schedules);
     bw_permits_free(dispatch->permits);
     bw_catalog_free(dispatch->catalog);

@@ -21,6 +21,7 @@ struct bw_dispatch_options {
     const char *store_folder;       /* for reading back; NULL with check_only */
     bool trace;                     /* workers report each step as it starts and ends */
     bool check_only;                /* load the catalogue in one worker and report; nothing is stored */
+    bool trial;                     /* for `bellwire test`: see bw_dispatch_trial_begin(). Workers run nothing else */
     bool with_schedules;            /* fire what is due by cron rules */
     bool watch_files;               /* reload the catalogue when its files change */
     const char *only_workflow_file; /* `bellwire run FILE`: this file instead of the workflows folder; or NULL */
@@ -32,6 +33,7 @@ struct bw_dispatch_handlers { /* main thread */
     void (*trace)(void *arg, const struct bw_message *message);           /* BW_MSG_TRACE; may be NULL */
     void (*event_done)(void *arg, struct bw_uid event, uint32_t matched); /* recorded: its runs have ended or are parked, or one that was parked has
                                                                             or is again; may be NULL */
+    void (*quiet)(void *arg, int64_t next_due_ms);                        /* with `trial` */
     void (*fatal)(void *arg, const struct bw_error *err);                 /* the engine must stop: the store failed, or workers cannot be started */
     void (*drained)(void *arg);                                           /* after bw_dispatch_drain(): nothing is in hand any more */
 };
@@ -50,6 +52,12 @@ size_t bw_dispatch_log_errors(const json_t *loaded);  /* the errors of a BW_MSG_
 void bw_dispatch_drain(struct bw_dispatch *dispatch); /* no event is started any more; `drained` follows when the workers are empty */
 size_t bw_dispatch_in_hand(const struct bw_dispatch *dispatch);
 size_t bw_dispatch_pids(const struct bw_dispatch *dispatch, pid_t *out, size_t capacity); /* of workers and hosts; for tests and logs */
+/* With `trial` time stands still: a test begins, at now_ms. Only triggers of that workflow are asked, and steps get the answers of `mocks` (as in
+ * BW_MSG_TRIAL). What it begins with is submitted to the store next; then comes bw_dispatch_trial_go_on(). */
+void bw_dispatch_trial_begin(struct bw_dispatch *dispatch, int64_t now_ms, const char *workflow, json_t *mocks);
+/* It is now_ms. What is due is fired, what there is to do is done, and then `quiet` is called: nothing will happen before next_due_ms (0: at all),
+ * unless something is submitted. Calls it once. */
+void bw_dispatch_trial_go_on(struct bw_dispatch *dispatch, int64_t now_ms);
 /* The end has an order: bw_dispatch_stop() ends workers and hosts; then bw_store_close() commits what they had reported; then bw_dispatch_free(). */
 void bw_dispatch_stop(struct bw_dispatch *dispatch);
 void bw_dispatch_free(struct bw_dispatch *dispatch);

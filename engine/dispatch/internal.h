@@ -26,7 +26,17 @@
 #define BW_HOST_GRACE_MS 1000 /* after a cancelled call, before the host is killed */
 
 /* Kinds of mail in the one box: events and commits must arrive in the order in which the writer sent them (jobs.c relies on it). */
-enum bw_mail_kind { BW_MAIL_EVENT, BW_MAIL_REPORT, BW_MAIL_REVISION, BW_MAIL_WAKES, BW_MAIL_FIRED, BW_MAIL_PAIRS, BW_MAIL_SCHEDULE, BW_MAIL_LIMITS };
+enum bw_mail_kind {
+    BW_MAIL_EVENT,
+    BW_MAIL_REPORT,
+    BW_MAIL_REVISION,
+    BW_MAIL_WAKES,
+    BW_MAIL_FIRED,
+    BW_MAIL_PAIRS,
+    BW_MAIL_SCHEDULE,
+    BW_MAIL_LIMITS,
+    BW_MAIL_TRIAL
+};
 
 struct bw_run_worker;
 struct bw_plugin_host;
@@ -34,6 +44,7 @@ struct bw_reload;
 struct bw_wakes;
 struct bw_schedules;
 struct bw_permits;
+struct bw_trial_watch;
 
 /* One event from the queue until all its runs have ended or are parked; or one run that was parked, until it has ended or is parked again. */
 struct bw_job {
@@ -111,6 +122,7 @@ struct bw_dispatch {
     json_t *workflow_names; /* an object with the names of all revisions that workers have loaded */
     json_t *load_errors;    /* errors that the engine itself found: refused plugins, files that hang while loading */
     struct bw_reload *reload;
+    struct bw_trial_watch *trial;   /* NULL without options.trial */
     struct bw_wakes *wakes;         /* NULL with check_only */
     struct bw_schedules *schedules; /* the same; of the current revision */
     struct bw_permits *permits;     /* NULL with check_only */
@@ -136,6 +148,7 @@ struct bw_dispatch {
     /* reports.c */
     struct bw_stored_report *stalled; /* waiting for room on the disk */
     size_t open_reports;
+    uint64_t exchanged; /* jobs handed over, and reports taken: has anything happened since? */
 };
 
 /* catalog.c */
@@ -189,6 +202,13 @@ void bw_permits_watch(struct bw_permits *permits);         /* stores what is owe
 void bw_permits_store(struct bw_permits *permits);         /* now */
 void bw_permits_stored(struct bw_mail *mail);
 void bw_permits_free(struct bw_permits *permits);
+/* trial.c */
+struct bw_trial_watch *bw_trial_watch_new(struct bw_dispatch *dispatch);
+void bw_trial_watch_free(struct bw_trial_watch *trial);
+void bw_trial_worker_started(struct bw_run_worker *worker);
+void bw_trial_worker_quiet(struct bw_run_worker *worker, const json_t *head); /* BW_MSG_QUIET */
+void bw_trial_store_quiet(struct bw_dispatch *dispatch);                      /* mail */
+void bw_trial_look(struct bw_dispatch *dispatch);                             /* something was done: is there nothing left to do? */
 /* wakes.c */
 struct bw_wakes *bw_wakes_new(struct bw_dispatch *dispatch);
 void bw_wakes_watch(struct bw_wakes *wakes); /* fires what is due */
@@ -196,6 +216,7 @@ void bw_wakes_fired(struct bw_wakes *wakes);
 void bw_wakes_told(struct bw_wakes *wakes); /* the store has something in its queue, or an earlier timer */
 void bw_wakes_refill(struct bw_wakes *wakes);
 bool bw_wakes_are_behind(const struct bw_wakes *wakes);
+bool bw_wakes_are_quiet(const struct bw_wakes *wakes); /* nothing is known here that is not done */
 void bw_wakes_stop(struct bw_wakes *wakes);
 void bw_wakes_free(struct bw_wakes *wakes);
 /* reports.c */

@@ -288,6 +288,7 @@ void bw_jobs_feed(struct bw_dispatch *dispatch)
             job->worker = worker;
             worker->in_hand++;
             dispatch->in_hand++;
+            dispatch->exchanged++;
         }
         if (dispatch->queued_count < BW_JOBS_QUEUED_MAX / 4) refill(dispatch);
     }

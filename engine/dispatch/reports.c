@@ -248,6 +248,7 @@ void bw_reports_take(struct bw_run_worker *worker, const struct bw_message *mess
     }
     job->open_reports++;
     dispatch->open_reports++;
+    dispatch->exchanged++;
     submit(report);
     return;
 broken:

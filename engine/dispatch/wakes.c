@@ -61,6 +61,11 @@ bool bw_wakes_are_behind(const struct bw_wakes *wakes)
     return wakes->is_behind;
 }
 
+bool bw_wakes_are_quiet(const struct bw_wakes *wakes)
+{
+    return !wakes->is_behind && !wakes->is_firing && !atomic_load(&wakes->is_told);
+}
+
 /* ---- timers ---- */
 
 static void on_fired(struct bw_store_op *op)

@@ -78,9 +78,10 @@ void bw_worker_configure(struct bw_run_worker *worker, bool with_secrets)
         json_object_set_new(secrets, config->secrets[i].name, json_stringn(config->secrets[i].values[0].ptr, config->secrets[i].values[0].len));
     for (size_t i = 0; i < config->limit_count; i++)
         json_object_set_new(limits, config->limits[i].name, json_real(config->limits[i].rate_ms ? config->limits[i].burst : 0));
-    json_t *head = json_pack("{s:i,s:I,s:I,s:i,s:b,s:b,s:o,s:o}", "worker", worker->number, "lua_memory_bytes", (json_int_t)config->lua_memory_bytes,
-                             "stall_ms", (json_int_t)config->stall_ms, "max_output_bytes", MAX_OUTPUT_BYTES, "allow_private_network",
-                             config->allow_private_network, "trace", worker->dispatch->options.trace, "secrets", secrets, "limits", limits);
+    json_t *head = json_pack("{s:i,s:I,s:I,s:i,s:b,s:b,s:b,s:o,s:o}", "worker", worker->number, "lua_memory_bytes",
+                             (json_int_t)config->lua_memory_bytes, "stall_ms", (json_int_t)config->stall_ms, "max_output_bytes", MAX_OUTPUT_BYTES,
+                             "allow_private_network", config->allow_private_network, "trace", worker->dispatch->options.trace, "trial",
+                             worker->dispatch->options.trial, "secrets", secrets, "limits", limits);
     bw_channel_send_json(worker->channel, BW_MSG_CONFIGURE, head, NULL, 0);
     json_decref(head);
 }
@@ -142,7 +143,11 @@ static void on_message(struct bw_channel *channel, const struct bw_message *mess
     case BW_MSG_READY:
         worker->state = BW_WORKER_LIVE;
         if (dispatch->revision) bw_catalog_send(worker, dispatch->revision);
+        if (dispatch->trial) bw_trial_worker_started(worker);
         bw_jobs_feed_soon(dispatch);
+        break;
+    case BW_MSG_QUIET:
+        if (dispatch->trial) bw_trial_worker_quiet(worker, message->head);
         break;
     case BW_MSG_CATALOG_LOADED: bw_dispatch_catalog_loaded(dispatch, message->head); break;
     case BW_MSG_REPORT: bw_reports_take(worker, message); break;

@@ -1,10 +1,10 @@
 #include "serve/once.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/suggest.h"
 #include "dispatch/dispatch.h"
 #include "serve/inspect.h"
 #include "wire/messages.h"
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -149,16 +149,6 @@ static void on_catalog(void *arg, const json_t *loaded)
     bw_store_submit(once->store, &once->op);
 }
 
-static void remove_folder(const char *folder)
-{
-    DIR *dir = opendir(folder);
-    struct dirent *entry;
-    while (dir && (entry = readdir(dir)))
-        if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, "..")) unlinkat(dirfd(dir), entry->d_name, 0);
-    if (dir) closedir(dir);
-    rmdir(folder);
-}
-
 enum bw_once_result bw_once_run(const struct bw_once_options *options, const struct bw_once_handlers *handlers, struct bw_errors *errs)
 {
     struct once once = {.options = options, .handlers = handlers, .errs = errs, .result = BW_ONCE_NOT_STARTED, .folder = "/tmp/bellwire-run-XXXXXX"};
@@ -187,6 +177,6 @@ enum bw_once_result bw_once_run(const struct bw_once_options *options, const str
     if (once.store) bw_store_close(once.store);
     bw_dispatch_free(once.dispatch);
     if (once.base) event_base_free(once.base);
-    remove_folder(once.folder);
+    bw_file_remove_folder(once.folder);
     return once.result;
 }

@@ -2,6 +2,7 @@
  * answers in the operation is written anew. */
 #include "store/checksum.h"
 #include "store/children.h"
+#include "store/forget.h"
 #include "store/revision.h"
 #include "store/writer.h"
 
@@ -265,6 +266,7 @@ bool bw_writer_apply(struct bw_writer *writer, struct bw_store_op *op, struct bw
     case BW_OP_SCHEDULE: return put_schedule(writer, &op->schedule, err);
     case BW_OP_LIMITS: return keep_limits(writer, op, err);
     case BW_OP_CALL: return call(op, err);
+    case BW_OP_FORGET: return bw_forget_all(writer, err);
     }
     return bw_error_set(err, "store.refused", "an operation of unknown kind %d", (int)op->kind);
 }

@@ -30,6 +30,7 @@ struct bw_store {
     atomic_bool is_failed;
     atomic_uint_fast64_t commits;
     _Atomic int64_t next_due_ms;
+    atomic_bool is_waking;
     pthread_mutex_t handler_lock; /* held while the handler runs */
     bw_store_wake_handler *on_wake;
     void *on_wake_arg;
@@ -210,6 +211,7 @@ static void *write_loop(void *arg)
             bool is_busy = count >= BUSY_GROUP || store->waiting || atomic_load_explicit(&store->arrived, memory_order_relaxed);
             if (!atomic_load(&store->is_failed) && !bw_writer_between_groups(&store->writer, is_busy, &err)) fail_store(store, &err);
             tell_wakes(store);
+            atomic_store(&store->is_waking, store->writer.parking.has_wakings);
             timeout_ms = store->writer.parking.has_wakings ? 0 : IDLE_AFTER_MS;
             continue;
         }
@@ -217,6 +219,7 @@ static void *write_loop(void *arg)
         if (!timed_out) continue;
         if (!atomic_load(&store->is_failed) && !bw_writer_idle(&store->writer, &again_ms, &err)) fail_store(store, &err);
         tell_wakes(store);
+        atomic_store(&store->is_waking, store->writer.parking.has_wakings);
         timeout_ms = again_ms;
     }
 }
@@ -313,6 +316,11 @@ bool bw_store_submit_wait(struct bw_store *store, struct bw_store_op *op, struct
     op->owner = owner;
     if (op->failed && err) *err = op->error;
     return !op->failed;
+}
+
+bool bw_store_is_waking(const struct bw_store *store)
+{
+    return atomic_load(&store->is_waking);
 }
 
 size_t bw_store_queued(const struct bw_store *store)

@@ -192,6 +192,7 @@ enum bw_store_op_kind {
     BW_OP_PAIRS,    /* the pairs of a catalogue are kept, beside those of earlier ones for as long as any run is alive */
     BW_OP_SCHEDULE, /* `schedule` is written; one that is new begins with it */
     BW_OP_LIMITS,   /* `limits` are written, and those are removed whose times are both over at now_ms */
+    BW_OP_FORGET,   /* all that happened is forgotten, the catalogue stays; for tests of workflows, never of what was promised to anybody */
     BW_OP_CALL,     /* runs call(op) on the writer thread inside the group; again if the group is retried */
 };
 #define BW_WAKES_AT_ONCE 500 /* steps woken in one transaction, whatever wakes them; fewer when that takes long */
@@ -231,8 +232,9 @@ struct bw_store *bw_store_open(const char *folder, struct bw_error *err); /* NUL
 struct bw_store *bw_store_open_keeping(const char *folder, const struct bw_retention_config *keep, struct bw_error *err);
 void bw_store_submit(struct bw_store *store, struct bw_store_op *op); /* any thread; never waits for the disk */
 bool bw_store_submit_wait(struct bw_store *store, struct bw_store_op *op,
-                          struct bw_error *err);      /* blocks until done; not for loops. op->done is replaced */
-size_t bw_store_queued(const struct bw_store *store); /* operations not yet committed; any thread, approximate */
+                          struct bw_error *err);       /* blocks until done; not for loops. op->done is replaced */
+bool bw_store_is_waking(const struct bw_store *store); /* an event has more to wake, in transactions of their own; any thread */
+size_t bw_store_queued(const struct bw_store *store);  /* operations not yet committed; any thread, approximate */
 bool bw_store_is_failed(const struct bw_store *store);
 uint64_t bw_store_commits(const struct bw_store *store); /* transactions so far, for tests and metrics */
 /* What a commit changed for whoever looks at the queue and at the clock. Called on the writer thread after the done() of that commit's

@@ -1,0 +1,81 @@
+/* Does the catalogue have what a test names? Told before it runs: a mock for a step that is not there would never be asked for. */
+#include "base/suggest.h"
+#include "trial/internal.h"
+#include <stdlib.h>
+#include <string.h>
+
+struct names {
+    const char **items;
+    size_t count;
+};
+
+static void add_all(struct names *names, const json_t *list)
+{
+    size_t index;
+    json_t *name;
+    const char **grown = realloc(names->items, (names->count + json_array_size(list) + 1) * sizeof *grown);
+    if (!grown) return;
+    names->items = grown;
+    json_array_foreach(list, index, name) names->items[names->count++] = json_string_value(name);
+}
+
+static bool has(const struct names *names, struct bw_slice name)
+{
+    for (size_t i = 0; i < names->count; i++)
+        if (bw_slice_is(name, names->items[i])) return true;
+    return false;
+}
+
+/* fan[2].get and ask.get are get, of this workflow or of another one. */
+static bool check(const struct bw_trial_test *test, const struct bw_yaml_node *map, const char *what, const struct names *own,
+                  const struct names *all, struct bw_error *err)
+{
+    for (size_t i = 0; map && i < map->count; i++) {
+        const struct bw_yaml_node *key = map->pairs[i].key;
+        const char *dot = strrchr(key->text.ptr, '.');
+        struct bw_slice last = dot ? bw_slice_of(dot + 1) : key->text;
+        if (has(dot ? all : own, last)) continue;
+        const char *near = bw_suggest(last, own->items, own->count);
+        bw_error_set(err, "test.unknown_step", "%s names the step %s, which the workflow %.*s has not", what, key->text.ptr, (int)test->workflow.len,
+                     test->workflow.ptr);
+        if (near) bw_error_hint(err, "did you mean '%s'?", near);
+        bw_error_at(err, test->file, key->line, key->column);
+        return false;
+    }
+    return true;
+}
+
+bool bw_trial_check_names(const struct bw_trial_test *test, const json_t *loaded, struct bw_error *err)
+{
+    struct names own = {0}, all = {0}, workflows = {0};
+    const json_t *list = json_object_get(loaded, "workflows"), *found = NULL;
+    json_t *workflow, *names = json_array();
+    size_t index;
+    bool good = true;
+    json_array_foreach(list, index, workflow)
+    {
+        json_array_append(names, json_object_get(workflow, "name"));
+        add_all(&all, json_object_get(workflow, "steps"));
+        if (bw_slice_is(test->workflow, bw_json_str(workflow, "name", ""))) found = workflow;
+    }
+    add_all(&workflows, names);
+    if (!found) {
+        const char *near = bw_suggest(test->workflow, workflows.items, workflows.count);
+        good = bw_error_set(err, "test.unknown_workflow", "there is no workflow '%.*s' that loads without errors", (int)test->workflow.len,
+                            test->workflow.ptr);
+        if (near)
+            bw_error_hint(err, "did you mean '%s'?", near);
+        else
+            bw_error_hint(err, "see: bellwire check");
+        bw_error_at(err, test->file, test->node->line, test->node->column);
+    } else {
+        add_all(&own, json_object_get(found, "steps"));
+        good = check(test, test->mock_nodes[0], "mocks", &own, &all, err) && check(test, test->mock_nodes[1], "mocks", &all, &all, err) &&
+               check(test, bw_yaml_get(test->expect, "steps"), "expect", &own, &all, err);
+    }
+    json_decref(names);
+    free(own.items);
+    free(all.items);
+    free(workflows.items);
+    return good;
+}
