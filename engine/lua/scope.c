@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const names[] = {"event", "steps", "vars", "workflow", "run", "secrets", "result", "inputs", "item", "index"};
+static const char *const names[] = {"event", "steps", "vars", "workflow", "run", "secrets", "result", "inputs", "item", "index", "error"};
 
 static void append_field(struct bw_buf *out, const char *name, struct bw_slice text)
 {
@@ -150,10 +150,16 @@ static int scope_index(lua_State *L)
     } else if (bw_slice_is(name, "run")) {
         push_single(L, &script->run_text, "{\"id\":", script->scope.run_id);
     } else if (bw_slice_is(name, "result")) {
-        if (!script->render || !script->render->result.len) return luaL_error(L, "`result` can only be used in the `outputs` of a step");
+        if (!script->render || !script->render->result.len)
+            return luaL_error(L, "`result` can only be used in the `outputs` and the `undo` of a step");
         bw_view_push(L, bw_json_view_of(script->render->result));
     } else if (bw_slice_is(name, "inputs")) {
         bw_view_push(L, bw_json_view_of(script->scope.inputs.len ? script->scope.inputs : BW_SLICE("{}")));
+    } else if (bw_slice_is(name, "error")) { /* nil in a `finally` when all went well */
+        if (script->scope.error.len)
+            bw_view_push(L, bw_json_view_of(script->scope.error));
+        else
+            lua_pushnil(L);
     } else if (!push_local(L, script, name)) {
         const char *near = bw_suggest(name, names, sizeof names / sizeof *names);
         return luaL_error(L, near ? "unknown name '%s' (did you mean '%s'?)" : "unknown name '%s'", name.ptr, near);

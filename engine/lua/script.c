@@ -192,6 +192,11 @@ void bw_script_set_names(struct bw_script *script, struct bw_slice inputs, struc
     script->scope.locals = locals;
 }
 
+void bw_script_set_error(struct bw_script *script, struct bw_slice error)
+{
+    script->scope.error = error;
+}
+
 void bw_script_end_run(struct bw_script *script)
 {
     luaL_unref(script->L, LUA_REGISTRYINDEX, script->env_ref); /* never allocates: the reference exists */

@@ -66,12 +66,15 @@ struct bw_run_scope {           /* what expressions and ctx see; borrowed until 
     bool event_trusted;
     struct bw_slice run_id;         /* text */
     struct bw_slice inputs, locals; /* JSON objects, or empty: see bw_script_set_names() */
+    struct bw_slice error;          /* JSON object, or empty: bw_script_set_error() */
 };
 /* Expression names: event {id name source at data headers trusted}, vars, inputs, steps, workflow {name}, run {id}, secrets (only inside `with`),
  * result (only in a step's outputs), plus the helpers of semantics.md 3.2. */
 bool bw_script_begin_run(struct bw_script *script, const struct bw_run_scope *scope, struct bw_error *err);
 /* inputs: what the run is called with. locals: names that only this run has: item, index. Borrowed until bw_script_end_run(). */
 void bw_script_set_names(struct bw_script *script, struct bw_slice inputs, struct bw_slice locals);
+/* What `error` is for the evaluations that follow; borrowed until then. Empty: nil. */
+void bw_script_set_error(struct bw_script *script, struct bw_slice error);
 void bw_script_end_run(struct bw_script *script);
 
 enum bw_step_status { BW_STATUS_NONE, BW_STATUS_SUCCEEDED, BW_STATUS_FAILED, BW_STATUS_SKIPPED };

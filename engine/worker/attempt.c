@@ -15,6 +15,7 @@ void bw_note_enter(const struct bw_worker_event *event, struct bw_uid run, struc
 void bw_note_enter_step(const struct bw_run *run, size_t step, int64_t deadline_us)
 {
     bw_note_enter(run->event, run->uid, run->entry->workflow->steps[step].path, deadline_us);
+    bw_script_set_error(run->script, bw_run_error_at(run, step));
 }
 
 void bw_note_leave(struct bw_worker *worker)

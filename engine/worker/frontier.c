@@ -19,6 +19,8 @@ static bool may_begin(const struct bw_run *run, size_t index)
     const struct bw_step *step = step_at(run, index);
     const struct bw_step_result *result = &run->results[index];
     if (result->is_under_way || result->state == BW_STATE_ENTERED || has_ended(run, index)) return false;
+    if (step->kind == BW_STEP_MARK || step->kind >= BW_STEP_UNDO) return false; /* endings.c */
+    if (step->undoes >= 0) return bw_run_is_next_undo(run, index);
     if (step->parent >= 0) {
         const struct bw_step_result *parent = &run->results[step->parent];
         if (parent->state != BW_STATE_ENTERED || parent->branch != step->branch) return false;
@@ -28,8 +30,7 @@ static bool may_begin(const struct bw_run *run, size_t index)
     return true;
 }
 
-/* A failure that nothing forgives, or a `stop`. The first one says how the run ends. */
-static void begin_to_end(struct bw_run *run, size_t index)
+void bw_run_begin_to_end(struct bw_run *run, size_t index)
 {
     struct bw_attempt *attempt, *next;
     bool is_failure = run->results[index].state == BW_STATE_FAILED;
@@ -45,21 +46,33 @@ static void begin_to_end(struct bw_run *run, size_t index)
     }
 }
 
+/* Blocks end when all that is inside of them has. */
+static void end_blocks(struct bw_run *run, int32_t block)
+{
+    for (; block >= (int32_t)run->first && run->results[block].state == BW_STATE_ENTERED; block = step_at(run, (size_t)block)->parent) {
+        struct bw_error ignored;
+        for (size_t i = (size_t)block + 1; i < step_at(run, (size_t)block)->end; i = bw_step_next(run->entry->workflow->steps, i))
+            if (!has_ended(run, i)) return;
+        run->has_news = true;
+        run->results[block].state = BW_STATE_SUCCEEDED;
+        bw_script_set_step(run->script, (size_t)block, BW_STATUS_SUCCEEDED, BW_SLICE("{}"), (struct bw_slice){0}, &ignored);
+        if (step_at(run, (size_t)block)->kind == BW_STEP_TRY) bw_run_caught(run, (size_t)block);
+    }
+}
+
 void bw_run_step_ended(struct bw_run *run, size_t index)
 {
     const struct bw_step *step = step_at(run, index);
     const struct bw_step_result *result = &run->results[index];
+    bool is_tried = bw_step_is_caught(run->entry->workflow->steps, index);
     run->has_news = true;
-    if ((result->state == BW_STATE_FAILED && !step->goes_on) || (result->state == BW_STATE_SUCCEEDED && step->kind == BW_STEP_STOP))
-        begin_to_end(run, index);
-    for (int32_t parent = step->parent; parent >= 0 && run->results[parent].state == BW_STATE_ENTERED;
-         parent = step_at(run, (size_t)parent)->parent) {
-        struct bw_error ignored;
-        for (size_t i = (size_t)parent + 1; i < step_at(run, (size_t)parent)->end; i = bw_step_next(run->entry->workflow->steps, i))
-            if (!has_ended(run, i)) return;
-        run->results[parent].state = BW_STATE_SUCCEEDED;
-        bw_script_set_step(run->script, (size_t)parent, BW_STATUS_SUCCEEDED, BW_SLICE("{}"), (struct bw_slice){0}, &ignored);
-    }
+    if (result->state == BW_STATE_FAILED && !step->goes_on && !(is_tried && bw_run_catches(run, index)) && run->phase != BW_PHASE_UNDO)
+        bw_run_begin_to_end(run, index);
+    else if (result->state == BW_STATE_SUCCEEDED && step->kind == BW_STEP_STOP)
+        bw_run_begin_to_end(run, index);
+    else if (is_tried && (result->state != BW_STATE_FAILED || step->goes_on))
+        bw_run_skip_branches(run, (size_t)step->parent);
+    end_blocks(run, step->parent);
 }
 
 static void skip(struct bw_run *run, size_t index)
@@ -72,6 +85,13 @@ static void skip(struct bw_run *run, size_t index)
     result->started_ms = result->ended_ms = bw_clock_wall_ms();
     bw_script_set_step(run->script, index, BW_STATUS_SKIPPED, (struct bw_slice){0}, (struct bw_slice){0}, &ignored);
     bw_trace_step(run, index, "step_finished", 0);
+}
+
+void bw_run_skip_branches(struct bw_run *run, size_t block)
+{
+    const struct bw_step *steps = run->entry->workflow->steps;
+    for (size_t i = block + 1; i < steps[block].end; i = steps[i].end)
+        for (size_t k = i; k < steps[i].end && steps[i].branch != run->results[block].branch; k = bw_step_next(steps, k)) skip(run, k);
 }
 
 static void fail_block(struct bw_run *run, size_t index, const struct bw_error *err, enum bw_error_class class)
@@ -120,27 +140,26 @@ static void enter_block(struct bw_run *run, size_t index)
     bool is_skipped = !answer && step->kind != BW_STEP_IF;
     result->state = BW_STATE_ENTERED;
     result->is_pure = true;
-    for (size_t i = index + 1; i < step->end; i = step_at(run, i)->end) {
-        if (!is_skipped && step_at(run, i)->branch == result->branch) {
-            has_branch = true;
-            continue;
-        }
-        for (size_t k = i; k < step_at(run, i)->end; k = bw_step_next(run->entry->workflow->steps, k)) skip(run, k);
+    if (is_skipped) result->branch = UINT32_MAX;
+    for (size_t i = index + 1; i < step->end; i = step_at(run, i)->end) has_branch |= step_at(run, i)->branch == result->branch;
+    if (step->kind != BW_STEP_TRY) bw_run_skip_branches(run, index);
+    run->has_news = true;
+    if (!has_branch) {
+        result->state = 0;
+        skip(run, index);
+        bw_run_step_ended(run, index);
+    } else if (step->kind == BW_STEP_TRY && has_ended(run, index + 1)) { /* recorded */
+        bw_run_step_ended(run, index + 1);
+    } else { /* all of it may be recorded */
+        end_blocks(run, (int32_t)index);
     }
-    if (has_branch) {
-        run->has_news = true;
-        return;
-    }
-    result->state = 0;
-    skip(run, index);
-    bw_run_step_ended(run, index);
 }
 
 static void begin_what_may(struct bw_run *run)
 {
     const struct bw_step *steps = run->entry->workflow->steps;
-    while (run->first_open < run->limit && has_ended(run, run->first_open)) run->first_open = bw_step_next(steps, run->first_open);
-    for (size_t i = run->first_open; i < run->limit && !run->is_ending; i = bw_step_next(steps, i)) {
+    while (run->first_open < run->phase_limit && has_ended(run, run->first_open)) run->first_open = bw_step_next(steps, run->first_open);
+    for (size_t i = run->first_open; i < run->phase_limit && !run->is_ending; i = bw_step_next(steps, i)) {
         if (!may_begin(run, i)) continue;
         if (bw_step_is_block(step_at(run, i))) {
             enter_block(run, i);
@@ -162,7 +181,7 @@ void bw_run_advance(struct bw_run *run)
     }
     run->is_advancing = false;
     if (!run->attempt_count)
-        bw_run_end(run);
+        bw_run_phase_over(run);
     else if (bw_run_may_park(run))
         bw_run_park(run);
     else if (run->owes_report)

@@ -135,6 +135,8 @@ struct bw_join { /* as in BW_MSG_REPORT */
     uint32_t total, concurrency, allowed, depth;
     struct bw_buf items, context;
 };
+/* Each begins when all that the one before it has begun has come to its end, and is left out when the workflow has nothing for it. */
+enum bw_phase { BW_PHASE_STEPS, BW_PHASE_UNDO, BW_PHASE_ON_FAILURE, BW_PHASE_FINALLY, BW_PHASE_OVER };
 struct bw_run {
     struct bw_worker_event *event;
     struct bw_catalog_workflow *entry;
@@ -146,10 +148,14 @@ struct bw_run {
     size_t attempt_count, waiting_count; /* waiting: those that wait.c holds */
     size_t first_open;                   /* all steps in front of it have ended */
     bool is_advancing, has_news;         /* frontier.c */
-    bool is_ending;                      /* a step failed or stopped the run: nothing new begins, what is under way ends */
-    size_t ending_step;                  /* which one */
-    size_t kept_bytes;                   /* outputs of its steps so far */
-    size_t emitted;                      /* events */
+    enum bw_phase phase;
+    size_t phase_first, phase_limit; /* its steps */
+    int outcome;                     /* how the run ends, BW_STATE_SUCCEEDED or above; 0: its steps have not ended */
+    int64_t outcome_ms;              /* when they have */
+    bool is_ending;                  /* a step failed or stopped the run: nothing new of this phase begins, what is under way ends */
+    size_t ending_step;              /* which one */
+    size_t kept_bytes;               /* outputs of its steps so far */
+    size_t emitted;                  /* events */
     struct bw_buf output, error;
     const json_t *child;          /* a step of another run has started it: as in BW_MSG_EVENT, borrowed from the event's head. NULL: an event has */
     uint32_t depth;               /* 0: an event has started it */
@@ -165,13 +171,29 @@ struct bw_run {
 };
 void bw_run_start(struct bw_worker_event *event, struct bw_catalog_workflow *entry, const struct bw_error *trigger_error);
 void bw_run_park(struct bw_run *run);                 /* all that is under way are waits that the store can end. Frees the run */
-void bw_run_end(struct bw_run *run);                  /* no step is under way, none is to begin. Frees the run */
-int64_t bw_run_deadline_ms(const struct bw_run *run); /* when its workflow's `timeout` ends it */
+void bw_run_end_steps(struct bw_run *run);            /* no step is under way, none is to begin: how has it ended? May free the run */
+void bw_run_finish(struct bw_run *run);               /* with its outcome. Frees the run */
+int64_t bw_run_deadline_ms(const struct bw_run *run); /* when its workflow's `timeout` ends it; what follows its steps has as much again */
+void bw_run_watch_deadline(struct bw_run *run);
 bool bw_run_is_recorded_done(const struct bw_worker_event *event, struct bw_uid run);
 
 /* ---- frontier.c: which steps begin next. Called at the start and whenever a step has a result; may free the run. ---- */
 void bw_run_advance(struct bw_run *run);
 void bw_run_step_ended(struct bw_run *run, size_t step); /* its result is final; bw_run_advance() follows */
+
+void bw_run_begin_to_end(struct bw_run *run, size_t step);   /* a failure that nothing forgives, or a `stop`. The first one counts */
+void bw_run_skip_branches(struct bw_run *run, size_t block); /* all but the one that its result names */
+
+/* ---- endings.c: what a failure and the end of the steps lead to ---- */
+bool bw_run_catches(struct bw_run *run, size_t step); /* its failure: is there a `catch` that takes it? */
+void bw_run_caught(struct bw_run *run, size_t block); /* that has come to its end */
+void bw_run_settle(struct bw_run *run, int state);    /* the steps have ended; output and error are there. May free the run */
+bool bw_run_restore_outcome(struct bw_run *run);      /* they had when this was recorded. May free the run */
+void bw_run_phase_over(struct bw_run *run);           /* nothing of it is under way, nothing is to begin. May free the run */
+void bw_run_restore_ending(struct bw_run *run);       /* a recorded step of this phase has failed, or stopped the run */
+bool bw_run_is_next_undo(const struct bw_run *run, size_t step);
+struct bw_slice bw_run_error_at(const struct bw_run *run, size_t step);  /* what `error` is there; may be empty */
+struct bw_slice bw_run_result_at(const struct bw_run *run, size_t step); /* what `result` is in an `undo`; else empty */
 
 /* ---- attempt.c: a step that is under way, from its condition to its result: all its attempts and the waits between them ---- */
 enum bw_attempt_wait {
@@ -212,6 +234,7 @@ void bw_attempt_ready(struct bw_attempt *attempt);   /* one more slice on the ne
 bool bw_attempt_set_timer(struct bw_attempt *attempt, event_callback_fn callback, int64_t delay_ms);
 /* The flight page: user code is about to run, and when it must be back (0: no deadline of its own). */
 void bw_note_enter(const struct bw_worker_event *event, struct bw_uid run, struct bw_slice path, int64_t deadline_us);
+/* The same for a step; and `error` is what it is there. */
 void bw_note_enter_step(const struct bw_run *run, size_t step, int64_t deadline_us);
 void bw_note_leave(struct bw_worker *worker);
 

@@ -25,8 +25,8 @@ bool bw_run_is_recorded_done(const struct bw_worker_event *event, struct bw_uid 
 
 int64_t bw_run_deadline_ms(const struct bw_run *run)
 {
-    int64_t timeout_ms = run->entry->workflow->timeout_ms;
-    return run->started_ms + (timeout_ms ? timeout_ms : BW_WORKFLOW_TIMEOUT_MS);
+    int64_t timeout_ms = run->entry->workflow->timeout_ms, from_ms = run->outcome ? run->outcome_ms : run->started_ms;
+    return from_ms + (timeout_ms ? timeout_ms : BW_WORKFLOW_TIMEOUT_MS);
 }
 
 static void run_free(struct bw_run *run)
@@ -50,10 +50,10 @@ static void run_free(struct bw_run *run)
     free(run);
 }
 
-static void end_run(struct bw_run *run, int state)
+void bw_run_finish(struct bw_run *run)
 {
     struct bw_worker_event *event = run->event;
-    run->state = state;
+    run->state = run->outcome;
     run->ended_ms = bw_clock_wall_ms();
     bw_trace_run(run, "run_finished");
     bw_report_run(run, false);
@@ -64,8 +64,9 @@ static void end_run(struct bw_run *run, int state)
 static void fail_run(struct bw_run *run, const struct bw_error *err, enum bw_error_class class, struct bw_slice step)
 {
     bw_buf_clear(&run->error);
+    bw_buf_clear(&run->output);
     bw_error_to_json(&run->error, err, class, step);
-    end_run(run, BW_STATE_FAILED);
+    bw_run_settle(run, BW_STATE_FAILED);
 }
 
 /* It goes on waiting as it was registered, unless something has ended that. */
@@ -96,15 +97,17 @@ static bool restore_steps(struct bw_run *run, const json_t *recorded, struct bw_
             result->attempt = (uint32_t)bw_json_int(step, "attempt", 0);
             int state = (int)bw_json_int(step, "state", 0);
             result->started_ms = bw_json_int(step, "started_ms", 0);
-            bool is_failed = state == BW_STATE_FAILED && workflow->steps[i].goes_on;
+            bool is_failed = state == BW_STATE_FAILED || state == BW_STATE_CANCELLED;
             if (state == BW_STATE_WAITING || state == BW_STATE_RETRYING) restore_waiting(result, state, step);
-            if (state != BW_STATE_SUCCEEDED && state != BW_STATE_SKIPPED && !is_failed)
+            if (state < BW_STATE_SUCCEEDED || state > BW_STATE_SKIPPED)
                 continue; /* an attempt that failed, or was on its way: it goes on from there */
             result->state = state;
             result->is_reported = true;
+            result->ended_ms = bw_json_int(step, "ended_ms", result->started_ms);
             bw_buf_append_slice(&result->output, bw_json_slice(json_object_get(step, "output_text")));
             run->kept_bytes += result->output.len;
             if (is_failed) bw_json_append(&result->error, json_object_get(step, "error"));
+            if (state == BW_STATE_CANCELLED) continue;
             enum bw_step_status status = is_failed ? BW_STATUS_FAILED : state == BW_STATE_SUCCEEDED ? BW_STATUS_SUCCEEDED : BW_STATUS_SKIPPED;
             if (!bw_script_set_step(run->script, i, status, bw_buf_slice(&result->output), bw_buf_slice(&result->error), err)) return false;
         }
@@ -133,16 +136,33 @@ static void expire(struct bw_run *run)
         run->is_ending = true; /* no attempt is followed by another one */
         bw_step_cancel(TAILQ_FIRST(&run->attempts));
     }
-    fail_run(run, &err, BW_CLASS_TIMEOUT, (struct bw_slice){0});
+    run->is_ending = false;
+    if (!run->outcome) {
+        fail_run(run, &err, BW_CLASS_TIMEOUT, (struct bw_slice){0});
+        return;
+    }
+    run->phase = BW_PHASE_OVER; /* what follows the end has its time, too */
+    if (run->outcome == BW_STATE_SUCCEEDED || run->outcome == BW_STATE_SKIPPED) {
+        bw_buf_clear(&run->output);
+        bw_error_to_json(&run->error, &err, BW_CLASS_TIMEOUT, (struct bw_slice){0});
+        run->outcome = BW_STATE_FAILED;
+    }
+    bw_run_finish(run);
+}
+
+void bw_run_watch_deadline(struct bw_run *run)
+{
+    int64_t left_ms = bw_run_deadline_ms(run) - bw_clock_wall_ms();
+    if (left_ms < 1) left_ms = 1; /* not from within: the run may be freed */
+    if (run->timer) bw_timer_set(run->timer, left_ms);
 }
 
 static void on_deadline(evutil_socket_t fd, short what, void *arg)
 {
     struct bw_run *run = arg;
     (void)fd, (void)what;
-    int64_t left_ms = bw_run_deadline_ms(run) - bw_clock_wall_ms();
-    if (left_ms > 0)
-        bw_timer_set(run->timer, left_ms);
+    if (bw_run_deadline_ms(run) > bw_clock_wall_ms())
+        bw_run_watch_deadline(run);
     else
         expire(run);
 }
@@ -154,7 +174,7 @@ void bw_run_start(struct bw_worker_event *event, struct bw_catalog_workflow *ent
     if (!run || !(run->results = calloc(entry->workflow->step_count + 1, sizeof *run->results))) exit(70);
     run->event = event;
     run->entry = entry;
-    run->limit = entry->workflow->step_count;
+    run->limit = run->phase_limit = entry->workflow->step_count;
     run->uid = bw_uid_of_run(event->uid, entry->workflow->name);
     if (event->is_resumed) {
         const json_t *self = json_array_get(json_object_get(event->head, "runs"), 0);
@@ -167,10 +187,6 @@ void bw_run_start(struct bw_worker_event *event, struct bw_catalog_workflow *ent
     run->started_ms = bw_clock_wall_ms();
     TAILQ_INIT(&run->attempts);
     bw_trace_run(run, event->is_resumed ? "run_resumed" : "run_started");
-    if (trigger_error) {
-        fail_run(run, trigger_error, BW_CLASS_BUG, BW_SLICE("on"));
-        return;
-    }
     const struct bw_run_scope scope = {.event_body = event->body,
                                        .body_is_json = event->body_is_json,
                                        .event_headers = event->headers,
@@ -182,9 +198,20 @@ void bw_run_start(struct bw_worker_event *event, struct bw_catalog_workflow *ent
                                        .run_id = bw_slice_of(run->uid_text)};
     run->script = bw_catalog_take_script(event->worker, entry, &err);
     const json_t *recorded = event->head ? recorded_run(event, run->uid) : NULL;
-    if (!run->script || !bw_script_begin_run(run->script, &scope, &err) || (run->child && !bw_run_restore_item(run, &err)) ||
-        (recorded && !restore_steps(run, recorded, &err))) {
+    bool good = run->script && bw_script_begin_run(run->script, &scope, &err) && (!run->child || bw_run_restore_item(run, &err));
+    if (!good) { /* nothing can be evaluated: it ends at once */
+        run->phase = BW_PHASE_OVER;
         fail_run(run, &err, BW_CLASS_BUG, (struct bw_slice){0});
+        return;
+    }
+    run->phase_first = run->first;
+    run->phase_limit = run->limit;
+    if (recorded && !restore_steps(run, recorded, &err)) {
+        fail_run(run, &err, BW_CLASS_BUG, (struct bw_slice){0});
+        return;
+    }
+    if (trigger_error && !run->outcome) {
+        fail_run(run, trigger_error, BW_CLASS_BUG, BW_SLICE("on"));
         return;
     }
     if (!bw_run_make_inputs(run, &err)) {
@@ -192,12 +219,14 @@ void bw_run_start(struct bw_worker_event *event, struct bw_catalog_workflow *ent
         return;
     }
     bw_script_set_names(run->script, bw_buf_slice(&run->inputs), bw_buf_slice(&run->locals));
-    if (bw_json_bool(recorded, "overdue", false) || bw_run_deadline_ms(run) <= bw_clock_wall_ms()) {
+    if (entry->workflow->timeout_ms && !(run->timer = bw_timer_new(event->worker, on_deadline, run))) exit(70);
+    if (bw_run_restore_outcome(run)) return;
+    bw_run_restore_ending(run);
+    if (!run->is_ending && (bw_json_bool(recorded, "overdue", false) || bw_run_deadline_ms(run) <= bw_clock_wall_ms())) {
         expire(run);
         return;
     }
-    if (entry->workflow->timeout_ms && !(run->timer = bw_timer_new(event->worker, on_deadline, run))) exit(70);
-    if (run->timer) on_deadline(-1, 0, run);
+    bw_run_watch_deadline(run);
     bw_run_advance(run);
 }
 
@@ -224,7 +253,7 @@ static void finish(struct bw_run *run)
         bw_redact_append(&run->output, bw_buf_slice(&rendered));
         bw_buf_free(&rendered);
     }
-    end_run(run, BW_STATE_SUCCEEDED);
+    bw_run_settle(run, BW_STATE_SUCCEEDED);
 }
 
 /* A `stop` that was reached: what had not begun is not run. */
@@ -237,12 +266,12 @@ static void stop(struct bw_run *run, const struct bw_step *step)
     if (step->stop == BW_STOP_SUCCEEDED)
         finish(run);
     else if (step->stop == BW_STOP_SKIPPED)
-        end_run(run, BW_STATE_SKIPPED);
+        bw_run_settle(run, BW_STATE_SKIPPED);
     else
         fail_run(run, &err, BW_CLASS_PERMANENT, step->path);
 }
 
-void bw_run_end(struct bw_run *run)
+void bw_run_end_steps(struct bw_run *run)
 {
     const struct bw_step_result *ending = &run->results[run->ending_step];
     if (!run->is_ending) {
@@ -250,7 +279,7 @@ void bw_run_end(struct bw_run *run)
     } else if (ending->state == BW_STATE_FAILED) {
         bw_buf_clear(&run->error);
         bw_buf_append_slice(&run->error, bw_buf_slice(&ending->error));
-        end_run(run, BW_STATE_FAILED);
+        bw_run_settle(run, BW_STATE_FAILED);
     } else {
         stop(run, &run->entry->workflow->steps[run->ending_step]);
     }

@@ -25,7 +25,7 @@ void bw_step_attempt(struct bw_attempt *attempt)
     attempt->may_retry = true;
     if (!result->started_ms) result->started_ms = bw_clock_wall_ms();
     attempt->deadline_us = bw_clock_mono_us() + timeout_ms * 1000;
-    bw_idempotency_key(attempt->run->uid, bw_attempt_step(attempt)->id.ptr, 0, key);
+    bw_idempotency_key(attempt->run->uid, bw_attempt_step(attempt)->path.ptr, 0, key);
     bw_trace_step(attempt->run, attempt->step, "step_started", 0);
     if (bw_attempt_action(attempt) || strstr(bw_attempt_step(attempt)->lua.ptr, "ctx"))
         bw_attempt_set_timer(attempt, bw_step_on_timeout, timeout_ms); /* pure code cannot wait: its own clock is enough */
@@ -61,7 +61,10 @@ static bool prepare_input(struct bw_attempt *attempt, struct bw_error *err, enum
     const struct bw_step *step = bw_attempt_step(attempt);
     const struct bw_action *action = bw_attempt_action(attempt);
     struct bw_grant grants[64];
-    const struct bw_render render = {.grants = grants, .grant_count = bw_step_grants(attempt, false, grants, 64), .allow_secrets = true};
+    const struct bw_render render = {.grants = grants,
+                                     .grant_count = bw_step_grants(attempt, false, grants, 64),
+                                     .allow_secrets = true,
+                                     .result = bw_run_result_at(attempt->run, attempt->step)};
     bool good = true;
     bw_buf_clear(&attempt->input);
     *class = BW_CLASS_BUG;
@@ -132,7 +135,8 @@ bool bw_step_condition(struct bw_run *run, size_t index, bool *answer, struct bw
     *answer = true;
     if (step->condition < 0) return true;
     bw_note_enter_step(run, index, 0);
-    bool good = bw_script_condition(run->script, (uint32_t)step->condition, answer, err);
+    bool good = step->undoes >= 0 ? bw_script_condition_of(run->script, (uint32_t)step->condition, bw_run_result_at(run, index), answer, err)
+                                  : bw_script_condition(run->script, (uint32_t)step->condition, answer, err);
     bw_note_leave(run->event->worker);
     return good;
 }

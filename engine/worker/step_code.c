@@ -10,7 +10,7 @@ static void on_log(void *arg, const char *level, struct bw_slice text)
     struct bw_attempt *attempt = arg;
     struct bw_buf head = {0};
     bw_buf_printf(&head, "{\"level\":\"%s\",\"run\":\"%s\",\"workflow\":\"%s\",\"step\":\"%s\",\"message\":", level, attempt->run->uid_text,
-                  attempt->run->entry->workflow->name.ptr, bw_attempt_step(attempt)->id.ptr);
+                  attempt->run->entry->workflow->name.ptr, bw_attempt_step(attempt)->path.ptr);
     bw_buf_append_json_string(&head, (struct bw_slice){text.ptr, text.len < 4096 ? text.len : 4096});
     bw_buf_append_char(&head, '}');
     /* A flood of lines must not fill the memory of the engine: what it cannot take now is dropped. */
@@ -153,7 +153,7 @@ void bw_step_start_plugin(struct bw_attempt *attempt, const char *key, int64_t t
     bw_buf_printf(&head,
                   "{\"call\":%lld,\"action\":\"%s@%u\",\"run\":\"%s\",\"step\":\"%s\",\"attempt\":%u,\"key\":\"%s\",\"timeout_ms\":%lld,\"input_"
                   "part\":0,\"secrets\":[",
-                  (long long)attempt->call, action->name, action->major, attempt->run->uid_text, bw_attempt_step(attempt)->id.ptr,
+                  (long long)attempt->call, action->name, action->major, attempt->run->uid_text, bw_attempt_step(attempt)->path.ptr,
                   bw_attempt_result(attempt)->attempt, key, (long long)timeout_ms);
     for (size_t i = 0; i < action->secret_count; i++) {
         if (i) bw_buf_append_char(&head, ',');

@@ -84,7 +84,9 @@ void bw_step_fail(struct bw_attempt *attempt, const struct bw_error *err, enum b
         attempt->wait = BW_WAIT_RETRY;
         if (bw_attempt_set_timer(attempt, on_retry, delay_ms)) return;
     }
-    if (step->goes_on) bw_script_set_step(run->script, attempt->step, BW_STATUS_FAILED, (struct bw_slice){0}, bw_buf_slice(&result->error), &ignored);
+    bool is_survived = step->goes_on || bw_step_is_caught(run->entry->workflow->steps, attempt->step);
+    if (is_survived || run->entry->workflow->endings.mark >= 0)
+        bw_script_set_step(run->script, attempt->step, BW_STATUS_FAILED, (struct bw_slice){0}, bw_buf_slice(&result->error), &ignored);
     finish_step(attempt, BW_STATE_FAILED);
     bw_run_advance(run);
 }

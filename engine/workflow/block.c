@@ -9,7 +9,10 @@ size_t bw_block_count_steps(const struct bw_yaml_node *list)
     if (!list || list->kind != BW_YAML_LIST) return 0;
     for (size_t i = 0; i < list->count; i++) {
         const struct bw_yaml_node *map = list->items[i], *cases = bw_yaml_get(map, "cases");
-        count++;
+        const struct bw_yaml_node *catches = bw_yaml_get(map, "catch");
+        count += 1 + (catches != NULL) + (bw_yaml_get(map, "undo") != NULL) + (bw_yaml_get(map, "foreach") ? 2 : 0); /* its mark, its undo */
+        for (size_t k = 0; catches && catches->kind == BW_YAML_LIST && k < catches->count; k++)
+            count += bw_block_count_steps(bw_yaml_get(catches->items[k], "steps"));
         for (size_t k = 0; k < sizeof list_keys / sizeof *list_keys; k++) count += bw_block_count_steps(bw_yaml_get(map, list_keys[k]));
         for (size_t k = 0; cases && cases->kind == BW_YAML_MAP && k < cases->count; k++) count += bw_block_count_steps(cases->pairs[k].value);
     }
@@ -30,7 +33,8 @@ void bw_list_load(struct bw_loader *loader, const struct bw_yaml_node *list, con
 
 static struct bw_list_place inside(const struct bw_loader *loader, const struct bw_step *step, uint32_t branch, const struct bw_list_place *place)
 {
-    return (struct bw_list_place){(int32_t)(step - loader->workflow->steps), branch, place->depth + 1, place->defaults};
+    return (struct bw_list_place){
+        .parent = (int32_t)(step - loader->workflow->steps), .branch = branch, .depth = place->depth + 1, .defaults = place->defaults};
 }
 
 static void load_if(struct bw_loader *loader, const struct bw_yaml_node *map, struct bw_step *step, const struct bw_list_place *place)

@@ -9,6 +9,7 @@ struct scope {
     bool allows_secrets; /* only the `with` of a step */
     int32_t body;        /* the innermost foreach around it, or -1 */
     const char *where;
+    bool has_error; /* what it is for is the consequence of a failure */
 };
 
 /* An expression under check: its text as the file has it (not as rewritten), so that places are exact. */
@@ -56,7 +57,7 @@ static void check_step_name(const struct checked *checked, struct bw_slice name)
     struct bw_loader *loader = checked->loader;
     struct bw_workflow *workflow = loader->workflow;
     const struct scope *scope = checked->scope;
-    const char *names[BW_WORKFLOW_STEPS_MAX];
+    const char *names[BW_WORKFLOW_STEPS_MAX + BW_ENDING_STEPS];
     char hint[120] = "";
     size_t known = 0;
     for (size_t i = 0; i < workflow->step_count; i++) {
@@ -164,6 +165,9 @@ static void check_expr(struct bw_loader *loader, int64_t index, const struct sco
             bw_load_error(loader, mark_at(&checked, token.text.ptr), "expr.secret",
                           "pass it to the step that needs it: with: {token: \"${{ secrets.NAME }}\"}",
                           "secrets can only be used in the `with` of a step");
+        else if (is_name && bw_slice_is(token.text, "error") && !scope->has_error)
+            bw_load_error(loader, mark_at(&checked, token.text.ptr), "expr.error_name", "of a step that may fail: err('ID')",
+                          "`error` can only be used in `catch`, `undo`, `on_failure` and `finally`");
         else if ((is_steps || is_secrets || is_status || is_inputs) && read_name(at, end, is_status, &name))
             is_secrets ? check_secret_name(&checked, name) : is_inputs ? check_input_name(&checked, name) : check_step_name(&checked, name);
         else if (is_steps || is_status) /* which one is computed: it may be any */
@@ -185,8 +189,8 @@ static void check_template(struct bw_loader *loader, const struct bw_template *t
 void bw_check_references(struct bw_loader *loader)
 {
     const struct bw_workflow *workflow = loader->workflow;
-    bool ended[BW_WORKFLOW_STEPS_MAX] = {false};
-    const struct scope trigger = {ended, false, -1, "a trigger"}, inputs = {ended, false, -1, "an input"};
+    bool ended[BW_WORKFLOW_STEPS_MAX + BW_ENDING_STEPS] = {false};
+    const struct scope trigger = {ended, false, -1, "a trigger", false}, inputs = {ended, false, -1, "an input", false};
     for (size_t i = 0; i < workflow->trigger_count; i++) check_expr(loader, workflow->triggers[i].condition, &trigger);
     for (size_t i = 0; i < workflow->input_count; i++) check_template(loader, workflow->input_defaults[i], &inputs);
     for (size_t i = 0; i < workflow->step_count; i++)
@@ -194,8 +198,12 @@ void bw_check_references(struct bw_loader *loader)
             workflow->steps[i].reads = bw_arena_alloc(loader->arena, workflow->step_count * sizeof *workflow->steps[i].reads);
     for (size_t i = 0; i < workflow->step_count; i++) {
         const struct bw_step *step = &workflow->steps[i];
-        const struct scope plain = {ended, false, step->body, "this step"}, with = {ended, true, step->body, "this step"};
+        bool has_error = bw_step_sees_error(workflow, i);
+        const struct scope plain = {ended, false, step->body, "this step", has_error}, with = {ended, true, step->body, "this step", has_error},
+                           failed = {ended, false, step->body, "this `catch`", true};
         bw_needs_closure(workflow, i, ended);
+        for (size_t k = 0; k < i; k++) ended[k] |= bw_ending_reads(workflow, i, k);
+        for (size_t k = 0; k < step->catch_count; k++) check_expr(loader, step->catches[k].condition, &failed);
         check_expr(loader, step->key, &plain);
         check_expr(loader, step->condition, &plain);
         check_template(loader, step->with, step->kind == BW_STEP_CALL ? &plain : &with); /* inputs of a run are stored */
@@ -207,6 +215,6 @@ void bw_check_references(struct bw_loader *loader)
             check_expr(loader, step->arms[k].condition, &plain);
         }
     }
-    memset(ended, true, sizeof ended);
-    check_template(loader, workflow->outputs, &(struct scope){ended, false, -1, "outputs"});
+    for (size_t i = 0; i < workflow->step_count; i++) ended[i] = bw_step_ending(workflow, i) < 0;
+    check_template(loader, workflow->outputs, &(struct scope){ended, false, -1, "outputs", false});
 }

@@ -5,10 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const foreach_keys[] = {"id",  "name",        "if",       "needs", "foreach",  "as",
-                                           "key", "concurrency", "tolerate", "steps", "on_error", "outputs"};
+static const char *const foreach_keys[] = {"id",          "name",     "if",    "needs",    "foreach", "as",   "key",
+                                           "concurrency", "tolerate", "steps", "on_error", "outputs", "catch"};
 /* What every expression has: an item cannot be called like that. */
-static const char *const taken[] = {"event", "steps", "vars", "inputs", "workflow", "run", "secrets", "result", "index", "ok", "status", "err"};
+static const char *const taken[] = {"event",  "steps", "vars", "inputs", "workflow", "run",  "secrets",
+                                    "result", "index", "ok",   "status", "err",      "error"};
 #define COUNT(array) (sizeof array / sizeof *array)
 
 static void load_as(struct bw_loader *loader, const struct bw_yaml_node *node, struct bw_step *step)
@@ -64,7 +65,7 @@ bool bw_foreach_load(struct bw_loader *loader, const struct bw_yaml_node *map, s
 {
     static const char *const own[] = {"as", "key", "concurrency", "tolerate"};
     const struct bw_yaml_node *list = bw_yaml_get(map, "foreach"), *value;
-    struct bw_list_place body = {(int32_t)(step - loader->workflow->steps), 0, place->depth + 1, place->defaults};
+    struct bw_list_place body = {.parent = (int32_t)(step - loader->workflow->steps), .depth = place->depth + 1, .defaults = place->defaults};
     if (!list) {
         for (size_t i = 0; i < COUNT(own); i++)
             if ((value = bw_yaml_get(map, own[i])))
@@ -93,6 +94,7 @@ bool bw_foreach_load(struct bw_loader *loader, const struct bw_yaml_node *map, s
         bw_load_error(loader, step->mark, "step.foreach", "write steps: [{id: …}]", "a `foreach` needs `steps`: what is done with each item");
     else
         bw_list_load(loader, value, "steps", &body);
+    step->endings = bw_undos_load(loader, (size_t)body.parent + 1, &body);
     check_keys(loader, map);
     return true;
 }

@@ -155,6 +155,13 @@ static void append_step(struct bw_buf *out, const struct bw_workflow *workflow, 
     append_expr(out, workflow, step->key);
     bw_buf_printf(out, ",\"detach\":%s,\"fan\":[%u,%u,%.17g]", step->is_detached ? "true" : "false", step->concurrency, step->tolerate,
                   step->tolerate_percent);
+    bw_buf_printf(out, ",\"undoes\":%d,\"catches\":[", step->undoes);
+    for (size_t i = 0; i < step->catch_count; i++) {
+        bw_buf_printf(out, "%s{\"then\":%d,\"if\":", i ? "," : "", step->catches[i].then);
+        append_expr(out, workflow, step->catches[i].condition);
+        bw_buf_append_char(out, '}');
+    }
+    bw_buf_append_char(out, ']');
     bw_buf_printf(out, ",\"goes_on\":%s,\"kind\":%d,\"stop\":%d,\"timeout_ms\":%lld}", step->goes_on ? "true" : "false", step->kind, step->stop,
                   (long long)step->timeout_ms);
 }
@@ -197,8 +204,8 @@ void bw_workflow_canonical(const struct bw_workflow *workflow, struct bw_buf *ou
         if (i) bw_buf_append_char(out, ',');
         append_step(out, workflow, &workflow->steps[i]);
     }
-    bw_buf_printf(out, "],\"fail_fast\":%s,\"timeout_ms\":%lld,\"outputs\":", workflow->fail_fast ? "true" : "false",
-                  (long long)workflow->timeout_ms);
+    bw_buf_printf(out, "],\"undo_on\":[%s,%s]", workflow->undoes_failed ? "true" : "false", workflow->undoes_cancelled ? "true" : "false");
+    bw_buf_printf(out, ",\"fail_fast\":%s,\"timeout_ms\":%lld,\"outputs\":", workflow->fail_fast ? "true" : "false", (long long)workflow->timeout_ms);
     append_template(out, workflow, workflow->outputs);
     bw_buf_append_char(out, '}');
 }

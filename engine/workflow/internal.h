@@ -33,6 +33,7 @@ struct bw_loader {
     size_t expr_capacity;
     struct bw_place place;
     const struct bw_yaml_node **needs; /* as many as workflow->steps: what is written there, or NULL */
+    const struct bw_yaml_node **undos; /* the same */
 };
 
 /* report.c */
@@ -119,7 +120,7 @@ void bw_waits_check(struct bw_loader *loader); /* none may be longer than the ru
 
 /* step.c: all steps of the workflow, with what they need */
 bool bw_is_workflow_name(struct bw_slice text);
-void bw_steps_load(struct bw_loader *loader, const struct bw_yaml_node *list, const struct bw_step_defaults *defaults);
+void bw_steps_load(struct bw_loader *loader, const struct bw_yaml_node *root, const struct bw_step_defaults *defaults); /* and the endings */
 
 /* block.c */
 struct bw_list_place { /* of a list of steps */
@@ -127,6 +128,8 @@ struct bw_list_place { /* of a list of steps */
     uint32_t branch;
     int depth;
     const struct bw_step_defaults *defaults;
+    const char *path; /* of an `undo`: it has no id. Else NULL */
+    bool is_caught;   /* of a step with `catch`: what it needs, its TRY needs */
 };
 size_t bw_block_count_steps(const struct bw_yaml_node *list); /* blocks and what is in them */
 void bw_list_load(struct bw_loader *loader, const struct bw_yaml_node *list, const char *what, const struct bw_list_place *place);
@@ -134,6 +137,22 @@ void bw_list_load(struct bw_loader *loader, const struct bw_yaml_node *list, con
 bool bw_block_load(struct bw_loader *loader, const struct bw_yaml_node *map, struct bw_step *step, const struct bw_list_place *place);
 void bw_step_load(struct bw_loader *loader, const struct bw_yaml_node *map, const struct bw_list_place *place); /* step.c */
 bool bw_is_expr_name(struct bw_slice text); /* step.c: what a step or an item may be called: a-z, 0-9, _, no word of Lua */
+
+#define BW_ENDING_STEPS 4 /* at most: mark, undo, on_failure, finally */
+/* endings.c: what a step's failure and the end of all steps lead to: `catch`, `undo`, `undo_on`, `on_failure`, `finally` */
+extern const struct bw_load_key bw_catch_keys[];
+extern const size_t bw_catch_key_count;
+extern const char *const bw_undo_keys[], *const bw_undo_verbs[];                                               /* of an `undo`; each ends with NULL */
+void bw_try_load(struct bw_loader *loader, const struct bw_yaml_node *map, const struct bw_list_place *place); /* a step that has `catch` */
+/* Behind the steps from `first` on, which one run executes: their `undo` steps. */
+struct bw_endings bw_undos_load(struct bw_loader *loader, size_t first, const struct bw_list_place *place);
+void bw_endings_load(struct bw_loader *loader, const struct bw_yaml_node *root, const struct bw_step_defaults *defaults);
+/* The UNDO, ON_FAILURE or FINALLY that it stands in, or -1. */
+int32_t bw_step_ending(const struct bw_workflow *workflow, size_t step);
+/* May `step` read the outputs of `other` there? Who follows when all has ended may read what came before, ended or not. */
+bool bw_ending_reads(const struct bw_workflow *workflow, size_t step, size_t other);
+bool bw_step_sees_error(const struct bw_workflow *workflow, size_t step);
+struct bw_step *bw_step_new(struct bw_loader *loader, struct bw_mark mark, const struct bw_list_place *place); /* step.c */
 
 /* needs.c: what each step waits for, from `needs` and from the order of the file; cycles are reported. */
 void bw_needs_load(struct bw_loader *loader);

@@ -43,7 +43,7 @@ static void append_verbs(struct bw_buf *out)
                             "\"dependentSchemas\":{\"with\":{\"anyOf\":[{\"required\":[\"uses\"]},{\"required\":[\"lua\"]}]}"
                             ",\"outputs\":{\"not\":{\"required\":[\"stop\"]}}"
                             ",\"foreach\":{\"propertyNames\":{\"enum\":[" BLOCK_KEYS
-                            "\"foreach\",\"as\",\"key\",\"concurrency\",\"tolerate\",\"steps\",\"on_error\",\"outputs\"]}}"
+                            "\"foreach\",\"as\",\"key\",\"concurrency\",\"tolerate\",\"steps\",\"on_error\",\"outputs\",\"catch\"]}}"
                             ",\"detach\":{\"properties\":{\"uses\":{\"pattern\":\"^workflow/\"}}}"
                             ",\"steps\":{\"anyOf\":[{\"required\":[\"foreach\"]},{\"propertyNames\":{\"enum\":[" BLOCK_KEYS "\"steps\",\"else\"]}}]}"
                             ",\"switch\":{\"propertyNames\":{\"enum\":[" BLOCK_KEYS "\"switch\",\"cases\",\"default\"]}}"
@@ -70,7 +70,14 @@ void bw_workflow_json_schema(struct bw_buf *out)
     append_properties(out, bw_limit_keys, bw_limit_key_count);
     bw_buf_append_text(out, ",\"required\":[\"name\"]},\"defaults\":{");
     append_properties(out, bw_defaults_keys, bw_defaults_key_count);
-    bw_buf_append_text(out, "},\"stop\":{");
+    bw_buf_append_text(out, "},\"catch\":{");
+    append_properties(out, bw_catch_keys, bw_catch_key_count);
+    bw_buf_append_text(out, "},\"undo\":{\"type\":\"object\",\"oneOf\":[");
+    for (size_t i = 0; bw_undo_verbs[i]; i++) bw_buf_printf(out, "%s{\"required\":[\"%s\"]}", i ? "," : "", bw_undo_verbs[i]);
+    bw_buf_append_text(out, "],\"additionalProperties\":false,\"properties\":{");
+    for (size_t i = 0; bw_undo_keys[i]; i++)
+        bw_buf_printf(out, "%s\"%s\":{\"$ref\":\"#/$defs/step/properties/%s\"}", i ? "," : "", bw_undo_keys[i], bw_undo_keys[i]);
+    bw_buf_append_text(out, "}},\"stop\":{");
     append_properties(out, bw_stop_keys, bw_stop_key_count);
     bw_buf_append_text(out, "},\"emit\":{");
     append_properties(out, bw_emit_keys, bw_emit_key_count);

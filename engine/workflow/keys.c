@@ -41,13 +41,14 @@ const struct bw_load_key bw_workflow_keys[] = {
     {"start_within", NULL, NULL},
     {"timeout", DURATION, "how long a run may take in all, waits included (30d)"},
     {"fail_fast", "{\"type\":\"boolean\"}", "a failed step ends the steps beside it, too (false)"},
-    {"undo_on", NULL, NULL},
+    {"undo_on", "{\"type\":\"array\",\"uniqueItems\":true,\"items\":{\"enum\":[\"failure\",\"cancel\"]}}",
+     "when the `undo` steps are run ([failure])"},
     {"pool", NULL, NULL},
     {"defaults", "{\"$ref\":\"#/$defs/defaults\"}", "for all steps that do not say otherwise"},
     {"cancel_on", NULL, NULL},
     {"respond", NULL, NULL},
-    {"on_failure", NULL, NULL},
-    {"finally", NULL, NULL},
+    {"on_failure", STEPS, "run when the run has failed; `error` says why"},
+    {"finally", STEPS, "run at the end, however the run has ended"},
     {"retention", NULL, NULL},
 };
 const size_t bw_workflow_key_count = sizeof bw_workflow_keys / sizeof *bw_workflow_keys;
@@ -88,8 +89,9 @@ const struct bw_load_key bw_step_keys[] = {
     {"guarantee", NULL, NULL},
     {"effect", NULL, NULL},
     {"on_error", "{\"enum\":[\"fail\",\"continue\"]}", "continue: the run goes on without this step's output (fail)"},
-    {"catch", NULL, NULL},
-    {"undo", NULL, NULL},
+    {"catch", "{\"type\":\"array\",\"minItems\":1,\"maxItems\":32,\"items\":{\"$ref\":\"#/$defs/catch\"}}",
+     "what is done when it fails: the first whose `if` is true"},
+    {"undo", "{\"$ref\":\"#/$defs/undo\"}", "takes its effect back when the run fails later; `result` is its output"},
     {"sensitive", NULL, NULL},
     {"sleep", "{\"oneOf\":[{\"type\":\"string\",\"pattern\":\"\\\\S\"},{\"$ref\":\"#/$defs/sleep\"}]}",
      "waits that long, or until a time; survives restarts"},
@@ -192,3 +194,10 @@ const struct bw_load_key bw_stop_keys[] = {
     {"message", "{\"type\":\"string\"}", "why; may hold expressions"},
 };
 const size_t bw_stop_key_count = sizeof bw_stop_keys / sizeof *bw_stop_keys;
+
+const struct bw_load_key bw_catch_keys[] = {
+    {"if", EXPR, "takes only failures for which this is true; `error` is the failure"},
+    {"steps", STEPS, "what is done then"},
+    {"then", "{\"enum\":[\"continue\",\"fail\",\"stop\"]}", "after that the run goes on, fails with the error, or ends as succeeded (continue)"},
+};
+const size_t bw_catch_key_count = sizeof bw_catch_keys / sizeof *bw_catch_keys;

@@ -159,7 +159,7 @@ static void load_root(struct bw_loader *loader, const struct bw_yaml_node *root)
             bw_load_error(loader, bw_mark_of(value), "workflow.type", NULL, "fail_fast must be true or false, found %s",
                           bw_yaml_kind_name(value->kind));
     }
-    if ((value = bw_yaml_get(root, "steps"))) bw_steps_load(loader, value, &defaults);
+    if (bw_yaml_get(root, "steps")) bw_steps_load(loader, root, &defaults);
     if ((value = bw_yaml_get(root, "outputs"))) {
         if (value->kind == BW_YAML_MAP)
             workflow->outputs = bw_template_load(loader, value);

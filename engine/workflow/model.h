@@ -60,9 +60,23 @@ enum bw_step_kind {
     BW_STEP_EMIT,
     BW_STEP_CALL,    /* runs another workflow */
     BW_STEP_FOREACH, /* what is inside of it is not run by this run, but by one for each item */
+    BW_STEP_MARK,    /* nothing to do: how the steps above have ended, recorded before those that follow from that begin (struct bw_endings) */
     BW_STEP_IF,
     BW_STEP_SWITCH,
-    BW_STEP_PARALLEL
+    BW_STEP_PARALLEL,
+    BW_STEP_TRY,  /* branch 0 is one step, branch i + 1 are the steps of its catches[i]. It has ended when the one that was taken has */
+    BW_STEP_UNDO, /* the `undo` steps, run one after the other. These three begin when all steps above have come to their end */
+    BW_STEP_ON_FAILURE,
+    BW_STEP_FINALLY
+};
+enum bw_then { BW_THEN_CONTINUE, BW_THEN_FAIL, BW_THEN_STOP };
+struct bw_catch {
+    int32_t condition; /* expr index, sees `error`; -1: every failure */
+    enum bw_then then; /* what follows when its steps have ended */
+};
+/* What a run does after its steps: indices of steps, -1 = there is none. mark is there when any of the others is. */
+struct bw_endings {
+    int32_t mark, undo, on_failure, finally;
 };
 enum bw_stop { BW_STOP_SUCCEEDED, BW_STOP_FAILED, BW_STOP_SKIPPED };
 struct bw_step_arm {            /* an event that a WAIT waits for */
@@ -112,12 +126,16 @@ struct bw_step {
     enum bw_stop stop;        /* STOP: how the run ends */
     struct bw_step_arm *arms; /* WAIT: whichever comes first */
     size_t arm_count;
-    int64_t since_ms;            /* WAIT: events may be that much older than the wait; -1 = as old as the run */
-    int64_t wait_ms;             /* WAIT: how long; 0 = as long as the run may take. SLEEP: when it is constant */
-    bool ends_well;              /* WAIT: on_timeout: continue */
-    struct bw_retry retry;       /* what is written at the step or in the workflow's defaults; the rest is unset */
-    struct bw_step_limit limit;  /* written at the step or in the defaults */
-    bool goes_on;                /* on_error: continue */
+    int64_t since_ms;           /* WAIT: events may be that much older than the wait; -1 = as old as the run */
+    int64_t wait_ms;            /* WAIT: how long; 0 = as long as the run may take. SLEEP: when it is constant */
+    bool ends_well;             /* WAIT: on_timeout: continue */
+    struct bw_retry retry;      /* what is written at the step or in the workflow's defaults; the rest is unset */
+    struct bw_step_limit limit; /* written at the step or in the defaults */
+    bool goes_on;               /* on_error: continue */
+    struct bw_catch *catches;   /* TRY: the first one whose condition is true is taken */
+    size_t catch_count;
+    int32_t undoes;              /* stands in an UNDO: the step whose effect it takes back; else -1 */
+    struct bw_endings endings;   /* FOREACH: of the runs of its items */
     int64_t timeout_ms;          /* 0 = written neither here nor in the defaults: the action's, else 60 s */
     struct bw_template *outputs; /* MAP over `result`, or NULL */
     struct bw_mark mark;
@@ -126,6 +144,11 @@ struct bw_step {
 static inline bool bw_step_is_block(const struct bw_step *step)
 {
     return step->kind >= BW_STEP_IF;
+}
+/* Is the step the one whose failure a TRY may catch? */
+static inline bool bw_step_is_caught(const struct bw_step *steps, size_t index)
+{
+    return steps[index].parent >= 0 && steps[steps[index].parent].kind == BW_STEP_TRY && steps[index].branch == 0;
 }
 /* The next one that the same run executes: what is inside of a foreach is passed over. */
 static inline size_t bw_step_next(const struct bw_step *steps, size_t index)
@@ -151,9 +174,11 @@ struct bw_workflow {
     size_t expr_count;
     struct bw_step *steps; /* the tree in the order of the file: a block stands in front of what it holds */
     size_t step_count;
-    bool fail_fast;              /* a failure ends the steps beside it, too */
-    int64_t timeout_ms;          /* how long a run may take in all, waits included; 0 = 30 d */
-    struct bw_template *outputs; /* MAP or NULL */
+    struct bw_endings endings;
+    bool undoes_failed, undoes_cancelled; /* undo_on */
+    bool fail_fast;                       /* a failure ends the steps beside it, too */
+    int64_t timeout_ms;                   /* how long a run may take in all, waits included; 0 = 30 d */
+    struct bw_template *outputs;          /* MAP or NULL */
     struct bw_mark mark;
 };
 

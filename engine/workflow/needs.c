@@ -16,7 +16,7 @@ static int64_t find(const struct bw_workflow *workflow, struct bw_slice id)
 static void load_written(struct bw_loader *loader, const struct bw_yaml_node *list, struct bw_step *step)
 {
     const struct bw_workflow *workflow = loader->workflow;
-    const char *names[BW_WORKFLOW_STEPS_MAX], *near;
+    const char *names[BW_WORKFLOW_STEPS_MAX + BW_ENDING_STEPS], *near;
     char hint[120] = "";
     size_t known = 0;
     if (list->kind != BW_YAML_LIST) {
@@ -30,6 +30,11 @@ static void load_written(struct bw_loader *loader, const struct bw_yaml_node *li
     for (size_t i = 0; i < list->count; i++) {
         const struct bw_yaml_node *id = list->items[i];
         int64_t found = id->kind == BW_YAML_STRING ? find(workflow, id->text) : -1;
+        size_t index = (size_t)(step - workflow->steps);
+        if (found >= 0 && bw_step_is_caught(workflow->steps, (size_t)found)) { /* it has ended when what catches its failure has */
+            uint32_t around = (uint32_t)workflow->steps[found].parent;
+            if (index <= around || index >= workflow->steps[around].end) found = around;
+        }
         bool is_twice = false;
         for (size_t k = 0; k < step->need_count; k++) is_twice |= step->needs[k] == found;
         if (found < 0) {
@@ -38,6 +43,9 @@ static void load_written(struct bw_loader *loader, const struct bw_yaml_node *li
         } else if (workflow->steps[found].body != step->body) {
             bw_load_error(loader, bw_mark_of(id), "step.needs", "let the `foreach` need it, or be needed",
                           "the step '%s' is not in the same foreach: another run executes it", id->text.ptr);
+        } else if (bw_step_ending(workflow, (size_t)found) != bw_step_ending(workflow, index)) {
+            bw_load_error(loader, bw_mark_of(id), "step.needs", "what follows the end of the run waits for all steps by itself",
+                          "the step '%s' is not in the same list of steps", id->text.ptr);
         } else if (is_twice) {
             bw_load_error(loader, bw_mark_of(id), "step.needs", "remove one of them", "the step '%s' is named twice", id->text.ptr);
         } else {
@@ -99,7 +107,7 @@ static void reach_begin(struct walk *walk, size_t index)
 
 void bw_needs_closure(const struct bw_workflow *workflow, size_t step, bool *marks)
 {
-    bool begun[BW_WORKFLOW_STEPS_MAX] = {false};
+    bool begun[BW_WORKFLOW_STEPS_MAX + BW_ENDING_STEPS] = {false};
     memset(marks, 0, workflow->step_count * sizeof *marks);
     reach_begin(&(struct walk){workflow, marks, begun}, step);
 }
@@ -107,7 +115,7 @@ void bw_needs_closure(const struct bw_workflow *workflow, size_t step, bool *mar
 static void check_cycles(struct bw_loader *loader)
 {
     const struct bw_workflow *workflow = loader->workflow;
-    bool ended[BW_WORKFLOW_STEPS_MAX];
+    bool ended[BW_WORKFLOW_STEPS_MAX + BW_ENDING_STEPS];
     for (size_t i = 0; i < workflow->step_count; i++) {
         const struct bw_step *step = &workflow->steps[i];
         if (!loader->needs[i]) continue; /* a cycle has at least one of those */
@@ -125,7 +133,10 @@ void bw_needs_load(struct bw_loader *loader)
     loader->has_failed = false;
     for (size_t i = 0; i < workflow->step_count; i++) {
         const struct bw_step *step = &workflow->steps[i];
-        if (loader->needs[i])
+        bool is_ending = step->kind == BW_STEP_MARK || step->kind >= BW_STEP_UNDO || step->undoes >= 0; /* they begin in their turn */
+        if (is_ending)
+            continue;
+        else if (loader->needs[i])
             load_written(loader, loader->needs[i], &workflow->steps[i]);
         else if (step->parent < 0 || workflow->steps[step->parent].kind != BW_STEP_PARALLEL)
             wait_for_all_above(loader, i);

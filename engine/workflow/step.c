@@ -152,9 +152,6 @@ static void load_id(struct bw_loader *loader, const struct bw_yaml_node *map, st
 {
     const struct bw_yaml_node *id = bw_yaml_get(map, "id");
     if (!id) {
-        char path[16];
-        int len = snprintf(path, sizeof path, "#%zu", (size_t)(step - loader->workflow->steps) + 1);
-        step->path = bw_arena_copy(loader->arena, (struct bw_slice){path, (size_t)len});
         if (!may_have_none) bw_load_error(loader, bw_mark_of(map), "step.no_id", "give it a name: id: post", "this step has no id");
         return;
     }
@@ -178,30 +175,47 @@ static bool is_block(const struct bw_yaml_node *map)
     return false;
 }
 
+struct bw_step *bw_step_new(struct bw_loader *loader, struct bw_mark mark, const struct bw_list_place *place)
+{
+    struct bw_workflow *workflow = loader->workflow;
+    size_t index = workflow->step_count++;
+    struct bw_step *step = &workflow->steps[index];
+    char path[16];
+    int len = snprintf(path, sizeof path, "#%zu", index + 1);
+    step->condition = -1;
+    step->retry = bw_retry_unset;
+    step->mark = mark;
+    step->parent = place->parent;
+    step->branch = place->branch;
+    step->end = (uint32_t)index + 1;
+    step->key = step->undoes = -1;
+    step->endings = (struct bw_endings){-1, -1, -1, -1};
+    step->path = bw_arena_copy(loader->arena, place->path ? bw_slice_of(place->path) : (struct bw_slice){path, (size_t)len});
+    step->body = place->parent < 0                                        ? -1
+                 : workflow->steps[place->parent].kind == BW_STEP_FOREACH ? place->parent
+                                                                          : workflow->steps[place->parent].body;
+    return step;
+}
+
 void bw_step_load(struct bw_loader *loader, const struct bw_yaml_node *map, const struct bw_list_place *place)
 {
     struct bw_workflow *workflow = loader->workflow;
     const struct bw_yaml_node *value;
-    size_t index = workflow->step_count++;
-    struct bw_step *step = &workflow->steps[index];
-    step->condition = -1;
-    step->retry = bw_retry_unset;
-    step->mark = bw_mark_of(map);
-    step->parent = place->parent;
-    step->branch = place->branch;
-    step->end = (uint32_t)index + 1;
-    step->key = -1;
-    step->body = place->parent < 0                                        ? -1
-                 : workflow->steps[place->parent].kind == BW_STEP_FOREACH ? place->parent
-                                                                          : workflow->steps[place->parent].body;
+    if (!place->is_caught && bw_yaml_get(map, "catch")) {
+        bw_try_load(loader, map, place);
+        return;
+    }
+    size_t index = workflow->step_count;
+    struct bw_step *step = bw_step_new(loader, bw_mark_of(map), place);
     if (map->kind != BW_YAML_MAP) {
         bw_load_error(loader, step->mark, "workflow.type", "write for example - {id: greet, lua: 'return {}'}", "a step must be a map, found %s",
                       bw_yaml_kind_name(map->kind));
         return;
     }
     bool has_later_key = bw_check_keys(loader, map, "a step", bw_step_keys, bw_step_key_count);
-    load_id(loader, map, step, has_later_key || (is_block(map) && !bw_yaml_get(map, "foreach")));
-    loader->needs[index] = bw_yaml_get(map, "needs");
+    load_id(loader, map, step, place->path || has_later_key || (is_block(map) && !bw_yaml_get(map, "foreach")));
+    if (!place->is_caught) loader->needs[index] = bw_yaml_get(map, "needs");
+    loader->undos[index] = bw_yaml_get(map, "undo");
     if ((value = bw_yaml_get(map, "name"))) step->name = bw_plain_text(loader, value, "name");
     if ((value = bw_yaml_get(map, "if"))) step->condition = bw_expr_field(loader, value, true);
     bool is_foreach = bw_foreach_load(loader, map, step, place);
@@ -214,18 +228,23 @@ void bw_step_load(struct bw_loader *loader, const struct bw_yaml_node *map, cons
         bw_load_error(loader, bw_mark_of(value), "step.outputs", "leave it out", "`stop` ends the run: nothing can read its outputs");
 }
 
-void bw_steps_load(struct bw_loader *loader, const struct bw_yaml_node *list, const struct bw_step_defaults *defaults)
+void bw_steps_load(struct bw_loader *loader, const struct bw_yaml_node *root, const struct bw_step_defaults *defaults)
 {
     struct bw_workflow *workflow = loader->workflow;
-    size_t count = bw_block_count_steps(list);
+    const struct bw_yaml_node *list = bw_yaml_get(root, "steps"), *on_failure = bw_yaml_get(root, "on_failure"),
+                              *finally = bw_yaml_get(root, "finally");
+    size_t count = bw_block_count_steps(list) + bw_block_count_steps(on_failure) + bw_block_count_steps(finally);
     if (count > BW_WORKFLOW_STEPS_MAX) {
         bw_load_error(loader, bw_mark_of(list), "workflow.too_many_steps", "move a part of it into a workflow of its own",
                       "a workflow has at most %d steps, this one %zu", BW_WORKFLOW_STEPS_MAX, count);
         return;
     }
+    count += BW_ENDING_STEPS;
     workflow->steps = bw_arena_alloc(loader->arena, (count + 1) * sizeof *workflow->steps);
     loader->needs = bw_arena_alloc(loader->arena, (count + 1) * sizeof *loader->needs);
-    if (!workflow->steps || !loader->needs) return;
-    bw_list_load(loader, list, "steps", &(struct bw_list_place){-1, 0, 0, defaults});
+    loader->undos = bw_arena_alloc(loader->arena, (count + 1) * sizeof *loader->undos);
+    if (!workflow->steps || !loader->needs || !loader->undos) return;
+    bw_list_load(loader, list, "steps", &(struct bw_list_place){.parent = -1, .defaults = defaults});
+    bw_endings_load(loader, root, defaults);
     bw_needs_load(loader);
 }
