@@ -6,14 +6,16 @@
 
 /* One limit under one key. */
 struct gate {
-    TAILQ_ENTRY(gate) link; /* in the limiter's list of those with a line */
+    size_t place;  /* in limiter->heap, plus one; 0 = not there: nobody could begin, whatever the time */
+    double due_us; /* when the first in line may */
+    uint64_t turn; /* among those that are due at the same time */
     const struct bw_limit_rule *rule;
     char *name; /* name, NUL, key */
     size_t name_len, len;
     double free_us; /* GCRA: the theoretical arrival time */
     int64_t paused_us;
     unsigned in_use;
-    bool is_listed, is_changed;
+    bool is_changed;
     TAILQ_HEAD(, bw_permit) line;
 };
 struct bw_permit {
@@ -25,7 +27,9 @@ struct bw_permit {
 };
 struct bw_limiter {
     struct bw_map *rules, *gates;
-    TAILQ_HEAD(, gate) listed;
+    struct gate **heap; /* whose turn is next first; room for all gates */
+    size_t heap_count, heap_room;
+    uint64_t turns;
     TAILQ_HEAD(, bw_permit) given;
 };
 
@@ -33,7 +37,6 @@ struct bw_limiter *bw_limiter_new(void)
 {
     struct bw_limiter *limiter = calloc(1, sizeof *limiter);
     if (!limiter) return NULL;
-    TAILQ_INIT(&limiter->listed);
     TAILQ_INIT(&limiter->given);
     limiter->rules = bw_map_new();
     limiter->gates = bw_map_new();
@@ -64,6 +67,7 @@ void bw_limiter_free(struct bw_limiter *limiter)
     }
     if (limiter->gates) bw_map_free(limiter->gates, free_gate);
     if (limiter->rules) bw_map_free(limiter->rules, free);
+    free(limiter->heap);
     free(limiter);
 }
 
@@ -78,6 +82,78 @@ bool bw_limiter_add(struct bw_limiter *limiter, struct bw_slice name, const stru
     return false;
 }
 
+/* ---- whose turn it is ---- */
+
+static bool is_before(const struct gate *gate, const struct gate *other)
+{
+    return gate->due_us < other->due_us || (gate->due_us == other->due_us && gate->turn < other->turn);
+}
+
+static void put(struct bw_limiter *limiter, size_t place, struct gate *gate)
+{
+    limiter->heap[place] = gate;
+    gate->place = place + 1;
+}
+
+/* To where it belongs, from a place that is free. */
+static void sift(struct bw_limiter *limiter, size_t place, struct gate *gate)
+{
+    struct gate **heap = limiter->heap;
+    for (; place && is_before(gate, heap[(place - 1) / 2]); place = (place - 1) / 2) put(limiter, place, heap[(place - 1) / 2]);
+    for (size_t child; (child = 2 * place + 1) < limiter->heap_count; place = child) {
+        if (child + 1 < limiter->heap_count && is_before(heap[child + 1], heap[child])) child++;
+        if (!is_before(heap[child], gate)) break;
+        put(limiter, place, heap[child]);
+    }
+    put(limiter, place, gate);
+}
+
+static void take_out(struct bw_limiter *limiter, struct gate *gate)
+{
+    struct gate *last = limiter->heap[limiter->heap_count - 1];
+    size_t place = gate->place - 1;
+    limiter->heap_count--;
+    gate->place = 0;
+    if (last != gate) sift(limiter, place, last);
+}
+
+/* When the first in line may begin as far as rate and pause go. A cost above the burst waits until nothing is owed. */
+static double due_of(const struct gate *gate, double cost)
+{
+    double due = (double)gate->paused_us, burst = cost > gate->rule->burst ? cost : gate->rule->burst;
+    if (!gate->rule->period_us) return due;
+    double by_rate = gate->free_us - (burst - cost) * (double)gate->rule->period_us / gate->rule->count;
+    return by_rate > due ? by_rate : due;
+}
+
+/* Something of it has changed: its line, its debt, how many are under way. */
+static void settle(struct bw_limiter *limiter, struct gate *gate)
+{
+    const struct bw_permit *first = TAILQ_FIRST(&gate->line);
+    bool waits = first && (!gate->rule->at_once || gate->in_use < gate->rule->at_once);
+    if (!waits) {
+        if (gate->place) take_out(limiter, gate);
+        return;
+    }
+    gate->due_us = due_of(gate, first->cost);
+    if (!gate->place) gate->turn = ++limiter->turns;
+    sift(limiter, gate->place ? gate->place - 1 : limiter->heap_count++, gate);
+}
+
+/* ---- gates ---- */
+
+/* The heap never has to grow while permits are given. */
+static bool make_room(struct bw_limiter *limiter)
+{
+    if (bw_map_count(limiter->gates) < limiter->heap_room) return true;
+    size_t room = limiter->heap_room ? limiter->heap_room * 2 : 16;
+    struct gate **grown = realloc(limiter->heap, room * sizeof *grown);
+    if (!grown) return false;
+    limiter->heap = grown;
+    limiter->heap_room = room;
+    return true;
+}
+
 static struct gate *find_gate(struct bw_limiter *limiter, struct bw_slice name, struct bw_slice key)
 {
     const struct bw_limit_rule *rule = bw_map_get(limiter->rules, name);
@@ -89,7 +165,7 @@ static struct gate *find_gate(struct bw_limiter *limiter, struct bw_slice name, 
     both[name.len] = '\0';
     if (key.len) memcpy(both + name.len + 1, key.ptr, key.len);
     both[len] = '\0';
-    if ((gate = bw_map_get(limiter->gates, (struct bw_slice){both, len})) || !(gate = calloc(1, sizeof *gate))) {
+    if ((gate = bw_map_get(limiter->gates, (struct bw_slice){both, len})) || !make_room(limiter) || !(gate = calloc(1, sizeof *gate))) {
         free(both);
         return gate;
     }
@@ -100,17 +176,6 @@ static struct gate *find_gate(struct bw_limiter *limiter, struct bw_slice name, 
     return NULL;
 }
 
-static void list(struct bw_limiter *limiter, struct gate *gate)
-{
-    bool has_line = !TAILQ_EMPTY(&gate->line);
-    if (has_line == gate->is_listed) return;
-    gate->is_listed = has_line;
-    if (has_line)
-        TAILQ_INSERT_TAIL(&limiter->listed, gate, link);
-    else
-        TAILQ_REMOVE(&limiter->listed, gate, link);
-}
-
 struct bw_permit *bw_limiter_ask(struct bw_limiter *limiter, struct bw_slice name, struct bw_slice key, double cost, void *owner)
 {
     struct gate *gate = find_gate(limiter, name, key);
@@ -118,18 +183,8 @@ struct bw_permit *bw_limiter_ask(struct bw_limiter *limiter, struct bw_slice nam
     if (!permit) return NULL;
     *permit = (struct bw_permit){.gate = gate, .cost = cost > 0 ? cost : 0, .owner = owner};
     TAILQ_INSERT_TAIL(&gate->line, permit, link);
-    list(limiter, gate);
+    settle(limiter, gate);
     return permit;
-}
-
-/* When the first in line may begin as far as the rate goes; now or earlier = at once. */
-static double due_of(const struct gate *gate, double cost, int64_t now_us)
-{
-    double due = (double)gate->paused_us;
-    if (!gate->rule->period_us) return due;
-    double each_us = (double)gate->rule->period_us / gate->rule->count, burst = cost > gate->rule->burst ? cost : gate->rule->burst;
-    double begin = gate->free_us > (double)now_us ? gate->free_us : (double)now_us, by_rate = begin + (cost - burst) * each_us;
-    return by_rate > due ? by_rate : due;
 }
 
 static void give(struct bw_limiter *limiter, struct gate *gate, struct bw_permit *permit, int64_t now_us)
@@ -143,29 +198,22 @@ static void give(struct bw_limiter *limiter, struct gate *gate, struct bw_permit
         gate->free_us = begin + permit->cost * (double)gate->rule->period_us / gate->rule->count;
         gate->is_changed = true;
     }
-    list(limiter, gate);
-    if (gate->is_listed) { /* the others get their turn */
-        TAILQ_REMOVE(&limiter->listed, gate, link);
-        TAILQ_INSERT_TAIL(&limiter->listed, gate, link);
-    }
+    gate->turn = ++limiter->turns; /* the others get theirs */
+    settle(limiter, gate);
 }
 
 struct bw_permit *bw_limiter_next(struct bw_limiter *limiter, int64_t now_us, int64_t *due_us)
 {
-    struct gate *gate;
+    struct gate *gate = limiter->heap_count ? limiter->heap[0] : NULL;
     *due_us = -1;
-    TAILQ_FOREACH(gate, &limiter->listed, link)
-    {
-        struct bw_permit *permit = TAILQ_FIRST(&gate->line);
-        if (gate->rule->at_once && gate->in_use >= gate->rule->at_once) continue;
-        double due = due_of(gate, permit->cost, now_us);
-        if (due <= (double)now_us) {
-            give(limiter, gate, permit, now_us);
-            return permit;
-        }
-        if (*due_us < 0 || due < (double)*due_us) *due_us = (int64_t)due + 1;
+    if (!gate) return NULL;
+    if (gate->due_us > (double)now_us) {
+        *due_us = (int64_t)gate->due_us + 1;
+        return NULL;
     }
-    return NULL;
+    struct bw_permit *permit = TAILQ_FIRST(&gate->line);
+    give(limiter, gate, permit, now_us);
+    return permit;
 }
 
 void *bw_permit_owner(const struct bw_permit *permit)
@@ -185,17 +233,18 @@ void bw_permit_back(struct bw_limiter *limiter, struct bw_permit *permit)
         gate->in_use--;
     } else {
         TAILQ_REMOVE(&gate->line, permit, link);
-        list(limiter, gate);
     }
+    settle(limiter, gate);
     free(permit);
 }
 
-void bw_permit_pause(struct bw_permit *permit, int64_t until_us)
+void bw_permit_pause(struct bw_limiter *limiter, struct bw_permit *permit, int64_t until_us)
 {
     struct gate *gate = permit->gate;
     if (until_us <= gate->paused_us) return;
     gate->paused_us = until_us;
     gate->is_changed = true;
+    settle(limiter, gate);
 }
 
 void bw_limiter_owed(struct bw_limiter *limiter, int64_t now_us, int64_t least_us, bw_limit_visit *visit, void *arg)
@@ -219,6 +268,7 @@ void bw_limiter_owe(struct bw_limiter *limiter, const struct bw_limit_debt *debt
     if (!gate) return; /* no limit of that name any more */
     if ((double)debt->free_us > gate->free_us) gate->free_us = (double)debt->free_us;
     if (debt->paused_us > gate->paused_us) gate->paused_us = debt->paused_us;
+    settle(limiter, gate);
 }
 
 void bw_limiter_sweep(struct bw_limiter *limiter, int64_t now_us)
@@ -228,7 +278,7 @@ void bw_limiter_sweep(struct bw_limiter *limiter, int64_t now_us)
     void *value;
     for (size_t removed = 0; removed < 1000 && bw_map_next(limiter->gates, &position, &key, &value);) {
         struct gate *gate = value;
-        if (gate->in_use || gate->is_listed || gate->free_us > (double)now_us || gate->paused_us > now_us) continue;
+        if (gate->in_use || !TAILQ_EMPTY(&gate->line) || gate->free_us > (double)now_us || gate->paused_us > now_us) continue;
         bw_map_remove(limiter->gates, key);
         free_gate(gate);
         removed++;

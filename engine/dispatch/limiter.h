@@ -28,7 +28,7 @@ void *bw_permit_owner(const struct bw_permit *permit);
 bool bw_permit_is_given(const struct bw_permit *permit);
 void bw_permit_back(struct bw_limiter *limiter, struct bw_permit *permit); /* done, or not wanted any more */
 /* Nothing begins before until_us: the other side has said so. Under the key of the permit, whether it was given or not. */
-void bw_permit_pause(struct bw_permit *permit, int64_t until_us);
+void bw_permit_pause(struct bw_limiter *limiter, struct bw_permit *permit, int64_t until_us);
 
 struct bw_limit_debt {
     struct bw_slice name, key;

@@ -96,7 +96,7 @@ void bw_permits_back(struct bw_run_worker *worker, const json_t *head)
     if (!asked) return;
     if (pause_ms > PAUSE_MAX_MS) pause_ms = PAUSE_MAX_MS;
     if (pause_ms > 0) {
-        bw_permit_pause(asked->permit, bw_clock_mono_us() + pause_ms * 1000);
+        bw_permit_pause(permits->limiter, asked->permit, bw_clock_mono_us() + pause_ms * 1000);
         permits->has_news = true;
     }
     end(permits, asked);

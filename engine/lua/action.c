@@ -132,6 +132,8 @@ static bool read_manifest(struct bw_action *action, struct bw_error *err)
     action->has_effect = !strcmp(effect, "write");
     if (timeout && (!bw_duration_parse(bw_slice_of(timeout), &action->timeout_ms, err) || action->timeout_ms < 1))
         return fail(err, action->file, "timeout must be a duration such as 30s, found", timeout);
+    const json_t *limit = json_object_get(manifest, "limit");
+    if (limit && !json_is_string(limit)) return fail(err, action->file, "limit must be the name of a limit in bellwire.yaml in", name);
     return read_retry(action, err) && action->name && action->version && action->doc && read_schema(action, "inputs", &action->inputs, err) &&
            read_schema(action, "outputs", &action->outputs, err) && read_secrets(action, err);
 }

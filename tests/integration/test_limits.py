@@ -5,12 +5,15 @@ permit, and how many are in the server at once can only be less than how many ha
 import http.server
 import json
 import os
+import random
 import signal
 import sqlite3
 import threading
 import time
 
 from conftest import CONFIG, wait_for
+
+SEED = int(os.environ.get("BELLWIRE_SEED", str(random.SystemRandom().randrange(1 << 32))))
 
 
 class Server:
@@ -179,6 +182,37 @@ def test_the_permits_of_a_worker_that_dies_come_back(make_engine):
     wait_for("two inside", lambda: len(server.arrivals) == 10)
     server.gate.set()
     assert [run["state"] for run in engine.finished_runs(8)] == ["succeeded"] * 8
+
+
+def test_a_rate_holds_however_often_workers_are_killed(make_engine):
+    print("seed", SEED)
+    rng = random.Random(SEED)
+    server, engine = Server(), make_engine(limits("{llm: {rate: 100/1s, burst: 5, concurrency: 4}}"))
+    engine.write("workflows/fan.yaml", f"""
+name: fan
+on: [{{event: open.ping}}]
+steps:
+  - id: fan
+    foreach: ${{{{ event.data.items }}}}
+    concurrency: 40
+    steps:
+      - id: post
+        limit: llm
+        with: {{url: "{server.url}/call"}}
+        lua: |
+          if ctx.http{{method = "POST", url = input.url, json = {{}}}}.status ~= 200 then return ctx.retry{{code = "server"}} end
+          return {{}}
+""")
+    engine.start()
+    began = time.monotonic()
+    ring(engine, items=list(range(200)))
+    for _ in range(6):
+        seen = len(server.arrivals) + rng.randrange(20)
+        wait_for("some arrivals", lambda: len(server.arrivals) >= min(seen, 200))
+        os.kill(rng.choice(wait_for("a worker", lambda: engine.children("worker"))), signal.SIGKILL)
+    run = engine.finished_runs(1, "--workflow", "fan")[0]
+    assert run["state"] == "succeeded", run
+    check_rate(server.arrivals, began, 100, 5)
 
 
 def stored(engine, column, condition):

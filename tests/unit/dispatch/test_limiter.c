@@ -113,8 +113,8 @@ static void test_a_pause_holds_everybody(void **state)
     struct bw_permit *permit = bw_limiter_ask(limiter, NAME, NO_KEY, 1, NULL);
     assert_ptr_equal(bw_limiter_next(limiter, 0, &due), permit);
     ask(limiter, 3, 1);
-    bw_permit_pause(permit, 5 * SECOND);
-    bw_permit_pause(permit, 4 * SECOND); /* a shorter one does not end it */
+    bw_permit_pause(limiter, permit, 5 * SECOND);
+    bw_permit_pause(limiter, permit, 4 * SECOND); /* a shorter one does not end it */
     bw_permit_back(limiter, permit);
     assert_int_equal(given_now(limiter, 5 * SECOND - 1, &due), 0);
     assert_in_range(due, 5 * SECOND, 5 * SECOND + 1);
@@ -208,6 +208,77 @@ static void test_no_window_sees_more_than_the_rule_allows(void **state)
     }
 }
 
+/* Many keys, asked for, given, paused and given back at random, beside the rule as it is written down. */
+static void test_whoever_may_begin_does_and_nobody_else(void **state)
+{
+    (void)state;
+    enum { KEYS = 9, ASKED = 400 };
+    for (unsigned seed = 1; seed <= 100; seed++) {
+        unsigned random = seed;
+        struct model {
+            double free_us;
+            int64_t paused_us;
+            unsigned in_use;
+            size_t first, count;
+            size_t line[ASKED];
+        } models[KEYS] = {0};
+        struct bw_permit *permits[ASKED] = {0}, *permit;
+        size_t keys[ASKED], asked = 0;
+        double costs[ASKED], burst = 1 + rand_r(&random) % 4, rate = 1 + rand_r(&random) % 9;
+        unsigned at_once = rand_r(&random) % 4;
+        int64_t now = 1000 * SECOND, due;
+        struct bw_limiter *limiter = limiter_of(rate, SECOND, burst, at_once);
+        for (size_t turn = 0; turn < 1500; turn++) {
+            size_t n = asked ? (size_t)rand_r(&random) % asked : 0;
+            struct model *model = asked ? &models[keys[n]] : NULL;
+            now += rand_r(&random) % (SECOND / 5);
+            if (rand_r(&random) % 3 == 0 && asked < ASKED) {
+                size_t key = keys[asked] = (size_t)rand_r(&random) % KEYS;
+                costs[asked] = rand_r(&random) % ((unsigned)burst + 1);
+                permits[asked] = bw_limiter_ask(limiter, NAME, (struct bw_slice){"abcdefghi" + key, 1}, costs[asked], (void *)(uintptr_t)asked);
+                models[key].line[models[key].first + models[key].count++] = asked;
+                asked++;
+            } else if (asked && permits[n] && (bw_permit_is_given(permits[n]) || models[keys[n]].line[models[keys[n]].first] == n)) {
+                if (rand_r(&random) % 4 == 0) {
+                    model->paused_us = now + SECOND > model->paused_us ? now + SECOND : model->paused_us;
+                    bw_permit_pause(limiter, permits[n], now + SECOND);
+                }
+                if (bw_permit_is_given(permits[n])) {
+                    model->in_use--;
+                } else { /* the first in line goes away */
+                    model->first++;
+                    model->count--;
+                }
+                bw_permit_back(limiter, permits[n]);
+                permits[n] = NULL;
+            }
+            while ((permit = bw_limiter_next(limiter, now, &due))) {
+                size_t given = (uintptr_t)bw_permit_owner(permit);
+                model = &models[keys[given]];
+                assert_int_equal(model->line[model->first], given);
+                model->first++;
+                model->count--;
+                model->in_use++;
+                double begin = model->free_us > (double)now ? model->free_us : (double)now, after = begin + costs[given] * SECOND / rate;
+                assert_true(after - (double)now <= burst * SECOND / rate + 1 && model->paused_us <= now && (!at_once || model->in_use <= at_once));
+                model->free_us = after;
+            }
+            double next = -1;
+            for (size_t key = 0; key < KEYS; key++) {
+                model = &models[key];
+                if (!model->count || (at_once && model->in_use >= at_once)) continue;
+                double when = model->free_us - (burst - costs[model->line[model->first]]) * SECOND / rate;
+                if (when < (double)model->paused_us) when = (double)model->paused_us;
+                assert_true(when > (double)now - 1);
+                if (next < 0 || when < next) next = when;
+            }
+            if (next < 0) assert_int_equal(due, -1);
+            if (next >= 0) assert_in_range(due, (int64_t)next - 2, (int64_t)next + 2);
+        }
+        bw_limiter_free(limiter);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -220,6 +291,7 @@ int main(void)
         cmocka_unit_test(test_what_is_owed_outlives_a_restart),
         cmocka_unit_test(test_keys_that_owe_nothing_are_forgotten),
         cmocka_unit_test(test_no_window_sees_more_than_the_rule_allows),
+        cmocka_unit_test(test_whoever_may_begin_does_and_nobody_else),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

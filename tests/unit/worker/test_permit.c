@@ -108,6 +108,12 @@ static void test_the_actions_limit_counts_last_and_only_if_there_is_one(void **s
     begin_with(&engine, SUGGESTS, HEAD "steps: [{id: a, uses: my/call@1}]\n");
     asked(&engine, "crm", "", 1);
     engine_stop(&engine);
+    engine_start_with(&engine, LIMITS);
+    engine_load_good(&engine, "action", "return action{name = 'my/lua', version = '1.0.0', limit = 'crm', run = function() return {} end}\n",
+                     "workflow", HEAD "steps: [{id: a, uses: my/lua@1}]\n", NULL);
+    engine_event(&engine, "{}");
+    asked(&engine, "crm", "", 1);
+    engine_stop(&engine);
     begin_with(&engine, SUGGESTS, HEAD "defaults: {limit: llm}\nsteps: [{id: a, uses: my/call@1}]\n");
     asked(&engine, "llm", "", 1);
     engine_stop(&engine);
