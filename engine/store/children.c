@@ -173,11 +173,9 @@ static void copy_text(char *out, size_t capacity, struct bw_slice text)
     out[len] = '\0';
 }
 
-static bool count_end(struct bw_parking *parking, int64_t run_id, bool is_failure, struct join *join, bool *found, struct bw_error *err)
+/* What a counting statement says of the join that it has changed. */
+static bool read_join(sqlite3_stmt *row, struct join *join, bool *found, struct bw_error *err)
 {
-    sqlite3_stmt *row = parking->sql->count_child;
-    bw_sql_bind_int(row, 1, run_id);
-    bw_sql_bind_int(row, 2, is_failure);
     if (!bw_sql_next(row, found, err)) return false;
     if (!*found) return true;
     *join = (struct join){.id = sqlite3_column_int64(row, 0),
@@ -198,18 +196,36 @@ static bool count_end(struct bw_parking *parking, int64_t run_id, bool is_failur
     return bw_sql_next(row, &more, err); /* a changing statement has changed when it is done */
 }
 
-bool bw_children_ended(struct bw_parking *parking, int64_t run_id, enum bw_run_state state, int64_t ended_ms, struct bw_error *err)
+/* After one or more of its children have ended. */
+static bool counted(struct bw_parking *parking, struct join *join, int64_t ended_ms, struct bw_error *err)
 {
-    struct join join;
-    bool found;
-    if (!count_end(parking, run_id, state == BW_RUN_FAILED || state == BW_RUN_CANCELLED, &join, &found, err)) return false;
-    if (!found) return true;
     parking->joined++;
-    bool is_over = join.failed > join.allowed, is_idle = join.started == join.succeeded + join.failed;
-    if (!is_over && join.started < join.total) return start(parking, &join, err);
+    bool is_over = join->failed > join->allowed, is_idle = join->started == join->succeeded + join->failed;
+    if (!is_over && join->started < join->total) return start(parking, join, err);
     if (!is_idle) return true;
     const struct bw_wake wake = {.kind = BW_WAKE_CHILD, .at_ms = ended_ms};
-    return bw_parking_put_wake(parking, join.run_id, bw_slice_of(join.path), &wake, err) && bw_parking_unpark(parking, join.run_id, err);
+    return bw_parking_put_wake(parking, join->run_id, bw_slice_of(join->path), &wake, err) && bw_parking_unpark(parking, join->run_id, err);
+}
+
+bool bw_children_ended(struct bw_parking *parking, int64_t run_id, enum bw_run_state state, int64_t ended_ms, struct bw_error *err)
+{
+    sqlite3_stmt *row = parking->sql->count_child;
+    struct join join;
+    bool found;
+    bw_sql_bind_int(row, 1, run_id);
+    bw_sql_bind_int(row, 2, state == BW_RUN_FAILED || state == BW_RUN_CANCELLED);
+    if (!read_join(row, &join, &found, err)) return false;
+    return !found || counted(parking, &join, ended_ms, err);
+}
+
+bool bw_children_settle(struct bw_parking *parking, int64_t join_id, struct bw_error *err)
+{
+    sqlite3_stmt *row = parking->sql->recount_join;
+    struct join join;
+    bool found;
+    bw_sql_bind_int(row, 1, join_id);
+    if (!read_join(row, &join, &found, err)) return false;
+    return !found || counted(parking, &join, bw_clock_wall_ms(), err);
 }
 
 /* ---- closing ---- */

@@ -19,6 +19,8 @@ bool bw_children_begin(struct bw_parking *parking, int64_t run_id, struct bw_uid
                        struct bw_error *err);
 /* A run has ended: if it is a child, that counts. */
 bool bw_children_ended(struct bw_parking *parking, int64_t run_id, enum bw_run_state state, int64_t ended_ms, struct bw_error *err);
+/* Of a join with no child alive: counts their ends anew and does what follows. For the sweeper. */
+bool bw_children_settle(struct bw_parking *parking, int64_t join_id, struct bw_error *err);
 bool bw_children_close_step(struct bw_parking *parking, int64_t run_id, struct bw_slice path, struct bw_error *err);
 bool bw_children_close_run(struct bw_parking *parking, int64_t run_id, struct bw_error *err);
 #endif

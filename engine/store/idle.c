@@ -1,5 +1,5 @@
-/* What the writer does between groups: waking the rest of very many, checkpoints, merging, retention, giving space back, and the reserve for a full
- * disk. */
+/* What the writer does between groups: waking the rest of very many, checkpoints, merging, retention, sweeping, giving space back, and the reserve
+ * for a full disk. */
 #include "base/clock.h"
 #include "base/crash_point.h"
 #include "base/file.h"
@@ -145,6 +145,7 @@ bool bw_writer_between_groups(struct bw_writer *writer, bool is_busy, struct bw_
 {
     struct bw_error why = {0};
     if (writer->parking.has_wakings && !take(writer, wake_some(writer, &why), "store.waking_postponed", &why, err)) return false;
+    if (bw_sweep_wait_us(&writer->sweep, false) == 0 && !take(writer, bw_sweep_slice(writer, &why), "store.sweep_postponed", &why, err)) return false;
     bool ok = bw_retention_measure(&writer->retention, &why);
     int64_t until_us = bw_clock_mono_us() + CAP_WORK_US;
     for (;;) {
@@ -173,13 +174,18 @@ bool bw_writer_idle(struct bw_writer *writer, int *again_ms, struct bw_error *er
         postponed = "store.retention_postponed";
         ok = bw_retention_slice(&writer->retention, &why);
         if (ok) return bw_writer_checkpoint_if_due(writer, false, err);
+    } else if (bw_sweep_wait_us(&writer->sweep, true) == 0) {
+        postponed = "store.sweep_postponed";
+        ok = bw_sweep_slice(writer, &why);
+        if (ok) return bw_writer_checkpoint_if_due(writer, false, err);
     } else {
         postponed = "store.vacuum_postponed";
         ok = give_back(writer, &did, &why);
         if (did) return bw_writer_checkpoint_if_due(writer, false, err);
     }
-    int64_t wait_us = bw_retention_wait_us(&writer->retention, true);
-    *again_ms = !ok ? POSTPONED_MS : wait_us < 0 ? -1 : (int)(wait_us / 1000) + 1;
+    int64_t wait_us = bw_retention_wait_us(&writer->retention, true), sweep_us = bw_sweep_wait_us(&writer->sweep, true);
+    if (wait_us < 0 || sweep_us < wait_us) wait_us = sweep_us;
+    *again_ms = !ok ? POSTPONED_MS : (int)(wait_us / 1000) + 1;
     return take(writer, ok, postponed, &why, err) && bw_writer_checkpoint_if_due(writer, false, err);
 }
 

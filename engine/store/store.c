@@ -338,6 +338,11 @@ uint64_t bw_store_commits(const struct bw_store *store)
     return atomic_load_explicit(&store->commits, memory_order_relaxed);
 }
 
+uint64_t bw_store_repairs(const struct bw_store *store)
+{
+    return atomic_load_explicit(&store->writer.sweep.repairs, memory_order_relaxed);
+}
+
 void bw_store_on_wake(struct bw_store *store, bw_store_wake_handler *handler, void *arg)
 {
     pthread_mutex_lock(&store->handler_lock);

@@ -237,6 +237,7 @@ bool bw_store_is_waking(const struct bw_store *store); /* an event has more to w
 size_t bw_store_queued(const struct bw_store *store);  /* operations not yet committed; any thread, approximate */
 bool bw_store_is_failed(const struct bw_store *store);
 uint64_t bw_store_commits(const struct bw_store *store); /* transactions so far, for tests and metrics */
+uint64_t bw_store_repairs(const struct bw_store *store); /* what must not happen and did, in the life of the data folder (sweep.h); any thread */
 /* What a commit changed for whoever looks at the queue and at the clock. Called on the writer thread after the done() of that commit's
  * operations, only when runs were put into the queue or the earliest timer is earlier than it was. Be short, like done(). One handler; NULL =
  * none, and then none is running any more. Runs that were in the queue before are not told: read it once at the start, from 0. */

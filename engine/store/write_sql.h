@@ -103,6 +103,16 @@
     X(event_revisions)         \
     X(delete_revision_files)   \
     X(delete_revision)         \
+    X(sweep_parked)            \
+    X(sweep_active)            \
+    X(sweep_timers)            \
+    X(sweep_waits)             \
+    X(sweep_wakes)             \
+    X(sweep_queue)             \
+    X(sweep_joins)             \
+    X(wake_all_steps)          \
+    X(run_uid)                 \
+    X(recount_join)            \
     X(delete_versions)
 
 struct bw_write_statements {

@@ -7,6 +7,7 @@
 #include "store/parking.h"
 #include "store/retention.h"
 #include "store/store.h"
+#include "store/sweep.h"
 #include "store/write_sql.h"
 
 struct bw_writer { /* zero-initialise with reserve -1, then bw_writer_open(); bw_writer_close() also after a failed one */
@@ -17,9 +18,10 @@ struct bw_writer { /* zero-initialise with reserve -1, then bw_writer_open(); bw
     struct bw_deliveries deliveries;
     struct bw_parking parking;
     struct bw_retention retention; /* set retention.keep before bw_writer_open(); zero = nothing is ever removed */
-    int log_frames;                /* in the log after the last commit */
-    int checkpointed_frames;       /* what that was at the last checkpoint; 0 = the log began anew since */
-    int reserve;                   /* descriptor of the space kept for a full disk, -1 = none */
+    struct bw_sweep sweep;
+    int log_frames;          /* in the log after the last commit */
+    int checkpointed_frames; /* what that was at the last checkpoint; 0 = the log began anew since */
+    int reserve;             /* descriptor of the space kept for a full disk, -1 = none */
     int64_t reserve_tried_us, warned_us;
     bool is_shrinking; /* incremental_vacuum has freed pages that the next checkpoint cuts off */
 };
@@ -35,11 +37,11 @@ bool bw_writer_apply(struct bw_writer *writer, struct bw_store_op *op, struct bw
 
 /* Keeps the log short. is_busy: others wait already. false only when the store has failed. */
 bool bw_writer_checkpoint_if_due(struct bw_writer *writer, bool is_busy, struct bw_error *err);
-/* Between two groups: checkpoint, some who are still to be woken, and as much of retention as accepting does not notice. false only when the store
- * has failed. */
+/* Between two groups: checkpoint, some who are still to be woken, a look of the sweeper, and as much of retention as accepting does not notice. false
+ * only when the store has failed. */
 bool bw_writer_between_groups(struct bw_writer *writer, bool is_busy, struct bw_error *err);
-/* A bit of work that can wait: who is still to be woken, merging, retention, giving space back, checkpoint, the reserve. *again_ms: when to call
- * again if nothing happens until then; 0 = at once, -1 = no need. false only when the store has failed. */
+/* A bit of work that can wait: who is still to be woken, merging, retention, the sweeper, giving space back, checkpoint, the reserve. *again_ms: when
+ * to call again if nothing happens until then; 0 = at once. false only when the store has failed. */
 bool bw_writer_idle(struct bw_writer *writer, int *again_ms, struct bw_error *err);
 /* After "store.full": gives back the reserved space and shortens the log with it. false only when the store has failed. */
 bool bw_writer_relieve(struct bw_writer *writer, struct bw_error *err);

@@ -7,6 +7,7 @@ import os
 import pathlib
 import queue
 import signal
+import sqlite3
 import subprocess
 import threading
 import time
@@ -183,6 +184,37 @@ class Engine:
             done = [row for row in rows if row["state"] not in ("active", "parked")]
             return done if len(done) >= count else None
         return [self.show_run(row["run"]) for row in wait_for(f"{count} finished runs", ended)]
+
+
+def sweeper_statements():
+    """What the sweeper asks (engine/store/sweep.h), by name: rows of (id, fault, run)."""
+    text = (ROOT / "engine" / "store" / "schema" / "write.sql").read_text()
+    parts = [part.partition("\n") for part in text.split("-- name: ")]
+    return {name: sql.split(";")[0] for name, _, sql in parts if name.startswith("sweep_")}
+
+
+def audit(database: pathlib.Path):
+    """What must not happen and is there, or has been and was repaired."""
+    connection = sqlite3.connect(database)
+    try:
+        faults = [(name, row) for name, sql in sweeper_statements().items() for row in connection.execute(sql, (0, 1 << 40)) if row[1]]
+        return faults + [("repaired", row) for row in connection.execute("SELECT value FROM meta WHERE name = 'repairs'")]
+    finally:
+        connection.close()
+
+
+@pytest.fixture(autouse=True)
+def sweeper_finds_nothing(request, tmp_path):
+    """After each test, however it ended its engines: each data folder is as the sweeper wants it, and it never had to repair anything."""
+    yield
+    if request.node.get_closest_marker("damages_the_store"):
+        return
+    faults = {str(path): audit(path) for path in tmp_path.rglob("bellwire.db")}
+    assert not any(faults.values()), faults
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "damages_the_store: what the test leaves is no sound store, so the sweeper's view of it says nothing")
 
 
 @pytest.fixture

@@ -244,3 +244,45 @@ DELETE FROM revision_files WHERE revision = ?1 AND position IN (SELECT position 
 DELETE FROM revisions WHERE id = ?1;
 -- name: delete_versions
 DELETE FROM versions WHERE id IN (SELECT id FROM versions WHERE id NOT IN (SELECT version FROM revision_files) LIMIT ?1);
+
+-- The sweeper (sweep.c): what must not happen. Columns: the id to go on behind, the fault (0 = none; the others: enum fault of sweep.c), the run.
+-- What may wake a parked run is the same here and in has_source.
+-- name: sweep_parked
+SELECT r.id, CASE WHEN EXISTS (SELECT 1 FROM wakes WHERE run_id = r.id) THEN 1
+    WHEN NOT EXISTS (SELECT 1 FROM timers WHERE run_id = r.id AND path <> '') AND NOT EXISTS (SELECT 1 FROM waits WHERE run_id = r.id)
+        AND NOT EXISTS (SELECT 1 FROM joins WHERE run_id = r.id AND is_open) THEN 2 ELSE 0 END, r.id
+FROM runs r INDEXED BY runs_unusual WHERE r.state <> 20 AND r.state = 3 AND r.id > ?1 ORDER BY r.id LIMIT ?2;
+-- name: sweep_active
+SELECT r.id, CASE WHEN EXISTS (SELECT 1 FROM queue WHERE run_id = r.id) OR EXISTS (SELECT 1 FROM pending WHERE event_id = r.event_id) THEN 0 ELSE 3 END,
+    r.id
+FROM runs r INDEXED BY runs_unusual WHERE r.state <> 20 AND r.state = 2 AND r.id > ?1 ORDER BY r.id LIMIT ?2;
+-- name: sweep_timers
+SELECT DISTINCT t.run_id, CASE WHEN EXISTS (SELECT 1 FROM runs WHERE id = t.run_id AND state < 20) THEN 0 ELSE 4 END, t.run_id
+FROM timers t INDEXED BY timers_step WHERE t.run_id > ?1 ORDER BY t.run_id LIMIT ?2;
+-- name: sweep_waits
+SELECT DISTINCT w.run_id, CASE WHEN EXISTS (SELECT 1 FROM runs WHERE id = w.run_id AND state < 20) THEN 0 ELSE 4 END, w.run_id
+FROM waits w INDEXED BY waits_step WHERE w.run_id > ?1 ORDER BY w.run_id LIMIT ?2;
+-- name: sweep_wakes
+SELECT DISTINCT w.run_id, CASE WHEN EXISTS (SELECT 1 FROM runs WHERE id = w.run_id AND state < 20) THEN 0 ELSE 4 END, w.run_id
+FROM wakes w WHERE w.run_id > ?1 ORDER BY w.run_id LIMIT ?2;
+-- name: sweep_queue
+SELECT q.run_id, CASE WHEN r.id IS NULL OR r.state >= 20 THEN 4 WHEN r.state = 3 THEN 5 ELSE 0 END, q.run_id
+FROM queue q LEFT JOIN runs r ON r.id = q.run_id WHERE q.run_id > ?1 ORDER BY q.run_id LIMIT ?2;
+-- name: sweep_joins
+SELECT j.id, CASE WHEN NOT j.is_open THEN 0
+    WHEN NOT EXISTS (SELECT 1 FROM runs WHERE id = j.run_id AND state < 20) THEN 6
+    WHEN EXISTS (SELECT 1 FROM wakes WHERE run_id = j.run_id AND path = j.path) THEN 0
+    WHEN EXISTS (SELECT 1 FROM children c JOIN runs r ON r.id = c.run_id WHERE c.join_id = j.id AND r.state < 20 ORDER BY c.item DESC LIMIT 1) THEN 0
+    ELSE 7 END, j.run_id
+FROM joins j WHERE j.id > ?1 ORDER BY j.id LIMIT ?2;
+-- As if the time of all that the run waits for had come.
+-- name: wake_all_steps
+INSERT INTO wakes(run_id, path, kind, arm, at_ms) SELECT run_id, path, 1, 0, ?2 FROM steps WHERE run_id = ?1 AND state < 20 ON CONFLICT DO NOTHING;
+-- name: run_uid
+SELECT uid FROM runs WHERE id = ?1;
+-- Of a join with no child alive: what has not succeeded has failed.
+-- name: recount_join
+UPDATE joins SET (succeeded, failed) = (SELECT count(*), joins.started - count(*) FROM children c JOIN runs r ON r.id = c.run_id
+    WHERE c.join_id = ?1 AND r.state IN (20, 23)) WHERE id = ?1
+RETURNING id, run_id, path, event_id, total, concurrency, allowed, started, succeeded, failed, workflow, version,
+    (SELECT uid FROM runs r WHERE r.id = joins.run_id);

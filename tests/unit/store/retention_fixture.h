@@ -160,6 +160,24 @@ __attribute__((unused)) static bool rings_twice(const char *key)
     commit(&op);
     return op.is_duplicate;
 }
+/* What the sweeper would repair. */
+__attribute__((unused)) static size_t count_faults(void)
+{
+    sqlite3_stmt *const checks[] = {writer.sql.sweep_parked, writer.sql.sweep_active, writer.sql.sweep_timers, writer.sql.sweep_waits,
+                                    writer.sql.sweep_wakes,  writer.sql.sweep_queue,  writer.sql.sweep_joins};
+    size_t faults = 0;
+    struct bw_error err = {0};
+    for (size_t i = 0; i < BW_SWEEP_CHECKS; i++) {
+        bw_sql_bind_int(checks[i], 1, 0);
+        bw_sql_bind_int(checks[i], 2, INT32_MAX);
+        for (bool more = true; more;) {
+            assert_no_error(bw_sql_next(checks[i], &more, &err), err);
+            faults += more && sqlite3_column_int(checks[i], 1) != 0;
+        }
+    }
+    return faults;
+}
+
 /* Nothing without its parent, nothing live without what it needs; and the file is sound. */
 __attribute__((unused)) static void assert_sound(void)
 {
