@@ -153,9 +153,12 @@ static void free_stored(struct stored_limits *stored)
 void bw_permits_stored(struct bw_mail *mail)
 {
     struct stored_limits *stored = (struct stored_limits *)((char *)mail - offsetof(struct stored_limits, mail));
-    /* A full disk stops no step. What is owed is in memory, and is written again when it changes. */
-    if (stored->op.failed) bw_log_error(BW_LOG_WARN, "limits.not_stored", &stored->op.error);
-    if (stored->dispatch->permits) stored->dispatch->permits->is_storing = false;
+    struct bw_permits *permits = stored->dispatch->permits;
+    if (permits) permits->is_storing = false;
+    if (stored->op.failed) { /* a full disk stops no step: what is owed is in memory, and is written again when it changes */
+        bw_log_error(BW_LOG_WARN, "limits.not_stored", &stored->op.error);
+        if (permits) permits->stored_us = bw_clock_mono_us() + SWEEP_EVERY_US;
+    }
     free_stored(stored);
 }
 
