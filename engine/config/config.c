@@ -54,7 +54,8 @@ static const struct bw_key retention_keys[] = {
     {"deliveries", BW_KEY_DURATION_OR_NONE, FIELD(retention.deliveries_ms), 0, 0, "14d", "who rang; none = for ever, here and below"},
     {"events", BW_KEY_DURATION_OR_NONE, FIELD(retention.events_ms), 0, 0, "30d", "events that are done, once no run of theirs is left"},
     {"succeeded", BW_KEY_DURATION_OR_NONE, FIELD(retention.succeeded_ms), 0, 0, "14d", "runs that succeeded, were skipped or cancelled"},
-    {"failed", BW_KEY_DURATION_OR_NONE, FIELD(retention.failed_ms), 0, 0, "90d", "failed runs; less than 90d counts as 90d"},
+    {"failed", BW_KEY_DURATION_OR_NONE, FIELD(retention.failed_ms), 0, 0, "90d",
+     "failed runs, from when they were replayed or discarded; 180d after its end one counts as discarded"},
     {"max_size", BW_KEY_SIZE_OR_NONE, FIELD(retention.max_size_bytes), MAX_SIZE_LEAST, MAX_SIZE_MOST, "none",
      "cap of the database: above it the oldest finished things go first; with none left, new events get 503"},
 };

@@ -45,7 +45,7 @@ struct bw_retention_config { /* how long finished things stay; 0 = for ever */
     int64_t deliveries_ms;   /* 14 d */
     int64_t events_ms;       /* 30 d, and as long as a run of theirs is there */
     int64_t succeeded_ms;    /* 14 d: runs that succeeded, were skipped or cancelled */
-    int64_t failed_ms;       /* 90 d; never less */
+    int64_t failed_ms;       /* 90 d; from when it was resolved */
     uint64_t max_size_bytes; /* of the database; 0 = no cap */
 };
 

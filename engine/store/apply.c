@@ -3,6 +3,7 @@
 #include "store/checksum.h"
 #include "store/children.h"
 #include "store/forget.h"
+#include "store/letters_apply.h"
 #include "store/revision.h"
 #include "store/writer.h"
 
@@ -265,6 +266,7 @@ bool bw_writer_apply(struct bw_writer *writer, struct bw_store_op *op, struct bw
     case BW_OP_PAIRS: return keep_pairs(writer, op, err);
     case BW_OP_SCHEDULE: return put_schedule(writer, &op->schedule, err);
     case BW_OP_LIMITS: return keep_limits(writer, op, err);
+    case BW_OP_LETTERS: return bw_letters_apply(&writer->parking, op->letters, err);
     case BW_OP_CALL: return call(op, err);
     case BW_OP_FORGET: return bw_forget_all(writer, err);
     }

@@ -1,6 +1,7 @@
 #include "store/children.h"
 #include "base/clock.h"
 #include "base/crash_point.h"
+#include "store/letters_apply.h"
 #include "store/parking_step.h"
 #include <string.h>
 
@@ -13,6 +14,7 @@ struct join { /* its row */
     struct bw_uid run;
     char path[80];
     int64_t total, concurrency, allowed, started, succeeded, failed;
+    int64_t again, again_from; /* children that are to be run once more */
     char workflow[80];
     uint8_t version[32];
 };
@@ -64,6 +66,7 @@ static bool insert_child(struct bw_parking *parking, const struct join *join, in
     bw_sql_bind_text(statement, 3, bw_slice_of(join->workflow));
     bw_sql_bind_blob(statement, 4, join->version, sizeof join->version);
     bw_sql_bind_int(statement, 5, bw_clock_wall_ms());
+    bw_sql_bind_int(statement, 6, join->run_id);
     if (!bw_sql_run(statement, err)) return false;
     int64_t run_id = sqlite3_last_insert_rowid(sqlite3_db_handle(statement));
     bw_sql_bind_int(sql->put_child, 1, run_id);
@@ -97,19 +100,48 @@ static bool start_from_block(struct bw_parking *parking, struct join *join, int6
     return ok && (!is_used_up || delete_items(parking, block, block + 1, err));
 }
 
+/* The next one that failed, or was cancelled with its parent, goes on with what it has. */
+static bool start_again(struct bw_parking *parking, struct join *join, struct bw_error *err)
+{
+    sqlite3_stmt *next = parking->sql->next_dead_child, *set = parking->sql->set_child_version;
+    bool has_row;
+    bw_sql_bind_int(next, 1, join->id);
+    bw_sql_bind_int(next, 2, join->again_from);
+    if (!bw_sql_next(next, &has_row, err)) return false;
+    if (!has_row) return bw_error_set(err, "store.refused", "a run that is to be run once more is missing");
+    int64_t run_id = sqlite3_column_int64(next, 0);
+    join->again_from = sqlite3_column_int64(next, 1) + 1;
+    join->again--;
+    sqlite3_reset(next);
+    bw_sql_bind_int(set, 1, run_id);
+    bw_sql_bind_text(set, 2, bw_slice_of(join->workflow));
+    bw_sql_bind_blob(set, 3, join->version, sizeof join->version);
+    bw_sql_bind_int(set, 4, join->run_id);
+    return bw_sql_run(set, err) && bw_letters_revive(parking, run_id, bw_clock_wall_ms(), err);
+}
+
+static int64_t alive(const struct join *join)
+{
+    return join->started - join->succeeded - join->failed - join->again;
+}
+
 static bool start(struct bw_parking *parking, struct join *join, struct bw_error *err)
 {
-    int64_t before = join->started;
+    int64_t before = join->started - join->again;
+    while (join->again && alive(join) < join->concurrency)
+        if (!start_again(parking, join, err)) return false;
     for (;;) {
-        int64_t room = join->concurrency - (join->started - join->succeeded - join->failed);
+        int64_t room = join->concurrency - alive(join);
         if (room > join->total - join->started) room = join->total - join->started;
-        if (room <= 0) break;
+        if (join->again || room <= 0) break;
         if (!start_from_block(parking, join, room, err)) return false;
     }
-    if (join->started == before) return true;
-    parking->started += (size_t)(join->started - before);
+    if (join->started - join->again == before) return true;
+    parking->started += (size_t)(join->started - join->again - before);
     bw_sql_bind_int(parking->sql->set_started, 1, join->id);
     bw_sql_bind_int(parking->sql->set_started, 2, join->started);
+    bw_sql_bind_int(parking->sql->set_started, 3, join->again);
+    bw_sql_bind_int(parking->sql->set_started, 4, join->again_from);
     return bw_sql_run(parking->sql->set_started, err);
 }
 
@@ -127,6 +159,49 @@ static bool begin_again(struct bw_parking *parking, int64_t run_id, struct bw_sl
     return !is_due || bw_parking_put_wake(parking, run_id, path, &wake, err);
 }
 
+static bool wake_parent(struct bw_parking *parking, const struct join *join, int64_t at_ms, struct bw_error *err)
+{
+    const struct bw_wake wake = {.kind = BW_WAKE_CHILD, .at_ms = at_ms};
+    return bw_parking_put_wake(parking, join->run_id, bw_slice_of(join->path), &wake, err) && bw_parking_unpark(parking, join->run_id, err);
+}
+
+/* Once more those that failed, then those that had not begun. What succeeded keeps its place and its count. */
+static bool reopen(struct bw_parking *parking, struct join *join, const struct bw_join_new *from, struct bw_error *err)
+{
+    const struct bw_write_statements *sql = parking->sql;
+    sqlite3_stmt *row = sql->reopen_join;
+    struct bw_slice items = from->items, input;
+    bool found, more;
+    bw_sql_bind_int(row, 1, join->run_id);
+    bw_sql_bind_text(row, 2, bw_slice_of(join->path));
+    bw_sql_bind_int(row, 3, from->concurrency);
+    bw_sql_bind_int(row, 4, from->allowed);
+    bw_sql_bind_text(row, 5, from->workflow);
+    bw_sql_bind_blob(row, 6, from->version, sizeof from->version);
+    bw_sql_bind_int(row, 7, from->needs_event);
+    if (!bw_sql_next(row, &found, err)) return false;
+    if (!found) return begin_again(parking, join->run_id, bw_slice_of(join->path), err); /* it is open */
+    join->id = sqlite3_column_int64(row, 0);
+    join->event_id = sqlite3_column_int64(row, 1);
+    join->total = sqlite3_column_int64(row, 2);
+    join->started = sqlite3_column_int64(row, 3);
+    join->succeeded = sqlite3_column_int64(row, 4);
+    join->again = sqlite3_column_int64(row, 5);
+    if (!bw_sql_next(row, &more, err)) return false;
+    if (from->context.len) {
+        bw_sql_bind_int(sql->set_context, 1, join->id);
+        bw_sql_bind_blob(sql->set_context, 2, from->context.ptr, from->context.len);
+        if (!bw_sql_run(sql->set_context, err)) return false;
+    }
+    if (from->is_call && bw_child_item_next(&items, &input)) {
+        bw_sql_bind_int(sql->set_input, 1, join->id);
+        bw_sql_bind_blob_or_null(sql->set_input, 2, input);
+        if (!bw_sql_run(sql->set_input, err)) return false;
+    }
+    if (!start(parking, join, err)) return false;
+    return alive(join) > 0 || wake_parent(parking, join, bw_clock_wall_ms(), err); /* all of them had succeeded */
+}
+
 bool bw_children_begin(struct bw_parking *parking, int64_t run_id, struct bw_uid run, int64_t event_id, const struct bw_step_row *step,
                        struct bw_error *err)
 {
@@ -135,11 +210,13 @@ bool bw_children_begin(struct bw_parking *parking, int64_t run_id, struct bw_uid
     struct join join = {
         .run_id = run_id, .event_id = event_id, .run = run, .total = from->total, .concurrency = from->concurrency, .allowed = from->allowed};
     sqlite3_stmt *statement = sql->put_join;
-    if (step->path.len >= sizeof join.path || from->workflow.len >= sizeof join.workflow || !from->total || !from->concurrency)
+    if (step->path.len >= sizeof join.path || from->workflow.len >= sizeof join.workflow || !from->concurrency ||
+        (!from->total && !from->is_reopened))
         return bw_error_set(err, "store.refused", "a step that starts runs is malformed");
     memcpy(join.path, step->path.ptr, step->path.len);
     memcpy(join.workflow, from->workflow.ptr, from->workflow.len);
     memcpy(join.version, from->version, sizeof join.version);
+    if (from->is_reopened) return reopen(parking, &join, from, err);
     bw_sql_bind_int(statement, 1, run_id);
     bw_sql_bind_text(statement, 2, step->path);
     bw_sql_bind_int(statement, 3, event_id);
@@ -187,7 +264,9 @@ static bool read_join(sqlite3_stmt *row, struct join *join, bool *found, struct 
                           .started = sqlite3_column_int64(row, 7),
                           .succeeded = sqlite3_column_int64(row, 8),
                           .failed = sqlite3_column_int64(row, 9),
-                          .run = bw_sql_column_uid(row, 12)};
+                          .run = bw_sql_column_uid(row, 12),
+                          .again = sqlite3_column_int64(row, 13),
+                          .again_from = sqlite3_column_int64(row, 14)};
     copy_text(join->path, sizeof join->path, bw_sql_column(row, 2));
     copy_text(join->workflow, sizeof join->workflow, bw_sql_column(row, 10));
     struct bw_slice version = bw_sql_column(row, 11);
@@ -200,11 +279,9 @@ static bool read_join(sqlite3_stmt *row, struct join *join, bool *found, struct 
 static bool counted(struct bw_parking *parking, struct join *join, int64_t ended_ms, struct bw_error *err)
 {
     parking->joined++;
-    bool is_over = join->failed > join->allowed, is_idle = join->started == join->succeeded + join->failed;
-    if (!is_over && join->started < join->total) return start(parking, join, err);
-    if (!is_idle) return true;
-    const struct bw_wake wake = {.kind = BW_WAKE_CHILD, .at_ms = ended_ms};
-    return bw_parking_put_wake(parking, join->run_id, bw_slice_of(join->path), &wake, err) && bw_parking_unpark(parking, join->run_id, err);
+    bool is_over = join->failed > join->allowed;
+    if (!is_over && (join->again || join->started < join->total)) return start(parking, join, err);
+    return alive(join) > 0 || wake_parent(parking, join, ended_ms, err);
 }
 
 bool bw_children_ended(struct bw_parking *parking, int64_t run_id, enum bw_run_state state, int64_t ended_ms, struct bw_error *err)
@@ -260,10 +337,9 @@ static bool close(struct bw_parking *parking, sqlite3_stmt *statement, bool *fou
     if (!bw_sql_next(statement, found, err)) return false;
     if (!*found) return true;
     int64_t join_id = sqlite3_column_int64(statement, 0);
-    bool is_started = sqlite3_column_int(statement, 1), is_idle = sqlite3_column_int(statement, 2);
+    bool is_idle = sqlite3_column_int(statement, 1);
     if (!bw_sql_next(statement, &more, err)) return false;
-    return (is_started || delete_items(parking, join_id * BLOCKS_MAX, (join_id + 1) * BLOCKS_MAX, err)) &&
-           (is_idle || cancel_children(parking, join_id, err));
+    return is_idle || cancel_children(parking, join_id, err);
 }
 
 bool bw_children_close_step(struct bw_parking *parking, int64_t run_id, struct bw_slice path, struct bw_error *err)

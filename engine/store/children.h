@@ -6,8 +6,10 @@
  *   - a child's end counts in its join and starts the next item, so no slot is lost and none is used twice;
  *   - the last end gives the step its CHILD wake (parking.h): a parked parent goes on, an active one finds it when it wants to park;
  *   - above `allowed` failures nothing is started any more: the last of those that run wakes the parent;
- *   - a step that becomes final by something else, or the end of its run, closes the join: what had not started never does, what is alive is
- * cancelled. A child's uid is derived from its parent's, so the same item has the same identity whatever happens in between.
+ *   - a step that becomes final, or the end of its run, closes the join: what had not started does not start, what is alive is cancelled;
+ *   - a step whose run is resumed opens it again: those that failed are run once more, then those that had not started, at most `concurrency` of
+ * them at once as before. Items that have not started are kept for that, until the run is removed. A child's uid is derived from its parent's, so the
+ * same item has the same identity whatever happens in between.
  *
  * Writer thread, inside a transaction, as parking.h. */
 #ifndef BW_STORE_CHILDREN_H

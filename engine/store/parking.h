@@ -29,6 +29,7 @@ struct bw_parking { /* zero-initialise, then bw_parking_open(). Fields are parki
     int64_t until_us;                 /* bw_clock_mono_us(); then it wakes no more */
     size_t parked;                    /* by this transaction */
     size_t started, joined;           /* by this transaction: children (children.c) */
+    size_t letters;                   /* by this transaction: runs that somebody did something about (letters.c) */
     size_t news;                      /* runs woken by commits since bw_parking_news() */
     bool has_wakings;                 /* perhaps there is an event whose waiters are not all woken */
     int64_t waking, waiter;           /* that event, 0 = not begun; of those who wait for its key all below this run are woken */

@@ -15,7 +15,8 @@ bool bw_reader_queue(struct bw_reader *reader, int64_t after, size_t limit, bw_q
                                    .run = bw_sql_column_uid(statement, 2),
                                    .event_id = sqlite3_column_int64(statement, 3),
                                    .is_child = sqlite3_column_int(statement, 4) != 0,
-                                   .needs_event = sqlite3_column_int(statement, 5) != 0};
+                                   .needs_event = sqlite3_column_int(statement, 5) != 0,
+                                   .revision = (uint32_t)sqlite3_column_int64(statement, 6)};
         ++*count;
         if (!visit(arg, &queued)) break;
     }
@@ -59,6 +60,22 @@ bool bw_reader_limits(struct bw_reader *reader, bw_limit_visit_row *visit, void 
         if (!has_row) return true;
         struct bw_limit_row row = {bw_sql_column(statement, 0), bw_sql_column(statement, 1), sqlite3_column_int64(statement, 2),
                                    sqlite3_column_int64(statement, 3)};
+        if (!visit(arg, &row)) break;
+    }
+    sqlite3_reset(statement);
+    return true;
+}
+
+bool bw_reader_audit(struct bw_reader *reader, struct bw_slice target, bw_audit_visit *visit, void *arg, struct bw_error *err)
+{
+    sqlite3_stmt *statement = reader->sql.audit;
+    bw_reader_begin(reader);
+    bw_sql_bind_text(statement, 1, target);
+    for (bool has_row;;) {
+        if (!bw_sql_next(statement, &has_row, err)) return false;
+        if (!has_row) return true;
+        struct bw_audit_row row = {sqlite3_column_int64(statement, 0), bw_sql_column(statement, 1), bw_sql_column(statement, 2),
+                                   bw_sql_column(statement, 3), bw_sql_column(statement, 4)};
         if (!visit(arg, &row)) break;
     }
     sqlite3_reset(statement);

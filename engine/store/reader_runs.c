@@ -44,6 +44,7 @@ static bool add_step(struct steps *steps, sqlite3_stmt *row, struct bw_error *er
                      .started = (uint32_t)sqlite3_column_int64(row, 16),
                      .succeeded = (uint32_t)sqlite3_column_int64(row, 17),
                      .failed = (uint32_t)sqlite3_column_int64(row, 18)},
+        .is_again = sqlite3_column_int(row, 19) != 0,
     };
     return !steps->text.failed || bw_error_set(err, "store.refused", "no memory to read a run's steps");
 }
@@ -98,6 +99,11 @@ static void read_run(sqlite3_stmt *row, struct bw_run *run)
                   .is_call = sqlite3_column_int(row, 20) != 0,
                   .is_detached = sqlite3_column_int(row, 21) != 0,
                   .parent = bw_sql_column_uid(row, 22)},
+        .revision = (uint32_t)sqlite3_column_int64(row, 23),
+        .resumed_ms = sqlite3_column_int64(row, 24),
+        .resolved = (enum bw_resolution)sqlite3_column_int(row, 25),
+        .resolved_ms = sqlite3_column_int64(row, 26),
+        .origin = bw_sql_column_uid(row, 27),
         .row = {.uid = bw_sql_column_uid(row, 1),
                 .workflow = bw_sql_column(row, 3),
                 .state = (enum bw_run_state)sqlite3_column_int(row, 5),
@@ -152,6 +158,9 @@ bool bw_reader_runs(struct bw_reader *reader, const struct bw_run_filter *filter
     bw_sql_bind_int(statement, 4, bw_reader_below(filter->before_row));
     bw_sql_bind_int(statement, 5, bw_reader_limit(filter->limit));
     bw_sql_bind_int(statement, 6, filter->with_children);
+    bw_sql_bind_int(statement, 7, filter->since_ms);
+    bw_sql_bind_text_or_null(statement, 8, filter->error);
+    bw_sql_bind_int(statement, 9, !filter->without_resolved);
     return visit_all(reader, statement, filter->with_steps, visit, arg, &count, err);
 }
 

@@ -23,6 +23,7 @@
     X(pairs)                  \
     X(schedules)              \
     X(limits)                 \
+    X(audit)                  \
     X(parked_count)           \
     X(deliveries)             \
     X(refused_of_source)      \

@@ -51,12 +51,34 @@ bool bw_remove_delivery(struct bw_removal *removal, int64_t id, enum bw_removal_
     return true;
 }
 
+/* What people have done to the run. */
+static bool delete_audit(struct bw_removal *removal, int64_t id, bool *are_gone, struct bw_error *err)
+{
+    sqlite3_stmt *row = removal->sql->run_uid;
+    char target[BW_UID_TEXT] = "";
+    bool has_row;
+    bw_sql_bind_int(row, 1, id);
+    if (!bw_sql_next(row, &has_row, err)) return false;
+    if (has_row) bw_uid_text(bw_sql_column_uid(row, 0), BW_UID_RUN, target);
+    sqlite3_reset(row);
+    bw_sql_bind_text(removal->sql->delete_audit, 1, bw_slice_of(target));
+    bw_sql_bind_int(removal->sql->delete_audit, 2, removal->rows);
+    if (!bw_sql_run(removal->sql->delete_audit, err)) return false;
+    removal->rows -= sqlite3_changes(sqlite3_db_handle(row));
+    *are_gone = removal->rows > 0;
+    return true;
+}
+
 static bool remove_one_run(struct bw_removal *removal, int64_t id, enum bw_removal_end *end, struct bw_error *err)
 {
     const struct bw_write_statements *sql = removal->sql;
     bool are_gone;
     *end = BW_REMOVAL_PARTLY;
     if (!delete_children(removal, sql->delete_contexts, id, &are_gone, err)) return false;
+    if (!are_gone || removal->rows < 1) return true;
+    if (!delete_children(removal, sql->delete_run_items, id, &are_gone, err)) return false;
+    if (!are_gone || removal->rows < 1) return true;
+    if (!delete_audit(removal, id, &are_gone, err)) return false;
     if (!are_gone || removal->rows < 1) return true;
     if (!delete_children(removal, sql->delete_joins, id, &are_gone, err)) return false;
     if (!are_gone || removal->rows < 1) return true;
@@ -70,14 +92,15 @@ static bool remove_one_run(struct bw_removal *removal, int64_t id, enum bw_remov
     return true;
 }
 
-/* Those that the run waited for: 0 = none is left. */
-static bool find_child(struct bw_removal *removal, int64_t id, int64_t *child, struct bw_error *err)
+/* Those that the run waited for: 0 = none is left. *is_live: somebody has resumed it, alone. */
+static bool find_child(struct bw_removal *removal, int64_t id, int64_t *child, bool *is_live, struct bw_error *err)
 {
     sqlite3_stmt *statement = removal->sql->awaited_child;
     bool has_row;
     bw_sql_bind_int(statement, 1, id);
     if (!bw_sql_next(statement, &has_row, err)) return false;
     *child = has_row ? sqlite3_column_int64(statement, 0) : 0;
+    *is_live = has_row && sqlite3_column_int(statement, 1);
     sqlite3_reset(statement);
     return true;
 }
@@ -86,8 +109,11 @@ bool bw_remove_run(struct bw_removal *removal, int64_t id, enum bw_removal_end *
 {
     for (;;) {
         int64_t lowest = id, child;
+        bool is_live;
         do {
-            if (!find_child(removal, lowest, &child, err)) return false;
+            if (!find_child(removal, lowest, &child, &is_live, err)) return false;
+            *end = BW_REMOVAL_STAYS;
+            if (is_live) return true;
             if (child) lowest = child;
         } while (child);
         if (!remove_one_run(removal, lowest, end, err)) return false;

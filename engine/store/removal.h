@@ -14,7 +14,7 @@ struct bw_removed { /* how many of each */
 enum bw_removal_end {
     BW_REMOVAL_GONE,
     BW_REMOVAL_PARTLY, /* this transaction has no room for all of it: the rest is the next one's */
-    BW_REMOVAL_STAYS,  /* something needs it (only retention.c says so) */
+    BW_REMOVAL_STAYS,  /* something needs it */
 };
 struct bw_removal { /* begin with bw_removal_begin() */
     const struct bw_write_statements *sql;
@@ -29,7 +29,7 @@ void bw_removal_begin(struct bw_removal *removal, const struct bw_write_statemen
 bool bw_removal_is_spent(const struct bw_removal *removal);
 /* Each call makes some progress, even if the time is over. */
 bool bw_remove_delivery(struct bw_removal *removal, int64_t id, enum bw_removal_end *end, struct bw_error *err);
-bool bw_remove_run(struct bw_removal *removal, int64_t id, enum bw_removal_end *end, struct bw_error *err); /* with its steps */
+bool bw_remove_run(struct bw_removal *removal, int64_t id, enum bw_removal_end *end, struct bw_error *err); /* with its steps and children */
 /* With its body, its keys and its mark of matches; its runs are gone already. Its dedupe key lives on to the end of its window. */
 bool bw_remove_event(struct bw_removal *removal, int64_t id, enum bw_removal_end *end, struct bw_error *err);
 bool bw_remove_kept_key(struct bw_removal *removal, int64_t event_id, enum bw_removal_end *end, struct bw_error *err);

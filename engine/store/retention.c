@@ -3,6 +3,7 @@
 #include "base/crash_point.h"
 #include "base/log.h"
 #include "base/units.h"
+#include "store/letters.h"
 
 #define ROWS_AT_ONCE 500
 #define SHARE 50 /* a slice that took t keeps the next one 50 t away while others wait */
@@ -12,12 +13,12 @@
 #define RETRY_US (10 * 1000000LL)
 #define EXHAUSTED_RETRY_US 1000000LL
 #define DAY_MS (24 * 3600 * 1000LL)
-#define FAILED_LEAST_MS (90 * DAY_MS) /* nothing can resolve a failed run yet: nobody may have looked at it before */
 
 struct row { /* the columns of the walk_… statements */
     int64_t id, at_ms;
     int state; /* of a run; of a kept key: is it merged? */
     bool is_needed;
+    int64_t resolved_ms; /* of a failed run: when somebody was done with it */
 };
 enum verdict { OLD, KEPT, YOUNG };
 struct bw_retention_walk {
@@ -42,13 +43,19 @@ static enum verdict judge_delivery(const struct bw_retention *retention, const s
     return by_age(row->at_ms, retention->keep.deliveries_ms, now_ms);
 }
 
+/* semantics.md 2.5: a failed run that nobody has done anything about counts as discarded after 180 days. */
+static int64_t resolved_at(const struct row *row)
+{
+    return row->resolved_ms ? row->resolved_ms : row->at_ms + BW_DISCARDED_AFTER_MS;
+}
+
 static enum verdict judge_run(const struct bw_retention *retention, const struct row *row, int64_t now_ms)
 {
     const struct bw_retention_config *keep = &retention->keep;
-    int64_t failed_ms = keep->failed_ms && keep->failed_ms < FAILED_LEAST_MS ? FAILED_LEAST_MS : keep->failed_ms;
-    int64_t least_ms = keep->succeeded_ms && (!failed_ms || keep->succeeded_ms < failed_ms) ? keep->succeeded_ms : failed_ms;
+    int64_t least_ms = keep->succeeded_ms && (!keep->failed_ms || keep->succeeded_ms < keep->failed_ms) ? keep->succeeded_ms : keep->failed_ms;
     if (by_age(row->at_ms, least_ms, now_ms) != OLD) return by_age(row->at_ms, least_ms, now_ms);
-    bool is_old = by_age(row->at_ms, row->state == BW_RUN_FAILED ? failed_ms : keep->succeeded_ms, now_ms) == OLD;
+    bool is_failed = row->state == BW_RUN_FAILED;
+    bool is_old = by_age(is_failed ? resolved_at(row) : row->at_ms, is_failed ? keep->failed_ms : keep->succeeded_ms, now_ms) == OLD;
     return is_old && !row->is_needed ? OLD : KEPT;
 }
 
@@ -70,8 +77,8 @@ static enum verdict always(const struct bw_retention *retention, const struct ro
     return row->is_needed ? KEPT : OLD;
 }
 
-/* *may_go false: a run of the event is active, or in the state `spared`. *run: one of them, 0 = none is left. */
-static bool look_at_runs(sqlite3_stmt *statement, int64_t event_id, int spared, bool *may_go, int64_t *run, struct bw_error *err)
+/* *may_go false: a run of the event is active, is in the state `spared`, or has failed and is not resolved. *run: one of them, 0 = none is left. */
+static bool look_at_runs(sqlite3_stmt *statement, int64_t event_id, int spared, int64_t now_ms, bool *may_go, int64_t *run, struct bw_error *err)
 {
     *may_go = true;
     *run = 0;
@@ -81,7 +88,8 @@ static bool look_at_runs(sqlite3_stmt *statement, int64_t event_id, int spared, 
         if (!has_row) return true;
         int state = sqlite3_column_int(statement, 1);
         *run = sqlite3_column_int64(statement, 0);
-        if (state < BW_RUN_SUCCEEDED || state == spared) *may_go = false;
+        const struct row row = {.at_ms = sqlite3_column_int64(statement, 2), .resolved_ms = sqlite3_column_int64(statement, 3)};
+        if (state < BW_RUN_SUCCEEDED || state == spared || (state == BW_RUN_FAILED && resolved_at(&row) > now_ms)) *may_go = false;
     }
 }
 
@@ -91,7 +99,7 @@ static bool remove_with_runs(struct bw_removal *removal, int64_t id, int spared,
     int64_t run;
     for (;;) {
         *end = BW_REMOVAL_STAYS;
-        if (!look_at_runs(removal->sql->event_runs, id, spared, &may_go, &run, err)) return false;
+        if (!look_at_runs(removal->sql->event_runs, id, spared, removal->now_ms, &may_go, &run, err)) return false;
         if (!may_go) return true;
         if (!run) return bw_remove_event(removal, id, end, err);
         if (!bw_remove_run(removal, run, end, err)) return false;
@@ -115,7 +123,7 @@ static bool remove_without_runs(struct bw_removal *removal, int64_t id, enum bw_
     bool may_go;
     int64_t run;
     *end = BW_REMOVAL_STAYS;
-    if (!look_at_runs(removal->sql->event_runs, id, 0, &may_go, &run, err)) return false;
+    if (!look_at_runs(removal->sql->event_runs, id, 0, removal->now_ms, &may_go, &run, err)) return false;
     return run || bw_remove_event(removal, id, end, err);
 }
 
@@ -209,7 +217,9 @@ static bool refusal(const struct bw_retention *retention, struct bw_error *err)
 {
     bw_error_set(err, "store.full", "the database has reached retention.max_size (%llu bytes) and all of it is still needed",
                  (unsigned long long)retention->keep.max_size_bytes);
-    bw_error_hint(err, "raise retention.max_size, or let what is waiting end: bellwire runs --state active, or parked");
+    bw_error_hint(
+        err, "raise retention.max_size, let what is waiting end (bellwire runs --state active, or parked), or end what failed: bellwire runs resume, "
+             "replay or discard --state failed");
     return true;
 }
 
@@ -259,7 +269,8 @@ static bool read_rows(const struct bw_retention *retention, struct row rows[ROWS
         rows[(*count)++] = (struct row){.id = sqlite3_column_int64(statement, 0),
                                         .at_ms = sqlite3_column_int64(statement, 1),
                                         .state = sqlite3_column_int(statement, 2),
-                                        .is_needed = sqlite3_column_int(statement, 3) != 0};
+                                        .is_needed = sqlite3_column_int(statement, 3) != 0,
+                                        .resolved_ms = sqlite3_column_int64(statement, 4)};
     }
 }
 

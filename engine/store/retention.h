@@ -6,7 +6,8 @@
  * Each slice of a pass is one small transaction (removal.h), made when the writer is idle; if it never is, slices come between groups and
  * get a fiftieth of its time, above the cap as much as they need. A pass that removed something logs one line, store.retention.
  *
- * Never removed: pending events, active and parked runs with their events, events that a wake names (parking.h), the ended runs of a pending event
+ * Never removed: pending events, active and parked runs with their events, failed runs that nobody has resumed, replayed or discarded (letters.h;
+ * for 180 days: then they count as discarded), events that a wake names (parking.h), the ended runs of a pending event
  * (after a restart their rows are what keeps them from running again), the newest event (its id must not be given again). Writer thread, outside of
  * transactions. */
 #ifndef BW_STORE_RETENTION_H

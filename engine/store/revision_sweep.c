@@ -17,6 +17,15 @@ static bool is_spared(const struct bw_revision_sweep *sweep, int64_t revision)
     return false;
 }
 
+/* A run that was resumed or replayed under it. */
+static bool has_run(sqlite3_stmt *statement, int64_t revision, bool *has, struct bw_error *err)
+{
+    bw_sql_bind_int(statement, 1, revision);
+    if (!bw_sql_next(statement, has, err)) return false;
+    sqlite3_reset(statement);
+    return true;
+}
+
 static int by_revision(const void *left, const void *right)
 {
     const struct bw_revision_reference *a = left, *b = right;
@@ -125,6 +134,9 @@ bool bw_revision_sweep_slice(struct bw_revision_sweep *sweep, struct bw_removal 
     /* What an earlier slice removed is removed again at no cost, so a slice that was rolled back leaves nothing out. */
     for (size_t i = 0; i < sweep->count; i++) {
         if (sweep->references[i].last_event || is_spared(sweep, sweep->references[i].revision)) continue;
+        bool is_used;
+        if (!has_run(removal->sql->run_of_revision, sweep->references[i].revision, &is_used, err)) return false;
+        if (is_used) continue;
         if (!bw_remove_revision(removal, sweep->references[i].revision, &end, err)) return false;
         if (end != BW_REMOVAL_GONE) return true;
     }

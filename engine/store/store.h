@@ -69,6 +69,11 @@ const char *bw_run_state_name(enum bw_run_state state);
 const char *bw_step_state_name(enum bw_step_state state);
 const char *bw_wake_kind_name(enum bw_wake_kind kind); /* "timer", "event", … */
 int bw_run_state_parse(struct bw_slice name);          /* -1 = no such state */
+enum bw_resolution {                                   /* of a failed run: what was done about it; stored, never renumber */
+                     BW_UNRESOLVED = 0,
+                     BW_REPLAYED = 1,
+                     BW_DISCARDED = 2,
+};
 
 struct bw_delivery {
     int64_t at_ms;
@@ -126,6 +131,9 @@ struct bw_join_new { /* runs that a step starts (children.h); not read back */
     uint32_t depth;                       /* of the children: 1 below a run that an event started */
     bool is_call, is_detached;
     bool needs_event; /* its body: else the children do without */
+    /* The step has started them before and its run is resumed: those that failed and those that had not begun are run, with this context. No items;
+     * of a called workflow its input, which it then has. */
+    bool is_reopened;
 };
 struct bw_join_counts { /* how far they are; total 0: the step has none */
     int64_t id;
@@ -155,6 +163,7 @@ struct bw_step_row {
     /* WAITING: the step waits for these runs, they are created with this row. Final: it does not wait, they are detached. */
     const struct bw_join_new *join;
     struct bw_join_counts children; /* only read */
+    bool is_again;                  /* only read: its run was resumed after this, see letters.h */
 };
 struct bw_run_row {
     struct bw_uid uid;
@@ -193,9 +202,11 @@ enum bw_store_op_kind {
     BW_OP_SCHEDULE, /* `schedule` is written; one that is new begins with it */
     BW_OP_LIMITS,   /* `limits` are written, and those are removed whose times are both over at now_ms */
     BW_OP_FORGET,   /* all that happened is forgotten, the catalogue stays; for tests of workflows, never of what was promised to anybody */
+    BW_OP_LETTERS,  /* runs that failed are resumed, replayed, discarded: letters.h */
     BW_OP_CALL,     /* runs call(op) on the writer thread inside the group; again if the group is retried */
 };
 #define BW_WAKES_AT_ONCE 500 /* steps woken in one transaction, whatever wakes them; fewer when that takes long */
+struct bw_letters;
 struct bw_store_op {
     enum bw_store_op_kind kind;
     void (*done)(struct bw_store_op *op); /* writer thread */
@@ -215,6 +226,7 @@ struct bw_store_op {
     size_t limit_count;                   /* LIMITS */
     bool (*call)(struct bw_store_op *op); /* CALL */
     int64_t now_ms;                       /* WAKE: timers with due_ms <= now_ms are due. LIMITS: 0 = nothing is removed */
+    struct bw_letters *letters;           /* LETTERS */
     bool more;                            /* WAKE: out */
     int64_t first_emitted;                /* REPORT: out: the lowest id of the events that it emitted, 0 = none */
     int64_t event_id;                     /* REPORT: in. ACCEPT: out */
@@ -290,8 +302,13 @@ struct bw_run { /* as stored */
     struct bw_uid event_uid;
     struct bw_slice event_name;
     struct bw_child child;
-    bool is_woken;   /* it is in the queue: whoever has its event has nothing to do with it */
-    bool is_overdue; /* its deadline_ms has passed */
+    bool is_woken;      /* it is in the queue: whoever has its event has nothing to do with it */
+    bool is_overdue;    /* its deadline_ms has passed */
+    uint32_t revision;  /* that it runs under */
+    int64_t resumed_ms; /* 0 = never */
+    enum bw_resolution resolved;
+    int64_t resolved_ms;
+    struct bw_uid origin; /* the run that it repeats; zero: none */
 };
 typedef bool bw_run_visit(void *arg, const struct bw_run *run);
 struct bw_run_filter {
@@ -299,6 +316,9 @@ struct bw_run_filter {
     int state;                /* 0 = all */
     int64_t event_id;         /* 0 = all */
     int64_t before_row;       /* 0 = newest first from the end */
+    int64_t since_ms;         /* started then or later; 0 = all */
+    struct bw_slice error;    /* a glob: only those with such an error code; empty = all */
+    bool without_resolved;    /* failed runs about which something was done are left out */
     size_t limit;
     bool with_steps;
     bool with_children; /* those that other runs have started, too */
@@ -311,6 +331,7 @@ struct bw_queued {
     int64_t run_id, event_id;
     struct bw_uid run;
     bool is_child, needs_event;
+    uint32_t revision; /* 0: that of its event */
 };
 typedef bool bw_queued_visit(void *arg, const struct bw_queued *queued);
 /* Woken runs with id > after, ascending, at most limit; *count = how many were visited. */
@@ -331,6 +352,12 @@ struct bw_child_end {
 };
 typedef bool bw_child_end_visit(void *arg, const struct bw_child_end *end);
 bool bw_reader_child_ends(struct bw_reader *reader, int64_t join, bw_child_end_visit *visit, void *arg, struct bw_error *err);
+struct bw_audit_row { /* what somebody has done by hand */
+    int64_t at_ms;
+    struct bw_slice actor, verb, target, detail;
+};
+typedef bool bw_audit_visit(void *arg, const struct bw_audit_row *row);
+bool bw_reader_audit(struct bw_reader *reader, struct bw_slice target, bw_audit_visit *visit, void *arg, struct bw_error *err); /* oldest first */
 typedef bool bw_pair_visit(void *arg, const struct bw_wait_pair *pair);
 bool bw_reader_pairs(struct bw_reader *reader, bw_pair_visit *visit, void *arg, struct bw_error *err);
 bool bw_reader_parked_count(struct bw_reader *reader, uint64_t *count, struct bw_error *err);

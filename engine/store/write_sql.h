@@ -68,6 +68,24 @@
     X(close_any_join)          \
     X(next_live_child)         \
     X(cancel_run)              \
+    X(reopen_join)             \
+    X(set_context)             \
+    X(set_input)               \
+    X(next_dead_child)         \
+    X(find_letter)             \
+    X(finished_steps)          \
+    X(undone_step)             \
+    X(revive_run)              \
+    X(revive_steps)            \
+    X(set_version)             \
+    X(set_child_version)       \
+    X(resolve_run)             \
+    X(insert_replay)           \
+    X(copy_step)               \
+    X(put_audit)               \
+    X(delete_audit)            \
+    X(delete_run_items)        \
+    X(run_of_revision)         \
     X(awaited_child)           \
     X(delete_child)            \
     X(delete_joins)            \

@@ -27,48 +27,60 @@ WHERE e.id = ?1;
 -- name: runs_of_event
 SELECT r.id, r.uid, r.event_id, r.workflow, r.version, r.state, r.lost, r.started_ms, r.ended_ms, r.output, r.error, e.uid, e.name,
     EXISTS (SELECT 1 FROM queue q WHERE q.run_id = r.id), EXISTS (SELECT 1 FROM wakes w WHERE w.run_id = r.id AND w.path = ''),
-    c.join_id, c.item, c.input, j.path, j.depth, j.is_call, j.is_detached, p.uid
+    c.join_id, c.item, c.input, j.path, j.depth, j.is_call, j.is_detached, p.uid,
+    CASE WHEN r.revision THEN r.revision ELSE e.revision END, r.resumed_ms, r.resolved, r.resolved_ms, r.origin
 FROM runs r LEFT JOIN events e ON e.id = r.event_id
 LEFT JOIN children c ON c.run_id = r.id LEFT JOIN joins j ON j.id = c.join_id LEFT JOIN runs p ON p.id = j.run_id
-WHERE r.event_id = ?1 AND (?2 IS NULL OR r.workflow = ?2) AND (?3 = 0 OR r.state = ?3) AND r.id < ?4 AND (?6 OR c.run_id IS NULL) ORDER BY r.id DESC LIMIT ?5;
+WHERE r.event_id = ?1 AND (?2 IS NULL OR r.workflow = ?2) AND (?3 = 0 OR r.state = ?3) AND r.id < ?4 AND (?6 OR c.run_id IS NULL)
+    AND r.started_ms >= ?7 AND (?8 IS NULL OR coalesce(json_extract(r.error, '$.code') GLOB ?8, 0)) AND (?9 OR r.state <> 21 OR NOT r.resolved)
+ORDER BY r.id DESC LIMIT ?5;
 -- name: runs_of_workflow
 SELECT r.id, r.uid, r.event_id, r.workflow, r.version, r.state, r.lost, r.started_ms, r.ended_ms, r.output, r.error, e.uid, e.name,
     EXISTS (SELECT 1 FROM queue q WHERE q.run_id = r.id), EXISTS (SELECT 1 FROM wakes w WHERE w.run_id = r.id AND w.path = ''),
-    c.join_id, c.item, c.input, j.path, j.depth, j.is_call, j.is_detached, p.uid
+    c.join_id, c.item, c.input, j.path, j.depth, j.is_call, j.is_detached, p.uid,
+    CASE WHEN r.revision THEN r.revision ELSE e.revision END, r.resumed_ms, r.resolved, r.resolved_ms, r.origin
 FROM runs r INDEXED BY runs_workflow LEFT JOIN events e ON e.id = r.event_id
 LEFT JOIN children c ON c.run_id = r.id LEFT JOIN joins j ON j.id = c.join_id LEFT JOIN runs p ON p.id = j.run_id
-WHERE (?1 = 0 OR r.event_id = ?1) AND r.workflow = ?2 AND (?3 = 0 OR r.state = ?3) AND r.id < ?4 AND (?6 OR c.run_id IS NULL) ORDER BY r.id DESC LIMIT ?5;
+WHERE (?1 = 0 OR r.event_id = ?1) AND r.workflow = ?2 AND (?3 = 0 OR r.state = ?3) AND r.id < ?4 AND (?6 OR c.run_id IS NULL)
+    AND r.started_ms >= ?7 AND (?8 IS NULL OR coalesce(json_extract(r.error, '$.code') GLOB ?8, 0)) AND (?9 OR r.state <> 21 OR NOT r.resolved)
+ORDER BY r.id DESC LIMIT ?5;
 -- name: runs_in_state
 SELECT r.id, r.uid, r.event_id, r.workflow, r.version, r.state, r.lost, r.started_ms, r.ended_ms, r.output, r.error, e.uid, e.name,
     EXISTS (SELECT 1 FROM queue q WHERE q.run_id = r.id), EXISTS (SELECT 1 FROM wakes w WHERE w.run_id = r.id AND w.path = ''),
-    c.join_id, c.item, c.input, j.path, j.depth, j.is_call, j.is_detached, p.uid
+    c.join_id, c.item, c.input, j.path, j.depth, j.is_call, j.is_detached, p.uid,
+    CASE WHEN r.revision THEN r.revision ELSE e.revision END, r.resumed_ms, r.resolved, r.resolved_ms, r.origin
 FROM runs r INDEXED BY runs_unusual LEFT JOIN events e ON e.id = r.event_id
 LEFT JOIN children c ON c.run_id = r.id LEFT JOIN joins j ON j.id = c.join_id LEFT JOIN runs p ON p.id = j.run_id
 WHERE (?1 = 0 OR r.event_id = ?1) AND (?2 IS NULL OR r.workflow = ?2) AND r.state <> 20 AND r.state = ?3 AND r.id < ?4 AND (?6 OR c.run_id IS NULL)
+    AND r.started_ms >= ?7 AND (?8 IS NULL OR coalesce(json_extract(r.error, '$.code') GLOB ?8, 0)) AND (?9 OR r.state <> 21 OR NOT r.resolved)
 ORDER BY r.id DESC LIMIT ?5;
 -- name: runs
 SELECT r.id, r.uid, r.event_id, r.workflow, r.version, r.state, r.lost, r.started_ms, r.ended_ms, r.output, r.error, e.uid, e.name,
     EXISTS (SELECT 1 FROM queue q WHERE q.run_id = r.id), EXISTS (SELECT 1 FROM wakes w WHERE w.run_id = r.id AND w.path = ''),
-    c.join_id, c.item, c.input, j.path, j.depth, j.is_call, j.is_detached, p.uid
+    c.join_id, c.item, c.input, j.path, j.depth, j.is_call, j.is_detached, p.uid,
+    CASE WHEN r.revision THEN r.revision ELSE e.revision END, r.resumed_ms, r.resolved, r.resolved_ms, r.origin
 FROM runs r LEFT JOIN events e ON e.id = r.event_id
 LEFT JOIN children c ON c.run_id = r.id LEFT JOIN joins j ON j.id = c.join_id LEFT JOIN runs p ON p.id = j.run_id
-WHERE (?1 = 0 OR r.event_id = ?1) AND (?2 IS NULL OR r.workflow = ?2) AND (?3 = 0 OR r.state = ?3) AND r.id < ?4 AND (?6 OR c.run_id IS NULL) ORDER BY r.id DESC LIMIT ?5;
+WHERE (?1 = 0 OR r.event_id = ?1) AND (?2 IS NULL OR r.workflow = ?2) AND (?3 = 0 OR r.state = ?3) AND r.id < ?4 AND (?6 OR c.run_id IS NULL)
+    AND r.started_ms >= ?7 AND (?8 IS NULL OR coalesce(json_extract(r.error, '$.code') GLOB ?8, 0)) AND (?9 OR r.state <> 21 OR NOT r.resolved)
+ORDER BY r.id DESC LIMIT ?5;
 -- name: run
 SELECT r.id, r.uid, r.event_id, r.workflow, r.version, r.state, r.lost, r.started_ms, r.ended_ms, r.output, r.error, e.uid, e.name,
     EXISTS (SELECT 1 FROM queue q WHERE q.run_id = r.id), EXISTS (SELECT 1 FROM wakes w WHERE w.run_id = r.id AND w.path = ''),
-    c.join_id, c.item, c.input, j.path, j.depth, j.is_call, j.is_detached, p.uid
+    c.join_id, c.item, c.input, j.path, j.depth, j.is_call, j.is_detached, p.uid,
+    CASE WHEN r.revision THEN r.revision ELSE e.revision END, r.resumed_ms, r.resolved, r.resolved_ms, r.origin
 FROM runs r LEFT JOIN events e ON e.id = r.event_id
 LEFT JOIN children c ON c.run_id = r.id LEFT JOIN joins j ON j.id = c.join_id LEFT JOIN runs p ON p.id = j.run_id
 WHERE r.uid = ?1;
 -- name: steps
 SELECT s.path, s.state, s.attempt, s.started_ms, s.ended_ms, s.input_names, s.output, s.error,
-    t.due_ms, w.kind, w.arm, w.event_id, w.at_ms, e.uid, j.id, j.total, j.started, j.succeeded, j.failed
+    t.due_ms, w.kind, w.arm, w.event_id, w.at_ms, e.uid, j.id, j.total, j.started, j.succeeded, j.failed, s.again
 FROM steps s LEFT JOIN timers t ON s.state < 20 AND t.run_id = s.run_id AND t.path = s.path
 LEFT JOIN wakes w ON s.state < 20 AND w.run_id = s.run_id AND w.path = s.path LEFT JOIN events e ON e.id = w.event_id
 LEFT JOIN joins j ON j.run_id = s.run_id AND j.path = s.path
 WHERE s.run_id = ?1 ORDER BY s.position, s.path;
 -- name: queue
-SELECT q.id, q.run_id, r.uid, r.event_id, c.run_id IS NOT NULL, coalesce(j.needs_event, 1)
+SELECT q.id, q.run_id, r.uid, r.event_id, c.run_id IS NOT NULL, coalesce(j.needs_event, 1), r.revision
 FROM queue q CROSS JOIN runs r ON r.id = q.run_id LEFT JOIN children c ON c.run_id = q.run_id LEFT JOIN joins j ON j.id = c.join_id
 WHERE q.id > ?1 ORDER BY q.id LIMIT ?2;
 -- name: join_context
@@ -82,6 +94,8 @@ SELECT event, field FROM wait_pairs ORDER BY event, field;
 SELECT workflow, rule, last_ms FROM schedules ORDER BY workflow, rule;
 -- name: limits
 SELECT name, key, free_ms, paused_ms FROM limits ORDER BY name, key;
+-- name: audit
+SELECT at_ms, actor, verb, target, detail FROM audit WHERE target = ?1 ORDER BY id;
 -- name: parked_count
 SELECT count(*) FROM runs INDEXED BY runs_unusual WHERE state <> 20 AND state = 3;
 

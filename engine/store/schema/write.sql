@@ -48,7 +48,7 @@ UPDATE runs SET state = ?2, lost = ?3, started_ms = ?4, ended_ms = ?5, output = 
 INSERT INTO steps(run_id, path, position, state, attempt, started_ms, ended_ms, input_names, output, error)
 VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
 ON CONFLICT(run_id, path) DO UPDATE SET state = excluded.state, attempt = excluded.attempt, started_ms = excluded.started_ms,
-    ended_ms = excluded.ended_ms, input_names = excluded.input_names, output = excluded.output, error = excluded.error;
+    ended_ms = excluded.ended_ms, input_names = excluded.input_names, output = excluded.output, error = excluded.error, again = 0;
 
 -- Parking (parking.c): what a step waits for. Only a step whose row is not final has rows in these tables.
 -- name: put_timer
@@ -122,28 +122,86 @@ SELECT items FROM join_items WHERE id = ?1;
 -- name: delete_items
 DELETE FROM join_items WHERE id >= ?1 AND id < ?2;
 -- name: insert_child_run
-INSERT INTO runs(uid, event_id, workflow, version, state, lost, started_ms, ended_ms) VALUES(?1, ?2, ?3, ?4, 2, 0, ?5, 0);
+INSERT INTO runs(uid, event_id, workflow, version, state, lost, started_ms, ended_ms, revision)
+VALUES(?1, ?2, ?3, ?4, 2, 0, ?5, 0, (SELECT revision FROM runs WHERE id = ?6));
 -- name: put_child
 INSERT INTO children(run_id, join_id, item, input) VALUES(?1, ?2, ?3, ?4);
 -- name: set_started
-UPDATE joins SET started = ?2 WHERE id = ?1;
+UPDATE joins SET started = ?2, again = ?3, again_from = ?4 WHERE id = ?1;
 -- name: count_child
 UPDATE joins SET succeeded = succeeded + (NOT ?2), failed = failed + ?2
 WHERE id = (SELECT join_id FROM children WHERE run_id = ?1) AND is_open
 RETURNING id, run_id, path, event_id, total, concurrency, allowed, started, succeeded, failed, workflow, version,
-    (SELECT uid FROM runs r WHERE r.id = joins.run_id);
+    (SELECT uid FROM runs r WHERE r.id = joins.run_id), again, again_from;
 -- name: due_join
-SELECT 1 FROM joins WHERE run_id = ?1 AND path = ?2 AND is_open AND started = succeeded + failed AND (started = total OR failed > allowed);
+SELECT 1 FROM joins WHERE run_id = ?1 AND path = ?2 AND is_open AND started - again = succeeded + failed
+    AND (started - again = total OR failed > allowed);
 -- name: close_join
-UPDATE joins SET is_open = 0 WHERE run_id = ?1 AND path = ?2 AND is_open RETURNING id, started = total, started = succeeded + failed;
+UPDATE joins SET is_open = 0 WHERE run_id = ?1 AND path = ?2 AND is_open RETURNING id, started = succeeded + failed + again;
 -- name: close_any_join
 UPDATE joins SET is_open = 0 WHERE id = (SELECT id FROM joins WHERE run_id = ?1 AND is_open LIMIT 1)
-RETURNING id, started = total, started = succeeded + failed;
+RETURNING id, started = succeeded + failed + again;
 -- name: next_live_child
 SELECT c.run_id, c.item FROM children c JOIN runs r ON r.id = c.run_id
 WHERE c.join_id = ?1 AND c.item >= ?2 AND r.state < 20 ORDER BY c.item LIMIT 1;
 -- name: cancel_run
 UPDATE runs SET state = 22, ended_ms = ?2 WHERE id = ?1;
+
+-- name: reopen_join
+UPDATE joins SET is_open = 1, concurrency = ?3, allowed = ?4, workflow = ?5, version = ?6, needs_event = ?7, failed = 0, again_from = 0,
+    again = (SELECT count(*) FROM children c JOIN runs r ON r.id = c.run_id WHERE c.join_id = joins.id AND r.state IN (21, 22))
+WHERE run_id = ?1 AND path = ?2 AND NOT is_open
+RETURNING id, event_id, total, started, succeeded, again;
+-- name: set_context
+UPDATE join_contexts SET context = ?2 WHERE join_id = ?1;
+-- name: set_input
+UPDATE children SET input = ?2 WHERE join_id = ?1;
+-- name: next_dead_child
+SELECT c.run_id, c.item FROM children c JOIN runs r ON r.id = c.run_id
+WHERE c.join_id = ?1 AND c.item >= ?2 AND r.state IN (21, 22) ORDER BY c.item LIMIT 1;
+
+-- The dead letter (letters.c).
+-- name: find_letter
+SELECT r.id, r.state, r.resolved, r.event_id, r.workflow, r.version, r.error, c.join_id IS NOT NULL, p.uid,
+    coalesce(j.is_detached OR s.state = 20, 1), e.id IS NOT NULL, CASE WHEN r.revision THEN r.revision ELSE e.revision END
+FROM runs r LEFT JOIN children c ON c.run_id = r.id LEFT JOIN joins j ON j.id = c.join_id LEFT JOIN runs p ON p.id = j.run_id
+LEFT JOIN steps s ON s.run_id = j.run_id AND s.path = j.path LEFT JOIN events e ON e.id = r.event_id
+WHERE r.uid = ?1;
+-- What the run and those that it takes up again have finished, each step of each workflow once.
+-- name: finished_steps
+WITH RECURSIVE tree(id) AS (
+    SELECT ?1 UNION ALL
+    SELECT c.run_id FROM tree t JOIN joins j ON j.run_id = t.id AND NOT j.is_detached JOIN steps s ON s.run_id = t.id AND s.path = j.path AND s.state <> 20
+    JOIN children c ON c.join_id = j.id JOIN runs r ON r.id = c.run_id AND r.state IN (21, 22)
+)
+SELECT DISTINCT r.workflow, s.path FROM tree t JOIN runs r ON r.id = t.id LEFT JOIN steps s ON s.run_id = t.id AND s.state = 20;
+-- name: undone_step
+WITH RECURSIVE tree(id) AS (
+    SELECT ?1 UNION ALL
+    SELECT c.run_id FROM tree t JOIN joins j ON j.run_id = t.id AND NOT j.is_detached JOIN steps s ON s.run_id = t.id AND s.path = j.path AND s.state <> 20
+    JOIN children c ON c.join_id = j.id JOIN runs r ON r.id = c.run_id AND r.state IN (21, 22)
+)
+SELECT 1 FROM tree t JOIN steps u ON u.run_id = t.id WHERE u.path GLOB '*~undo' AND u.state <> 23 LIMIT 1;
+-- name: revive_run
+UPDATE runs SET state = 2, lost = 0, ended_ms = 0, output = NULL, error = NULL, resolved = 0, resolved_ms = 0, resumed_ms = ?2 WHERE id = ?1;
+-- name: revive_steps
+UPDATE steps SET again = 1 WHERE run_id = ?1 AND state <> 20;
+-- name: set_version
+UPDATE runs SET version = ?2, revision = ?3 WHERE id = ?1;
+-- name: set_child_version
+UPDATE runs SET workflow = ?2, version = ?3, revision = (SELECT p.revision FROM runs p WHERE p.id = ?4) WHERE id = ?1;
+-- name: resolve_run
+UPDATE runs SET resolved = ?2, resolved_ms = ?3 WHERE id = ?1 AND state = 21;
+-- name: insert_replay
+INSERT INTO runs(uid, event_id, workflow, version, state, lost, started_ms, ended_ms, revision, origin) VALUES(?1, ?2, ?3, ?4, 2, 0, ?5, 0, ?6, ?7);
+-- name: copy_step
+INSERT INTO steps(run_id, path, position, state, attempt, started_ms, ended_ms, input_names, output, error, again)
+SELECT ?1, path, ?4, state, attempt, started_ms, ended_ms, input_names, output, error, state <> 20 FROM steps
+WHERE run_id = ?2 AND path = ?3 AND state IN (20, 21);
+-- name: put_audit
+INSERT INTO audit(at_ms, actor, verb, target, detail) VALUES(?1, ?2, ?3, ?4, ?5);
+-- name: delete_audit
+DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE target = ?1 LIMIT ?2);
 
 -- name: delete_spare_pairs
 DELETE FROM wait_pairs WHERE NOT EXISTS (SELECT 1 FROM runs WHERE state <> 20 AND state < 20) AND NOT EXISTS (SELECT 1 FROM pending);
@@ -189,23 +247,23 @@ PRAGMA page_count;
 -- name: free_count
 PRAGMA freelist_count;
 -- name: walk_deliveries
-SELECT id, at_ms, outcome, 0 FROM deliveries WHERE id > ?1 ORDER BY id LIMIT ?2;
+SELECT id, at_ms, outcome, 0, 0 FROM deliveries WHERE id > ?1 ORDER BY id LIMIT ?2;
 -- name: walk_runs
 SELECT r.id, max(r.started_ms, r.ended_ms), r.state, r.state < 20 OR p.event_id IS NOT NULL OR
     EXISTS (SELECT 1 FROM children c JOIN joins j ON j.id = c.join_id JOIN runs q ON q.id = j.run_id WHERE c.run_id = r.id AND NOT j.is_detached) OR
     EXISTS (SELECT 1 FROM joins j JOIN children c ON c.join_id = j.id JOIN runs q ON q.id = c.run_id
-        WHERE j.run_id = r.id AND j.is_detached AND q.state < 20)
+        WHERE j.run_id = r.id AND j.is_detached AND q.state < 20), r.resolved_ms
 FROM runs r LEFT JOIN pending p ON p.event_id = r.event_id WHERE r.id > ?1 ORDER BY r.id LIMIT ?2;
 -- name: walk_events
 SELECT e.id, e.at_ms, 0, p.event_id IS NOT NULL OR EXISTS (SELECT 1 FROM wakes w WHERE w.event_id = e.id) OR
-    EXISTS (SELECT 1 FROM wakings g WHERE g.event_id = e.id)
+    EXISTS (SELECT 1 FROM wakings g WHERE g.event_id = e.id), 0
 FROM events e LEFT JOIN pending p ON p.event_id = e.id
 WHERE e.id > ?1 AND e.id < (SELECT max(id) FROM events) ORDER BY e.id LIMIT ?2;
 -- name: walk_kept_keys
-SELECT event_id, expire_ms, event_id <= coalesce((SELECT value FROM meta WHERE name = 'dedupe_merged'), 0), 0
+SELECT event_id, expire_ms, event_id <= coalesce((SELECT value FROM meta WHERE name = 'dedupe_merged'), 0), 0, 0
 FROM dedupe_kept WHERE event_id > ?1 ORDER BY event_id LIMIT ?2;
 -- name: event_runs
-SELECT id, state FROM runs WHERE event_id = ?1;
+SELECT id, state, max(started_ms, ended_ms), resolved_ms FROM runs WHERE event_id = ?1;
 -- name: delete_delivery
 DELETE FROM deliveries WHERE id = ?1 RETURNING source, outcome;
 -- name: delete_steps
@@ -214,11 +272,15 @@ DELETE FROM steps WHERE run_id = ?1 AND path IN (SELECT path FROM steps WHERE ru
 DELETE FROM runs WHERE id = ?1;
 -- A run goes after the children that it waited for (children have no life of their own), with its joins and its place in that of its parent.
 -- name: awaited_child
-SELECT c.run_id FROM joins j JOIN children c ON c.join_id = j.id WHERE j.run_id = ?1 AND NOT j.is_detached LIMIT 1;
+SELECT c.run_id, r.state < 20 FROM joins j JOIN children c ON c.join_id = j.id JOIN runs r ON r.id = c.run_id
+WHERE j.run_id = ?1 AND NOT j.is_detached LIMIT 1;
 -- name: delete_child
 DELETE FROM children WHERE run_id = ?1;
 -- name: delete_contexts
 DELETE FROM join_contexts WHERE join_id IN (SELECT c.join_id FROM joins j JOIN join_contexts c ON c.join_id = j.id WHERE j.run_id = ?1 LIMIT ?2);
+-- name: delete_run_items
+DELETE FROM join_items WHERE id IN (SELECT i.id FROM joins j JOIN join_items i ON i.id >= j.id * 2048 AND i.id < (j.id + 1) * 2048
+    WHERE j.run_id = ?1 LIMIT ?2);
 -- name: delete_joins
 DELETE FROM joins WHERE id IN (SELECT id FROM joins WHERE run_id = ?1 LIMIT ?2);
 -- name: keep_key
@@ -235,7 +297,10 @@ DELETE FROM bodies WHERE event_id = ?1;
 -- name: delete_event
 DELETE FROM events WHERE id = ?1;
 -- name: older_revisions
-SELECT id FROM revisions WHERE id < (SELECT max(id) FROM revisions) ORDER BY id;
+SELECT id FROM revisions v WHERE id < (SELECT max(id) FROM revisions)
+    AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.revision = v.id AND r.revision <> 0) ORDER BY id;
+-- name: run_of_revision
+SELECT 1 FROM runs WHERE revision = ?1 AND revision <> 0 LIMIT 1;
 -- name: event_revisions
 SELECT id, revision FROM events WHERE id > ?1 ORDER BY id LIMIT ?2;
 -- name: delete_revision_files
@@ -282,7 +347,7 @@ INSERT INTO wakes(run_id, path, kind, arm, at_ms) SELECT run_id, path, 1, 0, ?2 
 SELECT uid FROM runs WHERE id = ?1;
 -- Of a join with no child alive: what has not succeeded has failed.
 -- name: recount_join
-UPDATE joins SET (succeeded, failed) = (SELECT count(*), joins.started - count(*) FROM children c JOIN runs r ON r.id = c.run_id
+UPDATE joins SET again = 0, (succeeded, failed) = (SELECT count(*), joins.started - count(*) FROM children c JOIN runs r ON r.id = c.run_id
     WHERE c.join_id = ?1 AND r.state IN (20, 23)) WHERE id = ?1
 RETURNING id, run_id, path, event_id, total, concurrency, allowed, started, succeeded, failed, workflow, version,
-    (SELECT uid FROM runs r WHERE r.id = joins.run_id);
+    (SELECT uid FROM runs r WHERE r.id = joins.run_id), again, again_from;

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "fixture.h"
 #include "store/database.h"
+#include "store/letters.h"
 #include "store/writer.h"
 
 #define HOUR_MS (3600 * 1000LL)
@@ -95,12 +96,25 @@ __attribute__((unused)) static int64_t add_event(int64_t age_ms, const char *key
     return op.event_id;
 }
 
+static uint32_t last_run; /* the number of its uid */
+
+/* What somebody does about that run; the code of the refusal, "" = it was done. */
+__attribute__((unused)) static const char *do_letter(enum bw_letter_verb verb, struct bw_uid run)
+{
+    static struct bw_letter letter;
+    letter = (struct bw_letter){.run = run, .replay = uid_of(2000000 + next_number++)};
+    struct bw_letters letters = {.verb = verb, .actor = BW_SLICE("ann"), .now_ms = wall_ms, .items = &letter, .count = 1};
+    struct bw_store_op op = {.kind = BW_OP_LETTERS, .letters = &letters};
+    commit(&op);
+    return letter.is_refused ? letter.refusal.code : "";
+}
+
 /* A report of one run with `steps` steps; state 0 = no run. */
 __attribute__((unused)) static void report(int64_t event_id, enum bw_run_state state, int64_t age_ms, size_t steps, bool is_done)
 {
     static struct bw_step_row rows[2000];
     static char names[2000][24];
-    struct bw_run_row run = {.uid = uid_of(1000000 + next_number++),
+    struct bw_run_row run = {.uid = uid_of(last_run = 1000000 + next_number++),
                              .workflow = BW_SLICE("deploy"),
                              .state = state,
                              .started_ms = wall_ms - age_ms,
@@ -209,15 +223,18 @@ __attribute__((unused)) static void assert_sound(void)
         "SELECT count(*) FROM joins WHERE run_id NOT IN (SELECT id FROM runs)",
         "SELECT count(*) FROM join_contexts WHERE join_id NOT IN (SELECT id FROM joins)",
         "SELECT count(*) FROM join_items WHERE id / 2048 NOT IN (SELECT id FROM joins WHERE started < total)",
+        "SELECT count(*) FROM joins WHERE again < 0 OR (again > 0 AND started - again < succeeded + failed)",
+        "SELECT count(*) FROM steps s JOIN runs r ON r.id = s.run_id WHERE s.again AND NOT r.resumed_ms AND r.origin IS NULL",
         "SELECT count(*) FROM joins WHERE is_open AND run_id IN (SELECT id FROM runs WHERE state >= 20)",
-        "SELECT count(*) FROM joins j WHERE NOT is_detached AND is_open AND started - succeeded - failed <> (SELECT count(*) FROM children c "
+        "SELECT count(*) FROM joins j WHERE NOT is_detached AND is_open AND started - succeeded - failed - again <> (SELECT count(*) FROM children c "
         "JOIN runs r ON r.id = c.run_id WHERE c.join_id = j.id AND r.state < 20)",
-        "SELECT count(*) FROM joins WHERE started - succeeded - failed > concurrency AND is_open",
-        "SELECT count(*) FROM joins WHERE is_open AND failed <= allowed AND started < total AND started - succeeded - failed < concurrency",
-        "SELECT count(*) FROM joins j WHERE is_open AND started = succeeded + failed AND (started = total OR failed > allowed) "
+        "SELECT count(*) FROM joins WHERE started - succeeded - failed - again > concurrency AND is_open",
+        "SELECT count(*) FROM joins WHERE is_open AND failed <= allowed AND started - again < total AND started - succeeded - failed - again < "
+        "concurrency",
+        "SELECT count(*) FROM joins j WHERE is_open AND started - again = succeeded + failed AND (started - again = total OR failed > allowed) "
         "AND NOT EXISTS (SELECT 1 FROM wakes w WHERE w.run_id = j.run_id AND w.path = j.path AND w.kind = 4)",
         "SELECT count(*) FROM children c JOIN joins j ON j.id = c.join_id JOIN runs p ON p.id = j.run_id JOIN runs r ON r.id = c.run_id "
-        "WHERE NOT j.is_detached AND p.state >= 20 AND r.state < 20",
+        "WHERE NOT j.is_detached AND p.state >= 20 AND r.state < 20 AND NOT r.resumed_ms",
     };
     for (size_t i = 0; i < sizeof none / sizeof *none; i++)
         if (query(none[i])) fail_msg("%s: %lld", none[i], (long long)query(none[i]));

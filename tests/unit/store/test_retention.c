@@ -61,28 +61,34 @@ static void test_ended_runs_go_after_their_age_with_their_steps(void **state)
     assert_int_equal(query("SELECT count(*) FROM runs") + query("SELECT count(*) FROM steps"), 0);
 }
 
-static void test_failed_runs_stay_90_days_even_if_less_is_configured(void **state)
+static void test_a_failed_run_stays_as_long_as_configured_after_it_was_resolved(void **state)
+{
+    static const enum bw_letter_verb verbs[] = {BW_LETTER_DISCARD, BW_LETTER_REPLAY};
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        int64_t event = add_done(100 * DAY_MS, BW_RUN_FAILED);
+        int64_t run = query("SELECT max(id) FROM runs");
+        add_newest();
+        assert_string_equal(do_letter(verbs[i], uid_of(last_run)), "");
+        wall_ms += 90 * DAY_MS - 1;
+        pass();
+        assert_true(has_row("runs", "id", run));
+        assert_int_equal(query("SELECT count(*) FROM audit"), 1);
+        wall_ms++;
+        pass();
+        assert_false(has_row("runs", "id", run));
+        assert_int_equal(query("SELECT count(*) FROM audit"), 0);
+        assert_int_equal(has_row("events", "id", event), verbs[i] == BW_LETTER_REPLAY); /* its replay is not done */
+    }
+}
+
+static void test_a_failed_run_counts_as_discarded_after_180_days(void **state)
 {
     struct bw_retention_config keep = defaults;
     (void)state;
     keep.failed_ms = HOUR_MS;
     reopen_writer(&keep);
-    int64_t event = add_done(90 * DAY_MS - 1, BW_RUN_FAILED);
-    add_newest();
-    pass();
-    assert_true(has_row("runs", "event_id", event));
-    wall_ms++;
-    pass();
-    assert_false(has_row("runs", "event_id", event));
-}
-
-static void test_failed_runs_stay_as_long_as_configured(void **state)
-{
-    struct bw_retention_config keep = defaults;
-    (void)state;
-    keep.failed_ms = 200 * DAY_MS;
-    reopen_writer(&keep);
-    int64_t event = add_done(200 * DAY_MS - 1, BW_RUN_FAILED);
+    int64_t event = add_done(180 * DAY_MS + HOUR_MS - 1, BW_RUN_FAILED);
     add_newest();
     pass();
     assert_true(has_row("runs", "event_id", event));
@@ -368,8 +374,8 @@ int main(void)
         WITH_WRITER(test_refusals_that_went_are_not_counted_among_those_kept),
         WITH_WRITER(test_repeats_are_counted_in_a_row_that_is_there),
         WITH_WRITER(test_ended_runs_go_after_their_age_with_their_steps),
-        WITH_WRITER(test_failed_runs_stay_90_days_even_if_less_is_configured),
-        WITH_WRITER(test_failed_runs_stay_as_long_as_configured),
+        WITH_WRITER(test_a_failed_run_stays_as_long_as_configured_after_it_was_resolved),
+        WITH_WRITER(test_a_failed_run_counts_as_discarded_after_180_days),
         WITH_WRITER(test_active_runs_stay_whatever_their_age),
         WITH_WRITER(test_ended_runs_of_a_pending_event_stay),
         WITH_WRITER(test_events_go_after_their_age_with_all_that_is_theirs),
