@@ -25,8 +25,10 @@ bool bw_join_read(const struct bw_message *message, const json_t *from, struct b
     join->needs_event = bw_json_bool(from, "event", true);
     join->items = part_of(message, from, "items_part");
     join->context = part_of(message, from, "context_part");
+    join->is_reopened = bw_json_bool(from, "reopen", false);
     for (left = join->items; bw_child_item_next(&left, &item);) count++;
-    return !left.len && count == join->total && count > 0 && count <= BW_CHILDREN_MAX && join->concurrency > 0;
+    bool is_complete = count == join->total && count > 0 && count <= BW_CHILDREN_MAX;
+    return !left.len && (is_complete || join->is_reopened) && join->concurrency > 0;
 }
 
 struct ends {

@@ -114,6 +114,7 @@ void bw_dispatch_catalog_loaded(struct bw_dispatch *dispatch, const json_t *head
         bw_dispatch_fail(dispatch, &err);
         return;
     }
+    dispatch->workflows = json_incref((json_t *)workflows);
     bw_awaits_publish_take(&dispatch->awaits, awaited); /* from here on events are accepted under it */
     if (dispatch->handlers.ready) dispatch->handlers.ready(dispatch->handlers.arg, dispatch->revision);
     json_t *all = json_copy((json_t *)head), *errors = json_array();
@@ -203,6 +204,11 @@ void bw_dispatch_post(struct bw_dispatch *dispatch, struct bw_accepted *accepted
     bw_mailbox_post(dispatch->mailbox, &accepted->mail);
 }
 
+const json_t *bw_dispatch_workflows(const struct bw_dispatch *dispatch)
+{
+    return dispatch->workflows;
+}
+
 uint32_t bw_dispatch_revision(const struct bw_dispatch *dispatch)
 {
     return dispatch->revision;
@@ -269,6 +275,7 @@ struct bw_dispatch *bw_dispatch_new(struct event_base *base, const struct bw_dis
     dispatch->base = base;
     dispatch->options = *options;
     dispatch->handlers = *handlers;
+    dispatch->is_draining = options->hold;
     dispatch->is_behind = !options->check_only; /* whatever an earlier process left in the store comes first */
     TAILQ_INIT(&dispatch->queued);
     TAILQ_INIT(&dispatch->workers);
@@ -287,7 +294,7 @@ struct bw_dispatch *bw_dispatch_new(struct event_base *base, const struct bw_dis
     if (!options->check_only && !(dispatch->permits = bw_permits_new(dispatch, err))) goto fail;
     if (options->trial && !(dispatch->trial = bw_trial_watch_new(dispatch))) goto fail;
     /* Workers and plugins start side by side; the catalogue is read when every plugin has said what it offers. */
-    if (!bw_workers_start(dispatch, options->check_only ? 1 : options->config->workers, err)) goto fail;
+    if (!bw_workers_start(dispatch, options->check_only || options->hold ? 1 : options->config->workers, err)) goto fail;
     if (!bw_hosts_start(dispatch, err)) goto fail;
     bw_dispatch_hosts_settled(dispatch);
     if (dispatch->is_failed) goto fail;
@@ -328,6 +335,7 @@ void bw_dispatch_free(struct bw_dispatch *dispatch)
     bw_catalog_free(dispatch->catalog);
     bw_awaits_end(&dispatch->awaits);
     json_decref(dispatch->workflow_names);
+    json_decref(dispatch->workflows);
     json_decref(dispatch->load_errors);
     json_decref(dispatch->pairs);
     free(dispatch);

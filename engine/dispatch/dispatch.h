@@ -20,6 +20,7 @@ struct bw_dispatch_options {
     struct bw_store *store;         /* borrowed; NULL with check_only */
     const char *store_folder;       /* for reading back; NULL with check_only */
     bool trace;                     /* workers report each step as it starts and ends */
+    bool hold;                      /* load the catalogue and store it, but hand out nothing */
     bool check_only;                /* load the catalogue in one worker and report; nothing is stored */
     bool trial;                     /* for `bellwire test`: see bw_dispatch_trial_begin(). Workers run nothing else */
     bool with_schedules;            /* fire what is due by cron rules */
@@ -42,6 +43,8 @@ struct bw_dispatch *bw_dispatch_new(struct event_base *base, const struct bw_dis
 /* Any thread, in commit order, after the commit: takes over one reference of each. */
 void bw_dispatch_post(struct bw_dispatch *dispatch, struct bw_accepted *accepted);
 uint32_t bw_dispatch_revision(const struct bw_dispatch *dispatch); /* 0 until ready */
+/* Its workflows as in BW_MSG_CATALOG_LOADED; borrowed until the loop goes on; NULL until ready. */
+const json_t *bw_dispatch_workflows(const struct bw_dispatch *dispatch);
 /* Any thread: the current revision, for an event that is accepted now. Not awaited: no workflow of that revision has a trigger for this name, so the
  * event can be stored as done and need not be posted. The keys are what parked runs may be waiting for: they are stored with the event. */
 void bw_dispatch_bind(struct bw_dispatch *dispatch, struct bw_slice event_name, struct bw_slice body, struct bw_binding *out);

@@ -119,6 +119,7 @@ struct bw_dispatch {
     struct bw_revision *catalog; /* its content */
     struct bw_awaits awaits;
     json_t *pairs;          /* [{event, by}]: what events are hashed by, of this and of earlier catalogues */
+    json_t *workflows;      /* of the current revision: those of its BW_MSG_CATALOG_LOADED; NULL until then */
     json_t *workflow_names; /* an object with the names of all revisions that workers have loaded */
     json_t *load_errors;    /* errors that the engine itself found: refused plugins, files that hang while loading */
     struct bw_reload *reload;

@@ -148,6 +148,7 @@ bool bw_jobs_add_run(struct bw_dispatch *dispatch, const struct bw_queued *queue
     bool found;
     if (job) { /* it parked and was woken before that was known here; or it was read back twice */
         job->is_woken_again = job->is_finished;
+        if (job->is_finished && queued->revision) job->event->revision = queued->revision; /* it was resumed under another one */
         return true;
     }
     if (!(job = calloc(1, sizeof *job))) return false;
@@ -159,6 +160,7 @@ bool bw_jobs_add_run(struct bw_dispatch *dispatch, const struct bw_queued *queue
         free(job);
         return false;
     }
+    if (queued->revision) job->event->revision = queued->revision; /* the event is a copy of this job's own */
     enqueue(dispatch, job, false);
     return true;
 }

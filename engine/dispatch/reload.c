@@ -175,6 +175,8 @@ void bw_reload_stored(struct bw_reload *reload, uint32_t revision, const struct 
     BW_CRASH_POINT("dispatch.before_activate");
     bw_catalog_free(dispatch->catalog);
     dispatch->catalog = reload->candidate;
+    json_decref(dispatch->workflows);
+    dispatch->workflows = json_incref((json_t *)workflows);
     reload->candidate = NULL;
     bw_dispatch_activate(dispatch, revision, awaited);
     BW_CRASH_POINT("dispatch.after_activate");

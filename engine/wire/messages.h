@@ -23,11 +23,12 @@ enum bw_message_type {
      * {job: number to be named in reports, event: id number, uid, revision, name, source, at_ms, trusted, workflow?: "only this one, by hand",
      *  body_part, headers_part,
      *  resume?: "the workflow whose parked run goes on; no trigger is looked at",
-     *  runs?: [{uid, state, woken: bool, overdue: bool, started_ms, lost,        what is already recorded (after a crash, or of a parked run);
+     *  runs?: [{uid, state, woken: bool, overdue: bool, started_ms, lost, resumed_ms?,  what is already recorded (after a crash, or of a parked run);
      *           child?: {path, parent: uid, item: number, depth, call: bool, input_part, context_part?}   a step of another run has started it
      *           steps: [{path, state, attempt, started_ms, output_part?, error?, woken: it is handed out by itself;
      *                    children?: {total, started, succeeded, failed, state: of the last one, failed_items: [number], failed_run: uid of the first,
      *                                error: ERROR of that, items_part?: array of the outputs}   with a wake by them
+     *                    again?: true, children_total?: its run was resumed after this: begin it anew; the runs that it has started stay
      *                    due_ms?, wake?: {kind, arm, at_ms, event: id}}]}],      overdue: its deadline_ms has passed
      *  wake_events?: [{id, uid, name, source, at_ms, trusted, body_part}]        those that a wake names
      *  verdicts?: [{run: uid, path, error: ERROR}],     a step that the engine had to end by killing the worker: it failed with this error
@@ -46,7 +47,7 @@ enum bw_message_type {
 
     /* ---- run worker → engine ---- */
     BW_MSG_READY = 32, /* {pid} after BW_MSG_CONFIGURE */
-    /* {revision, workflows: [{name, description, file, hash: hex, manual: bool, callable: bool, events: [glob], steps: [id], waits: [{event, by}],
+    /* {revision, workflows: [{name, description, file, hash: hex, manual: bool, callable: bool, events: [glob], steps: [path], inner: [path: in a foreach, or after the end], waits: [{event, by}],
      *  schedules: [{cron, tz, missed: number (enum bw_missed), max_age_ms}], line, column,
      * trusted_warning?: […]}], actions: [{name: "ns/name@major", version, doc, file, kind: "lua"|"plugin", inputs: {…}, outputs: {…}, secrets: […],
      * effect}], errors: [ERROR with file, line, column]} a broken file is left out and named in errors; the others work. */
@@ -58,9 +59,9 @@ enum bw_message_type {
      *          steps: [{path, state: number, attempt, started_ms, ended_ms, inputs: [names], output_part?, error?: ERROR,
      *                   emits?: [{uid, name, key?, part: its data}] events that it causes,
      *                   join?: {workflow, version: hex, total, concurrency, allowed, depth, call, detached, event: do they need its body?,
-     * items_part, context_part} runs that it starts (store.h): items are texts, each behind four bytes of length due_ms?, since_ms?, arms?: [{key,
-     * since_event}] what ends the waiting of a step (store.h)}]}]} A one-step run is one report with done. A later effect that depends on unrecorded
-     * results sends a report with ack first and waits. */
+     * items_part, context_part, reopen?: true: it has started them before, see struct bw_join_new} runs that it starts (store.h): items are texts,
+     * each behind four bytes of length due_ms?, since_ms?, arms?: [{key, since_event}] what ends the waiting of a step (store.h)}]}]} A one-step run
+     * is one report with done. A later effect that depends on unrecorded results sends a report with ack first and waits. */
     BW_MSG_REPORT = 34,
     /* Execute a plugin's action. {call: number, action: "ns/name@major", run: uid, step: path, attempt, key, timeout_ms, secrets: [names],
        input_part} */

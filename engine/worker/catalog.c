@@ -287,7 +287,8 @@ static void add_workflow(struct bw_worker *worker, struct bw_catalog *catalog, s
 static json_t *describe_workflow(const struct bw_catalog_workflow *entry)
 {
     const struct bw_workflow *workflow = entry->workflow;
-    json_t *events = json_array(), *steps = json_array(), *waits = json_array(), *schedules = json_array();
+    json_t *events = json_array(), *steps = json_array(), *inner = json_array(), *waits = json_array(), *schedules = json_array();
+    int32_t mark = workflow->endings.mark;
     bool is_manual = false;
     char version[65];
     bw_hex_encode(entry->version, sizeof entry->version, version);
@@ -302,17 +303,19 @@ static json_t *describe_workflow(const struct bw_catalog_workflow *entry)
             json_array_append_new(events, json_stringn(workflow->triggers[i].event.ptr, workflow->triggers[i].event.len));
     }
     for (size_t i = 0; i < workflow->step_count; i++)
-        if (workflow->steps[i].id.len) json_array_append_new(steps, json_stringn(workflow->steps[i].id.ptr, workflow->steps[i].id.len));
+        if (!bw_step_is_block(&workflow->steps[i]))
+            json_array_append_new(workflow->steps[i].body < 0 && (mark < 0 || (int32_t)i < mark) ? steps : inner,
+                                  json_stringn(workflow->steps[i].path.ptr, workflow->steps[i].path.len));
     for (size_t i = 0; i < workflow->step_count; i++)
         for (size_t k = 0; k < workflow->steps[i].arm_count; k++) {
             const struct bw_step_arm *arm = &workflow->steps[i].arms[k];
             json_array_append_new(
                 waits, json_pack("{s:s%,s:s%}", "event", arm->event.ptr, arm->event.len, "by", arm->by.len ? arm->by.ptr : "", arm->by.len));
         }
-    return json_pack("{s:s%,s:s%,s:s%,s:s,s:b,s:b,s:o,s:o,s:o,s:o,s:i,s:i}", "name", workflow->name.ptr, workflow->name.len, "description",
+    return json_pack("{s:s%,s:s%,s:s%,s:s,s:b,s:b,s:o,s:o,s:o,s:o,s:o,s:i,s:i}", "name", workflow->name.ptr, workflow->name.len, "description",
                      workflow->description.ptr ? workflow->description.ptr : "", workflow->description.len, "file", workflow->file.ptr,
                      workflow->file.len, "hash", version, "manual", is_manual, "callable", is_callable(workflow), "events", events, "steps", steps,
-                     "waits", waits, "schedules", schedules, "line", workflow->mark.line, "column", workflow->mark.column);
+                     "inner", inner, "waits", waits, "schedules", schedules, "line", workflow->mark.line, "column", workflow->mark.column);
 }
 
 static json_t *describe_action(const struct bw_action *action)

@@ -256,10 +256,12 @@ static bool fill_join(struct bw_attempt *attempt, struct bw_join *join, struct b
 {
     const struct bw_step *step = bw_attempt_step(attempt);
     struct bw_buf rendered = {0};
-    bool is_call = step->kind == BW_STEP_CALL, good = render(attempt, is_call ? step->with : step->set, &rendered, err);
+    bool is_call = step->kind == BW_STEP_CALL, good = true;
+    if (is_call || !bw_attempt_result(attempt)->children_total) good = render(attempt, is_call ? step->with : step->set, &rendered, err);
     join->entry = is_call ? find_callee(attempt) : attempt->run->entry;
     join->concurrency = is_call ? 1 : step->concurrency;
     join->depth = attempt->run->depth + 1;
+    join->is_reopened = bw_attempt_result(attempt)->children_total > 0;
     if (good && !join->entry) good = bw_error_set(err, "call.unknown", "there is no workflow %s", step->callee.ptr);
     if (good && join->depth > BW_WORKFLOW_CALLS_MAX) {
         bw_error_set(err, "call.too_deep", "this run stands %d runs deep: at most %d are allowed", join->depth, BW_WORKFLOW_CALLS_MAX);
@@ -270,7 +272,10 @@ static bool fill_join(struct bw_attempt *attempt, struct bw_join *join, struct b
         join->total = 1;
         pack(&join->items, bw_buf_slice(&rendered));
     } else if (good) {
-        good = pack_list(attempt, bw_buf_slice(&rendered), join, err);
+        if (join->is_reopened)
+            join->total = bw_attempt_result(attempt)->children_total; /* of the list that it has begun with */
+        else
+            good = pack_list(attempt, bw_buf_slice(&rendered), join, err);
         append_context(attempt, &join->context);
         join->allowed = allowed_of(step, join->total);
     }

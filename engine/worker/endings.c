@@ -15,12 +15,10 @@ static const struct bw_endings *endings_of(const struct bw_run *run)
 
 /* ---- catch ---- */
 
-bool bw_run_catches(struct bw_run *run, size_t index)
+/* *found: index of the first one that takes it, or how many there are. False: it cannot be told; that is the failure then. */
+static bool find_catch(struct bw_run *run, size_t index, size_t *found)
 {
-    size_t block = (size_t)step_at(run, index)->parent;
-    struct bw_step_result *result = &run->results[block];
-    const struct bw_step *try = step_at(run, block);
-    if (run->is_ending) return false; /* nothing new begins */
+    const struct bw_step *try = step_at(run, (size_t)step_at(run, index)->parent);
     for (size_t i = 0; i < try->catch_count; i++) {
         struct bw_error err;
         bool answer = true;
@@ -36,12 +34,27 @@ bool bw_run_catches(struct bw_run *run, size_t index)
                 return false;
             }
         }
-        if (!answer) continue;
-        result->branch = (uint32_t)i + 1;
-        bw_run_skip_branches(run, block);
-        return true;
+        *found = i;
+        if (answer) return true;
     }
-    return false;
+    *found = try->catch_count;
+    return true;
+}
+
+bool bw_run_catches(struct bw_run *run, size_t index)
+{
+    size_t block = (size_t)step_at(run, index)->parent, found;
+    if (run->is_ending || !find_catch(run, index, &found) || found == step_at(run, block)->catch_count) return false; /* ending: nothing new begins */
+    run->results[block].branch = (uint32_t)found + 1;
+    bw_run_skip_branches(run, block);
+    return true;
+}
+
+bool bw_run_survives(struct bw_run *run, size_t index)
+{
+    const struct bw_step *try = step_at(run, (size_t)step_at(run, index)->parent);
+    size_t found;
+    return find_catch(run, index, &found) && found < try->catch_count && try->catches[found].then != BW_THEN_FAIL;
 }
 
 void bw_run_caught(struct bw_run *run, size_t block)

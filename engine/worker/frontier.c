@@ -121,6 +121,17 @@ static bool choose_case(struct bw_run *run, size_t index, uint32_t *branch, stru
     return good;
 }
 
+/* A recorded failure of a run that was resumed: one that a `catch` takes stays what it is, another one is tried again. */
+static bool begins_anew(struct bw_run *run, size_t index)
+{
+    struct bw_step_result *result = &run->results[index];
+    if (!result->is_again || bw_run_survives(run, index)) return false;
+    bw_buf_free(&result->output);
+    bw_buf_free(&result->error);
+    *result = (struct bw_step_result){.children_total = result->children_total};
+    return true;
+}
+
 static void enter_block(struct bw_run *run, size_t index)
 {
     const struct bw_step *step = step_at(run, index);
@@ -148,7 +159,7 @@ static void enter_block(struct bw_run *run, size_t index)
         result->state = 0;
         skip(run, index);
         bw_run_step_ended(run, index);
-    } else if (step->kind == BW_STEP_TRY && has_ended(run, index + 1)) { /* recorded */
+    } else if (step->kind == BW_STEP_TRY && has_ended(run, index + 1) && !begins_anew(run, index + 1)) { /* recorded */
         bw_run_step_ended(run, index + 1);
     } else { /* all of it may be recorded */
         end_blocks(run, (int32_t)index);

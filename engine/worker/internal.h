@@ -127,12 +127,15 @@ struct bw_step_result {
     int64_t since_event, since_ms; /* events up to that id, or before that time, do not count */
     struct bw_join *join;          /* the runs that it starts, until they are reported */
     const json_t *children;        /* what has become of them: borrowed from the event's head */
+    bool is_again;                 /* its run was resumed: if nothing catches its failure it begins anew (frontier.c) */
+    uint32_t children_total;       /* its run was resumed: the runs that it had started before */
     json_t *emits;                 /* of an `emit`: [{uid, name, key?, data}], data as JSON text */
     const json_t *wake;            /* what ended it while the run was parked: borrowed from the event's head */
 };
 struct bw_join { /* as in BW_MSG_REPORT */
     const struct bw_catalog_workflow *entry;
     uint32_t total, concurrency, allowed, depth;
+    bool is_reopened;
     struct bw_buf items, context;
 };
 /* Each begins when all that the one before it has begun has come to its end, and is left out when the workflow has nothing for it. */
@@ -164,10 +167,10 @@ struct bw_run {
     bool owes_report;             /* of runs that a step has started */
     int state;
     uint32_t lost;
-    int64_t started_ms, ended_ms;
-    struct bw_timer *timer; /* of the workflow's `timeout` */
-    int64_t behind_report;  /* the last report with results of effects: the next effect waits until it is on disk */
-    int64_t asked_report;   /* the last one that the engine was asked to acknowledge */
+    int64_t started_ms, resumed_ms, ended_ms; /* resumed_ms 0: never */
+    struct bw_timer *timer;                   /* of the workflow's `timeout` */
+    int64_t behind_report;                    /* the last report with results of effects: the next effect waits until it is on disk */
+    int64_t asked_report;                     /* the last one that the engine was asked to acknowledge */
 };
 void bw_run_start(struct bw_worker_event *event, struct bw_catalog_workflow *entry, const struct bw_error *trigger_error);
 void bw_run_park(struct bw_run *run);                 /* all that is under way are waits that the store can end. Frees the run */
@@ -185,12 +188,13 @@ void bw_run_begin_to_end(struct bw_run *run, size_t step);   /* a failure that n
 void bw_run_skip_branches(struct bw_run *run, size_t block); /* all but the one that its result names */
 
 /* ---- endings.c: what a failure and the end of the steps lead to ---- */
-bool bw_run_catches(struct bw_run *run, size_t step); /* its failure: is there a `catch` that takes it? */
-void bw_run_caught(struct bw_run *run, size_t block); /* that has come to its end */
-void bw_run_settle(struct bw_run *run, int state);    /* the steps have ended; output and error are there. May free the run */
-bool bw_run_restore_outcome(struct bw_run *run);      /* they had when this was recorded. May free the run */
-void bw_run_phase_over(struct bw_run *run);           /* nothing of it is under way, nothing is to begin. May free the run */
-void bw_run_restore_ending(struct bw_run *run);       /* a recorded step of this phase has failed, or stopped the run */
+bool bw_run_catches(struct bw_run *run, size_t step);  /* its failure: is there a `catch` that takes it? */
+bool bw_run_survives(struct bw_run *run, size_t step); /* the same, and does the run go on after it? Nothing is entered yet */
+void bw_run_caught(struct bw_run *run, size_t block);  /* that has come to its end */
+void bw_run_settle(struct bw_run *run, int state);     /* the steps have ended; output and error are there. May free the run */
+bool bw_run_restore_outcome(struct bw_run *run);       /* they had when this was recorded. May free the run */
+void bw_run_phase_over(struct bw_run *run);            /* nothing of it is under way, nothing is to begin. May free the run */
+void bw_run_restore_ending(struct bw_run *run);        /* a recorded step of this phase has failed, or stopped the run */
 bool bw_run_is_next_undo(const struct bw_run *run, size_t step);
 struct bw_slice bw_run_error_at(const struct bw_run *run, size_t step);  /* what `error` is there; may be empty */
 struct bw_slice bw_run_result_at(const struct bw_run *run, size_t step); /* what `result` is in an `undo`; else empty */

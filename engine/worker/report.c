@@ -63,10 +63,10 @@ static void append_join(struct report *report, const struct bw_step *step, const
     bw_hex_encode(join->entry->version, sizeof join->entry->version, version);
     bw_buf_printf(&report->head,
                   ",\"join\":{\"workflow\":\"%s\",\"version\":\"%s\",\"total\":%u,\"concurrency\":%u,\"allowed\":%u,\"depth\":%u,\"call\":%s,"
-                  "\"detached\":%s,\"event\":%s,\"items_part\":%zu,\"context_part\":%zu}",
+                  "\"detached\":%s,\"event\":%s,\"items_part\":%zu,\"context_part\":%zu%s}",
                   join->entry->workflow->name.ptr, version, join->total, join->concurrency, join->allowed, join->depth,
                   step->kind == BW_STEP_CALL ? "true" : "false", step->is_detached ? "true" : "false", needs_event ? "true" : "false",
-                  report->part_count, report->part_count + 1);
+                  report->part_count, report->part_count + 1, join->is_reopened ? ",\"reopen\":true" : "");
     report->parts[report->part_count++] = bw_buf_slice(&join->items);
     report->parts[report->part_count++] = bw_buf_slice(&join->context);
 }

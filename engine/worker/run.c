@@ -23,10 +23,16 @@ bool bw_run_is_recorded_done(const struct bw_worker_event *event, struct bw_uid 
     return state >= BW_STATE_SUCCEEDED || (!event->is_resumed && (state == BW_STATE_PARKED || bw_json_bool(run, "woken", false)));
 }
 
+static int64_t timeout_of(const struct bw_run *run)
+{
+    int64_t timeout_ms = run->entry->workflow->timeout_ms;
+    return timeout_ms ? timeout_ms : BW_WORKFLOW_TIMEOUT_MS;
+}
+
 int64_t bw_run_deadline_ms(const struct bw_run *run)
 {
-    int64_t timeout_ms = run->entry->workflow->timeout_ms, from_ms = run->outcome ? run->outcome_ms : run->started_ms;
-    return from_ms + (timeout_ms ? timeout_ms : BW_WORKFLOW_TIMEOUT_MS);
+    int64_t from_ms = run->outcome ? run->outcome_ms : run->resumed_ms ? run->resumed_ms : run->started_ms;
+    return from_ms + timeout_of(run);
 }
 
 static void run_free(struct bw_run *run)
@@ -88,6 +94,7 @@ static bool restore_steps(struct bw_run *run, const json_t *recorded, struct bw_
     json_t *step;
     run->lost = (uint32_t)bw_json_int(recorded, "lost", 0);
     run->started_ms = bw_json_int(recorded, "started_ms", run->started_ms);
+    run->resumed_ms = bw_json_int(recorded, "resumed_ms", 0);
     json_array_foreach(json_object_get(recorded, "steps"), index, step)
     {
         struct bw_slice path = bw_json_slice(json_object_get(step, "path"));
@@ -98,6 +105,13 @@ static bool restore_steps(struct bw_run *run, const json_t *recorded, struct bw_
             int state = (int)bw_json_int(step, "state", 0);
             result->started_ms = bw_json_int(step, "started_ms", 0);
             bool is_failed = state == BW_STATE_FAILED || state == BW_STATE_CANCELLED;
+            bool is_again = bw_json_bool(step, "again", false), goes_on = workflow->steps[i].goes_on;
+            if (is_again) result->children_total = (uint32_t)bw_json_int(step, "children_total", 0);
+            if (is_again && (state != BW_STATE_FAILED || !(goes_on || bw_step_is_caught(workflow->steps, i)))) {
+                *result = (struct bw_step_result){.children_total = result->children_total}; /* as if it had not begun */
+                continue;
+            }
+            result->is_again = is_again && !goes_on;
             if (state == BW_STATE_WAITING || state == BW_STATE_RETRYING) restore_waiting(result, state, step);
             if (state < BW_STATE_SUCCEEDED || state > BW_STATE_SKIPPED)
                 continue; /* an attempt that failed, or was on its way: it goes on from there */
@@ -130,7 +144,7 @@ static void expire(struct bw_run *run)
 {
     struct bw_error err;
     char text[32];
-    bw_error_set(&err, "run.timeout", "the run took longer than %s", bw_duration_text(bw_run_deadline_ms(run) - run->started_ms, text));
+    bw_error_set(&err, "run.timeout", "the run took longer than %s", bw_duration_text(timeout_of(run), text));
     bw_error_hint(&err, "give the workflow a longer `timeout`, if it needs one");
     while (!TAILQ_EMPTY(&run->attempts)) {
         run->is_ending = true; /* no attempt is followed by another one */
