@@ -1,5 +1,6 @@
+#include "base/clock.h"
 #include "base/units.h"
-#include "cmd/options.h"
+#include "cmd/letters.h"
 #include "cmd/setup.h"
 #include "store/store.h"
 #include <stdio.h>
@@ -7,9 +8,18 @@
 #include <string.h>
 
 struct listing {
-    bool as_json, with_steps, with_children;
+    bool as_json, with_steps, with_children, with_resolved;
+    struct bw_reader *reader;
     size_t shown;
 };
+
+/* What became of a failed run; NULL: nothing yet. */
+static const char *resolution(const struct bw_run *run)
+{
+    if (run->row.state != BW_RUN_FAILED) return NULL;
+    if (run->resolved) return run->resolved == BW_REPLAYED ? "replayed" : "discarded";
+    return run->row.ended_ms + BW_DISCARDED_AFTER_MS <= bw_clock_wall_ms() ? "discarded" : "unresolved";
+}
 
 static struct bw_slice json_or_null(struct bw_slice text)
 {
@@ -56,6 +66,9 @@ static void append_run(struct bw_buf *out, const struct bw_run *run, bool with_s
     bw_buf_append_slice(out, json_or_null(row->output));
     bw_buf_append_text(out, ",\"error\":");
     bw_buf_append_slice(out, json_or_null(row->error));
+    if (resolution(run)) bw_buf_printf(out, ",\"resolution\":\"%s\"", resolution(run));
+    if (run->resumed_ms) bw_buf_printf(out, ",\"resumed_ms\":%lld", (long long)run->resumed_ms);
+    if (!bw_uid_is_zero(run->origin)) bw_buf_printf(out, ",\"replay_of\":\"%s\"", bw_uid_text(run->origin, BW_UID_RUN, run_uid));
     if (run->child.join) {
         bw_buf_printf(out, ",\"parent\":{\"run\":\"%s\",\"step\":", bw_uid_text(run->child.parent, BW_UID_RUN, run_uid));
         bw_buf_append_json_string(out, run->child.path);
@@ -106,6 +119,39 @@ static void print_steps(const struct bw_run_row *row)
     }
 }
 
+/* What people have done to it. */
+static bool print_act(void *arg, const struct bw_audit_row *row)
+{
+    char at[32];
+    (void)arg;
+    printf("%-8.*s %s  by %.*s  %.*s\n", (int)row->verb.len, row->verb.ptr, bw_print_time(row->at_ms, at), (int)row->actor.len, row->actor.ptr,
+           (int)row->detail.len, row->detail.len ? row->detail.ptr : "");
+    return true;
+}
+
+static bool append_act(void *arg, const struct bw_audit_row *row)
+{
+    struct bw_buf *out = arg;
+    if (out->data[out->len - 1] == '}') bw_buf_append_char(out, ',');
+    bw_buf_printf(out, "{\"at_ms\":%lld,\"actor\":", (long long)row->at_ms);
+    bw_buf_append_json_string(out, row->actor);
+    bw_buf_append_text(out, ",\"verb\":");
+    bw_buf_append_json_string(out, row->verb);
+    bw_buf_append_text(out, ",\"detail\":");
+    bw_buf_append_json_string(out, row->detail);
+    bw_buf_append_char(out, '}');
+    return true;
+}
+
+static bool visit_audit(struct bw_reader *reader, const struct bw_run *run, bw_audit_visit *visit, void *arg)
+{
+    struct bw_error err;
+    char uid[BW_UID_TEXT];
+    if (bw_reader_audit(reader, bw_slice_of(bw_uid_text(run->row.uid, BW_UID_RUN, uid)), visit, arg, &err)) return true;
+    bw_print_error("runs", &err);
+    return false;
+}
+
 static bool show(void *arg, const struct bw_run *run)
 {
     struct listing *listing = arg;
@@ -114,17 +160,27 @@ static bool show(void *arg, const struct bw_run *run)
     listing->shown++;
     if (listing->as_json) {
         append_run(&line, run, listing->with_steps);
+        if (listing->with_steps && line.len) {
+            line.len--; /* the closing brace */
+            bw_buf_append_text(&line, ",\"audit\":[");
+            if (!visit_audit(listing->reader, run, append_act, &line)) return false;
+            bw_buf_append_text(&line, "]}");
+        }
         bw_print_line(&line);
         return true;
     }
-    printf("%s  %s  %-9s %8s  %.*s  (%.*s)\n", bw_uid_text(run->row.uid, BW_UID_RUN, uid), bw_print_time(run->row.started_ms, at),
+    const char *resolved = resolution(run);
+    printf("%s  %s  %-9s %8s  %.*s  (%.*s)%s%s\n", bw_uid_text(run->row.uid, BW_UID_RUN, uid), bw_print_time(run->row.started_ms, at),
            bw_run_state_name(run->row.state), run->row.ended_ms ? bw_duration_text(run->row.ended_ms - run->row.started_ms, took) : "",
-           (int)run->row.workflow.len, run->row.workflow.ptr, (int)run->event_name.len, run->event_name.ptr);
+           (int)run->row.workflow.len, run->row.workflow.ptr, (int)run->event_name.len, run->event_name.ptr, resolved ? "  " : "",
+           resolved ? resolved : "");
     if (listing->with_steps) {
         printf("event    %s\n", bw_uid_text(run->event_uid, BW_UID_EVENT, uid));
         if (run->child.join)
             printf("parent   %s  step %.*s  number %u\n", bw_uid_text(run->child.parent, BW_UID_RUN, uid), (int)run->child.path.len,
                    run->child.path.ptr, run->child.item + 1);
+        if (!bw_uid_is_zero(run->origin)) printf("replays  %s\n", bw_uid_text(run->origin, BW_UID_RUN, uid));
+        if (!visit_audit(listing->reader, run, print_act, NULL)) return false;
         if (run->row.output.len) printf("output   %.*s\n", (int)run->row.output.len, run->row.output.ptr);
         print_error("", run->row.error);
         print_steps(&run->row);
@@ -132,34 +188,19 @@ static bool show(void *arg, const struct bw_run *run)
     return true;
 }
 
-static bool find_event(struct bw_reader *reader, const char *text, int64_t *id, struct bw_error *err);
-
-static bool note_id(void *arg, const struct bw_event *event)
-{
-    *(int64_t *)arg = event->id;
-    return true;
-}
-
-static bool find_event(struct bw_reader *reader, const char *text, int64_t *id, struct bw_error *err)
-{
-    struct bw_uid uid;
-    bool found;
-    if (!bw_uid_parse(bw_slice_of(text), BW_UID_EVENT, &uid)) return bw_error_set(err, "event.id", "'%s' is no event id (evt_…)", text);
-    if (!bw_reader_event(reader, uid, note_id, id, &found, err)) return false;
-    return found || bw_error_set(err, "event.unknown", "there is no event %s", text);
-}
-
 static int runs_main(int argc, char **argv)
 {
-    const char *config_path = NULL, *workflow = NULL, *state = NULL, *event = NULL, *limit = "20";
+    const char *config_path = NULL, *limit = "20";
+    struct bw_run_options wanted = {0};
     struct listing listing = {0};
     const struct bw_option options[] = {{.name = "config", .value = &config_path},
-                                        {.name = "workflow", .value = &workflow},
-                                        {.name = "state", .value = &state},
-                                        {.name = "event", .value = &event},
+                                        BW_RUN_OPTIONS(wanted),
+                                        {.name = "resolved", .flag = &listing.with_resolved},
                                         {.name = "limit", .value = &limit},
                                         {.name = "json", .flag = &listing.as_json},
                                         {.name = "children", .flag = &listing.with_children}};
+    for (enum bw_letter_verb verb = BW_LETTER_RESUME; verb <= BW_LETTER_DISCARD; verb++)
+        if (argc > 1 && !strcmp(argv[1], bw_letter_verb_name(verb))) return bw_letters_main(verb, argc - 1, argv + 1);
     int first, status = bw_options_parse(&bw_command_runs, argc, argv, options, sizeof options / sizeof *options, &first);
     struct bw_run_filter filter = {0};
     struct bw_config *config;
@@ -173,11 +214,12 @@ static int runs_main(int argc, char **argv)
     if (argc - first > 1) return bw_options_wrong(&bw_command_runs, "at most one run is shown at a time");
     if (argc > first && !bw_uid_parse(bw_slice_of(argv[first]), BW_UID_RUN, &uid))
         return bw_options_wrong(&bw_command_runs, "'%s' is no run id (run_…)", argv[first]);
-    if (state && (filter.state = bw_run_state_parse(bw_slice_of(state))) < 0)
-        return bw_options_wrong(&bw_command_runs, "'%s' is no state: active, parked, succeeded, failed, cancelled or skipped", state);
+    if (wanted.state && bw_run_state_parse(bw_slice_of(wanted.state)) < 0)
+        return bw_options_wrong(&bw_command_runs, "'%s' is no state: active, parked, succeeded, failed, cancelled or skipped", wanted.state);
     if (!(config = bw_setup_config("runs", config_path))) return 1;
     if (!(reader = bw_reader_open(config->data, &err))) goto out;
-    if (event && !find_event(reader, event, &filter.event_id, &err)) goto out;
+    listing.reader = reader;
+    if (!bw_run_options_filter(&wanted, reader, &filter, &err)) goto out;
     if (argc > first) {
         listing.with_steps = true;
         done = bw_reader_run(reader, uid, show, &listing, &found, &err);
@@ -186,7 +228,7 @@ static int runs_main(int argc, char **argv)
             bw_error_hint(&err, "a run is recorded with its first checkpoint or its end: see  bellwire events");
         }
     } else {
-        filter.workflow = workflow ? bw_slice_of(workflow) : (struct bw_slice){0};
+        filter.without_resolved = filter.state == BW_RUN_FAILED && !listing.with_resolved;
         filter.limit = strtoul(limit, NULL, 10);
         filter.with_children = listing.with_children;
         done = bw_reader_runs(reader, &filter, show, &listing, &err);
@@ -202,15 +244,31 @@ out:
 const struct bw_command bw_command_runs = {
     .name = "runs",
     .summary = "list the runs, or show one with its steps",
-    .usage = "usage: bellwire runs [--workflow NAME] [--state STATE] [--event EVENT] [--limit N] [--children] [--json] [--config FILE]\n"
-             "       bellwire runs show RUN [--json]\n\n"
-             "Lists runs, newest first; with an id, shows that run's steps: the names of their inputs, outputs, durations, errors.\n\n"
+    .usage = "usage: bellwire runs [FILTER] [--limit N] [--children] [--resolved] [--json] [--config FILE]\n"
+             "       bellwire runs show RUN [--json]\n"
+             "       bellwire runs resume  RUN…|FILTER [--latest] [--dry-run] [--json]\n"
+             "       bellwire runs replay  RUN…|FILTER [--from STEP | --same-version] [--dry-run] [--json]\n"
+             "       bellwire runs discard RUN…|FILTER [--dry-run] [--json]\n\n"
+             "Lists runs, newest first; with an id, shows that run's steps: the names of their inputs, outputs, durations, errors.\n"
+             "A run that failed stays in the list of failed runs until something is done about it:\n"
+             "  resume    it goes on: the steps that succeeded are not run again, the others are, under the same idempotency keys\n"
+             "  replay    its event is run once more, as a new run with keys of its own, by the workflow as it is now\n"
+             "  discard   nothing is to be done about it\n\n"
+             "FILTER, for the list and for the three verbs (they take failed runs, unless --state says otherwise):\n"
              "  --workflow NAME   only runs of this workflow\n"
              "  --state STATE     active, parked, succeeded, failed, cancelled or skipped\n"
              "  --event EVENT     only runs that this event started\n"
+             "  --since 2d        only runs that started in the last 2 days\n"
+             "  --error GLOB      only runs that failed with such an error code: 'http.*'\n\n"
              "  --limit N         at most N (20)\n"
              "  --children        also those that steps of other runs have started: items of a foreach, called workflows\n"
+             "  --resolved        in the list of failed runs, also those that were replayed or discarded\n"
+             "  --latest          resume: go on as the workflow is now, if it still has all steps that are finished\n"
+             "  --from STEP       replay: copy what the steps before STEP gave, and begin there\n"
+             "  --same-version    replay: by the version of the workflow that the run had\n"
+             "  --dry-run         say how many runs it would be, and do nothing\n"
              "  --json            one JSON object a line\n\n"
-             "example: bellwire runs --state failed\n",
+             "example: bellwire runs --state failed\n"
+             "         bellwire runs resume --workflow publish --error 'http.*' --since 2d\n",
     .run = runs_main,
 };

@@ -1,0 +1,209 @@
+#include "cmd/letters.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "cmd/setup.h"
+#include "serve/letters.h"
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define READ_AT_ONCE 500
+#define EACH_MAX 20 /* up to so many runs have a line each; more are counted */
+#define PROGRESS_EVERY 500
+
+struct wish { /* what the command line says */
+    enum bw_letter_verb verb;
+    struct bw_run_options filter;
+    const char *config, *from;
+    bool latest, same_version, dry_run, as_json, with_children;
+    struct bw_uid *runs; /* oldest first */
+    size_t count, room;
+    size_t done, refused;
+};
+
+static const char *const past[] = {"resumed", "replayed", "discarded"};
+
+/* ---- which runs ---- */
+
+static bool add(struct wish *wish, struct bw_uid run)
+{
+    if (wish->count == wish->room) {
+        size_t room = wish->room ? 2 * wish->room : 64;
+        struct bw_uid *bigger = realloc(wish->runs, room * sizeof *bigger);
+        if (!bigger) return false;
+        wish->runs = bigger;
+        wish->room = room;
+    }
+    wish->runs[wish->count++] = run;
+    return true;
+}
+
+struct page {
+    struct wish *wish;
+    int64_t last_row;
+    size_t read;
+    bool has_failed;
+};
+
+static bool add_row(void *arg, const struct bw_run *run)
+{
+    struct page *page = arg;
+    page->last_row = run->id;
+    page->read++;
+    page->has_failed = !add(page->wish, run->row.uid);
+    return !page->has_failed;
+}
+
+/* All of them first: what is done about one must not move the next one into the filter or out of it. */
+static bool find(struct wish *wish, struct bw_reader *reader, struct bw_error *err)
+{
+    struct bw_run_filter filter = {.limit = READ_AT_ONCE, .with_children = wish->with_children, .without_resolved = true};
+    struct page page;
+    if (!wish->filter.state) wish->filter.state = "failed";
+    if (!bw_run_options_filter(&wish->filter, reader, &filter, err)) return false;
+    do {
+        page = (struct page){.wish = wish};
+        if (!bw_reader_runs(reader, &filter, add_row, &page, err)) return false;
+        if (page.has_failed) return bw_error_set(err, "memory", "out of memory");
+        filter.before_row = page.last_row;
+    } while (page.read == READ_AT_ONCE);
+    for (size_t i = 0; i < wish->count / 2; i++) { /* in the order in which they came */
+        struct bw_uid swapped = wish->runs[i];
+        wish->runs[i] = wish->runs[wish->count - 1 - i];
+        wish->runs[wish->count - 1 - i] = swapped;
+    }
+    return true;
+}
+
+/* ---- doing it ---- */
+
+static const char *actor(char out[64])
+{
+    const struct passwd *user = getpwuid(getuid());
+    if (user)
+        snprintf(out, 64, "%s", user->pw_name);
+    else
+        snprintf(out, 64, "uid %ld", (long)getuid());
+    return out;
+}
+
+static void tell(struct wish *wish, const struct bw_letter *letter)
+{
+    char run[BW_UID_TEXT], replay[BW_UID_TEXT];
+    struct bw_buf line = {0};
+    bw_uid_text(letter->run, BW_UID_RUN, run);
+    bw_uid_text(letter->replay, BW_UID_RUN, replay);
+    letter->is_refused ? wish->refused++ : wish->done++;
+    if (wish->as_json) {
+        bw_buf_printf(&line, "{\"run\":\"%s\",\"%s\":%s", run, past[wish->verb], letter->is_refused ? "false" : "true");
+        if (!letter->is_refused && wish->verb == BW_LETTER_REPLAY) bw_buf_printf(&line, ",\"replay\":\"%s\"", replay);
+        if (letter->is_refused) {
+            bw_buf_append_text(&line, ",\"error\":");
+            bw_json_append_error(&line, &letter->refusal, NULL, (struct bw_slice){0});
+        }
+        bw_buf_append_char(&line, '}');
+        bw_print_line(&line);
+    } else if (letter->is_refused && wish->refused <= EACH_MAX) {
+        bw_print_error("runs", &letter->refusal);
+    } else if (!letter->is_refused && wish->count <= EACH_MAX) {
+        printf("%s  %s%s%s\n", run, past[wish->verb], wish->verb == BW_LETTER_REPLAY ? " as " : "", wish->verb == BW_LETTER_REPLAY ? replay : "");
+    }
+}
+
+static bool needs_catalog(const struct wish *wish)
+{
+    return wish->latest || (wish->verb == BW_LETTER_REPLAY && !wish->same_version);
+}
+
+static bool do_all(struct wish *wish, struct bw_letter_desk *desk, struct bw_error *err)
+{
+    static struct bw_letter items[BW_LETTERS_AT_ONCE];
+    char user[64];
+    struct bw_letters letters = {.verb = wish->verb, .actor = bw_slice_of(actor(user)), .items = items};
+    size_t at_once = wish->from ? 1 : BW_LETTERS_AT_ONCE;
+    if (wish->from) letters.from = bw_slice_of(wish->from);
+    for (size_t i = 0; i < wish->count; i += letters.count) {
+        letters.now_ms = bw_clock_wall_ms();
+        for (letters.count = 0; letters.count < at_once && i + letters.count < wish->count; letters.count++)
+            items[letters.count] = (struct bw_letter){.run = wish->runs[i + letters.count], .replay = bw_uid_new(letters.now_ms)};
+        if (!bw_letter_desk_do(desk, &letters, err)) return false;
+        for (size_t k = 0; k < letters.count; k++) tell(wish, &items[k]);
+        size_t reached = i + letters.count;
+        if (!wish->as_json && reached < wish->count && reached / PROGRESS_EVERY != i / PROGRESS_EVERY)
+            fprintf(stderr, "%zu of %zu\n", reached, wish->count);
+    }
+    return true;
+}
+
+static bool go(struct wish *wish, const struct bw_config *config, struct bw_error *err)
+{
+    struct bw_letter_desk *desk = bw_letter_desk_open(config, needs_catalog(wish), err);
+    if (!desk) return false;
+    bool good = do_all(wish, desk, err);
+    bw_letter_desk_close(desk);
+    return good;
+}
+
+static void sum_up(const struct wish *wish)
+{
+    if (wish->as_json) return;
+    if (!wish->count)
+        fprintf(stderr, "no such runs\n");
+    else if (wish->count > EACH_MAX || (wish->refused && wish->count > 1))
+        printf("%zu of %zu %s, %zu refused\n", wish->done, wish->count, past[wish->verb], wish->refused);
+}
+
+int bw_letters_main(enum bw_letter_verb verb, int argc, char **argv)
+{
+    struct wish wish = {.verb = verb};
+    const struct bw_option options[] = {BW_RUN_OPTIONS(wish.filter),
+                                        {.name = "config", .value = &wish.config},
+                                        {.name = "from", .value = &wish.from},
+                                        {.name = "latest", .flag = &wish.latest},
+                                        {.name = "same-version", .flag = &wish.same_version},
+                                        {.name = "children", .flag = &wish.with_children},
+                                        {.name = "dry-run", .flag = &wish.dry_run},
+                                        {.name = "json", .flag = &wish.as_json}};
+    int first, status = bw_options_parse(&bw_command_runs, argc, argv, options, sizeof options / sizeof *options, &first);
+    struct bw_config *config = NULL;
+    struct bw_reader *reader = NULL;
+    struct bw_error err;
+    struct bw_uid uid;
+    bool done = false;
+
+    if (status >= 0) return status;
+    if ((wish.from || wish.same_version) && verb != BW_LETTER_REPLAY)
+        return bw_options_wrong(&bw_command_runs, "--from and --same-version are for replay");
+    if (wish.latest && verb != BW_LETTER_RESUME) return bw_options_wrong(&bw_command_runs, "--latest is for resume");
+    if (wish.from && wish.same_version)
+        return bw_options_wrong(&bw_command_runs, "--from needs the current version: an earlier one is known only to the runs that have it");
+    if (argc == first && bw_run_options_are_empty(&wish.filter))
+        return bw_options_wrong(&bw_command_runs, "%s which runs? Name them, or give a filter: --state failed", bw_letter_verb_name(verb));
+    if (argc > first && !bw_run_options_are_empty(&wish.filter))
+        return bw_options_wrong(&bw_command_runs, "name the runs or give a filter, not both");
+    for (int i = first; i < argc; i++)
+        if (!bw_uid_parse(bw_slice_of(argv[i]), BW_UID_RUN, &uid)) return bw_options_wrong(&bw_command_runs, "'%s' is no run id (run_…)", argv[i]);
+    bw_log_setup(BW_LOG_ERROR, BW_LOG_TEXT, "runs");
+    if (!(config = bw_setup_config("runs", wish.config))) return 1;
+    bw_error_set(&err, "memory", "out of memory");
+    for (int i = first; i < argc; i++)
+        if (!bw_uid_parse(bw_slice_of(argv[i]), BW_UID_RUN, &uid) || !add(&wish, uid)) goto out;
+    if (argc == first && (!(reader = bw_reader_open(config->data, &err)) || !find(&wish, reader, &err))) goto out;
+    bw_reader_close(reader);
+    reader = NULL;
+    if (wish.dry_run) {
+        printf(wish.as_json ? "{\"runs\":%zu}\n" : "%zu runs\n", wish.count);
+        done = true;
+    } else {
+        done = !wish.count || go(&wish, config, &err);
+        sum_up(&wish);
+    }
+out:
+    if (!done) bw_print_error("runs", &err);
+    bw_reader_close(reader);
+    bw_config_free(config);
+    free(wish.runs);
+    return done && !wish.refused ? 0 : 1;
+}
