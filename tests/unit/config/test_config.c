@@ -250,7 +250,7 @@ static void test_help_names_every_key_with_its_default(void **state)
                                        "retention",
                                        "deliveries",
                                        "succeeded",
-                                       "less than 90d counts as 90d",
+                                       "180d after its end one counts as discarded",
                                        "max_size",
                                        "limits.NAME",
                                        "20/1s",
