@@ -2,6 +2,7 @@
 #include "dispatch/dispatch.h"
 #include "base/log.h"
 #include "dispatch/internal.h"
+#include "store/pack.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -274,6 +275,7 @@ struct bw_dispatch *bw_dispatch_new(struct event_base *base, const struct bw_dis
     if (!dispatch) return NULL;
     dispatch->base = base;
     dispatch->options = *options;
+    dispatch->packer = bw_packer_new();
     dispatch->handlers = *handlers;
     dispatch->is_draining = options->hold;
     dispatch->is_behind = !options->check_only; /* whatever an earlier process left in the store comes first */
@@ -334,6 +336,7 @@ void bw_dispatch_free(struct bw_dispatch *dispatch)
     bw_permits_free(dispatch->permits);
     bw_catalog_free(dispatch->catalog);
     bw_awaits_end(&dispatch->awaits);
+    bw_packer_free(dispatch->packer);
     json_decref(dispatch->workflow_names);
     json_decref(dispatch->workflows);
     json_decref(dispatch->load_errors);

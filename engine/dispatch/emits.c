@@ -1,5 +1,6 @@
 #include "dispatch/emits.h"
 #include "base/clock.h"
+#include "store/pack.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -62,6 +63,7 @@ bool bw_emits_read(struct bw_emits *emits, struct bw_dispatch *dispatch, const s
         event->trusted = true;
         event->name = keep(emits, name);
         event->body = keep(emits, message->parts[part]);
+        event->packed = keep(emits, bw_pack(dispatch->packer, message->parts[part]));
         event->headers = keep_headers(emits, job, run);
         event->dedupe_key = keep(emits, bw_json_slice(json_object_get(from, "key")));
         event->dedupe_expire_ms = event->at_ms + DEDUPE_WINDOW_MS;
@@ -78,7 +80,7 @@ void bw_emits_fix(struct bw_emits *emits)
 {
     for (size_t i = 0; i < emits->count; i++) {
         struct bw_event_new *event = &emits->events[i];
-        struct bw_slice *slices[] = {&event->name, &event->body, &event->headers, &event->dedupe_key, &event->source};
+        struct bw_slice *slices[] = {&event->name, &event->body, &event->packed, &event->headers, &event->dedupe_key, &event->source};
         for (size_t k = 0; k < sizeof slices / sizeof *slices; k++) slices[k]->ptr = slices[k]->len ? emits->bytes.data + (size_t)slices[k]->ptr : "";
     }
 }

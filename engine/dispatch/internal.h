@@ -118,6 +118,7 @@ struct bw_dispatch {
     uint32_t revision;           /* the current one; 0 until the first is stored */
     struct bw_revision *catalog; /* its content */
     struct bw_awaits awaits;
+    struct bw_packer *packer; /* of events that runs emit */
     json_t *pairs;          /* [{event, by}]: what events are hashed by, of this and of earlier catalogues */
     json_t *workflows;      /* of the current revision: those of its BW_MSG_CATALOG_LOADED; NULL until then */
     json_t *workflow_names; /* an object with the names of all revisions that workers have loaded */

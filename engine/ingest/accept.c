@@ -26,7 +26,7 @@ struct delivery {
     size_t body_bytes;
     struct bw_binding binding;
     int64_t submitted_us;
-    char bytes[]; /* body, headers, name, id, remote */
+    char bytes[]; /* body, headers, name, packed body, id, remote */
 };
 
 struct refusal {
@@ -234,7 +234,8 @@ static struct delivery *make_delivery(struct bw_connection *connection, struct e
     struct bw_slice remote = bw_slice_of(remote_of(request)), id = judgement->delivery_id;
     bw_buf_clear(&loop->kept);
     bw_headers_keep(&loop->kept, from, source);
-    size_t room = from->body.len + loop->kept.len + strlen(source->name) + 1 + judgement->event.len + ID_MAX + remote.len;
+    struct bw_slice packed = bw_pack(loop->packer, from->body);
+    size_t room = from->body.len + packed.len + loop->kept.len + strlen(source->name) + 1 + judgement->event.len + ID_MAX + remote.len;
     struct delivery *delivery = loop->kept.failed ? NULL : malloc(sizeof *delivery + room);
     if (!delivery) return NULL;
     char *at = delivery->bytes;
@@ -246,6 +247,7 @@ static struct delivery *make_delivery(struct bw_connection *connection, struct e
     accepted->headers = put(&at, bw_buf_slice(&loop->kept));
     accepted->name = put_name(&at, source->name, judgement->event);
     accepted->source = (struct bw_slice){accepted->name.ptr, strlen(source->name)};
+    packed = put(&at, packed);
     struct bw_slice key = put_id(&at, id);
     delivery->binding.revision = 0;
     delivery->binding.is_awaited = true;
@@ -278,6 +280,7 @@ static struct delivery *make_delivery(struct bw_connection *connection, struct e
                   .key_count = delivery->binding.key_count,
                   .headers = accepted->headers,
                   .body = accepted->body,
+                  .packed = packed,
                   .dedupe_key = key,
                   .dedupe_expire_ms = from->now_ms + source->dedupe_window_ms},
     };

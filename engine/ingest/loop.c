@@ -79,6 +79,7 @@ static bool set_up_http(struct bw_loop *loop)
 bool bw_loop_open(struct bw_loop *loop, struct bw_ingest *ingest, struct bw_error *err)
 {
     loop->ingest = ingest;
+    loop->packer = bw_packer_new();
     loop->drain.run = drain;
     loop->stop.run = stop;
     loop->doors = calloc(ingest->options.config->listen_count + 1, sizeof *loop->doors);
@@ -114,5 +115,6 @@ void bw_loop_close(struct bw_loop *loop)
     bw_buf_free(&loop->parts.url);
     bw_buf_free(&loop->scratch);
     bw_buf_free(&loop->kept);
+    bw_packer_free(loop->packer);
     free(loop->doors);
 }

@@ -6,6 +6,7 @@
 #include "ingest/ingest.h"
 #include "ingest/request.h"
 #include "ingest/router.h"
+#include "store/pack.h"
 #include <event2/http.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -36,6 +37,7 @@ struct bw_loop {
     /* reused by one request after the other */
     struct bw_request_parts parts;
     struct bw_buf scratch, kept;
+    struct bw_packer *packer;
     char head[BW_GATE_HEAD_MAX];
 };
 

@@ -4,6 +4,7 @@
 #include "store/children.h"
 #include "store/forget.h"
 #include "store/letters_apply.h"
+#include "store/pack.h"
 #include "store/revision.h"
 #include "store/writer.h"
 
@@ -31,7 +32,13 @@ static bool insert_event(struct bw_writer *writer, const struct bw_event_new *ev
     bw_sql_bind_int(sql->insert_body, 1, *id);
     bw_sql_bind_int(sql->insert_body, 2, bw_checksum(event->body));
     bw_sql_bind_text_or_null(sql->insert_body, 3, event->headers);
-    bw_sql_bind_blob(sql->insert_body, 4, event->body.ptr, event->body.len);
+    struct bw_slice body = event->packed.len ? event->packed : event->body;
+    bw_sql_bind_blob(sql->insert_body, 4, body.ptr, body.len);
+    bw_sql_bind_int(sql->insert_body, 5, event->packed.len ? BW_ENC_ZSTD : BW_ENC_RAW);
+    if (event->packed.len)
+        bw_sql_bind_int(sql->insert_body, 6, (int64_t)event->body.len);
+    else
+        sqlite3_bind_null(sql->insert_body, 6);
     if (!bw_sql_run(sql->insert_body, err)) return false;
     bw_sql_bind_int(sql->insert_pending, 1, *id);
     return (event->is_done || bw_sql_run(sql->insert_pending, err)) && bw_parking_accepted(&writer->parking, *id, event, err);

@@ -44,6 +44,7 @@ void bw_reader_close(struct bw_reader *reader)
     if (!reader) return;
     bw_sql_finalize((sqlite3_stmt **)&reader->sql, COUNT);
     if (reader->db) bw_database_close(reader->db, false);
+    bw_packer_free(reader->packer);
     free(reader);
 }
 

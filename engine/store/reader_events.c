@@ -2,7 +2,19 @@
 #include "store/reader_sql.h"
 
 /* The columns of the event queries in schema/read.sql, by position. */
-static void read_event(sqlite3_stmt *row, struct bw_event *event)
+static void read_body(struct bw_reader *reader, sqlite3_stmt *row, struct bw_event *event)
+{
+    bool has_body = sqlite3_column_type(row, 12) != SQLITE_NULL, is_readable = true;
+    event->body = bw_sql_column(row, 12);
+    if (has_body && sqlite3_column_int(row, 13) != BW_ENC_RAW) {
+        if (!reader->packer) reader->packer = bw_packer_new();
+        is_readable =
+            sqlite3_column_int(row, 13) == BW_ENC_ZSTD && bw_unpack(reader->packer, event->body, sqlite3_column_int64(row, 14), &event->body);
+    }
+    event->is_damaged = has_body && (!is_readable || bw_checksum(event->body) != sqlite3_column_int64(row, 10));
+}
+
+static void read_event(struct bw_reader *reader, sqlite3_stmt *row, struct bw_event *event)
 {
     event->id = sqlite3_column_int64(row, 0);
     event->uid = bw_sql_column_uid(row, 1);
@@ -15,18 +27,16 @@ static void read_event(sqlite3_stmt *row, struct bw_event *event)
     event->is_pending = sqlite3_column_int(row, 8) != 0;
     event->matched = (uint32_t)sqlite3_column_int64(row, 9);
     event->headers = bw_sql_column(row, 11);
-    event->body = bw_sql_column(row, 12);
-    bool has_body = sqlite3_column_type(row, 12) != SQLITE_NULL;
-    event->is_damaged = has_body && bw_checksum(event->body) != sqlite3_column_int64(row, 10);
+    read_body(reader, row, event);
 }
 
-static bool visit_all(sqlite3_stmt *statement, bw_event_visit *visit, void *arg, size_t *count, struct bw_error *err)
+static bool visit_all(struct bw_reader *reader, sqlite3_stmt *statement, bw_event_visit *visit, void *arg, size_t *count, struct bw_error *err)
 {
     for (bool has_row;;) {
         struct bw_event event;
         if (!bw_sql_next(statement, &has_row, err)) return false;
         if (!has_row) return true;
-        read_event(statement, &event);
+        read_event(reader, statement, &event);
         ++*count;
         if (!visit(arg, &event)) break;
     }
@@ -41,7 +51,7 @@ bool bw_reader_pending(struct bw_reader *reader, int64_t after, size_t limit, bw
     bw_reader_begin(reader);
     bw_sql_bind_int(statement, 1, after);
     bw_sql_bind_int(statement, 2, bw_reader_limit(limit));
-    return visit_all(statement, visit, arg, count, err);
+    return visit_all(reader, statement, visit, arg, count, err);
 }
 
 bool bw_reader_pending_count(struct bw_reader *reader, uint64_t *count, struct bw_error *err)
@@ -65,7 +75,7 @@ bool bw_reader_events(struct bw_reader *reader, struct bw_slice name_glob, int64
     bw_sql_bind_text_or_null(statement, 2, name_glob);
     bw_sql_bind_int(statement, 3, bw_reader_limit(limit));
     bw_sql_bind_int(statement, 4, with_body);
-    return visit_all(statement, visit, arg, &count, err);
+    return visit_all(reader, statement, visit, arg, &count, err);
 }
 
 bool bw_reader_event(struct bw_reader *reader, struct bw_uid uid, bw_event_visit *visit, void *arg, bool *found, struct bw_error *err)
@@ -74,7 +84,7 @@ bool bw_reader_event(struct bw_reader *reader, struct bw_uid uid, bw_event_visit
     size_t count = 0;
     bw_reader_begin(reader);
     bw_sql_bind_blob(statement, 1, uid.bytes, sizeof uid.bytes);
-    bool ok = visit_all(statement, visit, arg, &count, err);
+    bool ok = visit_all(reader, statement, visit, arg, &count, err);
     *found = count > 0;
     return ok;
 }
@@ -86,7 +96,7 @@ bool bw_reader_event_by_id(struct bw_reader *reader, int64_t id, bool with_body,
     bw_reader_begin(reader);
     bw_sql_bind_int(statement, 1, id);
     bw_sql_bind_int(statement, 2, with_body);
-    bool ok = visit_all(statement, visit, arg, &count, err);
+    bool ok = visit_all(reader, statement, visit, arg, &count, err);
     *found = count > 0;
     return ok;
 }

@@ -2,6 +2,7 @@
  * schema/read.sql), and the deadline of the call that runs. */
 #ifndef BW_STORE_READER_SQL_H
 #define BW_STORE_READER_SQL_H
+#include "store/pack.h"
 #include "store/sql.h"
 #include "store/store.h"
 
@@ -38,7 +39,8 @@ struct bw_read_statements {
 struct bw_reader {
     sqlite3 *db;
     struct bw_read_statements sql;
-    int64_t deadline_us; /* bw_clock_mono_us(); a reader that stays longer would keep the log from being reset */
+    struct bw_packer *packer; /* made for the first packed body */
+    int64_t deadline_us;      /* bw_clock_mono_us(); a reader that stays longer would keep the log from being reset */
 };
 #define BW_READ_LIMIT_MS 2000
 

@@ -93,6 +93,7 @@ struct bw_event_new {
     bool is_done;               /* no workflow waits for it: no pending mark */
     struct bw_slice headers;    /* compact JSON object of the kept headers */
     struct bw_slice body;       /* raw */
+    struct bw_slice packed;     /* the body as pack.h packs it: that is stored; empty = as it is */
     struct bw_slice dedupe_key; /* empty = none */
     int64_t dedupe_expire_ms;
     struct bw_slice workflow; /* manual start: the one workflow it is for; else empty */

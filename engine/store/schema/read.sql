@@ -2,24 +2,24 @@
 -- The event queries share one list of columns, so do the run and the delivery queries: reader_*.c reads them by position.
 
 -- name: pending_events
-SELECT e.id, e.uid, e.at_ms, e.revision, e.trusted, e.source, e.name, e.workflow, 1, 0, b.checksum, b.headers, b.body
+SELECT e.id, e.uid, e.at_ms, e.revision, e.trusted, e.source, e.name, e.workflow, 1, 0, b.checksum, b.headers, b.body, b.enc, b.raw_bytes
 FROM pending p CROSS JOIN events e ON e.id = p.event_id CROSS JOIN bodies b ON b.event_id = e.id
 WHERE p.event_id > ?1 ORDER BY p.event_id LIMIT ?2;
 -- name: pending_count
 SELECT count(*) FROM pending;
 -- name: events
 SELECT e.id, e.uid, e.at_ms, e.revision, e.trusted, e.source, e.name, e.workflow, p.event_id IS NOT NULL, m.matched,
-    b.checksum, b.headers, CASE WHEN ?4 THEN b.body END
+    b.checksum, b.headers, CASE WHEN ?4 THEN b.body END, b.enc, b.raw_bytes
 FROM events e LEFT JOIN pending p ON p.event_id = e.id LEFT JOIN matches m ON m.event_id = e.id LEFT JOIN bodies b ON b.event_id = e.id
 WHERE e.id < ?1 AND (?2 IS NULL OR e.name GLOB ?2) ORDER BY e.id DESC LIMIT ?3;
 -- name: event
 SELECT e.id, e.uid, e.at_ms, e.revision, e.trusted, e.source, e.name, e.workflow, p.event_id IS NOT NULL, m.matched,
-    b.checksum, b.headers, b.body
+    b.checksum, b.headers, b.body, b.enc, b.raw_bytes
 FROM events e LEFT JOIN pending p ON p.event_id = e.id LEFT JOIN matches m ON m.event_id = e.id LEFT JOIN bodies b ON b.event_id = e.id
 WHERE e.uid = ?1;
 -- name: event_by_id
 SELECT e.id, e.uid, e.at_ms, e.revision, e.trusted, e.source, e.name, e.workflow, p.event_id IS NOT NULL, m.matched,
-    b.checksum, b.headers, CASE WHEN ?2 THEN b.body END
+    b.checksum, b.headers, CASE WHEN ?2 THEN b.body END, b.enc, b.raw_bytes
 FROM events e LEFT JOIN pending p ON p.event_id = e.id LEFT JOIN matches m ON m.event_id = e.id LEFT JOIN bodies b ON b.event_id = e.id
 WHERE e.id = ?1;
 

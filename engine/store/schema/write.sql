@@ -15,7 +15,7 @@ INSERT INTO meta(name, value) VALUES(?1, ?2) ON CONFLICT(name) DO UPDATE SET val
 -- name: insert_event
 INSERT INTO events(uid, at_ms, revision, trusted, source, name, workflow, dedupe, expire_ms) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9);
 -- name: insert_body
-INSERT INTO bodies(event_id, checksum, headers, body) VALUES(?1, ?2, ?3, ?4);
+INSERT INTO bodies(event_id, checksum, headers, body, enc, raw_bytes) VALUES(?1, ?2, ?3, ?4, ?5, ?6);
 -- name: insert_pending
 INSERT INTO pending(event_id) VALUES(?1);
 -- name: delete_pending
