@@ -1,4 +1,5 @@
 #include "serve/serve.h"
+#include "admin/control.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "dispatch/dispatch.h"
@@ -23,6 +24,7 @@ struct engine {
     struct bw_store *store;
     struct bw_dispatch *dispatch;
     struct bw_ingest *ingest;
+    struct bw_control *control; /* NULL: commands cannot reach the engine */
     struct event *on_term, *on_int, *on_hup, *on_store, *on_drain_deadline;
     enum phase phase;
     int status;
@@ -99,6 +101,8 @@ static void on_ready(void *arg, uint32_t revision)
         return;
     }
     engine->phase = SERVING;
+    if (!(engine->control = bw_control_new(engine->base, engine->config->data, NULL, 0, engine->dispatch, &err)))
+        bw_log_error(BW_LOG_WARN, "control.closed", &err); /* webhooks do not need it */
     for (size_t i = 0; i < engine->config->listen_count; i++) {
         char url[96];
         const char *host = engine->config->listen[i].host;
@@ -191,6 +195,7 @@ static void raise_descriptor_limit(void)
 static void end(struct engine *engine)
 {
     if (engine->ingest) bw_ingest_stop(engine->ingest);
+    bw_control_free(engine->control); /* whoever has not been answered yet sees it close */
     if (engine->dispatch) bw_dispatch_stop(engine->dispatch);
     if (engine->store) bw_store_close(engine->store);
     bw_dispatch_free(engine->dispatch);
