@@ -1,11 +1,13 @@
 #include "base/log.h"
 #include "cmd/options.h"
 #include "cmd/setup.h"
+#include "cmd/test_files.h"
 #include "serve/inspect.h"
 #include "source/source.h"
 #include "workflow/model.h"
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Sources can only be judged with the schemes that loaded. */
 static void check_sources(const struct bw_config *config, struct bw_errors *errs)
@@ -34,6 +36,20 @@ static void list_good(const json_t *loaded, const struct bw_config *config)
     }
 }
 
+/* Tests are not run here: but do they say what can be read, of what is there? */
+static size_t check_tests(const struct bw_config *config, const json_t *loaded, struct bw_errors *errs)
+{
+    struct bw_test_files files = {0};
+    struct bw_error err;
+    size_t count = 0;
+    if (!access(config->workflows, F_OK)) bw_test_files_add(&files, config->workflows, errs);
+    for (size_t i = 0; i < files.count; i++)
+        for (size_t k = 0; k < files.items[i]->test_count; k++, count++)
+            if (!bw_trial_check_names(&files.items[i]->tests[k], loaded, &err)) bw_errors_push(errs, &err);
+    bw_test_files_free(&files);
+    return count;
+}
+
 static int print_schema(void)
 {
     struct bw_buf schema = {0};
@@ -55,6 +71,7 @@ static int check_main(int argc, char **argv)
     struct bw_config *config;
     struct bw_error err;
     json_t *loaded = NULL;
+    size_t tests = 0;
 
     if (status >= 0) return status;
     if (argc > first) return bw_options_wrong(&bw_command_check, "unexpected argument '%s'", argv[first]);
@@ -71,6 +88,7 @@ static int check_main(int argc, char **argv)
             bw_inspect_errors(loaded, &errs);
         else
             bw_errors_push(&errs, &err);
+        if (loaded) tests = check_tests(config ? config : fallback, loaded, &errs);
     }
     bw_print_errors(&errs, as_json);
     if (errs.count) {
@@ -78,9 +96,10 @@ static int check_main(int argc, char **argv)
         status = 1;
     } else {
         if (!as_json) list_good(loaded, config);
-        fprintf(stderr, "all good: %zu source%s, %zu workflow%s, %zu action%s\n", config->source_count, config->source_count == 1 ? "" : "s",
-                json_array_size(json_object_get(loaded, "workflows")), json_array_size(json_object_get(loaded, "workflows")) == 1 ? "" : "s",
-                json_array_size(json_object_get(loaded, "actions")), json_array_size(json_object_get(loaded, "actions")) == 1 ? "" : "s");
+        fprintf(stderr, "all good: %zu source%s, %zu workflow%s, %zu action%s, %zu test%s\n", config->source_count,
+                config->source_count == 1 ? "" : "s", json_array_size(json_object_get(loaded, "workflows")),
+                json_array_size(json_object_get(loaded, "workflows")) == 1 ? "" : "s", json_array_size(json_object_get(loaded, "actions")),
+                json_array_size(json_object_get(loaded, "actions")) == 1 ? "" : "s", tests, tests == 1 ? "" : "s");
         status = 0;
     }
     json_decref(loaded);

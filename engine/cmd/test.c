@@ -154,7 +154,7 @@ static int test_main(int argc, char **argv)
     if (config) {
         config->workers = 1; /* one test after the other: time is one for all of it */
         for (int i = first; i < argc; i++) bw_test_files_add(&files, argv[i], &errs);
-        if (first == argc) bw_test_files_add(&files, config->workflows, &errs);
+        if (first == argc && !access(config->workflows, F_OK)) bw_test_files_add(&files, config->workflows, &errs);
     }
     status = 1;
     if (errs.count) {

@@ -85,6 +85,7 @@ void bw_dispatch_trial_go_on(struct bw_dispatch *dispatch, int64_t now_ms)
     dispatch->trial->is_going = true;
     if (dispatch->wakes) bw_wakes_watch(dispatch->wakes);
     ask(dispatch->trial);
+    dispatch->trial->exchanged--; /* what is committed together with this may wake runs, and that is told later: once more when it is quiet */
 }
 
 static bool is_quiet(const struct bw_dispatch *dispatch)

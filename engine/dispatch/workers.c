@@ -205,7 +205,7 @@ static void on_ended(struct bw_process *process, int wait_status, const char *ho
     bw_jobs_worker_lost(worker, note.active ? &note : NULL, worker->was_stalled, how);
     bw_worker_free(worker);
     bool spins = !note.active && is_spinning(dispatch);
-    if (spins && !dispatch->is_catalog_reported) { /* none of them ever did its work: they cannot live here */
+    if (spins && (dispatch->trial || !dispatch->is_catalog_reported)) { /* none of them ever did its work: they cannot live here */
         bw_error_set(&err, "worker.spinning", "run workers end as soon as they start (%s)", how);
         bw_error_hint(&err, "the lines before this one in the log say why");
         bw_dispatch_fail(dispatch, &err);

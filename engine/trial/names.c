@@ -34,6 +34,8 @@ static bool check(const struct bw_trial_test *test, const struct bw_yaml_node *m
         const struct bw_yaml_node *key = map->pairs[i].key;
         const char *dot = strrchr(key->text.ptr, '.');
         struct bw_slice last = dot ? bw_slice_of(dot + 1) : key->text;
+        last.len = strcspn(last.ptr, "~"); /* charge~undo is of charge */
+        if (*last.ptr == '#') continue;    /* the third step that has no id */
         if (has(dot ? all : own, last)) continue;
         const char *near = bw_suggest(last, own->items, own->count);
         bw_error_set(err, "test.unknown_step", "%s names the step %s, which the workflow %.*s has not", what, key->text.ptr, (int)test->workflow.len,

@@ -227,9 +227,9 @@ struct bw_attempt {
     int64_t asked_us;
     struct bw_buf limit_key;
     double limit_cost;
-    bool may_retry; /* the failure is one of the attempt itself, not of what comes before it */
-    int64_t deadline_us;
-    struct bw_timer *timer; /* deadline of the attempt, delay of a retry, ctx.sleep */
+    bool may_retry;                   /* the failure is one of the attempt itself, not of what comes before it */
+    int64_t deadline_us, deadline_ms; /* by the monotonic clock, by the wall's: of this attempt */
+    struct bw_timer *timer;           /* deadline of the attempt, delay of a retry, ctx.sleep */
 };
 struct bw_attempt *bw_attempt_new(struct bw_run *run, size_t step);
 void bw_attempt_free(struct bw_attempt *attempt);    /* whatever it is doing */

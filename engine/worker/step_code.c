@@ -66,18 +66,25 @@ void bw_step_on_timeout(evutil_socket_t fd, short what, void *arg)
     bw_step_fail(attempt, &err, BW_CLASS_TIMEOUT, -1);
 }
 
+/* In a trial by the time of the test, to the millisecond. */
+static int64_t left_ms_of(const struct bw_attempt *attempt)
+{
+    if (bw_attempt_worker(attempt)->trial) return attempt->deadline_ms - bw_clock_wall_ms();
+    return (attempt->deadline_us - bw_clock_mono_us()) / 1000;
+}
+
 static void on_slept(evutil_socket_t fd, short what, void *arg)
 {
     struct bw_attempt *attempt = arg;
     (void)fd, (void)what;
-    bw_attempt_set_timer(attempt, bw_step_on_timeout, (attempt->deadline_us - bw_clock_mono_us()) / 1000);
+    bw_attempt_set_timer(attempt, bw_step_on_timeout, left_ms_of(attempt));
     bw_attempt_ready(attempt);
 }
 
 static void begin_request(struct bw_attempt *attempt)
 {
     const struct bw_task_request *request = bw_task_request(attempt->task);
-    int64_t left_ms = (attempt->deadline_us - bw_clock_mono_us()) / 1000;
+    int64_t left_ms = left_ms_of(attempt);
     struct bw_error err;
     if (request->kind == BW_REQUEST_SLEEP) {
         if (request->sleep_ms < left_ms) {
