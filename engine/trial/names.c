@@ -34,8 +34,6 @@ static bool check(const struct bw_trial_test *test, const struct bw_yaml_node *m
         const struct bw_yaml_node *key = map->pairs[i].key;
         const char *dot = strrchr(key->text.ptr, '.');
         struct bw_slice last = dot ? bw_slice_of(dot + 1) : key->text;
-        last.len = strcspn(last.ptr, "~"); /* charge~undo is of charge */
-        if (*last.ptr == '#') continue;    /* the third step that has no id */
         if (has(dot ? all : own, last)) continue;
         const char *near = bw_suggest(last, own->items, own->count);
         bw_error_set(err, "test.unknown_step", "%s names the step %s, which the workflow %.*s has not", what, key->text.ptr, (int)test->workflow.len,
@@ -58,6 +56,7 @@ bool bw_trial_check_names(const struct bw_trial_test *test, const json_t *loaded
     {
         json_array_append(names, json_object_get(workflow, "name"));
         add_all(&all, json_object_get(workflow, "steps"));
+        add_all(&all, json_object_get(workflow, "inner"));
         if (bw_slice_is(test->workflow, bw_json_str(workflow, "name", ""))) found = workflow;
     }
     add_all(&workflows, names);
@@ -72,6 +71,7 @@ bool bw_trial_check_names(const struct bw_trial_test *test, const json_t *loaded
         bw_error_at(err, test->file, test->node->line, test->node->column);
     } else {
         add_all(&own, json_object_get(found, "steps"));
+        add_all(&own, json_object_get(found, "inner"));
         good = check(test, test->mock_nodes[0], "mocks", &own, &all, err) && check(test, test->mock_nodes[1], "mocks", &all, &all, err) &&
                check(test, bw_yaml_get(test->expect, "steps"), "expect", &own, &all, err);
     }
