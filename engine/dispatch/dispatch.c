@@ -98,6 +98,13 @@ void bw_dispatch_hosts_settled(struct bw_dispatch *dispatch)
     }
 }
 
+void bw_dispatch_note_order(struct bw_dispatch *dispatch, const json_t *workflows)
+{
+    size_t index;
+    json_t *workflow;
+    json_array_foreach(workflows, index, workflow) dispatch->is_ordered |= bw_json_bool(workflow, "slots", false);
+}
+
 void bw_dispatch_catalog_loaded(struct bw_dispatch *dispatch, const json_t *head)
 {
     const json_t *workflows = json_object_get(head, "workflows");
@@ -105,6 +112,7 @@ void bw_dispatch_catalog_loaded(struct bw_dispatch *dispatch, const json_t *head
     json_t *workflow;
     size_t index;
     /* Also those of older revisions: when a worker dies, the run that it was executing is found by their names. */
+    bw_dispatch_note_order(dispatch, workflows);
     json_array_foreach(workflows, index, workflow) json_object_set_new(dispatch->workflow_names, bw_json_str(workflow, "name", ""), json_true());
     if (dispatch->is_catalog_reported || bw_json_int(head, "revision", 0) != dispatch->revision) return;
     dispatch->is_catalog_reported = true;

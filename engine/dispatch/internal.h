@@ -128,6 +128,7 @@ struct bw_dispatch {
     struct bw_wakes *wakes;         /* NULL with check_only */
     struct bw_schedules *schedules; /* the same; of the current revision */
     struct bw_permits *permits;     /* NULL with check_only */
+    bool is_ordered;                /* a catalogue had workflows whose runs share slots */
     bool is_catalog_known, is_catalog_reported, is_draining, is_drained, is_failed, is_stopped;
     /* jobs.c */
     struct bw_job_list queued;
@@ -162,6 +163,8 @@ bool bw_catalog_send(struct bw_run_worker *worker, uint32_t revision); /* at onc
 bool bw_catalog_send_content(struct bw_run_worker *worker, uint32_t revision, const struct bw_revision *content);
 /* An error of the catalogue that only the engine can see. revision: workers get that one without the file; 0 = it is in none. */
 void bw_catalog_refuse_file(struct bw_dispatch *dispatch, uint32_t revision, const char *path, const struct bw_error *err);
+/* dispatch.c: do runs of these share slots? Workflows as in BW_MSG_CATALOG_LOADED. */
+void bw_dispatch_note_order(struct bw_dispatch *dispatch, const json_t *workflows);
 /* reload.c */
 struct bw_reload *bw_reload_new(struct bw_dispatch *dispatch);
 void bw_reload_request(struct bw_reload *reload);

@@ -187,6 +187,12 @@ static void refill(struct bw_dispatch *dispatch)
 static struct bw_run_worker *pick_worker(struct bw_dispatch *dispatch, const struct bw_job *job)
 {
     struct bw_run_worker *worker, *best = NULL;
+    if ((dispatch->is_ordered || !dispatch->is_catalog_reported) &&
+        job->number > 0) { /* runs ask for their slots in the order of the events: one worker looks at all of them */
+        TAILQ_FOREACH(worker, &dispatch->workers, link)
+        if (worker->state == BW_WORKER_LIVE && (!best || worker->number < best->number)) best = worker;
+        return best && best->in_hand < best->may_have && bw_channel_unsent(best->channel) < BW_WORKER_UNSENT_MAX ? best : NULL;
+    }
     TAILQ_FOREACH(worker, &dispatch->workers, link)
     if (worker->state == BW_WORKER_LIVE && worker->in_hand < (job->is_child ? BW_WORKER_IN_HAND_MAX : worker->may_have) &&
         bw_channel_unsent(worker->channel) < BW_WORKER_UNSENT_MAX && (!best || worker->in_hand < best->in_hand))

@@ -172,6 +172,7 @@ void bw_reload_stored(struct bw_reload *reload, uint32_t revision, const struct 
         refuse_for(reload, &no_memory);
         return;
     }
+    bw_dispatch_note_order(dispatch, workflows);
     BW_CRASH_POINT("dispatch.before_activate");
     bw_catalog_free(dispatch->catalog);
     dispatch->catalog = reload->candidate;

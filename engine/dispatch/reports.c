@@ -112,6 +112,16 @@ static bool read_emits(struct bw_stored_report *report, const struct bw_message 
                                   bw_json_slice(json_object_get(run, "workflow")), message, list);
 }
 
+static bool read_slot(const json_t *from, struct bw_slot_new *slot)
+{
+    size_t len = 0;
+    slot->most = (uint32_t)bw_json_int(from, "most", 1);
+    slot->when_full = (enum bw_when_full)bw_json_int(from, "when_full", BW_FULL_QUEUE);
+    slot->max_queue = (uint32_t)bw_json_int(from, "max_queue", 0);
+    slot->holds_parked = bw_json_bool(from, "holds_parked", true);
+    return bw_hex_decode(bw_json_slice(json_object_get(from, "group")), false, slot->group, sizeof slot->group, &len) && len == sizeof slot->group;
+}
+
 static bool read_run(struct bw_stored_report *report, const struct bw_message *message, const struct bw_job *job, const json_t *from,
                      struct bw_run_row *run, struct bw_step_row *steps, size_t *arms_used)
 {
@@ -129,6 +139,7 @@ static bool read_run(struct bw_stored_report *report, const struct bw_message *m
     run->error = keep_json(report, json_object_get(from, "error"));
     run->steps = steps;
     run->deadline_ms = bw_json_int(from, "deadline_ms", 0);
+    if (json_object_get(from, "slot") && !read_slot(json_object_get(from, "slot"), &run->slot)) return false;
     json_array_foreach(json_object_get(from, "steps"), index, step)
     {
         read_step(report, message, step, &steps[run->step_count]);

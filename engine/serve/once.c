@@ -43,7 +43,7 @@ static void on_trace(void *arg, const struct bw_message *message)
     const char *what = bw_json_str(message->head, "what", "");
     bool is_child = json_object_get(message->head, "parent") != NULL;
     if (is_child) what = "";
-    if (!strcmp(what, "run_parked")) once->is_parked = true;
+    if (!strcmp(what, "run_parked") || !strcmp(what, "run_blocked")) once->is_parked = true;
     if (!strcmp(what, "run_resumed")) once->is_parked = false;
     if (!strcmp(what, "run_finished"))
         once->result = bw_json_int(message->head, "state", BW_RUN_FAILED) == BW_RUN_SUCCEEDED ? BW_ONCE_SUCCEEDED : BW_ONCE_FAILED;

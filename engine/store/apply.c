@@ -6,6 +6,7 @@
 #include "store/letters_apply.h"
 #include "store/pack.h"
 #include "store/revision.h"
+#include "store/slots.h"
 #include "store/writer.h"
 
 static bool insert_event(struct bw_writer *writer, const struct bw_event_new *event, const uint8_t hash[16], int64_t *id, struct bw_error *err)
@@ -186,10 +187,13 @@ static bool put_run(struct bw_writer *writer, struct bw_store_op *op, const stru
     if (!insert_run(writer, op->event_id, run, &is_new, err)) return false;
     if (is_new) {
         known.id = sqlite3_last_insert_rowid(writer->db);
+        if (run->slot.most) return bw_slots_admit(&writer->parking, known.id, op->event_id, run, err);
+    } else if (run->slot.most) {
+        return true; /* said before a crash */
     } else {
         if (!find_run(writer, run->uid, &known, err)) return false;
         if (known.state >= BW_RUN_SUCCEEDED) return true;
-        if (known.state == BW_RUN_PARKED && !has_ended) state = BW_RUN_PARKED;
+        if ((known.state == BW_RUN_PARKED || known.state == BW_RUN_BLOCKED) && !has_ended) state = (enum bw_run_state)known.state;
         if (!update_run(writer, known.id, run, state, err)) return false;
     }
     bool has_live = known.has_live;

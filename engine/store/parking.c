@@ -3,6 +3,7 @@
 #include "base/crash_point.h"
 #include "store/children.h"
 #include "store/parking_step.h"
+#include "store/slots.h"
 
 /* The earliest timer of all, 0 = none. */
 static bool read_due(struct bw_parking *parking, struct bw_error *err)
@@ -200,7 +201,8 @@ bool bw_parking_unpark(struct bw_parking *parking, int64_t run_id, struct bw_err
     const struct bw_write_statements *sql = parking->sql;
     if (!for_run(sql->unpark_run, run_id, err)) return false;
     if (sqlite3_changes(sqlite3_db_handle(sql->begin)) == 0) return true; /* it is active: it will see the wake when it wants to park */
-    return bw_parking_enqueue(parking, run_id, err);
+    bool may_go;
+    return bw_slots_woken(parking, run_id, &may_go, err) && (!may_go || bw_parking_enqueue(parking, run_id, err));
 }
 
 bool bw_parking_park(struct bw_parking *parking, int64_t run_id, int64_t deadline_ms, struct bw_error *err)
@@ -211,7 +213,7 @@ bool bw_parking_park(struct bw_parking *parking, int64_t run_id, int64_t deadlin
     if (has_wake) return bw_parking_unpark(parking, run_id, err);
     if (!has_any(sql->has_source, run_id, &has_source, err)) return false;
     parking->parked++;
-    if (has_source) return set_timer(parking, run_id, (struct bw_slice){"", 0}, deadline_ms, err);
+    if (has_source) return set_timer(parking, run_id, (struct bw_slice){"", 0}, deadline_ms, err) && bw_slots_parked(parking, run_id, err);
     bw_error_set(err, "store.no_wake", "a run would be parked that no timer and no event can wake");
     bw_error_hint(err, "this is a fault of the program: please report it, with what bellwire runs shows of the run");
     return false;
@@ -220,7 +222,7 @@ bool bw_parking_park(struct bw_parking *parking, int64_t run_id, int64_t deadlin
 bool bw_parking_end(struct bw_parking *parking, int64_t run_id, bool has_live, struct bw_error *err)
 {
     const struct bw_write_statements *sql = parking->sql;
-    if (!for_run(sql->delete_queue, run_id, err)) return false;
+    if (!for_run(sql->delete_queue, run_id, err) || !bw_slots_ended(parking, run_id, err)) return false;
     if (!has_live) return true;
     if (!for_run(sql->delete_run_timers, run_id, err)) return false;
     if (sqlite3_changes(sqlite3_db_handle(sql->begin)) > 0) parking->is_due_unsure = true;

@@ -14,6 +14,7 @@
  * is ACTIVE again and in the queue, until it parks again or ends. Timers never fire by themselves: BW_OP_WAKE fires what is due. A wake is
  * never lost: it is written in the transaction of what caused it, and registering a wait looks back at the events that came before. Whatever
  * is written first ends a step's waiting; its other arms and its timer go in that transaction. See struct bw_step_row, BW_OP_WAKE.
+ * SLOTS: a run that shares slots with others begins as BLOCKED and without steps; when it has one it is ACTIVE and in the queue, as if woken.
  * READS use read-only connections of their own: one per thread or command, also beside a serving process.
  * LOCK: opening for writing takes an exclusive flock on FOLDER/lock and writes pid and start time into it; a second opener gets
  * "store.locked" with who holds it. VERSION: the file carries a schema version; older ones are migrated in one transaction, newer ones are
@@ -38,7 +39,8 @@ enum bw_outcome { /* of a delivery; stored, never renumber. 10 and above are ref
                   BW_OUTCOME_UNKNOWN_PATH = 15,
                   BW_OUTCOME_OVERLOADED = 16,
 };
-enum bw_run_state { /* 20 and above are final */
+enum bw_run_state {                     /* 20 and above are final */
+                    BW_RUN_BLOCKED = 1, /* waits for a slot */
                     BW_RUN_ACTIVE = 2,
                     BW_RUN_PARKED = 3,
                     BW_RUN_SUCCEEDED = 20,
@@ -166,6 +168,15 @@ struct bw_step_row {
     struct bw_join_counts children; /* only read */
     bool is_again;                  /* only read: its run was resumed after this, see letters.h */
 };
+enum bw_when_full { BW_FULL_QUEUE, BW_FULL_SKIP, BW_FULL_REPLACE }; /* REPLACE: those that wait end as cancelled, it waits instead */
+#define BW_SLOT_GROUP_BYTES 32
+struct bw_slot_new { /* a BLOCKED run, reported for the first time: may it be ACTIVE? Not read back */
+    uint8_t group[BW_SLOT_GROUP_BYTES];
+    uint32_t most; /* of the group's runs that hold one; 0: the run needs none */
+    enum bw_when_full when_full;
+    uint32_t max_queue; /* more than that do not wait: it ends as SKIPPED */
+    bool holds_parked;  /* it keeps its slot while it is parked; else it waits for one again when it is woken */
+};
 struct bw_run_row {
     struct bw_uid uid;
     struct bw_slice workflow;
@@ -180,6 +191,7 @@ struct bw_run_row {
     struct bw_slice output, error;
     const struct bw_step_row *steps; /* those that this report adds or replaces */
     size_t step_count;
+    struct bw_slot_new slot;
 };
 struct bw_revision_file {
     struct bw_slice kind; /* "workflow", "action", "plugin" */

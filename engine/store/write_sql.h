@@ -46,6 +46,15 @@
     X(delete_spare_pairs)      \
     X(put_pair)                \
     X(put_schedule)            \
+    X(put_slot)                \
+    X(set_slot)                \
+    X(delete_slot)             \
+    X(find_slot)               \
+    X(count_slots)             \
+    X(first_slot)              \
+    X(unblock_run)             \
+    X(block_run)               \
+    X(end_blocked_run)         \
     X(put_limit)               \
     X(delete_limits)           \
     X(earliest_of_step)        \

@@ -47,7 +47,7 @@ enum bw_message_type {
 
     /* ---- run worker → engine ---- */
     BW_MSG_READY = 32, /* {pid} after BW_MSG_CONFIGURE */
-    /* {revision, workflows: [{name, description, file, hash: hex, manual: bool, callable: bool, events: [glob], steps: [path], inner: [path: in a foreach, or after the end], waits: [{event, by}],
+    /* {revision, workflows: [{name, description, file, hash: hex, manual: bool, callable: bool, slots: bool (it has `concurrency`), events: [glob], steps: [path], inner: [path: in a foreach, or after the end], waits: [{event, by}],
      *  schedules: [{cron, tz, missed: number (enum bw_missed), max_age_ms}], line, column,
      * trusted_warning?: […]}], actions: [{name: "ns/name@major", version, doc, file, kind: "lua"|"plugin", inputs: {…}, outputs: {…}, secrets: […],
      * effect}], errors: [ERROR with file, line, column]} a broken file is left out and named in errors; the others work. */
@@ -55,6 +55,8 @@ enum bw_message_type {
     /* One transaction's worth of results of one event.
      * {report: number, job, done: bool, matched: n (with done), ack: bool (wants BW_MSG_COMMITTED),
      *  runs: [{uid, workflow, version: hex, state: number, lost, started_ms, ended_ms, output_part?, error?: ERROR,
+     *          slot?: {group: hex, most, when_full: number (enum bw_when_full), max_queue, holds_parked: bool}
+     *                 of a run that is BLOCKED until it has one, then handed out by itself,
      *          deadline_ms?: when a parked run is over,
      *          steps: [{path, state: number, attempt, started_ms, ended_ms, inputs: [names], output_part?, error?: ERROR,
      *                   emits?: [{uid, name, key?, part: its data}] events that it causes,
@@ -69,7 +71,7 @@ enum bw_message_type {
     BW_MSG_CALL_CANCEL = 36, /* {call} its result is no longer wanted */
     /* {level: "debug"|"info"|"warn"|"error", message, run, workflow, step} from ctx.log */
     BW_MSG_LOG = 37,
-    /* For `bellwire run`: {what: "run_started"|"run_parked"|"run_resumed"|"step_waiting"|"step_started"|"step_retry"|"step_finished"|"run_finished",
+    /* For `bellwire run`: {what: "run_started"|"run_blocked": it asks for a slot|"run_parked"|"run_resumed"|"step_waiting"|"step_started"|"step_retry"|"step_finished"|"run_finished",
      * run, workflow, parent?, path?, depth?, index? (of a run that a step has started), runs?: how many a step starts, step?, state?, attempt?,
      * took_ms?, delay_ms?, limit? (that a step waits for), error?: ERROR, output_part?}; in a trial also "step_input": what it is given, as
      * output_part */

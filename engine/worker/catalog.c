@@ -220,6 +220,14 @@ static bool check_calls(const struct bw_catalog *catalog, const struct bw_workfl
             if (bw_slice_equal(other->name, step->callee)) callee = other;
             if (count < NAMES_MAX && is_callable(other)) names[count++] = other->name.ptr;
         }
+        if (callee && callee->concurrency.limit) {
+            good = false;
+            struct bw_error *err =
+                bw_errors_add(errs, "call.concurrency", "the workflow %s has `concurrency`: it cannot be run by others yet", step->callee.ptr);
+            if (err) bw_error_hint(err, "move what others run into a workflow without it");
+            place(err, workflow, step->mark);
+            continue;
+        }
         if (callee && is_callable(callee)) continue;
         good = false;
         struct bw_error *err = callee ? bw_errors_add(errs, "call.not_callable", "the workflow %s cannot be run by others", step->callee.ptr)
@@ -312,10 +320,11 @@ static json_t *describe_workflow(const struct bw_catalog_workflow *entry)
             json_array_append_new(
                 waits, json_pack("{s:s%,s:s%}", "event", arm->event.ptr, arm->event.len, "by", arm->by.len ? arm->by.ptr : "", arm->by.len));
         }
-    return json_pack("{s:s%,s:s%,s:s%,s:s,s:b,s:b,s:o,s:o,s:o,s:o,s:o,s:i,s:i}", "name", workflow->name.ptr, workflow->name.len, "description",
+    return json_pack("{s:s%,s:s%,s:s%,s:s,s:b,s:b,s:b,s:o,s:o,s:o,s:o,s:o,s:i,s:i}", "name", workflow->name.ptr, workflow->name.len, "description",
                      workflow->description.ptr ? workflow->description.ptr : "", workflow->description.len, "file", workflow->file.ptr,
-                     workflow->file.len, "hash", version, "manual", is_manual, "callable", is_callable(workflow), "events", events, "steps", steps,
-                     "inner", inner, "waits", waits, "schedules", schedules, "line", workflow->mark.line, "column", workflow->mark.column);
+                     workflow->file.len, "hash", version, "manual", is_manual, "slots", workflow->concurrency.limit > 0, "callable",
+                     is_callable(workflow), "events", events, "steps", steps, "inner", inner, "waits", waits, "schedules", schedules, "line",
+                     workflow->mark.line, "column", workflow->mark.column);
 }
 
 static json_t *describe_action(const struct bw_action *action)

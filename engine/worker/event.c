@@ -102,6 +102,19 @@ static json_t *keep_recorded(const struct bw_message *message)
     return head;
 }
 
+void bw_event_scope(const struct bw_worker_event *event, const char *run_text, struct bw_run_scope *scope)
+{
+    *scope = (struct bw_run_scope){.event_body = event->body,
+                                   .body_is_json = event->body_is_json,
+                                   .event_headers = event->headers,
+                                   .event_id = bw_slice_of(event->uid_text),
+                                   .event_name = event->name,
+                                   .event_source = event->source,
+                                   .event_at_ms = event->at_ms,
+                                   .event_trusted = event->is_trusted,
+                                   .run_id = bw_slice_of(run_text)};
+}
+
 /* Does a trigger of this workflow want the event? An `if` that fails counts as a match: a failed run is visible, a silent non-match is not. */
 static bool wants(struct bw_worker_event *event, struct bw_catalog_workflow *entry, struct bw_error *err, bool *has_failed)
 {
@@ -116,15 +129,8 @@ static bool wants(struct bw_worker_event *event, struct bw_catalog_workflow *ent
         struct bw_uid run = bw_uid_of_run(event->uid, workflow->name);
         struct bw_script *script = bw_catalog_take_script(event->worker, entry, err);
         char run_text[BW_UID_TEXT];
-        const struct bw_run_scope scope = {.event_body = event->body,
-                                           .body_is_json = event->body_is_json,
-                                           .event_headers = event->headers,
-                                           .event_id = bw_slice_of(event->uid_text),
-                                           .event_name = event->name,
-                                           .event_source = event->source,
-                                           .event_at_ms = event->at_ms,
-                                           .event_trusted = event->is_trusted,
-                                           .run_id = bw_slice_of(bw_uid_text(run, BW_UID_RUN, run_text))};
+        struct bw_run_scope scope;
+        bw_event_scope(event, bw_uid_text(run, BW_UID_RUN, run_text), &scope);
         bw_note_enter(event, run, BW_SLICE("trigger"), 0);
         *has_failed =
             !script || !bw_script_begin_run(script, &scope, err) || !bw_script_condition(script, (uint32_t)trigger->condition, &answer, err);
@@ -224,7 +230,11 @@ void bw_event_take(struct bw_worker *worker, const struct bw_message *message)
         bw_report_event(event);
         release_event(event);
     }
-    for (size_t i = 0; i < count; i++) bw_run_start(event, matches[i].entry, matches[i].has_failed ? &matches[i].error : NULL);
+    for (size_t i = 0; i < count; i++) {
+        bool asks = !matches[i].has_failed && matches[i].entry->workflow->concurrency.limit;
+        if (asks && bw_admission_ask(event, matches[i].entry, &matches[i].error)) continue;
+        bw_run_start(event, matches[i].entry, asks || matches[i].has_failed ? &matches[i].error : NULL);
+    }
     free(matches);
 }
 

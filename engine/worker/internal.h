@@ -22,6 +22,7 @@
 
 /* As stored (store.h): the engine writes these numbers as they come. */
 enum {
+    BW_STATE_BLOCKED = 1, /* of a run: it waits for a slot */
     BW_STATE_ACTIVE = 2,
     BW_STATE_PARKED = 3, /* of a run */
     BW_STATE_RETRYING = 2,
@@ -110,6 +111,15 @@ struct bw_worker_event {
 };
 void bw_event_take(struct bw_worker *worker, const struct bw_message *message);
 void bw_event_run_ended(struct bw_worker_event *event);
+
+/* What expressions see of an event, before there is a run. run_text is borrowed as all else. */
+void bw_event_scope(const struct bw_worker_event *event, const char *run_text, struct bw_run_scope *scope);
+
+/* ---- admission.c ---- */
+/* A run of a workflow with `concurrency` is not begun: the store is asked for a slot, and hands the run out when it has one. False: its key cannot be
+ * told. The event may be freed. */
+bool bw_admission_ask(struct bw_worker_event *event, struct bw_catalog_workflow *entry, struct bw_error *err);
+void bw_report_slot(struct bw_worker_event *event, const struct bw_catalog_workflow *entry, const char *group); /* report.c */
 
 /* ---- run.c ---- */
 struct bw_step_result {

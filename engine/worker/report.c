@@ -1,4 +1,5 @@
 /* Reports are built as text: this is the hot way back, and a tree would cost more than the run. */
+#include "base/clock.h"
 #include "base/codec.h"
 #include "worker/internal.h"
 #include <stdlib.h>
@@ -140,6 +141,30 @@ static int64_t send_report(struct bw_worker_event *event, struct bw_run *run, bo
 void bw_report_event(struct bw_worker_event *event)
 {
     send_report(event, NULL, true, false);
+}
+
+void bw_report_slot(struct bw_worker_event *event, const struct bw_catalog_workflow *entry, const char *group)
+{
+    const struct bw_concurrency *concurrency = &entry->workflow->concurrency;
+    char version[65], uid[BW_UID_TEXT];
+    struct bw_buf head = {0};
+    bw_hex_encode(entry->version, sizeof entry->version, version);
+    bw_buf_printf(&head,
+                  "{\"report\":%lld,\"job\":%lld,\"done\":%s,\"ack\":false,\"matched\":%zu,\"runs\":[{\"uid\":\"%s\",\"workflow\":\"%s\","
+                  "\"version\":\"%s\",\"state\":%d,\"started_ms\":%lld,\"ended_ms\":0,\"steps\":[],\"slot\":{\"group\":\"%s\",\"most\":%u,"
+                  "\"when_full\":%d,\"max_queue\":%u,\"holds_parked\":%s}}]}",
+                  (long long)++event->worker->next_report, (long long)event->job, event->open_runs == 1 ? "true" : "false", event->matched,
+                  bw_uid_text(bw_uid_of_run(event->uid, entry->workflow->name), BW_UID_RUN, uid), entry->workflow->name.ptr, version,
+                  BW_STATE_BLOCKED, (long long)bw_clock_wall_ms(), group, concurrency->limit, concurrency->when_full, concurrency->max_queue,
+                  concurrency->holds_parked ? "true" : "false");
+    if (head.failed || !bw_channel_send(event->worker->channel, BW_MSG_REPORT, bw_buf_slice(&head), NULL, 0)) exit(70);
+    if (event->worker->trace) {
+        bw_buf_clear(&head);
+        bw_buf_printf(&head, "{\"what\":\"run_blocked\",\"run\":\"%s\",\"workflow\":\"%s\",\"state\":%d,\"took_ms\":0}", uid,
+                      entry->workflow->name.ptr, BW_STATE_BLOCKED);
+        if (!head.failed) bw_channel_send(event->worker->channel, BW_MSG_TRACE, bw_buf_slice(&head), NULL, 0);
+    }
+    bw_buf_free(&head);
 }
 
 int64_t bw_report_run(struct bw_run *run, bool wants_ack)

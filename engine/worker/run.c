@@ -20,7 +20,8 @@ bool bw_run_is_recorded_done(const struct bw_worker_event *event, struct bw_uid 
 {
     const json_t *run = recorded_run(event, uid);
     int64_t state = bw_json_int(run, "state", 0);
-    return state >= BW_STATE_SUCCEEDED || (!event->is_resumed && (state == BW_STATE_PARKED || bw_json_bool(run, "woken", false)));
+    return state >= BW_STATE_SUCCEEDED ||
+           (!event->is_resumed && (state == BW_STATE_PARKED || state == BW_STATE_BLOCKED || bw_json_bool(run, "woken", false)));
 }
 
 static int64_t timeout_of(const struct bw_run *run)
@@ -201,15 +202,8 @@ void bw_run_start(struct bw_worker_event *event, struct bw_catalog_workflow *ent
     run->started_ms = bw_clock_wall_ms();
     TAILQ_INIT(&run->attempts);
     bw_trace_run(run, event->is_resumed ? "run_resumed" : "run_started");
-    const struct bw_run_scope scope = {.event_body = event->body,
-                                       .body_is_json = event->body_is_json,
-                                       .event_headers = event->headers,
-                                       .event_id = bw_slice_of(event->uid_text),
-                                       .event_name = event->name,
-                                       .event_source = event->source,
-                                       .event_at_ms = event->at_ms,
-                                       .event_trusted = event->is_trusted,
-                                       .run_id = bw_slice_of(run->uid_text)};
+    struct bw_run_scope scope;
+    bw_event_scope(event, run->uid_text, &scope);
     run->script = bw_catalog_take_script(event->worker, entry, &err);
     const json_t *recorded = event->head ? recorded_run(event, run->uid) : NULL;
     bool good = run->script && bw_script_begin_run(run->script, &scope, &err) && (!run->child || bw_run_restore_item(run, &err));

@@ -10,6 +10,7 @@ struct scope {
     int32_t body;        /* the innermost foreach around it, or -1 */
     const char *where;
     bool has_error; /* what it is for is the consequence of a failure */
+    bool is_early;  /* there is no run yet, and no inputs */
 };
 
 /* An expression under check: its text as the file has it (not as rewritten), so that places are exact. */
@@ -165,6 +166,9 @@ static void check_expr(struct bw_loader *loader, int64_t index, const struct sco
             bw_load_error(loader, mark_at(&checked, token.text.ptr), "expr.secret",
                           "pass it to the step that needs it: with: {token: \"${{ secrets.NAME }}\"}",
                           "secrets can only be used in the `with` of a step");
+        else if (is_inputs && scope->is_early)
+            bw_load_error(loader, mark_at(&checked, token.text.ptr), "expr.too_early", "use the event: ${{ event.data.… }}",
+                          "`inputs` are made when the run begins: %s comes before that", scope->where);
         else if (is_name && bw_slice_is(token.text, "error") && !scope->has_error)
             bw_load_error(loader, mark_at(&checked, token.text.ptr), "expr.error_name", "of a step that may fail: err('ID')",
                           "`error` can only be used in `catch`, `undo`, `on_failure` and `finally`");
@@ -190,17 +194,19 @@ void bw_check_references(struct bw_loader *loader)
 {
     const struct bw_workflow *workflow = loader->workflow;
     bool ended[BW_WORKFLOW_STEPS_MAX + BW_ENDING_STEPS] = {false};
-    const struct scope trigger = {ended, false, -1, "a trigger", false}, inputs = {ended, false, -1, "an input", false};
+    const struct scope trigger = {ended, false, -1, "a trigger", false, true}, inputs = {ended, false, -1, "an input", false, false};
     for (size_t i = 0; i < workflow->trigger_count; i++) check_expr(loader, workflow->triggers[i].condition, &trigger);
     for (size_t i = 0; i < workflow->input_count; i++) check_template(loader, workflow->input_defaults[i], &inputs);
+    check_template(loader, workflow->concurrency.key, &(struct scope){ended, false, -1, "concurrency", false, true});
     for (size_t i = 0; i < workflow->step_count; i++)
         if (workflow->steps[i].kind == BW_STEP_FOREACH)
             workflow->steps[i].reads = bw_arena_alloc(loader->arena, workflow->step_count * sizeof *workflow->steps[i].reads);
     for (size_t i = 0; i < workflow->step_count; i++) {
         const struct bw_step *step = &workflow->steps[i];
         bool has_error = bw_step_sees_error(workflow, i);
-        const struct scope plain = {ended, false, step->body, "this step", has_error}, with = {ended, true, step->body, "this step", has_error},
-                           failed = {ended, false, step->body, "this `catch`", true};
+        const struct scope plain = {ended, false, step->body, "this step", has_error, false},
+                           with = {ended, true, step->body, "this step", has_error, false},
+                           failed = {ended, false, step->body, "this `catch`", true, false};
         bw_needs_closure(workflow, i, ended);
         for (size_t k = 0; k < i; k++) ended[k] |= bw_ending_reads(workflow, i, k);
         for (size_t k = 0; k < step->catch_count; k++) check_expr(loader, step->catches[k].condition, &failed);
@@ -216,5 +222,5 @@ void bw_check_references(struct bw_loader *loader)
         }
     }
     for (size_t i = 0; i < workflow->step_count; i++) ended[i] = bw_step_ending(workflow, i) < 0;
-    check_template(loader, workflow->outputs, &(struct scope){ended, false, -1, "outputs", false});
+    check_template(loader, workflow->outputs, &(struct scope){ended, false, -1, "outputs", false, false});
 }

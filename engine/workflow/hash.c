@@ -205,6 +205,15 @@ void bw_workflow_canonical(const struct bw_workflow *workflow, struct bw_buf *ou
         append_step(out, workflow, &workflow->steps[i]);
     }
     bw_buf_printf(out, "],\"undo_on\":[%s,%s]", workflow->undoes_failed ? "true" : "false", workflow->undoes_cancelled ? "true" : "false");
+    if (workflow->concurrency.limit) {
+        const struct bw_concurrency *concurrency = &workflow->concurrency;
+        bw_buf_printf(out, ",\"concurrency\":[%u,%d,%u,%s,", concurrency->limit, concurrency->when_full, concurrency->max_queue,
+                      concurrency->holds_parked ? "true" : "false");
+        bw_buf_append_json_string(out, concurrency->scope);
+        bw_buf_append_char(out, ',');
+        append_template(out, workflow, concurrency->key);
+        bw_buf_append_char(out, ']');
+    }
     bw_buf_printf(out, ",\"fail_fast\":%s,\"timeout_ms\":%lld,\"outputs\":", workflow->fail_fast ? "true" : "false", (long long)workflow->timeout_ms);
     append_template(out, workflow, workflow->outputs);
     bw_buf_append_char(out, '}');

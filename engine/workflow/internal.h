@@ -109,6 +109,11 @@ void bw_schedule_load(struct bw_loader *loader, const struct bw_yaml_node *map, 
 bool bw_foreach_load(struct bw_loader *loader, const struct bw_yaml_node *map, struct bw_step *step, const struct bw_list_place *place);
 void bw_inputs_load(struct bw_loader *loader, const struct bw_yaml_node *map);
 
+/* concurrency.c */
+extern const struct bw_load_key bw_concurrency_keys[];
+extern const size_t bw_concurrency_key_count;
+void bw_concurrency_load(struct bw_loader *loader, const struct bw_yaml_node *map);
+
 /* emit.c */
 void bw_emit_load(struct bw_loader *loader, const struct bw_yaml_node *node, struct bw_step *step);
 

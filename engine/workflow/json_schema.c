@@ -70,6 +70,8 @@ void bw_workflow_json_schema(struct bw_buf *out)
     append_properties(out, bw_limit_keys, bw_limit_key_count);
     bw_buf_append_text(out, ",\"required\":[\"name\"]},\"defaults\":{");
     append_properties(out, bw_defaults_keys, bw_defaults_key_count);
+    bw_buf_append_text(out, "},\"concurrency\":{");
+    append_properties(out, bw_concurrency_keys, bw_concurrency_key_count);
     bw_buf_append_text(out, "},\"catch\":{");
     append_properties(out, bw_catch_keys, bw_catch_key_count);
     bw_buf_append_text(out, "},\"undo\":{\"type\":\"object\",\"oneOf\":[");

@@ -35,7 +35,7 @@ const struct bw_load_key bw_workflow_keys[] = {
      "what it is called with, read as inputs.NAME: a schema for each"},
     {"collect", NULL, NULL},
     {"rate", NULL, NULL},
-    {"concurrency", NULL, NULL},
+    {"concurrency", "{\"$ref\":\"#/$defs/concurrency\"}", "how many of its runs are active at a time"},
     {"priority", NULL, NULL},
     {"delay", NULL, NULL},
     {"start_within", NULL, NULL},
@@ -201,3 +201,16 @@ const struct bw_load_key bw_catch_keys[] = {
     {"then", "{\"enum\":[\"continue\",\"fail\",\"stop\"]}", "after that the run goes on, fails with the error, or ends as succeeded (continue)"},
 };
 const size_t bw_catch_key_count = sizeof bw_catch_keys / sizeof *bw_catch_keys;
+
+const struct bw_load_key bw_concurrency_keys[] = {
+    {"limit", "{\"type\":\"integer\",\"minimum\":1,\"maximum\":10000}", "so many at a time (1)"},
+    {"key", EXPR, "counts for each value by itself; of the event"},
+    {"scope", "{\"type\":\"string\",\"pattern\":\"^(workflow|global:[a-z][a-z0-9-]*)$\"}",
+     "global:NAME is shared by all workflows that say so (workflow)"},
+    {"when_full", "{\"enum\":[\"queue\",\"skip\",\"replace\"]}",
+     "queue: it waits; skip: it is not run; replace: it waits, those that waited are cancelled (queue)"},
+    {"max_queue", "{\"type\":\"integer\",\"minimum\":0,\"maximum\":1000000}", "at most so many wait, more are skipped (10000)"},
+    {"hold", "{\"enum\":[\"run\",\"active\"]}", "active: who sleeps or waits does not count meanwhile (run)"},
+    {"on_failed", NULL, NULL},
+};
+const size_t bw_concurrency_key_count = sizeof bw_concurrency_keys / sizeof *bw_concurrency_keys;

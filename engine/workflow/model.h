@@ -156,6 +156,17 @@ static inline size_t bw_step_next(const struct bw_step *steps, size_t index)
     return steps[index].kind == BW_STEP_FOREACH ? steps[index].end : index + 1;
 }
 
+enum bw_when_taken { BW_TAKEN_QUEUE, BW_TAKEN_SKIP, BW_TAKEN_REPLACE }; /* the numbers of enum bw_when_full (store.h) */
+struct bw_concurrency {
+    uint32_t limit;          /* 0: the workflow has none */
+    struct bw_template *key; /* an EXPR; NULL: one group for all of its runs */
+    struct bw_slice scope;   /* a name that workflows share; empty: this workflow alone */
+    enum bw_when_taken when_full;
+    uint32_t max_queue;
+    bool holds_parked;
+};
+#define BW_CONCURRENCY_QUEUE_MAX 10000
+
 struct bw_workflow {
     struct bw_slice name, description;
     struct bw_slice file; /* as given to the loader */
@@ -174,6 +185,7 @@ struct bw_workflow {
     size_t expr_count;
     struct bw_step *steps; /* the tree in the order of the file: a block stands in front of what it holds */
     size_t step_count;
+    struct bw_concurrency concurrency;
     struct bw_endings endings;
     bool undoes_failed, undoes_cancelled; /* undo_on */
     bool fail_fast;                       /* a failure ends the steps beside it, too */

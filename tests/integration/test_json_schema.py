@@ -71,7 +71,7 @@ BAD = [
     workflow(more="description: 7\n"), workflow(more="description: \"${{ x }}\"\n"), workflow(more="descripton: x\n"),
     workflow(more="vars: []\n"), workflow(more="vars: x\n"), workflow(more="outputs: []\n"),
     workflow(more="secrets: A\n"), workflow(more="secrets: [a-b]\n"), workflow(more="secrets: [A, A]\n"), workflow(more="secrets: [1A]\n"),
-    workflow(more="concurrency: {limit: 1}\n"),  # of a later version
+    workflow(more="collect: {quiet: 2m}\n"),  # of a later version
     workflow(more="inputs: []\n"), workflow(more="inputs: {a: string}\n"), workflow(more="inputs: {a: {typ: string}}\n"),
     workflow(more="inputs: {a: {type: text}}\n"), workflow(more="inputs: {A: {type: string}}\n"), workflow(more="inputs: {a: {enum: []}}\n"),
     workflow(on="[{call: false}]"), workflow(on="[{call: true, manual: true}]"), workflow(on="[{call: true, if: x}]"),

@@ -203,6 +203,26 @@ INSERT INTO audit(at_ms, actor, verb, target, detail) VALUES(?1, ?2, ?3, ?4, ?5)
 -- name: delete_audit
 DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE target = ?1 LIMIT ?2);
 
+-- Slots of runs (slots.c).
+-- name: put_slot
+INSERT INTO slots(run_id, grp, state, event_id, most, holds_parked) VALUES(?1, ?2, ?3, ?4, ?5, ?6);
+-- name: set_slot
+UPDATE slots SET state = ?2 WHERE run_id = ?1;
+-- name: delete_slot
+DELETE FROM slots WHERE run_id = ?1;
+-- name: find_slot
+SELECT grp, state, most, holds_parked FROM slots WHERE run_id = ?1;
+-- name: count_slots
+SELECT count(*) FROM slots WHERE grp = ?1 AND state = ?2;
+-- name: first_slot
+SELECT run_id, most FROM slots WHERE grp = ?1 AND state = ?2 ORDER BY event_id, run_id LIMIT 1;
+-- name: unblock_run
+UPDATE runs SET state = 2, started_ms = CASE WHEN EXISTS (SELECT 1 FROM steps WHERE run_id = ?1) THEN started_ms ELSE ?2 END WHERE id = ?1;
+-- name: block_run
+UPDATE runs SET state = 1 WHERE id = ?1;
+-- name: end_blocked_run
+UPDATE runs SET state = ?2, ended_ms = ?3, error = ?4 WHERE id = ?1;
+
 -- name: delete_spare_pairs
 DELETE FROM wait_pairs WHERE NOT EXISTS (SELECT 1 FROM runs WHERE state <> 20 AND state < 20) AND NOT EXISTS (SELECT 1 FROM pending);
 -- name: put_pair

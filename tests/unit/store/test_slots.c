@@ -1,0 +1,237 @@
+/* Slots of runs: `concurrency`. Properties 7, 8 and 9 of semantics.md at random against a model. */
+#include "parking_fixture.h"
+#include <time.h>
+
+#define RUNS 400
+#define GROUPS 4
+
+static struct bw_slot_new slot_of(unsigned group, uint32_t most, enum bw_when_full when_full)
+{
+    struct bw_slot_new slot = {.most = most, .when_full = when_full, .max_queue = 1000, .holds_parked = true};
+    memset(slot.group, (int)group + 1, sizeof slot.group);
+    return slot;
+}
+
+static void ask_with(uint32_t run, struct bw_slot_new slot)
+{
+    struct bw_run_row row = {.uid = uid_of(run), .workflow = BW_SLICE("deploy"), .state = BW_RUN_BLOCKED, .started_ms = 1, .slot = slot};
+    struct bw_store_op op = {.kind = BW_OP_REPORT, .event_id = first_event, .runs = &row, .run_count = 1};
+    commit(&op);
+}
+
+static void ask(uint32_t run, uint32_t most)
+{
+    ask_with(run, slot_of(0, most, BW_FULL_QUEUE));
+}
+
+static void end(uint32_t run)
+{
+    put(run, BW_RUN_SUCCEEDED, NULL, 0);
+}
+
+static void test_who_comes_first_is_first_and_an_end_lets_the_next_one_go(void **state)
+{
+    (void)state;
+    ask(1, 1);
+    ask(2, 1);
+    ask(3, 1);
+    assert_int_equal(state_of(1), BW_RUN_ACTIVE);
+    assert_true(queue_of(1) > 0);
+    assert_int_equal(state_of(2), BW_RUN_BLOCKED);
+    assert_int_equal(queue_of(2), 0);
+    end(1);
+    assert_int_equal(state_of(2), BW_RUN_ACTIVE);
+    assert_true(queue_of(2) > 0);
+    assert_int_equal(state_of(3), BW_RUN_BLOCKED);
+    end(2);
+    end(3);
+    assert_int_equal(query("SELECT count(*) FROM slots"), 0);
+}
+
+static void test_asking_twice_is_asking_once(void **state)
+{
+    (void)state;
+    ask(1, 1);
+    ask(2, 1);
+    ask(1, 1);
+    ask(2, 1);
+    assert_int_equal(query("SELECT count(*) FROM slots"), 2);
+    assert_int_equal(state_of(2), BW_RUN_BLOCKED);
+    end(1);
+    ask(1, 1); /* it has ended */
+    assert_int_equal(state_of(1), BW_RUN_SUCCEEDED);
+    assert_int_equal(state_of(2), BW_RUN_ACTIVE);
+}
+
+static void test_a_full_group_can_be_left_out_of_or_taken_over(void **state)
+{
+    (void)state;
+    ask(1, 1);
+    ask_with(2, slot_of(0, 1, BW_FULL_SKIP));
+    assert_int_equal(state_of(2), BW_RUN_SKIPPED);
+    assert_int_equal(query("SELECT count(*) FROM runs WHERE error LIKE '%concurrency.full%run_%'"), 1);
+    ask(3, 1);
+    ask_with(4, slot_of(0, 1, BW_FULL_REPLACE));
+    assert_int_equal(state_of(3), BW_RUN_CANCELLED);
+    assert_int_equal(state_of(4), BW_RUN_BLOCKED);
+    assert_int_equal(query("SELECT count(*) FROM runs WHERE error LIKE '%concurrency.replaced%'"), 1);
+    struct bw_slot_new slot = slot_of(0, 1, BW_FULL_QUEUE);
+    slot.max_queue = 1;
+    ask_with(5, slot);
+    assert_int_equal(state_of(5), BW_RUN_SKIPPED);
+    end(1);
+    assert_int_equal(state_of(4), BW_RUN_ACTIVE);
+}
+
+static void test_a_slot_that_is_held_while_active_is_given_up_by_parking(void **state)
+{
+    (void)state;
+    struct bw_slot_new slot = slot_of(0, 1, BW_FULL_QUEUE);
+    slot.holds_parked = false;
+    ask_with(1, slot);
+    ask_with(2, slot);
+    put_step(1, BW_RUN_PARKED, sleeping("nap", 500));
+    assert_int_equal(state_of(1), BW_RUN_PARKED);
+    assert_int_equal(state_of(2), BW_RUN_ACTIVE);
+    fire(600);
+    assert_int_equal(state_of(1), BW_RUN_BLOCKED); /* woken, and waits for its turn */
+    assert_int_equal(queue_of(1), 0);
+    end(2);
+    assert_int_equal(state_of(1), BW_RUN_ACTIVE);
+    assert_true(queue_of(1) > 0);
+    end(1);
+    assert_int_equal(query("SELECT count(*) FROM slots"), 0);
+}
+
+static void test_a_parked_run_keeps_its_slot_unless_it_says_otherwise(void **state)
+{
+    (void)state;
+    ask(1, 1);
+    ask(2, 1);
+    put_step(1, BW_RUN_PARKED, sleeping("nap", 500));
+    assert_int_equal(state_of(2), BW_RUN_BLOCKED);
+    fire(600);
+    assert_int_equal(state_of(1), BW_RUN_ACTIVE);
+    end(1);
+    assert_int_equal(state_of(2), BW_RUN_ACTIVE);
+}
+
+/* ---- at random ---- */
+
+enum model_state { NEW, BLOCKED, HELD, PARKED, PARKED_WITHOUT, ENDED };
+struct model {
+    enum model_state states[RUNS + 1];
+    unsigned groups[RUNS + 1];
+    bool holds[RUNS + 1];
+    int64_t due_ms[RUNS + 1];
+    uint32_t count;
+    unsigned seed;
+};
+
+static unsigned draw(struct model *model, unsigned below)
+{
+    model->seed = model->seed * 1103515245u + 12345u;
+    return (model->seed >> 16) % below;
+}
+
+static uint32_t held(const struct model *model, unsigned group)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 1; i <= model->count; i++) count += model->groups[i] == group && (model->states[i] == HELD || model->states[i] == PARKED);
+    return count;
+}
+
+static void settle(struct model *model, unsigned group)
+{
+    for (uint32_t i = 1; i <= model->count && held(model, group) < group + 1; i++)
+        if (model->groups[i] == group && model->states[i] == BLOCKED) model->states[i] = HELD;
+}
+
+static void compare(const struct model *model)
+{
+    for (uint32_t i = 1; i <= model->count; i++) {
+        static const enum bw_run_state wanted[] = {
+            [BLOCKED] = BW_RUN_BLOCKED, [HELD] = BW_RUN_ACTIVE, [PARKED] = BW_RUN_PARKED, [PARKED_WITHOUT] = BW_RUN_PARKED};
+        enum bw_run_state is = state_of(i);
+        if (model->states[i] == ENDED ? is < BW_RUN_SUCCEEDED : is != wanted[model->states[i]])
+            fail_msg("seed %u: run %u is %s, in the model %d", model->seed, i, bw_run_state_name(is), model->states[i]);
+        assert_int_equal(queue_of(i) > 0, model->states[i] == HELD);
+        assert_int_equal(rows_of("slots", i), model->states[i] != ENDED);
+    }
+}
+
+static uint32_t pick(struct model *model, enum model_state state)
+{
+    uint32_t from = 1 + draw(model, model->count ? model->count : 1);
+    for (uint32_t i = 0; i < model->count; i++) {
+        uint32_t run = 1 + (from + i - 1) % model->count;
+        if (model->states[run] == state) return run;
+    }
+    return 0;
+}
+
+static void admit(struct model *model)
+{
+    uint32_t run = ++model->count;
+    unsigned group = model->groups[run] = draw(model, GROUPS);
+    struct bw_slot_new slot = slot_of(group, group + 1, (enum bw_when_full)(draw(model, 4) ? 0 : 1 + draw(model, 2)));
+    slot.holds_parked = model->holds[run] = draw(model, 2);
+    bool is_full = held(model, group) >= group + 1;
+    for (uint32_t i = 1; is_full && slot.when_full == BW_FULL_REPLACE && i < run; i++)
+        if (model->groups[i] == group && model->states[i] == BLOCKED) model->states[i] = ENDED;
+    model->states[run] = is_full && slot.when_full == BW_FULL_SKIP ? ENDED : BLOCKED;
+    settle(model, group);
+    ask_with(run, slot);
+}
+
+static void test_slots_are_as_in_the_model_whatever_happens(void **state)
+{
+    (void)state;
+    const char *given = getenv("BELLWIRE_SEED");
+    struct model model = {.seed = given ? (unsigned)strtoul(given, NULL, 10) : (unsigned)time(NULL)};
+    int64_t now_ms = 1000;
+    print_message("BELLWIRE_SEED=%u\n", model.seed);
+    while (model.count < RUNS) {
+        uint32_t run;
+        switch (draw(&model, 5)) {
+        case 0:
+        case 1: admit(&model); break;
+        case 2:
+            if (!(run = pick(&model, HELD))) break;
+            model.states[run] = ENDED;
+            settle(&model, model.groups[run]);
+            end(run);
+            break;
+        case 3:
+            if (!(run = pick(&model, HELD))) break;
+            model.states[run] = model.holds[run] ? PARKED : PARKED_WITHOUT;
+            model.due_ms[run] = now_ms + 1 + draw(&model, 5);
+            settle(&model, model.groups[run]);
+            put_step(run, BW_RUN_PARKED, sleeping("nap", model.due_ms[run]));
+            break;
+        case 4: /* one at a time: the order of wakes at one instant is the timers' */
+            now_ms++;
+            for (uint32_t i = 1; i <= model.count; i++) {
+                if ((model.states[i] != PARKED && model.states[i] != PARKED_WITHOUT) || model.due_ms[i] > now_ms) continue;
+                model.states[i] = model.states[i] == PARKED || held(&model, model.groups[i]) < model.groups[i] + 1 ? HELD : BLOCKED;
+            }
+            fire(now_ms);
+            break;
+        }
+        if (model.count % 7 == 0) compare(&model);
+    }
+    compare(&model);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        PARKING(test_who_comes_first_is_first_and_an_end_lets_the_next_one_go),
+        PARKING(test_asking_twice_is_asking_once),
+        PARKING(test_a_full_group_can_be_left_out_of_or_taken_over),
+        PARKING(test_a_slot_that_is_held_while_active_is_given_up_by_parking),
+        PARKING(test_a_parked_run_keeps_its_slot_unless_it_says_otherwise),
+        PARKING(test_slots_are_as_in_the_model_whatever_happens),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
