@@ -26,6 +26,8 @@ bool bw_parking_open(struct bw_parking *parking, const struct bw_write_statement
     if (!bw_sql_next(sql->last_queue_id, &has_row, err)) return false;
     parking->last_queue_id = has_row ? sqlite3_column_int64(sql->last_queue_id, 0) : 0;
     sqlite3_reset(sql->last_queue_id);
+    if (!bw_sql_next(sql->any_slot, &parking->has_slots, err)) return false;
+    sqlite3_reset(sql->any_slot);
     parking->has_wakings = true; /* the first look tells */
     return true;
 }

@@ -31,6 +31,7 @@ struct bw_parking { /* zero-initialise, then bw_parking_open(). Fields are parki
     size_t started, joined;           /* by this transaction: children (children.c) */
     size_t letters;                   /* by this transaction: runs that somebody did something about (letters.c) */
     size_t news;                      /* runs woken by commits since bw_parking_news() */
+    bool has_slots;                   /* perhaps there is a run that shares slots: else no statement asks (slots.c) */
     bool has_wakings;                 /* perhaps there is an event whose waiters are not all woken */
     int64_t waking, waiter;           /* that event, 0 = not begun; of those who wait for its key all below this run are woken */
     size_t waking_key;                /* that key: its place among the event's */

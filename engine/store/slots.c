@@ -108,6 +108,7 @@ bool bw_slots_admit(struct bw_parking *parking, int64_t run_id, int64_t event_id
     if (held >= slot->most && slot->when_full == BW_FULL_QUEUE && waiting >= slot->max_queue)
         return end_run(parking, run_id, BW_RUN_SKIPPED, "concurrency.queue_full", "max_queue runs wait already, so this one is left out:", run_id,
                        err);
+    parking->has_slots = true;
     bw_sql_bind_int(put, 1, run_id);
     bw_sql_bind_blob(put, 2, group.bytes, sizeof group.bytes);
     bw_sql_bind_int(put, 3, SLOT_WAITS);
@@ -130,6 +131,7 @@ static bool find(struct bw_parking *parking, int64_t run_id, struct slot *slot, 
 {
     sqlite3_stmt *statement = parking->sql->find_slot;
     *slot = (struct slot){.is_there = false};
+    if (!parking->has_slots) return true;
     bw_sql_bind_int(statement, 1, run_id);
     if (!bw_sql_next(statement, &slot->is_there, err)) return false;
     if (!slot->is_there) return true;

@@ -46,6 +46,7 @@
     X(delete_spare_pairs)      \
     X(put_pair)                \
     X(put_schedule)            \
+    X(any_slot)                \
     X(put_slot)                \
     X(set_slot)                \
     X(delete_slot)             \

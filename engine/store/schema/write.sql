@@ -204,6 +204,8 @@ INSERT INTO audit(at_ms, actor, verb, target, detail) VALUES(?1, ?2, ?3, ?4, ?5)
 DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE target = ?1 LIMIT ?2);
 
 -- Slots of runs (slots.c).
+-- name: any_slot
+SELECT 1 FROM slots LIMIT 1;
 -- name: put_slot
 INSERT INTO slots(run_id, grp, state, event_id, most, holds_parked) VALUES(?1, ?2, ?3, ?4, ?5, ?6);
 -- name: set_slot

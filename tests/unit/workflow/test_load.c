@@ -20,7 +20,7 @@ static const struct refusal refusals[] = {
     {HEAD "steps: [{id: a, set: {}}]\n§step: []\n", "workflow.unknown_key", "did you mean 'steps'?"},
     {HEAD "steps: [{id: a, set: {}}]\n§Steps: []\n", "workflow.unknown_key", "did you mean 'steps'?"},
     {HEAD "steps: [{id: a, set: {}}]\n§somethingelse: []\n", "workflow.unknown_key", "'somethingelse'"},
-    {HEAD "steps: [{id: a, set: {}}]\n§concurrency: {limit: 1}\n", "workflow.not_supported", "newer version"},
+    {HEAD "steps: [{id: a, set: {}}]\n§collect: {quiet: 2m}\n", "workflow.not_supported", "newer version"},
     {HEAD "§name: t\nsteps: []\n", "yaml.duplicate_key", "already on line 1"},
     {HEAD "steps: [{id: a, set: {b: §*x}}]\n", "yaml.alias", ""},
     {HEAD "steps: [{id: a, set: {b: \"a§\\0b\"}}]\n", "workflow.nul", "leave the \\0 out"},
