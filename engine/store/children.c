@@ -145,8 +145,8 @@ static bool start(struct bw_parking *parking, struct join *join, struct bw_error
     return bw_sql_run(parking->sql->set_started, err);
 }
 
-/* The step is reported once more, by a worker that does not know of the first time, and that took the wake away. If its children have all ended
- * since, nothing else would ever wake it. */
+/* The step is reported once more, by a worker that does not know of the first time, and that took the wake away, or by one that has resumed it. If
+ * its children have all ended since, nothing else would ever wake it. */
 static bool begin_again(struct bw_parking *parking, int64_t run_id, struct bw_slice path, struct bw_error *err)
 {
     sqlite3_stmt *statement = parking->sql->due_join;
@@ -199,7 +199,7 @@ static bool reopen(struct bw_parking *parking, struct join *join, const struct b
         if (!bw_sql_run(sql->set_input, err)) return false;
     }
     if (!start(parking, join, err)) return false;
-    return alive(join) > 0 || wake_parent(parking, join, bw_clock_wall_ms(), err); /* all of them had succeeded */
+    return alive(join) > 0 || begin_again(parking, join->run_id, bw_slice_of(join->path), err); /* 0: all of them had succeeded */
 }
 
 bool bw_children_begin(struct bw_parking *parking, int64_t run_id, struct bw_uid run, int64_t event_id, const struct bw_step_row *step,
