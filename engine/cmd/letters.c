@@ -1,6 +1,7 @@
 #include "cmd/letters.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "cmd/control.h"
 #include "cmd/setup.h"
 #include "serve/letters.h"
 #include <pwd.h>
@@ -18,7 +19,8 @@ struct wish { /* what the command line says */
     struct bw_run_options filter;
     const char *config, *from;
     bool latest, same_version, dry_run, as_json, with_children;
-    struct bw_uid *runs; /* oldest first */
+    struct bw_letter_desk *desk; /* when no engine serves */
+    struct bw_uid *runs;         /* oldest first */
     size_t count, room;
     size_t done, refused;
 };
@@ -117,7 +119,51 @@ static bool needs_catalog(const struct wish *wish)
     return wish->latest || (wish->verb == BW_LETTER_REPLAY && !wish->same_version);
 }
 
-static bool do_all(struct wish *wish, struct bw_letter_desk *desk, struct bw_error *err)
+static json_t *request_of(const struct wish *wish, const struct bw_letters *letters)
+{
+    char verb[32], uid[BW_UID_TEXT];
+    json_t *runs = json_array(), *request;
+    snprintf(verb, sizeof verb, "runs.%s", bw_letter_verb_name(wish->verb));
+    for (size_t i = 0; i < letters->count; i++) json_array_append_new(runs, json_string(bw_uid_text(letters->items[i].run, BW_UID_RUN, uid)));
+    request = json_pack("{s:s,s:o,s:b,s:b}", "do", verb, "runs", runs, "latest", wish->latest, "same_version", wish->same_version);
+    if (wish->from) json_object_set_new(request, "from", json_string(wish->from));
+    return request;
+}
+
+static bool ask_engine(const struct wish *wish, const struct bw_config *config, struct bw_letters *letters, struct bw_error *err)
+{
+    json_t *request = request_of(wish, letters), *answer = NULL, *result;
+    size_t index;
+    bool good = bw_control_ask(config->data, request, &answer, err);
+    json_array_foreach(json_object_get(answer, "results"), index, result)
+    {
+        const json_t *error = json_object_get(result, "error");
+        struct bw_letter *letter = &letters->items[index];
+        if (index >= letters->count) break;
+        letter->is_refused = error != NULL;
+        bw_uid_parse(bw_json_slice(json_object_get(result, "replay")), BW_UID_RUN, &letter->replay);
+        bw_error_set(&letter->refusal, bw_json_str(error, "code", ""), "%s", bw_json_str(error, "message", ""));
+        bw_error_hint(&letter->refusal, "%s", bw_json_str(error, "hint", ""));
+    }
+    if (good && index < letters->count) good = bw_error_set(err, "control.malformed", "the engine's answer is not about all of the runs");
+    json_decref(request);
+    json_decref(answer);
+    return good;
+}
+
+/* Through the engine that serves the data folder; if none does, on the data folder itself. */
+static bool do_some(struct wish *wish, const struct bw_config *config, struct bw_letters *letters, struct bw_error *err)
+{
+    if (!wish->desk) {
+        if (ask_engine(wish, config, letters, err)) return true;
+        bool is_first = !wish->done && !wish->refused;
+        if (!is_first || strcmp(err->code, "control.not_serving") != 0) return false;
+        if (!(wish->desk = bw_letter_desk_open(config, needs_catalog(wish), err))) return false;
+    }
+    return bw_letter_desk_do(wish->desk, letters, err);
+}
+
+static bool do_all(struct wish *wish, const struct bw_config *config, struct bw_error *err)
 {
     static struct bw_letter items[BW_LETTERS_AT_ONCE];
     char user[64];
@@ -128,22 +174,13 @@ static bool do_all(struct wish *wish, struct bw_letter_desk *desk, struct bw_err
         letters.now_ms = bw_clock_wall_ms();
         for (letters.count = 0; letters.count < at_once && i + letters.count < wish->count; letters.count++)
             items[letters.count] = (struct bw_letter){.run = wish->runs[i + letters.count], .replay = bw_uid_new(letters.now_ms)};
-        if (!bw_letter_desk_do(desk, &letters, err)) return false;
+        if (!do_some(wish, config, &letters, err)) return false;
         for (size_t k = 0; k < letters.count; k++) tell(wish, &items[k]);
         size_t reached = i + letters.count;
         if (!wish->as_json && reached < wish->count && reached / PROGRESS_EVERY != i / PROGRESS_EVERY)
             fprintf(stderr, "%zu of %zu\n", reached, wish->count);
     }
     return true;
-}
-
-static bool go(struct wish *wish, const struct bw_config *config, struct bw_error *err)
-{
-    struct bw_letter_desk *desk = bw_letter_desk_open(config, needs_catalog(wish), err);
-    if (!desk) return false;
-    bool good = do_all(wish, desk, err);
-    bw_letter_desk_close(desk);
-    return good;
 }
 
 static void sum_up(const struct wish *wish)
@@ -197,11 +234,12 @@ int bw_letters_main(enum bw_letter_verb verb, int argc, char **argv)
         printf(wish.as_json ? "{\"runs\":%zu}\n" : "%zu runs\n", wish.count);
         done = true;
     } else {
-        done = !wish.count || go(&wish, config, &err);
+        done = !wish.count || do_all(&wish, config, &err);
         sum_up(&wish);
     }
 out:
     if (!done) bw_print_error("runs", &err);
+    bw_letter_desk_close(wish.desk);
     bw_reader_close(reader);
     bw_config_free(config);
     free(wish.runs);

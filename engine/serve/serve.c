@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "dispatch/dispatch.h"
 #include "ingest/ingest.h"
+#include "serve/letters_office.h"
 #include "source/source.h"
 #include "store/store.h"
 #include <pthread.h>
@@ -24,6 +25,7 @@ struct engine {
     struct bw_store *store;
     struct bw_dispatch *dispatch;
     struct bw_ingest *ingest;
+    struct bw_letter_office *letters;
     struct bw_control *control; /* NULL: commands cannot reach the engine */
     struct event *on_term, *on_int, *on_hup, *on_store, *on_drain_deadline;
     enum phase phase;
@@ -82,6 +84,27 @@ static void bind_event(void *arg, struct bw_slice event_name, struct bw_slice bo
     bw_dispatch_bind(((struct engine *)arg)->dispatch, event_name, body, out);
 }
 
+/* ---- what commands ask for ---- */
+
+static void on_resume(void *arg, struct bw_control_request *request, const json_t *body)
+{
+    bw_letter_office_take(((struct engine *)arg)->letters, BW_LETTER_RESUME, request, body);
+}
+
+static void on_replay(void *arg, struct bw_control_request *request, const json_t *body)
+{
+    bw_letter_office_take(((struct engine *)arg)->letters, BW_LETTER_REPLAY, request, body);
+}
+
+static void on_discard(void *arg, struct bw_control_request *request, const json_t *body)
+{
+    bw_letter_office_take(((struct engine *)arg)->letters, BW_LETTER_DISCARD, request, body);
+}
+
+static const struct bw_control_verb verbs[] = {{"runs.resume", on_resume}, {"runs.replay", on_replay}, {"runs.discard", on_discard}};
+
+/* ---- from ready on ---- */
+
 /* The catalogue is stored and loaded: from here on an accepted event has a revision to run under. */
 static void on_ready(void *arg, uint32_t revision)
 {
@@ -101,7 +124,7 @@ static void on_ready(void *arg, uint32_t revision)
         return;
     }
     engine->phase = SERVING;
-    if (!(engine->control = bw_control_new(engine->base, engine->config->data, NULL, 0, engine->dispatch, &err)))
+    if (!(engine->control = bw_control_new(engine->base, engine->config->data, verbs, sizeof verbs / sizeof *verbs, engine, &err)))
         bw_log_error(BW_LOG_WARN, "control.closed", &err); /* webhooks do not need it */
     for (size_t i = 0; i < engine->config->listen_count; i++) {
         char url[96];
@@ -198,6 +221,7 @@ static void end(struct engine *engine)
     bw_control_free(engine->control); /* whoever has not been answered yet sees it close */
     if (engine->dispatch) bw_dispatch_stop(engine->dispatch);
     if (engine->store) bw_store_close(engine->store);
+    bw_letter_office_free(engine->letters);
     bw_dispatch_free(engine->dispatch);
     for (size_t i = 0; engine->sources && i < engine->config->source_count; i++) bw_source_free(engine->sources[i]);
     free(engine->sources);
@@ -229,6 +253,8 @@ int bw_serve(const struct bw_config *config)
     struct bw_dispatch_options with_store = options;
     with_store.store = engine.store;
     if (!(engine.dispatch = bw_dispatch_new(engine.base, &with_store, &handlers, &err))) goto fail;
+    bw_error_set(&err, "memory", "out of memory");
+    if (!(engine.letters = bw_letter_office_new(engine.base, engine.store, engine.dispatch))) goto fail;
     event_base_dispatch(engine.base);
     bw_log(BW_LOG_INFO, "engine.stopped", BW_INT("status", engine.status));
     goto out;

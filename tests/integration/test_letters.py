@@ -106,7 +106,7 @@ def failed_line(engine, vendor):
     return run
 
 
-@pytest.fixture(params=["offline"])
+@pytest.fixture(params=["serving", "offline"])
 def letters(request):
     """Runs a command beside the serving engine, or between its end and its next start."""
     def do(engine, *arguments, check=True):
