@@ -1,13 +1,12 @@
 """The dead letter: what becomes of a run that failed, by the hand of an operator, beside a serving engine and without one."""
 import http.server
 import json
-import os
-import re
+import subprocess
 import threading
 
 import pytest
 
-from conftest import CONFIG, wait_for
+from conftest import BINARY, wait_for
 
 
 class Vendor:
@@ -193,8 +192,7 @@ def test_latest_goes_on_as_the_workflow_is_now(make_engine, vendor, letters):
     engine = make_engine()
     run = failed_line(engine, vendor)
     engine.write("workflows/line.yaml", line(vendor, ("zero", "two", "three")))
-    if letters.__closure__ and engine.process:
-        engine.wait_log("catalog.activated")
+    engine.wait_log("catalog.activated")
     gone = letters(engine, "runs", "resume", run["run"], "--latest", check=False)
     assert gone.returncode == 1 and "version.step_missing" in gone.stderr and "step one" in gone.stderr
     assert engine.show_run(run["run"])["state"] == "failed"
@@ -316,3 +314,133 @@ steps: [{id: s, lua: "if event.data.bad then return ctx.fail{code = 'bad', messa
     result = letters(engine, "runs", "discard", "--workflow", "w", "--error", "b*", "--since", "1h")
     assert result.stdout == "1000 of 1000 discarded, 0 refused\n" and "500 of 1000" in result.stderr
     assert engine.rows("runs", "--state", "failed") == []
+
+
+ENDINGS = """
+name: endings
+on: [{{event: open.ping}}]
+vars: {{sink: "{url}"}}
+steps:{charge}
+  - id: order
+    retry: {{attempts: 1}}
+    with: {{sink: "${{{{ vars.sink }}}}"}}
+    lua: |
+      local r = ctx.http{{method = "POST", url = input.sink .. "/order", headers = {{["Idempotency-Key"] = ctx.idempotency_key}}, json = {{}}}}
+      if r.status ~= 200 then return ctx.fail{{code = "no_order", message = "refused"}} end
+      return {{}}
+{catch}
+finally: {close}
+"""
+
+
+def endings(engine, vendor, charge_more="", catch=""):
+    engine.write("workflows/w.yaml", ENDINGS.format(url=vendor.url, charge=post("charge", charge_more), catch=catch, close=post("close")))
+    vendor.broken = {"/order"}
+    engine.start()
+    ring(engine, n=1)
+    run = only(engine)
+    vendor.broken = set()
+    return run
+
+
+def test_what_was_undone_can_only_be_replayed(make_engine, vendor, letters):
+    engine = make_engine()
+    run = endings(engine, vendor, charge_more="    undo: {lua: 'return {undone = true}'}\n")
+    assert run["state"] == "failed" and steps_of(run)["charge~undo"] == "succeeded"
+    refused = letters(engine, "runs", "resume", run["run"], check=False)
+    assert refused.returncode == 1 and "run.undone" in refused.stderr and "replay" in refused.stderr
+    made = json.loads(letters(engine, "runs", "replay", run["run"], "--json").stdout)
+    assert ended(engine, made["replay"])["state"] == "succeeded" and len(set(vendor.keys("/charge"))) == 2
+
+
+@pytest.mark.parametrize("then", ["fail", "continue"])
+def test_resume_tries_again_what_failed_the_run_and_not_what_was_caught(make_engine, vendor, letters, then):
+    engine = make_engine()
+    catch = f"    catch: [{{steps: [{{id: note, set: {{noted: true}}}}], then: {then}}}]\n" + ("" if then == "fail" else post("late"))
+    vendor.broken = {"/late"}
+    engine.write("workflows/w.yaml", ENDINGS.format(url=vendor.url, charge=post("charge"), catch=catch, close=post("close")))
+    vendor.broken = {"/order", "/late"}
+    engine.start()
+    ring(engine, n=1)
+    run = only(engine)
+    assert run["state"] == "failed" and len(vendor.to("/close")) == 1
+    vendor.broken = set()
+    letters(engine, "runs", "resume", run["run"])
+    after = ended(engine, run["run"])
+    assert len(vendor.to("/charge")) == 1 and len(vendor.to("/order")) == (2 if then == "fail" else 1)
+    assert steps_of(after)["order"] == ("succeeded" if then == "fail" else "failed") and steps_of(after)["note"] == "succeeded"
+    assert len(vendor.to("/close")) == 1  # what succeeded is not run again, at the end neither
+
+
+def test_a_tolerated_item_is_resumed_by_itself(make_engine, vendor, letters):
+    engine = make_engine()
+    engine.write("workflows/fan.yaml", FAN.format(url=vendor.url, more="tolerate: all"))
+    vendor.broken = {"/second-2"}
+    engine.start()
+    ring(engine, items=[1, 2, 3])
+    run = only(engine)
+    assert run["state"] == "succeeded"
+    vendor.broken = set()
+    item = engine.rows("runs", "--children", "--state", "failed")[0]
+    assert json.loads(letters(engine, "runs", "resume", "--children", "--error", "bad_item", "--json").stdout) == {"run": item["run"], "resumed": True}
+    ended(engine, item["run"])
+    assert len(vendor.to("/first-2")) == 1 and len(set(vendor.keys("/second-2"))) == 1 and len(vendor.to("/second-2")) == 2
+    assert engine.show_run(run["run"])["output"] == run["output"]
+
+
+def test_a_resumed_run_has_its_whole_timeout_again(make_engine, vendor, letters):
+    engine = make_engine()
+    engine.write("workflows/w.yaml", """
+name: w
+on: [{event: open.ping}]
+timeout: 2s
+steps:
+  - {id: nap, wait: {event: open.go}}
+""")
+    engine.start()
+    ring(engine)
+    run = only(engine)
+    assert run["error"]["code"] == "run.timeout"
+    letters(engine, "runs", "resume", run["run"])
+    again = wait_for("its second end", lambda: next((row for row in [engine.show_run(run["run"])] if row.get("resumed_ms") and row["state"] == "failed"), None))
+    assert again["error"]["code"] == "run.timeout" and again["ended_ms"] >= again["resumed_ms"] + 2000
+
+
+@pytest.mark.parametrize("victim", ["engine", "command"])
+def test_a_kill_in_the_middle_of_many_loses_nothing_and_doubles_nothing(make_engine, vendor, victim):
+    engine = make_engine()
+    engine.write("workflows/line.yaml", line(vendor, ("one", "two")))
+    vendor.broken = {"/two"}
+    engine.start()
+    for n in range(200):
+        ring(engine, n=n)
+    wait_for("all failed", lambda: engine.run("runs", "resume", "--state", "failed", "--dry-run").stdout == "200 runs\n")
+    vendor.broken = set()
+    if victim == "engine":
+        engine.kill()
+        engine.env["BELLWIRE_CRASH"] = "store.after_letters:2"
+        engine.start()
+        assert engine.run("runs", "resume", "--state", "failed", check=False).returncode == 1
+        assert engine.ended() == 137
+        del engine.env["BELLWIRE_CRASH"]
+        engine.start()
+    else:
+        process = subprocess.Popen([BINARY, "runs", "resume", "--state", "failed", "--json"], cwd=engine.folder, env=engine.env, stdout=subprocess.PIPE)
+        process.stdout.readline()
+        process.kill()
+        process.wait()
+        process.stdout.close()
+    engine.run("runs", "resume", "--state", "failed")
+    wait_for("all of them", lambda: len(engine.rows("runs", "--state", "succeeded", "--limit", "500")) == 200)
+    assert sorted(call[3]["n"] for call in vendor.to("/one")) == list(range(200))
+    keys = {}
+    for _, _, key, body in vendor.to("/two"):
+        keys.setdefault(body["n"], set()).add(key)
+    assert len(keys) == 200 and all(len(of_run) == 1 for of_run in keys.values())
+
+
+def test_the_command_line_says_what_it_needs(engine):
+    for arguments, message in ((("resume",), "which runs"), (("resume", "run_x"), "no run id"), (("resume", "--from", "x"), "for replay"),
+                               (("discard", "--latest"), "for resume"), (("replay", "--from", "a", "--same-version", "--state", "failed"), "current version")):
+        result = engine.run("runs", *arguments, check=False)
+        assert result.returncode == 2 and message in result.stderr, result.stderr
