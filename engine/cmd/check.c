@@ -77,11 +77,12 @@ static int check_main(int argc, char **argv)
     if (argc > first) return bw_options_wrong(&bw_command_check, "unexpected argument '%s'", argv[first]);
     if (is_schema_wanted) return print_schema();
     bw_log_setup(BW_LOG_OFF, BW_LOG_TEXT, "check"); /* what is wrong is printed once, as the list below */
-    /* With a broken configuration the workflows are still checked, under the default folders beside it: every error in one go. */
+    /* With a broken configuration the workflows are still checked, under what is good of it, or the default folders beside it: every error in one go.
+     */
     struct bw_config *fallback = NULL;
     if ((config = bw_config_load(config_path, &errs)))
         check_sources(config, &errs);
-    else
+    else if (!(fallback = bw_config_load_without_secrets(config_path, NULL)))
         fallback = bw_config_load("/dev/null", NULL);
     if (config || fallback) {
         if ((loaded = bw_inspect_catalog(config ? config : fallback, NULL, &err)))
