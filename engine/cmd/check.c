@@ -50,6 +50,32 @@ static size_t check_tests(const struct bw_config *config, const json_t *loaded, 
     return count;
 }
 
+static bool share_events(const json_t *a, const json_t *b)
+{
+    size_t i, k;
+    json_t *x, *y;
+    json_array_foreach(json_object_get(a, "events"), i, x) json_array_foreach(json_object_get(b, "events"), k, y)
+    {
+        if (bw_glob_match(bw_json_slice(x), bw_json_slice(y)) || bw_glob_match(bw_json_slice(y), bw_json_slice(x))) return true;
+    }
+    return false;
+}
+
+/* One sender, one answer. It is no error: their triggers may exclude each other. */
+static void warn_of_rivals(const json_t *loaded)
+{
+    const json_t *workflows = json_object_get(loaded, "workflows");
+    for (size_t i = 0; i < json_array_size(workflows); i++)
+        for (size_t k = i + 1; k < json_array_size(workflows); k++) {
+            const json_t *a = json_array_get(workflows, i), *b = json_array_get(workflows, k);
+            const char *name = bw_json_str(a, "name", ""), *other = bw_json_str(b, "name", "");
+            if (!bw_json_int(a, "respond_ms", 0) || !bw_json_int(b, "respond_ms", 0) || !share_events(a, b)) continue;
+            bool is_first = strcmp(name, other) < 0;
+            fprintf(stderr, "warning: %s and %s both want to answer the sender of an event: %s does (the first by name) when both are started\n",
+                    is_first ? name : other, is_first ? other : name, is_first ? name : other);
+        }
+}
+
 static int print_schema(void)
 {
     struct bw_buf schema = {0};
@@ -97,6 +123,7 @@ static int check_main(int argc, char **argv)
         status = 1;
     } else {
         if (!as_json) list_good(loaded, config);
+        if (!as_json) warn_of_rivals(loaded);
         fprintf(stderr, "all good: %zu source%s, %zu workflow%s, %zu action%s, %zu test%s\n", config->source_count,
                 config->source_count == 1 ? "" : "s", json_array_size(json_object_get(loaded, "workflows")),
                 json_array_size(json_object_get(loaded, "workflows")) == 1 ? "" : "s", json_array_size(json_object_get(loaded, "actions")),

@@ -8,6 +8,10 @@
 struct pair {
     char *event, *by, *pointer; /* pointer NULL: the name is all */
 };
+struct responder { /* a trigger of a workflow with `respond: {mode: result}` */
+    struct bw_slice glob;
+    int64_t within_ms;
+};
 struct bw_awaited {
     struct bw_awaited *next; /* in the list of the retired */
     uint32_t revision;
@@ -15,13 +19,17 @@ struct bw_awaited {
     size_t count;
     struct pair *pairs;
     size_t pair_count;
+    struct responder *responders; /* their globs are the ones above */
+    size_t responder_count;
 };
 
-static bool add(struct bw_awaited *awaited, struct bw_slice glob)
+static bool add(struct bw_awaited *awaited, struct bw_slice glob, int64_t respond_ms)
 {
     const char *copy = bw_slice_dup(glob);
-    if (copy) awaited->globs[awaited->count++] = (struct bw_slice){copy, glob.len};
-    return copy != NULL;
+    if (!copy) return false;
+    awaited->globs[awaited->count++] = (struct bw_slice){copy, glob.len};
+    if (respond_ms) awaited->responders[awaited->responder_count++] = (struct responder){{copy, glob.len}, respond_ms};
+    return true;
 }
 
 void bw_awaited_free(struct bw_awaited *awaited)
@@ -34,6 +42,7 @@ void bw_awaited_free(struct bw_awaited *awaited)
         free(awaited->pairs[i].pointer);
     }
     free(awaited->pairs);
+    free(awaited->responders);
     free(awaited->globs);
     free(awaited);
 }
@@ -59,12 +68,14 @@ struct bw_awaited *bw_awaited_new(uint32_t revision, const json_t *workflows, co
     awaited->revision = revision;
     json_array_foreach(workflows, index, workflow) total += json_array_size(json_object_get(workflow, "events"));
     awaited->globs = calloc(total + 1, sizeof *awaited->globs);
+    awaited->responders = calloc(total + 1, sizeof *awaited->responders);
     awaited->pairs = calloc(json_array_size(pairs) + 1, sizeof *awaited->pairs);
-    if (!awaited->globs || !awaited->pairs) goto fail;
+    if (!awaited->globs || !awaited->responders || !awaited->pairs) goto fail;
     json_array_foreach(pairs, index, pair) if (!add_pair(awaited, pair)) goto fail;
     json_array_foreach(workflows, index, workflow)
     {
-        json_array_foreach(json_object_get(workflow, "events"), inner, glob) if (!add(awaited, bw_json_slice(glob))) goto fail;
+        int64_t respond_ms = bw_json_int(workflow, "respond_ms", 0);
+        json_array_foreach(json_object_get(workflow, "events"), inner, glob) if (!add(awaited, bw_json_slice(glob), respond_ms)) goto fail;
     }
     return awaited;
 fail:
@@ -87,6 +98,16 @@ static bool is_awaited_by(const struct bw_awaited *awaited, struct bw_slice even
     for (size_t i = 0; i < awaited->count; i++)
         if (bw_glob_match(awaited->globs[i], event_name)) return true;
     return false;
+}
+
+static void find_responders(const struct bw_awaited *awaited, struct bw_slice event_name, struct bw_binding *out)
+{
+    for (size_t i = 0; i < awaited->responder_count; i++) {
+        const struct responder *responder = &awaited->responders[i];
+        if (!bw_glob_match(responder->glob, event_name)) continue;
+        if (!out->respond_least_ms || responder->within_ms < out->respond_least_ms) out->respond_least_ms = responder->within_ms;
+        if (responder->within_ms > out->respond_most_ms) out->respond_most_ms = responder->within_ms;
+    }
 }
 
 static void make_keys(const struct bw_awaited *awaited, struct bw_slice event_name, struct bw_slice body, struct bw_binding *out)
@@ -114,6 +135,8 @@ void bw_awaits_bind(struct bw_awaits *awaits, struct bw_slice event_name, struct
     out->revision = awaited ? awaited->revision : 0;
     out->is_awaited = awaited && is_awaited_by(awaited, event_name);
     out->key_count = 0;
+    out->respond_least_ms = out->respond_most_ms = 0;
+    if (awaited && awaited->responder_count) find_responders(awaited, event_name, out);
     if (awaited && awaited->pair_count) make_keys(awaited, event_name, body, out);
     atomic_fetch_sub(&awaits->readers, 1);
 }

@@ -23,6 +23,7 @@ struct bw_awaits { /* all zero: revision 0, nothing is awaited */
 struct bw_binding {
     uint32_t revision;
     bool is_awaited;
+    int64_t respond_least_ms, respond_most_ms; /* a workflow may want to answer the sender, within so long; 0 = none does */
     size_t key_count;
     uint64_t keys[BW_EVENT_KEYS_MAX];
 };

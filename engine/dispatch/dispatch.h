@@ -10,6 +10,7 @@
 #include "config/config.h"
 #include "dispatch/awaits.h"
 #include "dispatch/inbox.h"
+#include "dispatch/response.h"
 #include "store/store.h"
 #include "wire/channel.h"
 #include <event2/event.h>
@@ -42,7 +43,8 @@ struct bw_dispatch *bw_dispatch_new(struct event_base *base, const struct bw_dis
                                     struct bw_error *err);
 /* Any thread, in commit order, after the commit: takes over one reference of each. */
 void bw_dispatch_post(struct bw_dispatch *dispatch, struct bw_accepted *accepted);
-uint32_t bw_dispatch_revision(const struct bw_dispatch *dispatch); /* 0 until ready */
+void bw_dispatch_set_responders(struct bw_dispatch *dispatch, const struct bw_responders *responders); /* copied; NULL: none, as at first */
+uint32_t bw_dispatch_revision(const struct bw_dispatch *dispatch);                                     /* 0 until ready */
 /* Its workflows as in BW_MSG_CATALOG_LOADED; borrowed until the loop goes on; NULL until ready. */
 const json_t *bw_dispatch_workflows(const struct bw_dispatch *dispatch);
 /* Any thread: the current revision, for an event that is accepted now. Not awaited: no workflow of that revision has a trigger for this name, so the

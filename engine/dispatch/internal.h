@@ -112,6 +112,7 @@ struct bw_dispatch {
     struct event_base *base;
     struct bw_dispatch_options options;
     struct bw_dispatch_handlers handlers;
+    struct bw_responders responders; /* all NULL: no sender waits */
     struct bw_mailbox *mailbox;
     struct bw_reader *reader;
     struct event *watchdog, *feed_event, *retry_event;
@@ -119,10 +120,10 @@ struct bw_dispatch {
     struct bw_revision *catalog; /* its content */
     struct bw_awaits awaits;
     struct bw_packer *packer; /* of events that runs emit */
-    json_t *pairs;          /* [{event, by}]: what events are hashed by, of this and of earlier catalogues */
-    json_t *workflows;      /* of the current revision: those of its BW_MSG_CATALOG_LOADED; NULL until then */
-    json_t *workflow_names; /* an object with the names of all revisions that workers have loaded */
-    json_t *load_errors;    /* errors that the engine itself found: refused plugins, files that hang while loading */
+    json_t *pairs;            /* [{event, by}]: what events are hashed by, of this and of earlier catalogues */
+    json_t *workflows;        /* of the current revision: those of its BW_MSG_CATALOG_LOADED; NULL until then */
+    json_t *workflow_names;   /* an object with the names of all revisions that workers have loaded */
+    json_t *load_errors;      /* errors that the engine itself found: refused plugins, files that hang while loading */
     struct bw_reload *reload;
     struct bw_trial_watch *trial;   /* NULL without options.trial */
     struct bw_wakes *wakes;         /* NULL with check_only */

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "dispatch/children.h"
 #include "dispatch/emits.h"
+#include "dispatch/responses.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,6 +26,7 @@ struct bw_stored_report {
     struct bw_join_new *joins;
     size_t join_count;
     struct bw_emits emits;
+    struct bw_responses responses;
 };
 
 static void report_free(struct bw_stored_report *report)
@@ -36,6 +38,7 @@ static void report_free(struct bw_stored_report *report)
     free(report->arms);
     free(report->joins);
     bw_emits_free(&report->emits);
+    bw_responses_free(&report->responses);
     free(report);
 }
 
@@ -250,6 +253,7 @@ void bw_reports_take(struct bw_run_worker *worker, const struct bw_message *mess
                                       .runs = report->runs,
                                       .run_count = json_array_size(runs),
                                       .event_id = job->event->event_id};
+    bw_responses_read(&report->responses, dispatch, job, message);
     bool is_done = bw_json_bool(message->head, "done", false);
     report->op.event_done = is_done && job->number > 0;
     report->op.matched = (uint32_t)bw_json_int(message->head, "matched", 0);
@@ -329,6 +333,7 @@ void bw_reports_committed(struct bw_mail *mail)
         bw_dispatch_fail(dispatch, &report->op.error);
     } else {
         if (report->ack >= 0) acknowledge(report);
+        bw_responses_send(&report->responses, dispatch);
         if (report->op.first_emitted) bw_jobs_read_back(dispatch, report->op.first_emitted);
         if (job) bw_jobs_settle(dispatch, job, report->op.matched);
     }

@@ -1,7 +1,7 @@
 /* Run workers: started, configured, watched, replaced. */
 #include "base/clock.h"
 #include "base/log.h"
-#include "dispatch/internal.h"
+#include "dispatch/responses.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -151,6 +151,7 @@ static void on_message(struct bw_channel *channel, const struct bw_message *mess
         break;
     case BW_MSG_CATALOG_LOADED: bw_dispatch_catalog_loaded(dispatch, message->head); break;
     case BW_MSG_REPORT: bw_reports_take(worker, message); break;
+    case BW_MSG_RESPOND: bw_responses_choose(dispatch, message->head); break;
     case BW_MSG_CALL: bw_hosts_call(worker, message); break;
     case BW_MSG_CALL_CANCEL: bw_hosts_cancel(worker, bw_json_int(message->head, "call", -1)); break;
     case BW_MSG_PERMIT_ASK: bw_permits_ask(worker, message->head); break;

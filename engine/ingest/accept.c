@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/utf8.h"
 #include "ingest/connections.h"
+#include "ingest/held.h"
 #include "ingest/reply.h"
 #include <openssl/sha.h>
 #include <stdio.h>
@@ -25,6 +26,7 @@ struct delivery {
     struct evhttp_request *request;
     size_t body_bytes;
     struct bw_binding binding;
+    struct bw_held *held; /* the sender waits for a run's answer; NULL: for the writer alone */
     int64_t submitted_us;
     char bytes[]; /* body, headers, name, packed body, id, remote */
 };
@@ -180,7 +182,12 @@ static void on_recorded(struct bw_loop *loop, struct bw_loop_mail *mail)
     log_delivery(&op->delivery, op->failed || is_gone ? NULL : event, bw_clock_mono_us() - delivery->submitted_us);
     loop->parked--;
     atomic_fetch_sub(&loop->ingest->parked, 1);
-    answer(loop, delivery->request, &reply, delivery->body_bytes);
+    if (delivery->held) {
+        bw_connection_hold(loop, delivery->request, delivery->body_bytes);
+        bw_held_keep(delivery->held, delivery->request);
+    } else {
+        answer(loop, delivery->request, &reply, delivery->body_bytes);
+    }
     bw_accepted_unref(&delivery->accepted);
     bw_loop_end_if_done(loop);
 }
@@ -189,13 +196,19 @@ static void on_recorded(struct bw_loop *loop, struct bw_loop_mail *mail)
 static void on_done(struct bw_store_op *op)
 {
     struct delivery *delivery = op->owner;
-    const struct bw_ingest_options *options = &delivery->loop->ingest->options;
-    if (!op->failed && !op->is_duplicate && !op->event.is_done && options->committed) {
-        delivery->accepted.event_id = op->event_id;
-        bw_accepted_ref(&delivery->accepted);
-        options->committed(options->arg, &delivery->accepted);
+    const struct bw_ingest_options options = delivery->loop->ingest->options; /* once the mail is posted, all but the event may be gone */
+    struct bw_accepted *accepted = &delivery->accepted;
+    bool is_news = !op->failed && !op->is_duplicate && !op->event.is_done && options.committed, is_held = false;
+    if (is_news) {
+        accepted->event_id = op->event_id;
+        bw_accepted_ref(accepted);
+        if (delivery->binding.respond_most_ms) delivery->held = bw_held_new(delivery->loop, accepted->uid, &delivery->binding);
+        is_held = delivery->held != NULL;
     }
-    bw_mailbox_post(delivery->loop->mailbox, &delivery->mail.mail); /* after this the loop may have freed it */
+    /* Nobody may answer a sender whose request the loop does not know of yet. */
+    if (is_news && !is_held) options.committed(options.arg, accepted);
+    bw_mailbox_post(delivery->loop->mailbox, &delivery->mail.mail);
+    if (is_held) options.committed(options.arg, accepted);
 }
 
 static struct bw_slice put(char **at, struct bw_slice bytes)
@@ -252,10 +265,12 @@ static struct delivery *make_delivery(struct bw_connection *connection, struct e
     delivery->binding.revision = 0;
     delivery->binding.is_awaited = true;
     delivery->binding.key_count = 0;
+    delivery->binding.respond_least_ms = delivery->binding.respond_most_ms = 0;
     if (loop->ingest->options.bind) loop->ingest->options.bind(loop->ingest->options.arg, accepted->name, accepted->body, &delivery->binding);
     accepted->revision = delivery->binding.revision;
     delivery->mail.run = on_recorded;
     delivery->loop = loop;
+    delivery->held = NULL;
     delivery->request = request;
     delivery->body_bytes = from->body.len;
     delivery->op = (struct bw_store_op){

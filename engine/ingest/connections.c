@@ -152,6 +152,12 @@ void bw_connection_end(struct bw_loop *loop, struct evhttp_request *request, siz
     bw_intake_release(connection, body_bytes);
 }
 
+void bw_connection_hold(struct bw_loop *loop, struct evhttp_request *request, size_t body_bytes)
+{
+    struct bw_connection *connection = find(loop, request);
+    if (connection) bw_intake_release(connection, body_bytes);
+}
+
 static bool is_written(const struct bw_connection *connection)
 {
     return evbuffer_get_length(bufferevent_get_output(connection->bev)) == 0;

@@ -39,6 +39,8 @@ void bw_connections_close(struct bw_loop *loop); /* after evhttp_free() */
 struct bw_connection *bw_connection_begin(struct bw_loop *loop, struct evhttp_request *request);
 /* Its answer is handed to evhttp: body_bytes are no longer in flight. Nothing if the connection is gone. */
 void bw_connection_end(struct bw_loop *loop, struct evhttp_request *request, size_t body_bytes);
+/* Its answer comes later, and its body is not needed for it: those bytes are no longer in flight. */
+void bw_connection_hold(struct bw_loop *loop, struct evhttp_request *request, size_t body_bytes);
 bool bw_connections_are_written(const struct bw_loop *loop); /* no answer waits to be sent */
 void bw_connections_sweep(struct bw_loop *loop);
 void bw_connections_drain(struct bw_loop *loop); /* closes the doors, and sweeps often from here on */

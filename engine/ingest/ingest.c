@@ -1,5 +1,6 @@
 #include "ingest/ingest.h"
 #include "base/log.h"
+#include "ingest/held.h"
 #include "ingest/listener.h"
 #include "ingest/loop.h"
 #include <event2/event.h>
@@ -81,7 +82,7 @@ static bool prepare(struct bw_ingest *ingest, struct bw_error *err)
     ingest->ports = calloc(config->listen_count + 1, sizeof *ingest->ports);
     ingest->loops = calloc(loop_count, sizeof *ingest->loops);
     int *fds = calloc(loop_count, sizeof *fds);
-    bool good = ingest->ports && ingest->loops && fds;
+    bool good = ingest->ports && ingest->loops && fds && bw_held_table_open(&ingest->held, ingest->live_max / 2);
     if (!good) bw_error_set(err, "no_memory", "no memory for the ingest threads");
     for (; good && ingest->loop_count < loop_count; ingest->loop_count++) good = bw_loop_open(&ingest->loops[ingest->loop_count], ingest, err);
     for (size_t i = 0; good && i < config->listen_count; i++) good = open_doors(ingest, i, fds, err);
@@ -124,6 +125,31 @@ uint16_t bw_ingest_port(const struct bw_ingest *ingest, size_t index)
     return ingest->ports[index];
 }
 
+static void choose(void *arg, struct bw_uid event, struct bw_uid run, int64_t within_ms)
+{
+    bw_held_choose(&((struct bw_ingest *)arg)->held, event, run, within_ms);
+}
+
+static bool is_awaited(void *arg, struct bw_uid event, struct bw_uid run)
+{
+    return bw_held_is_awaited(&((struct bw_ingest *)arg)->held, event, run);
+}
+
+static void respond(void *arg, const struct bw_response *response)
+{
+    bw_held_respond(&((struct bw_ingest *)arg)->held, response);
+}
+
+struct bw_responders bw_ingest_responders(struct bw_ingest *ingest)
+{
+    return (struct bw_responders){.arg = ingest, .choose = choose, .is_awaited = is_awaited, .respond = respond};
+}
+
+size_t bw_ingest_held(const struct bw_ingest *ingest)
+{
+    return atomic_load(&ingest->held.count);
+}
+
 size_t bw_ingest_parked(const struct bw_ingest *ingest)
 {
     return atomic_load(&ingest->parked);
@@ -151,6 +177,7 @@ void bw_ingest_stop(struct bw_ingest *ingest)
         bw_loop_close(&ingest->loops[i]);
     }
     bw_router_free(ingest->router);
+    bw_held_table_close(&ingest->held);
     free(ingest->ports);
     free(ingest->loops);
     free(ingest);

@@ -36,8 +36,11 @@ struct bw_ingest_options {
 struct bw_ingest;
 struct bw_ingest *bw_ingest_start(const struct bw_ingest_options *options, struct bw_error *err); /* options is copied; NULL: listen.* */
 uint16_t bw_ingest_port(const struct bw_ingest *ingest, size_t index);                            /* the real port of config->listen[index] */
-size_t bw_ingest_parked(const struct bw_ingest *ingest);                                          /* requests waiting for the writer; any thread */
-size_t bw_ingest_connections(const struct bw_ingest *ingest);                                     /* any thread */
+/* What runs answer to senders who wait for it; arg is the ingest. Any thread. The answer leaves when bw_ingest_stop() has not ended the waiting. */
+struct bw_responders bw_ingest_responders(struct bw_ingest *ingest);
+size_t bw_ingest_held(const struct bw_ingest *ingest);        /* senders who wait for a run's answer; any thread */
+size_t bw_ingest_parked(const struct bw_ingest *ingest);      /* requests waiting for the writer; any thread */
+size_t bw_ingest_connections(const struct bw_ingest *ingest); /* any thread */
 void bw_ingest_stop_accepting(struct bw_ingest *ingest); /* closes the doors; what is inside is answered with Connection: close. Returns at once. */
 /* The above, waits until everything parked at the writer is answered and written, joins the threads and frees. The store must still be open. */
 void bw_ingest_stop(struct bw_ingest *ingest);

@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "ingest/connections.h"
+#include "ingest/held.h"
 #include <event2/event.h>
 #include <event2/listener.h>
 #include <stddef.h>
@@ -46,6 +47,7 @@ static void drain(struct bw_loop *loop, struct bw_loop_mail *mail)
     (void)mail;
     event_del(loop->open_again);
     bw_connections_drain(loop);
+    bw_held_end_all(loop);
 }
 
 static void stop(struct bw_loop *loop, struct bw_loop_mail *mail)
@@ -53,13 +55,14 @@ static void stop(struct bw_loop *loop, struct bw_loop_mail *mail)
     (void)mail;
     loop->is_stopping = true;
     loop->stop_deadline_us = bw_clock_mono_us() + WRITE_OUT_MS * 1000;
+    bw_held_end_all(loop);
     bw_loop_end_if_done(loop);
 }
 
 /* Everything that the writer had is answered, and the answers have left or had their time. Called again by each sweep. */
 void bw_loop_end_if_done(struct bw_loop *loop)
 {
-    if (!loop->is_stopping || loop->parked) return;
+    if (!loop->is_stopping || loop->parked || loop->held) return;
     if (bw_connections_are_written(loop) || bw_clock_mono_us() > loop->stop_deadline_us) event_base_loopexit(loop->base, NULL);
 }
 

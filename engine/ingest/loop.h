@@ -3,6 +3,7 @@
 #ifndef BW_INGEST_LOOP_H
 #define BW_INGEST_LOOP_H
 #include "base/mailbox.h"
+#include "base/map.h"
 #include "ingest/ingest.h"
 #include "ingest/request.h"
 #include "ingest/router.h"
@@ -12,7 +13,14 @@
 #include <stdatomic.h>
 
 struct bw_connection;
+struct bw_held;
 struct bw_loop;
+struct bw_held_table { /* held.h */
+    pthread_mutex_t lock;
+    struct bw_map *by_event; /* uid → bw_held; those that nobody has taken yet */
+    atomic_size_t count;
+    size_t max;
+};
 struct bw_loop_mail { /* to a loop, from any thread */
     struct bw_mail mail;
     void (*run)(struct bw_loop *loop, struct bw_loop_mail *mail);
@@ -32,7 +40,8 @@ struct bw_loop {
     size_t by_fd_count;
     bool is_at_cap, is_stopping;
     int64_t stop_deadline_us;
-    size_t parked; /* requests of this loop that the writer has */
+    size_t parked;        /* requests of this loop that the writer has */
+    struct bw_held *held; /* senders that wait for a run's answer */
     struct bw_loop_mail drain, stop;
     /* reused by one request after the other */
     struct bw_request_parts parts;
@@ -49,6 +58,7 @@ struct bw_ingest {
     uint16_t *ports;
     size_t loop_count;
     struct bw_loop *loops;
+    struct bw_held_table held;
     atomic_bool is_draining;
     atomic_size_t live;      /* connections */
     atomic_size_t parked;    /* requests that the writer has */

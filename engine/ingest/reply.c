@@ -3,6 +3,7 @@
 #include <event2/buffer.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 static const struct status {
     unsigned status;
@@ -46,6 +47,7 @@ static void reset(struct bw_reply *reply, unsigned status)
     reply->status = status;
     reply->closes = status >= 400;
     reply->allow = reply->type = NULL;
+    reply->headers = (struct bw_slice){"", 0};
     reply->retry_after_s = 0;
 }
 
@@ -93,6 +95,10 @@ void bw_reply_send(struct evhttp_request *request, const struct bw_reply *reply)
     struct evbuffer *body = evbuffer_new(); /* NULL: the status alone is still an answer */
     char seconds[16];
     evhttp_add_header(headers, "Content-Type", reply->type ? reply->type : "application/json");
+    for (const char *at = reply->headers.ptr, *value; at < reply->headers.ptr + reply->headers.len; at = value + strlen(value) + 1) {
+        value = at + strlen(at) + 1;
+        evhttp_add_header(headers, at, value);
+    }
     if (reply->closes) evhttp_add_header(headers, "Connection", "close");
     if (reply->allow) evhttp_add_header(headers, "Allow", reply->allow);
     if (reply->retry_after_s) {

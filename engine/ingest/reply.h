@@ -10,9 +10,10 @@
 struct bw_reply {
     unsigned status;
     bool closes;
-    const char *allow;      /* 405 */
-    unsigned retry_after_s; /* 0 = no such header */
-    const char *type;       /* NULL = application/json */
+    const char *allow;       /* 405 */
+    struct bw_slice headers; /* more of them: name, NUL, value, NUL, and so on */
+    unsigned retry_after_s;  /* 0 = no such header */
+    const char *type;        /* NULL = application/json */
     const char *body;
     size_t body_len;
     char text[256]; /* where the bodies below are built */

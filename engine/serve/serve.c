@@ -124,6 +124,8 @@ static void on_ready(void *arg, uint32_t revision)
         return;
     }
     engine->phase = SERVING;
+    const struct bw_responders responders = bw_ingest_responders(engine->ingest);
+    bw_dispatch_set_responders(engine->dispatch, &responders);
     if (!(engine->control = bw_control_new(engine->base, engine->config->data, verbs, sizeof verbs / sizeof *verbs, engine, &err)))
         bw_log_error(BW_LOG_WARN, "control.closed", &err); /* webhooks do not need it */
     for (size_t i = 0; i < engine->config->listen_count; i++) {
@@ -169,6 +171,7 @@ static void on_signal(evutil_socket_t signal_number, short what, void *arg)
     }
     engine->phase = STOPPING;
     bw_log(BW_LOG_INFO, "engine.stopping", BW_INT("signal", signal_number), BW_INT("events_in_hand", bw_dispatch_in_hand(engine->dispatch)));
+    bw_dispatch_set_responders(engine->dispatch, NULL);
     bw_ingest_stop(engine->ingest); /* returns when everything parked at the writer is answered */
     engine->ingest = NULL;
     const struct timeval deadline = {.tv_sec = engine->config->drain_ms / 1000, .tv_usec = engine->config->drain_ms % 1000 * 1000};

@@ -47,10 +47,11 @@ enum bw_message_type {
 
     /* ---- run worker → engine ---- */
     BW_MSG_READY = 32, /* {pid} after BW_MSG_CONFIGURE */
-    /* {revision, workflows: [{name, description, file, hash: hex, manual: bool, callable: bool, slots: bool (it has `concurrency`), events: [glob], steps: [path], inner: [path: in a foreach, or after the end], waits: [{event, by}],
-     *  schedules: [{cron, tz, missed: number (enum bw_missed), max_age_ms}], line, column,
-     * trusted_warning?: […]}], actions: [{name: "ns/name@major", version, doc, file, kind: "lua"|"plugin", inputs: {…}, outputs: {…}, secrets: […],
-     * effect}], errors: [ERROR with file, line, column]} a broken file is left out and named in errors; the others work. */
+    /* {revision, workflows: [{name, description, file, hash: hex, manual: bool, callable: bool, slots: bool (it has `concurrency`), events: [glob],
+     * steps: [path], inner: [path: in a foreach, or after the end], waits: [{event, by}], respond_ms: 0 = the sender does not wait for it, schedules:
+     * [{cron, tz, missed: number (enum bw_missed), max_age_ms}], line, column, trusted_warning?: […]}], actions: [{name: "ns/name@major", version,
+     * doc, file, kind: "lua"|"plugin", inputs: {…}, outputs: {…}, secrets: […], effect}], errors: [ERROR with file, line, column]} a broken file is
+     * left out and named in errors; the others work. */
     BW_MSG_CATALOG_LOADED = 33,
     /* One transaction's worth of results of one event.
      * {report: number, job, done: bool, matched: n (with done), ack: bool (wants BW_MSG_COMMITTED),
@@ -59,6 +60,7 @@ enum bw_message_type {
      *                 of a run that is BLOCKED until it has one, then handed out by itself,
      *          deadline_ms?: when a parked run is over,
      *          steps: [{path, state: number, attempt, started_ms, ended_ms, inputs: [names], output_part?, error?: ERROR,
+     *                   respond?: {status, type, headers?: {}, part: the body} the answer to the sender, when this is on disk
      *                   emits?: [{uid, name, key?, part: its data}] events that it causes,
      *                   join?: {workflow, version: hex, total, concurrency, allowed, depth, call, detached, event: do they need its body?,
      * items_part, context_part, reopen?: true: it has started them before, see struct bw_join_new} runs that it starts (store.h): items are texts,
@@ -71,16 +73,19 @@ enum bw_message_type {
     BW_MSG_CALL_CANCEL = 36, /* {call} its result is no longer wanted */
     /* {level: "debug"|"info"|"warn"|"error", message, run, workflow, step} from ctx.log */
     BW_MSG_LOG = 37,
-    /* For `bellwire run`: {what: "run_started"|"run_blocked": it asks for a slot|"run_parked"|"run_resumed"|"step_waiting"|"step_started"|"step_retry"|"step_finished"|"run_finished",
-     * run, workflow, parent?, path?, depth?, index? (of a run that a step has started), runs?: how many a step starts, step?, state?, attempt?,
-     * took_ms?, delay_ms?, limit? (that a step waits for), error?: ERROR, output_part?}; in a trial also "step_input": what it is given, as
-     * output_part */
+    /* For `bellwire run`: {what: "run_started"|"run_blocked": it asks for a
+     * slot|"run_parked"|"run_resumed"|"step_waiting"|"step_started"|"step_retry"|"step_finished"|"run_finished", run, workflow, parent?, path?,
+     * depth?, index? (of a run that a step has started), runs?: how many a step starts, step?, state?, attempt?, took_ms?, delay_ms?, limit? (that a
+     * step waits for), error?: ERROR, output_part?}; in a trial also "step_input": what it is given, as output_part */
     BW_MSG_TRACE = 38,
 
     /* An attempt waits for its turn under a named limit. {permit: number, limit, key: text or "", cost}. Answered by BW_MSG_PERMIT when it comes. */
     BW_MSG_PERMIT_ASK = 39,
     /* {permit, pause_ms?} its attempt has ended, or is not wanted any more; pause_ms: nothing begins under that limit and key for so long */
     BW_MSG_PERMIT_BACK = 40,
+    /* {event: uid, run?: uid of the one that answers the sender of the event, within_ms} no run: none does. Only for events that some workflow with
+     * `respond: {mode: result}` has a trigger for; before the first report of one of its runs. */
+    BW_MSG_RESPOND = 41,
     BW_MSG_QUIET = 48, /* {ask, due_ms: of the earliest timer, 0 = none} all that was sent before the BW_MSG_TRIAL has been done */
 
     /* ---- engine → plugin host ---- */

@@ -288,6 +288,7 @@ static void add_workflow(struct bw_worker *worker, struct bw_catalog *catalog, s
     entry.idle[entry.idle_count++] = script;
     catalog->workflows = grown;
     catalog->workflows[catalog->workflow_count++] = entry;
+    if (entry.workflow->respond_ms) catalog->may_respond = true;
 }
 
 /* ---- the answer ---- */
@@ -320,11 +321,11 @@ static json_t *describe_workflow(const struct bw_catalog_workflow *entry)
             json_array_append_new(
                 waits, json_pack("{s:s%,s:s%}", "event", arm->event.ptr, arm->event.len, "by", arm->by.len ? arm->by.ptr : "", arm->by.len));
         }
-    return json_pack("{s:s%,s:s%,s:s%,s:s,s:b,s:b,s:b,s:o,s:o,s:o,s:o,s:o,s:i,s:i}", "name", workflow->name.ptr, workflow->name.len, "description",
-                     workflow->description.ptr ? workflow->description.ptr : "", workflow->description.len, "file", workflow->file.ptr,
+    return json_pack("{s:s%,s:s%,s:s%,s:s,s:b,s:b,s:b,s:o,s:o,s:o,s:o,s:o,s:I,s:i,s:i}", "name", workflow->name.ptr, workflow->name.len,
+                     "description", workflow->description.ptr ? workflow->description.ptr : "", workflow->description.len, "file", workflow->file.ptr,
                      workflow->file.len, "hash", version, "manual", is_manual, "slots", workflow->concurrency.limit > 0, "callable",
-                     is_callable(workflow), "events", events, "steps", steps, "inner", inner, "waits", waits, "schedules", schedules, "line",
-                     workflow->mark.line, "column", workflow->mark.column);
+                     is_callable(workflow), "events", events, "steps", steps, "inner", inner, "waits", waits, "schedules", schedules, "respond_ms",
+                     (json_int_t)workflow->respond_ms, "line", workflow->mark.line, "column", workflow->mark.column);
 }
 
 static json_t *describe_action(const struct bw_action *action)

@@ -173,6 +173,16 @@ struct match {
     struct bw_error error; /* of the trigger */
 };
 
+static void choose_answerer(const struct bw_worker_event *event, const struct match *matches, size_t count)
+{
+    if (!event->catalog->may_respond) return;
+    const struct bw_workflow **workflows = calloc(count + 1, sizeof *workflows);
+    if (!workflows) exit(70);
+    for (size_t i = 0; i < count; i++) workflows[i] = matches[i].entry->workflow;
+    bw_respond_choose(event, workflows, count);
+    free(workflows);
+}
+
 /* A run that was parked goes on; the other workflows have seen this event. */
 static void resume(struct bw_worker_event *event, struct bw_slice workflow)
 {
@@ -226,6 +236,7 @@ void bw_event_take(struct bw_worker *worker, const struct bw_message *message)
     }
     event->matched += count;
     event->open_runs = count;
+    choose_answerer(event, matches, count);
     if (!count) { /* nobody waits for it, or all was done before a crash */
         bw_report_event(event);
         release_event(event);

@@ -87,7 +87,8 @@ struct bw_catalog {
     size_t workflow_count;
     struct bw_action **actions;
     size_t action_count;
-    size_t events; /* in hand under this revision */
+    bool may_respond; /* one of the workflows has `respond: {mode: result}` */
+    size_t events;    /* in hand under this revision */
 };
 void bw_catalog_load(struct bw_worker *worker, const struct bw_message *message);
 void bw_catalog_drop(struct bw_worker *worker, uint32_t revision);
@@ -140,6 +141,7 @@ struct bw_step_result {
     bool is_again;                 /* its run was resumed: if nothing catches its failure it begins anew (frontier.c) */
     uint32_t children_total;       /* its run was resumed: the runs that it had started before */
     json_t *emits;                 /* of an `emit`: [{uid, name, key?, data}], data as JSON text */
+    json_t *respond;               /* of a `respond`: {status, type, headers?, body: text} */
     const json_t *wake;            /* what ended it while the run was parked: borrowed from the event's head */
 };
 struct bw_join { /* as in BW_MSG_REPORT */
@@ -294,6 +296,11 @@ bool bw_run_restore_item(struct bw_run *run, struct bw_error *err); /* what a ru
 bool bw_run_is_item(const struct bw_run *run);
 /* That of its last step that was run. */
 void bw_run_item_output(const struct bw_run *run, struct bw_buf *out);
+
+/* ---- respond.c ---- */
+void bw_respond(struct bw_attempt *attempt);
+/* Says which of the runs that an event starts answers its sender, if one may; nothing when no workflow for such events would. */
+void bw_respond_choose(const struct bw_worker_event *event, const struct bw_workflow *const *matches, size_t count);
 
 /* ---- emit.c ---- */
 #define BW_EMIT_DEPTH_MAX 16   /* semantics.md 2.5: events in a row of which each caused the next */

@@ -57,6 +57,18 @@ static void append_emits(struct report *report, const json_t *emits)
     bw_buf_append_char(&report->head, ']');
 }
 
+static void append_respond(struct report *report, const json_t *respond)
+{
+    bw_buf_printf(&report->head, ",\"respond\":{\"status\":%d,\"type\":\"%s\",\"part\":%zu", (int)bw_json_int(respond, "status", 200),
+                  bw_json_str(respond, "type", ""), report->part_count);
+    if (json_object_get(respond, "headers")) {
+        bw_buf_append_text(&report->head, ",\"headers\":");
+        bw_json_append(&report->head, json_object_get(respond, "headers"));
+    }
+    bw_buf_append_char(&report->head, '}');
+    report->parts[report->part_count++] = bw_json_slice(json_object_get(respond, "body"));
+}
+
 static void append_join(struct report *report, const struct bw_step *step, const struct bw_join *join)
 {
     char version[65];
@@ -85,6 +97,7 @@ static void append_step(struct report *report, const struct bw_run *run, size_t 
     }
     if (result->state < BW_STATE_SUCCEEDED) append_waiting(report, &run->entry->workflow->steps[index], result);
     if (result->emits) append_emits(report, result->emits);
+    if (result->respond) append_respond(report, result->respond);
     bool starts_runs = result->state == BW_STATE_WAITING || result->state == BW_STATE_SUCCEEDED; /* not one that was cancelled at once */
     if (result->join && starts_runs) append_join(report, &run->entry->workflow->steps[index], result->join);
     append_output(report, &result->output);

@@ -46,6 +46,7 @@ static void run_free(struct bw_run *run)
         free(run->results[i].keys);
         bw_join_free(run->results[i].join);
         json_decref(run->results[i].emits);
+        json_decref(run->results[i].respond);
     }
     bw_timer_free(run->timer);
     free(run->results);

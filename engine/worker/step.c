@@ -215,6 +215,10 @@ void bw_step_begin(struct bw_attempt *attempt)
         bw_emit(attempt);
         return;
     }
+    if (step->kind == BW_STEP_RESPOND) {
+        bw_respond(attempt);
+        return;
+    }
     if (has_children) {
         bw_step_begin_children(attempt);
         return;

@@ -216,5 +216,6 @@ void bw_workflow_canonical(const struct bw_workflow *workflow, struct bw_buf *ou
     }
     bw_buf_printf(out, ",\"fail_fast\":%s,\"timeout_ms\":%lld,\"outputs\":", workflow->fail_fast ? "true" : "false", (long long)workflow->timeout_ms);
     append_template(out, workflow, workflow->outputs);
+    if (workflow->respond_ms) bw_buf_printf(out, ",\"respond_ms\":%lld", (long long)workflow->respond_ms); /* the others stay what they were */
     bw_buf_append_char(out, '}');
 }

@@ -117,6 +117,12 @@ void bw_concurrency_load(struct bw_loader *loader, const struct bw_yaml_node *ma
 /* emit.c */
 void bw_emit_load(struct bw_loader *loader, const struct bw_yaml_node *node, struct bw_step *step);
 
+/* respond.c */
+extern const struct bw_load_key bw_respond_mode_keys[], bw_respond_keys[]; /* of the workflow; of a step */
+extern const size_t bw_respond_mode_key_count, bw_respond_key_count;
+void bw_respond_mode_load(struct bw_loader *loader, const struct bw_yaml_node *node); /* before the steps */
+void bw_respond_load(struct bw_loader *loader, const struct bw_yaml_node *node, struct bw_step *step);
+
 /* wait.c: steps that wait for time or for an event */
 void bw_sleep_load(struct bw_loader *loader, const struct bw_yaml_node *node, struct bw_step *step);
 void bw_wait_load(struct bw_loader *loader, const struct bw_yaml_node *node, struct bw_step *step);

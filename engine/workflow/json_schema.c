@@ -31,7 +31,7 @@ static void append_no_policy(struct bw_buf *out)
 /* A step does one thing, and has an id; or it is a block, which has little else. */
 static void append_verbs(struct bw_buf *out)
 {
-    static const char *const verbs[] = {"uses", "lua", "set", "stop", "sleep", "wait", "emit"};
+    static const char *const verbs[] = {"uses", "lua", "set", "stop", "sleep", "wait", "emit", "respond"};
     bw_buf_append_text(out, ",\"oneOf\":[");
     for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) bw_buf_printf(out, "{\"required\":[\"id\",\"%s\"]},", verbs[i]);
     bw_buf_append_text(out, "{\"required\":[\"id\",\"foreach\",\"steps\"]},"
@@ -83,7 +83,11 @@ void bw_workflow_json_schema(struct bw_buf *out)
     append_properties(out, bw_stop_keys, bw_stop_key_count);
     bw_buf_append_text(out, "},\"emit\":{");
     append_properties(out, bw_emit_keys, bw_emit_key_count);
-    bw_buf_append_text(out, ",\"required\":[\"event\"]},\"sleep\":{");
+    bw_buf_append_text(out, ",\"required\":[\"event\"]},\"respond_mode\":{");
+    append_properties(out, bw_respond_mode_keys, bw_respond_mode_key_count);
+    bw_buf_append_text(out, ",\"required\":[\"mode\"]},\"respond\":{");
+    append_properties(out, bw_respond_keys, bw_respond_key_count);
+    bw_buf_append_text(out, "},\"sleep\":{");
     append_properties(out, bw_sleep_keys, bw_sleep_key_count);
     bw_buf_append_text(out, ",\"required\":[\"until\"]},\"wait\":{");
     append_properties(out, bw_wait_keys, bw_wait_key_count);

@@ -46,7 +46,7 @@ const struct bw_load_key bw_workflow_keys[] = {
     {"pool", NULL, NULL},
     {"defaults", "{\"$ref\":\"#/$defs/defaults\"}", "for all steps that do not say otherwise"},
     {"cancel_on", NULL, NULL},
-    {"respond", NULL, NULL},
+    {"respond", "{\"$ref\":\"#/$defs/respond_mode\"}", "whether the sender waits for the result"},
     {"on_failure", STEPS, "run when the run has failed; `error` says why"},
     {"finally", STEPS, "run at the end, however the run has ended"},
     {"retention", NULL, NULL},
@@ -105,7 +105,7 @@ const struct bw_load_key bw_step_keys[] = {
     {"approve", NULL, NULL},
     {"emit", "{\"oneOf\":[{\"$ref\":\"#/$defs/emit\"},{\"type\":\"array\",\"minItems\":1,\"maxItems\":100,\"items\":{\"$ref\":\"#/$defs/emit\"}}]}",
      "causes events, exactly once, with the record of this step"},
-    {"respond", NULL, NULL},
+    {"respond", "{\"$ref\":\"#/$defs/respond\"}", "answers the sender who waits (respond: {mode: result} of the workflow)"},
     {"stop", "{\"$ref\":\"#/$defs/stop\"}", "ends the run here"},
     {"steps", STEPS, "of a block: run when its `if` is true; of a foreach: run for each item"},
     {"else", STEPS, "of a block: run when its `if` is false"},
@@ -175,6 +175,20 @@ const struct bw_load_key bw_emit_keys[] = {
     {"delay", NULL, NULL},
 };
 const size_t bw_emit_key_count = sizeof bw_emit_keys / sizeof *bw_emit_keys;
+
+const struct bw_load_key bw_respond_mode_keys[] = {
+    {"mode", "{\"enum\":[\"ack\",\"result\"]}", "ack: answered when the event is stored; result: by the run"},
+    {"within", DURATION, "how long the sender is kept waiting for the result, at most 60s (10s)"},
+};
+const size_t bw_respond_mode_key_count = sizeof bw_respond_mode_keys / sizeof *bw_respond_mode_keys;
+
+const struct bw_load_key bw_respond_keys[] = {
+    {"status", "{\"oneOf\":[{\"type\":\"integer\",\"minimum\":200,\"maximum\":599},{\"type\":\"string\",\"pattern\":\"\\\\S\"}]}",
+     "the HTTP status (200)"},
+    {"headers", MAP, "HTTP headers: texts by name"},
+    {"body", "{\"type\":[\"object\",\"array\",\"string\",\"number\",\"boolean\",\"null\"]}", "a text is sent as it is, anything else as JSON"},
+};
+const size_t bw_respond_key_count = sizeof bw_respond_keys / sizeof *bw_respond_keys;
 
 const struct bw_load_key bw_wait_keys[] = {
     {"event", EVENT, "name of the event; * stands for one part, a trailing ** for the rest"},

@@ -160,6 +160,7 @@ static void load_root(struct bw_loader *loader, const struct bw_yaml_node *root)
                           bw_yaml_kind_name(value->kind));
     }
     if ((value = bw_yaml_get(root, "concurrency"))) bw_concurrency_load(loader, value);
+    if ((value = bw_yaml_get(root, "respond"))) bw_respond_mode_load(loader, value);
     if (bw_yaml_get(root, "steps")) bw_steps_load(loader, root, &defaults);
     if ((value = bw_yaml_get(root, "outputs"))) {
         if (value->kind == BW_YAML_MAP)

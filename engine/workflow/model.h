@@ -60,6 +60,7 @@ enum bw_step_kind {
     BW_STEP_EMIT,
     BW_STEP_CALL,    /* runs another workflow */
     BW_STEP_FOREACH, /* what is inside of it is not run by this run, but by one for each item */
+    BW_STEP_RESPOND, /* answers the sender who waits */
     BW_STEP_MARK,    /* nothing to do: how the steps above have ended, recorded before those that follow from that begin (struct bw_endings) */
     BW_STEP_IF,
     BW_STEP_SWITCH,
@@ -109,9 +110,9 @@ struct bw_step {
     struct bw_slice lua;      /* code as written */
     struct bw_mark lua_mark;  /* place of the code's first line, so that Lua's line numbers map to the file's */
     struct bw_template *with; /* MAP or NULL */
-    struct bw_template
-        *set; /* MAP; of a STOP: {message}; of a SWITCH: the value; of a SLEEP: {for} or {until}; of an EMIT: {event, data, key} or a LIST of them */
-    struct bw_slice *cases; /* SWITCH: compared with a text, or with the JSON text of anything else */
+    struct bw_template *set;  /* MAP; of a STOP: {message}; of a SWITCH: the value; of a SLEEP: {for} or {until}; of a RESPOND: {status, headers,
+                                 body}; of an EMIT: {event, data, key} or a LIST of them */
+    struct bw_slice *cases;   /* SWITCH: compared with a text, or with the JSON text of anything else */
     size_t case_count;
     struct bw_slice callee; /* CALL: the workflow's name */
     bool is_detached;       /* CALL: nobody waits for it */
@@ -189,6 +190,7 @@ struct bw_workflow {
     struct bw_endings endings;
     bool undoes_failed, undoes_cancelled; /* undo_on */
     bool fail_fast;                       /* a failure ends the steps beside it, too */
+    int64_t respond_ms;                   /* the sender waits so long for the result; 0 = it is answered when the event is stored */
     int64_t timeout_ms;                   /* how long a run may take in all, waits included; 0 = 30 d */
     struct bw_template *outputs;          /* MAP or NULL */
     struct bw_mark mark;
@@ -196,7 +198,8 @@ struct bw_workflow {
 
 #define BW_WORKFLOW_TIMEOUT_MS (30 * 86400000LL)
 #define BW_WORKFLOW_WAIT_MAX_MS (366 * 86400000LL) /* semantics.md 2.5: timers */
-#define BW_WORKFLOW_EMITS_MAX 100                  /* of one step */
+#define BW_WORKFLOW_RESPOND_MAX_MS 60000
+#define BW_WORKFLOW_EMITS_MAX 100 /* of one step */
 #define BW_WORKFLOW_ARMS_MAX 16
 #define BW_WORKFLOW_ITEMS_MAX 100000 /* of a foreach; semantics.md 2.5 */
 #define BW_WORKFLOW_CONCURRENCY_MAX 1000

@@ -92,7 +92,7 @@ static void load_uses(struct bw_loader *loader, const struct bw_yaml_node *node,
 
 static const char *verb_of(const struct bw_step *step)
 {
-    static const char *const verbs[] = {"uses", "lua", "set", "stop", "sleep", "wait", "emit", "uses", "foreach"};
+    static const char *const verbs[] = {"uses", "lua", "set", "stop", "sleep", "wait", "emit", "uses", "foreach", "respond"};
     return verbs[step->kind];
 }
 
@@ -117,8 +117,8 @@ static void load_verb(struct bw_loader *loader, const struct bw_yaml_node *map, 
         bool is_uses = bw_slice_is(pair->key->text, "uses"), is_lua = bw_slice_is(pair->key->text, "lua"),
              is_set = bw_slice_is(pair->key->text, "set"), is_stop = bw_slice_is(pair->key->text, "stop"),
              is_sleep = bw_slice_is(pair->key->text, "sleep"), is_wait = bw_slice_is(pair->key->text, "wait"),
-             is_emit = bw_slice_is(pair->key->text, "emit");
-        if (!is_uses && !is_lua && !is_set && !is_stop && !is_sleep && !is_wait && !is_emit) continue;
+             is_emit = bw_slice_is(pair->key->text, "emit"), is_respond = bw_slice_is(pair->key->text, "respond");
+        if (!is_uses && !is_lua && !is_set && !is_stop && !is_sleep && !is_wait && !is_emit && !is_respond) continue;
         if (++verbs == 2) second = pair->key;
         step->kind = is_uses    ? BW_STEP_USES
                      : is_lua   ? BW_STEP_LUA
@@ -126,7 +126,8 @@ static void load_verb(struct bw_loader *loader, const struct bw_yaml_node *map, 
                      : is_stop  ? BW_STEP_STOP
                      : is_sleep ? BW_STEP_SLEEP
                      : is_wait  ? BW_STEP_WAIT
-                                : BW_STEP_EMIT;
+                     : is_emit  ? BW_STEP_EMIT
+                                : BW_STEP_RESPOND;
         if (is_uses) load_uses(loader, pair->value, step);
         if (is_lua) load_lua(loader, pair->value, step);
         if (is_set) step->set = load_map(loader, pair->value, "set");
@@ -134,14 +135,15 @@ static void load_verb(struct bw_loader *loader, const struct bw_yaml_node *map, 
         if (is_sleep) bw_sleep_load(loader, pair->value, step);
         if (is_wait) bw_wait_load(loader, pair->value, step);
         if (is_emit) bw_emit_load(loader, pair->value, step);
+        if (is_respond) bw_respond_load(loader, pair->value, step);
     }
     if (with) step->with = load_map(loader, with, "with");
     load_detach(loader, map, step);
     if (second)
-        bw_load_error(loader, bw_mark_of(second), "step.verbs", "a step has exactly one of: uses, lua, set, stop, sleep, wait, emit",
+        bw_load_error(loader, bw_mark_of(second), "step.verbs", "a step has exactly one of: uses, lua, set, stop, sleep, wait, emit, respond",
                       "this step says more than one thing to do");
     else if (!verbs && !has_later_key) /* what it was to do may be of a later version: that has been said */
-        bw_load_error(loader, bw_mark_of(map), "step.no_verb", "a step has exactly one of: uses, lua, set, stop, sleep, wait, emit",
+        bw_load_error(loader, bw_mark_of(map), "step.no_verb", "a step has exactly one of: uses, lua, set, stop, sleep, wait, emit, respond",
                       "this step does not say what to do");
     else if (with && verbs && step->kind != BW_STEP_USES && step->kind != BW_STEP_LUA && step->kind != BW_STEP_CALL)
         bw_load_error(loader, bw_mark_of(with), "step.with", step->kind == BW_STEP_SET ? "write the values into `set`" : NULL,

@@ -1,0 +1,104 @@
+#include "dispatch/responses.h"
+#include <stdlib.h>
+
+void bw_dispatch_set_responders(struct bw_dispatch *dispatch, const struct bw_responders *responders)
+{
+    dispatch->responders = responders ? *responders : (struct bw_responders){0};
+}
+
+void bw_responses_choose(struct bw_dispatch *dispatch, const json_t *head)
+{
+    const struct bw_responders *to = &dispatch->responders;
+    struct bw_uid event, run = {{0}};
+    const json_t *chosen = json_object_get(head, "run");
+    if (!to->choose || !bw_uid_parse(bw_json_slice(json_object_get(head, "event")), BW_UID_EVENT, &event)) return;
+    if (chosen && !bw_uid_parse(bw_json_slice(chosen), BW_UID_RUN, &run)) return;
+    to->choose(to->arg, event, run, bw_json_int(head, "within_ms", 0));
+}
+
+static struct bw_slice part_of(const struct bw_message *message, const json_t *object, const char *key)
+{
+    int64_t part = bw_json_int(object, key, -1);
+    return part >= 0 && (size_t)part < message->part_count ? message->parts[part] : (struct bw_slice){"", 0};
+}
+
+/* Bodies are offsets until all are there. */
+static void add(struct bw_responses *responses, struct bw_response response)
+{
+    struct bw_response *longer = realloc(responses->list, (responses->count + 1) * sizeof *longer);
+    if (!longer) return; /* the sender's time passes: it is told where to look */
+    size_t start = responses->bytes.len;
+    bw_buf_append_slice(&responses->bytes, response.body);
+    response.body = (struct bw_slice){(const char *)start, responses->bytes.len - start};
+    responses->list = longer;
+    responses->list[responses->count++] = response;
+}
+
+static void add_step(struct bw_responses *responses, struct bw_response response, const struct bw_message *message, const json_t *respond)
+{
+    response.status = (unsigned)bw_json_int(respond, "status", 200);
+    response.type = bw_json_slice(json_object_get(respond, "type"));
+    response.headers = json_object_get(respond, "headers");
+    response.body = part_of(message, respond, "part");
+    add(responses, response);
+}
+
+/* The outputs of the workflow; of a failed run what failed, but not why: errors may hold what is not for the sender. */
+static void add_end(struct bw_responses *responses, struct bw_response response, const struct bw_message *message, const json_t *run, int64_t state)
+{
+    struct bw_buf text = {0};
+    bool is_good = state == BW_RUN_SUCCEEDED || state == BW_RUN_SKIPPED;
+    response.status = is_good ? 200 : 500;
+    response.type = BW_SLICE("application/json");
+    response.body = part_of(message, run, "output_part");
+    if (!is_good) {
+        bw_buf_append_text(&text, "{\"run\":");
+        bw_buf_append_json_string(&text, bw_json_slice(json_object_get(run, "uid")));
+        bw_buf_append_text(&text, ",\"error\":");
+        bw_buf_append_json_string(
+            &text, bw_slice_of(bw_json_str(json_object_get(run, "error"), "code", state == BW_RUN_CANCELLED ? "cancelled" : "failed")));
+        bw_buf_append_char(&text, '}');
+        response.body = bw_buf_slice(&text);
+    } else if (!response.body.len) {
+        response.body = BW_SLICE("{}");
+    }
+    add(responses, response);
+    bw_buf_free(&text);
+}
+
+void bw_responses_read(struct bw_responses *responses, struct bw_dispatch *dispatch, const struct bw_job *job, const struct bw_message *message)
+{
+    const struct bw_responders *to = &dispatch->responders;
+    size_t index, inner;
+    json_t *run, *step;
+    if (!to->is_awaited) return;
+    json_array_foreach(json_object_get(message->head, "runs"), index, run)
+    {
+        struct bw_response response = {.event = job->event->uid};
+        int64_t state = bw_json_int(run, "state", 0);
+        if (!bw_uid_parse(bw_json_slice(json_object_get(run, "uid")), BW_UID_RUN, &response.run) ||
+            !to->is_awaited(to->arg, response.event, response.run))
+            continue;
+        json_array_foreach(json_object_get(run, "steps"), inner, step)
+        {
+            const json_t *respond = json_object_get(step, "respond");
+            if (respond) add_step(responses, response, message, respond);
+        }
+        if (state >= BW_RUN_SUCCEEDED) add_end(responses, response, message, run, state);
+    }
+    for (size_t i = 0; i < responses->count && !responses->bytes.failed; i++)
+        responses->list[i].body.ptr = responses->list[i].body.len ? responses->bytes.data + (size_t)responses->list[i].body.ptr : "";
+    if (responses->bytes.failed) responses->count = 0;
+}
+
+void bw_responses_send(struct bw_responses *responses, struct bw_dispatch *dispatch)
+{
+    const struct bw_responders *to = &dispatch->responders;
+    for (size_t i = 0; to->respond && i < responses->count; i++) to->respond(to->arg, &responses->list[i]);
+}
+
+void bw_responses_free(struct bw_responses *responses)
+{
+    free(responses->list);
+    bw_buf_free(&responses->bytes);
+}

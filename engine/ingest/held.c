@@ -1,0 +1,245 @@
+#include "ingest/held.h"
+#include "base/clock.h"
+#include "ingest/connections.h"
+#include "ingest/reply.h"
+#include <event2/event.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+struct bw_held {
+    struct bw_loop *loop;
+    struct bw_uid event;
+    int64_t since_us;
+    int64_t least_ms;
+    /* the table's, under its lock */
+    bool is_taken;
+    struct bw_uid run; /* who answers; zero: not known yet */
+    int64_t deadline_us;
+    /* whoever took it, until the mail is posted; then the loop's */
+    struct bw_loop_mail mail;
+    unsigned status; /* 0: not an answer of a run */
+    struct bw_buf type, headers, body;
+    /* the loop's */
+    struct bw_held *previous, *next;
+    struct evhttp_request *request;
+    struct event *timer, *gone;
+};
+
+static struct bw_slice key_of(const struct bw_uid *event)
+{
+    return (struct bw_slice){(const char *)event->bytes, sizeof event->bytes};
+}
+
+bool bw_held_table_open(struct bw_held_table *table, size_t max)
+{
+    pthread_mutex_init(&table->lock, NULL);
+    table->max = max;
+    table->by_event = bw_map_new();
+    return table->by_event != NULL;
+}
+
+void bw_held_table_close(struct bw_held_table *table)
+{
+    if (!table->by_event) return;
+    bw_map_free(table->by_event, NULL);
+    pthread_mutex_destroy(&table->lock);
+}
+
+static struct bw_held_table *table_of(const struct bw_held *held)
+{
+    return &held->loop->ingest->held;
+}
+
+/* True for one caller alone. */
+static bool take_locked(struct bw_held_table *table, struct bw_held *held)
+{
+    if (held->is_taken) return false;
+    held->is_taken = true;
+    bw_map_remove(table->by_event, key_of(&held->event));
+    atomic_fetch_sub(&table->count, 1);
+    return true;
+}
+
+static bool take(struct bw_held *held)
+{
+    struct bw_held_table *table = table_of(held);
+    pthread_mutex_lock(&table->lock);
+    bool taken = take_locked(table, held);
+    pthread_mutex_unlock(&table->lock);
+    return taken;
+}
+
+static void held_free(struct bw_held *held)
+{
+    if (held->timer) event_free(held->timer);
+    if (held->gone) event_free(held->gone);
+    bw_buf_free(&held->type);
+    bw_buf_free(&held->headers);
+    bw_buf_free(&held->body);
+    free(held);
+}
+
+static void on_answer(struct bw_loop *loop, struct bw_loop_mail *mail);
+
+struct bw_held *bw_held_new(struct bw_loop *loop, struct bw_uid event, const struct bw_binding *binding)
+{
+    struct bw_held_table *table = &loop->ingest->held;
+    struct bw_held *held = atomic_load(&table->count) < table->max ? calloc(1, sizeof *held) : NULL;
+    if (!held) return NULL;
+    held->loop = loop;
+    held->event = event;
+    held->since_us = bw_clock_mono_us();
+    held->least_ms = binding->respond_least_ms;
+    held->deadline_us = held->since_us + 1000 * binding->respond_most_ms;
+    held->mail.run = on_answer;
+    pthread_mutex_lock(&table->lock);
+    bool is_in = bw_map_set(table->by_event, key_of(&held->event), held);
+    if (is_in) atomic_fetch_add(&table->count, 1);
+    pthread_mutex_unlock(&table->lock);
+    if (is_in) return held;
+    held_free(held);
+    return NULL;
+}
+
+/* ---- the loop's side ---- */
+
+/* It is taken: nobody else has it. */
+static void finish(struct bw_held *held)
+{
+    struct bw_loop *loop = held->loop;
+    struct bw_reply reply;
+    char event[BW_UID_TEXT];
+    if (held->status) {
+        bw_reply_bytes(&reply, held->status, held->type.len ? held->type.data : NULL, bw_buf_slice(&held->body));
+        reply.headers = bw_buf_slice(&held->headers);
+        reply.closes = false;
+    } else {
+        bw_reply_accepted(&reply, bw_uid_text(held->event, BW_UID_EVENT, event), false);
+    }
+    if (held->previous)
+        held->previous->next = held->next;
+    else
+        loop->held = held->next;
+    if (held->next) held->next->previous = held->previous;
+    if (atomic_load(&loop->ingest->is_draining)) reply.closes = true;
+    bw_connection_end(loop, held->request, 0);
+    bw_reply_send(held->request, &reply);
+    held_free(held);
+    bw_loop_end_if_done(loop);
+}
+
+static void on_answer(struct bw_loop *loop, struct bw_loop_mail *mail)
+{
+    (void)loop;
+    finish((struct bw_held *)((char *)mail - offsetof(struct bw_held, mail)));
+}
+
+static bool set_timer(struct bw_held *held, int64_t until_us)
+{
+    int64_t left_us = until_us - bw_clock_mono_us();
+    if (left_us < 1000) left_us = 1000;
+    return event_add(held->timer, &(struct timeval){.tv_sec = left_us / 1000000, .tv_usec = left_us % 1000000}) == 0;
+}
+
+/* The one that answers may have a longer time than the one that would have. */
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+    struct bw_held *held = arg;
+    struct bw_held_table *table = table_of(held);
+    (void)fd, (void)what;
+    pthread_mutex_lock(&table->lock);
+    int64_t deadline_us = held->deadline_us;
+    bool is_over = bw_clock_mono_us() >= deadline_us, is_ours = is_over && take_locked(table, held), is_taken = held->is_taken;
+    pthread_mutex_unlock(&table->lock);
+    if (is_ours)
+        finish(held);
+    else if (!is_taken && !set_timer(held, deadline_us) && take(held))
+        finish(held);
+}
+
+/* It sends nothing more, so it has gone, or only waits: then it still gets its answer, now. */
+static void on_gone(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd, (void)what;
+    if (take(arg)) finish(arg);
+}
+
+void bw_held_keep(struct bw_held *held, struct evhttp_request *request)
+{
+    struct bw_loop *loop = held->loop;
+    struct evhttp_connection *from = evhttp_request_get_connection(request);
+    held->request = request;
+    held->next = loop->held;
+    if (held->next) held->next->previous = held;
+    loop->held = held;
+    held->timer = event_new(loop->base, -1, 0, on_timer, held);
+    if (from) held->gone = event_new(loop->base, bufferevent_getfd(evhttp_connection_get_bufferevent(from)), EV_CLOSED, on_gone, held);
+    bool is_watched = held->timer && held->gone && !event_add(held->gone, NULL) && set_timer(held, held->since_us + 1000 * held->least_ms);
+    if ((!is_watched || loop->is_stopping || atomic_load(&loop->ingest->is_draining)) && take(held)) finish(held);
+}
+
+void bw_held_end_all(struct bw_loop *loop)
+{
+    for (struct bw_held *held = loop->held, *next; held; held = next) {
+        next = held->next;
+        if (take(held)) finish(held); /* else its answer is on its way to this loop */
+    }
+}
+
+/* ---- the engine's side ---- */
+
+void bw_held_choose(struct bw_held_table *table, struct bw_uid event, struct bw_uid run, int64_t within_ms)
+{
+    if (!atomic_load(&table->count)) return;
+    pthread_mutex_lock(&table->lock);
+    struct bw_held *held = bw_map_get(table->by_event, key_of(&event));
+    bool is_ours = held && bw_uid_is_zero(run) && take_locked(table, held);
+    if (held && !is_ours) {
+        held->run = run;
+        held->deadline_us = held->since_us + 1000 * within_ms;
+    }
+    pthread_mutex_unlock(&table->lock);
+    if (is_ours) bw_mailbox_post(held->loop->mailbox, &held->mail.mail);
+}
+
+bool bw_held_is_awaited(struct bw_held_table *table, struct bw_uid event, struct bw_uid run)
+{
+    if (!atomic_load(&table->count)) return false;
+    pthread_mutex_lock(&table->lock);
+    const struct bw_held *held = bw_map_get(table->by_event, key_of(&event));
+    bool is_awaited = held && bw_uid_equal(held->run, run);
+    pthread_mutex_unlock(&table->lock);
+    return is_awaited;
+}
+
+void bw_held_respond(struct bw_held_table *table, const struct bw_response *response)
+{
+    const char *name;
+    json_t *value;
+    pthread_mutex_lock(&table->lock);
+    struct bw_held *held = bw_map_get(table->by_event, key_of(&response->event));
+    bool is_ours = held && bw_uid_equal(held->run, response->run) && take_locked(table, held);
+    pthread_mutex_unlock(&table->lock);
+    if (!is_ours) return;
+    held->status = response->status;
+    json_object_foreach((json_t *)response->headers, name, value)
+    {
+        struct bw_buf *to = !strcasecmp(name, "content-type") ? &held->type : &held->headers;
+        if (to == &held->headers) {
+            bw_buf_append_text(to, name);
+            bw_buf_append_char(to, '\0');
+        } else {
+            bw_buf_clear(to);
+        }
+        bw_buf_append_slice(to, bw_json_slice(value));
+        bw_buf_append_char(to, '\0');
+    }
+    if (!held->type.len) {
+        bw_buf_append_slice(&held->type, response->type);
+        bw_buf_append_char(&held->type, '\0');
+    }
+    bw_buf_append_slice(&held->body, response->body);
+    if (held->type.failed || held->headers.failed || held->body.failed) held->status = 0; /* no memory for it: 202 */
+    bw_mailbox_post(held->loop->mailbox, &held->mail.mail);
+}
