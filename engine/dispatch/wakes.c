@@ -107,6 +107,7 @@ void bw_wakes_fired(struct bw_wakes *wakes)
 
 void bw_wakes_told(struct bw_wakes *wakes)
 {
+    if (wakes->is_stopped) return;        /* said before that, delivered after the store was closed */
     atomic_store(&wakes->is_told, false); /* first: what comes from here on is told anew */
     wakes->next_due_ms = bw_store_next_due(wakes->dispatch->options.store);
     wakes->is_behind = true;

@@ -3,8 +3,8 @@
  *   {"do": "runs.resume", "runs": ["run_…", at most BW_LETTERS_AT_ONCE of them], "latest"?: true}
  *   {"do": "runs.replay", "runs": […], "from"?: step, "same_version"?: true}
  *   {"do": "runs.discard", "runs": […]}
- *   → {"ok": true, "results": [{"run": "run_…", "replay"?: "run_…", "error"?: {code, message, hint?}}, …]} in the order of the runs, when it is on
- * disk
+ *   → {"ok": true, "results": [{"run": "run_…", "replay"?: "run_…", "error"?: {code, message, hint?}}, …]} in the order of
+ * the runs, when it is on disk
  *
  * One request is one transaction. Who asks says the kernel; it goes into the audit. Main thread. */
 #ifndef BW_SERVE_LETTERS_OFFICE_H

@@ -10,7 +10,7 @@ struct found { /* the run, before anything is done about it */
     char workflow[80];
     uint8_t version[32];
     uint32_t revision;
-    char error[400]; /* for the audit: what it had failed with */
+    char error[80]; /* its code, for the audit */
     bool is_child, is_alone, has_event;
     struct bw_uid parent;
 };
@@ -184,7 +184,7 @@ static bool resolve(struct bw_parking *parking, const struct bw_letters *letters
 static bool resume(struct bw_parking *parking, const struct bw_letters *letters, struct bw_letter *letter, const struct found *found,
                    struct bw_error *err)
 {
-    char detail[480];
+    char detail[160];
     if (!check_undone(parking, letter, found, err) || letter->is_refused) return letter->is_refused;
     if (letters->revision && !check_latest(parking, letters, letter, found, err)) return false;
     if (letter->is_refused) return true;

@@ -32,7 +32,8 @@ SELECT r.id, r.uid, r.event_id, r.workflow, r.version, r.state, r.lost, r.starte
 FROM runs r LEFT JOIN events e ON e.id = r.event_id
 LEFT JOIN children c ON c.run_id = r.id LEFT JOIN joins j ON j.id = c.join_id LEFT JOIN runs p ON p.id = j.run_id
 WHERE r.event_id = ?1 AND (?2 IS NULL OR r.workflow = ?2) AND (?3 = 0 OR r.state = ?3) AND r.id < ?4 AND (?6 OR c.run_id IS NULL)
-    AND r.started_ms >= ?7 AND (?8 IS NULL OR coalesce(json_extract(r.error, '$.code') GLOB ?8, 0)) AND (?9 OR r.state <> 21 OR NOT r.resolved)
+    AND r.started_ms >= ?7 AND (?9 OR r.state <> 21 OR NOT r.resolved)
+    AND (?8 IS NULL OR (json_valid(r.error) AND json_extract(r.error, '$.code') GLOB ?8))
 ORDER BY r.id DESC LIMIT ?5;
 -- name: runs_of_workflow
 SELECT r.id, r.uid, r.event_id, r.workflow, r.version, r.state, r.lost, r.started_ms, r.ended_ms, r.output, r.error, e.uid, e.name,
@@ -42,7 +43,8 @@ SELECT r.id, r.uid, r.event_id, r.workflow, r.version, r.state, r.lost, r.starte
 FROM runs r INDEXED BY runs_workflow LEFT JOIN events e ON e.id = r.event_id
 LEFT JOIN children c ON c.run_id = r.id LEFT JOIN joins j ON j.id = c.join_id LEFT JOIN runs p ON p.id = j.run_id
 WHERE (?1 = 0 OR r.event_id = ?1) AND r.workflow = ?2 AND (?3 = 0 OR r.state = ?3) AND r.id < ?4 AND (?6 OR c.run_id IS NULL)
-    AND r.started_ms >= ?7 AND (?8 IS NULL OR coalesce(json_extract(r.error, '$.code') GLOB ?8, 0)) AND (?9 OR r.state <> 21 OR NOT r.resolved)
+    AND r.started_ms >= ?7 AND (?9 OR r.state <> 21 OR NOT r.resolved)
+    AND (?8 IS NULL OR (json_valid(r.error) AND json_extract(r.error, '$.code') GLOB ?8))
 ORDER BY r.id DESC LIMIT ?5;
 -- name: runs_in_state
 SELECT r.id, r.uid, r.event_id, r.workflow, r.version, r.state, r.lost, r.started_ms, r.ended_ms, r.output, r.error, e.uid, e.name,
@@ -52,7 +54,8 @@ SELECT r.id, r.uid, r.event_id, r.workflow, r.version, r.state, r.lost, r.starte
 FROM runs r INDEXED BY runs_unusual LEFT JOIN events e ON e.id = r.event_id
 LEFT JOIN children c ON c.run_id = r.id LEFT JOIN joins j ON j.id = c.join_id LEFT JOIN runs p ON p.id = j.run_id
 WHERE (?1 = 0 OR r.event_id = ?1) AND (?2 IS NULL OR r.workflow = ?2) AND r.state <> 20 AND r.state = ?3 AND r.id < ?4 AND (?6 OR c.run_id IS NULL)
-    AND r.started_ms >= ?7 AND (?8 IS NULL OR coalesce(json_extract(r.error, '$.code') GLOB ?8, 0)) AND (?9 OR r.state <> 21 OR NOT r.resolved)
+    AND r.started_ms >= ?7 AND (?9 OR r.state <> 21 OR NOT r.resolved)
+    AND (?8 IS NULL OR (json_valid(r.error) AND json_extract(r.error, '$.code') GLOB ?8))
 ORDER BY r.id DESC LIMIT ?5;
 -- name: runs
 SELECT r.id, r.uid, r.event_id, r.workflow, r.version, r.state, r.lost, r.started_ms, r.ended_ms, r.output, r.error, e.uid, e.name,
@@ -62,7 +65,8 @@ SELECT r.id, r.uid, r.event_id, r.workflow, r.version, r.state, r.lost, r.starte
 FROM runs r LEFT JOIN events e ON e.id = r.event_id
 LEFT JOIN children c ON c.run_id = r.id LEFT JOIN joins j ON j.id = c.join_id LEFT JOIN runs p ON p.id = j.run_id
 WHERE (?1 = 0 OR r.event_id = ?1) AND (?2 IS NULL OR r.workflow = ?2) AND (?3 = 0 OR r.state = ?3) AND r.id < ?4 AND (?6 OR c.run_id IS NULL)
-    AND r.started_ms >= ?7 AND (?8 IS NULL OR coalesce(json_extract(r.error, '$.code') GLOB ?8, 0)) AND (?9 OR r.state <> 21 OR NOT r.resolved)
+    AND r.started_ms >= ?7 AND (?9 OR r.state <> 21 OR NOT r.resolved)
+    AND (?8 IS NULL OR (json_valid(r.error) AND json_extract(r.error, '$.code') GLOB ?8))
 ORDER BY r.id DESC LIMIT ?5;
 -- name: run
 SELECT r.id, r.uid, r.event_id, r.workflow, r.version, r.state, r.lost, r.started_ms, r.ended_ms, r.output, r.error, e.uid, e.name,

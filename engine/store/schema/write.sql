@@ -162,7 +162,8 @@ WHERE c.join_id = ?1 AND c.item >= ?2 AND r.state IN (21, 22) ORDER BY c.item LI
 
 -- The dead letter (letters.c).
 -- name: find_letter
-SELECT r.id, r.state, r.resolved, r.event_id, r.workflow, r.version, r.error, c.join_id IS NOT NULL, p.uid,
+SELECT r.id, r.state, r.resolved, r.event_id, r.workflow, r.version,
+    CASE WHEN json_valid(r.error) THEN json_extract(r.error, '$.code') END, c.join_id IS NOT NULL, p.uid,
     coalesce(j.is_detached OR s.state = 20, 1), e.id IS NOT NULL, CASE WHEN r.revision THEN r.revision ELSE e.revision END
 FROM runs r LEFT JOIN children c ON c.run_id = r.id LEFT JOIN joins j ON j.id = c.join_id LEFT JOIN runs p ON p.id = j.run_id
 LEFT JOIN steps s ON s.run_id = j.run_id AND s.path = j.path LEFT JOIN events e ON e.id = r.event_id
@@ -171,15 +172,15 @@ WHERE r.uid = ?1;
 -- name: finished_steps
 WITH RECURSIVE tree(id) AS (
     SELECT ?1 UNION ALL
-    SELECT c.run_id FROM tree t JOIN joins j ON j.run_id = t.id AND NOT j.is_detached JOIN steps s ON s.run_id = t.id AND s.path = j.path AND s.state <> 20
-    JOIN children c ON c.join_id = j.id JOIN runs r ON r.id = c.run_id AND r.state IN (21, 22)
+    SELECT c.run_id FROM tree t JOIN joins j ON j.run_id = t.id AND NOT j.is_detached
+    JOIN steps s ON s.run_id = t.id AND s.path = j.path AND s.state <> 20 JOIN children c ON c.join_id = j.id JOIN runs r ON r.id = c.run_id AND r.state IN (21, 22)
 )
 SELECT DISTINCT r.workflow, s.path FROM tree t JOIN runs r ON r.id = t.id LEFT JOIN steps s ON s.run_id = t.id AND s.state = 20;
 -- name: undone_step
 WITH RECURSIVE tree(id) AS (
     SELECT ?1 UNION ALL
-    SELECT c.run_id FROM tree t JOIN joins j ON j.run_id = t.id AND NOT j.is_detached JOIN steps s ON s.run_id = t.id AND s.path = j.path AND s.state <> 20
-    JOIN children c ON c.join_id = j.id JOIN runs r ON r.id = c.run_id AND r.state IN (21, 22)
+    SELECT c.run_id FROM tree t JOIN joins j ON j.run_id = t.id AND NOT j.is_detached
+    JOIN steps s ON s.run_id = t.id AND s.path = j.path AND s.state <> 20 JOIN children c ON c.join_id = j.id JOIN runs r ON r.id = c.run_id AND r.state IN (21, 22)
 )
 SELECT 1 FROM tree t JOIN steps u ON u.run_id = t.id WHERE u.path GLOB '*~undo' AND u.state <> 23 LIMIT 1;
 -- name: revive_run
