@@ -124,8 +124,9 @@ void bw_report_slot(struct bw_worker_event *event, const struct bw_catalog_workf
 
 /* ---- run.c ---- */
 struct bw_step_result {
-    int state; /* 0 = none yet */
-    uint32_t attempt;
+    int state;          /* 0 = none yet */
+    uint32_t attempt;   /* of this iteration */
+    uint32_t iteration; /* of a step with `repeat`, from 0 */
     int64_t started_ms, ended_ms;
     struct bw_buf input_names, output, error; /* JSON texts */
     int64_t queued_ms;                        /* since its first attempt it has waited so long for its turn: that is not the step's time */
@@ -301,6 +302,14 @@ void bw_run_item_output(const struct bw_run *run, struct bw_buf *out);
 void bw_respond(struct bw_attempt *attempt);
 /* Says which of the runs that an event starts answers its sender, if one may; nothing when no workflow for such events would. */
 void bw_respond_choose(const struct bw_worker_event *event, const struct bw_workflow *const *matches, size_t count);
+
+/* ---- repeat.c ---- */
+/* An attempt of a step with `repeat` has given this. True: that was not the last time, or it has failed; the attempt and the run may be freed. */
+bool bw_step_repeats(struct bw_attempt *attempt, struct bw_slice raw);
+/* What the row of a step that will be tried again says of it besides: {"iteration": n} as its output; nothing when that is 0. */
+void bw_repeat_note(struct bw_step_result *result);
+void bw_repeat_restore(struct bw_step_result *result, struct bw_slice output);
+void bw_step_try_again(struct bw_attempt *attempt, int64_t delay_ms); /* step_end.c: its next attempt, then. The run may be freed */
 
 /* ---- emit.c ---- */
 #define BW_EMIT_DEPTH_MAX 16   /* semantics.md 2.5: events in a row of which each caused the next */

@@ -26,7 +26,7 @@ void bw_step_attempt(struct bw_attempt *attempt)
     if (!result->started_ms) result->started_ms = bw_clock_wall_ms();
     attempt->deadline_us = bw_clock_mono_us() + timeout_ms * 1000;
     attempt->deadline_ms = bw_clock_wall_ms() + timeout_ms;
-    bw_idempotency_key(attempt->run->uid, bw_attempt_step(attempt)->path.ptr, 0, key);
+    bw_idempotency_key(attempt->run->uid, bw_attempt_step(attempt)->path.ptr, result->iteration, key);
     bw_trace_step(attempt->run, attempt->step, "step_started", 0);
     if (!attempt->mock && (bw_attempt_action(attempt) || strstr(bw_attempt_step(attempt)->lua.ptr, "ctx")))
         bw_attempt_set_timer(attempt, bw_step_on_timeout, timeout_ms); /* pure code cannot wait: its own clock is enough */

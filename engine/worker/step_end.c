@@ -4,6 +4,7 @@
 #include "base/random.h"
 #include "worker/internal.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char *const class_names[] = {"bug", "permanent", "transient", "timeout", "input", "output", "lost"};
@@ -58,6 +59,17 @@ static int64_t next_attempt_in_ms(struct bw_attempt *attempt, const struct bw_er
     return elapsed_ms > retry.max_elapsed_ms - delay_ms ? -1 : delay_ms;
 }
 
+void bw_step_try_again(struct bw_attempt *attempt, int64_t delay_ms)
+{
+    if (delay_ms > BW_PARK_AFTER_MS) {
+        bw_wait_for_retry(attempt, delay_ms);
+        return;
+    }
+    if (delay_ms >= 1000) bw_report_run(attempt->run, false); /* so that `runs show` says why it takes so long; nobody waits for it */
+    attempt->wait = BW_WAIT_RETRY;
+    if (!bw_attempt_set_timer(attempt, on_retry, delay_ms)) exit(70); /* no memory: another worker goes on */
+}
+
 void bw_step_fail(struct bw_attempt *attempt, const struct bw_error *err, enum bw_error_class class, int64_t retry_after_ms)
 {
     struct bw_run *run = attempt->run;
@@ -75,14 +87,10 @@ void bw_step_fail(struct bw_attempt *attempt, const struct bw_error *err, enum b
         result->state = BW_STATE_RETRYING;
         result->ended_ms = bw_clock_wall_ms();
         result->is_reported = false;
+        bw_repeat_note(result);
         bw_trace_step(run, attempt->step, "step_retry", delay_ms);
-        if (delay_ms > BW_PARK_AFTER_MS) {
-            bw_wait_for_retry(attempt, delay_ms);
-            return;
-        }
-        if (delay_ms >= 1000) bw_report_run(run, false); /* so that `runs show` says why it takes so long; nobody waits for it */
-        attempt->wait = BW_WAIT_RETRY;
-        if (bw_attempt_set_timer(attempt, on_retry, delay_ms)) return;
+        bw_step_try_again(attempt, delay_ms);
+        return;
     }
     bool is_survived = step->goes_on || bw_step_is_caught(run->entry->workflow->steps, attempt->step);
     if (is_survived || run->entry->workflow->endings.mark >= 0)
@@ -101,6 +109,7 @@ void bw_step_succeed(struct bw_attempt *attempt, struct bw_slice raw)
     struct bw_error err;
     struct bw_slice output = raw;
     bool good = true;
+    if (step->repeat.max && bw_step_repeats(attempt, raw)) return;
     if (step->outputs) {
         bw_note_enter_step(run, attempt->step, attempt->deadline_us);
         good = bw_script_render(run->script, step->outputs, &(struct bw_render){.result = raw}, &shaped, &err);
@@ -146,9 +155,10 @@ void bw_step_skip(struct bw_attempt *attempt)
 /* One that waits for its next attempt has failed, one that is executing is cancelled, one that has not begun leaves no trace. */
 void bw_step_cancel(struct bw_attempt *attempt)
 {
-    bool is_failed = bw_attempt_result(attempt)->state == BW_STATE_RETRYING;
-    bool is_between = attempt->wait == BW_WAIT_RETRY || ((attempt->wait == BW_WAIT_DURABLE || attempt->wait == BW_WAIT_PERMIT) && is_failed);
-    if (attempt->wait == BW_WAIT_COMMIT || (attempt->wait == BW_WAIT_PERMIT && !is_failed))
+    bool was_tried = bw_attempt_result(attempt)->state == BW_STATE_RETRYING;
+    bool is_failed = was_tried && bw_attempt_result(attempt)->error.len > 0; /* else it was to be repeated */
+    bool is_between = is_failed && (attempt->wait == BW_WAIT_RETRY || attempt->wait == BW_WAIT_DURABLE || attempt->wait == BW_WAIT_PERMIT);
+    if (attempt->wait == BW_WAIT_COMMIT || (attempt->wait == BW_WAIT_PERMIT && !was_tried))
         bw_attempt_free(attempt);
     else
         finish_step(attempt, is_between ? BW_STATE_FAILED : BW_STATE_CANCELLED);

@@ -99,7 +99,7 @@ static bool fits(const json_t *wanted, const json_t *got)
 static const json_t *choose(const struct bw_attempt *attempt)
 {
     json_t *input = bw_json_load(bw_buf_slice(&attempt->input), NULL), *answer;
-    uint32_t left = bw_attempt_result(attempt)->attempt, fitting = 0;
+    uint32_t left = bw_attempt_result(attempt)->iteration + bw_attempt_result(attempt)->attempt, fitting = 0;
     const json_t *chosen = NULL;
     size_t index;
     for (int pass = 0; pass < 2 && !fitting; pass++) {

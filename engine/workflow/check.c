@@ -215,6 +215,7 @@ void bw_check_references(struct bw_loader *loader)
         check_template(loader, step->with, step->kind == BW_STEP_CALL ? &plain : &with); /* inputs of a run are stored */
         check_template(loader, step->set, &plain);
         check_template(loader, step->outputs, &plain);
+        if (step->repeat.max) check_expr(loader, step->repeat.until, &plain);
         check_template(loader, step->limit.measures, &plain);
         for (size_t k = 0; k < step->arm_count; k++) {
             check_template(loader, step->arms[k].equals, &plain);

@@ -155,6 +155,11 @@ static void append_step(struct bw_buf *out, const struct bw_workflow *workflow, 
     append_expr(out, workflow, step->key);
     bw_buf_printf(out, ",\"detach\":%s,\"fan\":[%u,%u,%.17g]", step->is_detached ? "true" : "false", step->concurrency, step->tolerate,
                   step->tolerate_percent);
+    if (step->repeat.max) {
+        bw_buf_printf(out, ",\"repeat\":[%lld,%u,", (long long)step->repeat.every_ms, step->repeat.max);
+        append_expr(out, workflow, step->repeat.until);
+        bw_buf_append_char(out, ']');
+    }
     bw_buf_printf(out, ",\"undoes\":%d,\"catches\":[", step->undoes);
     for (size_t i = 0; i < step->catch_count; i++) {
         bw_buf_printf(out, "%s{\"then\":%d,\"if\":", i ? "," : "", step->catches[i].then);

@@ -109,6 +109,8 @@ void bw_schedule_load(struct bw_loader *loader, const struct bw_yaml_node *map, 
 bool bw_foreach_load(struct bw_loader *loader, const struct bw_yaml_node *map, struct bw_step *step, const struct bw_list_place *place);
 void bw_inputs_load(struct bw_loader *loader, const struct bw_yaml_node *map);
 
+extern const struct bw_load_key bw_repeat_keys[];
+extern const size_t bw_repeat_key_count;
 /* concurrency.c */
 extern const struct bw_load_key bw_concurrency_keys[];
 extern const size_t bw_concurrency_key_count;

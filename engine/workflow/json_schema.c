@@ -23,7 +23,7 @@ static void append_properties(struct bw_buf *out, const struct bw_load_key *keys
 /* Nothing is attempted in a `set` or a `stop`, so nothing can be tried again. */
 static void append_no_policy(struct bw_buf *out)
 {
-    static const char *const keys[] = {"retry", "max_elapsed", "timeout", "limit"};
+    static const char *const keys[] = {"retry", "max_elapsed", "timeout", "repeat", "limit"};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         bw_buf_printf(out, ",\"%s\":{\"anyOf\":[{\"required\":[\"uses\"]},{\"required\":[\"lua\"]}]}", keys[i]);
 }
@@ -70,7 +70,9 @@ void bw_workflow_json_schema(struct bw_buf *out)
     append_properties(out, bw_limit_keys, bw_limit_key_count);
     bw_buf_append_text(out, ",\"required\":[\"name\"]},\"defaults\":{");
     append_properties(out, bw_defaults_keys, bw_defaults_key_count);
-    bw_buf_append_text(out, "},\"concurrency\":{");
+    bw_buf_append_text(out, "},\"repeat\":{");
+    append_properties(out, bw_repeat_keys, bw_repeat_key_count);
+    bw_buf_append_text(out, ",\"required\":[\"until\"]},\"concurrency\":{");
     append_properties(out, bw_concurrency_keys, bw_concurrency_key_count);
     bw_buf_append_text(out, "},\"catch\":{");
     append_properties(out, bw_catch_keys, bw_catch_key_count);

@@ -84,7 +84,7 @@ const struct bw_load_key bw_step_keys[] = {
     {"retry", RETRY, "how a failed attempt is tried again"},
     {"max_elapsed", DURATION, "how long all attempts together may take"},
     {"heartbeat", NULL, NULL},
-    {"repeat", NULL, NULL},
+    {"repeat", "{\"$ref\":\"#/$defs/repeat\"}", "runs it again and again until something is so"},
     {"limit", LIMIT, "the limit of bellwire.yaml that its attempts share with other steps; none: not even the one of its action"},
     {"guarantee", NULL, NULL},
     {"effect", NULL, NULL},
@@ -228,3 +228,10 @@ const struct bw_load_key bw_concurrency_keys[] = {
     {"on_failed", NULL, NULL},
 };
 const size_t bw_concurrency_key_count = sizeof bw_concurrency_keys / sizeof *bw_concurrency_keys;
+
+const struct bw_load_key bw_repeat_keys[] = {
+    {"until", EXPR, "the last time is the one for which this is true; `result` is the output"},
+    {"every", DURATION, "how long to wait in between (30s)"},
+    {"max", "{\"type\":\"integer\",\"minimum\":1,\"maximum\":100000}", "how many times at most (100)"},
+};
+const size_t bw_repeat_key_count = sizeof bw_repeat_keys / sizeof *bw_repeat_keys;

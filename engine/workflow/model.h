@@ -93,6 +93,12 @@ struct bw_step_limit {            /* what a step shares by name with steps of al
     bool has_key, has_cost;
     struct bw_mark mark; /* of the name */
 };
+struct bw_repeat {
+    int32_t until;    /* expr index, sees `result` */
+    int64_t every_ms; /* between two iterations */
+    uint32_t max;     /* iterations; 0: the step is not repeated */
+};
+#define BW_REPEAT_MAX 100000
 struct bw_step {
     enum bw_step_kind kind;
     struct bw_slice id;   /* empty: a block that nobody refers to */
@@ -133,7 +139,8 @@ struct bw_step {
     struct bw_retry retry;      /* what is written at the step or in the workflow's defaults; the rest is unset */
     struct bw_step_limit limit; /* written at the step or in the defaults */
     bool goes_on;               /* on_error: continue */
-    struct bw_catch *catches;   /* TRY: the first one whose condition is true is taken */
+    struct bw_repeat repeat;
+    struct bw_catch *catches; /* TRY: the first one whose condition is true is taken */
     size_t catch_count;
     int32_t undoes;              /* stands in an UNDO: the step whose effect it takes back; else -1 */
     struct bw_endings endings;   /* FOREACH: of the runs of its items */

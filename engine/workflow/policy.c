@@ -106,9 +106,34 @@ static void load_on_error(struct bw_loader *loader, const struct bw_yaml_node *n
                       "on_error says what the run does when this step fails");
 }
 
+static void load_repeat(struct bw_loader *loader, const struct bw_yaml_node *map, struct bw_repeat *out)
+{
+    const struct bw_yaml_node *value;
+    struct bw_error err;
+    *out = (struct bw_repeat){.until = -1, .every_ms = 30000, .max = 100};
+    if (map->kind != BW_YAML_MAP) {
+        bw_load_error(loader, bw_mark_of(map), "workflow.type", "write for example repeat: {until: \"${{ result.state == 'done' }}\", every: 30s}",
+                      "repeat must be a map, found %s", bw_yaml_kind_name(map->kind));
+        return;
+    }
+    bw_check_keys(loader, map, "repeat", bw_repeat_keys, bw_repeat_key_count);
+    if ((value = bw_yaml_get(map, "until")))
+        out->until = bw_expr_field(loader, value, true);
+    else
+        bw_load_error(loader, bw_mark_of(map), "step.repeat", "write for example until: ${{ result.state == 'done' }}",
+                      "repeat does not say until when");
+    if ((value = bw_yaml_get(map, "every")) && !(value->kind == BW_YAML_STRING && bw_duration_parse(value->text, &out->every_ms, &err) &&
+                                                 out->every_ms >= 1 && out->every_ms <= BW_WORKFLOW_WAIT_MAX_MS))
+        bw_load_error(loader, bw_mark_of(value), "step.repeat", "write a duration such as 30s or 5m", "every is no usable duration");
+    if ((value = bw_yaml_get(map, "max")) && value->kind == BW_YAML_INT && value->integer >= 1 && value->integer <= BW_REPEAT_MAX)
+        out->max = (uint32_t)value->integer;
+    else if (value)
+        bw_load_error(loader, bw_mark_of(value), "step.repeat", "leave it out for 100", "max must be a number from 1 to %d", BW_REPEAT_MAX);
+}
+
 void bw_policy_load(struct bw_loader *loader, const struct bw_yaml_node *map, struct bw_step *step, const struct bw_step_defaults *defaults)
 {
-    static const char *const attempt_keys[] = {"retry", "max_elapsed", "timeout", "limit"};
+    static const char *const attempt_keys[] = {"retry", "max_elapsed", "timeout", "repeat", "limit"};
     const struct bw_yaml_node *value;
     bool has_attempts = step->kind == BW_STEP_USES || step->kind == BW_STEP_LUA;
     if ((value = bw_yaml_get(map, "retry"))) load_retry(loader, value, &step->retry);
@@ -119,6 +144,7 @@ void bw_policy_load(struct bw_loader *loader, const struct bw_yaml_node *map, st
     }
     if ((value = bw_yaml_get(map, "timeout"))) step->timeout_ms = bw_timeout_load(loader, value);
     if ((value = bw_yaml_get(map, "limit"))) bw_limit_load(loader, value, &step->limit);
+    if (has_attempts && (value = bw_yaml_get(map, "repeat"))) load_repeat(loader, value, &step->repeat);
     if ((value = bw_yaml_get(map, "on_error"))) load_on_error(loader, value, step);
     for (size_t i = 0; !has_attempts && i < sizeof attempt_keys / sizeof *attempt_keys; i++)
         if ((value = bw_yaml_get(map, attempt_keys[i])))

@@ -82,6 +82,8 @@ static const struct refusal refusals[] = {
     {HEAD "steps: [{id: a, foreach: x, as: §event, steps: [{id: b, set: {}}]}]\n", "foreach.as", "has that name already"},
     {HEAD "steps: [{id: a, foreach: §{}, steps: [{id: b, set: {}}]}]\n", "step.foreach", "found a map"},
     {HEAD "steps: [{id: a, foreach: x, §retry: {}, steps: [{id: b, set: {}}]}]\n", "step.foreach", "`retry` cannot be used"},
+    {HEAD "steps: [{id: a, lua: 'return {}', repeat: {until: x, max: §0}}]\n", "step.repeat", "leave it out"},
+    {HEAD "steps: [{id: a, lua: 'return {}', repeat: {until: x, every: §0s}}]\n", "step.repeat", "write a duration"},
     {HEAD "steps: [{id: a, set: {}, concurrency: §3}]\n", "step.foreach", "goes with `foreach`"},
     {HEAD "steps: [{id: a, foreach: x, steps: [{id: b, set: {}}]}, {id: c, set: {y: \"${{ steps.§b.z }}\"}}]\n", "expr.step_inside", "steps.a.items"},
     {HEAD "steps: [{id: a, set: {}}, {id: b, foreach: x, steps: [{id: c, needs: [§a], set: {}}]}]\n", "step.needs", "not in the same foreach"},
