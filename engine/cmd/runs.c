@@ -1,3 +1,4 @@
+#include "cmd/runs.h"
 #include "base/clock.h"
 #include "base/units.h"
 #include "cmd/letters.h"
@@ -199,6 +200,7 @@ static int runs_main(int argc, char **argv)
                                         {.name = "limit", .value = &limit},
                                         {.name = "json", .flag = &listing.as_json},
                                         {.name = "children", .flag = &listing.with_children}};
+    if (argc > 1 && !strcmp(argv[1], "cancel")) return bw_runs_cancel(argc - 1, argv + 1);
     for (enum bw_letter_verb verb = BW_LETTER_RESUME; verb <= BW_LETTER_DISCARD; verb++)
         if (argc > 1 && !strcmp(argv[1], bw_letter_verb_name(verb))) return bw_letters_main(verb, argc - 1, argv + 1);
     int first, status = bw_options_parse(&bw_command_runs, argc, argv, options, sizeof options / sizeof *options, &first);
@@ -246,6 +248,7 @@ const struct bw_command bw_command_runs = {
     .summary = "list the runs, or show one with its steps",
     .usage = "usage: bellwire runs [FILTER] [--limit N] [--children] [--resolved] [--json] [--config FILE]\n"
              "       bellwire runs show RUN [--json]\n"
+             "       bellwire runs cancel  RUN… [--reason TEXT] [--json]      (bellwire runs cancel --help)\n"
              "       bellwire runs resume  RUN…|FILTER [--latest] [--dry-run] [--json]\n"
              "       bellwire runs replay  RUN…|FILTER [--from STEP | --same-version] [--dry-run] [--json]\n"
              "       bellwire runs discard RUN…|FILTER [--dry-run] [--json]\n\n"

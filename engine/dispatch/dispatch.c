@@ -171,6 +171,7 @@ static void on_mail(struct bw_mail *mail, void *arg)
     case BW_MAIL_WAKES: bw_wakes_told(dispatch->wakes); break;
     case BW_MAIL_SCHEDULE: bw_schedules_stored(mail); break;
     case BW_MAIL_LIMITS: bw_permits_stored(mail); break;
+    case BW_MAIL_CANCEL: bw_cancels_stored(mail); break;
     case BW_MAIL_PAIRS: bw_pairs_stored(mail); break;
     case BW_MAIL_FIRED: bw_wakes_fired(dispatch->wakes); break;
     case BW_MAIL_TRIAL: bw_trial_store_quiet(dispatch); break;
@@ -189,6 +190,7 @@ static void on_watch(evutil_socket_t fd, short what, void *arg)
     if (dispatch->wakes) bw_wakes_watch(dispatch->wakes);
     if (dispatch->schedules) bw_schedules_watch(dispatch->schedules);
     if (dispatch->permits) bw_permits_watch(dispatch->permits);
+    if (dispatch->cancels) bw_cancels_watch(dispatch);
     if (!TAILQ_EMPTY(&dispatch->queued) || dispatch->is_behind || (dispatch->wakes && bw_wakes_are_behind(dispatch->wakes))) bw_jobs_feed(dispatch);
     if (dispatch->trial) bw_trial_look(dispatch);
 }
@@ -302,6 +304,8 @@ struct bw_dispatch *bw_dispatch_new(struct event_base *base, const struct bw_dis
     if (options->with_schedules && !(dispatch->schedules = bw_schedules_new(dispatch, err))) goto fail;
     if (!options->check_only && !(dispatch->wakes = bw_wakes_new(dispatch))) goto fail;
     if (!options->check_only && !(dispatch->permits = bw_permits_new(dispatch, err))) goto fail;
+    bw_error_set(err, "memory", "out of memory");
+    if (!options->check_only && !(dispatch->cancels = bw_cancels_new())) goto fail;
     if (options->trial && !(dispatch->trial = bw_trial_watch_new(dispatch))) goto fail;
     /* Workers and plugins start side by side; the catalogue is read when every plugin has said what it offers. */
     if (!bw_workers_start(dispatch, options->check_only || options->hold ? 1 : options->config->workers, err)) goto fail;
@@ -342,6 +346,7 @@ void bw_dispatch_free(struct bw_dispatch *dispatch)
     bw_trial_watch_free(dispatch->trial);
     bw_schedules_free(dispatch->schedules);
     bw_permits_free(dispatch->permits);
+    bw_cancels_free(dispatch->cancels);
     bw_catalog_free(dispatch->catalog);
     bw_awaits_end(&dispatch->awaits);
     bw_packer_free(dispatch->packer);

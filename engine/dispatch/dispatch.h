@@ -55,6 +55,10 @@ void bw_dispatch_bind(struct bw_dispatch *dispatch, struct bw_slice event_name, 
 void bw_dispatch_reload(struct bw_dispatch *dispatch);
 size_t bw_dispatch_log_errors(const json_t *loaded);  /* the errors of a BW_MSG_CATALOG_LOADED, a line each */
 void bw_dispatch_drain(struct bw_dispatch *dispatch); /* no event is started any more; `drained` follows when the workers are empty */
+/* Cancels a run: `done` is called once, on this thread, perhaps at once. state: "cancelling": it will end, whatever happens from here on; or
+ * "cancelled". Otherwise NULL and err: "run.unknown", "run.ended", … */
+typedef void bw_dispatch_cancelled(void *arg, const char *state, const struct bw_error *err);
+void bw_dispatch_cancel(struct bw_dispatch *dispatch, struct bw_uid run, const char *reason, const char *by, bw_dispatch_cancelled *done, void *arg);
 size_t bw_dispatch_in_hand(const struct bw_dispatch *dispatch);
 size_t bw_dispatch_pids(const struct bw_dispatch *dispatch, pid_t *out, size_t capacity); /* of workers and hosts; for tests and logs */
 /* With `trial` time stands still: a test begins, at now_ms. Only triggers of that workflow are asked, and steps get the answers of `mocks` (as in

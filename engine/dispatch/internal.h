@@ -35,6 +35,7 @@ enum bw_mail_kind {
     BW_MAIL_PAIRS,
     BW_MAIL_SCHEDULE,
     BW_MAIL_LIMITS,
+    BW_MAIL_CANCEL,
     BW_MAIL_TRIAL
 };
 
@@ -44,6 +45,7 @@ struct bw_reload;
 struct bw_wakes;
 struct bw_schedules;
 struct bw_permits;
+struct bw_cancels;
 struct bw_trial_watch;
 
 /* One event from the queue until all its runs have ended or are parked; or one run that was parked, until it has ended or is parked again. */
@@ -130,6 +132,7 @@ struct bw_dispatch {
     struct bw_schedules *schedules; /* the same; of the current revision */
     struct bw_permits *permits;     /* NULL with check_only */
     bool is_ordered;                /* a catalogue had workflows whose runs share slots */
+    struct bw_cancels *cancels;     /* the same */
     bool is_catalog_known, is_catalog_reported, is_draining, is_drained, is_failed, is_stopped;
     /* jobs.c */
     struct bw_job_list queued;
@@ -184,7 +187,9 @@ void bw_jobs_worker_lost(struct bw_run_worker *worker, const struct bw_flight_no
 bool bw_jobs_add_run(struct bw_dispatch *dispatch, const struct bw_queued *queued); /* false: not now, it stays in the store's queue */
 void bw_jobs_read_back(struct bw_dispatch *dispatch, int64_t event_id);             /* events from this id on are in the store, and not known here */
 struct bw_job *bw_jobs_find(struct bw_dispatch *dispatch, int64_t number);
-void bw_jobs_finish(struct bw_dispatch *dispatch, struct bw_job *job); /* the worker is done with it; the last report is on its way */
+struct bw_job *bw_jobs_of_run(struct bw_dispatch *dispatch, struct bw_uid run); /* a worker has it, and perhaps that run; NULL: none has */
+bool bw_jobs_may_have(struct bw_dispatch *dispatch, struct bw_uid run);         /* a run that the store does not know */
+void bw_jobs_finish(struct bw_dispatch *dispatch, struct bw_job *job);          /* the worker is done with it; the last report is on its way */
 void bw_jobs_settle(struct bw_dispatch *dispatch, struct bw_job *job,
                     uint32_t matched); /* a report of it was committed: freed, or back into the queue */
 void bw_jobs_free(struct bw_dispatch *dispatch);
@@ -208,6 +213,13 @@ void bw_permits_watch(struct bw_permits *permits);         /* stores what is owe
 void bw_permits_store(struct bw_permits *permits);         /* now */
 void bw_permits_stored(struct bw_mail *mail);
 void bw_permits_free(struct bw_permits *permits);
+/* cancels.c */
+struct bw_cancels *bw_cancels_new(void);
+void bw_cancels_stored(struct bw_mail *mail);
+void bw_cancels_reported(struct bw_dispatch *dispatch, const struct bw_run_row *runs, size_t count); /* these are on disk */
+void bw_cancels_drop(struct bw_dispatch *dispatch, const struct bw_run_ids *dropped);                /* the store has cancelled these children */
+void bw_cancels_watch(struct bw_dispatch *dispatch);
+void bw_cancels_free(struct bw_cancels *cancels);
 /* trial.c */
 struct bw_trial_watch *bw_trial_watch_new(struct bw_dispatch *dispatch);
 void bw_trial_watch_free(struct bw_trial_watch *trial);

@@ -345,14 +345,34 @@ void bw_jobs_settle(struct bw_dispatch *dispatch, struct bw_job *job, uint32_t m
     }
 }
 
-/* The run that the note names belongs to this event? Identities are derived, so it can be asked; a death is rare. */
-static bool note_is_of(const struct bw_flight_note *note, const struct bw_job *job, json_t *names)
+/* The run belongs to this event? Identities are derived, so it can be asked; a death is rare, and so is the cancelling of a run. */
+static bool run_is_of(struct bw_uid run, const struct bw_job *job, json_t *names)
 {
     const char *name;
     json_t *yes;
-    if (job->number < 0) return bw_uid_equal(job->run, note->run);
-    if (job->event->workflow.len) return bw_uid_equal(bw_uid_of_run(job->event->uid, job->event->workflow), note->run);
-    json_object_foreach(names, name, yes) if (bw_uid_equal(bw_uid_of_run(job->event->uid, bw_slice_of(name)), note->run)) return true;
+    if (job->number < 0) return bw_uid_equal(job->run, run);
+    if (job->event->workflow.len) return bw_uid_equal(bw_uid_of_run(job->event->uid, job->event->workflow), run);
+    json_object_foreach(names, name, yes) if (bw_uid_equal(bw_uid_of_run(job->event->uid, bw_slice_of(name)), run)) return true;
+    return false;
+}
+
+struct bw_job *bw_jobs_of_run(struct bw_dispatch *dispatch, struct bw_uid run)
+{
+    struct bw_run_worker *worker;
+    struct bw_job *job;
+    TAILQ_FOREACH(worker, &dispatch->workers, link)
+    TAILQ_FOREACH(job, &worker->jobs, link)
+    if (run_is_of(run, job, dispatch->workflow_names)) return job;
+    return NULL;
+}
+
+bool bw_jobs_may_have(struct bw_dispatch *dispatch, struct bw_uid run)
+{
+    size_t position = 0;
+    struct bw_slice key;
+    void *value;
+    while (dispatch->jobs && bw_map_next(dispatch->jobs, &position, &key, &value))
+        if (run_is_of(run, value, dispatch->workflow_names)) return true;
     return false;
 }
 
@@ -394,7 +414,7 @@ void bw_jobs_worker_lost(struct bw_run_worker *worker, const struct bw_flight_no
         leave_worker(dispatch, job);
         job->may_be_recorded = true;
         job->is_orphan = true;
-        if (note && note_is_of(note, job, dispatch->workflow_names)) blame(job, note, was_stalled, dispatch->options.config->stall_ms);
+        if (note && run_is_of(note->run, job, dispatch->workflow_names)) blame(job, note, was_stalled, dispatch->options.config->stall_ms);
         bw_jobs_settle(dispatch, job, 0);
     }
     char run[BW_UID_TEXT] = "";

@@ -27,10 +27,12 @@ struct bw_stored_report {
     size_t join_count;
     struct bw_emits emits;
     struct bw_responses responses;
+    struct bw_run_ids dropped;
 };
 
 static void report_free(struct bw_stored_report *report)
 {
+    free(report->dropped.ids);
     json_decref(report->head);
     bw_buf_free(&report->bytes);
     free(report->runs);
@@ -143,6 +145,7 @@ static bool read_run(struct bw_stored_report *report, const struct bw_message *m
     run->steps = steps;
     run->deadline_ms = bw_json_int(from, "deadline_ms", 0);
     if (json_object_get(from, "slot") && !read_slot(json_object_get(from, "slot"), &run->slot)) return false;
+    run->is_settled = bw_json_bool(from, "settled", false);
     json_array_foreach(json_object_get(from, "steps"), index, step)
     {
         read_step(report, message, step, &steps[run->step_count]);
@@ -252,6 +255,7 @@ void bw_reports_take(struct bw_run_worker *worker, const struct bw_message *mess
                                       .owner = report,
                                       .runs = report->runs,
                                       .run_count = json_array_size(runs),
+                                      .dropped = &report->dropped,
                                       .event_id = job->event->event_id};
     bw_responses_read(&report->responses, dispatch, job, message);
     bool is_done = bw_json_bool(message->head, "done", false);
@@ -334,6 +338,8 @@ void bw_reports_committed(struct bw_mail *mail)
     } else {
         if (report->ack >= 0) acknowledge(report);
         bw_responses_send(&report->responses, dispatch);
+        bw_cancels_drop(dispatch, &report->dropped);
+        bw_cancels_reported(dispatch, report->op.runs, report->op.run_count);
         if (report->op.first_emitted) bw_jobs_read_back(dispatch, report->op.first_emitted);
         if (job) bw_jobs_settle(dispatch, job, report->op.matched);
     }

@@ -1,5 +1,5 @@
 #include "serve/serve.h"
-#include "admin/control.h"
+#include "admin/cancel.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "dispatch/dispatch.h"
@@ -101,7 +101,13 @@ static void on_discard(void *arg, struct bw_control_request *request, const json
     bw_letter_office_take(((struct engine *)arg)->letters, BW_LETTER_DISCARD, request, body);
 }
 
-static const struct bw_control_verb verbs[] = {{"runs.resume", on_resume}, {"runs.replay", on_replay}, {"runs.discard", on_discard}};
+static void on_cancel(void *arg, struct bw_control_request *request, const json_t *body)
+{
+    bw_admin_cancel(((struct engine *)arg)->dispatch, request, body);
+}
+
+static const struct bw_control_verb verbs[] = {
+    {"runs.cancel", on_cancel}, {"runs.resume", on_resume}, {"runs.replay", on_replay}, {"runs.discard", on_discard}};
 
 /* ---- from ready on ---- */
 

@@ -1,5 +1,6 @@
 /* What each kind of operation writes. Each function runs inside the group's transaction and may run again after a rollback: whatever it
  * answers in the operation is written anew. */
+#include "base/json.h"
 #include "store/checksum.h"
 #include "store/children.h"
 #include "store/forget.h"
@@ -196,6 +197,7 @@ static bool put_run(struct bw_writer *writer, struct bw_store_op *op, const stru
         if ((known.state == BW_RUN_PARKED || known.state == BW_RUN_BLOCKED) && !has_ended) state = (enum bw_run_state)known.state;
         if (!update_run(writer, known.id, run, state, err)) return false;
     }
+    if (run->is_settled && known.has_live && !bw_parking_settled(&writer->parking, known.id, err)) return false;
     bool has_live = known.has_live;
     for (size_t i = 0; i < run->step_count; i++) {
         if (!put_step(writer, known.id, known.step_count + (int64_t)i, &run->steps[i], err)) return false;
@@ -216,9 +218,13 @@ static bool put_run(struct bw_writer *writer, struct bw_store_op *op, const stru
 static bool report(struct bw_writer *writer, struct bw_store_op *op, struct bw_error *err)
 {
     const struct bw_write_statements *sql = &writer->sql;
+    bool good = true;
     op->first_emitted = 0;
-    for (size_t i = 0; i < op->run_count; i++)
-        if (!put_run(writer, op, &op->runs[i], err)) return false;
+    if (op->dropped) op->dropped->count = 0;
+    writer->parking.dropped = op->dropped;
+    for (size_t i = 0; good && i < op->run_count; i++) good = put_run(writer, op, &op->runs[i], err);
+    writer->parking.dropped = NULL;
+    if (!good) return false;
     if (!op->event_done) return true;
     bw_sql_bind_int(sql->delete_pending, 1, op->event_id);
     if (!bw_sql_run(sql->delete_pending, err)) return false;
@@ -226,6 +232,55 @@ static bool report(struct bw_writer *writer, struct bw_store_op *op, struct bw_e
     bw_sql_bind_int(sql->insert_matches, 1, op->event_id);
     bw_sql_bind_int(sql->insert_matches, 2, op->matched);
     return bw_sql_run(sql->insert_matches, err);
+}
+
+/* It has never had a slot: there is nothing to end in it. */
+static bool end_unbegun(struct bw_writer *writer, const struct bw_store_op *op, int64_t run_id, struct bw_error *err)
+{
+    struct bw_parking *parking = &writer->parking;
+    sqlite3_stmt *end = writer->sql.end_blocked_run;
+    struct bw_error cancelled;
+    struct bw_buf error = {0};
+    bw_error_set(&cancelled, "run.cancelled", "the run was cancelled before it began%s%.*s", op->cancel.reason.len ? ": " : "",
+                 (int)op->cancel.reason.len, op->cancel.reason.len ? op->cancel.reason.ptr : "");
+    bw_json_append_error(&error, &cancelled, "permanent", (struct bw_slice){0});
+    bw_sql_bind_int(end, 1, run_id);
+    bw_sql_bind_int(end, 2, BW_RUN_CANCELLED);
+    bw_sql_bind_int(end, 3, op->now_ms);
+    bw_sql_bind_text(end, 4, bw_buf_slice(&error));
+    bool good =
+        bw_sql_run(end, err) && bw_parking_end(parking, run_id, true, err) && bw_children_ended(parking, run_id, BW_RUN_CANCELLED, op->now_ms, err);
+    bw_buf_free(&error);
+    return good;
+}
+
+static bool cancel(struct bw_writer *writer, struct bw_store_op *op, struct bw_error *err)
+{
+    const struct bw_write_statements *sql = &writer->sql;
+    char target[BW_UID_TEXT];
+    bool has_row;
+    op->cancel.found = 0;
+    op->cancel.has_ended = false;
+    bw_sql_bind_blob(sql->find_cancel, 1, op->cancel.run.bytes, sizeof op->cancel.run.bytes);
+    if (!bw_sql_next(sql->find_cancel, &has_row, err)) return false;
+    if (!has_row) return true;
+    int64_t run_id = sqlite3_column_int64(sql->find_cancel, 0);
+    bool is_known = sqlite3_column_int(sql->find_cancel, 2) != 0, has_steps = sqlite3_column_int(sql->find_cancel, 3) != 0;
+    op->cancel.found = (enum bw_run_state)sqlite3_column_int(sql->find_cancel, 1);
+    sqlite3_reset(sql->find_cancel);
+    if (is_known || op->cancel.found >= BW_RUN_SUCCEEDED) return true;
+    bw_sql_bind_int(sql->set_cancel, 1, run_id);
+    bw_sql_bind_text(sql->set_cancel, 2, op->cancel.why);
+    if (!bw_sql_run(sql->set_cancel, err)) return false;
+    bw_sql_bind_int(sql->put_audit, 1, op->now_ms);
+    bw_sql_bind_text(sql->put_audit, 2, op->cancel.actor);
+    bw_sql_bind_text(sql->put_audit, 3, BW_SLICE("cancel"));
+    bw_sql_bind_text(sql->put_audit, 4, bw_slice_of(bw_uid_text(op->cancel.run, BW_UID_RUN, target)));
+    bw_sql_bind_text_or_null(sql->put_audit, 5, op->cancel.reason);
+    if (!bw_sql_run(sql->put_audit, err)) return false;
+    if (op->cancel.found != BW_RUN_BLOCKED || has_steps) return bw_parking_cancel(&writer->parking, run_id, op->now_ms, err);
+    op->cancel.has_ended = true;
+    return end_unbegun(writer, op, run_id, err);
 }
 
 static bool keep_pairs(struct bw_writer *writer, const struct bw_store_op *op, struct bw_error *err)
@@ -278,6 +333,7 @@ bool bw_writer_apply(struct bw_writer *writer, struct bw_store_op *op, struct bw
     case BW_OP_SCHEDULE: return put_schedule(writer, &op->schedule, err);
     case BW_OP_LIMITS: return keep_limits(writer, op, err);
     case BW_OP_LETTERS: return bw_letters_apply(&writer->parking, op->letters, err);
+    case BW_OP_CANCEL: return cancel(writer, op, err);
     case BW_OP_CALL: return call(op, err);
     case BW_OP_FORGET: return bw_forget_all(writer, err);
     }

@@ -3,6 +3,7 @@
 #include "base/crash_point.h"
 #include "store/letters_apply.h"
 #include "store/parking_step.h"
+#include <stdlib.h>
 #include <string.h>
 
 #define BLOCK_ITEMS 64
@@ -307,8 +308,18 @@ bool bw_children_settle(struct bw_parking *parking, int64_t join_id, struct bw_e
 
 /* ---- closing ---- */
 
+/* A worker that executes it is to be told; without memory for that it finds out when its results are refused. */
+static void note_dropped(struct bw_run_ids *dropped, int64_t run_id)
+{
+    int64_t *more = dropped ? realloc(dropped->ids, (dropped->count + 1) * sizeof *more) : NULL;
+    if (!more) return;
+    dropped->ids = more;
+    dropped->ids[dropped->count++] = run_id;
+}
+
 static bool cancel_run(struct bw_parking *parking, int64_t run_id, struct bw_error *err)
 {
+    note_dropped(parking->dropped, run_id);
     bw_sql_bind_int(parking->sql->cancel_run, 1, run_id);
     bw_sql_bind_int(parking->sql->cancel_run, 2, bw_clock_wall_ms());
     return bw_sql_run(parking->sql->cancel_run, err) && bw_parking_end(parking, run_id, true, err);

@@ -221,6 +221,11 @@ bool bw_parking_park(struct bw_parking *parking, int64_t run_id, int64_t deadlin
     return false;
 }
 
+bool bw_parking_settled(struct bw_parking *parking, int64_t run_id, struct bw_error *err)
+{
+    return bw_parking_for_step(parking->sql->delete_step_wake, run_id, (struct bw_slice){"", 0}, err);
+}
+
 bool bw_parking_end(struct bw_parking *parking, int64_t run_id, bool has_live, struct bw_error *err)
 {
     const struct bw_write_statements *sql = parking->sql;

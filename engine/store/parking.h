@@ -29,6 +29,7 @@ struct bw_parking { /* zero-initialise, then bw_parking_open(). Fields are parki
     int64_t until_us;                 /* bw_clock_mono_us(); then it wakes no more */
     size_t parked;                    /* by this transaction */
     size_t started, joined;           /* by this transaction: children (children.c) */
+    struct bw_run_ids *dropped;       /* of the report that is written, or NULL: children that it has cancelled */
     size_t letters;                   /* by this transaction: runs that somebody did something about (letters.c) */
     size_t news;                      /* runs woken by commits since bw_parking_news() */
     bool has_slots;                   /* perhaps there is a run that shares slots: else no statement asks (slots.c) */
@@ -49,12 +50,15 @@ bool bw_parking_news(struct bw_parking *parking, struct bw_store_wakes *wakes);
 bool bw_parking_put_step(struct bw_parking *parking, int64_t run_id, const struct bw_step_row *step, bool *has_live, struct bw_error *err);
 /* Its row says parked; it may be active after this. deadline_ms: a timer of the run itself, with an empty path; 0 = none. */
 bool bw_parking_park(struct bw_parking *parking, int64_t run_id, int64_t deadline_ms, struct bw_error *err);
+/* It is ending: what has woken the run itself has been taken notice of. */
+bool bw_parking_settled(struct bw_parking *parking, int64_t run_id, struct bw_error *err);
 /* It has ended. */
 bool bw_parking_end(struct bw_parking *parking, int64_t run_id, bool has_live, struct bw_error *err);
 
 /* ---- waking ---- */
 bool bw_parking_accepted(struct bw_parking *parking, int64_t event_id, const struct bw_event_new *event, struct bw_error *err);
 bool bw_parking_fire(struct bw_parking *parking, int64_t now_ms, bool *more, struct bw_error *err);
+bool bw_parking_cancel(struct bw_parking *parking, int64_t run_id, int64_t now_ms, struct bw_error *err);
 /* Some of those who wait for an event that was accepted before. */
 bool bw_parking_go_on(struct bw_parking *parking, struct bw_error *err);
 #endif

@@ -91,6 +91,7 @@ static void read_run(sqlite3_stmt *row, struct bw_run *run)
         .event_name = bw_sql_column(row, 12),
         .is_woken = sqlite3_column_int(row, 13),
         .is_overdue = sqlite3_column_int(row, 14),
+        .cancel = bw_sql_column(row, 28),
         .child = {.join = sqlite3_column_int64(row, 15),
                   .item = (uint32_t)sqlite3_column_int64(row, 16),
                   .input = bw_sql_column(row, 17),

@@ -187,7 +187,8 @@ struct bw_run_row {
     enum bw_run_state state;
     uint32_t lost;                /* times that its worker died under it */
     int64_t started_ms, ended_ms; /* ended_ms 0 while active */
-    int64_t deadline_ms;          /* PARKED: it is woken then, whatever its steps wait for; 0 = none; not read back */
+    bool is_settled; /* its steps have ended, what follows them has not: what woke the run itself (deadline, cancelling) has been taken notice of */
+    int64_t deadline_ms; /* PARKED: it is woken then, whatever its steps wait for; 0 = none; not read back */
     struct bw_slice output, error;
     const struct bw_step_row *steps; /* those that this report adds or replaces */
     size_t step_count;
@@ -216,10 +217,15 @@ enum bw_store_op_kind {
     BW_OP_LIMITS,   /* `limits` are written, and those are removed whose times are both over at now_ms */
     BW_OP_FORGET,   /* all that happened is forgotten, the catalogue stays; for tests of workflows, never of what was promised to anybody */
     BW_OP_LETTERS,  /* runs that failed are resumed, replayed, discarded: letters.h */
+    BW_OP_CANCEL,   /* `cancel`: the flag on the row of a run that has not ended; one that is parked is woken by it */
     BW_OP_CALL,     /* runs call(op) on the writer thread inside the group; again if the group is retried */
 };
 #define BW_WAKES_AT_ONCE 500 /* steps woken in one transaction, whatever wakes them; fewer when that takes long */
 struct bw_letters;
+struct bw_run_ids { /* ids: malloc'd, free them; short of memory there are fewer */
+    int64_t *ids;
+    size_t count;
+};
 struct bw_store_op {
     enum bw_store_op_kind kind;
     void (*done)(struct bw_store_op *op); /* writer thread */
@@ -229,12 +235,18 @@ struct bw_store_op {
     struct bw_event_new event;            /* ACCEPT */
     const struct bw_run_row *runs;        /* REPORT */
     size_t run_count;
-    bool event_done;                      /* REPORT */
-    uint32_t matched;                     /* REPORT with event_done */
-    const struct bw_revision *revision;   /* REVISION */
-    struct bw_schedule_row schedule;      /* SCHEDULE; ACCEPT of a firing: written with its event, also when that is a duplicate */
-    const struct bw_wait_pair *pairs;     /* PAIRS */
-    size_t pair_count;                    /* PAIRS */
+    bool event_done;                    /* REPORT */
+    uint32_t matched;                   /* REPORT with event_done */
+    const struct bw_revision *revision; /* REVISION */
+    struct bw_schedule_row schedule;    /* SCHEDULE; ACCEPT of a firing: written with its event, also when that is a duplicate */
+    const struct bw_wait_pair *pairs;   /* PAIRS */
+    size_t pair_count;                  /* PAIRS */
+    struct {
+        struct bw_uid run;
+        struct bw_slice why;              /* {reason?, by}, JSON; of several the first one stays, */
+        struct bw_slice reason, actor;    /* and goes into the audit */
+        enum bw_run_state found;          /* out: its state before; 0: it has no row */
+    } cancel;                             /* CANCEL */
     const struct bw_limit_row *limits;    /* LIMITS */
     size_t limit_count;                   /* LIMITS */
     bool (*call)(struct bw_store_op *op); /* CALL */
@@ -242,6 +254,7 @@ struct bw_store_op {
     struct bw_letters *letters;           /* LETTERS */
     bool more;                            /* WAKE: out */
     int64_t first_emitted;                /* REPORT: out: the lowest id of the events that it emitted, 0 = none */
+    struct bw_run_ids *dropped;           /* REPORT: in: the owner's, or NULL. Out: children that were alive and that it has cancelled */
     int64_t event_id;                     /* REPORT: in. ACCEPT: out */
     uint32_t revision_id;                 /* REVISION: out; the same content gets the id it had */
     bool is_duplicate;                    /* ACCEPT: out */
@@ -315,10 +328,11 @@ struct bw_run { /* as stored */
     struct bw_uid event_uid;
     struct bw_slice event_name;
     struct bw_child child;
-    bool is_woken;      /* it is in the queue: whoever has its event has nothing to do with it */
-    bool is_overdue;    /* its deadline_ms has passed */
-    uint32_t revision;  /* that it runs under */
-    int64_t resumed_ms; /* 0 = never */
+    bool is_woken;          /* it is in the queue: whoever has its event has nothing to do with it */
+    bool is_overdue;        /* its deadline_ms has passed */
+    struct bw_slice cancel; /* {reason?, by} of who wants or wanted it cancelled; or empty */
+    uint32_t revision;      /* that it runs under */
+    int64_t resumed_ms;     /* 0 = never */
     enum bw_resolution resolved;
     int64_t resolved_ms;
     struct bw_uid origin; /* the run that it repeats; zero: none */

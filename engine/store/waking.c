@@ -112,6 +112,14 @@ bool bw_parking_fire(struct bw_parking *parking, int64_t now_ms, bool *more, str
     }
 }
 
+/* One that is active gets the wake, too: it may be about to park. */
+bool bw_parking_cancel(struct bw_parking *parking, int64_t run_id, int64_t now_ms, struct bw_error *err)
+{
+    const struct bw_wake wake = {.kind = BW_WAKE_CANCEL, .at_ms = now_ms};
+    parking->woken_steps++;
+    return bw_parking_put_wake(parking, run_id, (struct bw_slice){"", 0}, &wake, err) && bw_parking_unpark(parking, run_id, err);
+}
+
 static bool begin_waking(struct bw_parking *parking, struct bw_error *err)
 {
     sqlite3_stmt *first = parking->sql->first_waking;

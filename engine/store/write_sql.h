@@ -77,6 +77,8 @@
     X(close_join)              \
     X(close_any_join)          \
     X(next_live_child)         \
+    X(find_cancel)             \
+    X(set_cancel)              \
     X(cancel_run)              \
     X(reopen_join)             \
     X(set_context)             \

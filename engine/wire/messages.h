@@ -23,16 +23,15 @@ enum bw_message_type {
      * {job: number to be named in reports, event: id number, uid, revision, name, source, at_ms, trusted, workflow?: "only this one, by hand",
      *  body_part, headers_part,
      *  resume?: "the workflow whose parked run goes on; no trigger is looked at",
-     *  runs?: [{uid, state, woken: bool, overdue: bool, started_ms, lost, resumed_ms?,  what is already recorded (after a crash, or of a parked run);
-     *           child?: {path, parent: uid, item: number, depth, call: bool, input_part, context_part?}   a step of another run has started it
-     *           steps: [{path, state, attempt, started_ms, output_part?, error?, woken: it is handed out by itself;
-     *                    children?: {total, started, succeeded, failed, state: of the last one, failed_items: [number], failed_run: uid of the first,
-     *                                error: ERROR of that, items_part?: array of the outputs}   with a wake by them
-     *                    again?: true, children_total?: its run was resumed after this: begin it anew; the runs that it has started stay
-     *                    due_ms?, wake?: {kind, arm, at_ms, event: id}}]}],      overdue: its deadline_ms has passed
-     *  wake_events?: [{id, uid, name, source, at_ms, trusted, body_part}]        those that a wake names
-     *  verdicts?: [{run: uid, path, error: ERROR}],     a step that the engine had to end by killing the worker: it failed with this error
-     *  lost?: [{run: uid, path, count}]}                a step that died with its worker count times; above 5 it fails with "worker_lost" */
+     *  runs?: [{uid, state, woken: bool, overdue: bool, cancelled?: {reason?, by}, started_ms, lost, resumed_ms?,  what is already recorded (after a
+     * crash, or of a parked run); child?: {path, parent: uid, item: number, depth, call: bool, input_part, context_part?}   a step of another run has
+     * started it steps: [{path, state, attempt, started_ms, output_part?, error?, woken: it is handed out by itself; children?: {total, started,
+     * succeeded, failed, state: of the last one, failed_items: [number], failed_run: uid of the first, error: ERROR of that, items_part?: array of
+     * the outputs}   with a wake by them again?: true, children_total?: its run was resumed after this: begin it anew; the runs that it has started
+     * stay due_ms?, wake?: {kind, arm, at_ms, event: id}}]}],      overdue: its deadline_ms has passed wake_events?: [{id, uid, name, source, at_ms,
+     * trusted, body_part}]        those that a wake names verdicts?: [{run: uid, path, error: ERROR}],     a step that the engine had to end by
+     * killing the worker: it failed with this error lost?: [{run: uid, path, count}]}                a step that died with its worker count times;
+     * above 5 it fails with "worker_lost" */
     BW_MSG_EVENT = 4,
     BW_MSG_COMMITTED = 5, /* {report} the report with that number is on disk; sent for reports with ack */
     /* Outcome of BW_MSG_CALL. {call, outcome: "ok"|"retry"|"fail", error?: ERROR, output_part?} */
@@ -43,6 +42,10 @@ enum bw_message_type {
     BW_MSG_TRIAL = 16,
     BW_MSG_DRAIN = 7, /* {} no event follows; the worker finishes what it has and exits 0 when the engine closes the channel */
 
+    /* {run: uid, cancelled?: {reason?, by}} that run is to end: what is under way is given up, then come `undo` and `finally`; nothing if its steps
+     * have ended, or if the worker has no such run. Without `cancelled` the run that has started it does not want it any more, and it has ended
+     * already for the store: it is let go of, as it is. */
+    BW_MSG_CANCEL = 9,
     BW_MSG_PERMIT = 8, /* {permits: [number]} those attempts may begin */
 
     /* ---- run worker → engine ---- */
@@ -58,7 +61,7 @@ enum bw_message_type {
      *  runs: [{uid, workflow, version: hex, state: number, lost, started_ms, ended_ms, output_part?, error?: ERROR,
      *          slot?: {group: hex, most, when_full: number (enum bw_when_full), max_queue, holds_parked: bool}
      *                 of a run that is BLOCKED until it has one, then handed out by itself,
-     *          deadline_ms?: when a parked run is over,
+     *          deadline_ms?: when a parked run is over, settled?: bool: its steps have ended, it has not,
      *          steps: [{path, state: number, attempt, started_ms, ended_ms, inputs: [names], output_part?, error?: ERROR,
      *                   respond?: {status, type, headers?: {}, part: the body} the answer to the sender, when this is on disk
      *                   emits?: [{uid, name, key?, part: its data}] events that it causes,

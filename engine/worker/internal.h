@@ -43,9 +43,10 @@ struct bw_worker {
     int64_t stall_ms;
     size_t max_output_bytes;
     bool allow_private_network, trace, is_configured;
-    struct bw_map *secrets; /* name → struct bw_slice * */
-    struct bw_map *shared;  /* limits of bellwire.yaml: name → double *, the greatest cost of a step, 0 = any */
-    struct bw_map *asked;   /* permit number (8 bytes) → struct bw_attempt *, those that wait for theirs */
+    struct bw_map *secrets;    /* name → struct bw_slice * */
+    struct bw_map *shared;     /* limits of bellwire.yaml: name → double *, the greatest cost of a step, 0 = any */
+    struct bw_map *asked;      /* permit number (8 bytes) → struct bw_attempt *, those that wait for theirs */
+    TAILQ_HEAD(, bw_run) runs; /* all that it executes */
     TAILQ_HEAD(, bw_catalog) catalogs;
     TAILQ_HEAD(bw_attempt_list, bw_attempt) ready; /* their code gave way: one slice each a turn */
     struct event *ready_event;
@@ -154,6 +155,7 @@ struct bw_join { /* as in BW_MSG_REPORT */
 /* Each begins when all that the one before it has begun has come to its end, and is left out when the workflow has nothing for it. */
 enum bw_phase { BW_PHASE_STEPS, BW_PHASE_UNDO, BW_PHASE_ON_FAILURE, BW_PHASE_FINALLY, BW_PHASE_OVER };
 struct bw_run {
+    TAILQ_ENTRY(bw_run) link; /* in worker->runs */
     struct bw_worker_event *event;
     struct bw_catalog_workflow *entry;
     struct bw_script *script;
@@ -191,6 +193,7 @@ void bw_run_end_steps(struct bw_run *run);            /* no step is under way, n
 void bw_run_finish(struct bw_run *run);               /* with its outcome. Frees the run */
 int64_t bw_run_deadline_ms(const struct bw_run *run); /* when its workflow's `timeout` ends it; what follows its steps has as much again */
 void bw_run_watch_deadline(struct bw_run *run);
+void bw_run_take_cancel(struct bw_worker *worker, const json_t *head); /* BW_MSG_CANCEL */
 bool bw_run_is_recorded_done(const struct bw_worker_event *event, struct bw_uid run);
 
 /* ---- frontier.c: which steps begin next. Called at the start and whenever a step has a result; may free the run. ---- */

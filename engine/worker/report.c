@@ -114,6 +114,7 @@ static void append_run(struct report *report, struct bw_run *run)
         &report->head, "{\"uid\":\"%s\",\"workflow\":\"%s\",\"version\":\"%s\",\"state\":%d,\"lost\":%u,\"started_ms\":%lld,\"ended_ms\":%lld",
         run->uid_text, run->entry->workflow->name.ptr, version, run->state, run->lost, (long long)run->started_ms, (long long)run->ended_ms);
     if (run->state == BW_STATE_PARKED) bw_buf_printf(&report->head, ",\"deadline_ms\":%lld", (long long)bw_run_deadline_ms(run));
+    if (run->outcome && run->state < BW_STATE_SUCCEEDED) bw_buf_append_text(&report->head, ",\"settled\":true");
     append_output(report, &run->output);
     append_error(report, &run->error);
     bw_buf_append_text(&report->head, ",\"steps\":[");

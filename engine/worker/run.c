@@ -48,6 +48,7 @@ static void run_free(struct bw_run *run)
         json_decref(run->results[i].emits);
         json_decref(run->results[i].respond);
     }
+    TAILQ_REMOVE(&run->event->worker->runs, run, link);
     bw_timer_free(run->timer);
     free(run->results);
     bw_buf_free(&run->inputs);
@@ -107,7 +108,7 @@ static bool restore_steps(struct bw_run *run, const json_t *recorded, struct bw_
             result->attempt = (uint32_t)bw_json_int(step, "attempt", 0);
             int state = (int)bw_json_int(step, "state", 0);
             result->started_ms = bw_json_int(step, "started_ms", 0);
-            bool is_failed = state == BW_STATE_FAILED || state == BW_STATE_CANCELLED;
+            bool is_failed = state == BW_STATE_FAILED;
             bool is_again = bw_json_bool(step, "again", false), goes_on = workflow->steps[i].goes_on;
             if (is_again) result->children_total = (uint32_t)bw_json_int(step, "children_total", 0);
             if (is_again && (state != BW_STATE_FAILED || !(goes_on || bw_step_is_caught(workflow->steps, i)))) {
@@ -123,7 +124,7 @@ static bool restore_steps(struct bw_run *run, const json_t *recorded, struct bw_
             result->ended_ms = bw_json_int(step, "ended_ms", result->started_ms);
             bw_buf_append_slice(&result->output, bw_json_slice(json_object_get(step, "output_text")));
             run->kept_bytes += result->output.len;
-            if (is_failed) bw_json_append(&result->error, json_object_get(step, "error"));
+            if (json_object_get(step, "error")) bw_json_append(&result->error, json_object_get(step, "error"));
             if (state == BW_STATE_CANCELLED) continue;
             enum bw_step_status status = is_failed ? BW_STATUS_FAILED : state == BW_STATE_SUCCEEDED ? BW_STATUS_SUCCEEDED : BW_STATUS_SKIPPED;
             if (!bw_script_set_step(run->script, i, status, bw_buf_slice(&result->output), bw_buf_slice(&result->error), err)) return false;
@@ -142,6 +143,62 @@ void bw_run_park(struct bw_run *run)
     bw_event_run_ended(event);
 }
 
+/* Whatever is under way, or was when it was recorded, is so no more. */
+static void give_up_steps(struct bw_run *run)
+{
+    while (!TAILQ_EMPTY(&run->attempts)) {
+        run->is_ending = true; /* no attempt is followed by another one */
+        bw_step_cancel(TAILQ_FIRST(&run->attempts));
+    }
+    run->is_ending = false;
+    for (size_t i = run->phase_first; i < run->phase_limit; i++) {
+        struct bw_step_result *result = &run->results[i];
+        if (result->state != BW_STATE_WAITING && result->state != BW_STATE_RETRYING) continue;
+        result->state = result->state == BW_STATE_RETRYING ? BW_STATE_FAILED : BW_STATE_CANCELLED;
+        result->ended_ms = bw_clock_wall_ms();
+        result->is_reported = false;
+        bw_trace_step(run, i, "step_finished", 0);
+    }
+}
+
+/* Its steps end here, and what follows them is run. When that has begun, it is not cut short: it is what the run must not end without. */
+static void cancel(struct bw_run *run, const json_t *why)
+{
+    const char *reason = bw_json_str(why, "reason", "");
+    struct bw_error err;
+    if (run->outcome) return;
+    bw_error_set(&err, "run.cancelled", *reason ? "the run was cancelled: %s" : "the run was cancelled%s", reason);
+    give_up_steps(run);
+    bw_buf_clear(&run->error);
+    bw_buf_clear(&run->output);
+    bw_error_to_json(&run->error, &err, BW_CLASS_PERMANENT, (struct bw_slice){0});
+    bw_run_settle(run, BW_STATE_CANCELLED);
+}
+
+/* Whoever started it has closed it in the store: nothing that it does counts, so it does nothing any more. */
+static void let_go(struct bw_run *run)
+{
+    give_up_steps(run);
+    run->phase = BW_PHASE_OVER;
+    run->outcome = BW_STATE_CANCELLED;
+    bw_run_finish(run);
+}
+
+void bw_run_take_cancel(struct bw_worker *worker, const json_t *head)
+{
+    const json_t *why = json_object_get(head, "cancelled");
+    struct bw_run *run;
+    TAILQ_FOREACH(run, &worker->runs, link)
+    {
+        if (strcmp(run->uid_text, bw_json_str(head, "run", "")) != 0) continue;
+        if (why)
+            cancel(run, why);
+        else
+            let_go(run);
+        return;
+    }
+}
+
 /* The workflow's `timeout` is over, wherever the run is. */
 static void expire(struct bw_run *run)
 {
@@ -149,11 +206,7 @@ static void expire(struct bw_run *run)
     char text[32];
     bw_error_set(&err, "run.timeout", "the run took longer than %s", bw_duration_text(timeout_of(run), text));
     bw_error_hint(&err, "give the workflow a longer `timeout`, if it needs one");
-    while (!TAILQ_EMPTY(&run->attempts)) {
-        run->is_ending = true; /* no attempt is followed by another one */
-        bw_step_cancel(TAILQ_FIRST(&run->attempts));
-    }
-    run->is_ending = false;
+    give_up_steps(run);
     if (!run->outcome) {
         fail_run(run, &err, BW_CLASS_TIMEOUT, (struct bw_slice){0});
         return;
@@ -203,6 +256,7 @@ void bw_run_start(struct bw_worker_event *event, struct bw_catalog_workflow *ent
     run->state = BW_STATE_ACTIVE;
     run->started_ms = bw_clock_wall_ms();
     TAILQ_INIT(&run->attempts);
+    TAILQ_INSERT_TAIL(&event->worker->runs, run, link);
     bw_trace_run(run, event->is_resumed ? "run_resumed" : "run_started");
     struct bw_run_scope scope;
     bw_event_scope(event, run->uid_text, &scope);
@@ -231,6 +285,10 @@ void bw_run_start(struct bw_worker_event *event, struct bw_catalog_workflow *ent
     bw_script_set_names(run->script, bw_buf_slice(&run->inputs), bw_buf_slice(&run->locals));
     if (entry->workflow->timeout_ms && !(run->timer = bw_timer_new(event->worker, on_deadline, run))) exit(70);
     if (bw_run_restore_outcome(run)) return;
+    if (json_object_get(recorded, "cancelled")) {
+        cancel(run, json_object_get(recorded, "cancelled"));
+        return;
+    }
     bw_run_restore_ending(run);
     if (!run->is_ending && (bw_json_bool(recorded, "overdue", false) || bw_run_deadline_ms(run) <= bw_clock_wall_ms())) {
         expire(run);

@@ -88,6 +88,7 @@ static void on_message(struct bw_channel *channel, const struct bw_message *mess
     case BW_MSG_CATALOG_DROP: bw_catalog_drop(worker, (uint32_t)bw_json_int(message->head, "revision", 0)); break;
     case BW_MSG_EVENT: bw_event_take(worker, message); break;
     case BW_MSG_COMMITTED: on_committed(worker, bw_json_int(message->head, "report", -1)); break;
+    case BW_MSG_CANCEL: bw_run_take_cancel(worker, message->head); break;
     case BW_MSG_PERMIT: bw_permit_given(worker, message); break;
     case BW_MSG_CALL_RESULT: on_call_result(worker, message); break;
     case BW_MSG_TRIAL: bw_trial_take(worker, message); break;
@@ -129,6 +130,7 @@ int bw_worker_main(void)
     signal(SIGTERM, SIG_IGN); /* the engine decides */
     bw_log_setup(BW_LOG_WARN, BW_LOG_JSON, "worker");
     TAILQ_INIT(&worker.catalogs);
+    TAILQ_INIT(&worker.runs);
     TAILQ_INIT(&worker.ready);
     TAILQ_INIT(&worker.called);
     TAILQ_INIT(&worker.unacknowledged);

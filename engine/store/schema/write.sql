@@ -39,7 +39,8 @@ DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries WHERE source = ?1 
 INSERT INTO runs(uid, event_id, workflow, version, state, lost, started_ms, ended_ms, output, error)
 VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT(uid) DO NOTHING;
 -- name: find_run
-SELECT r.id, r.state, count(s.run_id), coalesce(sum(s.state < 20), 0) OR EXISTS (SELECT 1 FROM timers WHERE run_id = r.id AND path = ''),
+SELECT r.id, r.state, count(s.run_id), coalesce(sum(s.state < 20), 0) OR EXISTS (SELECT 1 FROM timers WHERE run_id = r.id AND path = '')
+        OR EXISTS (SELECT 1 FROM wakes WHERE run_id = r.id AND path = ''),
     EXISTS (SELECT 1 FROM children WHERE run_id = r.id)
 FROM runs r LEFT JOIN steps s ON s.run_id = r.id WHERE r.uid = ?1 GROUP BY r.id;
 -- name: update_run
@@ -144,6 +145,10 @@ RETURNING id, started = succeeded + failed + again;
 -- name: next_live_child
 SELECT c.run_id, c.item FROM children c JOIN runs r ON r.id = c.run_id
 WHERE c.join_id = ?1 AND c.item >= ?2 AND r.state < 20 ORDER BY c.item LIMIT 1;
+-- name: find_cancel
+SELECT id, state, cancel IS NOT NULL, EXISTS (SELECT 1 FROM steps WHERE run_id = runs.id) FROM runs WHERE uid = ?1;
+-- name: set_cancel
+UPDATE runs SET cancel = ?2 WHERE id = ?1;
 -- name: cancel_run
 UPDATE runs SET state = 22, ended_ms = ?2 WHERE id = ?1;
 
@@ -184,7 +189,7 @@ WITH RECURSIVE tree(id) AS (
 )
 SELECT 1 FROM tree t JOIN steps u ON u.run_id = t.id WHERE u.path GLOB '*~undo' AND u.state <> 23 LIMIT 1;
 -- name: revive_run
-UPDATE runs SET state = 2, lost = 0, ended_ms = 0, output = NULL, error = NULL, resolved = 0, resolved_ms = 0, resumed_ms = ?2 WHERE id = ?1;
+UPDATE runs SET state = 2, lost = 0, ended_ms = 0, output = NULL, error = NULL, resolved = 0, resolved_ms = 0, resumed_ms = ?2, cancel = NULL WHERE id = ?1;
 -- name: revive_steps
 UPDATE steps SET again = 1 WHERE run_id = ?1 AND state <> 20;
 -- name: set_version

@@ -1,0 +1,6 @@
+/* runs.h: what else `bellwire runs` can do. */
+#ifndef BW_CMD_RUNS_H
+#define BW_CMD_RUNS_H
+
+int bw_runs_cancel(int argc, char **argv); /* argv[0] is "cancel" */
+#endif

@@ -1,0 +1,277 @@
+"""Cancelling runs: whatever they are doing, nothing of it goes on, what must follow follows, and an answer survives a kill."""
+import http.server
+import json
+import threading
+
+import pytest
+
+from conftest import CONFIG, wait_for
+from test_plugins import build, flags  # noqa: F401: a fixture
+
+
+class Sink:
+    """/hold is answered never, and says when its peer has gone; everything else is noted and answered."""
+
+    def __init__(self):
+        self.seen, self.held, self.gone = [], threading.Semaphore(0), threading.Semaphore(0)
+        sink = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                if self.path == "/hold":
+                    sink.held.release()
+                    assert self.connection.recv(1) == b""
+                    sink.gone.release()
+                    return
+                sink.seen.append(self.path)
+                self.send_response(200)
+                self.send_header("Content-Length", "2")
+                self.end_headers()
+                self.wfile.write(b"{}")
+
+            def log_message(self, *_):
+                pass
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.handle_error = lambda *_: None
+        self.server.daemon_threads = True
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+
+
+@pytest.fixture
+def sink():
+    it = Sink()
+    yield it
+    it.server.shutdown()
+    it.server.server_close()
+
+
+def post(path, sink):
+    return f"{{lua: \"return ctx.http{{method = 'POST', url = '{sink.url}{path}', json = {{}}}}\"}}"
+
+
+def write(engine, steps, more="", name="w"):
+    engine.write(f"workflows/{name}.yaml", f"name: {name}\non: [{{event: open.ping}}]\nsteps:\n{steps}\n{more}\n")
+
+
+def ring(engine, **data):
+    status, answer, _ = engine.request("POST", "/in/open", json.dumps(data).encode(), {"Content-Type": "application/json"})
+    assert status == 202
+    return answer["event"]
+
+
+def parked(engine, workflow="w"):
+    return wait_for("a parked run", lambda: engine.rows("runs", "--state", "parked", "--workflow", workflow))[0]["run"]
+
+
+def only(engine, workflow="w"):
+    return engine.finished_runs(1, "--workflow", workflow)[0]
+
+
+def states(run):
+    return {step["step"]: step["state"] for step in run["steps"]}
+
+
+def cancel(engine, *arguments, check=True):
+    return [json.loads(line) for line in engine.run("runs", "cancel", *arguments, "--json", check=check).stdout.splitlines()]
+
+
+def run_id(engine):
+    """Of the one run that a worker is executing and that has no row yet: its steps say it in the log."""
+    return wait_for("a log line", lambda: next((line["run"] for line in engine.log if line.get("log") == "step.log"), None))
+
+
+def logging(lua):
+    return f"{{id: a, timeout: 10m, lua: \"ctx.log.info('here') {lua}\"}}"
+
+
+def test_a_parked_run(make_engine):
+    engine = make_engine()
+    write(engine, "  - {id: a, set: {n: 1}}\n  - {id: nap, sleep: 1d}\n  - {id: after, set: {n: 2}}")
+    engine.start()
+    ring(engine)
+    run = parked(engine)
+    assert cancel(engine, run, "--reason", "wrong \"customer\"") == [{"run": run, "state": "cancelling"}]
+    ended = only(engine)
+    assert ended["state"] == "cancelled" and [(act["verb"], act["detail"]) for act in ended["audit"]] == [("cancel", "wrong \"customer\"")]
+    assert ended["error"]["code"] == "run.cancelled" and "wrong \"customer\"" in ended["error"]["message"]
+    assert states(ended) == {"a": "succeeded", "nap": "cancelled"}
+    assert "cancelled" in engine.run("runs", "show", run).stdout
+    engine.stop()
+
+
+def test_twice_unknown_and_ended(make_engine):
+    engine = make_engine()
+    write(engine, "  - {id: nap, sleep: 1d}")
+    engine.start()
+    ring(engine)
+    run = parked(engine)
+    cancel(engine, run)
+    only(engine)
+    again = cancel(engine, run, "run_" + "0" * 26, check=False)
+    assert again[0]["error"]["code"] == "run.ended" and "cancelled" in again[0]["error"]["message"]
+    assert again[1]["error"]["code"] == "run.unknown"
+    assert engine.run("runs", "cancel", "evt_1", check=False).returncode == 2
+    assert engine.run("runs", "cancel", check=False).returncode == 2
+    engine.stop()
+    gone = engine.run("runs", "cancel", run, check=False)
+    assert gone.returncode == 1 and "control.not_serving" in gone.stderr and "bellwire serve" in gone.stderr
+
+
+def test_a_request_that_is_on_its_way_is_broken_off(make_engine, sink):
+    engine = make_engine()
+    write(engine, f"  - {logging('return ctx.http{method = [[POST]], url = [[' + sink.url + '/hold]], json = {}}')}\n  - {{id: after, set: {{n: 2}}}}")
+    engine.start()
+    ring(engine)
+    run = run_id(engine)
+    sink.held.acquire()
+    assert cancel(engine, run) == [{"run": run, "state": "cancelled"}]
+    sink.gone.acquire()
+    assert states(engine.show_run(run)) == {"a": "cancelled"}
+    engine.stop()
+
+
+def test_a_run_with_a_row_that_is_executing(make_engine, sink):
+    """A step that is recorded comes first: then the flag is on disk before the worker hears of it."""
+    engine = make_engine()
+    write(engine, f"  - {{id: first, set: {{n: 1}}}}\n  - {{id: told, emit: {{event: some.thing, data: {{}}}}}}\n  - {logging('return ctx.sleep(600)')}")
+    engine.start()
+    ring(engine)
+    run = run_id(engine)
+    assert cancel(engine, run)[0]["state"] in ("cancelling", "cancelled")
+    ended = only(engine)
+    assert ended["state"] == "cancelled" and states(ended) == {"first": "succeeded", "told": "succeeded", "a": "cancelled"}
+    engine.stop()
+
+
+NEVER = r"""
+#include <bellwire_plugin.h>
+#include <stddef.h>
+static void *start(const struct bw_plugin_host *host, const char *config, char *error, size_t size)
+{
+    (void)config, (void)error, (void)size;
+    return (void *)host;
+}
+static void execute(void *instance, struct bw_plugin_call *call)
+{
+    const struct bw_plugin_host *host = instance;
+    host->log(host, call, BW_PLUGIN_INFO, "begun");
+}
+static void cancel(void *instance, struct bw_plugin_call *call)
+{
+    const struct bw_plugin_host *host = instance;
+    host->log(host, call, BW_PLUGIN_INFO, "told to stop");
+    host->complete(host, call, &(struct bw_plugin_result){.size = sizeof(struct bw_plugin_result), .outcome = BW_PLUGIN_OK, .output = "{}", .output_len = 2});
+}
+BELLWIRE_PLUGIN_EXPORT const struct bw_plugin bellwire_plugin = {
+    .size = sizeof(struct bw_plugin), .abi = BELLWIRE_PLUGIN_ABI,
+    .manifest = "{\"name\":\"echo\",\"version\":\"1.0.0\",\"actions\":[{\"name\":\"echo/wait\"}]}",
+    .init = start, .execute = execute, .cancel = cancel};
+"""
+
+
+def test_a_plugin_is_told(make_engine, flags):  # noqa: F811
+    engine = make_engine()
+    build(engine, flags, source=NEVER)
+    write(engine, "  - {id: log, lua: \"ctx.log.info('here') return {}\"}\n  - {id: a, timeout: 10m, uses: echo/wait@1}")
+    engine.start()
+    ring(engine)
+    run = run_id(engine)
+    said = lambda text: any(text in str(line.get("message")) for line in engine.log)  # noqa: E731
+    wait_for("the call", lambda: said("begun"))
+    assert cancel(engine, run)[0]["state"] in ("cancelling", "cancelled")
+    wait_for("the plugin hears of it", lambda: said("told to stop"))
+    ended = only(engine)
+    assert ended["state"] == "cancelled" and states(ended)["a"] == "cancelled"
+    engine.stop()
+
+
+def saga(sink, more=""):
+    return (f"  - {{id: a, lua: \"return {{n = 1}}\", undo: {post('/undo', sink)}}}\n  - {{id: nap, sleep: 1d}}",
+            f"{more}on_failure: [{{id: wrong, {post('/on_failure', sink)[1:]}]\nfinally: [{{id: clean, {post('/finally', sink)[1:]}]")
+
+
+@pytest.mark.parametrize("undone", [False, True])
+def test_undo_and_finally(make_engine, sink, undone):
+    engine = make_engine()
+    write(engine, *saga(sink, "undo_on: [failure, cancel]\n" if undone else ""))
+    engine.start()
+    ring(engine)
+    cancel(engine, parked(engine))
+    ended = only(engine)
+    assert ended["state"] == "cancelled" and ended["error"]["code"] == "run.cancelled"
+    assert sink.seen == (["/undo"] if undone else []) + ["/finally"]
+    engine.stop()
+
+
+def test_what_follows_the_end_may_wait_and_is_not_cut_short(make_engine, sink):
+    engine = make_engine()
+    write(engine, "  - {id: nap, sleep: 1d}", f"finally: [{{id: wait, sleep: 6s}}, {{id: clean, {post('/finally', sink)[1:]}]")
+    engine.start()
+    ring(engine)
+    run = parked(engine)
+    cancel(engine, run)
+    wait_for("its finally", lambda: "wait" in states(engine.show_run(run)) and engine.show_run(run)["state"] == "parked")
+    assert cancel(engine, run) == [{"run": run, "state": "cancelling"}]
+    engine.kill()
+    engine.start()
+    ended = only(engine)
+    assert ended["state"] == "cancelled" and sink.seen == ["/finally"]
+    engine.stop()
+
+
+def test_an_answer_survives_a_kill(make_engine, sink):
+    engine = make_engine(CONFIG + "workers: 1\n")
+    write(engine, *saga(sink, "undo_on: [cancel]\n"))
+    engine.start()
+    for _ in range(5):
+        ring(engine)
+    wait_for("parked runs", lambda: len(engine.rows("runs", "--state", "parked")) == 5)
+    runs = [row["run"] for row in engine.rows("runs", "--state", "parked")]
+    assert [answer["state"] for answer in cancel(engine, *runs)] == ["cancelling"] * 5
+    engine.kill()
+    engine.start()
+    for run in engine.finished_runs(5, "--workflow", "w"):
+        assert run["state"] == "cancelled" and run["run"] in runs and states(run)["nap"] == "cancelled"
+    assert sink.seen.count("/finally") >= 5 and sink.seen.count("/undo") >= 5 and set(sink.seen) == {"/undo", "/finally"}
+    engine.stop()
+
+
+def test_items_end_with_their_parent(make_engine, sink):
+    engine = make_engine()
+    hold = "ctx.log.info('here') return ctx.http{method = 'POST', url = '" + sink.url + "/hold', json = {}}"
+    write(engine, f"""
+  - id: all
+    foreach: ${{{{ event.data.items }}}}
+    as: it
+    concurrency: 3
+    steps:
+      - {{id: item, timeout: 10m, with: {{n: "${{{{ it }}}}"}}, lua: "{hold}"}}
+  - {{id: after, set: {{n: 1}}}}""")
+    engine.start()
+    ring(engine, items=list(range(10)))
+    for _ in range(3):
+        sink.held.acquire()
+    run = parked(engine)
+    cancel(engine, run)
+    for _ in range(3):
+        sink.gone.acquire()
+    ended = only(engine)
+    assert ended["state"] == "cancelled" and states(ended) == {"all": "cancelled"}
+    items = [row for row in engine.rows("runs", "--children") if row.get("parent")]
+    assert len(items) == 3 and all(row["state"] == "cancelled" for row in items)
+    engine.stop()
+
+
+def test_an_item_that_is_cancelled_has_failed_for_its_parent(make_engine):
+    engine = make_engine()
+    write(engine, "  - {id: all, foreach: \"${{ event.data.items }}\", as: it, tolerate: 1, steps: [{id: nap, if: \"${{ it == 2 }}\", sleep: 1d}]}")
+    engine.start()
+    ring(engine, items=[1, 2, 3])
+    item = wait_for("its item", lambda: [row for row in engine.rows("runs", "--children", "--state", "parked") if row.get("parent")])[0]
+    cancel(engine, item["run"])
+    ended = only(engine)
+    assert ended["state"] == "succeeded"
+    assert engine.show_run(item["run"])["state"] == "cancelled"
+    engine.stop()
