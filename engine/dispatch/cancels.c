@@ -148,7 +148,7 @@ void bw_cancels_stored(struct bw_mail *mail)
     } else if (found) {
         tell_worker(cancel);
         answer(cancel, "cancelling", NULL);
-    } else if (dispatch->is_failed || !bw_jobs_may_have(dispatch, cancel->run)) {
+    } else if (!dispatch->is_failed && !bw_jobs_may_have(dispatch, cancel->run)) {
         refuse_unknown(cancel);
     } else {
         tell_worker(cancel);
@@ -159,7 +159,8 @@ void bw_cancels_stored(struct bw_mail *mail)
 void bw_cancels_reported(struct bw_dispatch *dispatch, const struct bw_run_row *runs, size_t count)
 {
     struct cancel *cancel, *next;
-    for (cancel = dispatch->cancels ? TAILQ_FIRST(&dispatch->cancels->waiting) : NULL; cancel; cancel = next) {
+    if (!dispatch->cancels || dispatch->is_failed) return; /* the store may be closed by now */
+    for (cancel = TAILQ_FIRST(&dispatch->cancels->waiting); cancel; cancel = next) {
         size_t i = 0;
         next = TAILQ_NEXT(cancel, link);
         while (i < count && !bw_uid_equal(runs[i].uid, cancel->run)) i++;

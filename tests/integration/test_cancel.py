@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from conftest import CONFIG, wait_for
+from conftest import BINARY, CONFIG, wait_for
 from test_plugins import build, flags  # noqa: F401: a fixture
 
 
@@ -274,4 +274,25 @@ def test_an_item_that_is_cancelled_has_failed_for_its_parent(make_engine):
     ended = only(engine)
     assert ended["state"] == "succeeded"
     assert engine.show_run(item["run"])["state"] == "cancelled"
+    engine.stop()
+
+
+@pytest.mark.parametrize("point,state", [("store.before_wake", "parked"), ("store.after_wake", "cancelled")])
+def test_a_crash_around_the_flag_leaves_all_or_nothing(make_engine, point, state):
+    if b"BELLWIRE_CRASH" not in BINARY.read_bytes():
+        pytest.skip("this build has no crash points")
+    engine = make_engine()
+    write(engine, "  - {id: nap, sleep: 1d}")
+    engine.env["BELLWIRE_CRASH"] = point + ":1"
+    engine.start()
+    ring(engine)
+    run = parked(engine)
+    assert cancel(engine, run, check=False)[0]["error"]["code"] == "control.closed"
+    assert engine.ended() == 137
+    del engine.env["BELLWIRE_CRASH"]
+    engine.start()
+    wait_for(state, lambda: engine.show_run(run)["state"] == state)
+    if state == "parked":
+        cancel(engine, run)
+        assert only(engine)["state"] == "cancelled"
     engine.stop()
