@@ -146,8 +146,8 @@ void bw_cancels_stored(struct bw_mail *mail)
     } else if (found >= BW_RUN_SUCCEEDED) {
         refuse_ended(cancel, found);
     } else if (found) {
-        tell_worker(cancel);
-        answer(cancel, "cancelling", NULL);
+        if (!cancel->op.cancel.has_ended) tell_worker(cancel);
+        answer(cancel, cancel->op.cancel.has_ended ? "cancelled" : "cancelling", NULL);
     } else if (!dispatch->is_failed && !bw_jobs_may_have(dispatch, cancel->run)) {
         refuse_unknown(cancel);
     } else {

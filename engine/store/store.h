@@ -246,6 +246,7 @@ struct bw_store_op {
         struct bw_slice why;              /* {reason?, by}, JSON; of several the first one stays, */
         struct bw_slice reason, actor;    /* and goes into the audit */
         enum bw_run_state found;          /* out: its state before; 0: it has no row */
+        bool has_ended;                   /* out: it was BLOCKED and had not begun: that was its end */
     } cancel;                             /* CANCEL */
     const struct bw_limit_row *limits;    /* LIMITS */
     size_t limit_count;                   /* LIMITS */

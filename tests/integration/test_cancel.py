@@ -1,12 +1,17 @@
 """Cancelling runs: whatever they are doing, nothing of it goes on, what must follow follows, and an answer survives a kill."""
 import http.server
 import json
+import os
+import random
+import signal
 import threading
 
 import pytest
 
-from conftest import BINARY, CONFIG, wait_for
+from conftest import BINARY, CONFIG, DEADLINE, wait_for
 from test_plugins import build, flags  # noqa: F401: a fixture
+
+SEED = int(os.environ.get("BELLWIRE_SEED", str(random.SystemRandom().randrange(1 << 32))))
 
 
 class Sink:
@@ -125,9 +130,9 @@ def test_a_request_that_is_on_its_way_is_broken_off(make_engine, sink):
     engine.start()
     ring(engine)
     run = run_id(engine)
-    sink.held.acquire()
+    assert sink.held.acquire(timeout=DEADLINE)
     assert cancel(engine, run) == [{"run": run, "state": "cancelled"}]
-    sink.gone.acquire()
+    assert sink.gone.acquire(timeout=DEADLINE)
     assert states(engine.show_run(run)) == {"a": "cancelled"}
     engine.stop()
 
@@ -252,11 +257,11 @@ def test_items_end_with_their_parent(make_engine, sink):
     engine.start()
     ring(engine, items=list(range(10)))
     for _ in range(3):
-        sink.held.acquire()
+        assert sink.held.acquire(timeout=DEADLINE)
     run = parked(engine)
     cancel(engine, run)
     for _ in range(3):
-        sink.gone.acquire()
+        assert sink.gone.acquire(timeout=DEADLINE)
     ended = only(engine)
     assert ended["state"] == "cancelled" and states(ended) == {"all": "cancelled"}
     items = [row for row in engine.rows("runs", "--children") if row.get("parent")]
@@ -274,6 +279,39 @@ def test_an_item_that_is_cancelled_has_failed_for_its_parent(make_engine):
     ended = only(engine)
     assert ended["state"] == "succeeded"
     assert engine.show_run(item["run"])["state"] == "cancelled"
+    engine.stop()
+
+
+def test_what_is_answered_holds_and_the_others_go_on_however_often_workers_and_engine_are_killed(make_engine):
+    """Runs that execute, that are parked, that are between the two, with and without a row."""
+    print("seed", SEED)
+    rng = random.Random(SEED)
+    engine = make_engine(CONFIG + "workers: 2\n")
+    write(engine, "  - {id: busy, with: {n: \"${{ event.data.n }}\"}, lua: \"ctx.log.info('here') ctx.sleep(0.1 + input.n / 20) return {}\"}\n"
+                  "  - {id: nap, sleep: 6s}\n  - {id: last, set: {n: 1}}", "finally: [{id: clean, lua: \"ctx.sleep(0.05) return {}\"}]")
+    engine.start()
+    known, answered, refused = set(), set(), set()
+    for n in range(40):
+        ring(engine, n=n)
+    for _ in range(25):
+        known |= {line["run"] for line in engine.log if line.get("log") == "step.log"}
+        if known:
+            run = rng.choice(sorted(known))
+            line = cancel(engine, run, check=False)[0]
+            (answered if "state" in line else refused).add(run)
+            assert "state" in line or line["error"]["code"] in ("run.ended", "run.unknown"), line
+        dice = rng.random()
+        if dice < 0.1:
+            engine.kill()
+            engine.start()
+        elif dice < 0.4:
+            for pid in engine.children("worker")[:1]:
+                os.kill(pid, signal.SIGKILL)
+    runs = {run["run"]: run for run in engine.finished_runs(40, "--workflow", "w")}
+    assert answered and len(runs) == 40
+    for name, run in runs.items():
+        assert run["state"] == ("cancelled" if name in answered else "succeeded"), (name, run, name in refused)
+        assert states(run)["clean"] == "succeeded"
     engine.stop()
 
 
@@ -295,4 +333,21 @@ def test_a_crash_around_the_flag_leaves_all_or_nothing(make_engine, point, state
     if state == "parked":
         cancel(engine, run)
         assert only(engine)["state"] == "cancelled"
+    engine.stop()
+
+
+def test_a_run_that_waits_for_its_slot(make_engine):
+    engine = make_engine()
+    write(engine, "  - {id: nap, sleep: 1d}", "concurrency: {limit: 1}")
+    engine.start()
+    for _ in range(3):
+        ring(engine)
+    holder = parked(engine)
+    wait_for("blocked runs", lambda: len(engine.rows("runs", "--state", "blocked")) == 2)
+    one, other = [row["run"] for row in engine.rows("runs", "--state", "blocked")]
+    assert cancel(engine, one, "--reason", "not this one") == [{"run": one, "state": "cancelled"}]
+    ended = engine.show_run(one)
+    assert ended["state"] == "cancelled" and not ended["steps"] and ended["error"]["message"].endswith(": not this one")
+    cancel(engine, holder)
+    wait_for("the slot is handed on", lambda: engine.show_run(other)["state"] == "parked")
     engine.stop()
