@@ -173,6 +173,7 @@ static void on_mail(struct bw_mail *mail, void *arg)
     case BW_MAIL_LIMITS: bw_permits_stored(mail); break;
     case BW_MAIL_CANCEL: bw_cancels_stored(mail); break;
     case BW_MAIL_PAIRS: bw_pairs_stored(mail); break;
+    case BW_MAIL_WATCHED: bw_cancel_on_told(dispatch, mail); break;
     case BW_MAIL_FIRED: bw_wakes_fired(dispatch->wakes); break;
     case BW_MAIL_TRIAL: bw_trial_store_quiet(dispatch); break;
     }

@@ -36,6 +36,7 @@ enum bw_mail_kind {
     BW_MAIL_SCHEDULE,
     BW_MAIL_LIMITS,
     BW_MAIL_CANCEL,
+    BW_MAIL_WATCHED,
     BW_MAIL_TRIAL
 };
 
@@ -237,6 +238,9 @@ bool bw_wakes_are_behind(const struct bw_wakes *wakes);
 bool bw_wakes_are_quiet(const struct bw_wakes *wakes); /* nothing is known here that is not done */
 void bw_wakes_stop(struct bw_wakes *wakes);
 void bw_wakes_free(struct bw_wakes *wakes);
+/* cancel_on.c */
+void bw_cancel_on_tell(struct bw_dispatch *dispatch, const struct bw_store_wakes *wakes); /* writer thread */
+void bw_cancel_on_told(struct bw_dispatch *dispatch, struct bw_mail *mail);               /* takes the mail over */
 /* reports.c */
 void bw_reports_take(struct bw_run_worker *worker, const struct bw_message *message);
 bool bw_reports_give_up(struct bw_dispatch *dispatch, struct bw_job *job); /* the event ends without (more) runs; false = no memory now */

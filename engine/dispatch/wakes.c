@@ -28,7 +28,7 @@ struct bw_wakes {
 static void on_wake(void *arg, const struct bw_store_wakes *wakes)
 {
     struct bw_wakes *mine = arg; /* writer thread */
-    (void)wakes;
+    bw_cancel_on_tell(mine->dispatch, wakes);
     if (!atomic_exchange(&mine->is_told, true)) bw_mailbox_post(mine->dispatch->mailbox, &mine->told);
 }
 

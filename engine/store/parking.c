@@ -4,6 +4,7 @@
 #include "store/children.h"
 #include "store/parking_step.h"
 #include "store/slots.h"
+#include <stdlib.h>
 
 /* The earliest timer of all, 0 = none. */
 static bool read_due(struct bw_parking *parking, struct bw_error *err)
@@ -30,6 +31,11 @@ bool bw_parking_open(struct bw_parking *parking, const struct bw_write_statement
     sqlite3_reset(sql->any_slot);
     parking->has_wakings = true; /* the first look tells */
     return true;
+}
+
+void bw_parking_close(struct bw_parking *parking)
+{
+    free(parking->watched);
 }
 
 bool bw_parking_flush(struct bw_parking *parking, struct bw_error *err)
@@ -59,6 +65,7 @@ void bw_parking_committed(struct bw_parking *parking)
     if (parking->due_ms && (!parking->committed_due_ms || parking->due_ms < parking->committed_due_ms)) parking->is_due_earlier = true;
     parking->committed_due_ms = parking->due_ms;
     parking->news += parking->woken_runs;
+    parking->watched_committed = parking->watched_count;
     forget_transaction(parking);
 }
 
@@ -67,14 +74,16 @@ void bw_parking_rolled_back(struct bw_parking *parking)
     parking->due_ms = parking->committed_due_ms;
     parking->waking = parking->waiter = 0; /* from the beginning: those who are woken do not wait any more */
     parking->waking_key = 0;
+    parking->watched_count = parking->watched_committed;
     forget_transaction(parking);
 }
 
 bool bw_parking_news(struct bw_parking *parking, struct bw_store_wakes *wakes)
 {
-    if (!parking->news && !parking->is_due_earlier) return false;
-    *wakes = (struct bw_store_wakes){.woken = parking->news, .next_due_ms = parking->committed_due_ms};
-    parking->news = 0;
+    if (!parking->news && !parking->is_due_earlier && !parking->watched_committed) return false;
+    *wakes = (struct bw_store_wakes){
+        .woken = parking->news, .next_due_ms = parking->committed_due_ms, .watched = parking->watched, .watched_count = parking->watched_committed};
+    parking->news = parking->watched_committed = parking->watched_count = 0; /* what `watched` points to stays until the next transaction */
     parking->is_due_earlier = false;
     return true;
 }

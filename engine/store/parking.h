@@ -32,6 +32,8 @@ struct bw_parking { /* zero-initialise, then bw_parking_open(). Fields are parki
     struct bw_run_ids *dropped;       /* of the report that is written, or NULL: children that it has cancelled */
     size_t letters;                   /* by this transaction: runs that somebody did something about (letters.c) */
     size_t news;                      /* runs woken by commits since bw_parking_news() */
+    struct bw_watched *watched;       /* by commits since then, and behind them by this transaction */
+    size_t watched_committed, watched_count, watched_capacity;
     bool has_slots;                   /* perhaps there is a run that shares slots: else no statement asks (slots.c) */
     bool has_wakings;                 /* perhaps there is an event whose waiters are not all woken */
     int64_t waking, waiter;           /* that event, 0 = not begun; of those who wait for its key all below this run are woken */
@@ -39,6 +41,7 @@ struct bw_parking { /* zero-initialise, then bw_parking_open(). Fields are parki
 };
 
 bool bw_parking_open(struct bw_parking *parking, const struct bw_write_statements *sql, struct bw_error *err);
+void bw_parking_close(struct bw_parking *parking);
 bool bw_parking_flush(struct bw_parking *parking, struct bw_error *err); /* before COMMIT */
 void bw_parking_committed(struct bw_parking *parking);
 void bw_parking_rolled_back(struct bw_parking *parking);

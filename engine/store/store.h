@@ -278,11 +278,17 @@ bool bw_store_is_failed(const struct bw_store *store);
 uint64_t bw_store_commits(const struct bw_store *store); /* transactions so far, for tests and metrics */
 uint64_t bw_store_repairs(const struct bw_store *store); /* what must not happen and did, in the life of the data folder (sweep.h); any thread */
 /* What a commit changed for whoever looks at the queue and at the clock. Called on the writer thread after the done() of that commit's
- * operations, only when runs were put into the queue or the earliest timer is earlier than it was. Be short, like done(). One handler; NULL =
- * none, and then none is running any more. Runs that were in the queue before are not told: read it once at the start, from 0. */
+ * operations, only when runs were put into the queue, some are to be told, or the earliest timer is earlier than it was. Be short, like done(). One
+ * handler; NULL = none, and then none is running any more. Runs that were in the queue before are not told: read it once at the start, from 0. */
+struct bw_watched {
+    int64_t run_id, event_id;
+    struct bw_uid run;
+};
 struct bw_store_wakes {
-    size_t woken;        /* runs put into the queue */
-    int64_t next_due_ms; /* the earliest of all timers, 0 = there is none */
+    size_t woken;                     /* runs put into the queue */
+    int64_t next_due_ms;              /* the earliest of all timers, 0 = there is none */
+    const struct bw_watched *watched; /* runs whose step BW_CANCEL_ON_PATH (wire/messages.h) has a wake: whoever executes one of them is to be told */
+    size_t watched_count;
 };
 typedef void bw_store_wake_handler(void *arg, const struct bw_store_wakes *wakes);
 void bw_store_on_wake(struct bw_store *store, bw_store_wake_handler *handler, void *arg); /* any thread but the writer */

@@ -1,8 +1,31 @@
 /* Who wakes steps: events, timers, and the rest of an event that very many wait for. */
 #include "base/clock.h"
 #include "store/parking_step.h"
+#include "wire/messages.h"
+#include <stdlib.h>
 
 #define WORK_US 20000
+
+/* Without memory nobody is told: then it is found when the run wants to park. */
+static bool note_watched(struct bw_parking *parking, int64_t run_id, struct bw_error *err)
+{
+    sqlite3_stmt *statement = parking->sql->run_of_id;
+    bool has_row;
+    if (parking->watched_count == parking->watched_capacity) {
+        size_t capacity = parking->watched_capacity ? parking->watched_capacity * 2 : 16;
+        struct bw_watched *grown = realloc(parking->watched, capacity * sizeof *grown);
+        if (!grown) return true;
+        parking->watched = grown;
+        parking->watched_capacity = capacity;
+    }
+    bw_sql_bind_int(statement, 1, run_id);
+    if (!bw_sql_next(statement, &has_row, err)) return false;
+    if (has_row)
+        parking->watched[parking->watched_count++] =
+            (struct bw_watched){.run_id = run_id, .run = bw_sql_column_uid(statement, 0), .event_id = sqlite3_column_int64(statement, 1)};
+    sqlite3_reset(statement);
+    return true;
+}
 
 bool bw_parking_put_wake(struct bw_parking *parking, int64_t run_id, struct bw_slice path, const struct bw_wake *wake, struct bw_error *err)
 {
@@ -16,7 +39,7 @@ bool bw_parking_put_wake(struct bw_parking *parking, int64_t run_id, struct bw_s
     else
         sqlite3_bind_null(statement, 5);
     bw_sql_bind_int(statement, 6, wake->at_ms);
-    return bw_sql_run(statement, err);
+    return bw_sql_run(statement, err) && (!bw_slice_is(path, BW_CANCEL_ON_PATH) || note_watched(parking, run_id, err));
 }
 
 bool bw_parking_event_time(struct bw_parking *parking, int64_t event_id, int64_t *at_ms, struct bw_error *err)

@@ -60,6 +60,7 @@
     X(delete_limits)           \
     X(earliest_of_step)        \
     X(event_time)              \
+    X(run_of_id)               \
     X(next_waiter)             \
     X(put_waking)              \
     X(first_waking)            \

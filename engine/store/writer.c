@@ -35,6 +35,7 @@ void bw_writer_close(struct bw_writer *writer, bool checkpoint)
     bw_retention_close(&writer->retention);
     bw_deliveries_close(&writer->deliveries);
     bw_dedupe_close(&writer->dedupe);
+    bw_parking_close(&writer->parking);
     bw_write_finalize(&writer->sql);
     if (writer->db) bw_database_close(writer->db, checkpoint);
     if (writer->reserve >= 0) close(writer->reserve);

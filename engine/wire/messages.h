@@ -5,7 +5,8 @@
  * transient | permanent | bug | timeout | input | output | lost; only `transient` (and `timeout` of an attempt) is tried again. */
 #ifndef BW_WIRE_MESSAGES_H
 #define BW_WIRE_MESSAGES_H
-#define BW_EMIT_SOURCE "workflow/" /* and the name of the workflow: the source of an event that a run caused; no configured one has a slash */
+#define BW_EMIT_SOURCE "workflow/"     /* and the name of the workflow: the source of an event that a run caused; no configured one has a slash */
+#define BW_CANCEL_ON_PATH "~cancel_on" /* the step that waits, as long as a run has steps, for events that cancel it */
 
 enum bw_message_type {
     /* ---- engine → run worker ---- */
@@ -46,6 +47,9 @@ enum bw_message_type {
      * have ended, or if the worker has no such run. Without `cancelled` the run that has started it does not want it any more, and it has ended
      * already for the store: it is let go of, as it is. */
     BW_MSG_CANCEL = 9,
+    /* The store has found an event for BW_CANCEL_ON_PATH of a run that is under way.
+     * {run: uid, wake: {arm, at_ms, event: {id, uid, name, source, at_ms, trusted}}, body_part} */
+    BW_MSG_CANCEL_EVENT = 10,
     BW_MSG_PERMIT = 8, /* {permits: [number]} those attempts may begin */
 
     /* ---- run worker → engine ---- */

@@ -297,7 +297,7 @@ static json_t *describe_workflow(const struct bw_catalog_workflow *entry)
 {
     const struct bw_workflow *workflow = entry->workflow;
     json_t *events = json_array(), *steps = json_array(), *inner = json_array(), *waits = json_array(), *schedules = json_array();
-    int32_t mark = workflow->endings.mark;
+    int32_t mark = workflow->endings.mark >= 0 ? workflow->endings.mark : workflow->cancel_on;
     bool is_manual = false;
     char version[65];
     bw_hex_encode(entry->version, sizeof entry->version, version);

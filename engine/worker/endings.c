@@ -151,6 +151,7 @@ void bw_run_settle(struct bw_run *run, int state)
     int32_t index = endings_of(run)->mark;
     run->outcome = state;
     run->outcome_ms = bw_clock_wall_ms();
+    bw_cancel_on_end(run);
     if (index >= 0) {
         struct bw_step_result *mark = &run->results[index];
         mark->state = state;

@@ -193,6 +193,8 @@ void bw_run_end_steps(struct bw_run *run);            /* no step is under way, n
 void bw_run_finish(struct bw_run *run);               /* with its outcome. Frees the run */
 int64_t bw_run_deadline_ms(const struct bw_run *run); /* when its workflow's `timeout` ends it; what follows its steps has as much again */
 void bw_run_watch_deadline(struct bw_run *run);
+void bw_run_cancel(struct bw_run *run, const struct bw_error *why);    /* its steps end here, and what follows them is run */
+void bw_run_fail(struct bw_run *run, const struct bw_error *err);      /* the same: something that concerns all of it is wrong */
 void bw_run_take_cancel(struct bw_worker *worker, const json_t *head); /* BW_MSG_CANCEL */
 bool bw_run_is_recorded_done(const struct bw_worker_event *event, struct bw_uid run);
 
@@ -290,6 +292,15 @@ void bw_wait_for_retry(struct bw_attempt *attempt, int64_t delay_ms); /* until i
 bool bw_run_may_park(const struct bw_run *run);
 
 void bw_wait_hold(struct bw_attempt *attempt, int64_t due_ms); /* waiting, until something outside of this process ends it */
+/* Events that a step waits for: their keys into its result; and whether the one that `wake` has is one of them, with what the step gives then. False:
+ * it cannot be told. */
+bool bw_wait_make_keys(struct bw_run *run, size_t index, struct bw_error *err);
+bool bw_wait_look_at(struct bw_run *run, size_t index, const json_t *wake, struct bw_buf *output, bool *answer, struct bw_error *err);
+
+/* ---- cancel_on.c ---- */
+bool bw_cancel_on_begin(struct bw_run *run, bool *cancels, struct bw_error *err);   /* *cancels: an event has come; *err says which */
+void bw_cancel_on_end(struct bw_run *run);                                          /* its steps have ended */
+void bw_cancel_on_take(struct bw_worker *worker, const struct bw_message *message); /* BW_MSG_CANCEL_EVENT */
 
 /* ---- children.c ---- */
 void bw_step_begin_children(struct bw_attempt *attempt); /* a `foreach` or a called workflow, behind its condition */

@@ -162,17 +162,28 @@ static void give_up_steps(struct bw_run *run)
 }
 
 /* Its steps end here, and what follows them is run. When that has begun, it is not cut short: it is what the run must not end without. */
+void bw_run_cancel(struct bw_run *run, const struct bw_error *why)
+{
+    give_up_steps(run);
+    bw_buf_clear(&run->error);
+    bw_buf_clear(&run->output);
+    bw_error_to_json(&run->error, why, BW_CLASS_PERMANENT, (struct bw_slice){0});
+    bw_run_settle(run, BW_STATE_CANCELLED);
+}
+
 static void cancel(struct bw_run *run, const json_t *why)
 {
     const char *reason = bw_json_str(why, "reason", "");
     struct bw_error err;
     if (run->outcome) return;
     bw_error_set(&err, "run.cancelled", *reason ? "the run was cancelled: %s" : "the run was cancelled%s", reason);
+    bw_run_cancel(run, &err);
+}
+
+void bw_run_fail(struct bw_run *run, const struct bw_error *err)
+{
     give_up_steps(run);
-    bw_buf_clear(&run->error);
-    bw_buf_clear(&run->output);
-    bw_error_to_json(&run->error, &err, BW_CLASS_PERMANENT, (struct bw_slice){0});
-    bw_run_settle(run, BW_STATE_CANCELLED);
+    fail_run(run, err, BW_CLASS_BUG, BW_SLICE("cancel_on"));
 }
 
 /* Whoever started it has closed it in the store: nothing that it does counts, so it does nothing any more. */
@@ -292,6 +303,15 @@ void bw_run_start(struct bw_worker_event *event, struct bw_catalog_workflow *ent
     bw_run_restore_ending(run);
     if (!run->is_ending && (bw_json_bool(recorded, "overdue", false) || bw_run_deadline_ms(run) <= bw_clock_wall_ms())) {
         expire(run);
+        return;
+    }
+    bool is_cancelled;
+    if (!bw_cancel_on_begin(run, &is_cancelled, &err)) {
+        bw_run_fail(run, &err);
+        return;
+    }
+    if (is_cancelled) {
+        bw_run_cancel(run, &err);
         return;
     }
     bw_run_watch_deadline(run);

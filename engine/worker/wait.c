@@ -49,11 +49,10 @@ static void append_event(struct bw_buf *out, const json_t *event)
     bw_buf_append_char(out, '}');
 }
 
-static bool make_keys(struct bw_attempt *attempt, struct bw_error *err)
+bool bw_wait_make_keys(struct bw_run *run, size_t index, struct bw_error *err)
 {
-    struct bw_run *run = attempt->run;
-    const struct bw_step *step = bw_attempt_step(attempt);
-    struct bw_step_result *result = bw_attempt_result(attempt);
+    const struct bw_step *step = &run->entry->workflow->steps[index];
+    struct bw_step_result *result = &run->results[index];
     struct bw_buf value = {0};
     bool good = true;
     if (!result->keys && !(result->keys = calloc(step->arm_count, sizeof *result->keys))) exit(70);
@@ -61,9 +60,9 @@ static bool make_keys(struct bw_attempt *attempt, struct bw_error *err)
         const struct bw_step_arm *arm = &step->arms[i];
         bw_buf_clear(&value);
         if (arm->equals) {
-            bw_note_enter_step(run, attempt->step, 0);
+            bw_note_enter_step(run, index, 0);
             good = bw_script_render(run->script, arm->equals, &(struct bw_render){0}, &value, err);
-            bw_note_leave(bw_attempt_worker(attempt));
+            bw_note_leave(run->event->worker);
         }
         if (!good || bw_wait_key(arm->event, arm->by, bw_buf_slice(&value), &result->keys[i])) continue;
         good = bw_error_set(err, "wait.equals", "`equals` gave %s: no event could match", value.len < 80 ? value.data : "an object or a list");
@@ -83,17 +82,17 @@ static void wait_again(struct bw_attempt *attempt, int64_t behind_event)
 }
 
 /* The key is a hash: does the field have the value indeed? */
-static bool fits(struct bw_attempt *attempt, size_t arm_index, struct bw_slice body, bool *answer, struct bw_error *err)
+static bool fits(struct bw_run *run, size_t index, size_t arm_index, struct bw_slice body, bool *answer, struct bw_error *err)
 {
-    const struct bw_step_arm *arm = &bw_attempt_step(attempt)->arms[arm_index];
+    const struct bw_step_arm *arm = &run->entry->workflow->steps[index].arms[arm_index];
     struct bw_buf wanted = {0}, pointer = {0};
     struct bw_json_view found;
     *answer = true;
     if (!arm->equals) return true;
     bw_wait_pointer(arm->by, &pointer);
-    bw_note_enter_step(attempt->run, attempt->step, 0);
-    bool good = bw_script_render(attempt->run->script, arm->equals, &(struct bw_render){0}, &wanted, err);
-    bw_note_leave(bw_attempt_worker(attempt));
+    bw_note_enter_step(run, index, 0);
+    bool good = bw_script_render(run->script, arm->equals, &(struct bw_render){0}, &wanted, err);
+    bw_note_leave(run->event->worker);
     *answer = good && !pointer.failed && bw_json_scan(body, NULL, NULL, NULL) && bw_json_view_pointer(bw_json_view_of(body), pointer.data, &found) &&
               bw_wait_equal(found.raw, bw_buf_slice(&wanted));
     bw_buf_free(&wanted);
@@ -101,28 +100,36 @@ static bool fits(struct bw_attempt *attempt, size_t arm_index, struct bw_slice b
     return good;
 }
 
-static void on_event(struct bw_attempt *attempt, const json_t *wake)
+bool bw_wait_look_at(struct bw_run *run, size_t index, const json_t *wake, struct bw_buf *output, bool *answer, struct bw_error *err)
 {
-    struct bw_run *run = attempt->run;
-    const struct bw_step *step = bw_attempt_step(attempt);
+    const struct bw_step *step = &run->entry->workflow->steps[index];
     const json_t *event = json_object_get(wake, "event");
     size_t arm = (size_t)bw_json_int(wake, "arm", 0);
+    bool good = true;
+    *answer = true;
+    bw_buf_append_char(output, '{');
+    append_event(output, event);
+    bw_buf_printf(output, ",\"arm\":%zu,\"timed_out\":false}", arm + 1);
+    if (arm >= step->arm_count) return true;
+    good = fits(run, index, arm, bw_json_slice(json_object_get(event, "body_text")), answer, err);
+    if (good && *answer && step->arms[arm].condition >= 0) {
+        bw_note_enter_step(run, index, 0);
+        good = bw_script_condition_of(run->script, (uint32_t)step->arms[arm].condition, bw_buf_slice(output), answer, err);
+        bw_note_leave(run->event->worker);
+    }
+    return good;
+}
+
+static void on_event(struct bw_attempt *attempt, const json_t *wake)
+{
     struct bw_buf output = {0};
     struct bw_error err;
-    bool answer = true, good = true;
-    bw_buf_append_char(&output, '{');
-    append_event(&output, event);
-    bw_buf_printf(&output, ",\"arm\":%zu,\"timed_out\":false}", arm + 1);
-    if (arm < step->arm_count) good = fits(attempt, arm, bw_json_slice(json_object_get(event, "body_text")), &answer, &err);
-    if (good && answer && arm < step->arm_count && step->arms[arm].condition >= 0) {
-        bw_note_enter_step(run, attempt->step, 0);
-        good = bw_script_condition_of(run->script, (uint32_t)step->arms[arm].condition, bw_buf_slice(&output), &answer, &err);
-        bw_note_leave(bw_attempt_worker(attempt));
-    }
-    if (!good || (!answer && !make_keys(attempt, &err)))
+    bool answer;
+    bool good = bw_wait_look_at(attempt->run, attempt->step, wake, &output, &answer, &err);
+    if (!good || (!answer && !bw_wait_make_keys(attempt->run, attempt->step, &err)))
         bw_step_fail(attempt, &err, BW_CLASS_BUG, -1);
     else if (!answer)
-        wait_again(attempt, bw_json_int(event, "id", 0));
+        wait_again(attempt, bw_json_int(json_object_get(wake, "event"), "id", 0));
     else
         bw_step_succeed(attempt, bw_buf_slice(&output));
     bw_buf_free(&output);
@@ -255,7 +262,7 @@ void bw_wait_begin(struct bw_attempt *attempt)
         bw_note_leave(bw_attempt_worker(attempt));
         good = good && sleep_due(attempt, bw_buf_slice(&rendered), now_ms, &due_ms, &err);
     } else {
-        good = make_keys(attempt, &err);
+        good = bw_wait_make_keys(run, attempt->step, &err);
         if (step->wait_ms) due_ms = now_ms + step->wait_ms;
         result->since_event = step->since_ms < 0 ? run->event->id : 0;
         result->since_ms = step->since_ms < 0 ? 0 : now_ms - step->since_ms;

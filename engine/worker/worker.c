@@ -89,6 +89,7 @@ static void on_message(struct bw_channel *channel, const struct bw_message *mess
     case BW_MSG_EVENT: bw_event_take(worker, message); break;
     case BW_MSG_COMMITTED: on_committed(worker, bw_json_int(message->head, "report", -1)); break;
     case BW_MSG_CANCEL: bw_run_take_cancel(worker, message->head); break;
+    case BW_MSG_CANCEL_EVENT: bw_cancel_on_take(worker, message); break;
     case BW_MSG_PERMIT: bw_permit_given(worker, message); break;
     case BW_MSG_CALL_RESULT: on_call_result(worker, message); break;
     case BW_MSG_TRIAL: bw_trial_take(worker, message); break;

@@ -204,7 +204,8 @@ void bw_check_references(struct bw_loader *loader)
     for (size_t i = 0; i < workflow->step_count; i++) {
         const struct bw_step *step = &workflow->steps[i];
         bool has_error = bw_step_sees_error(workflow, i);
-        const struct scope plain = {ended, false, step->body, "this step", has_error, false},
+        const char *where = (int32_t)i == workflow->cancel_on ? "cancel_on, at the run's beginning," : "this step";
+        const struct scope plain = {ended, false, step->body, where, has_error, false},
                            with = {ended, true, step->body, "this step", has_error, false},
                            failed = {ended, false, step->body, "this `catch`", true, false};
         bw_needs_closure(workflow, i, ended);

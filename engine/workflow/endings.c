@@ -1,4 +1,5 @@
 /* What a failure and the end of all steps lead to: `catch` of a step; `undo`, `on_failure` and `finally` behind the steps. */
+#include "wire/messages.h"
 #include "workflow/internal.h"
 #include <stdio.h>
 
@@ -173,7 +174,7 @@ void bw_endings_load(struct bw_loader *loader, const struct bw_yaml_node *root, 
     struct bw_workflow *workflow = loader->workflow;
     const struct bw_list_place place = {.parent = -1, .defaults = defaults};
     const struct bw_yaml_node *on_failure = bw_yaml_get(root, "on_failure"), *finally = bw_yaml_get(root, "finally"),
-                              *undo_on = bw_yaml_get(root, "undo_on");
+                              *undo_on = bw_yaml_get(root, "undo_on"), *cancel_on = bw_yaml_get(root, "cancel_on");
     workflow->undoes_failed = true;
     if (undo_on) load_undo_on(loader, undo_on);
     struct bw_endings *endings = &workflow->endings;
@@ -181,6 +182,12 @@ void bw_endings_load(struct bw_loader *loader, const struct bw_yaml_node *root, 
     if ((on_failure || finally) && endings->mark < 0) endings->mark = add_mark(loader, &place);
     if (on_failure) endings->on_failure = load_list(loader, on_failure, BW_STEP_ON_FAILURE, &place);
     if (finally) endings->finally = load_list(loader, finally, BW_STEP_FINALLY, &place);
+    workflow->cancel_on = -1;
+    if (!cancel_on) return;
+    workflow->cancel_on = (int32_t)workflow->step_count;
+    struct bw_step *step = bw_step_new(loader, bw_mark_of(cancel_on), &(struct bw_list_place){.parent = -1, .path = BW_CANCEL_ON_PATH});
+    step->kind = BW_STEP_MARK;
+    bw_cancel_on_load(loader, cancel_on, step);
 }
 
 /* ---- questions ---- */

@@ -129,6 +129,7 @@ void bw_respond_load(struct bw_loader *loader, const struct bw_yaml_node *node, 
 void bw_sleep_load(struct bw_loader *loader, const struct bw_yaml_node *node, struct bw_step *step);
 void bw_wait_load(struct bw_loader *loader, const struct bw_yaml_node *node, struct bw_step *step);
 void bw_run_timeout_load(struct bw_loader *loader, const struct bw_yaml_node *node);
+void bw_cancel_on_load(struct bw_loader *loader, const struct bw_yaml_node *list, struct bw_step *step);
 void bw_waits_check(struct bw_loader *loader); /* none may be longer than the run */
 
 /* step.c: all steps of the workflow, with what they need */
@@ -151,7 +152,7 @@ bool bw_block_load(struct bw_loader *loader, const struct bw_yaml_node *map, str
 void bw_step_load(struct bw_loader *loader, const struct bw_yaml_node *map, const struct bw_list_place *place); /* step.c */
 bool bw_is_expr_name(struct bw_slice text); /* step.c: what a step or an item may be called: a-z, 0-9, _, no word of Lua */
 
-#define BW_ENDING_STEPS 4 /* at most: mark, undo, on_failure, finally */
+#define BW_ENDING_STEPS 5 /* at most: mark, undo, on_failure, finally, and that of cancel_on */
 /* endings.c: what a step's failure and the end of all steps lead to: `catch`, `undo`, `undo_on`, `on_failure`, `finally` */
 extern const struct bw_load_key bw_catch_keys[];
 extern const size_t bw_catch_key_count;

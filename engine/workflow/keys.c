@@ -45,7 +45,7 @@ const struct bw_load_key bw_workflow_keys[] = {
      "when the `undo` steps are run ([failure])"},
     {"pool", NULL, NULL},
     {"defaults", "{\"$ref\":\"#/$defs/defaults\"}", "for all steps that do not say otherwise"},
-    {"cancel_on", NULL, NULL},
+    {"cancel_on", "{\"type\":\"array\",\"minItems\":1,\"maxItems\":16,\"items\":{\"$ref\":\"#/$defs/arm\"}}", "events that cancel a run"},
     {"respond", "{\"$ref\":\"#/$defs/respond_mode\"}", "whether the sender waits for the result"},
     {"on_failure", STEPS, "run when the run has failed; `error` says why"},
     {"finally", STEPS, "run at the end, however the run has ended"},

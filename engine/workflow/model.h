@@ -61,7 +61,8 @@ enum bw_step_kind {
     BW_STEP_CALL,    /* runs another workflow */
     BW_STEP_FOREACH, /* what is inside of it is not run by this run, but by one for each item */
     BW_STEP_RESPOND, /* answers the sender who waits */
-    BW_STEP_MARK,    /* nothing to do: how the steps above have ended, recorded before those that follow from that begin (struct bw_endings) */
+    BW_STEP_MARK,    /* nothing to do, a row alone: how the steps above have ended, recorded before those that follow from that begin (struct
+                        bw_endings);    what the run is cancelled by (bw_workflow.cancel_on) */
     BW_STEP_IF,
     BW_STEP_SWITCH,
     BW_STEP_PARALLEL,
@@ -80,7 +81,7 @@ struct bw_endings {
     int32_t mark, undo, on_failure, finally;
 };
 enum bw_stop { BW_STOP_SUCCEEDED, BW_STOP_FAILED, BW_STOP_SKIPPED };
-struct bw_step_arm {            /* an event that a WAIT waits for */
+struct bw_step_arm {            /* an event that a WAIT waits for, or that cancels the run */
     struct bw_slice event;      /* glob, as in a trigger */
     struct bw_slice by;         /* dotted path into the event, from "data." on; empty: any event of that name */
     struct bw_template *equals; /* what stands there; NULL without `by` */
@@ -131,7 +132,7 @@ struct bw_step {
     bool reads_event;         /* FOREACH: an expression inside does */
     bool *reads;              /* FOREACH: as many as the workflow has steps: those outside that expressions inside read */
     enum bw_stop stop;        /* STOP: how the run ends */
-    struct bw_step_arm *arms; /* WAIT: whichever comes first */
+    struct bw_step_arm *arms; /* WAIT, and the MARK of cancel_on: whichever comes first */
     size_t arm_count;
     int64_t since_ms;           /* WAIT: events may be that much older than the wait; -1 = as old as the run */
     int64_t wait_ms;            /* WAIT: how long; 0 = as long as the run may take. SLEEP: when it is constant */
@@ -195,6 +196,7 @@ struct bw_workflow {
     size_t step_count;
     struct bw_concurrency concurrency;
     struct bw_endings endings;
+    int32_t cancel_on;                    /* index of the step, the last one, that waits with its arms as long as the run has steps; -1: none */
     bool undoes_failed, undoes_cancelled; /* undo_on */
     bool fail_fast;                       /* a failure ends the steps beside it, too */
     int64_t respond_ms;                   /* the sender waits so long for the result; 0 = it is answered when the event is stored */

@@ -1,4 +1,4 @@
-/* Steps that wait: `sleep` for time, `wait` for an event; and how long a run may take in all. */
+/* Steps that wait: `sleep` for time, `wait` for an event; the events of `cancel_on`; and how long a run may take in all. */
 #include "base/units.h"
 #include "workflow/internal.h"
 #include <string.h>
@@ -82,30 +82,37 @@ static void load_arm(struct bw_loader *loader, const struct bw_yaml_node *map, s
     if (condition) arm->condition = bw_expr_field(loader, condition, true);
 }
 
+static void load_list(struct bw_loader *loader, const struct bw_yaml_node *list, const char *what, struct bw_step *step)
+{
+    if (!(step->arms = bw_arena_alloc(loader->arena, list->count * sizeof *step->arms))) return;
+    for (size_t i = 0; i < list->count; i++) {
+        const struct bw_yaml_node *arm = list->items[i];
+        if (arm->kind != BW_YAML_MAP) {
+            bw_load_error(loader, bw_mark_of(arm), "workflow.type", "write for example {event: order.paid}", "%s must be a map, found %s", what,
+                          bw_yaml_kind_name(arm->kind));
+            continue;
+        }
+        bw_check_keys(loader, arm, what, bw_wait_keys, BW_ARM_KEYS);
+        load_arm(loader, arm, &step->arms[step->arm_count++]);
+    }
+}
+
 static void load_arms(struct bw_loader *loader, const struct bw_yaml_node *node, struct bw_step *step)
 {
     const struct bw_yaml_node *any = bw_yaml_get(node, "any");
-    size_t count = any ? any->count : 1;
     if (any && bw_yaml_get(node, "event")) {
         bw_load_error(loader, bw_mark_of(any), "step.wait", "move the other event into `any`", "a wait has either `event` or `any`");
         return;
     }
-    if (any && (any->kind != BW_YAML_LIST || !count || count > BW_WORKFLOW_ARMS_MAX)) {
+    if (any && (any->kind != BW_YAML_LIST || !any->count || any->count > BW_WORKFLOW_ARMS_MAX)) {
         bw_load_error(loader, bw_mark_of(any), "step.wait", "write for example any: [{event: order.paid}, {event: order.cancelled}]",
                       "any must be a list of 1 to %d events", BW_WORKFLOW_ARMS_MAX);
         return;
     }
-    if (!(step->arms = bw_arena_alloc(loader->arena, count * sizeof *step->arms))) return;
-    for (size_t i = 0; i < count; i++) {
-        const struct bw_yaml_node *arm = any ? any->items[i] : node;
-        if (arm->kind != BW_YAML_MAP) {
-            bw_load_error(loader, bw_mark_of(arm), "workflow.type", "write for example {event: order.paid}",
-                          "an event of `any` must be a map, found %s", bw_yaml_kind_name(arm->kind));
-            continue;
-        }
-        if (any) bw_check_keys(loader, arm, "an event of `any`", bw_wait_keys, BW_ARM_KEYS);
-        load_arm(loader, arm, &step->arms[step->arm_count++]);
-    }
+    if (any)
+        load_list(loader, any, "an event of `any`", step);
+    else if ((step->arms = bw_arena_alloc(loader->arena, sizeof *step->arms)))
+        load_arm(loader, node, &step->arms[step->arm_count++]);
 }
 
 void bw_wait_load(struct bw_loader *loader, const struct bw_yaml_node *node, struct bw_step *step)
@@ -126,6 +133,17 @@ void bw_wait_load(struct bw_loader *loader, const struct bw_yaml_node *node, str
     step->ends_well = value->kind == BW_YAML_STRING && bw_slice_is(value->text, "continue");
     if (!step->ends_well && !(value->kind == BW_YAML_STRING && bw_slice_is(value->text, "fail")))
         bw_load_error(loader, bw_mark_of(value), "wait.on_timeout", "write fail (the default) or continue", "on_timeout says what happens then");
+}
+
+void bw_cancel_on_load(struct bw_loader *loader, const struct bw_yaml_node *list, struct bw_step *step)
+{
+    step->since_ms = -1;
+    if (list->kind != BW_YAML_LIST || !list->count || list->count > BW_WORKFLOW_ARMS_MAX) {
+        bw_load_error(loader, step->mark, "workflow.cancel_on", "write for example cancel_on: [{event: order.cancelled}]",
+                      "cancel_on must be a list of 1 to %d events", BW_WORKFLOW_ARMS_MAX);
+        return;
+    }
+    load_list(loader, list, "an event of `cancel_on`", step);
 }
 
 void bw_waits_check(struct bw_loader *loader)

@@ -99,6 +99,8 @@ WHERE k.khash = ?1 AND k.event_id > ?2 AND e.at_ms < ?3;
 -- name: earliest_of_step
 SELECT (SELECT min(k.event_id) FROM event_keys k WHERE k.khash = w.khash AND k.event_id > w.since_event) AS event, w.arm
 FROM waits w WHERE w.run_id = ?1 AND w.path = ?2 AND event IS NOT NULL ORDER BY event, w.arm LIMIT 1;
+-- name: run_of_id
+SELECT uid, event_id FROM runs WHERE id = ?1;
 -- name: event_time
 SELECT at_ms FROM events WHERE id = ?1;
 -- name: next_waiter
