@@ -1,5 +1,5 @@
-/* Runs that are under way and for which an event has come that may cancel them (`cancel_on`): the worker that executes one is told, and looks. One
- * that nobody executes needs no word: whoever takes it up finds the event recorded with it. */
+/* Runs that are under way and for which an event has come that may cancel them (`cancel_on`), or that another one has cancelled (`when_full:
+ * cancel_running`): the worker that executes one is told. One that nobody executes needs no word: whoever takes it up finds it recorded. */
 #include "base/log.h"
 #include "dispatch/internal.h"
 #include <stdlib.h>
@@ -21,11 +21,20 @@ void bw_cancel_on_tell(struct bw_dispatch *dispatch, const struct bw_store_wakes
     bw_mailbox_post(dispatch->mailbox, &told->mail);
 }
 
-static bool find_wake(void *arg, const struct bw_run *run)
+struct found {
+    struct bw_run_worker *worker;
+    struct bw_wake wake; /* of its `cancel_on` */
+};
+
+static bool look_at(void *arg, const struct bw_run *run)
 {
-    struct bw_wake *wake = arg;
+    struct found *found = arg;
+    if (run->cancel.len) {
+        bw_cancels_tell(found->worker, run->row.uid, run->cancel);
+        return true;
+    }
     for (size_t i = 0; i < run->row.step_count; i++)
-        if (bw_slice_is(run->row.steps[i].path, BW_CANCEL_ON_PATH)) *wake = run->row.steps[i].wake;
+        if (bw_slice_is(run->row.steps[i].path, BW_CANCEL_ON_PATH)) found->wake = run->row.steps[i].wake;
     return true;
 }
 
@@ -57,18 +66,19 @@ static bool send_event(void *arg, const struct bw_event *event)
 static void tell_worker(struct bw_dispatch *dispatch, const struct bw_watched *watched)
 {
     struct bw_job *job = bw_jobs_find(dispatch, -watched->run_id);
-    struct bw_wake wake = {0};
+    struct found in = {0};
     struct bw_error err;
     bool found;
     if (!job) job = bw_jobs_find(dispatch, watched->event_id);
     if (!job || !job->worker || job->worker->state != BW_WORKER_LIVE) return;
-    if (!bw_reader_run(dispatch->reader, watched->run, find_wake, &wake, &found, &err)) {
+    in.worker = job->worker;
+    if (!bw_reader_run(dispatch->reader, watched->run, look_at, &in, &found, &err)) {
         bw_log_error(BW_LOG_ERROR, "dispatch.read_runs", &err);
         return;
     }
-    if (wake.kind != BW_WAKE_EVENT) return; /* it is over by now */
-    if (!bw_reader_event_by_id(dispatch->reader, wake.event_id, true, send_event,
-                               &(struct message){.worker = job->worker, .watched = watched, .wake = &wake}, &found, &err))
+    if (in.wake.kind != BW_WAKE_EVENT) return; /* it is over by now, or told */
+    if (!bw_reader_event_by_id(dispatch->reader, in.wake.event_id, true, send_event,
+                               &(struct message){.worker = job->worker, .watched = watched, .wake = &in.wake}, &found, &err))
         bw_log_error(BW_LOG_ERROR, "dispatch.read_back", &err);
 }
 

@@ -66,14 +66,14 @@ static void refuse_unknown(struct cancel *cancel)
 
 /* ---- workers ---- */
 
-static void tell(struct bw_run_worker *worker, struct bw_uid run, const struct bw_buf *why)
+void bw_cancels_tell(struct bw_run_worker *worker, struct bw_uid run, struct bw_slice why)
 {
     struct bw_buf head = {0};
     char uid[BW_UID_TEXT];
     bw_buf_printf(&head, "{\"run\":\"%s\"", bw_uid_text(run, BW_UID_RUN, uid));
-    if (why) {
+    if (why.len) {
         bw_buf_append_text(&head, ",\"cancelled\":");
-        bw_buf_append_slice(&head, bw_buf_slice(why));
+        bw_buf_append_slice(&head, why);
     }
     bw_buf_append_char(&head, '}');
     if (!head.failed) bw_channel_send(worker->channel, BW_MSG_CANCEL, bw_buf_slice(&head), NULL, 0);
@@ -84,14 +84,14 @@ static void tell(struct bw_run_worker *worker, struct bw_uid run, const struct b
 static void tell_worker(const struct cancel *cancel)
 {
     struct bw_job *job = bw_jobs_of_run(cancel->dispatch, cancel->run);
-    if (job) tell(job->worker, cancel->run, &cancel->why);
+    if (job) bw_cancels_tell(job->worker, cancel->run, bw_buf_slice(&cancel->why));
 }
 
 void bw_cancels_drop(struct bw_dispatch *dispatch, const struct bw_run_ids *dropped)
 {
     for (size_t i = 0; i < dropped->count; i++) {
         const struct bw_job *job = bw_jobs_find(dispatch, -dropped->ids[i]);
-        if (job && job->worker) tell(job->worker, job->run, NULL);
+        if (job && job->worker) bw_cancels_tell(job->worker, job->run, (struct bw_slice){0});
     }
 }
 

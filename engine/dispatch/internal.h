@@ -216,6 +216,7 @@ void bw_permits_stored(struct bw_mail *mail);
 void bw_permits_free(struct bw_permits *permits);
 /* cancels.c */
 struct bw_cancels *bw_cancels_new(void);
+void bw_cancels_tell(struct bw_run_worker *worker, struct bw_uid run, struct bw_slice why); /* {reason?, by}; empty: it has ended for the store */
 void bw_cancels_stored(struct bw_mail *mail);
 void bw_cancels_reported(struct bw_dispatch *dispatch, const struct bw_run_row *runs, size_t count); /* these are on disk */
 void bw_cancels_drop(struct bw_dispatch *dispatch, const struct bw_run_ids *dropped);                /* the store has cancelled these children */

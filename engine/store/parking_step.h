@@ -6,6 +6,7 @@
 bool bw_parking_for_step(sqlite3_stmt *statement, int64_t run_id, struct bw_slice path, struct bw_error *err);        /* runs it with these two */
 bool bw_parking_stop_waiting(struct bw_parking *parking, int64_t run_id, struct bw_slice path, struct bw_error *err); /* timer and waits go */
 /* The first one stays. */
+bool bw_parking_note_watched(struct bw_parking *parking, int64_t run_id, struct bw_error *err); /* bw_store_wakes.watched */
 bool bw_parking_put_wake(struct bw_parking *parking, int64_t run_id, struct bw_slice path, const struct bw_wake *wake, struct bw_error *err);
 bool bw_parking_event_time(struct bw_parking *parking, int64_t event_id, int64_t *at_ms, struct bw_error *err);
 bool bw_parking_enqueue(struct bw_parking *parking, int64_t run_id, struct bw_error *err);

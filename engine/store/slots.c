@@ -1,6 +1,7 @@
 #include "store/slots.h"
 #include "base/clock.h"
 #include "store/parking_step.h"
+#include <stdio.h>
 #include <string.h>
 
 enum slot_state { SLOT_WAITS, SLOT_HELD, SLOT_GIVEN_UP };
@@ -93,6 +94,30 @@ static bool replace(struct bw_parking *parking, const struct group *group, int64
     }
 }
 
+/* One of them, unless there is one already whose end is on its way. It goes when its worker has given up what is under way. */
+static bool cancel_holder(struct bw_parking *parking, const struct group *group, int64_t by, struct bw_error *err)
+{
+    sqlite3_stmt *holder = parking->sql->holder_to_cancel, *uid = parking->sql->run_uid;
+    char text[BW_UID_TEXT] = "another run", why[96 + BW_UID_TEXT];
+    int64_t now_ms = bw_clock_wall_ms();
+    bool has_row;
+    bw_sql_bind_blob(holder, 1, group->bytes, sizeof group->bytes);
+    if (!bw_sql_next(holder, &has_row, err)) return false;
+    int64_t run_id = has_row ? sqlite3_column_int64(holder, 0) : 0;
+    bool is_known = has_row && sqlite3_column_int(holder, 1) != 0;
+    sqlite3_reset(holder);
+    if (!run_id || is_known) return true;
+    bw_sql_bind_int(uid, 1, by);
+    if (!bw_sql_next(uid, &has_row, err)) return false;
+    if (has_row) bw_uid_text(bw_sql_column_uid(uid, 0), BW_UID_RUN, text);
+    sqlite3_reset(uid);
+    snprintf(why, sizeof why, "{\"reason\":\"its place was taken by %s\",\"by\":\"concurrency\"}", text);
+    bw_sql_bind_int(parking->sql->set_cancel, 1, run_id);
+    bw_sql_bind_text(parking->sql->set_cancel, 2, bw_slice_of(why));
+    return bw_sql_run(parking->sql->set_cancel, err) && bw_parking_cancel(parking, run_id, now_ms, err) &&
+           bw_parking_note_watched(parking, run_id, err);
+}
+
 bool bw_slots_admit(struct bw_parking *parking, int64_t run_id, int64_t event_id, const struct bw_run_row *run, struct bw_error *err)
 {
     const struct bw_slot_new *slot = &run->slot;
@@ -104,7 +129,8 @@ bool bw_slots_admit(struct bw_parking *parking, int64_t run_id, int64_t event_id
     if (held >= slot->most && slot->when_full != BW_FULL_QUEUE && !first(parking, &group, SLOT_HELD, &holder, &most, err)) return false;
     if (held >= slot->most && slot->when_full == BW_FULL_SKIP)
         return end_run(parking, run_id, BW_RUN_SKIPPED, "concurrency.full", "not run, because at that time there was", holder, err);
-    if (held >= slot->most && slot->when_full == BW_FULL_REPLACE && !replace(parking, &group, run_id, err)) return false;
+    if (held >= slot->most && slot->when_full >= BW_FULL_REPLACE && !replace(parking, &group, run_id, err)) return false;
+    if (held >= slot->most && slot->when_full == BW_FULL_CANCEL_RUNNING && !cancel_holder(parking, &group, run_id, err)) return false;
     if (held >= slot->most && slot->when_full == BW_FULL_QUEUE && waiting >= slot->max_queue)
         return end_run(parking, run_id, BW_RUN_SKIPPED, "concurrency.queue_full", "max_queue runs wait already, so this one is left out:", run_id,
                        err);

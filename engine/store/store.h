@@ -168,7 +168,8 @@ struct bw_step_row {
     struct bw_join_counts children; /* only read */
     bool is_again;                  /* only read: its run was resumed after this, see letters.h */
 };
-enum bw_when_full { BW_FULL_QUEUE, BW_FULL_SKIP, BW_FULL_REPLACE }; /* REPLACE: those that wait end as cancelled, it waits instead */
+/* REPLACE: those that wait end as cancelled, it waits instead. CANCEL_RUNNING: and one that has a slot is cancelled. */
+enum bw_when_full { BW_FULL_QUEUE, BW_FULL_SKIP, BW_FULL_REPLACE, BW_FULL_CANCEL_RUNNING };
 #define BW_SLOT_GROUP_BYTES 32
 struct bw_slot_new { /* a BLOCKED run, reported for the first time: may it be ACTIVE? Not read back */
     uint8_t group[BW_SLOT_GROUP_BYTES];
@@ -285,9 +286,11 @@ struct bw_watched {
     struct bw_uid run;
 };
 struct bw_store_wakes {
-    size_t woken;                     /* runs put into the queue */
-    int64_t next_due_ms;              /* the earliest of all timers, 0 = there is none */
-    const struct bw_watched *watched; /* runs whose step BW_CANCEL_ON_PATH (wire/messages.h) has a wake: whoever executes one of them is to be told */
+    size_t woken;        /* runs put into the queue */
+    int64_t next_due_ms; /* the earliest of all timers, 0 = there is none */
+    /* Runs that somebody may be executing, and who is to be told: the step BW_CANCEL_ON_PATH (wire/messages.h) has a wake, or it is to be cancelled.
+     */
+    const struct bw_watched *watched;
     size_t watched_count;
 };
 typedef void bw_store_wake_handler(void *arg, const struct bw_store_wakes *wakes);

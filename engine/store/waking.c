@@ -7,7 +7,7 @@
 #define WORK_US 20000
 
 /* Without memory nobody is told: then it is found when the run wants to park. */
-static bool note_watched(struct bw_parking *parking, int64_t run_id, struct bw_error *err)
+bool bw_parking_note_watched(struct bw_parking *parking, int64_t run_id, struct bw_error *err)
 {
     sqlite3_stmt *statement = parking->sql->run_of_id;
     bool has_row;
@@ -39,7 +39,7 @@ bool bw_parking_put_wake(struct bw_parking *parking, int64_t run_id, struct bw_s
     else
         sqlite3_bind_null(statement, 5);
     bw_sql_bind_int(statement, 6, wake->at_ms);
-    return bw_sql_run(statement, err) && (!bw_slice_is(path, BW_CANCEL_ON_PATH) || note_watched(parking, run_id, err));
+    return bw_sql_run(statement, err) && (!bw_slice_is(path, BW_CANCEL_ON_PATH) || bw_parking_note_watched(parking, run_id, err));
 }
 
 bool bw_parking_event_time(struct bw_parking *parking, int64_t event_id, int64_t *at_ms, struct bw_error *err)

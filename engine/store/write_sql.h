@@ -78,6 +78,7 @@
     X(close_join)              \
     X(close_any_join)          \
     X(next_live_child)         \
+    X(holder_to_cancel)        \
     X(find_cancel)             \
     X(set_cancel)              \
     X(cancel_run)              \

@@ -19,14 +19,15 @@ static uint32_t load_number(struct bw_loader *loader, const struct bw_yaml_node 
 /* Its place among the words; 0, the first one, when it is none of them. */
 static size_t load_word(struct bw_loader *loader, const struct bw_yaml_node *node, const char *key, const char *const *words, size_t count)
 {
-    char hint[120] = "";
+    char hint[120] = "", list[120] = "";
     if (!node) return 0;
     for (size_t i = 0; i < count; i++)
         if (node->kind == BW_YAML_STRING && bw_slice_is(node->text, words[i])) return i;
     const char *near = node->kind == BW_YAML_STRING ? bw_suggest(node->text, words, count) : NULL;
     if (near) snprintf(hint, sizeof hint, "did you mean '%s'?", near);
-    bw_load_error(loader, bw_mark_of(node), "workflow.concurrency", hint, "%s is one of: %s, %s%s%s", key, words[0], words[1], count > 2 ? ", " : "",
-                  count > 2 ? words[2] : "");
+    for (size_t i = 0, at = 0; i < count && at < sizeof list; i++)
+        at += (size_t)snprintf(list + at, sizeof list - at, "%s%s", i ? ", " : "", words[i]);
+    bw_load_error(loader, bw_mark_of(node), "workflow.concurrency", hint, "%s is one of: %s", key, list);
     return 0;
 }
 
@@ -42,8 +43,9 @@ static void load_scope(struct bw_loader *loader, const struct bw_yaml_node *node
 
 void bw_concurrency_load(struct bw_loader *loader, const struct bw_yaml_node *map)
 {
-    static const char *const fulls[] = {[BW_TAKEN_QUEUE] = "queue", [BW_TAKEN_SKIP] = "skip", [BW_TAKEN_REPLACE] = "replace"}, *const holds[] = {
-                                                                                                                                   "run", "active"};
+    static const char *const fulls[] =
+        {[BW_TAKEN_QUEUE] = "queue", [BW_TAKEN_SKIP] = "skip", [BW_TAKEN_REPLACE] = "replace", [BW_TAKEN_CANCEL_RUNNING] = "cancel_running"},
+                             *const holds[] = {"run", "active"};
     struct bw_concurrency *out = &loader->workflow->concurrency;
     const struct bw_yaml_node *value;
     if (map->kind != BW_YAML_MAP) {
@@ -54,7 +56,7 @@ void bw_concurrency_load(struct bw_loader *loader, const struct bw_yaml_node *ma
     bw_check_keys(loader, map, "concurrency", bw_concurrency_keys, bw_concurrency_key_count);
     out->limit = load_number(loader, bw_yaml_get(map, "limit"), "limit", 1, LIMIT_MAX, 1);
     out->max_queue = load_number(loader, bw_yaml_get(map, "max_queue"), "max_queue", 0, QUEUE_MAX, BW_CONCURRENCY_QUEUE_MAX);
-    out->when_full = (enum bw_when_taken)load_word(loader, bw_yaml_get(map, "when_full"), "when_full", fulls, 3);
+    out->when_full = (enum bw_when_taken)load_word(loader, bw_yaml_get(map, "when_full"), "when_full", fulls, 4);
     out->holds_parked = load_word(loader, bw_yaml_get(map, "hold"), "hold", holds, 2) == 0;
     if ((value = bw_yaml_get(map, "scope"))) load_scope(loader, value, out);
     if ((value = bw_yaml_get(map, "key")) && (out->key = bw_arena_alloc(loader->arena, sizeof *out->key))) {

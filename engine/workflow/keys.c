@@ -221,7 +221,7 @@ const struct bw_load_key bw_concurrency_keys[] = {
     {"key", EXPR, "counts for each value by itself; of the event"},
     {"scope", "{\"type\":\"string\",\"pattern\":\"^(workflow|global:[a-z][a-z0-9-]*)$\"}",
      "global:NAME is shared by all workflows that say so (workflow)"},
-    {"when_full", "{\"enum\":[\"queue\",\"skip\",\"replace\"]}",
+    {"when_full", "{\"enum\":[\"queue\",\"skip\",\"replace\",\"cancel_running\"]}",
      "queue: it waits; skip: it is not run; replace: it waits, those that waited are cancelled (queue)"},
     {"max_queue", "{\"type\":\"integer\",\"minimum\":0,\"maximum\":1000000}", "at most so many wait, more are skipped (10000)"},
     {"hold", "{\"enum\":[\"run\",\"active\"]}", "active: who sleeps or waits does not count meanwhile (run)"},

@@ -165,7 +165,7 @@ static inline size_t bw_step_next(const struct bw_step *steps, size_t index)
     return steps[index].kind == BW_STEP_FOREACH ? steps[index].end : index + 1;
 }
 
-enum bw_when_taken { BW_TAKEN_QUEUE, BW_TAKEN_SKIP, BW_TAKEN_REPLACE }; /* the numbers of enum bw_when_full (store.h) */
+enum bw_when_taken { BW_TAKEN_QUEUE, BW_TAKEN_SKIP, BW_TAKEN_REPLACE, BW_TAKEN_CANCEL_RUNNING }; /* the numbers of enum bw_when_full (store.h) */
 struct bw_concurrency {
     uint32_t limit;          /* 0: the workflow has none */
     struct bw_template *key; /* an EXPR; NULL: one group for all of its runs */

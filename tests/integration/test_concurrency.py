@@ -137,6 +137,29 @@ def test_a_full_workflow_can_leave_runs_out_or_take_the_newest(make_engine):
     assert all(run["error"]["code"] == "concurrency.full" and "run_" in run["error"]["message"] for run in skipped)
 
 
+def test_the_newest_can_cancel_the_running_one_also_under_kills(make_engine):
+    print("seed", SEED)
+    rng = random.Random(SEED)
+    gate, engine = Gate(), make_engine(CONFIG + "workers: 2\n")
+    gate.open.clear()
+    engine.write("workflows/w.yaml", workflow(gate, "{when_full: cancel_running}", "  - {id: nap, if: '${{ event.data.n % 2 == 1 }}', sleep: 1d}\n"))
+    engine.start()
+    for n in range(0, 21, 2):  # executing or asleep, with and without a row
+        ring(engine, "k", n)
+        ring(engine, "k", n + 1) if n < 20 and rng.random() < 0.7 else None
+        if rng.random() < 0.3:
+            wait_for("its call", lambda: ("k", n) in gate.begun or states(engine).count("parked"))
+        if rng.random() < 0.3:
+            engine.kill()
+            engine.start()
+    wait_for("the last one's call", lambda: ("k", 20) in gate.begun)
+    gate.open.set()
+    wait_for("all to end", lambda: set(states(engine)) <= {"succeeded", "cancelled"})
+    runs = engine.rows("runs", "--limit", "100")
+    assert runs[0]["state"] == "succeeded" and {run["state"] for run in runs[1:]} == {"cancelled"}
+    engine.stop()
+
+
 def test_who_sleeps_lets_others_go_with_hold_active(make_engine):
     gate, engine = Gate(), make_engine()
     engine.write("workflows/w.yaml", workflow(gate, "{hold: active}", "  - {id: nap, if: \"${{ event.data.n == 0 }}\", sleep: 6s}\n"))

@@ -147,6 +147,9 @@ RETURNING id, started = succeeded + failed + again;
 -- name: next_live_child
 SELECT c.run_id, c.item FROM children c JOIN runs r ON r.id = c.run_id
 WHERE c.join_id = ?1 AND c.item >= ?2 AND r.state < 20 ORDER BY c.item LIMIT 1;
+-- name: holder_to_cancel
+SELECT r.id, r.cancel IS NOT NULL FROM slots s JOIN runs r ON r.id = s.run_id WHERE s.grp = ?1 AND s.state = 1
+ORDER BY r.cancel IS NULL, s.event_id, s.run_id LIMIT 1;
 -- name: find_cancel
 SELECT id, state, cancel IS NOT NULL, EXISTS (SELECT 1 FROM steps WHERE run_id = runs.id) FROM runs WHERE uid = ?1;
 -- name: set_cancel

@@ -83,6 +83,47 @@ static void test_a_full_group_can_be_left_out_of_or_taken_over(void **state)
     assert_int_equal(state_of(4), BW_RUN_ACTIVE);
 }
 
+static int64_t cancelled(void)
+{
+    return query("SELECT count(*) FROM runs WHERE cancel LIKE '%its place was taken by run_%'");
+}
+
+static void test_the_oldest_of_those_who_run_is_cancelled_and_one_end_on_its_way_is_enough(void **state)
+{
+    (void)state;
+    ask(1, 2);
+    ask(2, 2);
+    ask_with(3, slot_of(0, 2, BW_FULL_CANCEL_RUNNING));
+    assert_int_equal(cancelled(), 1);
+    assert_int_equal(query("SELECT count(*) FROM runs WHERE cancel IS NOT NULL AND id = (SELECT min(id) FROM runs)"), 1);
+    assert_int_equal(state_of(1), BW_RUN_ACTIVE); /* its worker has to give up what is under way */
+    assert_int_equal(state_of(3), BW_RUN_BLOCKED);
+    ask_with(4, slot_of(0, 2, BW_FULL_CANCEL_RUNNING));
+    assert_int_equal(state_of(3), BW_RUN_CANCELLED); /* it had not begun */
+    assert_int_equal(cancelled(), 1);
+    put(1, BW_RUN_CANCELLED, NULL, 0);
+    assert_int_equal(state_of(4), BW_RUN_ACTIVE);
+    ask_with(5, slot_of(0, 2, BW_FULL_CANCEL_RUNNING));
+    assert_int_equal(cancelled(), 2);
+    put(2, BW_RUN_CANCELLED, NULL, 0);
+    end(4);
+    end(5);
+    assert_int_equal(query("SELECT count(*) FROM slots"), 0);
+    assert_int_equal(query("SELECT count(*) FROM wakes"), 0);
+}
+
+static void test_a_parked_one_is_woken_to_be_cancelled(void **state)
+{
+    (void)state;
+    ask(1, 1);
+    put_step(1, BW_RUN_PARKED, sleeping("nap", 5000));
+    ask_with(2, slot_of(0, 1, BW_FULL_CANCEL_RUNNING));
+    assert_int_equal(state_of(1), BW_RUN_ACTIVE);
+    assert_true(queue_of(1) > 0);
+    put_step(1, BW_RUN_CANCELLED, step_row("nap", BW_STEP_CANCELLED));
+    assert_int_equal(state_of(2), BW_RUN_ACTIVE);
+}
+
 static void test_a_slot_that_is_held_while_active_is_given_up_by_parking(void **state)
 {
     (void)state;
@@ -229,6 +270,8 @@ int main(void)
         PARKING(test_who_comes_first_is_first_and_an_end_lets_the_next_one_go),
         PARKING(test_asking_twice_is_asking_once),
         PARKING(test_a_full_group_can_be_left_out_of_or_taken_over),
+        PARKING(test_the_oldest_of_those_who_run_is_cancelled_and_one_end_on_its_way_is_enough),
+        PARKING(test_a_parked_one_is_woken_to_be_cancelled),
         PARKING(test_a_slot_that_is_held_while_active_is_given_up_by_parking),
         PARKING(test_a_parked_run_keeps_its_slot_unless_it_says_otherwise),
         PARKING(test_slots_are_as_in_the_model_whatever_happens),
