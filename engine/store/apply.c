@@ -8,6 +8,7 @@
 #include "store/pack.h"
 #include "store/revision.h"
 #include "store/slots.h"
+#include "store/votes.h"
 #include "store/writer.h"
 
 static bool insert_event(struct bw_writer *writer, const struct bw_event_new *event, const uint8_t hash[16], int64_t *id, struct bw_error *err)
@@ -333,6 +334,8 @@ bool bw_writer_apply(struct bw_writer *writer, struct bw_store_op *op, struct bw
     case BW_OP_SCHEDULE: return put_schedule(writer, &op->schedule, err);
     case BW_OP_LIMITS: return keep_limits(writer, op, err);
     case BW_OP_LETTERS: return bw_letters_apply(&writer->parking, op->letters, err);
+    case BW_OP_VOTE: return bw_votes_apply(&writer->parking, op->vote, err);
+    case BW_OP_KEY: return bw_votes_key(&writer->sql, op->key, err);
     case BW_OP_CANCEL: return cancel(writer, op, err);
     case BW_OP_CALL: return call(op, err);
     case BW_OP_FORGET: return bw_forget_all(writer, err);

@@ -194,11 +194,19 @@ static bool resume(struct bw_parking *parking, const struct bw_letters *letters,
     return bw_letters_revive(parking, found->id, letters->now_ms, err) && audit(parking, letters, letter->run, "resume", detail, err);
 }
 
+/* Who is asked again is told again: an approval begins with what notifies for it. */
+static bool is_begin(struct bw_slice step, struct bw_slice from)
+{
+    static const char notify[] = "~notify";
+    struct bw_slice rest = {step.ptr + from.len, step.len - from.len};
+    return step.len >= from.len && !memcmp(step.ptr, from.ptr, from.len) && (!rest.len || bw_slice_is(rest, notify));
+}
+
 static bool copy_steps(struct bw_parking *parking, const struct bw_letter_workflow *workflow, struct bw_slice from, int64_t old_id, int64_t new_id,
                        struct bw_error *err)
 {
     sqlite3_stmt *statement = parking->sql->copy_step;
-    for (size_t i = 0; i < workflow->own_count && !bw_slice_equal(workflow->steps[i], from); i++) {
+    for (size_t i = 0; i < workflow->own_count && !is_begin(workflow->steps[i], from); i++) {
         bw_sql_bind_int(statement, 1, new_id);
         bw_sql_bind_int(statement, 2, old_id);
         bw_sql_bind_text(statement, 3, workflow->steps[i]);

@@ -46,13 +46,14 @@ bool bw_parking_flush(struct bw_parking *parking, struct bw_error *err)
     if (parking->started) BW_CRASH_POINT("store.before_children");
     if (parking->joined) BW_CRASH_POINT("store.before_join");
     if (parking->letters) BW_CRASH_POINT("store.before_letters");
+    if (parking->votes) BW_CRASH_POINT("store.before_vote");
     return true;
 }
 
 static void forget_transaction(struct bw_parking *parking)
 {
     parking->is_due_unsure = false;
-    parking->woken_steps = parking->woken_runs = parking->parked = parking->started = parking->joined = parking->letters = 0;
+    parking->woken_steps = parking->woken_runs = parking->parked = parking->started = parking->joined = parking->letters = parking->votes = 0;
 }
 
 void bw_parking_committed(struct bw_parking *parking)
@@ -62,6 +63,7 @@ void bw_parking_committed(struct bw_parking *parking)
     if (parking->started) BW_CRASH_POINT("store.after_children");
     if (parking->joined) BW_CRASH_POINT("store.after_join");
     if (parking->letters) BW_CRASH_POINT("store.after_letters");
+    if (parking->votes) BW_CRASH_POINT("store.after_vote");
     if (parking->due_ms && (!parking->committed_due_ms || parking->due_ms < parking->committed_due_ms)) parking->is_due_earlier = true;
     parking->committed_due_ms = parking->due_ms;
     parking->news += parking->woken_runs;

@@ -30,6 +30,7 @@ struct bw_parking { /* zero-initialise, then bw_parking_open(). Fields are parki
     size_t parked;                    /* by this transaction */
     size_t started, joined;           /* by this transaction: children (children.c) */
     struct bw_run_ids *dropped;       /* of the report that is written, or NULL: children that it has cancelled */
+    size_t votes;                     /* by this transaction (votes.c) */
     size_t letters;                   /* by this transaction: runs that somebody did something about (letters.c) */
     size_t news;                      /* runs woken by commits since bw_parking_news() */
     struct bw_watched *watched;       /* by commits since then, and behind them by this transaction */

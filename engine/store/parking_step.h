@@ -1,4 +1,4 @@
-/* parking_step.h: what parking.c and waking.c do with the rows of one step or run; for these two alone. */
+/* parking_step.h: what parking.c and waking.c do with the rows of one step or run; for these two, and for who else wakes runs. */
 #ifndef BW_STORE_PARKING_STEP_H
 #define BW_STORE_PARKING_STEP_H
 #include "store/parking.h"

@@ -18,6 +18,7 @@
     X(runs)                   \
     X(run)                    \
     X(steps)                  \
+    X(approval)               \
     X(queue)                  \
     X(join_context)           \
     X(child_ends)             \

@@ -78,6 +78,8 @@ static bool remove_one_run(struct bw_removal *removal, int64_t id, enum bw_remov
     if (!are_gone || removal->rows < 1) return true;
     if (!delete_children(removal, sql->delete_run_items, id, &are_gone, err)) return false;
     if (!are_gone || removal->rows < 1) return true;
+    if (!delete_children(removal, sql->delete_votes, id, &are_gone, err)) return false;
+    if (!are_gone || removal->rows < 1) return true;
     if (!delete_audit(removal, id, &are_gone, err)) return false;
     if (!are_gone || removal->rows < 1) return true;
     if (!delete_children(removal, sql->delete_joins, id, &are_gone, err)) return false;

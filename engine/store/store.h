@@ -115,8 +115,19 @@ struct bw_wake {
     uint32_t arm;           /* EVENT: index of the arm that it satisfies */
     int64_t event_id;       /* EVENT; it and its body are kept as long as the wake is */
     struct bw_uid event_uid;
-    int64_t at_ms; /* TIMER: now_ms of the operation that fired it. EVENT: when that was accepted */
+    int64_t at_ms;                    /* TIMER: now_ms of the operation that fired it. EVENT: when that was accepted. VOTE: its own */
+    struct bw_slice choice, by, form; /* VOTE, when it is read: see struct bw_vote */
 };
+struct bw_vote { /* what a person decides for a step that waits for it */
+    struct bw_uid run;
+    struct bw_slice step;
+    struct bw_slice choice, by; /* by: who */
+    struct bw_slice form;       /* JSON object: what else was asked for */
+    struct bw_slice remote;     /* from where it came */
+    int64_t at_ms;
+    bool is_counted; /* out: the step waited for it. Else nothing was written: something came before it, or there is no such step */
+};
+#define BW_STORE_KEY_BYTES 32
 struct bw_schedule_row { /* until when the firings of a schedule are accounted for; never goes back */
     struct bw_slice workflow, rule;
     int64_t last_ms;
@@ -218,6 +229,8 @@ enum bw_store_op_kind {
     BW_OP_LIMITS,   /* `limits` are written, and those are removed whose times are both over at now_ms */
     BW_OP_FORGET,   /* all that happened is forgotten, the catalogue stays; for tests of workflows, never of what was promised to anybody */
     BW_OP_LETTERS,  /* runs that failed are resumed, replayed, discarded: letters.h */
+    BW_OP_VOTE,     /* `vote`: the first one for a step that waits is written, audited, and wakes it */
+    BW_OP_KEY,      /* the secret key of the links to approvals, made in this transaction if there is none */
     BW_OP_CANCEL,   /* `cancel`: the flag on the row of a run that has not ended; one that is parked is woken by it */
     BW_OP_CALL,     /* runs call(op) on the writer thread inside the group; again if the group is retried */
 };
@@ -254,6 +267,8 @@ struct bw_store_op {
     bool (*call)(struct bw_store_op *op); /* CALL */
     int64_t now_ms;                       /* WAKE: timers with due_ms <= now_ms are due. LIMITS: 0 = nothing is removed */
     struct bw_letters *letters;           /* LETTERS */
+    struct bw_vote *vote;                 /* VOTE */
+    uint8_t key[BW_STORE_KEY_BYTES];      /* KEY: out */
     bool more;                            /* WAKE: out */
     int64_t first_emitted;                /* REPORT: out: the lowest id of the events that it emitted, 0 = none */
     struct bw_run_ids *dropped;           /* REPORT: in: the owner's, or NULL. Out: children that were alive and that it has cancelled */
@@ -362,6 +377,19 @@ struct bw_run_filter {
 };
 bool bw_reader_runs(struct bw_reader *reader, const struct bw_run_filter *filter, bw_run_visit *visit, void *arg, struct bw_error *err);
 bool bw_reader_run(struct bw_reader *reader, struct bw_uid uid, bw_run_visit *visit, void *arg, bool *found, struct bw_error *err); /* with steps */
+
+struct bw_approval { /* a step, as far as it concerns who decides for it; borrowed until the visit returns */
+    enum bw_run_state run_state;
+    bool is_cancelled;      /* somebody wants the run cancelled */
+    int step_state;         /* enum bw_step_state; 0: the step has no row yet */
+    struct bw_slice output; /* WAITING: what is asked, as its worker has reported it; final: its output */
+    enum bw_wake_kind wake; /* what has ended the waiting, before the step's row says so; NONE */
+    int64_t due_ms;         /* when that is over; 0 = not waiting */
+    struct bw_vote vote;    /* the one that counted, without run, step and remote; choice empty: none did */
+};
+typedef bool bw_approval_visit(void *arg, const struct bw_approval *approval);
+bool bw_reader_approval(struct bw_reader *reader, struct bw_uid run, struct bw_slice step, bw_approval_visit *visit, void *arg, bool *found,
+                        struct bw_error *err); /* not found: there is no such run */
 
 struct bw_queued {
     int64_t id; /* for `after`; ascends, within a process none is given twice */

@@ -96,6 +96,11 @@
     X(resolve_run)             \
     X(insert_replay)           \
     X(copy_step)               \
+    X(awaits_vote)             \
+    X(put_vote)                \
+    X(delete_votes)            \
+    X(get_key)                 \
+    X(put_key)                 \
     X(put_audit)               \
     X(delete_audit)            \
     X(delete_run_items)        \

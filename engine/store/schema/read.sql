@@ -78,11 +78,17 @@ LEFT JOIN children c ON c.run_id = r.id LEFT JOIN joins j ON j.id = c.join_id LE
 WHERE r.uid = ?1;
 -- name: steps
 SELECT s.path, s.state, s.attempt, s.started_ms, s.ended_ms, s.input_names, s.output, s.error,
-    t.due_ms, w.kind, w.arm, w.event_id, w.at_ms, e.uid, j.id, j.total, j.started, j.succeeded, j.failed, s.again
+    t.due_ms, w.kind, w.arm, w.event_id, w.at_ms, e.uid, j.id, j.total, j.started, j.succeeded, j.failed, s.again, v.choice, v.actor, v.form
 FROM steps s LEFT JOIN timers t ON s.state < 20 AND t.run_id = s.run_id AND t.path = s.path
 LEFT JOIN wakes w ON s.state < 20 AND w.run_id = s.run_id AND w.path = s.path LEFT JOIN events e ON e.id = w.event_id
 LEFT JOIN joins j ON j.run_id = s.run_id AND j.path = s.path
+LEFT JOIN votes v ON w.kind = 3 AND v.run_id = s.run_id AND v.path = s.path
 WHERE s.run_id = ?1 ORDER BY s.position, s.path;
+-- name: approval
+SELECT r.state, r.cancel IS NOT NULL, s.state, s.output, w.kind, t.due_ms, v.choice, v.actor, v.at_ms, v.form
+FROM runs r LEFT JOIN steps s ON s.run_id = r.id AND s.path = ?2 LEFT JOIN wakes w ON w.run_id = r.id AND w.path = ?2
+LEFT JOIN timers t ON t.run_id = r.id AND t.path = ?2 LEFT JOIN votes v ON v.run_id = r.id AND v.path = ?2
+WHERE r.uid = ?1;
 -- name: queue
 SELECT q.id, q.run_id, r.uid, r.event_id, c.run_id IS NOT NULL, coalesce(j.needs_event, 1), r.revision
 FROM queue q CROSS JOIN runs r ON r.id = q.run_id LEFT JOIN children c ON c.run_id = q.run_id LEFT JOIN joins j ON j.id = c.join_id

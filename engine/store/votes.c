@@ -1,0 +1,78 @@
+#include "store/votes.h"
+#include "base/random.h"
+#include "store/parking_step.h"
+#include <string.h>
+
+#define KEY_NAME "approvals"
+
+static bool put_vote(struct bw_parking *parking, int64_t run_id, const struct bw_vote *vote, struct bw_error *err)
+{
+    sqlite3_stmt *statement = parking->sql->put_vote;
+    bw_sql_bind_int(statement, 1, run_id);
+    bw_sql_bind_text(statement, 2, vote->step);
+    bw_sql_bind_text(statement, 3, vote->choice);
+    bw_sql_bind_text(statement, 4, vote->by);
+    bw_sql_bind_int(statement, 5, vote->at_ms);
+    bw_sql_bind_text(statement, 6, vote->form);
+    bw_sql_bind_text(statement, 7, vote->remote);
+    return bw_sql_run(statement, err);
+}
+
+/* "STEP: CHOICE from ADDRESS" */
+static bool audit(struct bw_parking *parking, const struct bw_vote *vote, struct bw_error *err)
+{
+    sqlite3_stmt *statement = parking->sql->put_audit;
+    struct bw_buf detail = {0};
+    char target[BW_UID_TEXT];
+    bw_buf_append_slice(&detail, vote->step);
+    bw_buf_append_text(&detail, ": ");
+    bw_buf_append_slice(&detail, vote->choice);
+    bw_buf_append_text(&detail, " from ");
+    bw_buf_append_slice(&detail, vote->remote);
+    bool good = !detail.failed || bw_error_set(err, "store.refused", "no memory for an audit row");
+    bw_sql_bind_int(statement, 1, vote->at_ms);
+    bw_sql_bind_text(statement, 2, vote->by);
+    bw_sql_bind_text(statement, 3, BW_SLICE("vote"));
+    bw_sql_bind_text(statement, 4, bw_slice_of(bw_uid_text(vote->run, BW_UID_RUN, target)));
+    bw_sql_bind_text(statement, 5, bw_buf_slice(&detail));
+    good = good && bw_sql_run(statement, err);
+    bw_buf_free(&detail);
+    return good;
+}
+
+bool bw_votes_apply(struct bw_parking *parking, struct bw_vote *vote, struct bw_error *err)
+{
+    sqlite3_stmt *find = parking->sql->awaits_vote;
+    bool has_row;
+    vote->is_counted = false;
+    bw_sql_bind_blob(find, 1, vote->run.bytes, sizeof vote->run.bytes);
+    bw_sql_bind_text(find, 2, vote->step);
+    if (!bw_sql_next(find, &has_row, err)) return false;
+    if (!has_row) return true;
+    int64_t run_id = sqlite3_column_int64(find, 0);
+    sqlite3_reset(find);
+    vote->is_counted = true;
+    parking->woken_steps++;
+    parking->votes++;
+    return put_vote(parking, run_id, vote, err) && audit(parking, vote, err) &&
+           bw_parking_put_wake(parking, run_id, vote->step, &(struct bw_wake){.kind = BW_WAKE_VOTE, .at_ms = vote->at_ms}, err) &&
+           bw_parking_stop_waiting(parking, run_id, vote->step, err) && bw_parking_unpark(parking, run_id, err);
+}
+
+bool bw_votes_key(const struct bw_write_statements *sql, uint8_t key[BW_STORE_KEY_BYTES], struct bw_error *err)
+{
+    bool has_row;
+    bw_sql_bind_text(sql->get_key, 1, BW_SLICE(KEY_NAME));
+    if (!bw_sql_next(sql->get_key, &has_row, err)) return false;
+    if (has_row) {
+        struct bw_slice found = bw_sql_column(sql->get_key, 0);
+        bool is_whole = found.len == BW_STORE_KEY_BYTES;
+        if (is_whole) memcpy(key, found.ptr, found.len);
+        sqlite3_reset(sql->get_key);
+        return is_whole || bw_error_set(err, "store.refused", "the key of the approval links is damaged");
+    }
+    bw_random_bytes(key, BW_STORE_KEY_BYTES);
+    bw_sql_bind_text(sql->put_key, 1, BW_SLICE(KEY_NAME));
+    bw_sql_bind_blob(sql->put_key, 2, key, BW_STORE_KEY_BYTES);
+    return bw_sql_run(sql->put_key, err);
+}

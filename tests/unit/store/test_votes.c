@@ -1,0 +1,291 @@
+/* What people decide: the first vote for a step that waits counts, and it is there with the wake or not at all. */
+#include "parking_fixture.h"
+
+static const char question[] = "{\"message\":\"?\",\"choices\":[\"a\",\"b\"],\"form\":{}}";
+
+static struct bw_step_row asking(const char *path, int64_t due_ms)
+{
+    struct bw_step_row step = sleeping(path, due_ms);
+    step.output = bw_slice_of(question);
+    return step;
+}
+
+static bool vote_by(uint32_t run, const char *step, const char *choice, const char *by)
+{
+    struct bw_vote vote = {.run = uid_of(run),
+                           .step = bw_slice_of(step),
+                           .choice = bw_slice_of(choice),
+                           .by = bw_slice_of(by),
+                           .form = BW_SLICE("{\"n\":1}"),
+                           .remote = BW_SLICE("127.0.0.1"),
+                           .at_ms = 77};
+    struct bw_store_op op = {.kind = BW_OP_VOTE, .vote = &vote};
+    commit(&op);
+    return vote.is_counted;
+}
+
+static bool vote(uint32_t run, const char *choice)
+{
+    return vote_by(run, "ask", choice, "ann");
+}
+
+static int64_t votes_for(const char *choice)
+{
+    char sql[160];
+    snprintf(sql, sizeof sql, "SELECT count(*) FROM votes WHERE choice = '%s' AND at_ms = 77 AND form = '{\"n\":1}' AND remote = '127.0.0.1'",
+             choice);
+    return query(sql);
+}
+
+static void test_a_vote_wakes_the_step_that_waits_for_it(void **state)
+{
+    (void)state;
+    put_step(1, BW_RUN_PARKED, asking("ask", 5000));
+    assert_true(vote(1, "a"));
+    assert_int_equal(state_of(1), BW_RUN_ACTIVE);
+    assert_true(queue_of(1) > 0);
+    assert_rows(1, 0, 0, 1); /* its timer is gone */
+    assert_int_equal(wake_of(1, "kind"), BW_WAKE_VOTE);
+    assert_int_equal(wake_of(1, "at_ms"), 77);
+    assert_int_equal(votes_for("a"), 1);
+    assert_int_equal(query("SELECT count(*) FROM audit WHERE verb = 'vote' AND actor = 'ann' AND at_ms = 77 AND detail = 'ask: a from 127.0.0.1'"),
+                     1);
+}
+
+static void test_the_first_vote_stands(void **state)
+{
+    (void)state;
+    put_step(1, BW_RUN_PARKED, asking("ask", 5000));
+    assert_true(vote(1, "a"));
+    int64_t place = queue_of(1);
+    assert_false(vote(1, "b"));
+    assert_false(vote(1, "a"));
+    assert_int_equal(votes_for("a"), 1);
+    assert_int_equal(votes_for("b"), 0);
+    assert_int_equal(queue_of(1), place);
+    assert_int_equal(query("SELECT count(*) FROM audit"), 1);
+    put_step(1, BW_RUN_SUCCEEDED, step_row("ask", BW_STEP_SUCCEEDED));
+    assert_false(vote(1, "b"));
+    assert_int_equal(votes_for("a"), 1); /* it is there for as long as the run is */
+    assert_rows(1, 0, 0, 0);
+}
+
+/* Two in one transaction, as one commit group has them. */
+static void test_of_two_at_once_one_counts(void **state)
+{
+    struct bw_vote first = {.run = uid_of(1), .step = BW_SLICE("ask"), .choice = BW_SLICE("a"), .by = BW_SLICE("x"), .form = BW_SLICE("{}")};
+    struct bw_vote second = first;
+    struct bw_store_op other = {.kind = BW_OP_VOTE, .vote = &second}, one = {.kind = BW_OP_VOTE, .vote = &first, .next = &other};
+    (void)state;
+    second.choice = BW_SLICE("b");
+    put_step(1, BW_RUN_PARKED, asking("ask", 5000));
+    commit(&one);
+    assert_true(first.is_counted);
+    assert_false(second.is_counted);
+    assert_int_equal(query("SELECT count(*) FROM votes WHERE choice = 'a'"), 1);
+}
+
+static void test_time_and_vote_whichever_is_first(void **state)
+{
+    (void)state;
+    put_step(1, BW_RUN_PARKED, asking("ask", 5000));
+    fire(5000);
+    assert_false(vote(1, "a"));
+    assert_int_equal(wake_of(1, "kind"), BW_WAKE_TIMER);
+    put_step(2, BW_RUN_PARKED, asking("ask", 5000));
+    assert_true(vote(2, "a"));
+    fire(5000);
+    assert_int_equal(wake_of(2, "kind"), BW_WAKE_VOTE);
+    assert_int_equal(rows_of("wakes", 2), 1);
+}
+
+static void test_nobody_votes_where_nothing_is_asked(void **state)
+{
+    (void)state;
+    assert_false(vote(1, "a")); /* no such run */
+    put_step(1, BW_RUN_PARKED, asking("ask", 5000));
+    assert_false(vote_by(1, "other", "a", "ann"));
+    put_step(2, BW_RUN_PARKED, sleeping("ask", 5000)); /* it sleeps */
+    assert_false(vote(2, "a"));
+    put_step(3, BW_RUN_CANCELLED, asking("ask", 5000));
+    assert_false(vote(3, "a"));
+    struct bw_store_op cancel = {.kind = BW_OP_CANCEL, .cancel = {.run = uid_of(1), .why = BW_SLICE("{}"), .actor = BW_SLICE("me")}};
+    commit(&cancel);
+    assert_false(vote(1, "a")); /* it is about to end */
+    assert_int_equal(query("SELECT count(*) FROM votes"), 0);
+    assert_int_equal(state_of(2), BW_RUN_PARKED);
+}
+
+/* Other steps are at work: the run sees the vote when it wants to park. */
+static void test_a_vote_waits_for_a_run_that_is_executing(void **state)
+{
+    (void)state;
+    put_step(1, BW_RUN_ACTIVE, asking("ask", 5000));
+    assert_true(vote(1, "a"));
+    assert_int_equal(queue_of(1), 0);
+    put_step(1, BW_RUN_PARKED, step_row("work", BW_STEP_SUCCEEDED));
+    assert_int_equal(state_of(1), BW_RUN_ACTIVE);
+    assert_true(queue_of(1) > 0);
+    assert_int_equal(wake_of(1, "kind"), BW_WAKE_VOTE);
+}
+
+static void test_a_step_that_asks_again_takes_a_new_vote(void **state)
+{
+    (void)state;
+    put_step(1, BW_RUN_PARKED, asking("ask", 5000));
+    assert_true(vote(1, "a"));
+    put_step(1, BW_RUN_PARKED, asking("ask", 6000));
+    assert_true(vote(1, "b"));
+    assert_int_equal(votes_for("a"), 0);
+    assert_int_equal(votes_for("b"), 1);
+    assert_int_equal(query("SELECT count(*) FROM audit"), 2);
+}
+
+struct seen {
+    enum bw_run_state run_state;
+    int step_state;
+    enum bw_wake_kind wake;
+    int64_t due_ms;
+    char output[200], choice[20], by[20], form[20];
+};
+
+static bool see(void *arg, const struct bw_approval *approval)
+{
+    struct seen *seen = arg;
+    seen->run_state = approval->run_state;
+    seen->step_state = approval->step_state;
+    seen->wake = approval->wake;
+    seen->due_ms = approval->due_ms;
+    snprintf(seen->output, sizeof seen->output, "%.*s", (int)approval->output.len, approval->output.ptr);
+    snprintf(seen->choice, sizeof seen->choice, "%.*s", (int)approval->vote.choice.len, approval->vote.choice.ptr);
+    snprintf(seen->by, sizeof seen->by, "%.*s", (int)approval->vote.by.len, approval->vote.by.ptr);
+    snprintf(seen->form, sizeof seen->form, "%.*s", (int)approval->vote.form.len, approval->vote.form.ptr);
+    return false;
+}
+
+static bool look(const char *step, struct seen *seen)
+{
+    struct bw_reader *reader = open_reader();
+    struct bw_error err = {0};
+    bool found;
+    *seen = (struct seen){0};
+    assert_no_error(bw_reader_approval(reader, uid_of(1), bw_slice_of(step), see, seen, &found, &err), err);
+    bw_reader_close(reader);
+    return found;
+}
+
+static bool see_wake(void *arg, const struct bw_run *run)
+{
+    *(bool *)arg = true;
+    assert_int_equal(run->row.step_count, 1);
+    assert_slice(run->row.steps[0].path, "ask");
+    assert_slice(run->row.steps[0].output, question);
+    assert_int_equal(run->row.steps[0].wake.kind, BW_WAKE_VOTE);
+    assert_slice(run->row.steps[0].wake.choice, "a");
+    assert_slice(run->row.steps[0].wake.by, "ann");
+    assert_slice(run->row.steps[0].wake.form, "{\"n\":1}");
+    return true;
+}
+
+static void test_what_is_read_of_an_approval(void **state)
+{
+    struct seen seen;
+    struct bw_error err = {0};
+    bool found, was_visited = false;
+    (void)state;
+    assert_false(look("ask", &seen));
+    put_step(1, BW_RUN_PARKED, asking("ask", 5000));
+    assert_true(look("ask", &seen));
+    assert_int_equal(seen.run_state, BW_RUN_PARKED);
+    assert_int_equal(seen.step_state, BW_STEP_WAITING);
+    assert_int_equal(seen.due_ms, 5000);
+    assert_int_equal(seen.wake, BW_WAKE_NONE);
+    assert_string_equal(seen.output, question);
+    assert_string_equal(seen.choice, "");
+    assert_true(look("later", &seen));
+    assert_int_equal(seen.step_state, 0);
+    vote(1, "a");
+    assert_true(look("ask", &seen));
+    assert_int_equal(seen.wake, BW_WAKE_VOTE);
+    assert_string_equal(seen.choice, "a");
+    assert_string_equal(seen.by, "ann");
+    assert_string_equal(seen.form, "{\"n\":1}");
+    struct bw_reader *reader = open_reader();
+    assert_no_error(bw_reader_run(reader, uid_of(1), see_wake, &was_visited, &found, &err), err);
+    assert_true(was_visited);
+    bw_reader_close(reader);
+}
+
+static void test_the_key_is_made_once(void **state)
+{
+    struct bw_store_op first = {.kind = BW_OP_KEY}, second = {.kind = BW_OP_KEY};
+    static const uint8_t nothing[BW_STORE_KEY_BYTES];
+    (void)state;
+    commit(&first);
+    commit(&second);
+    assert_memory_equal(first.key, second.key, sizeof first.key);
+    assert_memory_not_equal(first.key, nothing, sizeof first.key);
+    assert_int_equal(query("SELECT length(value) FROM keys WHERE name = 'approvals'"), BW_STORE_KEY_BYTES);
+}
+
+/* ---- crashes ---- */
+
+static int child(const char *data, int64_t event)
+{
+    struct bw_error err;
+    struct bw_store *store = bw_store_open(data, &err);
+    struct bw_vote ballot = {.run = uid_of(1), .step = BW_SLICE("ask"), .choice = BW_SLICE("a"), .by = BW_SLICE("x"), .form = BW_SLICE("{}")};
+    struct bw_store_op op = {.kind = BW_OP_VOTE, .vote = &ballot};
+    (void)event;
+    if (!store || !bw_store_submit_wait(store, &op, &err)) return 3;
+    bw_store_close(store);
+    return 0;
+}
+
+/* The vote, its audit, the wake and the place in the queue are there together or not at all; asked again, the vote counts once. */
+static void test_a_crash_leaves_all_of_a_vote_or_nothing(void **state)
+{
+#ifdef BELLWIRE_TEST_HOOKS
+    static const struct {
+        const char *point;
+        bool is_there;
+    } cases[] = {{"store.before_vote:1", false}, {"store.before_commit:1", false}, {"store.after_vote:1", true}, {"", true}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        if (i && (teardown(state) || parking_setup(state))) fail();
+        put_step(1, BW_RUN_PARKED, asking("ask", 5000));
+        bw_writer_close(&writer, true);
+        int status = run_child(cases[i].point);
+        if (status != (*cases[i].point ? 137 : 0)) fail_msg("%s: %d", cases[i].point, status);
+        open_writer(&defaults);
+        assert_int_equal(query("SELECT count(*) FROM votes"), cases[i].is_there);
+        assert_int_equal(query("SELECT count(*) FROM audit"), cases[i].is_there);
+        assert_int_equal(state_of(1), cases[i].is_there ? BW_RUN_ACTIVE : BW_RUN_PARKED);
+        assert_int_equal(queue_of(1) > 0, cases[i].is_there);
+        assert_rows(1, !cases[i].is_there, 0, cases[i].is_there);
+        assert_int_equal(vote(1, "b"), !cases[i].is_there);
+        assert_int_equal(query("SELECT count(*) FROM votes"), 1);
+        assert_int_equal(wake_of(1, "kind"), BW_WAKE_VOTE);
+    }
+#else
+    (void)state;
+    skip(); /* built without BELLWIRE_TEST_HOOKS */
+#endif
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 4 && !strcmp(argv[1], "child")) return child(argv[2], atoll(argv[3]));
+    const struct CMUnitTest tests[] = {
+        PARKING(test_a_vote_wakes_the_step_that_waits_for_it),
+        PARKING(test_the_first_vote_stands),
+        PARKING(test_of_two_at_once_one_counts),
+        PARKING(test_time_and_vote_whichever_is_first),
+        PARKING(test_nobody_votes_where_nothing_is_asked),
+        PARKING(test_a_vote_waits_for_a_run_that_is_executing),
+        PARKING(test_a_step_that_asks_again_takes_a_new_vote),
+        PARKING(test_what_is_read_of_an_approval),
+        PARKING(test_the_key_is_made_once),
+        PARKING(test_a_crash_leaves_all_of_a_vote_or_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
