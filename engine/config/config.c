@@ -22,6 +22,8 @@
 static const struct bw_key keys[] = {
     {"listen", BW_KEY_SPECIAL, 0, 0, 0, "http://127.0.0.1:8080", "where to listen, one URL or a list; port 0 takes any free port"},
     {"allow_plaintext", BW_KEY_BOOL, FIELD(allow_plaintext), 0, 0, "false", "plain HTTP on addresses other than loopback"},
+    {"public_url", BW_KEY_TEXT, FIELD(public_url), 0, 0, "http:// and the first address of listen",
+     "how people reach this engine: links to approvals begin with it"},
     {"data", BW_KEY_TEXT, FIELD(data), 0, 0, "./data", "folder of the store"},
     {"workflows", BW_KEY_TEXT, FIELD(workflows), 0, 0, "./workflows", "folder of the workflows (*.yaml)"},
     {"actions", BW_KEY_TEXT, FIELD(actions), 0, 0, "./actions", "folder of the Lua actions (*.lua)"},
@@ -148,6 +150,31 @@ static void read_listen(const struct bw_key_context *context, const struct bw_ya
     }
 }
 
+/* ---- public_url ---- */
+
+static void check_public_url(const struct bw_key_context *context, const struct bw_yaml_node *node, struct bw_config *config)
+{
+    char *url = config->public_url;
+    size_t scheme = !url ? 0 : !strncmp(url, "https://", 8) ? 8 : !strncmp(url, "http://", 7) ? 7 : 0;
+    if (!url) return; /* it is no text: that has been said */
+    bool good = scheme && url[scheme] && url[scheme] != '/';
+    for (const char *at = url; *at; at++) good = good && *at > ' ' && *at < 0x7f && !strchr("?#\"'<>\\^`{|}", *at);
+    if (!good)
+        bw_key_error(context, node, "config.public_url", "write for example https://hooks.example.com",
+                     "'%s' is no address that links could begin with", url);
+    for (size_t len = strlen(url); good && url[len - 1] == '/'; len--) url[len - 1] = '\0';
+}
+
+void bw_config_public_url(const struct bw_config *config, uint16_t port, struct bw_buf *out)
+{
+    const struct bw_listen *listen = &config->listen[0];
+    const char *host = !strcmp(listen->host, "0.0.0.0") ? "127.0.0.1" : !strcmp(listen->host, "::") ? "::1" : listen->host;
+    if (config->public_url)
+        bw_buf_append_text(out, config->public_url);
+    else
+        bw_buf_printf(out, strchr(host, ':') ? "http://[%s]:%u" : "http://%s:%u", host, port ? port : listen->port);
+}
+
 /* ---- the file ---- */
 
 /* Workflows name these in `secrets` and expressions: what is no name there could never be granted. */
@@ -214,6 +241,7 @@ static struct bw_config *load(const char *path, bool without_secrets, struct bw_
     const struct bw_yaml_node *retention = root ? bw_yaml_get(root, "retention") : NULL;
     if (retention) bw_keys_read(&context, retention, "retention", retention_keys, RETENTION_KEY_COUNT, config);
     read_listen(&context, root ? bw_yaml_get(root, "listen") : NULL, config);
+    check_public_url(&context, root ? bw_yaml_get(root, "public_url") : NULL, config);
     if (root) bw_sources_read(&context, bw_yaml_get(root, "sources"), config);
     if (root) bw_limits_read(&context, bw_yaml_get(root, "limits"), config);
     if (root) check_secret_names(&context, bw_yaml_get(root, "secrets"));
@@ -251,6 +279,7 @@ void bw_config_free(struct bw_config *config)
     bw_sources_free(config->sources, config->source_count);
     bw_secrets_free(config->secrets, config->secret_count);
     bw_limits_free(config->limits, config->limit_count);
+    free(config->public_url);
     free(config->data);
     free(config->workflows);
     free(config->actions);

@@ -63,6 +63,7 @@ struct bw_config {
     struct bw_listen *listen;
     size_t listen_count;
     bool allow_plaintext;
+    char *public_url; /* as people reach it, without a slash at the end; NULL: the first address that it listens on */
     char *data, *workflows, *actions, *plugins, *schemes; /* ready to open */
     unsigned workers;                                     /* default: cores - 1, at least 1 */
     unsigned ingest_threads;                              /* default: 1 up to 2 cores, cores / 2 above, at most 4 */
@@ -89,5 +90,7 @@ struct bw_config *bw_config_load(const char *path, struct bw_errors *errs);
 struct bw_config *bw_config_load_without_secrets(const char *path, struct bw_errors *errs);
 void bw_config_free(struct bw_config *config);
 void bw_config_help(struct bw_buf *out); /* the reference of all keys, made from the table */
+/* What links to this engine begin with. port: of the first address, when it had any free one; 0 = as configured. */
+void bw_config_public_url(const struct bw_config *config, uint16_t port, struct bw_buf *out);
 const struct bw_secret *bw_config_secret(const struct bw_config *config, struct bw_slice name);
 #endif

@@ -134,6 +134,8 @@ static void read_source(const struct bw_key_context *context, const struct bw_ya
                      "public_url '%s' is no URL", source->public_url);
     if (source->path && !strcmp(source->path, "/healthz"))
         bw_key_error(context, bw_yaml_get(map, "path"), "source.path", NULL, "the path /healthz is the engine's own");
+    if (source->path && !strncmp(source->path, "/approve/", 9))
+        bw_key_error(context, bw_yaml_get(map, "path"), "source.path", NULL, "paths below /approve/ are the engine's own");
 }
 
 void bw_sources_read(const struct bw_key_context *context, const struct bw_yaml_node *map, struct bw_config *config)

@@ -171,6 +171,7 @@ static void on_mail(struct bw_mail *mail, void *arg)
     case BW_MAIL_WAKES: bw_wakes_told(dispatch->wakes); break;
     case BW_MAIL_SCHEDULE: bw_schedules_stored(mail); break;
     case BW_MAIL_LIMITS: bw_permits_stored(mail); break;
+    case BW_MAIL_APPROVAL: bw_approvals_mail(mail); break;
     case BW_MAIL_CANCEL: bw_cancels_stored(mail); break;
     case BW_MAIL_PAIRS: bw_pairs_stored(mail); break;
     case BW_MAIL_WATCHED: bw_cancel_on_told(dispatch, mail); break;
@@ -302,6 +303,7 @@ struct bw_dispatch *bw_dispatch_new(struct event_base *base, const struct bw_dis
     if (!options->check_only && !(dispatch->reload = bw_reload_new(dispatch))) goto fail;
     if (!options->check_only && !(dispatch->reader = bw_reader_open(options->store_folder, err))) goto fail;
     if (!options->check_only && !bw_pairs_read(dispatch, err)) goto fail;
+    if (!options->check_only && !bw_approvals_open(dispatch, err)) goto fail;
     if (options->with_schedules && !(dispatch->schedules = bw_schedules_new(dispatch, err))) goto fail;
     if (!options->check_only && !(dispatch->wakes = bw_wakes_new(dispatch))) goto fail;
     if (!options->check_only && !(dispatch->permits = bw_permits_new(dispatch, err))) goto fail;
@@ -351,6 +353,7 @@ void bw_dispatch_free(struct bw_dispatch *dispatch)
     bw_catalog_free(dispatch->catalog);
     bw_awaits_end(&dispatch->awaits);
     bw_packer_free(dispatch->packer);
+    free(dispatch->public_url);
     json_decref(dispatch->workflow_names);
     json_decref(dispatch->workflows);
     json_decref(dispatch->load_errors);

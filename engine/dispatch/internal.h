@@ -37,6 +37,7 @@ enum bw_mail_kind {
     BW_MAIL_LIMITS,
     BW_MAIL_CANCEL,
     BW_MAIL_WATCHED,
+    BW_MAIL_APPROVAL,
     BW_MAIL_TRIAL
 };
 
@@ -128,12 +129,14 @@ struct bw_dispatch {
     json_t *workflow_names;   /* an object with the names of all revisions that workers have loaded */
     json_t *load_errors;      /* errors that the engine itself found: refused plugins, files that hang while loading */
     struct bw_reload *reload;
-    struct bw_trial_watch *trial;   /* NULL without options.trial */
-    struct bw_wakes *wakes;         /* NULL with check_only */
-    struct bw_schedules *schedules; /* the same; of the current revision */
-    struct bw_permits *permits;     /* NULL with check_only */
-    bool is_ordered;                /* a catalogue had workflows whose runs share slots */
-    struct bw_cancels *cancels;     /* the same */
+    struct bw_trial_watch *trial;             /* NULL without options.trial */
+    struct bw_wakes *wakes;                   /* NULL with check_only */
+    struct bw_schedules *schedules;           /* the same; of the current revision */
+    struct bw_permits *permits;               /* NULL with check_only */
+    bool is_ordered;                          /* a catalogue had workflows whose runs share slots */
+    struct bw_cancels *cancels;               /* the same */
+    uint8_t approval_key[BW_STORE_KEY_BYTES]; /* approvals.c; fixed once it was read */
+    char *public_url;                         /* NULL with check_only */
     bool is_catalog_known, is_catalog_reported, is_draining, is_drained, is_failed, is_stopped;
     /* jobs.c */
     struct bw_job_list queued;
@@ -214,6 +217,9 @@ void bw_permits_watch(struct bw_permits *permits);         /* stores what is owe
 void bw_permits_store(struct bw_permits *permits);         /* now */
 void bw_permits_stored(struct bw_mail *mail);
 void bw_permits_free(struct bw_permits *permits);
+/* approvals.c */
+bool bw_approvals_open(struct bw_dispatch *dispatch, struct bw_error *err); /* the key of the store's links; blocks until it is on disk */
+void bw_approvals_mail(struct bw_mail *mail);
 /* cancels.c */
 struct bw_cancels *bw_cancels_new(void);
 void bw_cancels_tell(struct bw_run_worker *worker, struct bw_uid run, struct bw_slice why); /* {reason?, by}; empty: it has ended for the store */

@@ -63,8 +63,17 @@ static void append_wake(struct bw_recorded *recorded, const struct bw_wake *wake
         recorded->wake_events[i] = wake->event_id;
         if (i == recorded->wake_event_count) recorded->wake_event_count++;
     }
-    bw_buf_printf(&recorded->head, ",\"wake\":{\"kind\":%d,\"arm\":%u,\"at_ms\":%lld,\"event\":%lld}", wake->kind, wake->arm, (long long)wake->at_ms,
+    bw_buf_printf(&recorded->head, ",\"wake\":{\"kind\":%d,\"arm\":%u,\"at_ms\":%lld,\"event\":%lld", wake->kind, wake->arm, (long long)wake->at_ms,
                   (long long)wake->event_id);
+    if (wake->kind == BW_WAKE_VOTE) {
+        bw_buf_append_text(&recorded->head, ",\"choice\":");
+        bw_buf_append_json_string(&recorded->head, wake->choice);
+        bw_buf_append_text(&recorded->head, ",\"by\":");
+        bw_buf_append_json_string(&recorded->head, wake->by);
+        bw_buf_append_text(&recorded->head, ",\"form\":");
+        bw_buf_append_slice(&recorded->head, wake->form.len ? wake->form : BW_SLICE("{}"));
+    }
+    bw_buf_append_char(&recorded->head, '}');
 }
 
 /* An event that woke a step: the step's output is made from it. */

@@ -1,5 +1,6 @@
 /* Run workers: started, configured, watched, replaced. */
 #include "base/clock.h"
+#include "base/codec.h"
 #include "base/log.h"
 #include "dispatch/responses.h"
 #include <errno.h>
@@ -82,6 +83,12 @@ void bw_worker_configure(struct bw_run_worker *worker, bool with_secrets)
                              (json_int_t)config->lua_memory_bytes, "stall_ms", (json_int_t)config->stall_ms, "max_output_bytes", MAX_OUTPUT_BYTES,
                              "allow_private_network", config->allow_private_network, "trace", worker->dispatch->options.trace, "trial",
                              worker->dispatch->options.trial, "secrets", secrets, "limits", limits);
+    if (with_secrets && worker->dispatch->public_url) {
+        char key[2 * BW_STORE_KEY_BYTES + 1];
+        bw_hex_encode(worker->dispatch->approval_key, BW_STORE_KEY_BYTES, key);
+        json_object_set_new(head, "approval_key", json_string(key));
+        json_object_set_new(head, "public_url", json_string(worker->dispatch->public_url));
+    }
     bw_channel_send_json(worker->channel, BW_MSG_CONFIGURE, head, NULL, 0);
     json_decref(head);
 }

@@ -7,6 +7,7 @@
 #include "base/codec.h"
 #include "base/log.h"
 #include "base/utf8.h"
+#include "ingest/approve.h"
 #include "ingest/connections.h"
 #include "ingest/held.h"
 #include "ingest/reply.h"
@@ -363,6 +364,13 @@ static void handle(struct bw_connection *connection, struct evhttp_request *requ
     bool is_get = bw_slice_is(parsed->method, "GET") || bw_slice_is(parsed->method, "HEAD"), is_post = bw_slice_is(parsed->method, "POST");
     if (bw_slice_is(loop->parts.path, "/healthz")) {
         answer_health(connection, request, is_get);
+        return;
+    }
+    if (bw_approve_is_path(loop->parts.path)) {
+        if (has_foreign_encoding(parsed))
+            refuse(connection, request, NULL, 415, BW_OUTCOME_BAD_TYPE, "content encoding");
+        else if (!bw_approve_request(loop, request, bw_slice_of(remote_of(request))))
+            refuse(connection, request, NULL, 404, BW_OUTCOME_UNKNOWN_PATH, "no link of ours");
         return;
     }
     const struct bw_source *source = bw_router_find(loop->ingest->router, loop->parts.path);

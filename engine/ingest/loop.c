@@ -1,6 +1,7 @@
 #include "ingest/loop.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "ingest/approve.h"
 #include "ingest/connections.h"
 #include "ingest/held.h"
 #include <event2/event.h>
@@ -56,13 +57,14 @@ static void stop(struct bw_loop *loop, struct bw_loop_mail *mail)
     loop->is_stopping = true;
     loop->stop_deadline_us = bw_clock_mono_us() + WRITE_OUT_MS * 1000;
     bw_held_end_all(loop);
+    bw_approve_end_all(loop); /* the main thread waits for this one: it answers nobody */
     bw_loop_end_if_done(loop);
 }
 
 /* Everything that the writer had is answered, and the answers have left or had their time. Called again by each sweep. */
 void bw_loop_end_if_done(struct bw_loop *loop)
 {
-    if (!loop->is_stopping || loop->parked || loop->held) return;
+    if (!loop->is_stopping || loop->parked || loop->held || loop->asked) return;
     if (bw_connections_are_written(loop) || bw_clock_mono_us() > loop->stop_deadline_us) event_base_loopexit(loop->base, NULL);
 }
 

@@ -14,6 +14,7 @@
 
 struct bw_connection;
 struct bw_held;
+struct bw_asked;
 struct bw_loop;
 struct bw_held_table { /* held.h */
     pthread_mutex_t lock;
@@ -40,8 +41,9 @@ struct bw_loop {
     size_t by_fd_count;
     bool is_at_cap, is_stopping;
     int64_t stop_deadline_us;
-    size_t parked;        /* requests of this loop that the writer has */
-    struct bw_held *held; /* senders that wait for a run's answer */
+    size_t parked;          /* requests of this loop that the writer has */
+    struct bw_held *held;   /* senders that wait for a run's answer */
+    struct bw_asked *asked; /* those whose approvals the main thread looks at */
     struct bw_loop_mail drain, stop;
     /* reused by one request after the other */
     struct bw_request_parts parts;
@@ -61,6 +63,7 @@ struct bw_ingest {
     struct bw_held_table held;
     atomic_bool is_draining;
     atomic_size_t live;      /* connections */
+    atomic_size_t asked;     /* questions to the main thread */
     atomic_size_t parked;    /* requests that the writer has */
     atomic_size_t in_flight; /* body bytes announced by requests that are not answered yet */
 };

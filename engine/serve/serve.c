@@ -84,6 +84,11 @@ static void bind_event(void *arg, struct bw_slice event_name, struct bw_slice bo
     bw_dispatch_bind(((struct engine *)arg)->dispatch, event_name, body, out);
 }
 
+static void ask_approval(void *arg, struct bw_approval_query *query)
+{
+    bw_dispatch_ask_approval(((struct engine *)arg)->dispatch, query);
+}
+
 /* ---- what commands ask for ---- */
 
 static void on_resume(void *arg, struct bw_control_request *request, const json_t *body)
@@ -111,6 +116,15 @@ static const struct bw_control_verb verbs[] = {
 
 /* ---- from ready on ---- */
 
+/* The port is known now. */
+static void tell_public_url(struct engine *engine)
+{
+    struct bw_buf url = {0};
+    bw_config_public_url(engine->config, bw_ingest_port(engine->ingest, 0), &url);
+    if (!url.failed) bw_dispatch_set_public_url(engine->dispatch, url.data);
+    bw_buf_free(&url);
+}
+
 /* The catalogue is stored and loaded: from here on an accepted event has a revision to run under. */
 static void on_ready(void *arg, uint32_t revision)
 {
@@ -121,7 +135,9 @@ static void on_ready(void *arg, uint32_t revision)
                                               .store = engine->store,
                                               .arg = engine,
                                               .bind = bind_event,
-                                              .committed = on_committed};
+                                              .committed = on_committed,
+                                              .approval_key = bw_dispatch_approval_key(engine->dispatch),
+                                              .ask_approval = ask_approval};
     struct bw_error err;
     if (engine->phase != STARTING) return;
     if (!(engine->ingest = bw_ingest_start(&options, &err))) {
@@ -130,6 +146,7 @@ static void on_ready(void *arg, uint32_t revision)
         return;
     }
     engine->phase = SERVING;
+    tell_public_url(engine);
     const struct bw_responders responders = bw_ingest_responders(engine->ingest);
     bw_dispatch_set_responders(engine->dispatch, &responders);
     if (!(engine->control = bw_control_new(engine->base, engine->config->data, verbs, sizeof verbs / sizeof *verbs, engine, &err)))

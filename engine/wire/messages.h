@@ -12,6 +12,7 @@ enum bw_message_type {
     /* ---- engine → run worker ---- */
     /* First message. {worker: number, lua_memory_bytes, stall_ms, max_output_bytes, allow_private_network: bool, trace: bool,
      *  trial?: bool: it serves `bellwire test`, limits: {NAME: the greatest cost of a step, 0 = any},
+     *  approval_key?: hex, public_url?: what links to approvals are made with (approval_token.h),
      *  secrets: {NAME: value}, log_level, log_format}; trace asks for BW_MSG_TRACE. The flight page is inherited as fd 4 (wire/flight.h), the channel
      * is fd 3. */
     BW_MSG_CONFIGURE = 1,
@@ -29,10 +30,10 @@ enum bw_message_type {
      * started it steps: [{path, state, attempt, started_ms, output_part?, error?, woken: it is handed out by itself; children?: {total, started,
      * succeeded, failed, state: of the last one, failed_items: [number], failed_run: uid of the first, error: ERROR of that, items_part?: array of
      * the outputs}   with a wake by them again?: true, children_total?: its run was resumed after this: begin it anew; the runs that it has started
-     * stay due_ms?, wake?: {kind, arm, at_ms, event: id}}]}],      overdue: its deadline_ms has passed wake_events?: [{id, uid, name, source, at_ms,
-     * trusted, body_part}]        those that a wake names verdicts?: [{run: uid, path, error: ERROR}],     a step that the engine had to end by
-     * killing the worker: it failed with this error lost?: [{run: uid, path, count}]}                a step that died with its worker count times;
-     * above 5 it fails with "worker_lost" */
+     * stay due_ms?, wake?: {kind, arm, at_ms, event: id, choice?, by?, form?: {}: of a vote}}]}],      overdue: its deadline_ms has passed
+     * wake_events?: [{id, uid, name, source, at_ms, trusted, body_part}]        those that a wake names verdicts?: [{run: uid, path, error: ERROR}],
+     * a step that the engine had to end by killing the worker: it failed with this error lost?: [{run: uid, path, count}]}                a step that
+     * died with its worker count times; above 5 it fails with "worker_lost" */
     BW_MSG_EVENT = 4,
     BW_MSG_COMMITTED = 5, /* {report} the report with that number is on disk; sent for reports with ack */
     /* Outcome of BW_MSG_CALL. {call, outcome: "ok"|"retry"|"fail", error?: ERROR, output_part?} */
@@ -50,7 +51,8 @@ enum bw_message_type {
     /* The store has found an event for BW_CANCEL_ON_PATH of a run that is under way.
      * {run: uid, wake: {arm, at_ms, event: {id, uid, name, source, at_ms, trusted}}, body_part} */
     BW_MSG_CANCEL_EVENT = 10,
-    BW_MSG_PERMIT = 8, /* {permits: [number]} those attempts may begin */
+    BW_MSG_PUBLIC_URL = 11, /* {public_url} instead of the one that was configured: the port is known only now */
+    BW_MSG_PERMIT = 8,      /* {permits: [number]} those attempts may begin */
 
     /* ---- run worker → engine ---- */
     BW_MSG_READY = 32, /* {pid} after BW_MSG_CONFIGURE */

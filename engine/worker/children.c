@@ -150,7 +150,7 @@ void bw_run_item_output(const struct bw_run *run, struct bw_buf *out)
     for (size_t i = run->limit; i-- > run->first;) {
         const struct bw_step *step = &run->entry->workflow->steps[i];
         bool is_own = step->body == (int32_t)run->first - 1 && !bw_step_is_block(step);
-        if (!is_own || run->results[i].state != BW_STATE_SUCCEEDED || step->kind == BW_STEP_STOP) continue;
+        if (!is_own || run->results[i].state != BW_STATE_SUCCEEDED || step->kind == BW_STEP_STOP || step->notifies >= 0) continue;
         bw_buf_append_slice(out, bw_buf_slice(&run->results[i].output));
         return;
     }

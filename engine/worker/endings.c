@@ -62,7 +62,7 @@ void bw_run_caught(struct bw_run *run, size_t block)
     uint32_t branch = run->results[block].branch;
     if (!branch) return; /* nothing had to be caught */
     enum bw_then then = step_at(run, block)->catches[branch - 1].then;
-    if (then == BW_THEN_FAIL) bw_run_begin_to_end(run, block + 1);
+    if (then == BW_THEN_FAIL) bw_run_begin_to_end(run, bw_step_tried(run->entry->workflow->steps, block));
     if (then == BW_THEN_STOP) bw_run_begin_to_end(run, block);
 }
 
@@ -72,7 +72,8 @@ struct bw_slice bw_run_error_at(const struct bw_run *run, size_t index)
 {
     for (const struct bw_step *step = step_at(run, index); step->parent >= (int32_t)run->first; step = step_at(run, (size_t)step->parent)) {
         const struct bw_step *parent = step_at(run, (size_t)step->parent);
-        if (parent->kind == BW_STEP_TRY && step->branch) return bw_buf_slice(&run->results[step->parent + 1].error);
+        if (parent->kind == BW_STEP_TRY && step->branch)
+            return bw_buf_slice(&run->results[bw_step_tried(run->entry->workflow->steps, (size_t)step->parent)].error);
         if (parent->kind >= BW_STEP_UNDO) return bw_buf_slice(&run->error);
     }
     return (struct bw_slice){0};
@@ -203,7 +204,7 @@ void bw_run_restore_ending(struct bw_run *run)
     size_t first = run->phase_limit;
     if (run->phase == BW_PHASE_UNDO) return; /* an `undo` that fails does not keep the others back */
     for (size_t i = run->phase_first; i < run->phase_limit; i = bw_step_next(steps, i)) {
-        bool is_failure = run->results[i].state == BW_STATE_FAILED && !steps[i].goes_on && !bw_step_is_caught(steps, i);
+        bool is_failure = run->results[i].state == BW_STATE_FAILED && !steps[i].goes_on && !bw_step_is_caught(steps, i) && steps[i].notifies < 0;
         bool is_stop = run->results[i].state == BW_STATE_SUCCEEDED && steps[i].kind == BW_STEP_STOP;
         if (steps[i].kind == BW_STEP_MARK) break; /* behind it is another phase */
         if (!is_failure && !is_stop) continue;

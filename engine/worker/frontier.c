@@ -66,7 +66,9 @@ void bw_run_step_ended(struct bw_run *run, size_t index)
     const struct bw_step_result *result = &run->results[index];
     bool is_tried = bw_step_is_caught(run->entry->workflow->steps, index);
     run->has_news = true;
-    if (result->state == BW_STATE_FAILED && !step->goes_on && !(is_tried && bw_run_catches(run, index)) && run->phase != BW_PHASE_UNDO)
+    if (step->notifies >= 0)
+        ; /* the approval behind it fails with it */
+    else if (result->state == BW_STATE_FAILED && !step->goes_on && !(is_tried && bw_run_catches(run, index)) && run->phase != BW_PHASE_UNDO)
         bw_run_begin_to_end(run, index);
     else if (result->state == BW_STATE_SUCCEEDED && step->kind == BW_STEP_STOP)
         bw_run_begin_to_end(run, index);
@@ -121,14 +123,20 @@ static bool choose_case(struct bw_run *run, size_t index, uint32_t *branch, stru
     return good;
 }
 
+static void reset(struct bw_step_result *result)
+{
+    bw_buf_free(&result->output);
+    bw_buf_free(&result->error);
+    *result = (struct bw_step_result){.children_total = result->children_total};
+}
+
 /* A recorded failure of a run that was resumed: one that a `catch` takes stays what it is, another one is tried again. */
 static bool begins_anew(struct bw_run *run, size_t index)
 {
     struct bw_step_result *result = &run->results[index];
     if (!result->is_again || bw_run_survives(run, index)) return false;
-    bw_buf_free(&result->output);
-    bw_buf_free(&result->error);
-    *result = (struct bw_step_result){.children_total = result->children_total};
+    if (bw_step_has_notify(run->entry->workflow->steps, index) && run->results[index - 1].is_again) reset(&run->results[index - 1]);
+    reset(result);
     return true;
 }
 
@@ -139,6 +147,7 @@ static void enter_block(struct bw_run *run, size_t index)
     enum bw_error_class class = BW_CLASS_BUG;
     struct bw_error err;
     bool answer = true, has_branch = false;
+    size_t tried = step->kind == BW_STEP_TRY ? bw_step_tried(run->entry->workflow->steps, index) : 0;
     if (bw_step_is_condemned(run, index, &err, &class) || !bw_step_condition(run, index, &answer, &err)) {
         fail_block(run, index, &err, class);
         return;
@@ -159,8 +168,8 @@ static void enter_block(struct bw_run *run, size_t index)
         result->state = 0;
         skip(run, index);
         bw_run_step_ended(run, index);
-    } else if (step->kind == BW_STEP_TRY && has_ended(run, index + 1) && !begins_anew(run, index + 1)) { /* recorded */
-        bw_run_step_ended(run, index + 1);
+    } else if (step->kind == BW_STEP_TRY && has_ended(run, tried) && !begins_anew(run, tried)) { /* recorded */
+        bw_run_step_ended(run, tried);
     } else { /* all of it may be recorded */
         end_blocks(run, (int32_t)index);
     }

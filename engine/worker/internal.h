@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "base/map.h"
 #include "lua/script.h"
+#include "wire/approval_token.h"
 #include "wire/channel.h"
 #include "wire/flight.h"
 #include "wire/messages.h"
@@ -32,8 +33,8 @@ enum {
     BW_STATE_CANCELLED = 22,
     BW_STATE_SKIPPED = 23
 };
-enum { BW_WAKE_TIMER = 1, BW_WAKE_EVENT = 2, BW_WAKE_CHILD = 4 }; /* enum bw_wake_kind of store.h */
-#define BW_STATE_ENTERED 1                                        /* of a block, in this room only: one of its branches is under way */
+enum { BW_WAKE_TIMER = 1, BW_WAKE_EVENT = 2, BW_WAKE_VOTE = 3, BW_WAKE_CHILD = 4 }; /* enum bw_wake_kind of store.h */
+#define BW_STATE_ENTERED 1 /* of a block, in this room only: one of its branches is under way */
 
 struct bw_worker {
     struct event_base *base;
@@ -43,10 +44,13 @@ struct bw_worker {
     int64_t stall_ms;
     size_t max_output_bytes;
     bool allow_private_network, trace, is_configured;
-    struct bw_map *secrets;    /* name → struct bw_slice * */
-    struct bw_map *shared;     /* limits of bellwire.yaml: name → double *, the greatest cost of a step, 0 = any */
-    struct bw_map *asked;      /* permit number (8 bytes) → struct bw_attempt *, those that wait for theirs */
-    TAILQ_HEAD(, bw_run) runs; /* all that it executes */
+    bool has_approval_key;
+    uint8_t approval_key[BW_APPROVAL_KEY_BYTES]; /* of links to approvals: no Lua code sees it */
+    char *public_url;                            /* what they begin with */
+    struct bw_map *secrets;                      /* name → struct bw_slice * */
+    struct bw_map *shared;                       /* limits of bellwire.yaml: name → double *, the greatest cost of a step, 0 = any */
+    struct bw_map *asked;                        /* permit number (8 bytes) → struct bw_attempt *, those that wait for theirs */
+    TAILQ_HEAD(, bw_run) runs;                   /* all that it executes */
     TAILQ_HEAD(, bw_catalog) catalogs;
     TAILQ_HEAD(bw_attempt_list, bw_attempt) ready; /* their code gave way: one slice each a turn */
     struct event *ready_event;
@@ -179,7 +183,8 @@ struct bw_run {
     uint32_t depth;               /* 0: an event has started it */
     size_t first, limit;          /* its steps: those of the workflow, or of the foreach that it is an item of */
     struct bw_buf inputs, locals; /* JSON objects: what it is called with; the names that an item adds */
-    bool owes_report;             /* of runs that a step has started */
+    bool owes_report;             /* of runs that a step has started, of a question to a person */
+    bool is_recorded;             /* the store knew it when it began here */
     int state;
     uint32_t lost;
     int64_t started_ms, resumed_ms, ended_ms; /* resumed_ms 0: never */
@@ -302,6 +307,15 @@ bool bw_cancel_on_begin(struct bw_run *run, bool *cancels, struct bw_error *err)
 void bw_cancel_on_end(struct bw_run *run);                                          /* its steps have ended */
 void bw_cancel_on_take(struct bw_worker *worker, const struct bw_message *message); /* BW_MSG_CANCEL_EVENT */
 
+/* ---- approve.c ---- */
+void bw_approvals_configure(struct bw_worker *worker, const json_t *head); /* approval_key and public_url of BW_MSG_CONFIGURE, BW_MSG_PUBLIC_URL */
+void bw_approve_begin(struct bw_attempt *attempt);                         /* an `approve`, behind its condition */
+void bw_approve_voted(struct bw_attempt *attempt, const json_t *wake);
+void bw_approve_timed_out(struct bw_attempt *attempt);
+void bw_approve_mocked(struct bw_attempt *attempt, const json_t *output);
+/* What `approval` is for what notifies for the step: appends {message, url}. */
+bool bw_approval_scope(struct bw_run *run, size_t step, struct bw_buf *out, struct bw_error *err);
+
 /* ---- children.c ---- */
 void bw_step_begin_children(struct bw_attempt *attempt); /* a `foreach` or a called workflow, behind its condition */
 void bw_step_resume_children(struct bw_attempt *attempt);
@@ -368,6 +382,7 @@ void bw_trial_answer_if_quiet(struct bw_worker *worker); /* nothing is left to d
 bool bw_trial_leaves_out(const struct bw_worker *worker, const struct bw_workflow *workflow); /* its triggers are not asked */
 const json_t *bw_trial_mock(const struct bw_attempt *attempt);                                /* what the test answers for the step, or NULL */
 void bw_trial_attempt(struct bw_attempt *attempt, int64_t timeout_ms);                        /* one attempt of such a step */
+void bw_trial_vote(struct bw_attempt *attempt, int64_t timeout_ms);                           /* the same for an `approve` */
 void bw_trial_refuse_step(struct bw_attempt *attempt);                                        /* one that only a plugin could run */
 void bw_trial_network_error(const struct bw_attempt *attempt, const struct bw_task_request *request, struct bw_error *err);
 void bw_trial_trace_input(struct bw_attempt *attempt); /* nothing outside of a trial */

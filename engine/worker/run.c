@@ -96,6 +96,7 @@ static bool restore_steps(struct bw_run *run, const json_t *recorded, struct bw_
     const struct bw_workflow *workflow = run->entry->workflow;
     size_t index;
     json_t *step;
+    run->is_recorded = true;
     run->lost = (uint32_t)bw_json_int(recorded, "lost", 0);
     run->started_ms = bw_json_int(recorded, "started_ms", run->started_ms);
     run->resumed_ms = bw_json_int(recorded, "resumed_ms", 0);
@@ -109,9 +110,10 @@ static bool restore_steps(struct bw_run *run, const json_t *recorded, struct bw_
             int state = (int)bw_json_int(step, "state", 0);
             result->started_ms = bw_json_int(step, "started_ms", 0);
             bool is_failed = state == BW_STATE_FAILED;
-            bool is_again = bw_json_bool(step, "again", false), goes_on = workflow->steps[i].goes_on;
+            size_t owner = bw_step_owner(workflow->steps, i);
+            bool is_again = bw_json_bool(step, "again", false), goes_on = workflow->steps[owner].goes_on;
             if (is_again) result->children_total = (uint32_t)bw_json_int(step, "children_total", 0);
-            if (is_again && (state != BW_STATE_FAILED || !(goes_on || bw_step_is_caught(workflow->steps, i)))) {
+            if (is_again && (state != BW_STATE_FAILED || !(goes_on || bw_step_is_caught(workflow->steps, owner)))) {
                 *result = (struct bw_step_result){.children_total = result->children_total}; /* as if it had not begun */
                 continue;
             }

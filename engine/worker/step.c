@@ -62,20 +62,25 @@ static bool prepare_input(struct bw_attempt *attempt, struct bw_error *err, enum
     const struct bw_step *step = bw_attempt_step(attempt);
     const struct bw_action *action = bw_attempt_action(attempt);
     struct bw_grant grants[64];
-    const struct bw_render render = {.grants = grants,
-                                     .grant_count = bw_step_grants(attempt, false, grants, 64),
-                                     .allow_secrets = true,
-                                     .result = bw_run_result_at(attempt->run, attempt->step)};
-    bool good = true;
+    struct bw_render render = {.grants = grants,
+                               .grant_count = bw_step_grants(attempt, false, grants, 64),
+                               .allow_secrets = true,
+                               .result = bw_run_result_at(attempt->run, attempt->step)};
+    struct bw_buf approval = {0};
+    bool good = step->notifies < 0 || bw_approval_scope(attempt->run, (size_t)step->notifies, &approval, err);
+    render.approval = bw_buf_slice(&approval);
     bw_buf_clear(&attempt->input);
     *class = BW_CLASS_BUG;
-    if (step->with) {
+    if (!good) {
+        ;
+    } else if (step->with) {
         bw_note_enter_step(attempt->run, attempt->step, attempt->deadline_us);
         good = bw_script_render(attempt->run->script, step->with, &render, &attempt->input, err);
         bw_note_leave(bw_attempt_worker(attempt));
     } else {
         bw_buf_append_text(&attempt->input, "{}");
     }
+    bw_buf_free(&approval);
     if (good && attempt->input.len > BW_INPUT_BYTES_MAX) {
         *class = BW_CLASS_INPUT;
         good = bw_error_set(err, "input.too_large", "the inputs of the step have %zu bytes, at most %u are allowed", attempt->input.len,
@@ -142,17 +147,19 @@ bool bw_step_condition(struct bw_run *run, size_t index, bool *answer, struct bw
     return good;
 }
 
-/* Effects wait until what they depend on is on disk (semantics.md 2.3). Pure results are recomputed to the same value: they need not be.
- * The report to wait for, or 0. */
-static int64_t report_to_wait_for(struct bw_run *run)
+/* Effects wait until what they depend on is on disk (semantics.md 2.3). Pure results are recomputed to the same value: they need not be. And who is
+ * given a link to an approval must not find that there is no such run (must_be_known). The report to wait for, or 0. */
+static int64_t report_to_wait_for(struct bw_run *run, bool must_be_known)
 {
-    bool is_reported = true;
+    bool is_reported = true, is_new = must_be_known && !run->is_recorded && !run->asked_report;
     for (size_t i = 0; i < run->entry->workflow->step_count && is_reported; i++) {
         const struct bw_step_result *result = &run->results[i];
         is_reported = result->state < BW_STATE_SUCCEEDED || result->state == BW_STATE_SKIPPED || result->is_reported || result->is_pure;
     }
-    if (is_reported && run->behind_report <= run->event->worker->committed) return 0;
-    if (!is_reported || run->asked_report < run->behind_report) run->asked_report = bw_report_run(run, true);
+    if (is_reported && !is_new && run->behind_report <= run->event->worker->committed &&
+        (!must_be_known || run->asked_report <= run->event->worker->committed))
+        return 0;
+    if (!is_reported || is_new || run->asked_report < run->behind_report) run->asked_report = bw_report_run(run, true);
     return run->asked_report;
 }
 
@@ -227,8 +234,12 @@ void bw_step_begin(struct bw_attempt *attempt)
         bw_wait_begin(attempt);
         return;
     }
+    if (step->kind == BW_STEP_APPROVE) {
+        bw_approve_begin(attempt);
+        return;
+    }
     result->is_pure = is_pure(attempt);
-    if (has_effect(attempt) && (attempt->report = report_to_wait_for(run))) {
+    if ((has_effect(attempt) || step->notifies >= 0) && (attempt->report = report_to_wait_for(run, step->notifies >= 0))) {
         attempt->wait = BW_WAIT_COMMIT;
         TAILQ_INSERT_TAIL(&worker->unacknowledged, attempt, link);
         return; /* bw_step_begin() again when it is on disk */

@@ -156,7 +156,8 @@ void bw_step_skip(struct bw_attempt *attempt)
 void bw_step_cancel(struct bw_attempt *attempt)
 {
     bool was_tried = bw_attempt_result(attempt)->state == BW_STATE_RETRYING;
-    bool is_failed = was_tried && bw_attempt_result(attempt)->error.len > 0; /* else it was to be repeated */
+    if (bw_attempt_result(attempt)->state == BW_STATE_WAITING) bw_buf_clear(&bw_attempt_result(attempt)->output); /* what an approval asks */
+    bool is_failed = was_tried && bw_attempt_result(attempt)->error.len > 0;                                      /* else it was to be repeated */
     bool is_between = is_failed && (attempt->wait == BW_WAIT_RETRY || attempt->wait == BW_WAIT_DURABLE || attempt->wait == BW_WAIT_PERMIT);
     if (attempt->wait == BW_WAIT_COMMIT || (attempt->wait == BW_WAIT_PERMIT && !was_tried))
         bw_attempt_free(attempt);

@@ -10,14 +10,16 @@
 struct bw_trial {
     struct bw_slice workflow; /* in `head`: the one whose triggers are asked */
     json_t *head;             /* of the BW_MSG_TRIAL that began the test */
+    json_t *nothing;          /* [{}]: the answer of whoever is not worth a mock */
     int64_t ask;              /* to be answered when nothing is left to do at this time; 0 = nothing is asked */
 };
 
 bool bw_trial_begin(struct bw_worker *worker)
 {
     worker->trial = calloc(1, sizeof *worker->trial);
-    if (worker->trial) bw_clock_stop_at(bw_clock_wall_ms());
-    return worker->trial != NULL;
+    if (!worker->trial || !(worker->trial->nothing = json_pack("[{}]"))) return false;
+    bw_clock_stop_at(bw_clock_wall_ms());
+    return true;
 }
 
 void bw_trial_take(struct bw_worker *worker, const struct bw_message *message)
@@ -55,13 +57,14 @@ bool bw_trial_leaves_out(const struct bw_worker *worker, const struct bw_workflo
 
 /* By the names that `bellwire run` gives the step, the closest first: fan[2].get, fan.get, get. The step of a workflow that another one calls has
  * that one's step in front. */
-const json_t *bw_trial_mock(const struct bw_attempt *attempt)
+static const json_t *find_mock(const struct bw_attempt *attempt, size_t index)
 {
     const struct bw_trial *trial = bw_attempt_worker(attempt)->trial;
     const struct bw_run *run = attempt->run;
-    const struct bw_step *step = bw_attempt_step(attempt);
+    const struct bw_step *step = &run->entry->workflow->steps[index];
     char name[2 * 128 + 32];
-    if (!trial || (step->kind != BW_STEP_USES && step->kind != BW_STEP_LUA && step->kind != BW_STEP_CALL)) return NULL;
+    if (!trial || (step->kind != BW_STEP_USES && step->kind != BW_STEP_LUA && step->kind != BW_STEP_CALL && step->kind != BW_STEP_APPROVE))
+        return NULL;
     const json_t *mocks = json_object_get(trial->head, "mocks"), *mock = NULL;
     const char *outer = bw_json_str(run->child, "path", "");
     if (bw_run_is_item(run)) {
@@ -72,6 +75,15 @@ const json_t *bw_trial_mock(const struct bw_attempt *attempt)
     if (!mock && *outer) mock = json_object_get(mocks, name);
     if (!mock && bw_slice_equal(run->entry->workflow->name, trial->workflow)) mock = json_object_get(mocks, step->path.ptr);
     return mock;
+}
+
+/* Who is told of an approval that the test decides need not be said. */
+const json_t *bw_trial_mock(const struct bw_attempt *attempt)
+{
+    int32_t approval = bw_attempt_step(attempt)->notifies;
+    const json_t *mock = find_mock(attempt, attempt->step);
+    if (mock || approval < 0 || !find_mock(attempt, (size_t)approval)) return mock;
+    return bw_attempt_worker(attempt)->trial->nothing;
 }
 
 /* Objects by the members that are wanted, all else whole. */
@@ -138,6 +150,8 @@ static void give(struct bw_attempt *attempt)
     } else if (error) {
         bw_error_set(&err, bw_json_str(error, "code", "test.mocked"), "%s", bw_json_str(error, "message", "the test lets this attempt fail"));
         bw_step_fail(attempt, &err, class_of(bw_json_str(error, "class", "permanent")), bw_json_int(error, "retry_after_ms", -1));
+    } else if (bw_attempt_step(attempt)->kind == BW_STEP_APPROVE) {
+        bw_approve_mocked(attempt, output);
     } else {
         if (output)
             bw_json_append(&text, output);
@@ -167,6 +181,23 @@ void bw_trial_attempt(struct bw_attempt *attempt, int64_t timeout_ms)
         bw_attempt_set_timer(attempt, on_answer, after_ms);
     else
         bw_attempt_set_timer(attempt, bw_step_on_timeout, timeout_ms);
+}
+
+static void on_late(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd, (void)what;
+    bw_approve_timed_out(arg);
+}
+
+void bw_trial_vote(struct bw_attempt *attempt, int64_t timeout_ms)
+{
+    int64_t after_ms = bw_json_int(choose(attempt), "after_ms", 0);
+    if (!after_ms) {
+        give(attempt);
+        return;
+    }
+    attempt->wait = BW_WAIT_SLEEP;
+    bw_attempt_set_timer(attempt, after_ms < timeout_ms ? on_answer : on_late, after_ms < timeout_ms ? after_ms : timeout_ms);
 }
 
 void bw_trial_refuse_step(struct bw_attempt *attempt)

@@ -10,7 +10,8 @@ size_t bw_block_count_steps(const struct bw_yaml_node *list)
     for (size_t i = 0; i < list->count; i++) {
         const struct bw_yaml_node *map = list->items[i], *cases = bw_yaml_get(map, "cases");
         const struct bw_yaml_node *catches = bw_yaml_get(map, "catch");
-        count += 1 + (catches != NULL) + (bw_yaml_get(map, "undo") != NULL) + (bw_yaml_get(map, "foreach") ? 2 : 0); /* its mark, its undo */
+        count += 1 + (bw_notify_of(map) != NULL) + (catches != NULL) + (bw_yaml_get(map, "undo") != NULL) +
+                 (bw_yaml_get(map, "foreach") ? 2 : 0); /* its mark, its undo */
         for (size_t k = 0; catches && catches->kind == BW_YAML_LIST && k < catches->count; k++)
             count += bw_block_count_steps(bw_yaml_get(catches->items[k], "steps"));
         for (size_t k = 0; k < sizeof list_keys / sizeof *list_keys; k++) count += bw_block_count_steps(bw_yaml_get(map, list_keys[k]));

@@ -52,7 +52,7 @@ void bw_try_load(struct bw_loader *loader, const struct bw_yaml_node *map, const
     try->kind = BW_STEP_TRY;
     loader->needs[index] = bw_yaml_get(map, "needs");
     bw_step_load(loader, map, &inside);
-    if (bw_step_is_block(&loader->workflow->steps[index + 1]))
+    if (bw_step_is_block(&loader->workflow->steps[bw_step_tried(loader->workflow->steps, index)]))
         bw_load_error(loader, bw_mark_of(list), "step.catch", "write it at the steps inside", "`catch` cannot be used with a block of steps");
     else if (list->kind != BW_YAML_LIST || !list->count || list->count > CATCHES_MAX)
         bw_load_error(loader, bw_mark_of(list), "step.catch", "write for example catch: [{steps: […], then: continue}]",
@@ -106,7 +106,8 @@ static void load_undo(struct bw_loader *loader, const struct bw_yaml_node *map, 
 
 static bool can_be_undone(const struct bw_step *step)
 {
-    return step->kind == BW_STEP_USES || step->kind == BW_STEP_LUA || step->kind == BW_STEP_EMIT || step->kind == BW_STEP_CALL;
+    return step->kind == BW_STEP_USES || step->kind == BW_STEP_LUA || step->kind == BW_STEP_EMIT || step->kind == BW_STEP_CALL ||
+           step->kind == BW_STEP_APPROVE;
 }
 
 struct bw_endings bw_undos_load(struct bw_loader *loader, size_t first, const struct bw_list_place *place)
@@ -118,7 +119,7 @@ struct bw_endings bw_undos_load(struct bw_loader *loader, size_t first, const st
         if (!loader->undos[i] || workflow->steps[i].body != place->parent) continue;
         if (!can_be_undone(&workflow->steps[i])) {
             bw_load_error(loader, bw_mark_of(loader->undos[i]), "step.undo", "leave it out",
-                          "there is nothing to take back: `undo` goes with `uses`, `lua` or `emit`");
+                          "there is nothing to take back: `undo` goes with `uses`, `lua`, `emit` or `approve`");
             continue;
         }
         if (endings.mark < 0) {

@@ -160,6 +160,16 @@ static void append_step(struct bw_buf *out, const struct bw_workflow *workflow, 
         append_expr(out, workflow, step->repeat.until);
         bw_buf_append_char(out, ']');
     }
+    if (step->choice_count) {
+        bw_buf_printf(out, ",\"approve\":[%d", step->choice_in_time);
+        for (size_t i = 0; i < step->choice_count; i++) {
+            bw_buf_append_char(out, ',');
+            bw_buf_append_json_string(out, step->choices[i]);
+        }
+        bw_buf_append_text(out, "],\"form\":");
+        append_sorted_json(out, step->form.len ? step->form : BW_SLICE("{}"));
+    }
+    if (step->notifies >= 0) bw_buf_printf(out, ",\"notifies\":%d", step->notifies);
     bw_buf_printf(out, ",\"undoes\":%d,\"catches\":[", step->undoes);
     for (size_t i = 0; i < step->catch_count; i++) {
         bw_buf_printf(out, "%s{\"then\":%d,\"if\":", i ? "," : "", step->catches[i].then);

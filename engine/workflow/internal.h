@@ -132,6 +132,17 @@ void bw_run_timeout_load(struct bw_loader *loader, const struct bw_yaml_node *no
 void bw_cancel_on_load(struct bw_loader *loader, const struct bw_yaml_node *list, struct bw_step *step);
 void bw_waits_check(struct bw_loader *loader); /* none may be longer than the run */
 
+int64_t bw_wait_duration(struct bw_loader *loader, const struct bw_yaml_node *node, const char *code, const char *what); /* 0: reported */
+
+/* approve.c: steps that wait for a person */
+extern const struct bw_load_key bw_approve_keys[];
+extern const size_t bw_approve_key_count;
+extern const char *const bw_notify_keys[], *const bw_notify_verbs[]; /* of a `notify`; each ends with NULL */
+void bw_approve_load(struct bw_loader *loader, const struct bw_yaml_node *map, struct bw_step *step);
+const struct bw_yaml_node *bw_notify_of(const struct bw_yaml_node *map); /* of a step's map; NULL: it has none */
+/* The step that notifies, in front of the one that this map is. */
+void bw_notify_load(struct bw_loader *loader, const struct bw_yaml_node *map, const struct bw_list_place *place);
+
 /* step.c: all steps of the workflow, with what they need */
 bool bw_is_workflow_name(struct bw_slice text);
 void bw_steps_load(struct bw_loader *loader, const struct bw_yaml_node *root, const struct bw_step_defaults *defaults); /* and the endings */

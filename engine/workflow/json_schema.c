@@ -31,7 +31,7 @@ static void append_no_policy(struct bw_buf *out)
 /* A step does one thing, and has an id; or it is a block, which has little else. */
 static void append_verbs(struct bw_buf *out)
 {
-    static const char *const verbs[] = {"uses", "lua", "set", "stop", "sleep", "wait", "emit", "respond"};
+    static const char *const verbs[] = {"uses", "lua", "set", "stop", "sleep", "wait", "approve", "emit", "respond"};
     bw_buf_append_text(out, ",\"oneOf\":[");
     for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) bw_buf_printf(out, "{\"required\":[\"id\",\"%s\"]},", verbs[i]);
     bw_buf_append_text(out, "{\"required\":[\"id\",\"foreach\",\"steps\"]},"
@@ -48,6 +48,15 @@ static void append_verbs(struct bw_buf *out)
                             ",\"steps\":{\"anyOf\":[{\"required\":[\"foreach\"]},{\"propertyNames\":{\"enum\":[" BLOCK_KEYS "\"steps\",\"else\"]}}]}"
                             ",\"switch\":{\"propertyNames\":{\"enum\":[" BLOCK_KEYS "\"switch\",\"cases\",\"default\"]}}"
                             ",\"parallel\":{\"propertyNames\":{\"enum\":[" BLOCK_KEYS "\"parallel\"]}}");
+}
+
+/* Of a step that is written inside of another one. */
+static void append_part(struct bw_buf *out, const char *const *verbs, const char *const *keys)
+{
+    for (size_t i = 0; verbs[i]; i++) bw_buf_printf(out, "%s{\"required\":[\"%s\"]}", i ? "," : "", verbs[i]);
+    bw_buf_append_text(out, "],\"additionalProperties\":false,\"properties\":{");
+    for (size_t i = 0; keys[i]; i++) bw_buf_printf(out, "%s\"%s\":{\"$ref\":\"#/$defs/step/properties/%s\"}", i ? "," : "", keys[i], keys[i]);
+    bw_buf_append_char(out, '}');
 }
 
 void bw_workflow_json_schema(struct bw_buf *out)
@@ -77,11 +86,12 @@ void bw_workflow_json_schema(struct bw_buf *out)
     bw_buf_append_text(out, "},\"catch\":{");
     append_properties(out, bw_catch_keys, bw_catch_key_count);
     bw_buf_append_text(out, "},\"undo\":{\"type\":\"object\",\"oneOf\":[");
-    for (size_t i = 0; bw_undo_verbs[i]; i++) bw_buf_printf(out, "%s{\"required\":[\"%s\"]}", i ? "," : "", bw_undo_verbs[i]);
-    bw_buf_append_text(out, "],\"additionalProperties\":false,\"properties\":{");
-    for (size_t i = 0; bw_undo_keys[i]; i++)
-        bw_buf_printf(out, "%s\"%s\":{\"$ref\":\"#/$defs/step/properties/%s\"}", i ? "," : "", bw_undo_keys[i], bw_undo_keys[i]);
-    bw_buf_append_text(out, "}},\"stop\":{");
+    append_part(out, bw_undo_verbs, bw_undo_keys);
+    bw_buf_append_text(out, "},\"approve\":{");
+    append_properties(out, bw_approve_keys, bw_approve_key_count);
+    bw_buf_append_text(out, ",\"required\":[\"message\"]},\"notify\":{\"type\":\"object\",\"oneOf\":[");
+    append_part(out, bw_notify_verbs, bw_notify_keys);
+    bw_buf_append_text(out, "},\"stop\":{");
     append_properties(out, bw_stop_keys, bw_stop_key_count);
     bw_buf_append_text(out, "},\"emit\":{");
     append_properties(out, bw_emit_keys, bw_emit_key_count);

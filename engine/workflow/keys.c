@@ -102,7 +102,7 @@ const struct bw_load_key bw_step_keys[] = {
     {"concurrency", "{\"type\":\"integer\",\"minimum\":1,\"maximum\":1000}", "how many items run at once (10)"},
     {"tolerate", "{\"oneOf\":[{\"type\":\"integer\",\"minimum\":0},{\"type\":\"string\",\"pattern\":\"^(all|[0-9]+(\\\\.[0-9]+)?%)$\"}]}",
      "how many items may fail: a number, a share such as 2%, or all (0)"},
-    {"approve", NULL, NULL},
+    {"approve", "{\"$ref\":\"#/$defs/approve\"}", "waits for what a person decides; survives restarts"},
     {"emit", "{\"oneOf\":[{\"$ref\":\"#/$defs/emit\"},{\"type\":\"array\",\"minItems\":1,\"maxItems\":100,\"items\":{\"$ref\":\"#/$defs/emit\"}}]}",
      "causes events, exactly once, with the record of this step"},
     {"respond", "{\"$ref\":\"#/$defs/respond\"}", "answers the sender who waits (respond: {mode: result} of the workflow)"},
@@ -202,6 +202,21 @@ const struct bw_load_key bw_wait_keys[] = {
     {"on_timeout", "{\"enum\":[\"fail\",\"continue\"]}", "continue: timed_out is true then (fail)"},
 };
 const size_t bw_wait_key_count = sizeof bw_wait_keys / sizeof *bw_wait_keys;
+
+const struct bw_load_key bw_approve_keys[] = {
+    {"message", "{\"type\":\"string\",\"minLength\":1}", "what is to be decided; may hold expressions"},
+    {"choices",
+     "{\"type\":\"array\",\"minItems\":1,\"maxItems\":10,\"uniqueItems\":true,\"items\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":64}}",
+     "what may be decided ([approve, reject])"},
+    {"form", "{\"type\":\"object\",\"propertyNames\":{\"pattern\":\"^[a-z][a-z0-9_]*$\"},\"additionalProperties\":{\"$ref\":\"#/$defs/schema\"}}",
+     "what else is asked for: a schema for each"},
+    {"timeout", DURATION, "how long to wait (7d)"},
+    {"on_timeout", "{\"type\":\"string\"}", "fail, or the choice that is taken then (fail)"},
+    {"notify", "{\"$ref\":\"#/$defs/notify\"}", "a step that tells somebody; `approval` has message and url"},
+    {"need", NULL, NULL},
+    {"to", NULL, NULL},
+};
+const size_t bw_approve_key_count = sizeof bw_approve_keys / sizeof *bw_approve_keys;
 
 const struct bw_load_key bw_stop_keys[] = {
     {"as", "{\"enum\":[\"succeeded\",\"failed\",\"skipped\"]}", "how the run ends (succeeded)"},

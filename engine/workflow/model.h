@@ -61,6 +61,7 @@ enum bw_step_kind {
     BW_STEP_CALL,    /* runs another workflow */
     BW_STEP_FOREACH, /* what is inside of it is not run by this run, but by one for each item */
     BW_STEP_RESPOND, /* answers the sender who waits */
+    BW_STEP_APPROVE, /* waits for what a person decides */
     BW_STEP_MARK,    /* nothing to do, a row alone: how the steps above have ended, recorded before those that follow from that begin (struct
                         bw_endings);    what the run is cancelled by (bw_workflow.cancel_on) */
     BW_STEP_IF,
@@ -118,7 +119,7 @@ struct bw_step {
     struct bw_mark lua_mark;  /* place of the code's first line, so that Lua's line numbers map to the file's */
     struct bw_template *with; /* MAP or NULL */
     struct bw_template *set;  /* MAP; of a STOP: {message}; of a SWITCH: the value; of a SLEEP: {for} or {until}; of a RESPOND: {status, headers,
-                                 body}; of an EMIT: {event, data, key} or a LIST of them */
+                                 body}; of an EMIT: {event, data, key} or a LIST of them; of an APPROVE: the message */
     struct bw_slice *cases;   /* SWITCH: compared with a text, or with the JSON text of anything else */
     size_t case_count;
     struct bw_slice callee; /* CALL: the workflow's name */
@@ -134,9 +135,14 @@ struct bw_step {
     enum bw_stop stop;        /* STOP: how the run ends */
     struct bw_step_arm *arms; /* WAIT, and the MARK of cancel_on: whichever comes first */
     size_t arm_count;
-    int64_t since_ms;           /* WAIT: events may be that much older than the wait; -1 = as old as the run */
-    int64_t wait_ms;            /* WAIT: how long; 0 = as long as the run may take. SLEEP: when it is constant */
-    bool ends_well;             /* WAIT: on_timeout: continue */
+    int64_t since_ms;         /* WAIT: events may be that much older than the wait; -1 = as old as the run */
+    int64_t wait_ms;          /* WAIT: how long; 0 = as long as the run may take. SLEEP: when it is constant. APPROVE: always */
+    bool ends_well;           /* WAIT: on_timeout: continue */
+    struct bw_slice *choices; /* APPROVE */
+    size_t choice_count;
+    int32_t choice_in_time;     /* APPROVE: on_timeout: which one is taken then; -1: it fails */
+    struct bw_slice form;       /* APPROVE: JSON object: schemas by name (base/schema.h); empty: it asks for nothing else */
+    int32_t notifies;           /* this step tells somebody of that APPROVE, which is the next one; else -1 */
     struct bw_retry retry;      /* what is written at the step or in the workflow's defaults; the rest is unset */
     struct bw_step_limit limit; /* written at the step or in the defaults */
     bool goes_on;               /* on_error: continue */
@@ -154,10 +160,24 @@ static inline bool bw_step_is_block(const struct bw_step *step)
 {
     return step->kind >= BW_STEP_IF;
 }
-/* Is the step the one whose failure a TRY may catch? */
+/* Is the step the one whose failure a TRY may catch? What notifies for it fails for nobody but it. */
 static inline bool bw_step_is_caught(const struct bw_step *steps, size_t index)
 {
-    return steps[index].parent >= 0 && steps[steps[index].parent].kind == BW_STEP_TRY && steps[index].branch == 0;
+    return steps[index].parent >= 0 && steps[steps[index].parent].kind == BW_STEP_TRY && steps[index].branch == 0 && steps[index].notifies < 0;
+}
+/* That step. */
+static inline size_t bw_step_tried(const struct bw_step *steps, size_t try)
+{
+    return try + 1 + (steps[try + 1].notifies >= 0);
+}
+/* The step of the file that a step stands for: itself, or the one that it notifies for. */
+static inline size_t bw_step_owner(const struct bw_step *steps, size_t index)
+{
+    return steps[index].notifies >= 0 ? (size_t)steps[index].notifies : index;
+}
+static inline bool bw_step_has_notify(const struct bw_step *steps, size_t index)
+{
+    return index > 0 && steps[index - 1].notifies == (int32_t)index;
 }
 /* The next one that the same run executes: what is inside of a foreach is passed over. */
 static inline size_t bw_step_next(const struct bw_step *steps, size_t index)
@@ -210,6 +230,8 @@ struct bw_workflow {
 #define BW_WORKFLOW_RESPOND_MAX_MS 60000
 #define BW_WORKFLOW_EMITS_MAX 100 /* of one step */
 #define BW_WORKFLOW_ARMS_MAX 16
+#define BW_WORKFLOW_CHOICES_MAX 10
+#define BW_APPROVE_MESSAGE_MAX 16384 /* bytes, also when it is rendered */
 #define BW_WORKFLOW_ITEMS_MAX 100000 /* of a foreach; semantics.md 2.5 */
 #define BW_WORKFLOW_CONCURRENCY_MAX 1000
 #define BW_WORKFLOW_CALLS_MAX 8   /* runs in runs */

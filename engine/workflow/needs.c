@@ -118,12 +118,24 @@ static void check_cycles(struct bw_loader *loader)
     bool ended[BW_WORKFLOW_STEPS_MAX + BW_ENDING_STEPS];
     for (size_t i = 0; i < workflow->step_count; i++) {
         const struct bw_step *step = &workflow->steps[i];
-        if (!loader->needs[i]) continue; /* a cycle has at least one of those */
+        if (!loader->needs[i] || step->notifies >= 0) continue; /* a cycle has at least one of those */
         bw_needs_closure(workflow, i, ended);
         if (ended[i])
             bw_load_error(loader, bw_mark_of(loader->needs[i]), "step.cycle", "remove one of the names from `needs`",
                           "the step%s%s waits for itself: what it needs waits for it", step->id.len ? " " : "", step->id.len ? step->id.ptr : "");
     }
+}
+
+/* An approval needs what notifies for it, and that needs all else. */
+static void need_notify(struct bw_loader *loader, size_t index)
+{
+    struct bw_step *step = &loader->workflow->steps[index], *notify = step - 1;
+    if (loader->needs[index]) {
+        notify->needs = step->needs;
+        notify->need_count = step->need_count;
+    }
+    step->need_count = 0;
+    if ((step->needs = bw_arena_alloc(loader->arena, sizeof *step->needs))) step->needs[step->need_count++] = (uint32_t)index - 1;
 }
 
 void bw_needs_load(struct bw_loader *loader)
@@ -133,13 +145,15 @@ void bw_needs_load(struct bw_loader *loader)
     loader->has_failed = false;
     for (size_t i = 0; i < workflow->step_count; i++) {
         const struct bw_step *step = &workflow->steps[i];
+        bool is_parallel = step->parent >= 0 && workflow->steps[step->parent].kind == BW_STEP_PARALLEL;
         bool is_ending = step->kind == BW_STEP_MARK || step->kind >= BW_STEP_UNDO || step->undoes >= 0; /* they begin in their turn */
-        if (is_ending)
+        if (is_ending || (step->notifies >= 0 && loader->needs[i])) /* the latter takes over what its approval needs */
             continue;
         else if (loader->needs[i])
             load_written(loader, loader->needs[i], &workflow->steps[i]);
-        else if (step->parent < 0 || workflow->steps[step->parent].kind != BW_STEP_PARALLEL)
+        else if (!is_parallel)
             wait_for_all_above(loader, i);
+        if (bw_step_has_notify(workflow->steps, i)) need_notify(loader, i);
     }
     if (!loader->has_failed) check_cycles(loader);
     loader->has_failed |= had_failed;

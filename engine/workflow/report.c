@@ -51,7 +51,7 @@ struct bw_slice bw_plain_text(struct bw_loader *loader, const struct bw_yaml_nod
 
 bool bw_check_keys(struct bw_loader *loader, const struct bw_yaml_node *map, const char *where, const struct bw_load_key *keys, size_t count)
 {
-    const char *names[32]; /* of this version; the tables are shorter */
+    const char *names[48]; /* of this version; the tables are shorter */
     size_t known = 0;
     bool is_later = false;
     for (size_t i = 0; i < count && known < sizeof names / sizeof *names; i++)

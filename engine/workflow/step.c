@@ -92,7 +92,7 @@ static void load_uses(struct bw_loader *loader, const struct bw_yaml_node *node,
 
 static const char *verb_of(const struct bw_step *step)
 {
-    static const char *const verbs[] = {"uses", "lua", "set", "stop", "sleep", "wait", "emit", "uses", "foreach", "respond"};
+    static const char *const verbs[] = {"uses", "lua", "set", "stop", "sleep", "wait", "emit", "uses", "foreach", "respond", "approve"};
     return verbs[step->kind];
 }
 
@@ -117,10 +117,12 @@ static void load_verb(struct bw_loader *loader, const struct bw_yaml_node *map, 
         bool is_uses = bw_slice_is(pair->key->text, "uses"), is_lua = bw_slice_is(pair->key->text, "lua"),
              is_set = bw_slice_is(pair->key->text, "set"), is_stop = bw_slice_is(pair->key->text, "stop"),
              is_sleep = bw_slice_is(pair->key->text, "sleep"), is_wait = bw_slice_is(pair->key->text, "wait"),
-             is_emit = bw_slice_is(pair->key->text, "emit"), is_respond = bw_slice_is(pair->key->text, "respond");
-        if (!is_uses && !is_lua && !is_set && !is_stop && !is_sleep && !is_wait && !is_emit && !is_respond) continue;
+             is_emit = bw_slice_is(pair->key->text, "emit"), is_respond = bw_slice_is(pair->key->text, "respond"),
+             is_approve = bw_slice_is(pair->key->text, "approve");
+        if (!is_uses && !is_lua && !is_set && !is_stop && !is_sleep && !is_wait && !is_emit && !is_respond && !is_approve) continue;
         if (++verbs == 2) second = pair->key;
-        step->kind = is_uses    ? BW_STEP_USES
+        step->kind = is_approve ? BW_STEP_APPROVE
+                     : is_uses  ? BW_STEP_USES
                      : is_lua   ? BW_STEP_LUA
                      : is_set   ? BW_STEP_SET
                      : is_stop  ? BW_STEP_STOP
@@ -136,14 +138,16 @@ static void load_verb(struct bw_loader *loader, const struct bw_yaml_node *map, 
         if (is_wait) bw_wait_load(loader, pair->value, step);
         if (is_emit) bw_emit_load(loader, pair->value, step);
         if (is_respond) bw_respond_load(loader, pair->value, step);
+        if (is_approve) bw_approve_load(loader, pair->value, step);
     }
     if (with) step->with = load_map(loader, with, "with");
     load_detach(loader, map, step);
     if (second)
-        bw_load_error(loader, bw_mark_of(second), "step.verbs", "a step has exactly one of: uses, lua, set, stop, sleep, wait, emit, respond",
+        bw_load_error(loader, bw_mark_of(second), "step.verbs",
+                      "a step has exactly one of: uses, lua, set, stop, sleep, wait, approve, emit, respond",
                       "this step says more than one thing to do");
     else if (!verbs && !has_later_key) /* what it was to do may be of a later version: that has been said */
-        bw_load_error(loader, bw_mark_of(map), "step.no_verb", "a step has exactly one of: uses, lua, set, stop, sleep, wait, emit, respond",
+        bw_load_error(loader, bw_mark_of(map), "step.no_verb", "a step has exactly one of: uses, lua, set, stop, sleep, wait, approve, emit, respond",
                       "this step does not say what to do");
     else if (with && verbs && step->kind != BW_STEP_USES && step->kind != BW_STEP_LUA && step->kind != BW_STEP_CALL)
         bw_load_error(loader, bw_mark_of(with), "step.with", step->kind == BW_STEP_SET ? "write the values into `set`" : NULL,
@@ -190,7 +194,7 @@ struct bw_step *bw_step_new(struct bw_loader *loader, struct bw_mark mark, const
     step->parent = place->parent;
     step->branch = place->branch;
     step->end = (uint32_t)index + 1;
-    step->key = step->undoes = -1;
+    step->key = step->undoes = step->notifies = step->choice_in_time = -1;
     step->endings = (struct bw_endings){-1, -1, -1, -1};
     step->path = bw_arena_copy(loader->arena, place->path ? bw_slice_of(place->path) : (struct bw_slice){path, (size_t)len});
     step->body = place->parent < 0                                        ? -1
@@ -207,6 +211,8 @@ void bw_step_load(struct bw_loader *loader, const struct bw_yaml_node *map, cons
         bw_try_load(loader, map, place);
         return;
     }
+    bool is_part = place->path != NULL; /* of another step: it holds none */
+    if (!is_part && bw_notify_of(map)) bw_notify_load(loader, map, place);
     size_t index = workflow->step_count;
     struct bw_step *step = bw_step_new(loader, bw_mark_of(map), place);
     if (map->kind != BW_YAML_MAP) {
@@ -220,8 +226,12 @@ void bw_step_load(struct bw_loader *loader, const struct bw_yaml_node *map, cons
     loader->undos[index] = bw_yaml_get(map, "undo");
     if ((value = bw_yaml_get(map, "name"))) step->name = bw_plain_text(loader, value, "name");
     if ((value = bw_yaml_get(map, "if"))) step->condition = bw_expr_field(loader, value, true);
-    bool is_foreach = bw_foreach_load(loader, map, step, place);
-    if (is_foreach || bw_block_load(loader, map, step, place)) step->end = (uint32_t)workflow->step_count;
+    if (bw_step_has_notify(workflow->steps, index)) { /* nobody is told of what is not asked */
+        workflow->steps[index - 1].condition = step->condition;
+        loader->needs[index - 1] = loader->needs[index];
+    }
+    bool is_foreach = !is_part && bw_foreach_load(loader, map, step, place);
+    if (is_foreach || (!is_part && bw_block_load(loader, map, step, place))) step->end = (uint32_t)workflow->step_count;
     if (bw_step_is_block(step)) return;
     if (!is_foreach) load_verb(loader, map, step, has_later_key);
     bw_policy_load(loader, map, step, place->defaults);

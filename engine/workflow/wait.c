@@ -3,7 +3,7 @@
 #include "workflow/internal.h"
 #include <string.h>
 
-static int64_t duration(struct bw_loader *loader, const struct bw_yaml_node *node, const char *code, const char *what)
+int64_t bw_wait_duration(struct bw_loader *loader, const struct bw_yaml_node *node, const char *code, const char *what)
 {
     struct bw_error err;
     int64_t ms = 0;
@@ -14,7 +14,7 @@ static int64_t duration(struct bw_loader *loader, const struct bw_yaml_node *nod
 
 void bw_run_timeout_load(struct bw_loader *loader, const struct bw_yaml_node *node)
 {
-    loader->workflow->timeout_ms = duration(loader, node, "workflow.timeout", "timeout");
+    loader->workflow->timeout_ms = bw_wait_duration(loader, node, "workflow.timeout", "timeout");
 }
 
 /* {for: TEXT} or {until: VALUE}: a text without a hole is checked now. */
@@ -33,7 +33,7 @@ void bw_sleep_load(struct bw_loader *loader, const struct bw_yaml_node *node, st
         return;
     }
     if (!(value = bw_template_load(loader, node))) return;
-    if (value->kind == BW_TEMPLATE_CONST) step->wait_ms = duration(loader, node, "step.sleep", "sleep");
+    if (value->kind == BW_TEMPLATE_CONST) step->wait_ms = bw_wait_duration(loader, node, "step.sleep", "sleep");
     if (!(step->set = bw_arena_alloc(loader->arena, sizeof *step->set)) || !(step->set->items = bw_arena_alloc(loader->arena, sizeof value)) ||
         !(step->set->keys = bw_arena_alloc(loader->arena, sizeof *step->set->keys)))
         return;
@@ -127,8 +127,9 @@ void bw_wait_load(struct bw_loader *loader, const struct bw_yaml_node *node, str
     bw_check_keys(loader, node, "wait", bw_wait_keys, bw_wait_key_count);
     load_arms(loader, node, step);
     if ((value = bw_yaml_get(node, "since")) && !(value->kind == BW_YAML_STRING && bw_slice_is(value->text, "run")))
-        step->since_ms = value->kind == BW_YAML_STRING && bw_slice_is(value->text, "now") ? 0 : duration(loader, value, "wait.since", "since");
-    if ((value = bw_yaml_get(node, "timeout"))) step->wait_ms = duration(loader, value, "wait.timeout", "timeout");
+        step->since_ms =
+            value->kind == BW_YAML_STRING && bw_slice_is(value->text, "now") ? 0 : bw_wait_duration(loader, value, "wait.since", "since");
+    if ((value = bw_yaml_get(node, "timeout"))) step->wait_ms = bw_wait_duration(loader, value, "wait.timeout", "timeout");
     if (!(value = bw_yaml_get(node, "on_timeout"))) return;
     step->ends_well = value->kind == BW_YAML_STRING && bw_slice_is(value->text, "continue");
     if (!step->ends_well && !(value->kind == BW_YAML_STRING && bw_slice_is(value->text, "fail")))
