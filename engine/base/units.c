@@ -61,6 +61,17 @@ bool bw_duration_parse(struct bw_slice text, int64_t *out_ms, struct bw_error *e
     return true;
 }
 
+bool bw_rate_parse(struct bw_slice text, int64_t *out_count, int64_t *out_ms)
+{
+    static const uint64_t count_max = 1000000000000;
+    struct bw_error ignored;
+    uint64_t count;
+    size_t at = 0;
+    if (!read_number(text, &at, &count) || at == text.len || text.ptr[at] != '/' || count < 1 || count > count_max) return false;
+    *out_count = (int64_t)count;
+    return bw_duration_parse((struct bw_slice){text.ptr + at + 1, text.len - at - 1}, out_ms, &ignored) && *out_ms >= 1;
+}
+
 bool bw_size_parse(struct bw_slice text, uint64_t *out_bytes, struct bw_error *err)
 {
     uint64_t number;

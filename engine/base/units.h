@@ -7,5 +7,7 @@
 
 bool bw_duration_parse(struct bw_slice text, int64_t *out_ms, struct bw_error *err); /* at most 366 d; no sign, units descend, each at most once */
 bool bw_size_parse(struct bw_slice text, uint64_t *out_bytes, struct bw_error *err); /* B KiB MiB GiB, or a plain number of bytes */
-const char *bw_duration_text(int64_t ms, char out[32]);                              /* "1h30m", "250ms", "1.25s" */
+/* "60/1m": so many, 1 to 10^12, in so much time. */
+bool bw_rate_parse(struct bw_slice text, int64_t *out_count, int64_t *out_ms);
+const char *bw_duration_text(int64_t ms, char out[32]); /* "1h30m", "250ms", "1.25s" */
 #endif

@@ -165,7 +165,14 @@ static bool show(void *arg, const struct bw_run *run)
             line.len--; /* the closing brace */
             bw_buf_append_text(&line, ",\"audit\":[");
             if (!visit_audit(listing->reader, run, append_act, &line)) return false;
-            bw_buf_append_text(&line, "]}");
+            bw_buf_append_char(&line, ']');
+            struct bw_buf wait = {0};
+            if (bw_wait_text(listing->reader, run->id, &wait) && wait.len) {
+                bw_buf_append_text(&line, ",\"waits\":");
+                bw_buf_append_json_string(&line, bw_buf_slice(&wait));
+            }
+            bw_buf_free(&wait);
+            bw_buf_append_char(&line, '}');
         }
         bw_print_line(&line);
         return true;
@@ -183,6 +190,9 @@ static bool show(void *arg, const struct bw_run *run)
         if (!bw_uid_is_zero(run->origin)) printf("replays  %s\n", bw_uid_text(run->origin, BW_UID_RUN, uid));
         if (!visit_audit(listing->reader, run, print_act, NULL)) return false;
         if (run->row.output.len) printf("output   %.*s\n", (int)run->row.output.len, run->row.output.ptr);
+        struct bw_buf wait = {0};
+        if (bw_wait_text(listing->reader, run->id, &wait) && wait.len) printf("waits    %.*s\n", (int)wait.len, wait.data);
+        bw_buf_free(&wait);
         print_error("", run->row.error);
         print_steps(&run->row);
     }
@@ -217,7 +227,8 @@ static int runs_main(int argc, char **argv)
     if (argc > first && !bw_uid_parse(bw_slice_of(argv[first]), BW_UID_RUN, &uid))
         return bw_options_wrong(&bw_command_runs, "'%s' is no run id (run_…)", argv[first]);
     if (wanted.state && bw_run_state_parse(bw_slice_of(wanted.state)) < 0)
-        return bw_options_wrong(&bw_command_runs, "'%s' is no state: active, parked, succeeded, failed, cancelled or skipped", wanted.state);
+        return bw_options_wrong(&bw_command_runs, "'%s' is no state: delayed, blocked, active, parked, succeeded, failed, cancelled or skipped",
+                                wanted.state);
     if (!(config = bw_setup_config("runs", config_path))) return 1;
     if (!(reader = bw_reader_open(config->data, &err))) goto out;
     listing.reader = reader;

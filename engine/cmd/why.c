@@ -22,7 +22,9 @@ struct found_event {
 struct found_run {
     struct bw_buf workflow;
     char uid[BW_UID_TEXT];
+    int64_t id;
     int state;
+    struct bw_buf why; /* it waits, or was not run: for what, or what for */
 };
 struct report {
     bool as_json;
@@ -66,7 +68,12 @@ static bool take_run(void *arg, const struct bw_run *run)
     if (!grown) return false;
     report->runs = grown;
     struct found_run *found = &report->runs[report->run_count++];
-    *found = (struct found_run){.state = run->row.state};
+    *found = (struct found_run){.state = run->row.state, .id = run->id};
+    if (run->row.error.len && run->row.state != BW_RUN_SUCCEEDED) {
+        json_t *error = bw_json_load(run->row.error, NULL);
+        bw_buf_append_text(&found->why, bw_json_str(error, "message", ""));
+        json_decref(error);
+    }
     bw_buf_append_slice(&found->workflow, run->row.workflow);
     bw_uid_text(run->row.uid, BW_UID_RUN, found->uid);
     return true;
@@ -162,7 +169,9 @@ static void judge(const struct report *report, const struct bw_workflow *workflo
     for (size_t i = 0; i < report->run_count; i++) {
         if (!bw_slice_equal(bw_buf_slice(&report->runs[i].workflow), workflow->name)) continue;
         verdict->kind = "ran";
-        snprintf(verdict->text, sizeof verdict->text, "%s  %s", report->runs[i].uid, bw_run_state_name((enum bw_run_state)report->runs[i].state));
+        const struct bw_buf *why = &report->runs[i].why;
+        snprintf(verdict->text, sizeof verdict->text, "%s  %s%s%.*s", report->runs[i].uid,
+                 bw_run_state_name((enum bw_run_state)report->runs[i].state), why->len ? ": " : "", (int)why->len, why->len ? why->data : "");
         return;
     }
     if (event->row.workflow.len) {
@@ -254,7 +263,10 @@ static bool gather(struct report *report, struct bw_reader *reader, struct bw_ui
         return false;
     }
     const struct bw_run_filter filter = {.event_id = report->event.row.id, .limit = 100000};
-    return bw_reader_runs(reader, &filter, take_run, report, err);
+    if (!bw_reader_runs(reader, &filter, take_run, report, err)) return false;
+    for (size_t i = 0; i < report->run_count; i++)
+        if (!bw_wait_text(reader, report->runs[i].id, &report->runs[i].why)) return false;
+    return true;
 }
 
 static int why_main(int argc, char **argv)
@@ -289,7 +301,10 @@ static int why_main(int argc, char **argv)
     }
     bw_revision_free(revision);
     bw_reader_close(reader);
-    for (size_t i = 0; i < report.run_count; i++) bw_buf_free(&report.runs[i].workflow);
+    for (size_t i = 0; i < report.run_count; i++) {
+        bw_buf_free(&report.runs[i].workflow);
+        bw_buf_free(&report.runs[i].why);
+    }
     free(report.runs);
     bw_buf_free(&report.event.bytes);
     bw_config_free(config);
@@ -300,7 +315,8 @@ const struct bw_command bw_command_why = {
     .name = "why",
     .summary = "say for each workflow why an event started it, or why not",
     .usage = "usage: bellwire why EVENT [--json] [--config FILE]\n\n"
-             "For each workflow as it was when the event came: the run that was started, the name that it waits for instead, or the `if` that was\n"
+             "For each workflow as it was when the event came: the run that was started, with what it waits for or why it was left out; the name "
+             "that it waits for instead, or the `if` that was\n"
              "false, with the values that it saw.\n\n"
              "  --json         one JSON object a line: {workflow, decided: ran|condition|error|name|manual|other, message, file, line, column, if, "
              "saw}\n\n"

@@ -16,27 +16,12 @@ static const struct bw_key limit_keys[] = {
 };
 #define KEY_COUNT (sizeof limit_keys / sizeof *limit_keys)
 
-/* "20/1s" */
-static bool parse_rate(struct bw_slice text, struct bw_limit_config *limit)
-{
-    const char *slash = text.len ? memchr(text.ptr, '/', text.len) : NULL;
-    struct bw_error ignored;
-    int64_t count = 0;
-    if (!slash || slash == text.ptr) return false;
-    for (const char *at = text.ptr; at < slash; at++) {
-        if (*at < '0' || *at > '9' || count > COST_MAX) return false;
-        count = count * 10 + (*at - '0');
-    }
-    if (count < 1 || count > COST_MAX) return false;
-    if (!bw_duration_parse((struct bw_slice){slash + 1, text.len - (size_t)(slash + 1 - text.ptr)}, &limit->rate_ms, &ignored)) return false;
-    limit->rate_count = (double)count;
-    return limit->rate_ms >= 1;
-}
-
 static void read_rate(const struct bw_key_context *context, const struct bw_yaml_node *node, struct bw_limit_config *limit)
 {
-    if (node && (node->kind != BW_YAML_STRING || !parse_rate(node->text, limit)))
+    int64_t count = 0;
+    if (node && (node->kind != BW_YAML_STRING || !bw_rate_parse(node->text, &count, &limit->rate_ms)))
         bw_key_error(context, node, "limit.rate", "write a whole number and a duration, such as 20/1s or 400000/1m", "rate is no usable rate");
+    limit->rate_count = (double)count;
 }
 
 static void read_burst(const struct bw_key_context *context, const struct bw_yaml_node *node, struct bw_limit_config *limit, bool has_rate)

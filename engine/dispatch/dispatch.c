@@ -102,7 +102,7 @@ void bw_dispatch_note_order(struct bw_dispatch *dispatch, const json_t *workflow
 {
     size_t index;
     json_t *workflow;
-    json_array_foreach(workflows, index, workflow) dispatch->is_ordered |= bw_json_bool(workflow, "slots", false);
+    json_array_foreach(workflows, index, workflow) dispatch->is_ordered |= bw_json_bool(workflow, "ordered", false);
 }
 
 void bw_dispatch_catalog_loaded(struct bw_dispatch *dispatch, const json_t *head)

@@ -133,7 +133,7 @@ struct bw_dispatch {
     struct bw_wakes *wakes;                   /* NULL with check_only */
     struct bw_schedules *schedules;           /* the same; of the current revision */
     struct bw_permits *permits;               /* NULL with check_only */
-    bool is_ordered;                          /* a catalogue had workflows whose runs share slots */
+    bool is_ordered;                          /* a catalogue had workflows whose runs begin in the order of the events */
     struct bw_cancels *cancels;               /* the same */
     uint8_t approval_key[BW_STORE_KEY_BYTES]; /* approvals.c; fixed once it was read */
     char *public_url;                         /* NULL with check_only */
@@ -171,7 +171,7 @@ bool bw_catalog_send(struct bw_run_worker *worker, uint32_t revision); /* at onc
 bool bw_catalog_send_content(struct bw_run_worker *worker, uint32_t revision, const struct bw_revision *content);
 /* An error of the catalogue that only the engine can see. revision: workers get that one without the file; 0 = it is in none. */
 void bw_catalog_refuse_file(struct bw_dispatch *dispatch, uint32_t revision, const char *path, const struct bw_error *err);
-/* dispatch.c: do runs of these share slots? Workflows as in BW_MSG_CATALOG_LOADED. */
+/* dispatch.c: do runs of these begin in the order of the events? Workflows as in BW_MSG_CATALOG_LOADED. */
 void bw_dispatch_note_order(struct bw_dispatch *dispatch, const json_t *workflows);
 /* reload.c */
 struct bw_reload *bw_reload_new(struct bw_dispatch *dispatch);

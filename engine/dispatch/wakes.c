@@ -19,6 +19,7 @@ struct bw_wakes {
     struct wake_op firing; /* in the store while is_firing */
     bool is_firing;
     int64_t next_due_ms;   /* 0 = no timer */
+    struct event *due;     /* fires then, when it is soon: the watch is too coarse for runs of which many begin in a second */
     int64_t not_before_us; /* after a full disk */
     bool is_stopped;
     bool is_behind; /* there may be runs in the store's queue behind read_to */
@@ -32,12 +33,22 @@ static void on_wake(void *arg, const struct bw_store_wakes *wakes)
     if (!atomic_exchange(&mine->is_told, true)) bw_mailbox_post(mine->dispatch->mailbox, &mine->told);
 }
 
+static void on_due(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd, (void)what;
+    bw_wakes_watch(arg);
+}
+
 struct bw_wakes *bw_wakes_new(struct bw_dispatch *dispatch)
 {
     struct bw_wakes *wakes = calloc(1, sizeof *wakes);
     if (!wakes) return NULL;
     wakes->dispatch = dispatch;
     wakes->told.kind = BW_MAIL_WAKES;
+    if (!(wakes->due = evtimer_new(dispatch->base, on_due, wakes))) {
+        free(wakes);
+        return NULL;
+    }
     wakes->is_behind = true; /* what an earlier process left */
     bw_store_on_wake(dispatch->options.store, on_wake, wakes);
     wakes->next_due_ms = bw_store_next_due(dispatch->options.store);
@@ -53,6 +64,7 @@ void bw_wakes_stop(struct bw_wakes *wakes)
 
 void bw_wakes_free(struct bw_wakes *wakes)
 {
+    if (wakes) event_free(wakes->due);
     free(wakes);
 }
 
@@ -76,7 +88,9 @@ static void on_fired(struct bw_store_op *op)
 
 void bw_wakes_watch(struct bw_wakes *wakes)
 {
-    int64_t now_ms = bw_clock_wall_ms();
+    int64_t now_ms = bw_clock_wall_ms(), left_ms = wakes->next_due_ms - now_ms;
+    const struct timeval left = {.tv_usec = left_ms * 1000};
+    if (wakes->next_due_ms && left_ms > 0 && left_ms < BW_WATCHDOG_MS) evtimer_add(wakes->due, &left);
     if (wakes->is_firing || !wakes->next_due_ms || wakes->next_due_ms > now_ms || bw_clock_mono_us() < wakes->not_before_us ||
         wakes->dispatch->is_draining || wakes->dispatch->is_failed)
         return;

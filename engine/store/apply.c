@@ -1,13 +1,14 @@
 /* What each kind of operation writes. Each function runs inside the group's transaction and may run again after a rollback: whatever it
  * answers in the operation is written anew. */
 #include "base/json.h"
+#include "store/admission.h"
+#include "store/asks.h"
 #include "store/checksum.h"
 #include "store/children.h"
 #include "store/forget.h"
 #include "store/letters_apply.h"
 #include "store/pack.h"
 #include "store/revision.h"
-#include "store/slots.h"
 #include "store/votes.h"
 #include "store/writer.h"
 
@@ -127,6 +128,7 @@ static bool put_step(struct bw_writer *writer, int64_t run_id, int64_t position,
 static bool insert_run(struct bw_writer *writer, int64_t event_id, const struct bw_run_row *run, bool *is_new, struct bw_error *err)
 {
     sqlite3_stmt *statement = writer->sql.insert_run;
+    struct bw_buf asks = {0};
     bw_sql_bind_blob(statement, 1, run->uid.bytes, sizeof run->uid.bytes);
     bw_sql_bind_int(statement, 2, event_id);
     bw_sql_bind_text(statement, 3, run->workflow);
@@ -137,7 +139,11 @@ static bool insert_run(struct bw_writer *writer, int64_t event_id, const struct 
     bw_sql_bind_int(statement, 8, run->ended_ms);
     bw_sql_bind_blob_or_null(statement, 9, run->output);
     bw_sql_bind_text_or_null(statement, 10, run->error);
-    if (!bw_sql_run(statement, err)) return false;
+    if (run->state == BW_RUN_BLOCKED) bw_asks_append(&asks, &run->slot, &run->start);
+    bw_sql_bind_text_or_null(statement, 11, bw_buf_slice(&asks));
+    bool good = asks.failed ? bw_error_set(err, "memory", "out of memory") : bw_sql_run(statement, err);
+    bw_buf_free(&asks);
+    if (!good) return false;
     *is_new = sqlite3_changes(writer->db) > 0;
     return true;
 }
@@ -189,13 +195,14 @@ static bool put_run(struct bw_writer *writer, struct bw_store_op *op, const stru
     if (!insert_run(writer, op->event_id, run, &is_new, err)) return false;
     if (is_new) {
         known.id = sqlite3_last_insert_rowid(writer->db);
-        if (run->slot.most) return bw_slots_admit(&writer->parking, known.id, op->event_id, run, err);
-    } else if (run->slot.most) {
+        if (state == BW_RUN_BLOCKED) return bw_admission_decide(&writer->parking, known.id, op->event_id, run, err);
+    } else if (state == BW_RUN_BLOCKED) {
         return true; /* said before a crash */
     } else {
         if (!find_run(writer, run->uid, &known, err)) return false;
         if (known.state >= BW_RUN_SUCCEEDED) return true;
-        if ((known.state == BW_RUN_PARKED || known.state == BW_RUN_BLOCKED) && !has_ended) state = (enum bw_run_state)known.state;
+        bool has_own = known.state == BW_RUN_PARKED || known.state == BW_RUN_BLOCKED || known.state == BW_RUN_DELAYED;
+        if (has_own && !has_ended) state = (enum bw_run_state)known.state;
         if (!update_run(writer, known.id, run, state, err)) return false;
     }
     if (run->is_settled && known.has_live && !bw_parking_settled(&writer->parking, known.id, err)) return false;
@@ -235,7 +242,7 @@ static bool report(struct bw_writer *writer, struct bw_store_op *op, struct bw_e
     return bw_sql_run(sql->insert_matches, err);
 }
 
-/* It has never had a slot: there is nothing to end in it. */
+/* It has never begun: there is nothing to end in it. */
 static bool end_unbegun(struct bw_writer *writer, const struct bw_store_op *op, int64_t run_id, struct bw_error *err)
 {
     struct bw_parking *parking = &writer->parking;
@@ -279,7 +286,8 @@ static bool cancel(struct bw_writer *writer, struct bw_store_op *op, struct bw_e
     bw_sql_bind_text(sql->put_audit, 4, bw_slice_of(bw_uid_text(op->cancel.run, BW_UID_RUN, target)));
     bw_sql_bind_text_or_null(sql->put_audit, 5, op->cancel.reason);
     if (!bw_sql_run(sql->put_audit, err)) return false;
-    if (op->cancel.found != BW_RUN_BLOCKED || has_steps) return bw_parking_cancel(&writer->parking, run_id, op->now_ms, err);
+    if ((op->cancel.found != BW_RUN_BLOCKED && op->cancel.found != BW_RUN_DELAYED) || has_steps)
+        return bw_parking_cancel(&writer->parking, run_id, op->now_ms, err);
     op->cancel.has_ended = true;
     return end_unbegun(writer, op, run_id, err);
 }

@@ -1,6 +1,7 @@
 #include "base/suggest.h"
+#include "store/admission.h"
 #include "store/letters_apply.h"
-#include "store/parking_step.h"
+#include "store/slots.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -28,7 +29,7 @@ bool bw_letters_revive(struct bw_parking *parking, int64_t run_id, int64_t now_m
     bw_sql_bind_int(sql->revive_steps, 1, run_id);
     bw_sql_bind_int(sql->revive_run, 1, run_id);
     bw_sql_bind_int(sql->revive_run, 2, now_ms);
-    return bw_sql_run(sql->revive_steps, err) && bw_sql_run(sql->revive_run, err) && bw_parking_enqueue(parking, run_id, err);
+    return bw_sql_run(sql->revive_steps, err) && bw_sql_run(sql->revive_run, err) && bw_admission_again(parking, run_id, 0, err);
 }
 
 /* ---- may it? ---- */
@@ -178,7 +179,7 @@ static bool resolve(struct bw_parking *parking, const struct bw_letters *letters
     bw_sql_bind_int(parking->sql->resolve_run, 1, found->id);
     bw_sql_bind_int(parking->sql->resolve_run, 2, how);
     bw_sql_bind_int(parking->sql->resolve_run, 3, letters->now_ms);
-    return bw_sql_run(parking->sql->resolve_run, err);
+    return bw_sql_run(parking->sql->resolve_run, err) && (found->state != BW_RUN_FAILED || bw_slots_resolved(parking, found->id, err));
 }
 
 static bool resume(struct bw_parking *parking, const struct bw_letters *letters, struct bw_letter *letter, const struct found *found,
@@ -255,7 +256,7 @@ static bool replay(struct bw_parking *parking, const struct bw_letters *letters,
     if (workflow && letters->from.len && !copy_steps(parking, workflow, letters->from, found->id, new_id, err)) return false;
     snprintf(detail, sizeof detail, "as %s%s%.*s", bw_uid_text(letter->replay, BW_UID_RUN, uid), letters->from.len ? " from step " : "",
              (int)(letters->from.len < 64 ? letters->from.len : 64), letters->from.len ? letters->from.ptr : "");
-    return bw_parking_enqueue(parking, new_id, err) && resolve(parking, letters, found, BW_REPLAYED, err) &&
+    return bw_admission_again(parking, new_id, found->id, err) && resolve(parking, letters, found, BW_REPLAYED, err) &&
            audit(parking, letters, letter->run, "replay", detail, err);
 }
 

@@ -1,6 +1,7 @@
 /* What steps wait for, and what a commit tells of it. Who wakes them: waking.c. */
 #include "store/parking.h"
 #include "base/crash_point.h"
+#include "store/admission.h"
 #include "store/children.h"
 #include "store/parking_step.h"
 #include "store/slots.h"
@@ -27,8 +28,9 @@ bool bw_parking_open(struct bw_parking *parking, const struct bw_write_statement
     if (!bw_sql_next(sql->last_queue_id, &has_row, err)) return false;
     parking->last_queue_id = has_row ? sqlite3_column_int64(sql->last_queue_id, 0) : 0;
     sqlite3_reset(sql->last_queue_id);
-    if (!bw_sql_next(sql->any_slot, &parking->has_slots, err)) return false;
-    sqlite3_reset(sql->any_slot);
+    if (!bw_sql_next(sql->any_delayed, &parking->has_delayed, err)) return false;
+    sqlite3_reset(sql->any_delayed);
+    if (!bw_slots_open(parking, err)) return false;
     parking->has_wakings = true; /* the first look tells */
     return true;
 }
@@ -47,13 +49,15 @@ bool bw_parking_flush(struct bw_parking *parking, struct bw_error *err)
     if (parking->joined) BW_CRASH_POINT("store.before_join");
     if (parking->letters) BW_CRASH_POINT("store.before_letters");
     if (parking->votes) BW_CRASH_POINT("store.before_vote");
+    if (parking->admitted) BW_CRASH_POINT("store.before_admission");
     return true;
 }
 
 static void forget_transaction(struct bw_parking *parking)
 {
     parking->is_due_unsure = false;
-    parking->woken_steps = parking->woken_runs = parking->parked = parking->started = parking->joined = parking->letters = parking->votes = 0;
+    parking->woken_steps = parking->woken_runs = parking->parked = parking->started = parking->joined = parking->letters = parking->votes =
+        parking->admitted = 0;
 }
 
 void bw_parking_committed(struct bw_parking *parking)
@@ -64,6 +68,7 @@ void bw_parking_committed(struct bw_parking *parking)
     if (parking->joined) BW_CRASH_POINT("store.after_join");
     if (parking->letters) BW_CRASH_POINT("store.after_letters");
     if (parking->votes) BW_CRASH_POINT("store.after_vote");
+    if (parking->admitted) BW_CRASH_POINT("store.after_admission");
     if (parking->due_ms && (!parking->committed_due_ms || parking->due_ms < parking->committed_due_ms)) parking->is_due_earlier = true;
     parking->committed_due_ms = parking->due_ms;
     parking->news += parking->woken_runs;
@@ -107,7 +112,7 @@ bool bw_parking_stop_waiting(struct bw_parking *parking, int64_t run_id, struct 
     return bw_parking_for_step(sql->delete_step_waits, run_id, path, err);
 }
 
-static bool set_timer(struct bw_parking *parking, int64_t run_id, struct bw_slice path, int64_t due_ms, struct bw_error *err)
+bool bw_parking_set_timer(struct bw_parking *parking, int64_t run_id, struct bw_slice path, int64_t due_ms, struct bw_error *err)
 {
     sqlite3_stmt *statement = parking->sql->put_timer;
     if (!due_ms) return true;
@@ -181,7 +186,7 @@ bool bw_parking_put_step(struct bw_parking *parking, int64_t run_id, const struc
     *has_live = true; /* also for a second row of the same step */
     if (!look_back(parking, step, &wake, err)) return false;
     if (wake.kind) return bw_parking_put_wake(parking, run_id, step->path, &wake, err);
-    return set_timer(parking, run_id, step->path, step->due_ms, err) && set_waits(parking, run_id, step, err);
+    return bw_parking_set_timer(parking, run_id, step->path, step->due_ms, err) && set_waits(parking, run_id, step, err);
 }
 
 /* ---- runs ---- */
@@ -226,7 +231,7 @@ bool bw_parking_park(struct bw_parking *parking, int64_t run_id, int64_t deadlin
     if (has_wake) return bw_parking_unpark(parking, run_id, err);
     if (!has_any(sql->has_source, run_id, &has_source, err)) return false;
     parking->parked++;
-    if (has_source) return set_timer(parking, run_id, (struct bw_slice){"", 0}, deadline_ms, err) && bw_slots_parked(parking, run_id, err);
+    if (has_source) return bw_parking_set_timer(parking, run_id, (struct bw_slice){"", 0}, deadline_ms, err) && bw_slots_parked(parking, run_id, err);
     bw_error_set(err, "store.no_wake", "a run would be parked that no timer and no event can wake");
     bw_error_hint(err, "this is a fault of the program: please report it, with what bellwire runs shows of the run");
     return false;
@@ -240,7 +245,7 @@ bool bw_parking_settled(struct bw_parking *parking, int64_t run_id, struct bw_er
 bool bw_parking_end(struct bw_parking *parking, int64_t run_id, bool has_live, struct bw_error *err)
 {
     const struct bw_write_statements *sql = parking->sql;
-    if (!for_run(sql->delete_queue, run_id, err) || !bw_slots_ended(parking, run_id, err)) return false;
+    if (!for_run(sql->delete_queue, run_id, err) || !bw_admission_ended(parking, run_id, err)) return false;
     if (!has_live) return true;
     if (!for_run(sql->delete_run_timers, run_id, err)) return false;
     if (sqlite3_changes(sqlite3_db_handle(sql->begin)) > 0) parking->is_due_unsure = true;

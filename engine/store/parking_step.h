@@ -1,4 +1,4 @@
-/* parking_step.h: what parking.c and waking.c do with the rows of one step or run; for these two, and for who else wakes runs. */
+/* parking_step.h: what is done with the rows of one step or run; for the files of this room that let runs begin, wait and end. */
 #ifndef BW_STORE_PARKING_STEP_H
 #define BW_STORE_PARKING_STEP_H
 #include "store/parking.h"
@@ -9,6 +9,11 @@ bool bw_parking_stop_waiting(struct bw_parking *parking, int64_t run_id, struct 
 bool bw_parking_note_watched(struct bw_parking *parking, int64_t run_id, struct bw_error *err); /* bw_store_wakes.watched */
 bool bw_parking_put_wake(struct bw_parking *parking, int64_t run_id, struct bw_slice path, const struct bw_wake *wake, struct bw_error *err);
 bool bw_parking_event_time(struct bw_parking *parking, int64_t event_id, int64_t *at_ms, struct bw_error *err);
+bool bw_parking_set_timer(struct bw_parking *parking, int64_t run_id, struct bw_slice path, int64_t due_ms,
+                          struct bw_error *err); /* due_ms 0: none */
+/* The timers of a run that has not begun (admission.h); no step has such a path. */
+#define BW_PATH_START ((struct bw_slice)BW_SLICE("~start"))
+#define BW_PATH_WITHIN ((struct bw_slice)BW_SLICE("~within"))
 bool bw_parking_enqueue(struct bw_parking *parking, int64_t run_id, struct bw_error *err);
 bool bw_parking_unpark(struct bw_parking *parking, int64_t run_id, struct bw_error *err); /* if it is parked: active, and in the queue */
 #endif

@@ -1,3 +1,4 @@
+#include "store/asks.h"
 #include "store/reader_sql.h"
 
 bool bw_reader_queue(struct bw_reader *reader, int64_t after, size_t limit, bw_queued_visit *visit, void *arg, size_t *count, struct bw_error *err)
@@ -102,6 +103,29 @@ bool bw_reader_audit(struct bw_reader *reader, struct bw_slice target, bw_audit_
     }
     sqlite3_reset(statement);
     return true;
+}
+
+bool bw_reader_run_wait(struct bw_reader *reader, int64_t run_id, struct bw_run_wait *wait, struct bw_error *err)
+{
+    sqlite3_stmt *row = reader->sql.run_wait;
+    struct bw_asks asks = {.slot = {.most = 0}};
+    bool has_row;
+    *wait = (struct bw_run_wait){.begins_ms = 0};
+    bw_reader_begin(reader);
+    bw_sql_bind_int(row, 1, run_id);
+    if (!bw_sql_next(row, &has_row, err)) return false;
+    if (!has_row) return true;
+    bool good = bw_asks_read(bw_sql_column(row, 0), &asks, err);
+    *wait = (struct bw_run_wait){.begins_ms = sqlite3_column_int64(row, 1),
+                                 .count = asks.start.count,
+                                 .period_ms = asks.start.period_ms,
+                                 .until_ms = sqlite3_column_int64(row, 2),
+                                 .most = (uint32_t)sqlite3_column_int64(row, 3),
+                                 .held = (uint32_t)sqlite3_column_int64(row, 4),
+                                 .ahead = (uint32_t)sqlite3_column_int64(row, 5),
+                                 .kept = bw_sql_column_uid(row, 6)};
+    sqlite3_reset(row);
+    return good;
 }
 
 bool bw_reader_parked_count(struct bw_reader *reader, uint64_t *count, struct bw_error *err)

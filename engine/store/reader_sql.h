@@ -26,6 +26,7 @@
     X(schedules)              \
     X(limits)                 \
     X(audit)                  \
+    X(run_wait)               \
     X(parked_count)           \
     X(deliveries)             \
     X(refused_of_source)      \

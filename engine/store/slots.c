@@ -28,36 +28,45 @@ static bool count(struct bw_parking *parking, const struct group *group, enum sl
     return true;
 }
 
-/* The first one that waits, or that holds one; *run_id 0: there is none. */
-static bool first(struct bw_parking *parking, const struct group *group, enum slot_state state, int64_t *run_id, int64_t *most, struct bw_error *err)
+struct holder {
+    int64_t run_id; /* 0: there is none */
+    int64_t most, until_ms;
+};
+
+/* The first one that waits, or that holds one. */
+static bool first(struct bw_parking *parking, const struct group *group, enum slot_state state, struct holder *holder, struct bw_error *err)
 {
     sqlite3_stmt *statement = parking->sql->first_slot;
     bool has_row;
     bw_sql_bind_blob(statement, 1, group->bytes, sizeof group->bytes);
     bw_sql_bind_int(statement, 2, state);
     if (!bw_sql_next(statement, &has_row, err)) return false;
-    *run_id = has_row ? sqlite3_column_int64(statement, 0) : 0;
-    *most = has_row ? sqlite3_column_int64(statement, 1) : 0;
+    *holder = (struct holder){.run_id = 0};
+    if (!has_row) return true;
+    *holder = (struct holder){sqlite3_column_int64(statement, 0), sqlite3_column_int64(statement, 1), sqlite3_column_int64(statement, 2)};
     sqlite3_reset(statement);
     return true;
 }
 
-static bool let_go(struct bw_parking *parking, int64_t run_id, struct bw_error *err)
+static bool let_go(struct bw_parking *parking, const struct holder *holder, struct bw_error *err)
 {
+    int64_t run_id = holder->run_id;
     bw_sql_bind_int(parking->sql->unblock_run, 1, run_id);
     bw_sql_bind_int(parking->sql->unblock_run, 2, bw_clock_wall_ms());
+    if (holder->until_ms && !bw_parking_stop_waiting(parking, run_id, BW_PATH_WITHIN, err)) return false;
     return set_state(parking, run_id, SLOT_HELD, err) && bw_sql_run(parking->sql->unblock_run, err) && bw_parking_enqueue(parking, run_id, err);
 }
 
 static bool hand_over(struct bw_parking *parking, const struct group *group, struct bw_error *err)
 {
     for (;;) {
-        int64_t run_id, most, held;
-        if (!first(parking, group, SLOT_WAITS, &run_id, &most, err)) return false;
-        if (!run_id) return true;
+        struct holder next;
+        int64_t held;
+        if (!first(parking, group, SLOT_WAITS, &next, err)) return false;
+        if (!next.run_id) return true;
         if (!count(parking, group, SLOT_HELD, &held, err)) return false;
-        if (held >= most) return true;
-        if (!let_go(parking, run_id, err)) return false;
+        if (held >= next.most) return true;
+        if (!let_go(parking, &next, err)) return false;
     }
 }
 
@@ -87,10 +96,10 @@ static bool end_run(struct bw_parking *parking, int64_t run_id, enum bw_run_stat
 static bool replace(struct bw_parking *parking, const struct group *group, int64_t by, struct bw_error *err)
 {
     for (;;) {
-        int64_t run_id, most;
-        if (!first(parking, group, SLOT_WAITS, &run_id, &most, err)) return false;
-        if (!run_id) return true;
-        if (!end_run(parking, run_id, BW_RUN_CANCELLED, "concurrency.replaced", "its place was taken by", by, err)) return false;
+        struct holder next;
+        if (!first(parking, group, SLOT_WAITS, &next, err)) return false;
+        if (!next.run_id) return true;
+        if (!end_run(parking, next.run_id, BW_RUN_CANCELLED, "concurrency.replaced", "its place was taken by", by, err)) return false;
     }
 }
 
@@ -118,30 +127,77 @@ static bool cancel_holder(struct bw_parking *parking, const struct group *group,
            bw_parking_note_watched(parking, run_id, err);
 }
 
-bool bw_slots_admit(struct bw_parking *parking, int64_t run_id, int64_t event_id, const struct bw_run_row *run, struct bw_error *err)
+/* ---- asking ---- */
+
+bool bw_slots_open(struct bw_parking *parking, struct bw_error *err)
 {
-    const struct bw_slot_new *slot = &run->slot;
+    bool has_row;
+    if (!bw_sql_next(parking->sql->any_slot, &parking->has_slots, err)) return false;
+    sqlite3_reset(parking->sql->any_slot);
+    if (!parking->has_slots) return true;
+    if (!bw_sql_next(parking->sql->last_order, &has_row, err)) return false;
+    parking->asked_ms = has_row ? sqlite3_column_int64(parking->sql->last_order, 0) : 0;
+    sqlite3_reset(parking->sql->last_order);
+    return true;
+}
+
+/* Its place among those that wait. */
+static bool place_of(struct bw_parking *parking, const struct bw_slot_ask *ask, bool others_wait, int64_t *order_ms, struct bw_error *err)
+{
+    sqlite3_stmt *earlier = parking->sql->earlier_asker;
+    int64_t now_ms = bw_clock_wall_ms();
+    bool has_row;
+    if (now_ms > parking->asked_ms) parking->asked_ms = now_ms;
+    *order_ms = parking->asked_ms - 1000LL * ask->slot->priority;
+    if (!others_wait || !ask->keeps_order) return true;
+    bw_sql_bind_blob(earlier, 1, ask->slot->group, sizeof ask->slot->group);
+    bw_sql_bind_int(earlier, 2, ask->event_id);
+    bw_sql_bind_int(earlier, 3, ask->slot->priority);
+    if (!bw_sql_next(earlier, &has_row, err)) return false;
+    if (has_row && sqlite3_column_type(earlier, 0) != SQLITE_NULL && sqlite3_column_int64(earlier, 0) < *order_ms)
+        *order_ms = sqlite3_column_int64(earlier, 0); /* its event is earlier: it was only looked at later, after a crash */
+    sqlite3_reset(earlier);
+    return true;
+}
+
+static bool put(struct bw_parking *parking, const struct bw_slot_ask *ask, int64_t order_ms, struct bw_error *err)
+{
     sqlite3_stmt *put = parking->sql->put_slot;
-    struct group group;
-    int64_t held, waiting, holder, most;
-    memcpy(group.bytes, slot->group, sizeof group.bytes);
-    if (!count(parking, &group, SLOT_HELD, &held, err) || !count(parking, &group, SLOT_WAITS, &waiting, err)) return false;
-    if (held >= slot->most && slot->when_full != BW_FULL_QUEUE && !first(parking, &group, SLOT_HELD, &holder, &most, err)) return false;
-    if (held >= slot->most && slot->when_full == BW_FULL_SKIP)
-        return end_run(parking, run_id, BW_RUN_SKIPPED, "concurrency.full", "not run, because at that time there was", holder, err);
-    if (held >= slot->most && slot->when_full >= BW_FULL_REPLACE && !replace(parking, &group, run_id, err)) return false;
-    if (held >= slot->most && slot->when_full == BW_FULL_CANCEL_RUNNING && !cancel_holder(parking, &group, run_id, err)) return false;
-    if (held >= slot->most && slot->when_full == BW_FULL_QUEUE && waiting >= slot->max_queue)
-        return end_run(parking, run_id, BW_RUN_SKIPPED, "concurrency.queue_full", "max_queue runs wait already, so this one is left out:", run_id,
-                       err);
+    const struct bw_slot_new *slot = ask->slot;
     parking->has_slots = true;
-    bw_sql_bind_int(put, 1, run_id);
-    bw_sql_bind_blob(put, 2, group.bytes, sizeof group.bytes);
+    bw_sql_bind_int(put, 1, ask->run_id);
+    bw_sql_bind_blob(put, 2, slot->group, sizeof slot->group);
     bw_sql_bind_int(put, 3, SLOT_WAITS);
-    bw_sql_bind_int(put, 4, event_id);
+    bw_sql_bind_int(put, 4, ask->event_id);
     bw_sql_bind_int(put, 5, slot->most);
     bw_sql_bind_int(put, 6, slot->holds_parked);
-    return bw_sql_run(put, err) && hand_over(parking, &group, err);
+    bw_sql_bind_int(put, 7, order_ms);
+    bw_sql_bind_int(put, 8, slot->priority);
+    bw_sql_bind_int(put, 9, ask->until_ms);
+    bw_sql_bind_int(put, 10, slot->holds_failed);
+    bw_sql_bind_int(parking->sql->block_run, 1, ask->run_id);
+    return bw_sql_run(put, err) && bw_sql_run(parking->sql->block_run, err);
+}
+
+bool bw_slots_admit(struct bw_parking *parking, const struct bw_slot_ask *ask, struct bw_error *err)
+{
+    const struct bw_slot_new *slot = ask->slot;
+    enum bw_when_full when_full = ask->must_run ? BW_FULL_QUEUE : slot->when_full;
+    struct group group;
+    struct holder holder = {.run_id = 0};
+    int64_t held, waiting, order_ms;
+    memcpy(group.bytes, slot->group, sizeof group.bytes);
+    if (!count(parking, &group, SLOT_HELD, &held, err) || !count(parking, &group, SLOT_WAITS, &waiting, err)) return false;
+    bool is_full = held >= slot->most;
+    if (is_full && when_full != BW_FULL_QUEUE && !first(parking, &group, SLOT_HELD, &holder, err)) return false;
+    if (is_full && when_full == BW_FULL_SKIP)
+        return end_run(parking, ask->run_id, BW_RUN_SKIPPED, "concurrency.full", "not run, because at that time there was", holder.run_id, err);
+    if (is_full && when_full >= BW_FULL_REPLACE && !replace(parking, &group, ask->run_id, err)) return false;
+    if (is_full && when_full == BW_FULL_CANCEL_RUNNING && !cancel_holder(parking, &group, ask->run_id, err)) return false;
+    if (is_full && when_full == BW_FULL_QUEUE && waiting >= slot->max_queue && !ask->must_run)
+        return end_run(parking, ask->run_id, BW_RUN_SKIPPED, "concurrency.queue_full",
+                       "max_queue runs wait already, so this one is left out:", ask->run_id, err);
+    return place_of(parking, ask, waiting > 0, &order_ms, err) && put(parking, ask, order_ms, err) && hand_over(parking, &group, err);
 }
 
 /* ---- a run's way ---- */
@@ -150,7 +206,7 @@ struct slot {
     struct group group;
     enum slot_state state;
     int64_t most;
-    bool is_there, holds_parked;
+    bool is_there, holds_parked, holds_failed;
 };
 
 static bool find(struct bw_parking *parking, int64_t run_id, struct slot *slot, struct bw_error *err)
@@ -166,6 +222,7 @@ static bool find(struct bw_parking *parking, int64_t run_id, struct slot *slot, 
     slot->state = (enum slot_state)sqlite3_column_int(statement, 1);
     slot->most = sqlite3_column_int64(statement, 2);
     slot->holds_parked = sqlite3_column_int(statement, 3) != 0;
+    slot->holds_failed = sqlite3_column_int(statement, 4) != 0;
     sqlite3_reset(statement);
     return true;
 }
@@ -192,11 +249,51 @@ bool bw_slots_woken(struct bw_parking *parking, int64_t run_id, bool *may_go, st
     return set_state(parking, run_id, SLOT_WAITS, err) && bw_sql_run(parking->sql->block_run, err);
 }
 
+static bool give_back(struct bw_parking *parking, int64_t run_id, const struct slot *slot, struct bw_error *err)
+{
+    bw_sql_bind_int(parking->sql->delete_slot, 1, run_id);
+    return bw_sql_run(parking->sql->delete_slot, err) && (slot->state != SLOT_HELD || hand_over(parking, &slot->group, err));
+}
+
 bool bw_slots_ended(struct bw_parking *parking, int64_t run_id, struct bw_error *err)
+{
+    sqlite3_stmt *statement = parking->sql->is_kept;
+    struct slot slot;
+    bool has_row;
+    if (!find(parking, run_id, &slot, err)) return false;
+    if (!slot.is_there) return true;
+    if (slot.holds_failed && slot.state == SLOT_HELD) {
+        bw_sql_bind_int(statement, 1, run_id);
+        if (!bw_sql_next(statement, &has_row, err)) return false;
+        bool is_kept = has_row && sqlite3_column_int(statement, 0);
+        sqlite3_reset(statement);
+        if (is_kept) return true;
+    }
+    return give_back(parking, run_id, &slot, err);
+}
+
+bool bw_slots_resolved(struct bw_parking *parking, int64_t run_id, struct bw_error *err)
 {
     struct slot slot;
     if (!find(parking, run_id, &slot, err)) return false;
-    if (!slot.is_there) return true;
-    bw_sql_bind_int(parking->sql->delete_slot, 1, run_id);
-    return bw_sql_run(parking->sql->delete_slot, err) && (slot.state != SLOT_HELD || hand_over(parking, &slot.group, err));
+    return !slot.is_there || give_back(parking, run_id, &slot, err);
+}
+
+bool bw_slots_take_over(struct bw_parking *parking, int64_t run_id, int64_t from, bool *has_slot, struct bw_error *err)
+{
+    sqlite3_stmt *statement = parking->sql->move_slot;
+    *has_slot = false;
+    if (!parking->has_slots) return true;
+    bw_sql_bind_int(statement, 1, from);
+    bw_sql_bind_int(statement, 2, run_id);
+    if (!bw_sql_run(statement, err)) return false;
+    *has_slot = sqlite3_changes(sqlite3_db_handle(statement)) > 0;
+    return true;
+}
+
+bool bw_slots_settle(struct bw_parking *parking, int64_t run_id, struct bw_error *err)
+{
+    struct slot slot;
+    if (!find(parking, run_id, &slot, err)) return false;
+    return !slot.is_there || hand_over(parking, &slot.group, err);
 }

@@ -43,6 +43,7 @@ enum bw_run_state {                     /* 20 and above are final */
                     BW_RUN_BLOCKED = 1, /* waits for a slot */
                     BW_RUN_ACTIVE = 2,
                     BW_RUN_PARKED = 3,
+                    BW_RUN_DELAYED = 4, /* its time to begin has not come */
                     BW_RUN_SUCCEEDED = 20,
                     BW_RUN_FAILED = 21,
                     BW_RUN_CANCELLED = 22,
@@ -182,12 +183,24 @@ struct bw_step_row {
 /* REPLACE: those that wait end as cancelled, it waits instead. CANCEL_RUNNING: and one that has a slot is cancelled. */
 enum bw_when_full { BW_FULL_QUEUE, BW_FULL_SKIP, BW_FULL_REPLACE, BW_FULL_CANCEL_RUNNING };
 #define BW_SLOT_GROUP_BYTES 32
-struct bw_slot_new { /* a BLOCKED run, reported for the first time: may it be ACTIVE? Not read back */
+struct bw_slot_new { /* a BLOCKED run, reported for the first time: may it be ACTIVE? most 0: as far as slots go. Not read back */
     uint8_t group[BW_SLOT_GROUP_BYTES];
-    uint32_t most; /* of the group's runs that hold one; 0: the run needs none */
+    uint32_t most; /* of the group's runs that hold one */
     enum bw_when_full when_full;
     uint32_t max_queue; /* more than that do not wait: it ends as SKIPPED */
     bool holds_parked;  /* it keeps its slot while it is parked; else it waits for one again when it is woken */
+    bool holds_failed;  /* it keeps its slot when it has failed, until it is resumed and ends otherwise, or is replayed or discarded */
+    int32_t priority;   /* seconds of head start among those that wait, at most BW_PRIORITY_MAX; those of one priority in the order of their events */
+};
+#define BW_PRIORITY_MAX 3600
+struct bw_start_new { /* the same: when may it begin, or wait for its slot? All zero: now */
+    uint8_t group[BW_SLOT_GROUP_BYTES];
+    uint32_t count, burst; /* of the group's runs, `count` begin in each period, and at most `burst` at once after a rest. count 0: no such limit */
+    int64_t period_ms;
+    bool skips;       /* it is SKIPPED when it could not begin at once; else DELAYED, and begins in the order of admission */
+    int64_t most_ms;  /* its turn would come later than that: it FAILED */
+    int64_t ready_ms; /* not before, wall clock */
+    int64_t until_ms; /* SKIPPED, when it is not ACTIVE by then; 0 = whenever */
 };
 struct bw_run_row {
     struct bw_uid uid;
@@ -205,6 +218,7 @@ struct bw_run_row {
     const struct bw_step_row *steps; /* those that this report adds or replaces */
     size_t step_count;
     struct bw_slot_new slot;
+    struct bw_start_new start;
 };
 struct bw_revision_file {
     struct bw_slice kind; /* "workflow", "action", "plugin" */
@@ -260,7 +274,7 @@ struct bw_store_op {
         struct bw_slice why;              /* {reason?, by}, JSON; of several the first one stays, */
         struct bw_slice reason, actor;    /* and goes into the audit */
         enum bw_run_state found;          /* out: its state before; 0: it has no row */
-        bool has_ended;                   /* out: it was BLOCKED and had not begun: that was its end */
+        bool has_ended;                   /* out: it was BLOCKED or DELAYED and had not begun: that was its end */
     } cancel;                             /* CANCEL */
     const struct bw_limit_row *limits;    /* LIMITS */
     size_t limit_count;                   /* LIMITS */
@@ -425,6 +439,17 @@ typedef bool bw_audit_visit(void *arg, const struct bw_audit_row *row);
 bool bw_reader_audit(struct bw_reader *reader, struct bw_slice target, bw_audit_visit *visit, void *arg, struct bw_error *err); /* oldest first */
 typedef bool bw_pair_visit(void *arg, const struct bw_wait_pair *pair);
 bool bw_reader_pairs(struct bw_reader *reader, bw_pair_visit *visit, void *arg, struct bw_error *err);
+/* What a run waits for that has not begun, or has to wait once more; all zero: nothing. */
+struct bw_run_wait {
+    int64_t begins_ms; /* DELAYED: as reckoned now */
+    uint32_t count;    /* its rate: so many in period_ms; 0 = it has none */
+    int64_t period_ms;
+    uint32_t most, held; /* BLOCKED: slots of its group */
+    uint32_t ahead;      /* runs in front of it */
+    int64_t until_ms;    /* when it is skipped; 0 = never */
+    struct bw_uid kept;  /* a run that has failed and keeps a slot of the group; zero: there is none */
+};
+bool bw_reader_run_wait(struct bw_reader *reader, int64_t run_id, struct bw_run_wait *wait, struct bw_error *err);
 bool bw_reader_parked_count(struct bw_reader *reader, uint64_t *count, struct bw_error *err);
 
 struct bw_delivery_row {

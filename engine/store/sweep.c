@@ -1,8 +1,10 @@
 #include "store/sweep.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "store/admission.h"
 #include "store/children.h"
 #include "store/parking_step.h"
+#include "store/slots.h"
 #include "store/writer.h"
 
 #define MINUTE_US (60 * 1000000LL)
@@ -19,6 +21,9 @@ enum fault { /* as the statements number them */
              FAULT_QUEUED_BUT_PARKED = 5,
              FAULT_JOIN_WITHOUT_PARENT = 6,
              FAULT_JOIN_UNTOLD = 7,
+             FAULT_SLOT_FREE = 8,
+             FAULT_DELAYED_FOR_EVER = 9,
+             FAULT_BLOCKED_FOR_EVER = 10,
 };
 static const char *const names[] = {
     [FAULT_NONE] = "",
@@ -26,9 +31,12 @@ static const char *const names[] = {
     [FAULT_PARKED_FOR_EVER] = "a parked run has nothing that could wake it",
     [FAULT_ACTIVE_UNOWNED] = "an active run is not in the queue and its event is done",
     [FAULT_LEFT_BEHIND] = "a run that has ended, or is gone, left a timer, a wait, a wake or a place in the queue",
-    [FAULT_QUEUED_BUT_PARKED] = "a parked run is in the queue",
+    [FAULT_QUEUED_BUT_PARKED] = "a run that is not active is in the queue",
     [FAULT_JOIN_WITHOUT_PARENT] = "a step whose run has ended, or is gone, still has children to come",
     [FAULT_JOIN_UNTOLD] = "the children of a step have ended, and it has not been told",
+    [FAULT_SLOT_FREE] = "a slot is free, and a run waits for it",
+    [FAULT_DELAYED_FOR_EVER] = "a delayed run has no timer, and nobody before it has one",
+    [FAULT_BLOCKED_FOR_EVER] = "a blocked run does not wait for a slot",
 };
 struct finding {
     int64_t id, run_id;
@@ -37,8 +45,8 @@ struct finding {
 
 static sqlite3_stmt *statement_of(const struct bw_write_statements *sql, size_t check)
 {
-    sqlite3_stmt *const checks[] = {sql->sweep_parked, sql->sweep_active, sql->sweep_timers, sql->sweep_waits,
-                                    sql->sweep_wakes,  sql->sweep_queue,  sql->sweep_joins};
+    sqlite3_stmt *const checks[] = {sql->sweep_parked, sql->sweep_active, sql->sweep_timers, sql->sweep_waits,   sql->sweep_wakes,
+                                    sql->sweep_queue,  sql->sweep_joins,  sql->sweep_slots,  sql->sweep_delayed, sql->sweep_blocked};
     _Static_assert(sizeof checks / sizeof *checks == BW_SWEEP_CHECKS, "a pass has so many");
     return checks[check];
 }
@@ -76,6 +84,9 @@ static bool repair(struct bw_writer *writer, const struct finding *finding, stru
     case FAULT_LEFT_BEHIND:
     case FAULT_JOIN_WITHOUT_PARENT: return bw_parking_end(parking, finding->run_id, true, err);
     case FAULT_QUEUED_BUT_PARKED: bw_sql_bind_int(writer->sql.delete_queue, 1, finding->run_id); return bw_sql_run(writer->sql.delete_queue, err);
+    case FAULT_SLOT_FREE: return bw_slots_settle(parking, finding->run_id, err);
+    case FAULT_DELAYED_FOR_EVER:
+    case FAULT_BLOCKED_FOR_EVER: return bw_admission_repair(parking, finding->run_id, err);
     case FAULT_JOIN_UNTOLD: return bw_children_settle(parking, finding->id, err);
     }
     return true;

@@ -1,5 +1,6 @@
 /* Who wakes steps: events, timers, and the rest of an event that very many wait for. */
 #include "base/clock.h"
+#include "store/admission.h"
 #include "store/parking_step.h"
 #include "wire/messages.h"
 #include <stdlib.h>
@@ -119,6 +120,13 @@ bool bw_parking_accepted(struct bw_parking *parking, int64_t event_id, const str
     return bw_sql_run(sql->put_waking, err);
 }
 
+static bool fire(struct bw_parking *parking, int64_t run_id, struct bw_slice path, int64_t now_ms, struct bw_error *err)
+{
+    if (!bw_admission_owns(path)) return wake_step(parking, run_id, path, (struct bw_wake){.kind = BW_WAKE_TIMER, .at_ms = now_ms}, err);
+    if (!parking->woken_steps++) parking->until_us = bw_clock_mono_us() + WORK_US;
+    return bw_admission_fire(parking, run_id, path, now_ms, err);
+}
+
 bool bw_parking_fire(struct bw_parking *parking, int64_t now_ms, bool *more, struct bw_error *err)
 {
     sqlite3_stmt *first = parking->sql->first_due;
@@ -127,9 +135,7 @@ bool bw_parking_fire(struct bw_parking *parking, int64_t now_ms, bool *more, str
         if (!bw_sql_next(first, &has_row, err)) return false;
         bool is_due = has_row && sqlite3_column_int64(first, 0) <= now_ms;
         *more = is_due && is_spent(parking);
-        ok = !is_due || *more ||
-             wake_step(parking, sqlite3_column_int64(first, 1), bw_sql_column(first, 2), (struct bw_wake){.kind = BW_WAKE_TIMER, .at_ms = now_ms},
-                       err);
+        ok = !is_due || *more || fire(parking, sqlite3_column_int64(first, 1), bw_sql_column(first, 2), now_ms, err);
         sqlite3_reset(first);
         if (!ok || !is_due || *more) return ok;
     }

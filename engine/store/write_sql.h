@@ -56,6 +56,23 @@
     X(unblock_run)             \
     X(block_run)               \
     X(end_blocked_run)         \
+    X(find_rate)               \
+    X(put_rate)                \
+    X(delete_rates)            \
+    X(any_delayed)             \
+    X(put_delayed)             \
+    X(delete_delayed)          \
+    X(find_delayed)            \
+    X(first_delayed)           \
+    X(delay_run)               \
+    X(find_asks)               \
+    X(is_kept)                 \
+    X(earlier_asker)           \
+    X(last_order)              \
+    X(move_slot)               \
+    X(sweep_slots)             \
+    X(sweep_delayed)           \
+    X(sweep_blocked)           \
     X(put_limit)               \
     X(delete_limits)           \
     X(earliest_of_step)        \

@@ -56,8 +56,9 @@ enum bw_message_type {
 
     /* ---- run worker → engine ---- */
     BW_MSG_READY = 32, /* {pid} after BW_MSG_CONFIGURE */
-    /* {revision, workflows: [{name, description, file, hash: hex, manual: bool, callable: bool, slots: bool (it has `concurrency`), events: [glob],
-     * steps: [path], inner: [path: in a foreach, or after the end], waits: [{event, by}], respond_ms: 0 = the sender does not wait for it, schedules:
+    /* {revision, workflows: [{name, description, file, hash: hex, manual: bool, callable: bool, ordered: bool (its runs begin in the order of the
+     * events), events: [glob], steps: [path], inner: [path: in a foreach, or after the end], waits: [{event, by}], respond_ms: 0 = the sender does
+     * not wait for it, schedules:
      * [{cron, tz, missed: number (enum bw_missed), max_age_ms}], line, column, trusted_warning?: […]}], actions: [{name: "ns/name@major", version,
      * doc, file, kind: "lua"|"plugin", inputs: {…}, outputs: {…}, secrets: […], effect}], errors: [ERROR with file, line, column]} a broken file is
      * left out and named in errors; the others work. */
@@ -65,8 +66,9 @@ enum bw_message_type {
     /* One transaction's worth of results of one event.
      * {report: number, job, done: bool, matched: n (with done), ack: bool (wants BW_MSG_COMMITTED),
      *  runs: [{uid, workflow, version: hex, state: number, lost, started_ms, ended_ms, output_part?, error?: ERROR,
-     *          slot?: {group: hex, most, when_full: number (enum bw_when_full), max_queue, holds_parked: bool}
-     *                 of a run that is BLOCKED until it has one, then handed out by itself,
+     *          slot?: {group: hex, most, when_full: number (enum bw_when_full), max_queue, holds_parked: bool, holds_failed: bool, priority},
+     *          rate?: {group: hex, count, period_ms, burst, skips: bool, most_ms}, ready_ms?, until_ms?: of a run that is BLOCKED: it is to be
+     *                 admitted (store.h: struct bw_slot_new, bw_start_new), and is handed out by itself when it begins,
      *          deadline_ms?: when a parked run is over, settled?: bool: its steps have ended, it has not,
      *          steps: [{path, state: number, attempt, started_ms, ended_ms, inputs: [names], output_part?, error?: ERROR,
      *                   respond?: {status, type, headers?: {}, part: the body} the answer to the sender, when this is on disk

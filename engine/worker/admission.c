@@ -1,34 +1,119 @@
-/* Runs that share slots: the worker tells the group, since keys are expressions; the store says when the run may begin. */
+/* Runs that may have to wait before they begin: the worker says by what they are counted, since keys are expressions; the store says when they begin.
+ */
 #include "base/codec.h"
+#include "base/units.h"
 #include "worker/internal.h"
+#include <math.h>
 #include <openssl/sha.h>
 
-bool bw_admission_ask(struct bw_worker_event *event, struct bw_catalog_workflow *entry, struct bw_error *err)
+bool bw_admission_is_asked(const struct bw_workflow *workflow)
 {
-    const struct bw_concurrency *concurrency = &entry->workflow->concurrency;
-    struct bw_uid run = bw_uid_of_run(event->uid, entry->workflow->name);
-    struct bw_buf group = {0};
-    char run_text[BW_UID_TEXT], hex[2 * SHA256_DIGEST_LENGTH + 1];
+    return workflow->concurrency.limit || workflow->rate.count || workflow->delay || workflow->delay_ms || workflow->start_within_ms;
+}
+
+struct asking {
+    struct bw_worker_event *event;
+    const struct bw_workflow *workflow;
+    struct bw_script *script; /* NULL: nothing is to be evaluated */
+};
+
+static bool render(const struct asking *asking, const struct bw_template *value, struct bw_buf *out, struct bw_error *err)
+{
+    return bw_script_render(asking->script, value, &(struct bw_render){0}, out, err);
+}
+
+/* A letter for what is counted, a name, the value of the key. */
+static bool make_group(const struct asking *asking, char letter, struct bw_slice name, const struct bw_template *key, char hex[BW_GROUP_HEX],
+                       struct bw_error *err)
+{
     unsigned char hash[SHA256_DIGEST_LENGTH];
-    bool good = true;
-    bw_buf_append_char(&group, concurrency->scope.len ? 'g' : 'w');
-    bw_buf_append_slice(&group, concurrency->scope.len ? concurrency->scope : entry->workflow->name);
+    struct bw_buf group = {0};
+    bw_buf_append_char(&group, letter);
+    bw_buf_append_slice(&group, name);
     bw_buf_append_char(&group, '\0');
-    if (concurrency->key) {
-        struct bw_run_scope scope;
-        struct bw_script *script = bw_catalog_take_script(event->worker, entry, err);
-        bw_event_scope(event, bw_uid_text(run, BW_UID_RUN, run_text), &scope);
-        bw_note_enter(event, run, BW_SLICE("trigger"), 0);
-        good = script && bw_script_begin_run(script, &scope, err) && bw_script_render(script, concurrency->key, &(struct bw_render){0}, &group, err);
-        bw_note_leave(event->worker);
-        bw_catalog_return_script(entry, script);
-    }
+    bool good = !key || render(asking, key, &group, err);
+    if (good && group.failed) good = bw_error_set(err, "memory", "out of memory");
     if (good) {
         SHA256((const unsigned char *)group.data, group.len, hash);
         bw_hex_encode(hash, sizeof hash, hex);
-        bw_report_slot(event, entry, hex);
-        bw_event_run_ended(event);
     }
     bw_buf_free(&group);
+    return good;
+}
+
+static bool make_priority(const struct asking *asking, int32_t *priority, struct bw_error *err)
+{
+    const struct bw_workflow *workflow = asking->workflow;
+    struct bw_buf text = {0};
+    *priority = workflow->priority_s;
+    if (!workflow->priority) return true;
+    bool good = render(asking, workflow->priority, &text, err);
+    json_t *value = good ? bw_json_load(bw_buf_slice(&text), err) : NULL;
+    double seconds = json_is_number(value) ? json_number_value(value) : NAN;
+    if (good && !(seconds >= -BW_WORKFLOW_PRIORITY_MAX && seconds <= BW_WORKFLOW_PRIORITY_MAX)) {
+        good = bw_error_set(err, "priority.value", "`priority` gave %.40s", text.len ? text.data : "nothing");
+        bw_error_hint(err, "it must give seconds: a number from -%d to %d", BW_WORKFLOW_PRIORITY_MAX, BW_WORKFLOW_PRIORITY_MAX);
+        bw_error_at(err, workflow->file.ptr, workflow->priority->mark.line, workflow->priority->mark.column);
+    }
+    if (good) *priority = (int32_t)seconds;
+    json_decref(value);
+    bw_buf_free(&text);
+    return good;
+}
+
+static bool make_delay(const struct asking *asking, int64_t *delay_ms, struct bw_error *err)
+{
+    const struct bw_workflow *workflow = asking->workflow;
+    struct bw_buf text = {0};
+    *delay_ms = workflow->delay_ms;
+    if (!workflow->delay) return true;
+    bool good = render(asking, workflow->delay, &text, err);
+    json_t *value = good ? bw_json_load(bw_buf_slice(&text), err) : NULL;
+    if (good && (!json_is_string(value) || !bw_duration_parse(bw_json_slice(value), delay_ms, err))) {
+        good = bw_error_set(err, "delay.value", "`delay` gave %.40s", text.len ? text.data : "nothing");
+        bw_error_hint(err, "it must give a duration of at most 366d: delay: \"${{ event.data.minutes }}m\"");
+        bw_error_at(err, workflow->file.ptr, workflow->delay->mark.line, workflow->delay->mark.column);
+    }
+    json_decref(value);
+    bw_buf_free(&text);
+    return good;
+}
+
+static bool make_all(const struct asking *asking, struct bw_admission *out, struct bw_error *err)
+{
+    const struct bw_workflow *workflow = asking->workflow;
+    const struct bw_concurrency *concurrency = &workflow->concurrency;
+    bool is_shared = concurrency->scope.len > 0;
+    if (workflow->rate.count && !make_group(asking, 'r', workflow->name, workflow->rate.key, out->rate_group, err)) return false;
+    if (concurrency->limit &&
+        (!make_group(asking, is_shared ? 'g' : 'w', is_shared ? concurrency->scope : workflow->name, concurrency->key, out->slot_group, err) ||
+         !make_priority(asking, &out->priority, err)))
+        return false;
+    return make_delay(asking, &out->delay_ms, err);
+}
+
+bool bw_admission_ask(struct bw_worker_event *event, struct bw_catalog_workflow *entry, struct bw_error *err)
+{
+    const struct bw_workflow *workflow = entry->workflow;
+    struct asking asking = {.event = event, .workflow = workflow};
+    struct bw_admission admission = {.delay_ms = 0};
+    struct bw_uid run = bw_uid_of_run(event->uid, workflow->name);
+    char run_text[BW_UID_TEXT];
+    bool good = true;
+    if (workflow->concurrency.key || workflow->rate.key || workflow->priority || workflow->delay) {
+        struct bw_run_scope scope;
+        asking.script = bw_catalog_take_script(event->worker, entry, err);
+        bw_event_scope(event, bw_uid_text(run, BW_UID_RUN, run_text), &scope);
+        bw_note_enter(event, run, BW_SLICE("trigger"), 0);
+        good = asking.script && bw_script_begin_run(asking.script, &scope, err) && make_all(&asking, &admission, err);
+        bw_note_leave(event->worker);
+        bw_catalog_return_script(entry, asking.script);
+    } else {
+        good = make_all(&asking, &admission, err);
+    }
+    if (good) {
+        bw_report_admission(event, entry, &admission);
+        bw_event_run_ended(event);
+    }
     return good;
 }

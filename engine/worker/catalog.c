@@ -205,6 +205,16 @@ static bool is_callable(const struct bw_workflow *workflow)
     return false;
 }
 
+/* What a run that a step waits for does not have: nobody asks when it may begin. */
+static const char *admission_key(const struct bw_workflow *workflow)
+{
+    return workflow->concurrency.limit             ? "concurrency"
+           : workflow->rate.count                  ? "rate"
+           : workflow->delay || workflow->delay_ms ? "delay"
+           : workflow->start_within_ms             ? "start_within"
+                                                   : NULL;
+}
+
 /* The workflows that it runs are there and want to be called; else it is said. */
 static bool check_calls(const struct bw_catalog *catalog, const struct bw_workflow *workflow, struct bw_errors *errs)
 {
@@ -220,10 +230,11 @@ static bool check_calls(const struct bw_catalog *catalog, const struct bw_workfl
             if (bw_slice_equal(other->name, step->callee)) callee = other;
             if (count < NAMES_MAX && is_callable(other)) names[count++] = other->name.ptr;
         }
-        if (callee && callee->concurrency.limit) {
+        const char *key = callee ? admission_key(callee) : NULL;
+        if (key) {
             good = false;
             struct bw_error *err =
-                bw_errors_add(errs, "call.concurrency", "the workflow %s has `concurrency`: it cannot be run by others yet", step->callee.ptr);
+                bw_errors_add(errs, "call.concurrency", "the workflow %s has `%s`: it cannot be run by others yet", step->callee.ptr, key);
             if (err) bw_error_hint(err, "move what others run into a workflow without it");
             place(err, workflow, step->mark);
             continue;
@@ -323,9 +334,9 @@ static json_t *describe_workflow(const struct bw_catalog_workflow *entry)
         }
     return json_pack("{s:s%,s:s%,s:s%,s:s,s:b,s:b,s:b,s:o,s:o,s:o,s:o,s:o,s:I,s:i,s:i}", "name", workflow->name.ptr, workflow->name.len,
                      "description", workflow->description.ptr ? workflow->description.ptr : "", workflow->description.len, "file", workflow->file.ptr,
-                     workflow->file.len, "hash", version, "manual", is_manual, "slots", workflow->concurrency.limit > 0, "callable",
-                     is_callable(workflow), "events", events, "steps", steps, "inner", inner, "waits", waits, "schedules", schedules, "respond_ms",
-                     (json_int_t)workflow->respond_ms, "line", workflow->mark.line, "column", workflow->mark.column);
+                     workflow->file.len, "hash", version, "manual", is_manual, "ordered", workflow->concurrency.limit || workflow->rate.count,
+                     "callable", is_callable(workflow), "events", events, "steps", steps, "inner", inner, "waits", waits, "schedules", schedules,
+                     "respond_ms", (json_int_t)workflow->respond_ms, "line", workflow->mark.line, "column", workflow->mark.column);
 }
 
 static json_t *describe_action(const struct bw_action *action)

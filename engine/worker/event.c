@@ -242,7 +242,7 @@ void bw_event_take(struct bw_worker *worker, const struct bw_message *message)
         release_event(event);
     }
     for (size_t i = 0; i < count; i++) {
-        bool asks = !matches[i].has_failed && matches[i].entry->workflow->concurrency.limit;
+        bool asks = !matches[i].has_failed && bw_admission_is_asked(matches[i].entry->workflow);
         if (asks && bw_admission_ask(event, matches[i].entry, &matches[i].error)) continue;
         bw_run_start(event, matches[i].entry, asks || matches[i].has_failed ? &matches[i].error : NULL);
     }

@@ -23,9 +23,10 @@
 
 /* As stored (store.h): the engine writes these numbers as they come. */
 enum {
-    BW_STATE_BLOCKED = 1, /* of a run: it waits for a slot */
+    BW_STATE_BLOCKED = 1, /* of a run: it waits for a slot, or is to be admitted */
     BW_STATE_ACTIVE = 2,
-    BW_STATE_PARKED = 3, /* of a run */
+    BW_STATE_PARKED = 3,  /* of a run */
+    BW_STATE_DELAYED = 4, /* of a run: its time to begin has not come */
     BW_STATE_RETRYING = 2,
     BW_STATE_WAITING = 3,    /* of a step */
     BW_STATE_SUCCEEDED = 20, /* this and above: it has ended */
@@ -122,10 +123,18 @@ void bw_event_run_ended(struct bw_worker_event *event);
 void bw_event_scope(const struct bw_worker_event *event, const char *run_text, struct bw_run_scope *scope);
 
 /* ---- admission.c ---- */
-/* A run of a workflow with `concurrency` is not begun: the store is asked for a slot, and hands the run out when it has one. False: its key cannot be
- * told. The event may be freed. */
+/* ---- admission.c ---- */
+#define BW_GROUP_HEX 65
+struct bw_admission { /* what its expressions gave for this event */
+    char slot_group[BW_GROUP_HEX], rate_group[BW_GROUP_HEX];
+    int32_t priority;
+    int64_t delay_ms;
+};
+/* May a run of it have to wait before it begins? */
+bool bw_admission_is_asked(const struct bw_workflow *workflow);
+/* Such a run is not begun: the store decides, and hands the run out when it is to begin. False: an expression cannot be evaluated. */
 bool bw_admission_ask(struct bw_worker_event *event, struct bw_catalog_workflow *entry, struct bw_error *err);
-void bw_report_slot(struct bw_worker_event *event, const struct bw_catalog_workflow *entry, const char *group); /* report.c */
+void bw_report_admission(struct bw_worker_event *event, const struct bw_catalog_workflow *entry, const struct bw_admission *admission); /* report.c */
 
 /* ---- run.c ---- */
 struct bw_step_result {

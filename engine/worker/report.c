@@ -157,25 +157,45 @@ void bw_report_event(struct bw_worker_event *event)
     send_report(event, NULL, true, false);
 }
 
-void bw_report_slot(struct bw_worker_event *event, const struct bw_catalog_workflow *entry, const char *group)
+static void append_slot(struct bw_buf *head, const struct bw_concurrency *concurrency, const struct bw_admission *admission)
 {
-    const struct bw_concurrency *concurrency = &entry->workflow->concurrency;
+    bw_buf_printf(head,
+                  ",\"slot\":{\"group\":\"%s\",\"most\":%u,\"when_full\":%d,\"max_queue\":%u,\"holds_parked\":%s,\"holds_failed\":%s,"
+                  "\"priority\":%d}",
+                  admission->slot_group, concurrency->limit, concurrency->when_full, concurrency->max_queue,
+                  concurrency->holds_parked ? "true" : "false", concurrency->holds_failed ? "true" : "false", admission->priority);
+}
+
+static void append_rate(struct bw_buf *head, const struct bw_workflow *workflow, const struct bw_admission *admission)
+{
+    const struct bw_rate *rate = &workflow->rate;
+    bw_buf_printf(head, ",\"rate\":{\"group\":\"%s\",\"count\":%u,\"period_ms\":%lld,\"burst\":%u,\"skips\":%s,\"most_ms\":%lld}",
+                  admission->rate_group, rate->count, (long long)rate->period_ms, rate->burst, rate->skips ? "true" : "false",
+                  (long long)(workflow->timeout_ms ? workflow->timeout_ms : BW_WORKFLOW_TIMEOUT_MS));
+}
+
+void bw_report_admission(struct bw_worker_event *event, const struct bw_catalog_workflow *entry, const struct bw_admission *admission)
+{
+    const struct bw_workflow *workflow = entry->workflow;
     char version[65], uid[BW_UID_TEXT];
     struct bw_buf head = {0};
     bw_hex_encode(entry->version, sizeof entry->version, version);
     bw_buf_printf(&head,
                   "{\"report\":%lld,\"job\":%lld,\"done\":%s,\"ack\":false,\"matched\":%zu,\"runs\":[{\"uid\":\"%s\",\"workflow\":\"%s\","
-                  "\"version\":\"%s\",\"state\":%d,\"started_ms\":%lld,\"ended_ms\":0,\"steps\":[],\"slot\":{\"group\":\"%s\",\"most\":%u,"
-                  "\"when_full\":%d,\"max_queue\":%u,\"holds_parked\":%s}}]}",
+                  "\"version\":\"%s\",\"state\":%d,\"started_ms\":%lld,\"ended_ms\":0,\"steps\":[]",
                   (long long)++event->worker->next_report, (long long)event->job, event->open_runs == 1 ? "true" : "false", event->matched,
-                  bw_uid_text(bw_uid_of_run(event->uid, entry->workflow->name), BW_UID_RUN, uid), entry->workflow->name.ptr, version,
-                  BW_STATE_BLOCKED, (long long)bw_clock_wall_ms(), group, concurrency->limit, concurrency->when_full, concurrency->max_queue,
-                  concurrency->holds_parked ? "true" : "false");
+                  bw_uid_text(bw_uid_of_run(event->uid, workflow->name), BW_UID_RUN, uid), workflow->name.ptr, version, BW_STATE_BLOCKED,
+                  (long long)bw_clock_wall_ms());
+    if (workflow->concurrency.limit) append_slot(&head, &workflow->concurrency, admission);
+    if (workflow->rate.count) append_rate(&head, workflow, admission);
+    if (admission->delay_ms) bw_buf_printf(&head, ",\"ready_ms\":%lld", (long long)(event->at_ms + admission->delay_ms));
+    if (workflow->start_within_ms) bw_buf_printf(&head, ",\"until_ms\":%lld", (long long)(event->at_ms + workflow->start_within_ms));
+    bw_buf_append_text(&head, "}]}");
     if (head.failed || !bw_channel_send(event->worker->channel, BW_MSG_REPORT, bw_buf_slice(&head), NULL, 0)) exit(70);
     if (event->worker->trace) {
         bw_buf_clear(&head);
-        bw_buf_printf(&head, "{\"what\":\"run_blocked\",\"run\":\"%s\",\"workflow\":\"%s\",\"state\":%d,\"took_ms\":0}", uid,
-                      entry->workflow->name.ptr, BW_STATE_BLOCKED);
+        bw_buf_printf(&head, "{\"what\":\"run_blocked\",\"run\":\"%s\",\"workflow\":\"%s\",\"state\":%d,\"took_ms\":0}", uid, workflow->name.ptr,
+                      BW_STATE_BLOCKED);
         if (!head.failed) bw_channel_send(event->worker->channel, BW_MSG_TRACE, bw_buf_slice(&head), NULL, 0);
     }
     bw_buf_free(&head);

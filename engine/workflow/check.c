@@ -201,7 +201,10 @@ void bw_check_references(struct bw_loader *loader)
     const struct scope trigger = {ended, false, -1, "a trigger", false, true, false}, inputs = {ended, false, -1, "an input", false, false, false};
     for (size_t i = 0; i < workflow->trigger_count; i++) check_expr(loader, workflow->triggers[i].condition, &trigger);
     for (size_t i = 0; i < workflow->input_count; i++) check_template(loader, workflow->input_defaults[i], &inputs);
+    check_template(loader, workflow->rate.key, &(struct scope){ended, false, -1, "rate", false, true, false});
     check_template(loader, workflow->concurrency.key, &(struct scope){ended, false, -1, "concurrency", false, true, false});
+    check_template(loader, workflow->priority, &(struct scope){ended, false, -1, "priority", false, true, false});
+    check_template(loader, workflow->delay, &(struct scope){ended, false, -1, "delay", false, true, false});
     for (size_t i = 0; i < workflow->step_count; i++)
         if (workflow->steps[i].kind == BW_STEP_FOREACH)
             workflow->steps[i].reads = bw_arena_alloc(loader->arena, workflow->step_count * sizeof *workflow->steps[i].reads);

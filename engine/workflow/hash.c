@@ -181,6 +181,28 @@ static void append_step(struct bw_buf *out, const struct bw_workflow *workflow, 
                   (long long)step->timeout_ms);
 }
 
+/* Each only when it is there: the versions of all others stay what they were. */
+static void append_admission(struct bw_buf *out, const struct bw_workflow *workflow)
+{
+    const struct bw_rate *rate = &workflow->rate;
+    if (rate->count) {
+        bw_buf_printf(out, ",\"rate\":[%u,%lld,%u,%s,", rate->count, (long long)rate->period_ms, rate->burst, rate->skips ? "true" : "false");
+        append_template(out, workflow, rate->key);
+        bw_buf_append_char(out, ']');
+    }
+    if (workflow->priority || workflow->priority_s) {
+        bw_buf_printf(out, ",\"priority\":[%d,", workflow->priority_s);
+        append_template(out, workflow, workflow->priority);
+        bw_buf_append_char(out, ']');
+    }
+    if (workflow->delay || workflow->delay_ms) {
+        bw_buf_printf(out, ",\"delay\":[%lld,", (long long)workflow->delay_ms);
+        append_template(out, workflow, workflow->delay);
+        bw_buf_append_char(out, ']');
+    }
+    if (workflow->start_within_ms) bw_buf_printf(out, ",\"start_within\":%lld", (long long)workflow->start_within_ms);
+}
+
 void bw_workflow_canonical(const struct bw_workflow *workflow, struct bw_buf *out)
 {
     bw_buf_append_text(out, "{\"name\":");
@@ -227,8 +249,9 @@ void bw_workflow_canonical(const struct bw_workflow *workflow, struct bw_buf *ou
         bw_buf_append_json_string(out, concurrency->scope);
         bw_buf_append_char(out, ',');
         append_template(out, workflow, concurrency->key);
-        bw_buf_append_char(out, ']');
+        bw_buf_append_text(out, concurrency->holds_failed ? ",\"hold\"]" : "]");
     }
+    append_admission(out, workflow);
     bw_buf_printf(out, ",\"fail_fast\":%s,\"timeout_ms\":%lld,\"outputs\":", workflow->fail_fast ? "true" : "false", (long long)workflow->timeout_ms);
     append_template(out, workflow, workflow->outputs);
     if (workflow->respond_ms) bw_buf_printf(out, ",\"respond_ms\":%lld", (long long)workflow->respond_ms); /* the others stay what they were */

@@ -114,7 +114,21 @@ extern const size_t bw_repeat_key_count;
 /* concurrency.c */
 extern const struct bw_load_key bw_concurrency_keys[];
 extern const size_t bw_concurrency_key_count;
+uint32_t bw_load_number(struct bw_loader *loader, const struct bw_yaml_node *node, const char *code, const char *key, int64_t least, int64_t most,
+                        uint32_t otherwise); /* node NULL: otherwise */
+/* Its place among the words; 0, the first one, without a node, and when it is none of them (reported). */
+size_t bw_load_word(struct bw_loader *loader, const struct bw_yaml_node *node, const char *code, const char *key, const char *const *words,
+                    size_t count);
+struct bw_template *bw_expr_template(struct bw_loader *loader, const struct bw_yaml_node *node); /* ${{ … }} or bare text; NULL: reported */
 void bw_concurrency_load(struct bw_loader *loader, const struct bw_yaml_node *map);
+
+/* admission.c */
+extern const struct bw_load_key bw_rate_keys[];
+extern const size_t bw_rate_key_count;
+void bw_rate_load(struct bw_loader *loader, const struct bw_yaml_node *map);
+void bw_priority_load(struct bw_loader *loader, const struct bw_yaml_node *node); /* behind `concurrency` */
+void bw_delay_load(struct bw_loader *loader, const struct bw_yaml_node *node);
+void bw_start_within_load(struct bw_loader *loader, const struct bw_yaml_node *node); /* behind `delay` */
 
 /* emit.c */
 void bw_emit_load(struct bw_loader *loader, const struct bw_yaml_node *node, struct bw_step *step);

@@ -34,11 +34,12 @@ const struct bw_load_key bw_workflow_keys[] = {
     {"inputs", "{\"type\":\"object\",\"propertyNames\":{\"pattern\":\"^[a-z][a-z0-9_]*$\"},\"additionalProperties\":{\"$ref\":\"#/$defs/schema\"}}",
      "what it is called with, read as inputs.NAME: a schema for each"},
     {"collect", NULL, NULL},
-    {"rate", NULL, NULL},
+    {"rate", "{\"$ref\":\"#/$defs/rate\"}", "how many of its runs begin in a time"},
     {"concurrency", "{\"$ref\":\"#/$defs/concurrency\"}", "how many of its runs are active at a time"},
-    {"priority", NULL, NULL},
-    {"delay", NULL, NULL},
-    {"start_within", NULL, NULL},
+    {"priority", "{\"oneOf\":[{\"type\":\"integer\",\"minimum\":-3600,\"maximum\":3600},{\"type\":\"string\",\"pattern\":\"\\\\S\"}]}",
+     "seconds of head start among the runs that wait for a slot (0)"},
+    {"delay", "{\"type\":\"string\",\"pattern\":\"\\\\S\"}", "how long after its event a run begins; may hold an expression (0s)"},
+    {"start_within", DURATION, "a run that has not begun so long after its event is skipped (never)"},
     {"timeout", DURATION, "how long a run may take in all, waits included (30d)"},
     {"fail_fast", "{\"type\":\"boolean\"}", "a failed step ends the steps beside it, too (false)"},
     {"undo_on", "{\"type\":\"array\",\"uniqueItems\":true,\"items\":{\"enum\":[\"failure\",\"cancel\"]}}",
@@ -240,9 +241,18 @@ const struct bw_load_key bw_concurrency_keys[] = {
      "queue: it waits; skip: it is not run; replace: it waits, those that waited are cancelled (queue)"},
     {"max_queue", "{\"type\":\"integer\",\"minimum\":0,\"maximum\":1000000}", "at most so many wait, more are skipped (10000)"},
     {"hold", "{\"enum\":[\"run\",\"active\"]}", "active: who sleeps or waits does not count meanwhile (run)"},
-    {"on_failed", NULL, NULL},
+    {"on_failed", "{\"enum\":[\"continue\",\"hold\"]}",
+     "hold: a run that failed keeps its slot until it is resumed, replayed or discarded (continue)"},
 };
 const size_t bw_concurrency_key_count = sizeof bw_concurrency_keys / sizeof *bw_concurrency_keys;
+
+const struct bw_load_key bw_rate_keys[] = {
+    {"limit", "{\"type\":\"string\",\"pattern\":\"^[0-9]+/[0-9]+[a-z]+\"}", "so many in so much time, as 5/1h or 60/1m"},
+    {"key", EXPR, "counts for each value by itself; of the event"},
+    {"burst", "{\"type\":\"integer\",\"minimum\":1,\"maximum\":1000000}", "at most so many at once, after a rest (1)"},
+    {"over", "{\"enum\":[\"delay\",\"skip\"]}", "what becomes of a run that is too many: it begins later, or is skipped (delay)"},
+};
+const size_t bw_rate_key_count = sizeof bw_rate_keys / sizeof *bw_rate_keys;
 
 const struct bw_load_key bw_repeat_keys[] = {
     {"until", EXPR, "the last time is the one for which this is true; `result` is the output"},

@@ -193,7 +193,16 @@ struct bw_concurrency {
     enum bw_when_taken when_full;
     uint32_t max_queue;
     bool holds_parked;
+    bool holds_failed; /* a failed run keeps its slot until something is done about it */
 };
+struct bw_rate {    /* how many runs begin in a time */
+    uint32_t count; /* in each period; 0: no limit */
+    int64_t period_ms;
+    uint32_t burst;          /* at once, after a rest */
+    struct bw_template *key; /* as in bw_concurrency */
+    bool skips;              /* who is too many is skipped; else it waits for its turn */
+};
+#define BW_WORKFLOW_PRIORITY_MAX 3600
 #define BW_CONCURRENCY_QUEUE_MAX 10000
 
 struct bw_workflow {
@@ -214,7 +223,13 @@ struct bw_workflow {
     size_t expr_count;
     struct bw_step *steps; /* the tree in the order of the file: a block stands in front of what it holds */
     size_t step_count;
+    struct bw_rate rate;
     struct bw_concurrency concurrency;
+    struct bw_template *priority; /* an EXPR; NULL: it is priority_s */
+    int32_t priority_s;           /* seconds of head start among the runs that wait for a slot */
+    struct bw_template *delay;    /* gives a duration; NULL: it is delay_ms */
+    int64_t delay_ms;             /* between the event and the run's beginning */
+    int64_t start_within_ms;      /* a run that has not begun by then is skipped; 0 = whenever it can begin */
     struct bw_endings endings;
     int32_t cancel_on;                    /* index of the step, the last one, that waits with its arms as long as the run has steps; -1: none */
     bool undoes_failed, undoes_cancelled; /* undo_on */

@@ -59,9 +59,15 @@ GOOD = [
     step("id: a, foreach: event.data, tolerate: 3, steps: [{id: b, foreach: item, steps: [{id: c, set: {}}]}]"),
     workflow(steps="[" + ", ".join(f"{{id: s{i}, set: {{}}}}" for i in range(500)) + "]"),
     "name: NAME\n\"on\": [{\"manual\": true}]\n\"steps\":\n- id: a\n  set: {}\n",
+    workflow(more="rate: {limit: 5/1h, key: event.data.a, burst: 10, over: skip}\n"), workflow(more="rate: {limit: 60/1m30s}\ndelay: 5m\nstart_within: 1h\n"),
+    workflow(more="concurrency: {limit: 2, on_failed: hold}\npriority: -3600\n"), workflow(more="concurrency: {}\npriority: \"${{ event.data.n }}\"\n"),
+    workflow(more="delay: \"${{ event.data.n }}m\"\n"),
 ]
 
 BAD = [
+    workflow(more="rate: 5/1h\n"), workflow(more="rate: {burst: 2}\n"), workflow(more="rate: {limit: 5}\n"), workflow(more="rate: {limit: 5/1h, burst: 0}\n"),
+    workflow(more="rate: {limit: 5/1h, over: wait}\n"), workflow(more="rate: {limit: 5/1h, key: 5}\n"), workflow(more="delay: 5\n"),
+    workflow(more="start_within: soon\n"), workflow(more="concurrency: {on_failed: stop}\n"), workflow(more="concurrency: {}\npriority: 4000\n"),
     "[]", "name: NAME\n",
     "on: [{manual: true}]\nsteps: [{id: a, set: {}}]\n",
     "name: NAME\nsteps: [{id: a, set: {}}]\n",

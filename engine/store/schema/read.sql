@@ -106,6 +106,14 @@ SELECT workflow, rule, last_ms FROM schedules ORDER BY workflow, rule;
 SELECT name, key, free_ms, paused_ms FROM limits ORDER BY name, key;
 -- name: audit
 SELECT at_ms, actor, verb, target, detail FROM audit WHERE target = ?1 ORDER BY id;
+-- name: run_wait
+SELECT r.asks, coalesce(t.due_ms, d.due_ms), u.due_ms, s.most, (SELECT count(*) FROM slots h WHERE h.grp = s.grp AND h.state = 1),
+    CASE WHEN r.state = 4 THEN (SELECT count(*) FROM delayed f WHERE f.grp = d.grp AND f.run_id < d.run_id)
+    ELSE (SELECT count(*) FROM slots o WHERE o.grp = s.grp AND o.state = 0
+        AND (o.order_ms, o.event_id, o.run_id) < (s.order_ms, s.event_id, s.run_id)) END,
+    (SELECT f.uid FROM slots h JOIN runs f ON f.id = h.run_id WHERE h.grp = s.grp AND h.state = 1 AND f.state = 21 LIMIT 1)
+FROM runs r LEFT JOIN timers t ON t.run_id = r.id AND t.path = '~start' LEFT JOIN timers u ON u.run_id = r.id AND u.path = '~within'
+LEFT JOIN delayed d ON d.run_id = r.id LEFT JOIN slots s ON s.run_id = r.id AND s.state = 0 WHERE r.id = ?1 AND r.state IN (1, 4);
 -- name: parked_count
 SELECT count(*) FROM runs INDEXED BY runs_unusual WHERE state <> 20 AND state = 3;
 

@@ -36,8 +36,8 @@ SELECT source, count(*) FROM deliveries WHERE outcome >= 10 GROUP BY source;
 DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries WHERE source = ?1 AND outcome >= 10 ORDER BY id LIMIT ?2);
 
 -- name: insert_run
-INSERT INTO runs(uid, event_id, workflow, version, state, lost, started_ms, ended_ms, output, error)
-VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT(uid) DO NOTHING;
+INSERT INTO runs(uid, event_id, workflow, version, state, lost, started_ms, ended_ms, output, error, asks)
+VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT(uid) DO NOTHING;
 -- name: find_run
 SELECT r.id, r.state, count(s.run_id), coalesce(sum(s.state < 20), 0) OR EXISTS (SELECT 1 FROM timers WHERE run_id = r.id AND path = '')
         OR EXISTS (SELECT 1 FROM wakes WHERE run_id = r.id AND path = ''),
@@ -148,7 +148,7 @@ RETURNING id, started = succeeded + failed + again;
 SELECT c.run_id, c.item FROM children c JOIN runs r ON r.id = c.run_id
 WHERE c.join_id = ?1 AND c.item >= ?2 AND r.state < 20 ORDER BY c.item LIMIT 1;
 -- name: holder_to_cancel
-SELECT r.id, r.cancel IS NOT NULL FROM slots s JOIN runs r ON r.id = s.run_id WHERE s.grp = ?1 AND s.state = 1
+SELECT r.id, r.cancel IS NOT NULL FROM slots s JOIN runs r ON r.id = s.run_id WHERE s.grp = ?1 AND s.state = 1 AND r.state < 20
 ORDER BY r.cancel IS NULL, s.event_id, s.run_id LIMIT 1;
 -- name: find_cancel
 SELECT id, state, cancel IS NOT NULL, EXISTS (SELECT 1 FROM steps WHERE run_id = runs.id) FROM runs WHERE uid = ?1;
@@ -204,7 +204,8 @@ UPDATE runs SET workflow = ?2, version = ?3, revision = (SELECT p.revision FROM 
 -- name: resolve_run
 UPDATE runs SET resolved = ?2, resolved_ms = ?3 WHERE id = ?1 AND state = 21;
 -- name: insert_replay
-INSERT INTO runs(uid, event_id, workflow, version, state, lost, started_ms, ended_ms, revision, origin) VALUES(?1, ?2, ?3, ?4, 2, 0, ?5, 0, ?6, ?7);
+INSERT INTO runs(uid, event_id, workflow, version, state, lost, started_ms, ended_ms, revision, origin, asks)
+VALUES(?1, ?2, ?3, ?4, 2, 0, ?5, 0, ?6, ?7, (SELECT asks FROM runs WHERE uid = ?7));
 -- name: copy_step
 INSERT INTO steps(run_id, path, position, state, attempt, started_ms, ended_ms, input_names, output, error, again)
 SELECT ?1, path, ?4, state, attempt, started_ms, ended_ms, input_names, output, error, state <> 20 FROM steps
@@ -230,23 +231,58 @@ DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE target = ?1 LIMIT ?2);
 -- name: any_slot
 SELECT 1 FROM slots LIMIT 1;
 -- name: put_slot
-INSERT INTO slots(run_id, grp, state, event_id, most, holds_parked) VALUES(?1, ?2, ?3, ?4, ?5, ?6);
+INSERT INTO slots(run_id, grp, state, event_id, most, holds_parked, order_ms, priority, until_ms, holds_failed)
+VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10);
 -- name: set_slot
 UPDATE slots SET state = ?2 WHERE run_id = ?1;
 -- name: delete_slot
 DELETE FROM slots WHERE run_id = ?1;
 -- name: find_slot
-SELECT grp, state, most, holds_parked FROM slots WHERE run_id = ?1;
+SELECT grp, state, most, holds_parked, holds_failed FROM slots WHERE run_id = ?1;
 -- name: count_slots
 SELECT count(*) FROM slots WHERE grp = ?1 AND state = ?2;
 -- name: first_slot
-SELECT run_id, most FROM slots WHERE grp = ?1 AND state = ?2 ORDER BY event_id, run_id LIMIT 1;
+SELECT run_id, most, until_ms FROM slots WHERE grp = ?1 AND state = ?2 ORDER BY order_ms, event_id, run_id LIMIT 1;
 -- name: unblock_run
 UPDATE runs SET state = 2, started_ms = CASE WHEN EXISTS (SELECT 1 FROM steps WHERE run_id = ?1) THEN started_ms ELSE ?2 END WHERE id = ?1;
 -- name: block_run
 UPDATE runs SET state = 1 WHERE id = ?1;
 -- name: end_blocked_run
 UPDATE runs SET state = ?2, ended_ms = ?3, error = ?4 WHERE id = ?1;
+
+-- Is the slot of this run kept for it, although it has ended?
+-- name: is_kept
+SELECT state = 21 AND NOT resolved FROM runs WHERE id = ?1;
+-- The place of the first one of a later event that waits, of those with the same head start.
+-- name: earlier_asker
+SELECT min(order_ms) FROM slots WHERE grp = ?1 AND state = 0 AND event_id > ?2 AND priority = ?3;
+-- name: last_order
+SELECT coalesce(max(order_ms + 1000 * priority), 0) FROM slots;
+-- name: move_slot
+UPDATE slots SET run_id = ?2 WHERE run_id = ?1 AND state = 1;
+
+-- Runs that begin later (admission.c, rates.c). Their timer has the path ~start, that of `start_within` ~within: no step is called like that.
+-- name: delay_run
+UPDATE runs SET state = 4 WHERE id = ?1;
+-- name: find_asks
+SELECT state, event_id, asks, EXISTS (SELECT 1 FROM steps WHERE run_id = runs.id) FROM runs WHERE id = ?1;
+-- name: find_rate
+SELECT taken_us, reserved_us FROM rates WHERE grp = ?1;
+-- name: put_rate
+INSERT INTO rates(grp, taken_us, reserved_us) VALUES(?1, ?2, ?3)
+ON CONFLICT(grp) DO UPDATE SET taken_us = excluded.taken_us, reserved_us = excluded.reserved_us;
+-- name: delete_rates
+DELETE FROM rates WHERE grp IN (SELECT grp FROM rates WHERE reserved_us <= ?1 ORDER BY reserved_us LIMIT 4);
+-- name: any_delayed
+SELECT 1 FROM delayed LIMIT 1;
+-- name: put_delayed
+INSERT INTO delayed(run_id, grp, ready_ms, due_ms) VALUES(?1, ?2, ?3, ?4);
+-- name: delete_delayed
+DELETE FROM delayed WHERE run_id = ?1 RETURNING grp;
+-- name: find_delayed
+SELECT ready_ms FROM delayed WHERE run_id = ?1;
+-- name: first_delayed
+SELECT d.run_id, d.ready_ms, r.asks FROM delayed d JOIN runs r ON r.id = d.run_id WHERE d.grp = ?1 ORDER BY d.run_id LIMIT 1;
 
 -- name: delete_spare_pairs
 DELETE FROM wait_pairs WHERE NOT EXISTS (SELECT 1 FROM runs WHERE state <> 20 AND state < 20) AND NOT EXISTS (SELECT 1 FROM pending);
@@ -376,7 +412,7 @@ FROM waits w INDEXED BY waits_step WHERE w.run_id > ?1 ORDER BY w.run_id LIMIT ?
 SELECT DISTINCT w.run_id, CASE WHEN EXISTS (SELECT 1 FROM runs WHERE id = w.run_id AND state < 20) THEN 0 ELSE 4 END, w.run_id
 FROM wakes w WHERE w.run_id > ?1 ORDER BY w.run_id LIMIT ?2;
 -- name: sweep_queue
-SELECT q.run_id, CASE WHEN r.id IS NULL OR r.state >= 20 THEN 4 WHEN r.state = 3 THEN 5 ELSE 0 END, q.run_id
+SELECT q.run_id, CASE WHEN r.id IS NULL OR r.state >= 20 THEN 4 WHEN r.state <> 2 THEN 5 ELSE 0 END, q.run_id
 FROM queue q LEFT JOIN runs r ON r.id = q.run_id WHERE q.run_id > ?1 ORDER BY q.run_id LIMIT ?2;
 -- name: sweep_joins
 SELECT j.id, CASE WHEN NOT j.is_open THEN 0
@@ -385,6 +421,19 @@ SELECT j.id, CASE WHEN NOT j.is_open THEN 0
     WHEN EXISTS (SELECT 1 FROM children c JOIN runs r ON r.id = c.run_id WHERE c.join_id = j.id AND r.state < 20 ORDER BY c.item DESC LIMIT 1) THEN 0
     ELSE 7 END, j.run_id
 FROM joins j WHERE j.id > ?1 ORDER BY j.id LIMIT ?2;
+-- name: sweep_slots
+SELECT s.run_id, CASE WHEN r.id IS NULL OR (r.state >= 20 AND NOT (s.holds_failed AND s.state = 1 AND r.state = 21 AND NOT r.resolved)) THEN 4
+    WHEN s.state = 0 AND (SELECT count(*) FROM slots h WHERE h.grp = s.grp AND h.state = 1) < s.most
+        AND s.run_id = (SELECT o.run_id FROM slots o WHERE o.grp = s.grp AND o.state = 0 ORDER BY o.order_ms, o.event_id, o.run_id LIMIT 1) THEN 8
+    ELSE 0 END, s.run_id
+FROM slots s LEFT JOIN runs r ON r.id = s.run_id WHERE s.run_id > ?1 ORDER BY s.run_id LIMIT ?2;
+-- name: sweep_delayed
+SELECT r.id, CASE WHEN EXISTS (SELECT 1 FROM timers WHERE run_id = r.id AND path = '~start') THEN 0
+    WHEN EXISTS (SELECT 1 FROM delayed d JOIN delayed f ON f.grp = d.grp AND f.run_id < d.run_id WHERE d.run_id = r.id) THEN 0 ELSE 9 END, r.id
+FROM runs r INDEXED BY runs_unusual WHERE r.state <> 20 AND r.state = 4 AND r.id > ?1 ORDER BY r.id LIMIT ?2;
+-- name: sweep_blocked
+SELECT r.id, CASE WHEN EXISTS (SELECT 1 FROM slots WHERE run_id = r.id AND state = 0) THEN 0 ELSE 10 END, r.id
+FROM runs r INDEXED BY runs_unusual WHERE r.state <> 20 AND r.state = 1 AND r.id > ?1 ORDER BY r.id LIMIT ?2;
 -- As if the time of all that the run waits for had come.
 -- name: wake_all_steps
 INSERT INTO wakes(run_id, path, kind, arm, at_ms) SELECT run_id, path, 1, 0, ?2 FROM steps WHERE run_id = ?1 AND state < 20 ON CONFLICT DO NOTHING;

@@ -177,8 +177,10 @@ __attribute__((unused)) static bool rings_twice(const char *key)
 /* What the sweeper would repair. */
 __attribute__((unused)) static size_t count_faults(void)
 {
-    sqlite3_stmt *const checks[] = {writer.sql.sweep_parked, writer.sql.sweep_active, writer.sql.sweep_timers, writer.sql.sweep_waits,
-                                    writer.sql.sweep_wakes,  writer.sql.sweep_queue,  writer.sql.sweep_joins};
+    sqlite3_stmt *const checks[] = {writer.sql.sweep_parked,  writer.sql.sweep_active, writer.sql.sweep_timers, writer.sql.sweep_waits,
+                                    writer.sql.sweep_wakes,   writer.sql.sweep_queue,  writer.sql.sweep_joins,  writer.sql.sweep_slots,
+                                    writer.sql.sweep_delayed, writer.sql.sweep_blocked};
+    _Static_assert(sizeof checks / sizeof *checks == BW_SWEEP_CHECKS, "as many as sweep.c has");
     size_t faults = 0;
     struct bw_error err = {0};
     for (size_t i = 0; i < BW_SWEEP_CHECKS; i++) {
@@ -210,10 +212,24 @@ __attribute__((unused)) static void assert_sound(void)
         "SELECT count(*) FROM queue WHERE run_id NOT IN (SELECT id FROM runs WHERE state = 2)",
         /* what waits or has been woken is a live run's step, and it is one of the two */
         "SELECT count(*) FROM (SELECT run_id, path FROM timers UNION SELECT run_id, path FROM waits UNION SELECT run_id, path FROM wakes) w "
-        "WHERE path <> '' AND NOT EXISTS (SELECT 1 FROM steps s JOIN runs r ON r.id = s.run_id "
+        "WHERE path NOT IN ('', '~start', '~within') AND NOT EXISTS (SELECT 1 FROM steps s JOIN runs r ON r.id = s.run_id "
         "WHERE s.run_id = w.run_id AND s.path = w.path AND s.state < 20 AND r.state < 20)",
         "SELECT count(*) FROM timers WHERE path = '' AND run_id NOT IN (SELECT id FROM runs WHERE state < 20)", /* a deadline */
         "SELECT count(*) FROM (SELECT run_id, path FROM timers UNION SELECT run_id, path FROM waits) w JOIN wakes USING(run_id, path)",
+        /* who is delayed has its place, and the first of each group a timer; who is blocked waits for a slot (schema/012_admission.sql) */
+        "SELECT count(*) FROM timers WHERE path IN ('~start', '~within') AND run_id NOT IN (SELECT id FROM runs WHERE state IN (1, 4))",
+        "SELECT count(*) FROM timers t JOIN runs r ON r.id = t.run_id WHERE t.path = '~start' AND r.state <> 4",
+        "SELECT count(*) FROM delayed WHERE run_id NOT IN (SELECT id FROM runs WHERE state = 4)",
+        "SELECT count(*) FROM runs WHERE state = 4 AND id NOT IN (SELECT run_id FROM timers WHERE path = '~start') AND id NOT IN "
+        "(SELECT run_id FROM delayed)",
+        "SELECT count(*) FROM delayed d WHERE (run_id = (SELECT min(run_id) FROM delayed f WHERE f.grp = d.grp)) <> "
+        "EXISTS (SELECT 1 FROM timers t WHERE t.run_id = d.run_id AND t.path = '~start')",
+        "SELECT count(*) FROM runs WHERE state = 1 AND id NOT IN (SELECT run_id FROM slots WHERE state = 0)",
+        "SELECT count(*) FROM slots s JOIN runs r ON r.id = s.run_id WHERE s.state <> CASE WHEN r.state = 1 THEN 0 WHEN r.state = 2 THEN 1 "
+        "WHEN r.state = 3 THEN 2 - holds_parked ELSE 1 END",
+        "SELECT count(*) FROM slots s LEFT JOIN runs r ON r.id = s.run_id WHERE coalesce(r.state, 20) >= 20 AND NOT (s.holds_failed AND r.state = 21 "
+        "AND NOT r.resolved)",
+        "SELECT count(*) FROM slots s WHERE state = 0 AND most > (SELECT count(*) FROM slots h WHERE h.grp = s.grp AND h.state = 1)",
         /* who is parked can be woken and has not been */
         "SELECT count(*) FROM runs WHERE state = 3 AND id NOT IN (SELECT run_id FROM timers UNION SELECT run_id FROM waits "
         "UNION SELECT run_id FROM joins WHERE is_open)",

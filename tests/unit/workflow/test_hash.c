@@ -114,6 +114,36 @@ static void test_what_a_limit_says_matters(void **state)
     assert_memory_equal(hashes[0], hashes[1], 32);
 }
 
+static void test_when_runs_begin_matters(void **state)
+{
+    (void)state;
+    static const char *const keys[] = {"",
+                                       "rate: {limit: 5/1h}",
+                                       "rate: {limit: 6/1h}",
+                                       "rate: {limit: 5/2h}",
+                                       "rate: {limit: 5/1h, burst: 2}",
+                                       "rate: {limit: 5/1h, over: skip}",
+                                       "rate: {limit: 5/1h, key: event.data.a}",
+                                       "rate: {limit: 5/1h, key: event.data.b}",
+                                       "delay: 1m",
+                                       "delay: 2m",
+                                       "delay: \"${{ 1 }}m\"",
+                                       "start_within: 1m",
+                                       "start_within: 2m",
+                                       "concurrency: {}",
+                                       "concurrency: {on_failed: hold}",
+                                       "concurrency: {}\npriority: 1",
+                                       "concurrency: {}\npriority: 2",
+                                       "concurrency: {}\npriority: event.data.a"};
+    uint8_t hashes[COUNT(keys)][32];
+    char text[200];
+    for (size_t i = 0; i < COUNT(keys); i++) {
+        snprintf(text, sizeof text, "name: t\non: [{manual: true}]\n%s\nsteps: [{id: a, lua: return 1}]\n", keys[i]);
+        hash_of(text, hashes[i]);
+        for (size_t k = 0; k < i; k++) assert_memory_not_equal(hashes[i], hashes[k], 32);
+    }
+}
+
 static void test_order_of_steps_is_part_of_the_version(void **state)
 {
     (void)state;
@@ -177,6 +207,7 @@ int main(void)
         cmocka_unit_test(test_layout_comments_and_order_of_keys_do_not_matter),
         cmocka_unit_test(test_what_it_does_matters),
         cmocka_unit_test(test_what_a_limit_says_matters),
+        cmocka_unit_test(test_when_runs_begin_matters),
         cmocka_unit_test(test_order_of_steps_is_part_of_the_version),
         cmocka_unit_test(test_constant_cannot_pass_for_an_expression),
         cmocka_unit_test(test_canonical_form_is_json),
