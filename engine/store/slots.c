@@ -252,7 +252,8 @@ bool bw_slots_woken(struct bw_parking *parking, int64_t run_id, bool *may_go, st
 static bool give_back(struct bw_parking *parking, int64_t run_id, const struct slot *slot, struct bw_error *err)
 {
     bw_sql_bind_int(parking->sql->delete_slot, 1, run_id);
-    return bw_sql_run(parking->sql->delete_slot, err) && (slot->state != SLOT_HELD || hand_over(parking, &slot->group, err));
+    /* Also behind one that has waited: the next one may have been told of more slots. */
+    return bw_sql_run(parking->sql->delete_slot, err) && (slot->state == SLOT_GIVEN_UP || hand_over(parking, &slot->group, err));
 }
 
 bool bw_slots_ended(struct bw_parking *parking, int64_t run_id, struct bw_error *err)

@@ -96,16 +96,25 @@ static void work_fan_out(struct work_op *work, struct bw_step_row *step)
 
 static void work_report(struct work_op *work)
 {
-    static const char *const live = "state < 20", *const child = "state < 20 AND id IN (SELECT run_id FROM children)";
+    static const char *const live = "state IN (2, 3)", *const child = "state < 20 AND id IN (SELECT run_id FROM children)";
     static const enum bw_run_state states[] = {BW_RUN_ACTIVE, BW_RUN_PARKED, BW_RUN_PARKED, BW_RUN_PARKED, BW_RUN_SUCCEEDED, BW_RUN_FAILED};
     struct bw_run_row *run = &work->run;
     int64_t event_id = work_event();
     *run = (struct bw_run_row){.uid = uid_of(1000000 + next_number++), .workflow = BW_SLICE("deploy"), .started_ms = wall_ms, .steps = work->steps};
     run->state = states[work_draw(6)];
-    if (work_draw(3) || !event_id) work_pick(work_draw(2) ? child : live, &run->uid, &event_id);
+    bool is_new = event_id && work_draw(3) == 0;
+    if (!is_new) work_pick(work_draw(2) ? child : live, &run->uid, &event_id);
     work->op = (struct bw_store_op){.kind = BW_OP_REPORT, .event_id = event_id, .runs = run, .run_count = event_id ? 1 : 0};
     work->op.event_done = work_draw(4) == 0;
     work->op.matched = 1;
+    if (is_new && work_draw(2)) { /* it has to be admitted */
+        run->state = BW_RUN_BLOCKED;
+        run->start = (struct bw_start_new){.group = {1 + work_draw(2)}, .count = work_draw(2), .period_ms = 30, .burst = 2, .most_ms = 5000};
+        run->start.until_ms = work_draw(4) ? 0 : wall_ms + work_draw(50);
+        run->slot = (struct bw_slot_new){
+            .group = {3}, .most = work_draw(3), .max_queue = 100, .holds_parked = work_draw(2), .holds_failed = work_draw(4) == 0};
+        return;
+    }
     if (run->state >= BW_RUN_SUCCEEDED) {
         run->ended_ms = wall_ms;
         run->output = (struct bw_slice)BW_SLICE("{\"done\":true}");

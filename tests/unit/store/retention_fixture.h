@@ -229,7 +229,8 @@ __attribute__((unused)) static void assert_sound(void)
         "WHEN r.state = 3 THEN 2 - holds_parked ELSE 1 END",
         "SELECT count(*) FROM slots s LEFT JOIN runs r ON r.id = s.run_id WHERE coalesce(r.state, 20) >= 20 AND NOT (s.holds_failed AND r.state = 21 "
         "AND NOT r.resolved)",
-        "SELECT count(*) FROM slots s WHERE state = 0 AND most > (SELECT count(*) FROM slots h WHERE h.grp = s.grp AND h.state = 1)",
+        "SELECT count(*) FROM slots s WHERE state = 0 AND most > (SELECT count(*) FROM slots h WHERE h.grp = s.grp AND h.state = 1) AND "
+        "run_id = (SELECT run_id FROM slots o WHERE o.grp = s.grp AND state = 0 ORDER BY order_ms, event_id, run_id LIMIT 1)",
         /* who is parked can be woken and has not been */
         "SELECT count(*) FROM runs WHERE state = 3 AND id NOT IN (SELECT run_id FROM timers UNION SELECT run_id FROM waits "
         "UNION SELECT run_id FROM joins WHERE is_open)",
