@@ -49,7 +49,7 @@ static bool see(void *arg, const struct bw_approval *approval)
 {
     struct bw_approval_query *query = arg;
     bool is_waiting = approval->step_state == BW_STEP_WAITING;
-    bool is_over = approval->run_state >= BW_RUN_SUCCEEDED || approval->is_cancelled || approval->step_state > BW_STEP_SUCCEEDED;
+    bool is_over = approval->run_state >= BW_RUN_SUCCEEDED || approval->is_ending || approval->step_state > BW_STEP_SUCCEEDED;
     if (approval->step_state == BW_STEP_SUCCEEDED || (is_waiting && approval->wake == BW_WAKE_VOTE)) {
         query->answer = BW_APPROVAL_DECIDED;
         query->decision = recorded_decision(approval);

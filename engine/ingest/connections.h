@@ -28,6 +28,7 @@ struct bw_connection {
     uint64_t body_max;              /* of the request in the gate */
     uint64_t counted, reserved;     /* of gate.body; of in_flight */
     const struct bw_source *source; /* whose path the request in the gate is for */
+    bool is_link;                   /* it is one of a link to an approval */
     const struct bw_gate_fault *refusal;
     bool is_marked;   /* evhttp has been given what leads to the refusal's answer */
     uint64_t discard; /* bytes of the refused body to swallow before that */

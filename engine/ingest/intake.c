@@ -7,10 +7,11 @@
  * - A body that is announced too large is swallowed, not kept, before the answer: many clients read no answer before they have sent everything, and
  * closing with unread bytes in the socket would reset the connection under our answer. */
 #include "base/clock.h"
+#include "ingest/approve.h"
 #include "ingest/connections.h"
 
 #define SWALLOW_MAX (64u * 1024 * 1024) /* above it the sender does not mean it: answer at once */
-#define UNKNOWN_BODY_MAX 65536          /* bodies for paths that nobody has */
+#define UNKNOWN_BODY_MAX 65536          /* bodies for paths that no source has */
 
 static const struct bw_gate_fault overloaded = {503, "too many body bytes in flight"}, unknown_path = {404, "unknown path"},
                                   no_memory = {503, "no memory"};
@@ -48,7 +49,7 @@ static const struct bw_gate_fault *explain(const struct bw_connection *connectio
 {
     if (fault != &bw_gate_too_large) return fault;
     if (announced <= connection->body_max) return &overloaded;
-    return connection->source ? fault : &unknown_path;
+    return connection->source || connection->is_link ? fault : &unknown_path;
 }
 
 /* The head ends at `end` of work. */
@@ -64,6 +65,7 @@ static void pass_head(struct bw_connection *connection, struct evbuffer *work, s
     const struct bw_gate_fault *fault = bw_gate_parse_head((struct bw_slice){loop->head, gate->unit}, &head);
     bw_target_split(head.target, &path, &query);
     connection->source = head.target.len ? bw_router_find(loop->ingest->router, path) : NULL;
+    connection->is_link = head.target.len && bw_approve_is_path(path);
     connection->body_max = connection->source ? bw_ingest_body_max(loop->ingest, connection->source) : UNKNOWN_BODY_MAX;
     reserve(connection); /* the request before this one, if it was chunked */
     connection->counted = 0;

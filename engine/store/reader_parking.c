@@ -36,7 +36,7 @@ bool bw_reader_approval(struct bw_reader *reader, struct bw_uid run, struct bw_s
     if (!*found) return true;
     const struct bw_approval approval = {
         .run_state = (enum bw_run_state)sqlite3_column_int(row, 0),
-        .is_cancelled = sqlite3_column_int(row, 1) != 0,
+        .is_ending = sqlite3_column_int(row, 1) != 0,
         .step_state = sqlite3_column_int(row, 2),
         .output = bw_sql_column(row, 3),
         .wake = (enum bw_wake_kind)sqlite3_column_int(row, 4),

@@ -394,7 +394,7 @@ bool bw_reader_run(struct bw_reader *reader, struct bw_uid uid, bw_run_visit *vi
 
 struct bw_approval { /* a step, as far as it concerns who decides for it; borrowed until the visit returns */
     enum bw_run_state run_state;
-    bool is_cancelled;      /* somebody wants the run cancelled */
+    bool is_ending;         /* its steps end, they do not know it yet: somebody wants it cancelled, or its time is over */
     int step_state;         /* enum bw_step_state; 0: the step has no row yet */
     struct bw_slice output; /* WAITING: what is asked, as its worker has reported it; final: its output */
     enum bw_wake_kind wake; /* what has ended the waiting, before the step's row says so; NONE */

@@ -192,6 +192,8 @@ def test_what_does_not_fit_is_refused_and_says_why(engine):
     assert link.ask("POST", "choice=%ff", form)[0] == 400
     assert link.ask("POST", "choice=publish&choice=discard", form)[0] == 400
     assert link.ask("POST", "choice=publish&form=x", form)[0] == 400
+    assert link.ask("POST", "choice=publish&form.note=" + "x" * 70000, form)[0] == 413
+    assert link.ask("POST", "choice=publish", {**form, "Content-Encoding": "gzip"})[0] == 415
     for method in "PUT", "DELETE", "PATCH", "OPTIONS":
         assert link.ask(method)[0] == 405
     assert fingerprint(engine) == before
@@ -343,6 +345,26 @@ def test_a_cancelled_run_asks_nobody_any_more(engine):
     assert engine.finished_runs(1)[0]["state"] == "cancelled"
     assert link.ask("GET")[0] == 410 and link.post_json(choice="publish")[0] == 410
     assert store(engine, "SELECT * FROM votes") == []
+
+
+def test_what_follows_the_end_of_a_run_may_ask(engine):
+    start(engine, """
+name: ends
+on: [{event: open.ping}]
+steps: [{id: nap, sleep: 1h}]
+finally:
+  - id: ask
+    approve: {message: keep it, notify: {lua: "return {url = input.url}", with: {url: "${{ approval.url }}"}}}
+  - {id: last, set: {choice: "${{ steps.ask.choice }}"}}
+""")
+    ring(engine)
+    run, = wait_for("the run to park", lambda: engine.rows("runs", "--state", "parked"))
+    engine.run("runs", "cancel", run["run"])
+    (_, link), = asked(engine)
+    assert "keep it" in link.ask("GET")[1]
+    assert link.post_json(choice="approve")[1]["new"]
+    done, = engine.finished_runs(1)
+    assert done["state"] == "cancelled" and done["steps"][-1]["output"] == {"choice": "approve"}
 
 
 def test_each_item_and_each_called_run_asks_for_itself(engine):

@@ -85,7 +85,7 @@ LEFT JOIN joins j ON j.run_id = s.run_id AND j.path = s.path
 LEFT JOIN votes v ON w.kind = 3 AND v.run_id = s.run_id AND v.path = s.path
 WHERE s.run_id = ?1 ORDER BY s.position, s.path;
 -- name: approval
-SELECT r.state, r.cancel IS NOT NULL, s.state, s.output, w.kind, t.due_ms, v.choice, v.actor, v.at_ms, v.form
+SELECT r.state, EXISTS (SELECT 1 FROM wakes e WHERE e.run_id = r.id AND e.path = ''), s.state, s.output, w.kind, t.due_ms, v.choice, v.actor, v.at_ms, v.form
 FROM runs r LEFT JOIN steps s ON s.run_id = r.id AND s.path = ?2 LEFT JOIN wakes w ON w.run_id = r.id AND w.path = ?2
 LEFT JOIN timers t ON t.run_id = r.id AND t.path = ?2 LEFT JOIN votes v ON v.run_id = r.id AND v.path = ?2
 WHERE r.uid = ?1;

@@ -210,10 +210,10 @@ VALUES(?1, ?2, ?3, ?4, 2, 0, ?5, 0, ?6, ?7, (SELECT asks FROM runs WHERE uid = ?
 INSERT INTO steps(run_id, path, position, state, attempt, started_ms, ended_ms, input_names, output, error, again)
 SELECT ?1, path, ?4, state, attempt, started_ms, ended_ms, input_names, output, error, state <> 20 FROM steps
 WHERE run_id = ?2 AND path = ?3 AND state IN (20, 21);
--- The first vote while the step waits; a step that waits for something else has no output (votes.c).
+-- The first vote while the step waits, and nothing has come that ends the run's steps; a step that waits for something else has no output (votes.c).
 -- name: awaits_vote
 SELECT r.id FROM runs r JOIN steps s ON s.run_id = r.id AND s.path = ?2 AND s.state = 3 AND s.output IS NOT NULL
-WHERE r.uid = ?1 AND r.state < 20 AND r.cancel IS NULL AND NOT EXISTS (SELECT 1 FROM wakes w WHERE w.run_id = r.id AND w.path = ?2);
+WHERE r.uid = ?1 AND r.state < 20 AND NOT EXISTS (SELECT 1 FROM wakes w WHERE w.run_id = r.id AND w.path IN ('', ?2));
 -- name: put_vote
 INSERT OR REPLACE INTO votes(run_id, path, choice, actor, at_ms, form, remote) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7);
 -- name: delete_votes

@@ -28,7 +28,7 @@ static void test_every_table_but_those_of_the_catalogue_is_empty(void **state)
     forget();
     assert_int_equal(sqlite3_prepare_v2(writer.db,
                                         "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT IN "
-                                        "('meta', 'versions', 'revisions', 'revision_files', 'wait_pairs', 'schedules', 'events')",
+                                        "('meta', 'versions', 'revisions', 'revision_files', 'wait_pairs', 'schedules', 'events', 'keys')",
                                         -1, &tables, NULL),
                      SQLITE_OK);
     size_t count = 0;

@@ -116,6 +116,48 @@ static void test_nobody_votes_where_nothing_is_asked(void **state)
     assert_int_equal(state_of(2), BW_RUN_PARKED);
 }
 
+/* What follows the end of a cancelled run may ask, too. */
+static void test_a_cancelled_run_may_ask_at_its_end(void **state)
+{
+    struct bw_store_op cancel = {.kind = BW_OP_CANCEL, .cancel = {.run = uid_of(1), .why = BW_SLICE("{}"), .actor = BW_SLICE("me")}};
+    struct bw_step_row step = asking("ask", 5000);
+    struct bw_run_row row = {.uid = uid_of(1),
+                             .workflow = BW_SLICE("deploy"),
+                             .state = BW_RUN_PARKED,
+                             .started_ms = 1,
+                             .is_settled = true,
+                             .steps = &step,
+                             .step_count = 1};
+    struct bw_store_op settled = {.kind = BW_OP_REPORT, .event_id = first_event, .runs = &row, .run_count = 1};
+    (void)state;
+    put_step(1, BW_RUN_PARKED, sleeping("nap", 5000));
+    commit(&cancel);
+    put_step(1, BW_RUN_ACTIVE, step_row("nap", BW_STEP_CANCELLED));
+    commit(&settled);
+    assert_int_equal(state_of(1), BW_RUN_PARKED);
+    assert_true(vote(1, "a"));
+    assert_int_equal(state_of(1), BW_RUN_ACTIVE);
+}
+
+static void test_votes_go_with_their_run(void **state)
+{
+    (void)state;
+    for (uint32_t run = 1; run <= 2; run++) {
+        put_step(run, BW_RUN_PARKED, asking("ask", 5000));
+        assert_true(vote(run, "a"));
+    }
+    struct bw_removal removal;
+    enum bw_removal_end end;
+    struct bw_error err = {0};
+    put_step(1, BW_RUN_SUCCEEDED, step_row("ask", BW_STEP_SUCCEEDED));
+    bw_removal_begin(&removal, &writer.sql, &writer.deliveries, wall_ms);
+    assert_no_error(bw_remove_run(&removal, query("SELECT id FROM runs WHERE state = 20"), &end, &err), err);
+    assert_int_equal(end, BW_REMOVAL_GONE);
+    assert_int_equal(query("SELECT count(*) FROM votes"), 1);
+    assert_int_equal(query("SELECT count(*) FROM votes WHERE run_id IN (SELECT id FROM runs)"), 1);
+    assert_int_equal(query("SELECT count(*) FROM audit"), 1);
+}
+
 /* Other steps are at work: the run sees the vote when it wants to park. */
 static void test_a_vote_waits_for_a_run_that_is_executing(void **state)
 {
@@ -281,6 +323,8 @@ int main(int argc, char **argv)
         PARKING(test_of_two_at_once_one_counts),
         PARKING(test_time_and_vote_whichever_is_first),
         PARKING(test_nobody_votes_where_nothing_is_asked),
+        PARKING(test_a_cancelled_run_may_ask_at_its_end),
+        PARKING(test_votes_go_with_their_run),
         PARKING(test_a_vote_waits_for_a_run_that_is_executing),
         PARKING(test_a_step_that_asks_again_takes_a_new_vote),
         PARKING(test_what_is_read_of_an_approval),
