@@ -121,13 +121,13 @@ static bool check_by(struct bw_approval_query *query)
 static json_t *number_of(const char *text, bool may_be_real)
 {
     char *end;
+    if (strspn(text, "+-0123456789.eE") != strlen(text)) return NULL; /* no blanks, nothing hexadecimal, no infinity */
     errno = 0;
     long long integer = strtoll(text, &end, 10);
-    if (!errno && end != text && !*end && *text != ' ') return json_integer(integer);
+    if (!errno && end != text && !*end) return json_integer(integer);
     errno = 0;
     double real = strtod(text, &end);
-    bool is_plain = strspn(text, "+-0123456789.eE") == strlen(text); /* no hexadecimal, no infinity */
-    return may_be_real && !errno && end != text && !*end && is_plain ? json_real(real) : NULL;
+    return may_be_real && !errno && end != text && !*end ? json_real(real) : NULL;
 }
 
 /* A text as the schema wants it; NULL: as if it had been left out. What does not fit stays a text: then the schema says what is wrong. */

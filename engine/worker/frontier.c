@@ -66,9 +66,8 @@ void bw_run_step_ended(struct bw_run *run, size_t index)
     const struct bw_step_result *result = &run->results[index];
     bool is_tried = bw_step_is_caught(run->entry->workflow->steps, index);
     run->has_news = true;
-    if (step->notifies >= 0)
-        ; /* the approval behind it fails with it */
-    else if (result->state == BW_STATE_FAILED && !step->goes_on && !(is_tried && bw_run_catches(run, index)) && run->phase != BW_PHASE_UNDO)
+    bool is_failure = result->state == BW_STATE_FAILED && step->notifies < 0; /* else the approval behind it fails with it */
+    if (is_failure && !step->goes_on && !(is_tried && bw_run_catches(run, index)) && run->phase != BW_PHASE_UNDO)
         bw_run_begin_to_end(run, index);
     else if (result->state == BW_STATE_SUCCEEDED && step->kind == BW_STEP_STOP)
         bw_run_begin_to_end(run, index);

@@ -71,13 +71,11 @@ static bool prepare_input(struct bw_attempt *attempt, struct bw_error *err, enum
     render.approval = bw_buf_slice(&approval);
     bw_buf_clear(&attempt->input);
     *class = BW_CLASS_BUG;
-    if (!good) {
-        ;
-    } else if (step->with) {
+    if (good && step->with) {
         bw_note_enter_step(attempt->run, attempt->step, attempt->deadline_us);
         good = bw_script_render(attempt->run->script, step->with, &render, &attempt->input, err);
         bw_note_leave(bw_attempt_worker(attempt));
-    } else {
+    } else if (good) {
         bw_buf_append_text(&attempt->input, "{}");
     }
     bw_buf_free(&approval);
