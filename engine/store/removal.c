@@ -1,13 +1,18 @@
 #include "store/removal.h"
 #include "base/clock.h"
+#include "store/slots.h"
 
 #define WORK_US 4000
 #define STEPS_AT_ONCE 50 /* their outputs may be large: look at the clock in between */
 
-void bw_removal_begin(struct bw_removal *removal, const struct bw_write_statements *sql, struct bw_deliveries *deliveries, int64_t now_ms)
+void bw_removal_begin(struct bw_removal *removal, struct bw_parking *parking, struct bw_deliveries *deliveries, int64_t now_ms)
 {
-    *removal = (struct bw_removal){
-        .sql = sql, .deliveries = deliveries, .now_ms = now_ms, .until_us = bw_clock_mono_us() + WORK_US, .rows = BW_REMOVAL_ROWS};
+    *removal = (struct bw_removal){.sql = parking->sql,
+                                   .parking = parking,
+                                   .deliveries = deliveries,
+                                   .now_ms = now_ms,
+                                   .until_us = bw_clock_mono_us() + WORK_US,
+                                   .rows = BW_REMOVAL_ROWS};
 }
 
 bool bw_removal_is_spent(const struct bw_removal *removal)
@@ -88,7 +93,7 @@ static bool remove_one_run(struct bw_removal *removal, int64_t id, enum bw_remov
     if (!are_gone || removal->rows < 2) return true;
     if (!delete_by_id(removal, sql->delete_child, id, err)) return false;
     int64_t before = removal->rows;
-    if (!delete_by_id(removal, sql->delete_run, id, err)) return false;
+    if (!delete_by_id(removal, sql->delete_run, id, err) || !bw_slots_resolved(removal->parking, id, err)) return false;
     removal->removed.runs += before - removal->rows;
     *end = BW_REMOVAL_GONE;
     return true;

@@ -4,6 +4,7 @@
 #ifndef BW_STORE_REMOVAL_H
 #define BW_STORE_REMOVAL_H
 #include "store/deliveries.h"
+#include "store/parking.h"
 #include "store/write_sql.h"
 
 #define BW_REMOVAL_ROWS 500
@@ -19,13 +20,14 @@ enum bw_removal_end {
 struct bw_removal { /* begin with bw_removal_begin() */
     const struct bw_write_statements *sql;
     struct bw_deliveries *deliveries;
+    struct bw_parking *parking; /* a run that is removed gives a slot back that it has kept */
     int64_t now_ms;
     int64_t until_us; /* bw_clock_mono_us() */
     int64_t rows;     /* that may still be removed */
     struct bw_removed removed;
 };
 
-void bw_removal_begin(struct bw_removal *removal, const struct bw_write_statements *sql, struct bw_deliveries *deliveries, int64_t now_ms);
+void bw_removal_begin(struct bw_removal *removal, struct bw_parking *parking, struct bw_deliveries *deliveries, int64_t now_ms);
 bool bw_removal_is_spent(const struct bw_removal *removal);
 /* Each call makes some progress, even if the time is over. */
 bool bw_remove_delivery(struct bw_removal *removal, int64_t id, enum bw_removal_end *end, struct bw_error *err);

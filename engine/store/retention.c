@@ -154,13 +154,14 @@ static int64_t shortest(const struct bw_retention_config *keep)
     return least;
 }
 
-bool bw_retention_open(struct bw_retention *retention, const struct bw_write_statements *sql, struct bw_deliveries *deliveries, struct bw_error *err)
+bool bw_retention_open(struct bw_retention *retention, struct bw_parking *parking, struct bw_deliveries *deliveries, struct bw_error *err)
 {
     int64_t every_us = shortest(&retention->keep) * 1000 / AGES_PER_PASS;
-    retention->sql = sql;
+    retention->sql = parking->sql;
+    retention->parking = parking;
     retention->deliveries = deliveries;
     retention->every_us = every_us < PASS_LEAST_US ? PASS_LEAST_US : every_us > PASS_MOST_US ? PASS_MOST_US : every_us;
-    return bw_sql_integer(sqlite3_db_handle(sql->page_count), "PRAGMA page_size", &retention->page_bytes, err) &&
+    return bw_sql_integer(sqlite3_db_handle(retention->sql->page_count), "PRAGMA page_size", &retention->page_bytes, err) &&
            bw_retention_measure(retention, err);
 }
 
@@ -307,12 +308,14 @@ static bool commit(struct bw_retention *retention, struct bw_removal *removal, i
     bool ok = retention->walk->is_sweep ? bw_revision_sweep_slice(&retention->revisions, removal, is_finished, err)
                                         : walk_on(retention, removal, cursor, is_finished, err);
     BW_CRASH_POINT("store.before_removal");
-    if (ok && bw_sql_run(sql->commit, err)) {
+    if (ok && bw_parking_flush(retention->parking, err) && bw_sql_run(sql->commit, err)) {
         BW_CRASH_POINT("store.after_removal");
+        bw_parking_committed(retention->parking);
         bw_deliveries_committed(retention->deliveries);
         return true;
     }
     if (!sqlite3_get_autocommit(sqlite3_db_handle(sql->begin))) bw_sql_run(sql->rollback, NULL);
+    bw_parking_rolled_back(retention->parking);
     bw_deliveries_rolled_back(retention->deliveries);
     return false;
 }
@@ -332,7 +335,7 @@ bool bw_retention_slice(struct bw_retention *retention, struct bw_error *err)
     if (retention->walk && retention->is_above_cap && !retention->is_exhausted && !retention->is_by_size) end_pass(retention); /* more urgent */
     if (!retention->walk) begin_pass(retention);
     int64_t began_us = bw_clock_mono_us(), cursor = retention->cursor;
-    bw_removal_begin(&removal, retention->sql, retention->deliveries, bw_clock_wall_ms());
+    bw_removal_begin(&removal, retention->parking, retention->deliveries, bw_clock_wall_ms());
     if (!commit(retention, &removal, &cursor, &is_finished, err) || !bw_retention_measure(retention, err)) {
         retention->walk = NULL;
         retention->next_pass_us = retention->next_slice_us = bw_clock_mono_us() + RETRY_US;

@@ -19,6 +19,7 @@
 struct bw_retention { /* zero-initialise, set `keep`, then bw_retention_open(). Fields are retention.c's */
     struct bw_retention_config keep;
     const struct bw_write_statements *sql;
+    struct bw_parking *parking;
     struct bw_deliveries *deliveries;
     struct bw_revision_sweep revisions;
     int64_t page_bytes, every_us;         /* between the beginnings of passes by age */
@@ -32,7 +33,7 @@ struct bw_retention { /* zero-initialise, set `keep`, then bw_retention_open(). 
     bool is_exhausted;                   /* above the cap, and the last pass by size found nothing more that may go */
 };
 
-bool bw_retention_open(struct bw_retention *retention, const struct bw_write_statements *sql, struct bw_deliveries *deliveries, struct bw_error *err);
+bool bw_retention_open(struct bw_retention *retention, struct bw_parking *parking, struct bw_deliveries *deliveries, struct bw_error *err);
 void bw_retention_close(struct bw_retention *retention);
 bool bw_retention_measure(struct bw_retention *retention, struct bw_error *err); /* after each commit: is the database above its cap? */
 /* Microseconds until there is a slice to do: 0 = now, -1 = never. */

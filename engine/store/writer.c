@@ -26,8 +26,8 @@ bool bw_writer_open(struct bw_writer *writer, const char *folder, struct bw_erro
     sqlite3_wal_hook(writer->db, on_commit, writer);
     return bw_migrate(writer->db, bw_embedded_sql, err) && bw_write_prepare(writer->db, &writer->sql, err) &&
            bw_dedupe_open(&writer->dedupe, &writer->sql, err) && bw_deliveries_open(&writer->deliveries, &writer->sql, err) &&
-           bw_parking_open(&writer->parking, &writer->sql, err) && bw_retention_open(&writer->retention, &writer->sql, &writer->deliveries, err) &&
-           bw_sweep_open(writer, err);
+           bw_parking_open(&writer->parking, &writer->sql, err) &&
+           bw_retention_open(&writer->retention, &writer->parking, &writer->deliveries, err) && bw_sweep_open(writer, err);
 }
 
 void bw_writer_close(struct bw_writer *writer, bool checkpoint)

@@ -259,6 +259,8 @@ static void test_the_sweeper_lets_begin_who_was_forgotten(void **state)
     assert_int_equal(count_faults(), 2); /* the third run waits for the second one */
     for (size_t i = 0; i < BW_SWEEP_CHECKS; i++) assert_no_error(bw_sweep_slice(&writer, &err), err);
     assert_int_equal(writer.sweep.repairs, 2);
+    at(0);
+    assert_states(1, A, D, D, A); /* its turn is still its turn */
     at(MINUTE_MS);
     assert_states(1, A, A, D, A);
 }
