@@ -41,6 +41,9 @@ void bw_trace_print(FILE *out, const struct bw_message *message, bool is_termina
     bw_duration_text(bw_json_int(head, "took_ms", 0), took);
     if (!strcmp(what, "run_started")) {
         fprintf(out, "%s  %s\n", bw_json_str(head, "run", ""), bw_json_str(head, "workflow", ""));
+    } else if (!strcmp(what, "run_blocked") && bw_json_int(head, "delay_ms", 0)) {
+        fprintf(out, "  %swait%s  begins in %s\n", colour(is_terminal, "\033[33m"), colour(is_terminal, "\033[0m"),
+                bw_duration_text(bw_json_int(head, "delay_ms", 0), took));
     } else if (!strcmp(what, "step_started")) {
         if (is_terminal) fprintf(out, "  ... %s\r", step);
     } else if (!strcmp(what, "step_retry")) {

@@ -113,11 +113,12 @@ bool bw_admission_decide(struct bw_parking *parking, int64_t run_id, int64_t eve
     if (start->count && !bw_rates_look(parking, start, now_ms, &turn, err)) return false;
     if (start->until_ms && now_ms > start->until_ms) return skip_as_late(parking, run_id, "it came to be admitted only when its time was over", err);
     if (start->count && start->skips && turn.is_late) return skip_for_rate(parking, run_id, start, &turn, now_ms, err);
-    if (start->count && turn.at_us / 1000 - now_ms > start->most_ms) return fail_for_rate(parking, run_id, start, &turn, now_ms, err);
     if (start->until_ms && turn.is_delayed && turn.at_us / 1000 > start->until_ms) {
         snprintf(what, sizeof what, "its turn would come at %s, when its time is over", bw_clock_text(turn.at_us / 1000, when));
         return skip_as_late(parking, run_id, what, err);
     }
+    int64_t from_ms = start->ready_ms > now_ms ? start->ready_ms : now_ms; /* a `delay` is meant to be as long as it is */
+    if (start->count && turn.at_us / 1000 - from_ms > start->most_ms) return fail_for_rate(parking, run_id, start, &turn, now_ms, err);
     if (start->until_ms && (turn.is_delayed || run->slot.most) && !bw_parking_set_timer(parking, run_id, BW_PATH_WITHIN, start->until_ms, err))
         return false;
     if (turn.is_delayed) return delay(parking, run_id, start, &turn, now_ms, err);

@@ -87,7 +87,8 @@ enum bw_message_type {
     /* For `bellwire run`: {what: "run_started"|"run_blocked": it asks for a
      * slot|"run_parked"|"run_resumed"|"step_waiting"|"step_started"|"step_retry"|"step_finished"|"run_finished", run, workflow, parent?, path?,
      * depth?, index? (of a run that a step has started), runs?: how many a step starts, step?, state?, attempt?, took_ms?, delay_ms?, limit? (that a
-     * step waits for), error?: ERROR, output_part?}; in a trial also "step_input": what it is given, as output_part */
+     * step waits for), error?: ERROR, output_part?}; run_blocked has delay_ms when it begins so much later; in a trial also "step_input": what it is
+     * given, as output_part */
     BW_MSG_TRACE = 38,
 
     /* An attempt waits for its turn under a named limit. {permit: number, limit, key: text or "", cost}. Answered by BW_MSG_PERMIT when it comes. */

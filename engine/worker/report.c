@@ -174,6 +174,22 @@ static void append_rate(struct bw_buf *head, const struct bw_workflow *workflow,
                   (long long)(workflow->timeout_ms ? workflow->timeout_ms : BW_WORKFLOW_TIMEOUT_MS));
 }
 
+/* For `bellwire run`: one that is skipped by the store would not be heard of any more. */
+static void trace_admission(struct bw_worker_event *event, const struct bw_workflow *workflow, const char *uid, const struct bw_admission *admission)
+{
+    struct bw_buf head = {0};
+    bool is_late = workflow->start_within_ms && admission->delay_ms > workflow->start_within_ms;
+    bw_buf_printf(&head, "{\"what\":\"%s\",\"run\":\"%s\",\"workflow\":\"%s\",\"state\":%d,\"took_ms\":0,\"delay_ms\":%lld",
+                  is_late ? "run_finished" : "run_blocked", uid, workflow->name.ptr, is_late ? BW_STATE_SKIPPED : BW_STATE_BLOCKED,
+                  (long long)admission->delay_ms);
+    if (is_late)
+        bw_buf_append_text(&head,
+                           ",\"error\":{\"code\":\"run.start_within\",\"message\":\"not run, because its delay is longer than start_within\"}");
+    bw_buf_append_char(&head, '}');
+    if (!head.failed) bw_channel_send(event->worker->channel, BW_MSG_TRACE, bw_buf_slice(&head), NULL, 0);
+    bw_buf_free(&head);
+}
+
 void bw_report_admission(struct bw_worker_event *event, const struct bw_catalog_workflow *entry, const struct bw_admission *admission)
 {
     const struct bw_workflow *workflow = entry->workflow;
@@ -192,12 +208,7 @@ void bw_report_admission(struct bw_worker_event *event, const struct bw_catalog_
     if (workflow->start_within_ms) bw_buf_printf(&head, ",\"until_ms\":%lld", (long long)(event->at_ms + workflow->start_within_ms));
     bw_buf_append_text(&head, "}]}");
     if (head.failed || !bw_channel_send(event->worker->channel, BW_MSG_REPORT, bw_buf_slice(&head), NULL, 0)) exit(70);
-    if (event->worker->trace) {
-        bw_buf_clear(&head);
-        bw_buf_printf(&head, "{\"what\":\"run_blocked\",\"run\":\"%s\",\"workflow\":\"%s\",\"state\":%d,\"took_ms\":0}", uid, workflow->name.ptr,
-                      BW_STATE_BLOCKED);
-        if (!head.failed) bw_channel_send(event->worker->channel, BW_MSG_TRACE, bw_buf_slice(&head), NULL, 0);
-    }
+    if (event->worker->trace) trace_admission(event, workflow, uid, admission);
     bw_buf_free(&head);
 }
 

@@ -139,6 +139,12 @@ static void test_a_turn_that_would_come_after_the_run_s_timeout_fails_it(void **
     for (uint32_t run = 1; run <= 4; run++) ask(run, start);
     assert_states(1, A, D, D, BW_RUN_FAILED);
     assert_true(ends_with(4, "run.rate_too_far", "1/1h its turn would come in 3h, and a run may take 2h"));
+    start.group[0] = 7;
+    start.ready_ms = wall_ms + DAY_MS; /* what is meant to be long is not too long */
+    ask(5, start);
+    start.until_ms = wall_ms + HOUR_MS; /* said in so many words */
+    for (uint32_t run = 6; run <= 7; run++) ask(run, start);
+    assert_states(5, D, S, S);
 }
 
 static void test_a_delay_is_waited_for_and_the_later_of_delay_and_rate_counts(void **state)
