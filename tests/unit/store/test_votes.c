@@ -150,7 +150,7 @@ static void test_votes_go_with_their_run(void **state)
     enum bw_removal_end end;
     struct bw_error err = {0};
     put_step(1, BW_RUN_SUCCEEDED, step_row("ask", BW_STEP_SUCCEEDED));
-    bw_removal_begin(&removal, &writer.sql, &writer.deliveries, wall_ms);
+    bw_removal_begin(&removal, &writer.parking, &writer.deliveries, wall_ms);
     assert_no_error(bw_remove_run(&removal, query("SELECT id FROM runs WHERE state = 20"), &end, &err), err);
     assert_int_equal(end, BW_REMOVAL_GONE);
     assert_int_equal(query("SELECT count(*) FROM votes"), 1);
