@@ -13,6 +13,7 @@ struct work_op { /* with all that it borrows */
     struct bw_wait_arm arms[2];
     struct bw_join_new join;
     struct bw_event_new emit;
+    struct bw_vote vote;
     struct bw_wait_pair pair;
     struct bw_revision revision;
     struct bw_revision_file file;
@@ -76,7 +77,24 @@ static struct bw_step_row work_waiting(struct work_op *work, const char *path)
 {
     size_t arms = work_draw(3);
     for (size_t i = 0; i < 2; i++) work->arms[i] = (struct bw_wait_arm){.key = work_draw(WORK_KEYS), .since_event = (int64_t)work_draw(40)};
-    return waiting(path, work->arms, arms, arms && work_draw(2) ? 0 : wall_ms + work_draw(200));
+    struct bw_step_row step = waiting(path, work->arms, arms, arms && work_draw(2) ? 0 : wall_ms + work_draw(200));
+    if (work_draw(2)) step.output = (struct bw_slice)BW_SLICE("{\"message\":\"?\"}"); /* a person may end it, too */
+    return step;
+}
+
+static void work_vote(struct work_op *work)
+{
+    int64_t event_id = 0;
+    work->vote = (struct bw_vote){.run = uid_of(0),
+                                  .step = work_draw(2) ? (struct bw_slice)BW_SLICE("b") : (struct bw_slice)BW_SLICE("c"),
+                                  .choice = BW_SLICE("approve"),
+                                  .by = BW_SLICE("ann"),
+                                  .form = BW_SLICE("{}"),
+                                  .remote = BW_SLICE("127.0.0.1"),
+                                  .at_ms = wall_ms};
+    work_pick("state IN (2, 3) AND id IN (SELECT run_id FROM steps WHERE state = 3 AND output IS NOT NULL) AND id NOT IN (SELECT run_id FROM wakes)",
+              &work->vote.run, &event_id);
+    work->op = (struct bw_store_op){.kind = BW_OP_VOTE, .vote = &work->vote};
 }
 
 static void work_fan_out(struct work_op *work, struct bw_step_row *step)
@@ -169,6 +187,8 @@ static void work_fill(struct work_op *work)
         work->op = (struct bw_store_op){.kind = BW_OP_WAKE, .now_ms = wall_ms};
     else if (what < 90)
         work->op = refused_op("github", wall_ms, BW_OUTCOME_UNVERIFIED);
+    else if (what < 94)
+        work_vote(work);
     else if (what < 97)
         work_declare(work);
     else
