@@ -1,5 +1,5 @@
 /* crash_point.h: named places where a test can make the process die as if by SIGKILL: BELLWIRE_CRASH=store.before_commit:3 in the
- * environment ends it with _exit(137) at the third hit of that point. Compiled to nothing without BELLWIRE_TEST_HOOKS. Any thread. */
+ * environment ends it with _exit(137) at the third hit of that point, *:3 at the third hit of any. Compiled to nothing without BELLWIRE_TEST_HOOKS. Any thread. */
 #ifndef BW_BASE_CRASH_POINT_H
 #define BW_BASE_CRASH_POINT_H
 

@@ -120,6 +120,7 @@ static bool add_recorded_run(void *arg, const struct bw_run *run)
         bw_buf_append_text(head, i ? ",{\"path\":" : "{\"path\":");
         bw_buf_append_json_string(head, step->path);
         bw_buf_printf(head, ",\"state\":%d,\"attempt\":%u,\"started_ms\":%lld", step->state, step->attempt, (long long)step->started_ms);
+        if (step->ended_ms) bw_buf_printf(head, ",\"ended_ms\":%lld", (long long)step->ended_ms);
         if (step->due_ms) bw_buf_printf(head, ",\"due_ms\":%lld", (long long)step->due_ms);
         if (step->is_again) bw_buf_printf(head, ",\"again\":true,\"children_total\":%u", step->children.total);
         append_wake(recorded, &step->wake);

@@ -346,6 +346,8 @@ bool bw_step_repeats(struct bw_attempt *attempt, struct bw_slice raw);
 /* What the row of a step that will be tried again says of it besides: {"iteration": n} as its output; nothing when that is 0. */
 void bw_repeat_note(struct bw_step_result *result);
 void bw_repeat_restore(struct bw_step_result *result, struct bw_slice output);
+/* After a crash: its last attempt had failed, and the time until the next one, which nobody has measured since, is not over. Then it waits. */
+bool bw_step_waits_on(struct bw_attempt *attempt);
 void bw_step_try_again(struct bw_attempt *attempt, int64_t delay_ms); /* step_end.c: its next attempt, then. The run may be freed */
 
 /* ---- emit.c ---- */

@@ -85,7 +85,10 @@ static void restore_waiting(struct bw_step_result *result, int state, const json
     result->wake = json_object_get(recorded, "wake");
     result->children = json_object_get(recorded, "children");
     if (state == BW_STATE_RETRYING) bw_repeat_restore(result, bw_json_slice(json_object_get(recorded, "output_text")));
-    if (state == BW_STATE_RETRYING && !result->due_ms && !result->wake) return; /* its process died while it waited in memory */
+    if (state == BW_STATE_RETRYING && !result->due_ms && !result->wake) { /* its process died while it waited in memory */
+        result->ended_ms = bw_json_int(recorded, "ended_ms", 0);
+        return;
+    }
     result->state = state;
     result->is_reported = true;
 }

@@ -267,5 +267,6 @@ void bw_step_begin(struct bw_attempt *attempt)
         bw_step_fail(attempt, &err, BW_CLASS_INPUT, -1);
         return;
     }
+    if (bw_step_waits_on(attempt)) return;
     bw_step_attempt(attempt);
 }

@@ -70,6 +70,22 @@ void bw_step_try_again(struct bw_attempt *attempt, int64_t delay_ms)
     if (!bw_attempt_set_timer(attempt, on_retry, delay_ms)) exit(70); /* no memory: another worker goes on */
 }
 
+bool bw_step_waits_on(struct bw_attempt *attempt)
+{
+    struct bw_step_result *result = bw_attempt_result(attempt);
+    if (result->state || !result->ended_ms) return false;
+    const struct bw_retry retry = retry_of(attempt);
+    int64_t delay_ms = result->attempt ? bw_retry_delay_ms(&retry, result->attempt, -1) : bw_attempt_step(attempt)->repeat.every_ms;
+    int64_t left_ms = result->ended_ms + delay_ms - bw_clock_wall_ms();
+    result->ended_ms = 0;
+    if (left_ms <= 0) return false;
+    result->state = BW_STATE_RETRYING;
+    result->is_reported = true;
+    attempt->wait = BW_WAIT_RETRY;
+    if (!bw_attempt_set_timer(attempt, on_retry, left_ms < BW_PARK_AFTER_MS ? left_ms : BW_PARK_AFTER_MS)) exit(70);
+    return true;
+}
+
 void bw_step_fail(struct bw_attempt *attempt, const struct bw_error *err, enum bw_error_class class, int64_t retry_after_ms)
 {
     struct bw_run *run = attempt->run;

@@ -50,7 +50,7 @@ void bw_trial_answer_if_quiet(struct bw_worker *worker)
 
 bool bw_trial_leaves_out(const struct bw_worker *worker, const struct bw_workflow *workflow)
 {
-    return worker->trial && !bw_slice_equal(worker->trial->workflow, workflow->name);
+    return worker->trial && worker->trial->workflow.len && !bw_slice_equal(worker->trial->workflow, workflow->name);
 }
 
 /* ---- answers ---- */

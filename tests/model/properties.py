@@ -1,0 +1,355 @@
+"""The properties that hold whatever happens, by the numbers of the list in the design; each is a function of what was seen of a schedule."""
+import json
+import re
+import sqlite3
+
+SUCCEEDED, FAILED, CANCELLED, SKIPPED = 20, 21, 22, 23
+CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
+CHECKS = []
+
+
+def uid_text(blob, prefix="run_"):
+    number = int.from_bytes(blob, "big")
+    return prefix + "".join(CROCKFORD[number >> 5 * digit & 31] for digit in range(25, -1, -1))
+
+
+def bare(path):
+    """The step's id, without that of the foreach around it."""
+    return path.rsplit(".")[-1]
+
+
+def connect(folder):
+    database = sqlite3.connect(f"file:{folder}/data/bellwire.db?mode=ro", uri=True)
+    database.row_factory = sqlite3.Row
+    return database
+
+
+def snapshot(folder):
+    """(run, step) that the store calls succeeded at the end of a life."""
+    with connect(folder) as database:
+        if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'steps'").fetchone():
+            return set()  # it died before it had a database
+        return {(uid_text(row[0]), row[1]) for row in database.execute("SELECT r.uid, s.path FROM steps s JOIN runs r ON r.id = s.run_id WHERE s.state = 20")}
+
+
+class Seen:
+    def __init__(self, outcome):
+        self.outcome, self.schedule = outcome, outcome.schedule
+        database = connect(outcome.folder)
+        self.query = lambda sql, *values: [dict(row) for row in database.execute(sql, values)]
+        self.runs = {}
+        for row in self.query("SELECT r.*, c.join_id, c.item, j.path AS parent_path, p.uid AS parent, j.concurrency AS fan FROM runs r LEFT JOIN children c ON c.run_id = r.id "
+                              "LEFT JOIN joins j ON j.id = c.join_id LEFT JOIN runs p ON p.id = j.run_id"):
+            row["uid"] = uid_text(row["uid"])
+            row["parent"] = row["parent"] and uid_text(row["parent"])
+            self.runs[row["uid"]] = row
+        by_id = {row["id"]: uid for uid, row in self.runs.items()}
+        self.steps = {}
+        for row in self.query("SELECT * FROM steps"):
+            self.steps[by_id[row["run_id"]], row["path"]] = row
+        self.events = {row["id"]: row for row in self.query("SELECT e.*, b.body, m.matched FROM events e LEFT JOIN bodies b ON b.event_id = e.id LEFT JOIN matches m ON m.event_id = e.id")}
+        self.effects = []  # in the order in which they were seen
+        for place, line in enumerate(outcome.lines):
+            found = line.get("log") == "step.log" and re.fullmatch(r"effect (\S+) (\d+)", line["message"])
+            if found:
+                self.effects.append({"place": place, "life": line["life"], "run": line["run"], "step": line["step"], "workflow": line["workflow"], "key": found[1], "attempt": int(found[2])})
+        at_ms = {}
+        now = None
+        for place, line in enumerate(outcome.lines):
+            now = line.get("at_ms", now) if line.get("say") in ("time", "trace") else now
+            at_ms[place] = now
+        for effect in self.effects:
+            effect["at_ms"] = at_ms[effect["place"]]
+
+    def known(self, effect):
+        return self.schedule.workflow(effect["workflow"]).effects[bare(effect["step"])]
+
+    def workflow_of(self, uid):
+        return self.schedule.workflow(self.runs[uid]["workflow"])
+
+
+def check_of(*numbers):
+    def add(function):
+        CHECKS.append((numbers, function))
+        return function
+    return add
+
+
+def names():
+    return " ".join(str(number) for number in sorted({number for numbers, _ in CHECKS for number in numbers} | {28}))
+
+
+def check(outcome):
+    seen = Seen(outcome)
+    wrong = []
+    for numbers, function in CHECKS:
+        for text in function(seen):
+            wrong.append(f"property {'/'.join(map(str, numbers))} ({function.__name__}): {text}")
+    return wrong
+
+
+@check_of(1)
+def every_answered_event_is_there_with_its_runs(seen):
+    there = {uid_text(row["uid"], "evt_"): row for row in seen.events.values()}
+    for key, event in seen.outcome.accepted.items():
+        if event not in there:
+            yield f"{event} ({key}) was answered and is not there"
+    for row in seen.events.values():
+        runs = [run for run in seen.runs.values() if run["event_id"] == row["id"] and not run["join_id"]]
+        if row["matched"] is not None and row["matched"] != len(runs):
+            yield f"event {row['id']} matched {row['matched']} and has {len(runs)} runs"
+        wanted = [workflow.name for workflow in seen.schedule.workflows if any(trigger.get("event") == row["name"] for trigger in workflow.triggers)]
+        if sorted(wanted) != sorted(run["workflow"] for run in runs):
+            yield f"event {row['id']} {row['name']} is for {wanted} and has {[run['workflow'] for run in runs]}"
+
+
+@check_of(2)
+def a_key_has_one_event_and_an_event_one_run_of_a_workflow(seen):
+    if len(seen.query("SELECT dedupe FROM events WHERE dedupe IS NOT NULL GROUP BY dedupe HAVING count(*) > 1")):
+        yield "a dedupe key has two events"
+    sent = {event["key"] for event in seen.schedule.events}
+    if len([row for row in seen.events.values() if row["source"] == "model"]) != len(sent):
+        yield f"{len(sent)} keys were sent, there are {len(seen.events)} events"
+    pairs = [(run["event_id"], run["workflow"]) for run in seen.runs.values() if not run["join_id"]]
+    if len(pairs) != len(set(pairs)):
+        yield f"two runs of one event and workflow: {pairs}"
+
+
+@check_of(3)
+def what_is_recorded_as_succeeded_is_not_run_again(seen):
+    for place, succeeded in seen.outcome.snapshots:
+        for effect in seen.effects:
+            if effect["place"] >= place and (effect["run"], effect["step"]) in succeeded:
+                yield f"{effect['run']} {effect['step']} had been recorded before life {effect['life']}"
+
+
+@check_of(4)
+def effects_of_a_step_have_one_key_of_their_own(seen):
+    keys = {}
+    for effect in seen.effects:
+        keys.setdefault((effect["run"], effect["step"]), set()).add(effect["key"])
+    for where, of in keys.items():
+        if len(of) != 1:
+            yield f"{where} had {len(of)} keys"
+    every = [key for of in keys.values() for key in of]
+    if len(every) != len(set(every)):
+        yield "two steps had one key"
+
+
+@check_of(5)
+def what_succeeded_was_done(seen):
+    done = {(effect["run"], effect["step"]) for effect in seen.effects}
+    for (run, path), step in seen.steps.items():
+        if step["state"] == SUCCEEDED and bare(path) in seen.workflow_of(run).effects and (run, path) not in done:
+            yield f"{run} {path} succeeded without an effect"
+
+
+@check_of(6)
+def attempts_and_the_time_between_them(seen):
+    last = {}
+    for effect in seen.effects:
+        known, where = seen.known(effect), (effect["run"], effect["step"])
+        if effect["attempt"] > known.attempts:
+            yield f"{where} had attempt {effect['attempt']} of {known.attempts}"
+        if known.is_permanent and effect["attempt"] > 1:
+            yield f"{where} was tried again after a permanent error"
+        before = last.get(where)
+        if before and effect["attempt"] == before["attempt"] + 1:
+            least = min(known.delay_ms * known.factor ** (before["attempt"] - 1), 600_000) * (1 - known.jitter)
+            if effect["at_ms"] - before["at_ms"] < least - 1:
+                yield f"{where} attempt {effect['attempt']} came {effect['at_ms'] - before['at_ms']} ms after the one before, not {least}"
+        if before and effect["attempt"] > before["attempt"] + 1:
+            yield f"{where} attempt {effect['attempt']} follows {before['attempt']}"
+        last[where] = effect
+
+
+@check_of(7, 8)
+def nothing_is_left_behind(seen):
+    for run in seen.runs.values():
+        if run["state"] < SUCCEEDED:
+            yield f"{run['uid']} of {run['workflow']} is left in state {run['state']}"
+    for table in ("queue", "timers", "waits", "wakes", "slots", "pending", "wakings"):
+        rows = seen.query(f"SELECT * FROM {table}")
+        if rows:
+            yield f"{table} has {rows[:3]}"
+    if seen.query("SELECT * FROM joins WHERE is_open AND NOT is_detached"):
+        yield "a join is open"
+
+
+@check_of(9)
+def runs_of_a_key_do_not_overlap_and_keep_their_order(seen):
+    for workflow in seen.schedule.workflows:
+        rule = workflow.keys.get("concurrency")
+        if not rule or rule["limit"] != 1 or "hold" in rule:
+            continue
+        spans = {}
+        for run in seen.runs.values():
+            if run["workflow"] != workflow.name or run["join_id"]:
+                continue
+            family = {uid for uid, row in seen.runs.items() if uid == run["uid"] or row["parent"] == run["uid"]}
+            places = [effect["place"] for effect in seen.effects if effect["run"] in family]
+            if places:
+                key = json.loads(seen.events[run["event_id"]]["body"])["k"]
+                spans.setdefault(key, []).append((run["event_id"], min(places), max(places)))
+        for key, of in spans.items():
+            of.sort()
+            for (_, _, end), (event, begin, _) in zip(of, of[1:]):
+                if begin < end:
+                    yield f"{workflow.name} key {key}: the run of event {event} began before the one in front of it had ended"
+
+
+@check_of(12)
+def a_wait_takes_the_first_event_that_fits_or_its_time(seen):
+    for (run, path), step in seen.steps.items():
+        workflow = seen.workflow_of(run)
+        if path not in workflow.waits or step["state"] != SUCCEEDED or seen.runs[run]["join_id"]:
+            continue
+        own = seen.events[seen.runs[run]["event_id"]]
+        k = json.loads(own["body"])["k"]
+        fitting = sorted(row["id"] for row in seen.events.values() if row["id"] > own["id"] and row["name"] == "model.w" and json.loads(row["body"])["k"] == k)
+        output = json.loads(step["output"])
+        due_ms = step["started_ms"] + workflow.waits[path]
+        if "event" in output:
+            got = next(row["id"] for row in seen.events.values() if uid_text(row["uid"], "evt_") == output["event"]["id"])
+            if got != fitting[0]:
+                yield f"{run} {path} took event {got}, the first that fits is {fitting[0]}"
+        else:
+            early = [event for event in fitting if seen.events[event]["at_ms"] < due_ms]
+            if early:
+                yield f"{run} {path} timed out though event {early[0]} had come"
+            if step["ended_ms"] < due_ms:
+                yield f"{run} {path} timed out {due_ms - step['ended_ms']} ms early"
+
+
+@check_of(14)
+def a_foreach_runs_each_item_once_and_counts_right(seen):
+    for join in seen.query("SELECT j.*, r.uid AS run, s.state AS step_state, s.output AS step_output FROM joins j JOIN runs r ON r.id = j.run_id LEFT JOIN steps s ON s.run_id = j.run_id AND s.path = j.path WHERE NOT j.is_call"):
+        children = [run for run in seen.runs.values() if run["join_id"] == join["id"]]
+        items = [run["item"] for run in children]
+        if len(items) != len(set(items)) or any(item >= join["total"] for item in items):
+            yield f"join {join['id']} has the items {sorted(items)} of {join['total']}"
+        if join["step_state"] == SUCCEEDED and join["step_output"]:
+            output = json.loads(join["step_output"])
+            good, bad = (len([run for run in children if (run["state"] == SUCCEEDED) == wanted]) for wanted in (True, False))
+            if (output["succeeded"], output["failed"], output["total"]) != (good, bad, join["total"]) or good + bad != join["total"]:
+                yield f"{uid_text(join['run'])} {join['path']} says {output['succeeded']}+{output['failed']} of {output['total']}, there are {good}+{bad} of {join['total']}"
+        active, most = set(), 0
+        of = {run["uid"] for run in children}
+        for line in seen.outcome.lines:
+            trace = line.get("trace") or {}
+            if trace.get("run") in of and trace["what"] == "step_started":
+                active.add(trace["run"])
+                most = max(most, len(active))
+            elif trace.get("run") in of and trace["what"] == "run_finished":
+                active.discard(trace["run"])
+        if most > join["concurrency"]:
+            yield f"{uid_text(join['run'])} {join['path']} had {most} items under way, {join['concurrency']} are allowed"
+
+
+@check_of(16)
+def a_step_begins_when_what_it_needs_has_ended(seen):
+    first, last = {}, {}
+    for effect in seen.effects:
+        where = effect["run"], effect["step"]
+        first.setdefault(where, effect["place"])
+        last[where] = effect["place"]
+    for (run, path), place in first.items():
+        workflow = seen.workflow_of(run)
+        for earlier, later in workflow.order:
+            if path == later and last.get((run, earlier), -1) > place:
+                yield f"{run} {later} began before {earlier} had ended"
+
+
+@check_of(17)
+def nothing_new_begins_after_a_failure(seen):
+    for uid, run in seen.runs.items():
+        if run["state"] != FAILED or run["join_id"]:
+            continue
+        workflow = seen.workflow_of(uid)
+        for earlier, later in workflow.order:
+            step = seen.steps.get((uid, earlier))
+            written = next(written for written in workflow.steps if written.get("id") == earlier)
+            if step and step["state"] == FAILED and "on_error" not in written and "catch" not in written and (uid, later) in seen.steps:
+                yield f"{uid} {later} was run though {earlier} had failed"
+
+
+@check_of(18)
+def undo_in_reverse_order_and_only_of_what_succeeded(seen):
+    for uid, run in seen.runs.items():
+        workflow = seen.workflow_of(uid)
+        done = [(place, effect) for place, effect in enumerate(seen.effects) if effect["run"] == uid and effect["step"] in workflow.undo]
+        order = list(dict.fromkeys(effect["step"] for _, effect in done))
+        for path in order:
+            if seen.steps.get((uid, workflow.undo[path]), {}).get("state") != SUCCEEDED:
+                yield f"{uid} {path} was run for a step that had not succeeded"
+        ended = [seen.steps[uid, workflow.undo[path]]["ended_ms"] for path in order if (uid, workflow.undo[path]) in seen.steps]
+        if ended != sorted(ended, reverse=True):
+            yield f"{uid} undid {order}, ended at {ended}"
+        after = {step["id"] for key in ("on_failure", "finally") for step in workflow.keys.get(key, ())}
+        late = [place for place, effect in enumerate(seen.effects) if effect["run"] == uid and effect["step"] in after]
+        if done and late and done[-1][0] > min(late):
+            yield f"{uid} undid {done[-1][1]['step']} after its on_failure or finally had begun"
+        if run["state"] == FAILED:
+            for path, of in workflow.undo.items():
+                if seen.steps.get((uid, of), {}).get("state") == SUCCEEDED and (uid, path) not in seen.steps:
+                    yield f"{uid} failed and {of} was not undone"
+
+
+@check_of(19, 20)
+def children_end_as_their_parents_need(seen):
+    for run in seen.runs.values():
+        if not run["parent"]:
+            continue
+        parent, step = seen.runs[run["parent"]], seen.steps.get((run["parent"], run["parent_path"]))
+        if parent["state"] == CANCELLED and run["ended_ms"] > parent["ended_ms"] and run["state"] == SUCCEEDED:
+            yield f"{run['uid']} went on after {parent['uid']} was cancelled"
+        is_call = "callee" == run["workflow"]
+        if is_call and run["state"] == FAILED and step and step["state"] == SUCCEEDED:
+            yield f"{run['uid']} failed and its step {run['parent_path']} succeeded"
+
+
+@check_of(32)
+def each_emit_is_an_event(seen):
+    recorded = sum(step["state"] == SUCCEEDED and path in seen.workflow_of(run).emits for (run, path), step in seen.steps.items())
+    there = sum(row["name"] == "model.emitted" for row in seen.events.values())
+    if recorded != there:
+        yield f"{recorded} emit steps are recorded, there are {there} events of theirs"
+
+
+@check_of(36)
+def the_sweeper_found_nothing(seen):
+    if seen.outcome.repairs:
+        yield f"{seen.outcome.repairs} repairs"
+    for line in seen.outcome.lines:
+        if line.get("log", "").startswith("store.repair") or line.get("level") == "error":
+            yield f"a line that must not be: {json.dumps(line)[:300]}"
+
+
+def ends(outcome):
+    """What came of each run, by what it is: its event's key or place, its workflow, its parent's step and item."""
+    seen = Seen(outcome)
+    keys = {event: key for key, event in outcome.accepted.items()}
+    names = {}
+
+    def name(uid):
+        if uid not in names:
+            run = seen.runs[uid]
+            event = seen.events[run["event_id"]]
+            key = keys.get(uid_text(event["uid"], "evt_")) or (event["name"], event["body"])
+            names[uid] = (name(run["parent"]), run["parent_path"], run["item"]) if run["parent"] else (key, run["workflow"])
+        return names[uid]
+    found = {}
+    for uid, run in seen.runs.items():
+        output = json.loads(run["output"]) if run["output"] else None
+        text = re.sub(r'"(emitted|event|id|run)": "[a-z]+_[0-9a-z]{26}"', "", json.dumps(output, sort_keys=True))
+        found.setdefault(name(uid), []).append((run["state"], text))
+    return {key: sorted(of) for key, of in found.items()}
+
+
+def check_same(outcome, calm):
+    wrong = check(calm)
+    if wrong:
+        return [f"without faults: {text}" for text in wrong]
+    one, other = ends(outcome), ends(calm)
+    return [f"property 28 (crashes change nothing): {key}: {one.get(key)}, without them {other.get(key)}" for key in sorted(set(one) | set(other), key=str)
+            if one.get(key) != other.get(key)]
