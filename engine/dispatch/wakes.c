@@ -30,6 +30,7 @@ static void on_wake(void *arg, const struct bw_store_wakes *wakes)
 {
     struct bw_wakes *mine = arg; /* writer thread */
     bw_cancel_on_tell(mine->dispatch, wakes);
+    if (!wakes->woken && wakes->watched_count) return; /* ahead of its commit's done(): no more than that */
     if (!atomic_exchange(&mine->is_told, true)) bw_mailbox_post(mine->dispatch->mailbox, &mine->told);
 }
 

@@ -71,11 +71,11 @@ static bool skip_as_late(struct bw_parking *parking, int64_t run_id, const char 
 
 /* ---- its way ---- */
 
-static bool activate(struct bw_parking *parking, int64_t run_id, int64_t until_ms, struct bw_error *err)
+static bool activate(struct bw_parking *parking, int64_t run_id, int64_t until_ms, int64_t now_ms, struct bw_error *err)
 {
     sqlite3_stmt *unblock = parking->sql->unblock_run;
     bw_sql_bind_int(unblock, 1, run_id);
-    bw_sql_bind_int(unblock, 2, bw_clock_wall_ms());
+    bw_sql_bind_int(unblock, 2, now_ms);
     return (!until_ms || bw_parking_stop_waiting(parking, run_id, BW_PATH_WITHIN, err)) && bw_sql_run(unblock, err) &&
            bw_parking_enqueue(parking, run_id, err);
 }
@@ -88,10 +88,10 @@ static bool set_state(sqlite3_stmt *statement, int64_t run_id, struct bw_error *
 
 /* Its time has come. */
 static bool go_on(struct bw_parking *parking, int64_t run_id, int64_t event_id, const struct bw_slot_new *slot, const struct bw_start_new *start,
-                  struct bw_error *err)
+                  int64_t now_ms, struct bw_error *err)
 {
     bool was_delayed = start->count || start->ready_ms;
-    if (!slot->most) return activate(parking, run_id, start->until_ms, err);
+    if (!slot->most) return activate(parking, run_id, start->until_ms, now_ms, err);
     return bw_slots_admit(parking, &(struct bw_slot_ask){run_id, event_id, start->until_ms, !was_delayed, false, slot}, err);
 }
 
@@ -123,7 +123,7 @@ bool bw_admission_decide(struct bw_parking *parking, int64_t run_id, int64_t eve
         return false;
     if (turn.is_delayed) return delay(parking, run_id, start, &turn, now_ms, err);
     if (start->count && !bw_rates_take(parking, run_id, start, &turn, now_ms, err)) return false;
-    return go_on(parking, run_id, event_id, &run->slot, start, err);
+    return go_on(parking, run_id, event_id, &run->slot, start, now_ms, err);
 }
 
 /* ---- later ---- */
@@ -155,6 +155,8 @@ bool bw_admission_fire(struct bw_parking *parking, int64_t run_id, struct bw_sli
 {
     struct found found;
     bool begins = true, is_start = bw_slice_equal(path, BW_PATH_START);
+    int64_t at_ms = bw_clock_wall_ms();
+    if (at_ms > now_ms) now_ms = at_ms; /* the rate counts from when it begins indeed */
     parking->admitted++;
     if (!bw_parking_stop_waiting(parking, run_id, is_start ? BW_PATH_START : BW_PATH_WITHIN, err) || !find(parking, run_id, &found, err))
         return false;
@@ -165,7 +167,7 @@ bool bw_admission_fire(struct bw_parking *parking, int64_t run_id, struct bw_sli
     }
     if (found.state != BW_RUN_DELAYED) return true;
     if (found.asks.start.count && !bw_rates_begin(parking, run_id, &found.asks.start, now_ms, &begins, err)) return false;
-    return !begins || go_on(parking, run_id, found.event_id, &found.asks.slot, &found.asks.start, err);
+    return !begins || go_on(parking, run_id, found.event_id, &found.asks.slot, &found.asks.start, now_ms, err);
 }
 
 bool bw_admission_again(struct bw_parking *parking, int64_t run_id, int64_t after, struct bw_error *err)
@@ -188,6 +190,6 @@ bool bw_admission_repair(struct bw_parking *parking, int64_t run_id, struct bw_e
     struct found found;
     if (!find(parking, run_id, &found, err)) return false;
     if (found.state == BW_RUN_DELAYED) return bw_parking_set_timer(parking, run_id, BW_PATH_START, bw_clock_wall_ms(), err);
-    if (!found.asks.slot.most) return activate(parking, run_id, 0, err);
+    if (!found.asks.slot.most) return activate(parking, run_id, 0, bw_clock_wall_ms(), err);
     return bw_slots_admit(parking, &(struct bw_slot_ask){run_id, found.event_id, 0, false, true, &found.asks.slot}, err);
 }

@@ -28,6 +28,7 @@ bool bw_forget_all(struct bw_writer *writer, struct bw_error *err)
         !bw_sql_exec(writer->db, "UPDATE events SET dedupe = NULL, expire_ms = NULL, name = '', source = ''", err))
         return false;
     writer->parking.is_due_unsure = true;
+    writer->parking.asked_ms = 0;
     writer->parking.waking = writer->parking.waiter = 0;
     bw_dedupe_close(dedupe);
     memset(dedupe, 0, sizeof *dedupe);

@@ -79,10 +79,20 @@ void bw_parking_committed(struct bw_parking *parking)
 void bw_parking_rolled_back(struct bw_parking *parking)
 {
     parking->due_ms = parking->committed_due_ms;
+    parking->has_delayed = true;           /* perhaps there is one again */
     parking->waking = parking->waiter = 0; /* from the beginning: those who are woken do not wait any more */
     parking->waking_key = 0;
     parking->watched_count = parking->watched_committed;
     forget_transaction(parking);
+}
+
+bool bw_parking_watched(struct bw_parking *parking, struct bw_store_wakes *wakes)
+{
+    if (!parking->watched_committed) return false;
+    *wakes =
+        (struct bw_store_wakes){.next_due_ms = parking->committed_due_ms, .watched = parking->watched, .watched_count = parking->watched_committed};
+    parking->watched_committed = parking->watched_count = 0; /* what `watched` points to stays until the next transaction */
+    return true;
 }
 
 bool bw_parking_news(struct bw_parking *parking, struct bw_store_wakes *wakes)

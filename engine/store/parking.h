@@ -50,6 +50,7 @@ bool bw_parking_flush(struct bw_parking *parking, struct bw_error *err); /* befo
 void bw_parking_committed(struct bw_parking *parking);
 void bw_parking_rolled_back(struct bw_parking *parking);
 /* After a commit: is there something to tell, since the last time that this was asked? */
+bool bw_parking_watched(struct bw_parking *parking, struct bw_store_wakes *wakes); /* only those */
 bool bw_parking_news(struct bw_parking *parking, struct bw_store_wakes *wakes);
 
 /* ---- a report's steps and runs ---- */

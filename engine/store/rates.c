@@ -74,12 +74,20 @@ static bool first_waiting(struct bw_parking *parking, const uint8_t *group, stru
     return good;
 }
 
+/* Nobody of a group waits any more: perhaps nobody at all, and then no statement asks for them. */
+static bool look_for_any(struct bw_parking *parking, struct bw_error *err)
+{
+    if (!bw_sql_next(parking->sql->any_delayed, &parking->has_delayed, err)) return false;
+    sqlite3_reset(parking->sql->any_delayed);
+    return true;
+}
+
 /* Of those that wait, the first one has a timer. */
 static bool arm(struct bw_parking *parking, const uint8_t *group, int64_t taken_us, struct bw_error *err)
 {
     struct waiting first;
     if (!first_waiting(parking, group, &first, err)) return false;
-    if (!first.run_id) return true;
+    if (!first.run_id) return look_for_any(parking, err);
     int64_t due_ms = at_least(first.ready_ms, to_ms(turn_us(&first.asks.start, taken_us)));
     return bw_parking_stop_waiting(parking, first.run_id, BW_PATH_START, err) &&
            bw_parking_set_timer(parking, first.run_id, BW_PATH_START, at_least(due_ms, 1), err);

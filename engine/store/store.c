@@ -81,6 +81,16 @@ static bool try_commit(struct bw_store *store, struct bw_store_op *ops, struct b
     return true;
 }
 
+/* Before done(): whoever waits for its report to be on disk hears first what the report has found. */
+static void tell_watched(struct bw_store *store)
+{
+    struct bw_store_wakes wakes;
+    if (!bw_parking_watched(&store->writer.parking, &wakes)) return;
+    pthread_mutex_lock(&store->handler_lock);
+    if (store->on_wake) store->on_wake(store->on_wake_arg, &wakes);
+    pthread_mutex_unlock(&store->handler_lock);
+}
+
 /* After done(): a run that was parked and woken in one commit is its owner's until the owner knows that it has given it away. */
 static void tell_wakes(struct bw_store *store)
 {
@@ -99,6 +109,7 @@ static void commit_group(struct bw_store *store, struct bw_store_op *ops)
     if (atomic_load(&store->is_failed)) {
         finish(store, ops, &store->failure);
     } else if (try_commit(store, ops, &culprit, &err)) {
+        tell_watched(store);
         finish(store, ops, NULL);
     } else if (is_code(&err, "store.failed")) {
         fail_store(store, &err);

@@ -319,7 +319,7 @@ struct bw_store_wakes {
     int64_t next_due_ms; /* the earliest of all timers, 0 = there is none */
     /* Runs that somebody may be executing, and who is to be told: the step BW_CANCEL_ON_PATH (wire/messages.h) has a wake, or it is to be cancelled.
      */
-    const struct bw_watched *watched;
+    const struct bw_watched *watched; /* told alone, before the done() of their commit: who waits for that has heard of it then */
     size_t watched_count;
 };
 typedef void bw_store_wake_handler(void *arg, const struct bw_store_wakes *wakes);

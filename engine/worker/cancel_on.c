@@ -55,6 +55,7 @@ bool bw_cancel_on_begin(struct bw_run *run, bool *cancels, struct bw_error *err)
     result->started_ms = bw_clock_wall_ms();
     /* As old as the run; what came before somebody resumed or replayed it was known to them. */
     result->since_ms = run->resumed_ms ? run->resumed_ms : bw_uid_equal(uid, run->uid) ? 0 : run->started_ms;
+    run->must_listen = run->event->is_resumed;
     return wait_for_it(run, run->event->id, err);
 }
 

@@ -192,8 +192,9 @@ struct bw_run {
     uint32_t depth;               /* 0: an event has started it */
     size_t first, limit;          /* its steps: those of the workflow, or of the foreach that it is an item of */
     struct bw_buf inputs, locals; /* JSON objects: what it is called with; the names that an item adds */
-    bool owes_report;             /* of runs that a step has started, of a question to a person */
-    bool is_recorded;             /* the store knew it when it began here */
+    bool must_listen; /* it begins later than its event: an event may have come that cancels it, it is told before its report is committed */
+    bool owes_report; /* of runs that a step has started, of a question to a person */
+    bool is_recorded; /* the store knew it when it began here */
     int state;
     uint32_t lost;
     int64_t started_ms, resumed_ms, ended_ms; /* resumed_ms 0: never */

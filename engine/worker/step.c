@@ -146,10 +146,12 @@ bool bw_step_condition(struct bw_run *run, size_t index, bool *answer, struct bw
 }
 
 /* Effects wait until what they depend on is on disk (semantics.md 2.3). Pure results are recomputed to the same value: they need not be. And who is
- * given a link to an approval must not find that there is no such run (must_be_known). The report to wait for, or 0. */
+ * given a link to an approval must not find that there is no such run (must_be_known). Nor does any begin before a run has heard of the events that
+ * have cancelled it while it waited to begin (must_listen). The report to wait for, or 0. */
 static int64_t report_to_wait_for(struct bw_run *run, bool must_be_known)
 {
-    bool is_reported = true, is_new = must_be_known && !run->is_recorded && !run->asked_report;
+    bool is_reported = true, is_new = !run->asked_report && (run->must_listen || (must_be_known && !run->is_recorded));
+    must_be_known |= run->must_listen;
     for (size_t i = 0; i < run->entry->workflow->step_count && is_reported; i++) {
         const struct bw_step_result *result = &run->results[i];
         is_reported = result->state < BW_STATE_SUCCEEDED || result->state == BW_STATE_SKIPPED || result->is_reported || result->is_pure;

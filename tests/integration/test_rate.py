@@ -249,3 +249,20 @@ def test_a_workflow_that_may_wait_is_not_called_by_others(make_engine):
                  "name: b\non: [{manual: true}]\nsteps: [{id: x, uses: workflow/a}]\n")
     result = engine.run("check", check=False)
     assert result.returncode == 1 and "the workflow a has `rate`" in result.stdout + result.stderr
+
+
+def test_who_was_cancelled_while_it_waited_does_nothing_when_it_begins(make_engine):
+    gate, engine = Gate(), make_engine()
+    text = gated(gate, "{limit: 50}").replace("on: [{event: open.ping}]", 'on: [{event: open.ping, if: "${{ event.data.n < 90 }}"}]')
+    cancel_on = '[{event: open.ping, by: data.key, equals: "${{ event.data.key }}", if: "${{ result.event.data.n == 99 }}"}]'
+    engine.write("workflows/w.yaml", text.replace("steps:", f"delay: 1h\ncancel_on: {cancel_on}\nsteps:", 1))
+    engine.start()
+    for n in range(20):
+        ring(engine, str(n), n)
+    wait_for("all", lambda: states(engine) == ["delayed"] * 20)
+    for n in range(0, 20, 2):
+        ring(engine, str(n), 99)
+    restart_ahead(engine, 3600 * 1000)
+    runs = engine.finished_runs(20)
+    assert sorted(run["state"] for run in runs) == ["cancelled"] * 10 + ["succeeded"] * 10
+    assert sorted(n for _, n in gate.begun) == list(range(1, 20, 2))

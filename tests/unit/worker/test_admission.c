@@ -133,6 +133,47 @@ static void test_one_that_waits_is_left_alone_when_its_event_is_looked_at_again(
     }
 }
 
+#define PLUGIN "{\"actions\":[{\"name\":\"my/call\",\"version\":\"1.0.0\",\"doc\":\"is answered by the test\"}]}"
+#define CANCELLED_BY_EVENT "name: w\non: [{event: app.ping}]\ndelay: 1h\ncancel_on: [{event: app.stop}]\nsteps: [{id: a, uses: my/call@1}]\n"
+
+/* It was delayed and is handed out; the number of its first report. */
+static int64_t begin_late(struct engine *engine)
+{
+    char more[300];
+    engine_start(engine);
+    engine_load_good(engine, "plugin", PLUGIN, "workflow", CANCELLED_BY_EVENT, NULL);
+    snprintf(more, sizeof more,
+             ",\"resume\":\"w\",\"runs\":[{\"uid\":\"%s\",\"state\":2,\"woken\":true,\"started_ms\":%lld,\"lost\":0,\"steps\":[]}]", run_of("w"),
+             (long long)bw_clock_wall_ms());
+    engine_event_with(engine, "{}", more, NULL, 0);
+    const struct answer *report = engine_next(engine, BW_MSG_REPORT);
+    assert_true(json_is_true(json_object_get(report->head, "ack")));
+    assert_string_equal(text(step_at(run_at(report, 0), 0), "path"), BW_CANCEL_ON_PATH);
+    assert_null(engine_poll(engine, 100)); /* no call: an event may have come meanwhile */
+    return number(report->head, "report");
+}
+
+static void test_who_begins_late_does_nothing_before_it_has_heard_of_what_cancels_it(void **state)
+{
+    struct engine engine;
+    struct bw_slice body = BW_SLICE("{}");
+    char uid[BW_UID_TEXT];
+    (void)state;
+    int64_t first = begin_late(&engine);
+    engine_commit(&engine, first);
+    engine_next(&engine, BW_MSG_CALL);
+    engine_stop(&engine);
+
+    int64_t report = begin_late(&engine);
+    engine_send(&engine, BW_MSG_CANCEL_EVENT, &body, 1,
+                "{\"run\":\"%s\",\"wake\":{\"arm\":0,\"at_ms\":1,\"event\":{\"id\":9,\"uid\":\"%s\",\"at_ms\":1,\"trusted\":true,\"name\":"
+                "\"app.stop\",\"source\":\"app\"}},\"body_part\":0}",
+                run_of("w"), bw_uid_text(event_uid, BW_UID_EVENT, uid));
+    engine_commit(&engine, report);
+    only_run(&engine, CANCELLED);
+    engine_stop(&engine);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -142,6 +183,7 @@ int main(void)
         cmocka_unit_test(test_a_group_is_of_a_workflow_a_kind_and_a_key),
         cmocka_unit_test(test_what_cannot_be_told_fails_the_run),
         cmocka_unit_test(test_without_such_keys_a_run_begins_at_once),
+        cmocka_unit_test(test_who_begins_late_does_nothing_before_it_has_heard_of_what_cancels_it),
         cmocka_unit_test(test_one_that_waits_is_left_alone_when_its_event_is_looked_at_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
