@@ -81,7 +81,7 @@ static bool find(struct wish *wish, struct bw_reader *reader, struct bw_error *e
 
 /* ---- doing it ---- */
 
-static const char *actor(char out[64])
+const char *bw_letters_actor(char out[64])
 {
     const struct passwd *user = getpwuid(getuid());
     if (user)
@@ -167,7 +167,7 @@ static bool do_all(struct wish *wish, const struct bw_config *config, struct bw_
 {
     static struct bw_letter items[BW_LETTERS_AT_ONCE];
     char user[64];
-    struct bw_letters letters = {.verb = wish->verb, .actor = bw_slice_of(actor(user)), .items = items};
+    struct bw_letters letters = {.verb = wish->verb, .actor = bw_slice_of(bw_letters_actor(user)), .items = items};
     size_t at_once = wish->from ? 1 : BW_LETTERS_AT_ONCE;
     if (wish->from) letters.from = bw_slice_of(wish->from);
     for (size_t i = 0; i < wish->count; i += letters.count) {

@@ -18,5 +18,6 @@ struct bw_run_options {
 bool bw_run_options_filter(const struct bw_run_options *options, struct bw_reader *reader, struct bw_run_filter *filter, struct bw_error *err);
 bool bw_run_options_are_empty(const struct bw_run_options *options);
 
+const char *bw_letters_actor(char out[64]); /* who asks, for the audit */
 int bw_letters_main(enum bw_letter_verb verb, int argc, char **argv); /* argv[0] is the verb */
 #endif

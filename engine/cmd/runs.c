@@ -211,6 +211,7 @@ static int runs_main(int argc, char **argv)
                                         {.name = "json", .flag = &listing.as_json},
                                         {.name = "children", .flag = &listing.with_children}};
     if (argc > 1 && !strcmp(argv[1], "cancel")) return bw_runs_cancel(argc - 1, argv + 1);
+    if (argc > 1 && !strcmp(argv[1], "resolve")) return bw_runs_resolve(argc - 1, argv + 1);
     for (enum bw_letter_verb verb = BW_LETTER_RESUME; verb <= BW_LETTER_DISCARD; verb++)
         if (argc > 1 && !strcmp(argv[1], bw_letter_verb_name(verb))) return bw_letters_main(verb, argc - 1, argv + 1);
     int first, status = bw_options_parse(&bw_command_runs, argc, argv, options, sizeof options / sizeof *options, &first);
@@ -262,7 +263,8 @@ const struct bw_command bw_command_runs = {
              "       bellwire runs cancel  RUN… [--reason TEXT] [--json]      (bellwire runs cancel --help)\n"
              "       bellwire runs resume  RUN…|FILTER [--latest] [--dry-run] [--json]\n"
              "       bellwire runs replay  RUN…|FILTER [--from STEP | --same-version] [--dry-run] [--json]\n"
-             "       bellwire runs discard RUN…|FILTER [--dry-run] [--json]\n\n"
+             "       bellwire runs discard RUN…|FILTER [--dry-run] [--json]\n"
+             "       bellwire runs resolve RUN --step STEP --succeeded|--failed|--retry   (bellwire runs resolve --help)\n\n"
              "Lists runs, newest first; with an id, shows that run's steps: the names of their inputs, outputs, durations, errors.\n"
              "A run that failed stays in the list of failed runs until something is done about it:\n"
              "  resume    it goes on: the steps that succeeded are not run again, the others are, under the same idempotency keys\n"

@@ -39,11 +39,12 @@ static void refuse(struct bw_plugin_host *host, const struct bw_error *err)
 
 /* ---- results back to the worker ---- */
 
-static void answer(struct bw_plugin_call *call, const char *outcome, const json_t *error, const struct bw_slice *output)
+static void answer(struct bw_plugin_call *call, const char *outcome, const json_t *error, bool is_doubtful, const struct bw_slice *output)
 {
     if (!call->worker || call->worker->state != BW_WORKER_LIVE) return;
     json_t *head = json_pack("{s:I,s:s}", "call", (json_int_t)call->worker_call, "outcome", outcome);
     if (error) json_object_set(head, "error", (json_t *)error);
+    if (is_doubtful) json_object_set_new(head, "doubtful", json_true());
     if (output) json_object_set_new(head, "output_part", json_integer(0));
     bw_channel_send_json(call->worker->channel, BW_MSG_CALL_RESULT, head, output, output ? 1 : 0);
     json_decref(head);
@@ -55,10 +56,10 @@ static void call_free(struct bw_plugin_host *host, struct bw_plugin_call *call)
     free(call);
 }
 
-static void answer_error(struct bw_plugin_call *call, const char *outcome, const struct bw_error *err, const char *class)
+static void answer_error(struct bw_plugin_call *call, const char *outcome, const struct bw_error *err, const char *class, bool is_doubtful)
 {
     json_t *error = bw_dispatch_error_json(err, class);
-    answer(call, outcome, error, NULL);
+    answer(call, outcome, error, is_doubtful, NULL);
     json_decref(error);
 }
 
@@ -71,7 +72,7 @@ static void on_result(struct bw_plugin_host *host, const struct bw_message *mess
         if (call->id != id) continue;
         bool has_output = part >= 0 && (size_t)part < message->part_count;
         answer(call, bw_json_str(message->head, "outcome", "fail"), json_object_get(message->head, "error"),
-               has_output ? &message->parts[part] : NULL);
+               bw_json_bool(message->head, "doubtful", false), has_output ? &message->parts[part] : NULL);
         call_free(host, call);
         return;
     }
@@ -155,7 +156,7 @@ static void on_ended(struct bw_process *process, int wait_status, const char *ho
     bw_log(BW_LOG_WARN, "plugin.crashed", BW_STR("plugin", plugin_name(host)), BW_STR("how", how));
     bw_error_set(&err, "plugin.crashed", "the plugin's process ended while it worked on this step (%s)", how);
     while ((call = TAILQ_FIRST(&host->calls))) {
-        answer_error(call, "retry", &err, "transient");
+        answer_error(call, "retry", &err, "transient", true);
         call_free(host, call);
     }
     rest_or_restart(host);
@@ -297,27 +298,28 @@ void bw_hosts_call(struct bw_run_worker *worker, const struct bw_message *messag
     if (find_action(host, name)) break;
     if (!host || host->state == BW_HOST_REFUSED || part < 0 || (size_t)part >= message->part_count) {
         bw_error_set(&err, "action.missing", "no loaded plugin offers %.*s", (int)full.len, full.ptr);
-        answer_error(&unknown, "fail", &err, "permanent");
+        answer_error(&unknown, "fail", &err, "permanent", false);
         return;
     }
     if (host->state == BW_HOST_RESTING || !host->channel) {
         bw_error_set(&err, "plugin.resting", "the plugin %s crashed too often and rests for a while", plugin_name(host));
-        answer_error(&unknown, "retry", &err, "transient");
+        answer_error(&unknown, "retry", &err, "transient", false);
         return;
     }
     if (!(call = calloc(1, sizeof *call))) {
         bw_error_set(&err, "memory", "out of memory");
-        answer_error(&unknown, "retry", &err, "transient");
+        answer_error(&unknown, "retry", &err, "transient", false);
         return;
     }
     call->id = ++dispatch->next_call;
     call->worker = worker;
     call->worker_call = unknown.worker_call;
     TAILQ_INSERT_TAIL(&host->calls, call, link);
-    json_t *execute = json_pack("{s:I,s:s%,s:s,s:s,s:s,s:I,s:I,s:o,s:i}", "call", (json_int_t)call->id, "action", name.ptr, name.len, "key",
+    json_t *execute = json_pack("{s:I,s:s%,s:s,s:s,s:s,s:I,s:I,s:b,s:o,s:i}", "call", (json_int_t)call->id, "action", name.ptr, name.len, "key",
                                 bw_json_str(head, "key", ""), "run", bw_json_str(head, "run", ""), "step", bw_json_str(head, "step", ""), "attempt",
-                                (json_int_t)bw_json_int(head, "attempt", 1), "timeout_ms", (json_int_t)bw_json_int(head, "timeout_ms", 60000),
-                                "secrets", pick_secrets(dispatch->options.config, json_object_get(head, "secrets")), "input_part", 0);
+                                (json_int_t)bw_json_int(head, "attempt", 1), "timeout_ms", (json_int_t)bw_json_int(head, "timeout_ms", 60000), "once",
+                                bw_json_bool(head, "once", false), "secrets",
+                                pick_secrets(dispatch->options.config, json_object_get(head, "secrets")), "input_part", 0);
     bw_channel_send_json(host->channel, BW_MSG_HOST_EXECUTE, execute, &message->parts[part], 1);
     json_decref(execute);
 }

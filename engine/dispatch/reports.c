@@ -1,6 +1,7 @@
 /* What workers report becomes one transaction each; what waits for it on the worker's side is told when it is on disk. */
 #include "base/clock.h"
 #include "base/codec.h"
+#include "base/crash_point.h"
 #include "base/log.h"
 #include "dispatch/children.h"
 #include "dispatch/emits.h"
@@ -224,6 +225,7 @@ void bw_reports_take(struct bw_run_worker *worker, const struct bw_message *mess
 
     /* Only the one who has the event may write: a report of a worker that was given up is refused (semantics.md 2.3). */
     if (!job || job->worker != worker || job->is_finished) return;
+    BW_CRASH_POINT("dispatch.before_report");
     json_array_foreach(runs, index, run)
     {
         step_count += json_array_size(json_object_get(run, "steps"));
@@ -329,6 +331,7 @@ static void acknowledge(const struct bw_stored_report *report)
 {
     struct bw_run_worker *worker;
     char head[48];
+    BW_CRASH_POINT("dispatch.before_ack");
     TAILQ_FOREACH(worker, &report->dispatch->workers, link)
     {
         if (worker->number != report->worker || bw_process_pid(worker->process) != report->pid) continue;

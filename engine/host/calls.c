@@ -3,6 +3,7 @@
 #include "base/mailbox.h"
 #include "host/internal.h"
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -66,6 +67,7 @@ void bw_host_execute(struct bw_host *host, const struct bw_message *message)
         .step = bw_json_str(call->head, "step", ""),
         .attempt = (uint32_t)bw_json_int(call->head, "attempt", 1),
         .timeout_ms = bw_json_int(call->head, "timeout_ms", 60000),
+        .is_once = bw_json_bool(call->head, "once", false),
     };
     host->plugin->execute(host->instance, &call->call);
 }
@@ -107,6 +109,8 @@ void bw_host_complete(const struct bw_plugin_host *services, struct bw_plugin_ca
         call->output_len = result->output ? result->output_len : 2;
         if ((call->output = malloc(call->output_len + 1))) memcpy(call->output, result->output ? result->output : "{}", call->output_len);
     } else {
+        bool can_say = result->size >= offsetof(struct bw_plugin_result, is_doubtful) + sizeof result->is_doubtful; /* it may be an older one */
+        if (can_say && result->is_doubtful) bw_buf_append_text(&call->result, ",\"doubtful\":true");
         append_error(&call->result, result);
     }
     bw_buf_append_char(&call->result, '}');

@@ -309,7 +309,7 @@ local expression = {}
 ---@return boolean
 function expression.ok(id) end
 ---@param id string
----@return "succeeded"|"failed"|"skipped"|nil
+---@return "succeeded"|"failed"|"skipped"|"unknown"|nil
 function expression.status(id) end
 ---@param id string
 ---@return table?

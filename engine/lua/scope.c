@@ -100,7 +100,8 @@ static int step_ok(lua_State *L)
 
 static int step_status(lua_State *L)
 {
-    static const char *const texts[] = {[BW_STATUS_SUCCEEDED] = "succeeded", [BW_STATUS_FAILED] = "failed", [BW_STATUS_SKIPPED] = "skipped"};
+    static const char *const texts[] = {
+        [BW_STATUS_SUCCEEDED] = "succeeded", [BW_STATUS_FAILED] = "failed", [BW_STATUS_SKIPPED] = "skipped", [BW_STATUS_UNKNOWN] = "unknown"};
     enum bw_step_status status = step_argument(L, 1)->status;
     if (status == BW_STATUS_NONE) return 0;
     lua_pushstring(L, texts[status]);

@@ -77,7 +77,7 @@ void bw_script_set_names(struct bw_script *script, struct bw_slice inputs, struc
 void bw_script_set_error(struct bw_script *script, struct bw_slice error);
 void bw_script_end_run(struct bw_script *script);
 
-enum bw_step_status { BW_STATUS_NONE, BW_STATUS_SUCCEEDED, BW_STATUS_FAILED, BW_STATUS_SKIPPED };
+enum bw_step_status { BW_STATUS_NONE, BW_STATUS_SUCCEEDED, BW_STATUS_FAILED, BW_STATUS_SKIPPED, BW_STATUS_UNKNOWN };
 /* output: JSON text, copied. error: JSON text or empty. */
 bool bw_script_set_step(struct bw_script *script, size_t step, enum bw_step_status status, struct bw_slice output, struct bw_slice error,
                         struct bw_error *err);
@@ -151,6 +151,7 @@ struct bw_http_answer {
     struct bw_slice body;
     const struct bw_error *error; /* code http.*: raised in Lua as an error object of class transient where it was a network failure */
     bool transient;
+    bool was_sent; /* a part of the request at least, so it may have been acted upon; Lua does not see it */
 };
 void bw_task_answer(struct bw_task *task, const struct bw_http_answer *answer); /* NULL answers a SLEEP; copies what it needs */
 

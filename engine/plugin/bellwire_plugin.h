@@ -24,7 +24,7 @@
  * cancel(), and the plugin still has to complete() that call soon (the result is dropped); a plugin that has not done so a second later is killed.
  *
  * GUARANTEE. A step is executed at least once. After a crash the same step comes again with the same idempotency_key: send it to
- * whatever you call, so that nothing is done twice.
+ * whatever you call, so that nothing is done twice. A step with `guarantee: at_most_once` is tried again only after a RETRY that is not doubtful.
  *
  * VERSIONS. Fields are only ever added at the end of a struct; `size` is the caller's sizeof and tells which exist. `abi` changes only when
  * something that exists changes its meaning; the host refuses a plugin of another number.
@@ -57,6 +57,7 @@ struct bw_plugin_call {
     uint32_t attempt;            /* 1, 2, … */
     int64_t timeout_ms;          /* how long this attempt may take, from the call of execute() */
     void *data;                  /* the plugin's: its own state of this call */
+    bool is_once;                /* guarantee: at_most_once: send nothing a second time by yourself */
 };
 
 enum bw_plugin_outcome {
@@ -72,6 +73,7 @@ struct bw_plugin_result {
     const char *code;       /* RETRY, FAIL: for programs, dotted: "http.timeout" */
     const char *message;    /* RETRY, FAIL: for people; never put a secret in */
     int64_t retry_after_ms; /* RETRY: -1 = no wish */
+    bool is_doubtful;       /* RETRY, FAIL: the effect may have happened all the same: no answer came. Never tried again under at_most_once */
 };
 
 enum bw_plugin_watch_for { BW_PLUGIN_READ = 1, BW_PLUGIN_WRITE = 2 };

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct bw_letter_office {
     struct bw_mailbox *mailbox;
@@ -20,6 +21,7 @@ struct job { /* one request, on its way to the disk */
     struct bw_letters letters;
     struct bw_letter_catalog catalog;
     json_t *body; /* where its texts are */
+    struct bw_buf output;
     char actor[64];
     struct bw_letter items[];
 };
@@ -28,6 +30,7 @@ static void job_free(struct job *job)
 {
     bw_letter_catalog_free(&job->catalog);
     json_decref(job->body);
+    bw_buf_free(&job->output);
     free(job);
 }
 
@@ -46,6 +49,10 @@ static json_t *result_of(const struct bw_letters *letters, const struct bw_lette
         json_object_set_new(result, "error", error_of(&letter->refusal));
     else if (letters->verb == BW_LETTER_REPLAY)
         json_object_set_new(result, "replay", json_string(bw_uid_text(letter->replay, BW_UID_RUN, uid)));
+    else if (letters->verb == BW_LETTER_RESOLVE)
+        json_object_set_new(result, "resumed", json_boolean(letter->is_resumed));
+    if (letters->verb == BW_LETTER_RESOLVE && !letter->is_refused && *letter->refusal.code)
+        json_object_set_new(result, "why", error_of(&letter->refusal));
     return result;
 }
 
@@ -91,6 +98,27 @@ static bool read_runs(struct job *job, const json_t *runs, struct bw_error *err)
     return true;
 }
 
+static bool read_resolution(struct job *job, struct bw_error *err)
+{
+    static const char *const words[] = {"succeeded", "failed", "retry"};
+    const json_t *output = json_object_get(job->body, "output");
+    size_t i = 0;
+    while (i < 3 && strcmp(bw_json_str(job->body, "as", ""), words[i]) != 0) i++;
+    if (i == 3 || (output && !json_is_object(output)))
+        return bw_error_set(err, "control.malformed", "`as` is succeeded, failed or retry, and `output` is an object");
+    if (output)
+        bw_json_append(&job->output, output);
+    else
+        bw_buf_append_text(&job->output, "{}");
+    if (job->output.failed) return false;
+    if (job->output.len > BW_RESOLVED_OUTPUT_BYTES_MAX)
+        return bw_error_set(err, "output.too_large", "the output has %zu bytes, at most %u are taken", job->output.len, BW_RESOLVED_OUTPUT_BYTES_MAX);
+    job->letters.resolution = (enum bw_step_resolution)i;
+    job->letters.step = bw_json_slice(json_object_get(job->body, "step"));
+    job->letters.output = bw_buf_slice(&job->output);
+    return true;
+}
+
 static bool fill(struct job *job, enum bw_letter_verb verb, const json_t *body, struct bw_error *err)
 {
     const json_t *runs = json_object_get(body, "runs");
@@ -102,7 +130,7 @@ static bool fill(struct job *job, enum bw_letter_verb verb, const json_t *body, 
                                        .from = is_current ? bw_json_slice(json_object_get(job->body, "from")) : (struct bw_slice){0},
                                        .items = job->items,
                                        .count = json_array_size(runs)};
-    if (!read_runs(job, runs, err)) return false;
+    if (!read_runs(job, runs, err) || (verb == BW_LETTER_RESOLVE && !read_resolution(job, err))) return false;
     if (!is_current) return true;
     if (!bw_dispatch_workflows(job->office->dispatch)) return bw_error_set(err, "engine.starting", "the engine has not loaded its workflows yet");
     if (!bw_letter_catalog_make(&job->catalog, job->office->dispatch, err)) return false;

@@ -1,8 +1,10 @@
-/* letters_office.h: the verbs runs.resume, runs.replay and runs.discard of a serving engine's control socket.
+/* letters_office.h: the verbs runs.resume, runs.replay, runs.discard and runs.resolve of a serving engine's control socket.
  *
  *   {"do": "runs.resume", "runs": ["run_…", at most BW_LETTERS_AT_ONCE of them], "latest"?: true}
  *   {"do": "runs.replay", "runs": […], "from"?: step, "same_version"?: true}
  *   {"do": "runs.discard", "runs": […]}
+ *   {"do": "runs.resolve", "runs": […], "step": path, "as": "succeeded"|"failed"|"retry", "output"?: {}} each result then has
+ *                          "resumed": bool, and "why"?: ERROR when it is not
  *   → {"ok": true, "results": [{"run": "run_…", "replay"?: "run_…", "error"?: {code, message, hint?}}, …]} in the order of
  * the runs, when it is on disk
  *

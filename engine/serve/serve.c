@@ -106,13 +106,18 @@ static void on_discard(void *arg, struct bw_control_request *request, const json
     bw_letter_office_take(((struct engine *)arg)->letters, BW_LETTER_DISCARD, request, body);
 }
 
+static void on_resolve(void *arg, struct bw_control_request *request, const json_t *body)
+{
+    bw_letter_office_take(((struct engine *)arg)->letters, BW_LETTER_RESOLVE, request, body);
+}
+
 static void on_cancel(void *arg, struct bw_control_request *request, const json_t *body)
 {
     bw_admin_cancel(((struct engine *)arg)->dispatch, request, body);
 }
 
 static const struct bw_control_verb verbs[] = {
-    {"runs.cancel", on_cancel}, {"runs.resume", on_resume}, {"runs.replay", on_replay}, {"runs.discard", on_discard}};
+    {"runs.cancel", on_cancel}, {"runs.resume", on_resume}, {"runs.replay", on_replay}, {"runs.discard", on_discard}, {"runs.resolve", on_resolve}};
 
 /* ---- from ready on ---- */
 

@@ -15,8 +15,8 @@ static const struct named run_states[] = {
     {BW_RUN_SUCCEEDED, "succeeded"}, {BW_RUN_FAILED, "failed"}, {BW_RUN_CANCELLED, "cancelled"}, {BW_RUN_SKIPPED, "skipped"},
 };
 static const struct named step_states[] = {
-    {BW_STEP_RETRYING, "retrying"},   {BW_STEP_WAITING, "waiting"}, {BW_STEP_SUCCEEDED, "succeeded"}, {BW_STEP_FAILED, "failed"},
-    {BW_STEP_CANCELLED, "cancelled"}, {BW_STEP_SKIPPED, "skipped"}, {BW_STEP_UNKNOWN, "unknown"},
+    {BW_STEP_RETRYING, "retrying"}, {BW_STEP_WAITING, "waiting"},     {BW_STEP_STARTED, "started"}, {BW_STEP_SUCCEEDED, "succeeded"},
+    {BW_STEP_FAILED, "failed"},     {BW_STEP_CANCELLED, "cancelled"}, {BW_STEP_SKIPPED, "skipped"}, {BW_STEP_UNKNOWN, "unknown"},
 };
 static const struct named wake_kinds[] = {
     {BW_WAKE_NONE, "none"},   {BW_WAKE_TIMER, "timer"},   {BW_WAKE_EVENT, "event"},       {BW_WAKE_VOTE, "vote"},

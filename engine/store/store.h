@@ -52,6 +52,7 @@ enum bw_run_state {                     /* 20 and above are final */
 enum bw_step_state {
     BW_STEP_RETRYING = 2,
     BW_STEP_WAITING = 3,
+    BW_STEP_STARTED = 4, /* of a step that must not be called twice: its call may have been made */
     BW_STEP_SUCCEEDED = 20,
     BW_STEP_FAILED = 21,
     BW_STEP_CANCELLED = 22,

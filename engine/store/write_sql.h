@@ -106,6 +106,9 @@
     X(find_letter)             \
     X(finished_steps)          \
     X(undone_step)             \
+    X(unknown_step)            \
+    X(step_state)              \
+    X(resolve_step)            \
     X(revive_run)              \
     X(revive_steps)            \
     X(set_version)             \

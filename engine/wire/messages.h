@@ -36,7 +36,7 @@ enum bw_message_type {
      * died with its worker count times; above 5 it fails with "worker_lost" */
     BW_MSG_EVENT = 4,
     BW_MSG_COMMITTED = 5, /* {report} the report with that number is on disk; sent for reports with ack */
-    /* Outcome of BW_MSG_CALL. {call, outcome: "ok"|"retry"|"fail", error?: ERROR, output_part?} */
+    /* Outcome of BW_MSG_CALL. {call, outcome: "ok"|"retry"|"fail", error?: ERROR, doubtful?: its effect may have happened, output_part?} */
     BW_MSG_CALL_RESULT = 6,
     /* Only with `trial`. {now_ms: the time from now on, ask: number, workflow?, mocks?: {step: [{with?, output?, error?, after_ms?}]}}
      * With a workflow a test begins: only that one's triggers are asked from now on, and steps get the answers of `mocks`. Timers that are due are
@@ -78,8 +78,8 @@ enum bw_message_type {
      * each behind four bytes of length due_ms?, since_ms?, arms?: [{key, since_event}] what ends the waiting of a step (store.h)}]}]} A one-step run
      * is one report with done. A later effect that depends on unrecorded results sends a report with ack first and waits. */
     BW_MSG_REPORT = 34,
-    /* Execute a plugin's action. {call: number, action: "ns/name@major", run: uid, step: path, attempt, key, timeout_ms, secrets: [names],
-       input_part} */
+    /* Execute a plugin's action. {call: number, action: "ns/name@major", run: uid, step: path, attempt, key, timeout_ms, once: bool (at_most_once),
+       secrets: [names], input_part} */
     BW_MSG_CALL = 35,
     BW_MSG_CALL_CANCEL = 36, /* {call} its result is no longer wanted */
     /* {level: "debug"|"info"|"warn"|"error", message, run, workflow, step} from ctx.log */
@@ -103,7 +103,7 @@ enum bw_message_type {
     /* ---- engine → plugin host ---- */
     /* First message. {path, allow_private_network: bool, config: {}, log_level, log_format} */
     BW_MSG_HOST_LOAD = 64,
-    /* {call, action: "ns/name", key, run, step, attempt, timeout_ms, secrets: {NAME: value}, input_part} */
+    /* {call, action: "ns/name", key, run, step, attempt, timeout_ms, once, secrets: {NAME: value}, input_part} */
     BW_MSG_HOST_EXECUTE = 65,
     BW_MSG_HOST_CANCEL = 66, /* {call} */
 

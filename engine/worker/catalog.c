@@ -143,6 +143,15 @@ static void check_secrets(const struct bw_workflow *workflow, const struct bw_st
     }
 }
 
+static void check_guarantee(const struct bw_workflow *workflow, const struct bw_step *step, const struct bw_action *action, struct bw_errors *errs)
+{
+    if (!step->is_once || step->effect == BW_EFFECT_WRITE || action->has_effect) return;
+    struct bw_error *err = bw_errors_add(errs, "step.guarantee", "the action %s says that it has no effect (%s): at_most_once is pointless here",
+                                         action->name, bw_json_str(action->manifest, "effect", ""));
+    if (err) bw_error_hint(err, "leave `guarantee` out, or say that it has one here: effect: write");
+    place(err, workflow, step->mark);
+}
+
 /* What the step says, or the workflow, or its action: that is a suggestion, which counts if there is such a limit. A limit that the workflow wants
  * and that is not there is an error, but the workflow stays: bellwire.yaml is no part of a revision, and runs that are parked need theirs. They fail
  * at that step, with a name, and can be resumed. */
@@ -283,6 +292,7 @@ static void add_workflow(struct bw_worker *worker, struct bw_catalog *catalog, s
         if (step->kind != BW_STEP_USES || !(entry.actions[i] = find_action(catalog, workflow, step, errs))) continue;
         if (entry.actions[i]->source.len) entry.lua_actions[i] = entry.actions[i];
         check_secrets(workflow, step, entry.actions[i], errs);
+        check_guarantee(workflow, step, entry.actions[i], errs);
     }
     load_inputs(&entry, errs);
     /* Compiling finds the errors of expressions and code now, not at the first event. */

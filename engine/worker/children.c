@@ -113,6 +113,7 @@ static bool restore_outer(struct bw_run *run, const json_t *step, struct bw_erro
     bw_buf_append_slice(&result->error, error);
     enum bw_step_status status = result->state == BW_STATE_SUCCEEDED ? BW_STATUS_SUCCEEDED
                                  : result->state == BW_STATE_FAILED  ? BW_STATUS_FAILED
+                                 : result->state == BW_STATE_UNKNOWN ? BW_STATUS_UNKNOWN
                                                                      : BW_STATUS_SKIPPED;
     return bw_script_set_step(run->script, (size_t)index, status, output, error, err);
 }

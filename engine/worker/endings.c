@@ -204,7 +204,7 @@ void bw_run_restore_ending(struct bw_run *run)
     size_t first = run->phase_limit;
     if (run->phase == BW_PHASE_UNDO) return; /* an `undo` that fails does not keep the others back */
     for (size_t i = run->phase_first; i < run->phase_limit; i = bw_step_next(steps, i)) {
-        bool is_failure = run->results[i].state == BW_STATE_FAILED && !steps[i].goes_on && !bw_step_is_caught(steps, i) && steps[i].notifies < 0;
+        bool is_failure = bw_state_is_failure(run->results[i].state) && !steps[i].goes_on && !bw_step_is_caught(steps, i) && steps[i].notifies < 0;
         bool is_stop = run->results[i].state == BW_STATE_SUCCEEDED && steps[i].kind == BW_STEP_STOP;
         if (steps[i].kind == BW_STEP_MARK) break; /* behind it is another phase */
         if (!is_failure && !is_stop) continue;

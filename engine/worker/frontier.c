@@ -33,7 +33,7 @@ static bool may_begin(const struct bw_run *run, size_t index)
 void bw_run_begin_to_end(struct bw_run *run, size_t index)
 {
     struct bw_attempt *attempt, *next;
-    bool is_failure = run->results[index].state == BW_STATE_FAILED;
+    bool is_failure = bw_state_is_failure(run->results[index].state);
     if (run->is_ending) return;
     run->is_ending = true;
     run->ending_step = index;
@@ -66,12 +66,12 @@ void bw_run_step_ended(struct bw_run *run, size_t index)
     const struct bw_step_result *result = &run->results[index];
     bool is_tried = bw_step_is_caught(run->entry->workflow->steps, index);
     run->has_news = true;
-    bool is_failure = result->state == BW_STATE_FAILED && step->notifies < 0; /* else the approval behind it fails with it */
+    bool is_failure = bw_state_is_failure(result->state) && step->notifies < 0; /* else the approval behind it fails with it */
     if (is_failure && !step->goes_on && !(is_tried && bw_run_catches(run, index)) && run->phase != BW_PHASE_UNDO)
         bw_run_begin_to_end(run, index);
     else if (result->state == BW_STATE_SUCCEEDED && step->kind == BW_STEP_STOP)
         bw_run_begin_to_end(run, index);
-    else if (is_tried && (result->state != BW_STATE_FAILED || step->goes_on))
+    else if (is_tried && (!bw_state_is_failure(result->state) || step->goes_on))
         bw_run_skip_branches(run, (size_t)step->parent);
     end_blocks(run, step->parent);
 }
@@ -133,7 +133,7 @@ static void reset(struct bw_step_result *result)
 static bool begins_anew(struct bw_run *run, size_t index)
 {
     struct bw_step_result *result = &run->results[index];
-    if (!result->is_again || bw_run_survives(run, index)) return false;
+    if (!result->is_again || result->state == BW_STATE_UNKNOWN || bw_run_survives(run, index)) return false;
     if (bw_step_has_notify(run->entry->workflow->steps, index) && run->results[index - 1].is_again) reset(&run->results[index - 1]);
     reset(result);
     return true;

@@ -103,8 +103,12 @@ static void finish(struct bw_http_call *call, CURLcode result)
 {
     struct bw_http_answer answer = {0};
     struct bw_error err;
-    long status = 0;
+    long status = 0, request_bytes = 0;
+    curl_off_t body_bytes = 0;
     curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
+    curl_easy_getinfo(call->easy, CURLINFO_REQUEST_SIZE, &request_bytes);
+    curl_easy_getinfo(call->easy, CURLINFO_SIZE_UPLOAD_T, &body_bytes);
+    answer.was_sent = request_bytes || body_bytes || status;
     answer.error = &err;
     if (call->was_denied && result != CURLE_OK) {
         bw_error_set(&err, "http.address_denied",
@@ -254,8 +258,8 @@ static void set_policy(struct bw_http_call *call, int64_t timeout_ms)
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, call);
 }
 
-struct bw_http_call *bw_http_start(struct bw_http *http, const struct bw_task_request *request, int64_t timeout_ms, bw_http_done *done, void *arg,
-                                   struct bw_error *err)
+struct bw_http_call *bw_http_start(struct bw_http *http, const struct bw_task_request *request, int64_t timeout_ms, bool is_once, bw_http_done *done,
+                                   void *arg, struct bw_error *err)
 {
     struct bw_http_call *call = calloc(1, sizeof *call);
     bw_error_set(err, "http.memory", "out of memory");
@@ -270,6 +274,7 @@ struct bw_http_call *bw_http_start(struct bw_http *http, const struct bw_task_re
         return NULL;
     }
     set_policy(call, timeout_ms);
+    if (is_once) curl_easy_setopt(call->easy, CURLOPT_FRESH_CONNECT, 1L);
     bw_buf_append_slice(&call->request_body, request->body);
     bool has_body =
         request->body.len || bw_slice_is(request->method, "POST") || bw_slice_is(request->method, "PUT") || bw_slice_is(request->method, "PATCH");

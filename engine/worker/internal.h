@@ -29,11 +29,17 @@ enum {
     BW_STATE_DELAYED = 4, /* of a run: its time to begin has not come */
     BW_STATE_RETRYING = 2,
     BW_STATE_WAITING = 3,    /* of a step */
+    BW_STATE_STARTED = 4,    /* of a step with at_most_once: it may be called now */
     BW_STATE_SUCCEEDED = 20, /* this and above: it has ended */
     BW_STATE_FAILED = 21,
     BW_STATE_CANCELLED = 22,
-    BW_STATE_SKIPPED = 23
+    BW_STATE_SKIPPED = 23,
+    BW_STATE_UNKNOWN = 24 /* of a step: a failure of which nobody knows what it has done */
 };
+static inline bool bw_state_is_failure(int state)
+{
+    return state == BW_STATE_FAILED || state == BW_STATE_UNKNOWN;
+}
 enum { BW_WAKE_TIMER = 1, BW_WAKE_EVENT = 2, BW_WAKE_VOTE = 3, BW_WAKE_CHILD = 4 }; /* enum bw_wake_kind of store.h */
 #define BW_STATE_ENTERED 1 /* of a block, in this room only: one of its branches is under way */
 
@@ -260,6 +266,8 @@ struct bw_attempt {
     int64_t asked_us;
     struct bw_buf limit_key;
     double limit_cost;
+    /* at_most_once: the attempt is on disk; its call was made; that may have reached somebody; and nobody has said what has become of it */
+    bool is_recorded, is_called, is_exposed, is_doubtful;
     bool may_retry;                   /* the failure is one of the attempt itself, not of what comes before it */
     int64_t deadline_us, deadline_ms; /* by the monotonic clock, by the wall's: of this attempt */
     struct bw_timer *timer;           /* deadline of the attempt, delay of a retry, ctx.sleep */
@@ -295,6 +303,7 @@ static inline const struct bw_action *bw_attempt_action(const struct bw_attempt 
 /* ---- step.c ---- */
 void bw_step_begin(struct bw_attempt *attempt); /* from its condition on */
 void bw_step_attempt(struct bw_attempt *attempt);
+void bw_step_committed(struct bw_attempt *attempt); /* what it has waited for is on disk */
 /* The engine ended a worker over this step, or it took its worker with it again and again. */
 bool bw_step_is_condemned(struct bw_run *run, size_t step, struct bw_error *err, enum bw_error_class *class);
 /* The condition of a step or a block. False: it cannot be told. */
@@ -351,6 +360,13 @@ void bw_repeat_restore(struct bw_step_result *result, struct bw_slice output);
 bool bw_step_waits_on(struct bw_attempt *attempt);
 void bw_step_try_again(struct bw_attempt *attempt, int64_t delay_ms); /* step_end.c: its next attempt, then. The run may be freed */
 
+/* ---- once.c: at_most_once ---- */
+void bw_once_record(struct bw_attempt *attempt); /* `started`; bw_step_attempt() again when that is on disk */
+/* An attempt has failed like that: may it have had its effect? */
+bool bw_once_is_unknown(const struct bw_attempt *attempt, enum bw_error_class class);
+void bw_once_make_unknown(struct bw_run *run, size_t step, const char *what, const struct bw_error *why); /* its error; not its state */
+void bw_once_restore(struct bw_run *run, size_t step);                                                    /* it was found `started` */
+
 /* ---- emit.c ---- */
 #define BW_EMIT_DEPTH_MAX 16   /* semantics.md 2.5: events in a row of which each caused the next */
 #define BW_RUN_EMITS_MAX 10000 /* all of them fit into one report */
@@ -402,7 +418,8 @@ void bw_trial_trace_input(struct bw_attempt *attempt); /* nothing outside of a t
 /* ---- http.c ---- */
 struct bw_http *bw_http_new(struct event_base *base, bool allow_private_network);
 typedef void bw_http_done(const struct bw_http_answer *answer, void *arg);
-struct bw_http_call *bw_http_start(struct bw_http *http, const struct bw_task_request *request, int64_t timeout_ms, bw_http_done *done, void *arg,
-                                   struct bw_error *err);
+/* is_once: libcurl does not send it again when a connection that was kept turns out to be dead. */
+struct bw_http_call *bw_http_start(struct bw_http *http, const struct bw_task_request *request, int64_t timeout_ms, bool is_once, bw_http_done *done,
+                                   void *arg, struct bw_error *err);
 void bw_http_abort(struct bw_http_call *call); /* done is not called */
 #endif

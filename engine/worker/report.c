@@ -126,7 +126,7 @@ static void append_run(struct report *report, struct bw_run *run)
         is_first = false;
         append_step(report, run, i);
         result->is_reported = true;
-        if (result->state != BW_STATE_SKIPPED && !result->is_pure) run->behind_report = run->event->worker->next_report;
+        if (result->state != BW_STATE_SKIPPED && result->state != BW_STATE_STARTED && !result->is_pure) run->behind_report = run->event->worker->next_report;
     }
     bw_buf_append_text(&report->head, "]}");
 }

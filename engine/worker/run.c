@@ -112,17 +112,21 @@ static bool restore_steps(struct bw_run *run, const json_t *recorded, struct bw_
             result->attempt = (uint32_t)bw_json_int(step, "attempt", 0);
             int state = (int)bw_json_int(step, "state", 0);
             result->started_ms = bw_json_int(step, "started_ms", 0);
-            bool is_failed = state == BW_STATE_FAILED;
+            bool is_failed = state == BW_STATE_FAILED, is_unknown = state == BW_STATE_UNKNOWN;
+            if (state == BW_STATE_STARTED) {
+                bw_once_restore(run, i);
+                continue;
+            }
             size_t owner = bw_step_owner(workflow->steps, i);
             bool is_again = bw_json_bool(step, "again", false), goes_on = workflow->steps[owner].goes_on;
             if (is_again) result->children_total = (uint32_t)bw_json_int(step, "children_total", 0);
-            if (is_again && (state != BW_STATE_FAILED || !(goes_on || bw_step_is_caught(workflow->steps, owner)))) {
+            if (is_again && !is_unknown && (state != BW_STATE_FAILED || !(goes_on || bw_step_is_caught(workflow->steps, owner)))) {
                 *result = (struct bw_step_result){.children_total = result->children_total}; /* as if it had not begun */
                 continue;
             }
             result->is_again = is_again && !goes_on;
             if (state == BW_STATE_WAITING || state == BW_STATE_RETRYING) restore_waiting(result, state, step);
-            if (state < BW_STATE_SUCCEEDED || state > BW_STATE_SKIPPED)
+            if (state < BW_STATE_SUCCEEDED || state > BW_STATE_UNKNOWN)
                 continue; /* an attempt that failed, or was on its way: it goes on from there */
             result->state = state;
             result->is_reported = true;
@@ -131,7 +135,10 @@ static bool restore_steps(struct bw_run *run, const json_t *recorded, struct bw_
             run->kept_bytes += result->output.len;
             if (json_object_get(step, "error")) bw_json_append(&result->error, json_object_get(step, "error"));
             if (state == BW_STATE_CANCELLED) continue;
-            enum bw_step_status status = is_failed ? BW_STATUS_FAILED : state == BW_STATE_SUCCEEDED ? BW_STATUS_SUCCEEDED : BW_STATUS_SKIPPED;
+            enum bw_step_status status = is_failed                     ? BW_STATUS_FAILED
+                                         : is_unknown                  ? BW_STATUS_UNKNOWN
+                                         : state == BW_STATE_SUCCEEDED ? BW_STATUS_SUCCEEDED
+                                                                       : BW_STATUS_SKIPPED;
             if (!bw_script_set_step(run->script, i, status, bw_buf_slice(&result->output), bw_buf_slice(&result->error), err)) return false;
         }
     }
@@ -369,7 +376,7 @@ void bw_run_end_steps(struct bw_run *run)
     const struct bw_step_result *ending = &run->results[run->ending_step];
     if (!run->is_ending) {
         finish(run);
-    } else if (ending->state == BW_STATE_FAILED) {
+    } else if (bw_state_is_failure(ending->state)) {
         bw_buf_clear(&run->error);
         bw_buf_append_slice(&run->error, bw_buf_slice(&ending->error));
         bw_run_settle(run, BW_STATE_FAILED);

@@ -21,9 +21,16 @@ void bw_step_attempt(struct bw_attempt *attempt)
         bw_permit_ask(attempt);
         return;
     }
-    result->attempt++;
-    attempt->may_retry = true;
-    if (!result->started_ms) result->started_ms = bw_clock_wall_ms();
+    if (!attempt->is_recorded) {
+        result->attempt++;
+        if (!result->started_ms) result->started_ms = bw_clock_wall_ms();
+        if (bw_attempt_step(attempt)->is_once) {
+            bw_once_record(attempt);
+            return;
+        }
+    }
+    attempt->is_recorded = false;
+    attempt->may_retry = attempt->is_called = true;
     attempt->deadline_us = bw_clock_mono_us() + timeout_ms * 1000;
     attempt->deadline_ms = bw_clock_wall_ms() + timeout_ms;
     bw_idempotency_key(attempt->run->uid, bw_attempt_step(attempt)->path.ptr, result->iteration, key);
@@ -38,6 +45,14 @@ void bw_step_attempt(struct bw_attempt *attempt)
         bw_trial_refuse_step(attempt);
     else
         bw_step_start_plugin(attempt, key, timeout_ms);
+}
+
+void bw_step_committed(struct bw_attempt *attempt)
+{
+    if (attempt->is_recorded)
+        bw_step_attempt(attempt);
+    else
+        bw_step_begin(attempt);
 }
 
 static void note_input_names(struct bw_attempt *attempt)
@@ -167,6 +182,7 @@ static bool has_effect(const struct bw_attempt *attempt)
 {
     const struct bw_step *step = bw_attempt_step(attempt);
     if (attempt->mock) return true;
+    if (step->effect) return step->effect == BW_EFFECT_WRITE;
     if (step->kind == BW_STEP_SET || step->kind == BW_STEP_STOP) return false;
     if (step->kind == BW_STEP_LUA) return strstr(step->lua.ptr, "ctx") != NULL;
     return bw_attempt_action(attempt)->has_effect;
@@ -176,6 +192,7 @@ static bool is_pure(const struct bw_attempt *attempt)
 {
     const struct bw_step *step = bw_attempt_step(attempt);
     if (attempt->mock) return false;
+    if (step->effect) return step->effect == BW_EFFECT_NONE;
     if (step->kind == BW_STEP_SET || step->kind == BW_STEP_STOP) return true;
     if (step->kind == BW_STEP_LUA) return !strstr(step->lua.ptr, "ctx") && !strstr(step->lua.ptr, "random");
     return !strcmp(bw_json_str(bw_attempt_action(attempt)->manifest, "effect", "write"), "none");
@@ -239,7 +256,8 @@ void bw_step_begin(struct bw_attempt *attempt)
         return;
     }
     result->is_pure = is_pure(attempt);
-    if ((has_effect(attempt) || step->notifies >= 0) && (attempt->report = report_to_wait_for(run, step->notifies >= 0))) {
+    bool has_barrier = (has_effect(attempt) && !step->is_once) || step->notifies >= 0; /* that of is_once is in front of each attempt */
+    if (has_barrier && (attempt->report = report_to_wait_for(run, step->notifies >= 0))) {
         attempt->wait = BW_WAIT_COMMIT;
         TAILQ_INSERT_TAIL(&worker->unacknowledged, attempt, link);
         return; /* bw_step_begin() again when it is on disk */

@@ -48,9 +48,17 @@ static enum bw_error_class class_of(enum bw_failure_class class)
     return classes[class];
 }
 
+static bool may_change(const struct bw_task_request *request)
+{
+    return !bw_slice_is(request->method, "GET") && !bw_slice_is(request->method, "HEAD") && !bw_slice_is(request->method, "OPTIONS");
+}
+
+/* Who has read the request and gives no answer, or one that it has broken down over it, may have done what it says. */
 static void on_http_done(const struct bw_http_answer *answer, void *arg)
 {
     struct bw_attempt *attempt = arg;
+    bool is_doubtful = !answer->status ? answer->was_sent : answer->status >= 500 && answer->status != 501 && answer->status != 503;
+    if (is_doubtful && may_change(bw_task_request(attempt->task))) attempt->is_doubtful = true;
     attempt->http_call = NULL; /* it frees itself */
     bw_task_answer(attempt->task, answer);
     bw_attempt_ready(attempt);
@@ -102,7 +110,9 @@ static void begin_request(struct bw_attempt *attempt)
         return;
     }
     attempt->wait = BW_WAIT_HTTP;
-    if ((attempt->http_call = bw_http_start(bw_attempt_worker(attempt)->http, request, timeout_ms, on_http_done, attempt, &err))) return;
+    bool is_once = bw_attempt_step(attempt)->is_once;
+    if (may_change(request)) attempt->is_exposed = true;
+    if ((attempt->http_call = bw_http_start(bw_attempt_worker(attempt)->http, request, timeout_ms, is_once, on_http_done, attempt, &err))) return;
     bw_task_answer(attempt->task, &(struct bw_http_answer){.error = &err, .transient = true});
     bw_attempt_ready(attempt);
 }
@@ -158,16 +168,17 @@ void bw_step_start_plugin(struct bw_attempt *attempt, const char *key, int64_t t
     struct bw_buf head = {0};
     attempt->call = ++worker->next_call;
     bw_buf_printf(&head,
-                  "{\"call\":%lld,\"action\":\"%s@%u\",\"run\":\"%s\",\"step\":\"%s\",\"attempt\":%u,\"key\":\"%s\",\"timeout_ms\":%lld,\"input_"
-                  "part\":0,\"secrets\":[",
+                  "{\"call\":%lld,\"action\":\"%s@%u\",\"run\":\"%s\",\"step\":\"%s\",\"attempt\":%u,\"key\":\"%s\",\"timeout_ms\":%lld,\"once\":%s,"
+                  "\"input_part\":0,\"secrets\":[",
                   (long long)attempt->call, action->name, action->major, attempt->run->uid_text, bw_attempt_step(attempt)->path.ptr,
-                  bw_attempt_result(attempt)->attempt, key, (long long)timeout_ms);
+                  bw_attempt_result(attempt)->attempt, key, (long long)timeout_ms, bw_attempt_step(attempt)->is_once ? "true" : "false");
     for (size_t i = 0; i < action->secret_count; i++) {
         if (i) bw_buf_append_char(&head, ',');
         bw_buf_append_json_string(&head, bw_slice_of(action->secrets[i]));
     }
     bw_buf_append_text(&head, "]}");
     attempt->wait = BW_WAIT_PLUGIN;
+    attempt->is_exposed = true;
     TAILQ_INSERT_TAIL(&worker->called, attempt, link);
     if (head.failed || !bw_channel_send(worker->channel, BW_MSG_CALL, bw_buf_slice(&head), &input, 1)) exit(70);
     bw_buf_free(&head);
@@ -195,6 +206,7 @@ void bw_step_plugin_result(struct bw_attempt *attempt, const struct bw_message *
         return;
     }
     const json_t *error = json_object_get(message->head, "error");
+    attempt->is_doubtful = bw_json_bool(message->head, "doubtful", false);
     bw_error_set(&err, bw_json_str(error, "code", "plugin.failed"), "%s", bw_json_str(error, "message", "the plugin gave no reason"));
     bw_error_hint(&err, "%s", bw_json_str(error, "hint", ""));
     bw_step_fail(attempt, &err, !strcmp(outcome, "retry") ? BW_CLASS_TRANSIENT : BW_CLASS_PERMANENT, bw_json_int(error, "retry_after_ms", -1));

@@ -92,7 +92,8 @@ void bw_step_fail(struct bw_attempt *attempt, const struct bw_error *err, enum b
     struct bw_step_result *result = bw_attempt_result(attempt);
     const struct bw_step *step = bw_attempt_step(attempt);
     struct bw_error ignored;
-    int64_t delay_ms = run->is_ending ? -1 : next_attempt_in_ms(attempt, err, class, retry_after_ms);
+    bool is_unknown = bw_once_is_unknown(attempt, class);
+    int64_t delay_ms = run->is_ending || is_unknown ? -1 : next_attempt_in_ms(attempt, err, class, retry_after_ms);
     if (attempt->permit && retry_after_ms > 0) bw_permit_release(attempt, retry_after_ms);
     bw_attempt_release(attempt);
     attempt->may_retry = false;
@@ -105,7 +106,14 @@ void bw_step_fail(struct bw_attempt *attempt, const struct bw_error *err, enum b
         result->is_reported = false;
         bw_repeat_note(result);
         bw_trace_step(run, attempt->step, "step_retry", delay_ms);
+        if (step->is_once && delay_ms < 1000) bw_report_run(run, false); /* else a crash would find it `started` */
         bw_step_try_again(attempt, delay_ms);
+        return;
+    }
+    if (is_unknown) {
+        bw_once_make_unknown(run, attempt->step, "the attempt has ended without a clear answer", err);
+        finish_step(attempt, BW_STATE_UNKNOWN);
+        bw_run_advance(run);
         return;
     }
     bool is_survived = step->goes_on || bw_step_is_caught(run->entry->workflow->steps, attempt->step);
@@ -172,6 +180,12 @@ void bw_step_skip(struct bw_attempt *attempt)
 void bw_step_cancel(struct bw_attempt *attempt)
 {
     bool was_tried = bw_attempt_result(attempt)->state == BW_STATE_RETRYING;
+    if (bw_attempt_result(attempt)->state == BW_STATE_STARTED) {
+        bool is_unknown = attempt->is_called && attempt->is_exposed;
+        if (is_unknown) bw_once_make_unknown(attempt->run, attempt->step, "the run ended the step while it was under way", NULL);
+        finish_step(attempt, is_unknown ? BW_STATE_UNKNOWN : BW_STATE_CANCELLED);
+        return;
+    }
     if (bw_attempt_result(attempt)->state == BW_STATE_WAITING) bw_buf_clear(&bw_attempt_result(attempt)->output); /* what an approval asks */
     bool is_failed = was_tried && bw_attempt_result(attempt)->error.len > 0;                                      /* else it was to be repeated */
     bool is_between = is_failed && (attempt->wait == BW_WAIT_RETRY || attempt->wait == BW_WAIT_DURABLE || attempt->wait == BW_WAIT_PERMIT);

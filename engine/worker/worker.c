@@ -60,7 +60,7 @@ static void on_committed(struct bw_worker *worker, int64_t report)
         }
         TAILQ_REMOVE(&worker->unacknowledged, attempt, link);
         attempt->wait = BW_WAIT_NONE;
-        bw_step_begin(attempt);                         /* which may end other runs and attempts, … */
+        bw_step_committed(attempt);                     /* which may end other runs and attempts, … */
         attempt = TAILQ_FIRST(&worker->unacknowledged); /* … so from the beginning */
     }
 }

@@ -23,7 +23,7 @@ static void append_properties(struct bw_buf *out, const struct bw_load_key *keys
 /* Nothing is attempted in a `set` or a `stop`, so nothing can be tried again. */
 static void append_no_policy(struct bw_buf *out)
 {
-    static const char *const keys[] = {"retry", "max_elapsed", "timeout", "repeat", "limit"};
+    static const char *const keys[] = {"retry", "max_elapsed", "timeout", "repeat", "limit", "guarantee", "effect"};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         bw_buf_printf(out, ",\"%s\":{\"anyOf\":[{\"required\":[\"uses\"]},{\"required\":[\"lua\"]}]}", keys[i]);
 }
@@ -34,20 +34,23 @@ static void append_verbs(struct bw_buf *out)
     static const char *const verbs[] = {"uses", "lua", "set", "stop", "sleep", "wait", "approve", "emit", "respond"};
     bw_buf_append_text(out, ",\"oneOf\":[");
     for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) bw_buf_printf(out, "{\"required\":[\"id\",\"%s\"]},", verbs[i]);
-    bw_buf_append_text(out, "{\"required\":[\"id\",\"foreach\",\"steps\"]},"
-                            "{\"required\":[\"if\",\"steps\"],\"not\":{\"required\":[\"foreach\"]}},"
-                            "{\"required\":[\"switch\",\"cases\"]},{\"required\":[\"parallel\"]}],"
-                            "\"dependentRequired\":{\"else\":[\"if\",\"steps\"],\"cases\":[\"switch\"],\"default\":[\"switch\"],"
-                            "\"as\":[\"foreach\"],\"key\":[\"foreach\"],\"concurrency\":[\"foreach\"],\"tolerate\":[\"foreach\"],"
-                            "\"detach\":[\"uses\"]},"
-                            "\"dependentSchemas\":{\"with\":{\"anyOf\":[{\"required\":[\"uses\"]},{\"required\":[\"lua\"]}]}"
-                            ",\"outputs\":{\"not\":{\"required\":[\"stop\"]}}"
-                            ",\"foreach\":{\"propertyNames\":{\"enum\":[" BLOCK_KEYS
-                            "\"foreach\",\"as\",\"key\",\"concurrency\",\"tolerate\",\"steps\",\"on_error\",\"outputs\",\"catch\"]}}"
-                            ",\"detach\":{\"properties\":{\"uses\":{\"pattern\":\"^workflow/\"}}}"
-                            ",\"steps\":{\"anyOf\":[{\"required\":[\"foreach\"]},{\"propertyNames\":{\"enum\":[" BLOCK_KEYS "\"steps\",\"else\"]}}]}"
-                            ",\"switch\":{\"propertyNames\":{\"enum\":[" BLOCK_KEYS "\"switch\",\"cases\",\"default\"]}}"
-                            ",\"parallel\":{\"propertyNames\":{\"enum\":[" BLOCK_KEYS "\"parallel\"]}}");
+    bw_buf_append_text(
+        out, "{\"required\":[\"id\",\"foreach\",\"steps\"]},"
+             "{\"required\":[\"if\",\"steps\"],\"not\":{\"required\":[\"foreach\"]}},"
+             "{\"required\":[\"switch\",\"cases\"]},{\"required\":[\"parallel\"]}],"
+             "\"dependentRequired\":{\"else\":[\"if\",\"steps\"],\"cases\":[\"switch\"],\"default\":[\"switch\"],"
+             "\"as\":[\"foreach\"],\"key\":[\"foreach\"],\"concurrency\":[\"foreach\"],\"tolerate\":[\"foreach\"],"
+             "\"detach\":[\"uses\"]},"
+             "\"dependentSchemas\":{\"with\":{\"anyOf\":[{\"required\":[\"uses\"]},{\"required\":[\"lua\"]}]}"
+             ",\"outputs\":{\"not\":{\"required\":[\"stop\"]}}"
+             ",\"foreach\":{\"propertyNames\":{\"enum\":[" BLOCK_KEYS
+             "\"foreach\",\"as\",\"key\",\"concurrency\",\"tolerate\",\"steps\",\"on_error\",\"outputs\",\"catch\"]}}"
+             ",\"detach\":{\"properties\":{\"uses\":{\"pattern\":\"^workflow/\"}}}"
+             ",\"steps\":{\"anyOf\":[{\"required\":[\"foreach\"]},{\"propertyNames\":{\"enum\":[" BLOCK_KEYS "\"steps\",\"else\"]}}]}"
+             ",\"switch\":{\"propertyNames\":{\"enum\":[" BLOCK_KEYS "\"switch\",\"cases\",\"default\"]}}"
+             ",\"parallel\":{\"propertyNames\":{\"enum\":[" BLOCK_KEYS "\"parallel\"]}}"
+             ",\"guarantee\":{\"if\":{\"properties\":{\"guarantee\":{\"const\":\"at_most_once\"}}},"
+             "\"then\":{\"properties\":{\"effect\":{\"const\":\"write\"},\"repeat\":false,\"uses\":{\"not\":{\"pattern\":\"^workflow/\"}}}}}");
 }
 
 /* Of a step that is written inside of another one. */

@@ -81,6 +81,7 @@ struct bw_catch {
 struct bw_endings {
     int32_t mark, undo, on_failure, finally;
 };
+enum bw_effect { BW_EFFECT_UNSET, BW_EFFECT_NONE, BW_EFFECT_READ, BW_EFFECT_WRITE }; /* UNSET: as its action says, else WRITE */
 enum bw_stop { BW_STOP_SUCCEEDED, BW_STOP_FAILED, BW_STOP_SKIPPED };
 struct bw_step_arm {            /* an event that a WAIT waits for, or that cancels the run */
     struct bw_slice event;      /* glob, as in a trigger */
@@ -146,6 +147,8 @@ struct bw_step {
     struct bw_retry retry;      /* what is written at the step or in the workflow's defaults; the rest is unset */
     struct bw_step_limit limit; /* written at the step or in the defaults */
     bool goes_on;               /* on_error: continue */
+    bool is_once;               /* guarantee: at_most_once */
+    enum bw_effect effect;
     struct bw_repeat repeat;
     struct bw_catch *catches; /* TRY: the first one whose condition is true is taken */
     size_t catch_count;

@@ -1,5 +1,5 @@
-/* What a step does when it fails, and how it can end its run: retry, max_elapsed, timeout, limit, on_error, stop, and the workflow's defaults for
- * them. */
+/* What a step does when it fails, how often it may have its effect, and how it can end its run: retry, max_elapsed, timeout, limit, guarantee,
+ * effect, on_error, stop, and the defaults of the workflow for them. */
 #include "base/units.h"
 #include "workflow/internal.h"
 #include <stdlib.h>
@@ -131,9 +131,41 @@ static void load_repeat(struct bw_loader *loader, const struct bw_yaml_node *map
         bw_load_error(loader, bw_mark_of(value), "step.repeat", "leave it out for 100", "max must be a number from 1 to %d", BW_REPEAT_MAX);
 }
 
+static int word_of(const struct bw_yaml_node *node, const char *const *words)
+{
+    for (int i = 0; words[i]; i++)
+        if (node->kind == BW_YAML_STRING && bw_slice_is(node->text, words[i])) return i;
+    return -1;
+}
+
+static void load_guarantee(struct bw_loader *loader, const struct bw_yaml_node *map, struct bw_step *step, bool may_call)
+{
+    static const char *const effects[] = {"none", "read", "write", NULL}, *const guarantees[] = {"at_least_once", "at_most_once", NULL};
+    const struct bw_yaml_node *effect = bw_yaml_get(map, "effect"), *guarantee = bw_yaml_get(map, "guarantee"), *repeat = bw_yaml_get(map, "repeat");
+    int which = effect ? word_of(effect, effects) : -1;
+    if (effect && which < 0)
+        bw_load_error(loader, bw_mark_of(effect), "step.effect", "write none, read or write", "effect says what the step does outside of its run");
+    step->effect = (enum bw_effect)(which + 1);
+    if (!guarantee) return;
+    if ((which = word_of(guarantee, guarantees)) < 0)
+        bw_load_error(loader, bw_mark_of(guarantee), "step.guarantee", "write at_least_once (the default) or at_most_once",
+                      "guarantee says how often the step may have its effect");
+    step->is_once = which == 1;
+    if (!step->is_once) return;
+    if (step->effect == BW_EFFECT_NONE || step->effect == BW_EFFECT_READ)
+        bw_load_error(loader, bw_mark_of(effect), "step.guarantee", "leave at_most_once out: it may be run again without harm",
+                      "a step without an effect of its own needs no at_most_once");
+    else if (!may_call)
+        bw_load_error(loader, bw_mark_of(guarantee), "step.guarantee", "leave it out: only code that uses `ctx` can have an effect",
+                      "this code has no effect that could happen twice");
+    if (repeat)
+        bw_load_error(loader, bw_mark_of(repeat), "step.guarantee", "let a step of its own do it once, and repeat one that only looks",
+                      "what is to happen at most once cannot be repeated");
+}
+
 void bw_policy_load(struct bw_loader *loader, const struct bw_yaml_node *map, struct bw_step *step, const struct bw_step_defaults *defaults)
 {
-    static const char *const attempt_keys[] = {"retry", "max_elapsed", "timeout", "repeat", "limit"};
+    static const char *const attempt_keys[] = {"retry", "max_elapsed", "timeout", "repeat", "limit", "guarantee", "effect"};
     const struct bw_yaml_node *value;
     bool has_attempts = step->kind == BW_STEP_USES || step->kind == BW_STEP_LUA;
     if ((value = bw_yaml_get(map, "retry"))) load_retry(loader, value, &step->retry);
@@ -156,6 +188,7 @@ void bw_policy_load(struct bw_loader *loader, const struct bw_yaml_node *map, st
     if (!step->timeout_ms) step->timeout_ms = defaults->timeout_ms;
     bool may_call = step->kind == BW_STEP_USES || memmem(step->lua.ptr ? step->lua.ptr : "", step->lua.len, "ctx", 3); /* others: pure code */
     if (!step->limit.name.len && may_call) step->limit = defaults->limit;
+    load_guarantee(loader, map, step, may_call);
 }
 
 void bw_stop_load(struct bw_loader *loader, const struct bw_yaml_node *node, struct bw_step *step)

@@ -1,6 +1,7 @@
 #include "request.h"
 #include <errno.h>
 #include <jansson.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -231,8 +232,12 @@ static bool fill(struct http_request *request, const json_t *input, char *reason
     int64_t timeout_ms = request->call->timeout_ms;
     if (!read_timeout(json_object_get(input, "timeout"), &timeout_ms, reason, reason_size)) return false;
     set_policy(request, timeout_ms);
+    bool can_say = request->call->size >= offsetof(struct bw_plugin_call, is_once) + sizeof request->call->is_once;
+    /* libcurl sends a request again by itself when a connection that was kept turns out to be dead. */
+    if (can_say && request->call->is_once) curl_easy_setopt(request->easy, CURLOPT_FRESH_CONNECT, 1L);
     if (!set_body(request, input, reason, reason_size)) return false;
     if (!set_headers(request, json_object_get(input, "headers"), method, json_object_get(input, "json") != NULL, reason, reason_size)) return false;
+    request->can_change = strcmp(method, "GET") && strcmp(method, "HEAD") && strcmp(method, "OPTIONS");
     curl_easy_setopt(request->easy, CURLOPT_HTTPHEADER, request->headers);
     curl_easy_setopt(request->easy, CURLOPT_CUSTOMREQUEST, method);
     if (!strcmp(method, "HEAD")) curl_easy_setopt(request->easy, CURLOPT_NOBODY, 1L);
@@ -280,10 +285,25 @@ static void finish(struct http_request *request, const struct bw_plugin_result *
     request->host->complete(request->host, call, result);
 }
 
+/* Whoever has read the request may have acted upon it, unless his answer says otherwise. 501 and 503 do. */
+static bool is_doubtful(const struct http_request *request, CURLcode result, long status)
+{
+    long request_bytes = 0;
+    curl_off_t body_bytes = 0;
+    curl_easy_getinfo(request->easy, CURLINFO_REQUEST_SIZE, &request_bytes);
+    curl_easy_getinfo(request->easy, CURLINFO_SIZE_UPLOAD_T, &body_bytes);
+    if (!request->can_change || !(request_bytes || body_bytes || status)) return false;
+    return result != CURLE_OK || (status >= 500 && status != 501 && status != 503);
+}
+
 static void fail(struct http_request *request, enum bw_plugin_outcome outcome, const char *code, const char *message)
 {
-    finish(request, &(struct bw_plugin_result){
-                        .size = sizeof(struct bw_plugin_result), .outcome = outcome, .code = code, .message = message, .retry_after_ms = -1});
+    finish(request, &(struct bw_plugin_result){.size = sizeof(struct bw_plugin_result),
+                                               .outcome = outcome,
+                                               .code = code,
+                                               .message = message,
+                                               .retry_after_ms = -1,
+                                               .is_doubtful = request->is_doubtful});
 }
 
 static void answer(struct http_request *request, long status)
@@ -292,6 +312,7 @@ static void answer(struct http_request *request, long status)
     const char *type = json_string_value(json_object_get(response->headers, "content-type"));
     json_t *output = json_pack("{s:i,s:O}", "status", (int)status, "headers", response->headers),
            *body = json_stringn(response->body ? response->body : "", response->len);
+    request->is_doubtful = request->can_change; /* if it fails now, it does so behind the effect */
     if (!output) {
         fail(request, BW_PLUGIN_RETRY, "http.memory", "out of memory");
         return;
@@ -347,6 +368,7 @@ void http_request_complete(struct http_request *request, CURLcode result)
     long status = 0;
     if (!request->call) return;
     curl_easy_getinfo(request->easy, CURLINFO_RESPONSE_CODE, &status);
+    request->is_doubtful = is_doubtful(request, result, status);
     if (request->was_address_refused && result != CURLE_OK) {
         fail(request, BW_PLUGIN_FAIL, "http.address_denied",
              "the name leads to a private or loopback address, which this instance does not allow (allow_private_network in bellwire.yaml)");
@@ -365,7 +387,8 @@ void http_request_complete(struct http_request *request, CURLcode result)
                                                    .outcome = BW_PLUGIN_RETRY,
                                                    .code = "http.status",
                                                    .message = message,
-                                                   .retry_after_ms = retry_after_ms(request)});
+                                                   .retry_after_ms = retry_after_ms(request),
+                                                   .is_doubtful = request->is_doubtful});
     } else {
         explain(request, status, message, sizeof message);
         fail(request, BW_PLUGIN_FAIL, "http.status", message);

@@ -22,6 +22,8 @@ struct http_request {
     int accepted[16]; /* statuses that are an answer although they are not 2xx */
     size_t accepted_count;
     bool was_address_refused;
+    bool can_change;  /* by its method */
+    bool is_doubtful; /* as in struct bw_plugin_result */
     char error[CURL_ERROR_SIZE];
 };
 

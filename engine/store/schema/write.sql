@@ -193,6 +193,18 @@ WITH RECURSIVE tree(id) AS (
     JOIN steps s ON s.run_id = t.id AND s.path = j.path AND s.state <> 20 JOIN children c ON c.join_id = j.id JOIN runs r ON r.id = c.run_id AND r.state IN (21, 22)
 )
 SELECT 1 FROM tree t JOIN steps u ON u.run_id = t.id WHERE u.path GLOB '*~undo' AND u.state <> 23 LIMIT 1;
+-- Steps with at_most_once of which nobody knows what they have done: unknown, or still started though the run has ended.
+-- name: unknown_step
+WITH RECURSIVE tree(id) AS (
+    SELECT ?1 UNION ALL
+    SELECT c.run_id FROM tree t JOIN joins j ON j.run_id = t.id AND NOT j.is_detached
+    JOIN steps s ON s.run_id = t.id AND s.path = j.path AND s.state <> 20 JOIN children c ON c.join_id = j.id JOIN runs r ON r.id = c.run_id AND r.state IN (21, 22)
+)
+SELECT r.uid, u.path FROM tree t JOIN steps u ON u.run_id = t.id AND u.state IN (4, 24) JOIN runs r ON r.id = t.id LIMIT 1;
+-- name: step_state
+SELECT state FROM steps WHERE run_id = ?1 AND path = ?2;
+-- name: resolve_step
+UPDATE steps SET state = ?3, output = ?4, error = CASE ?3 WHEN 21 THEN error END, ended_ms = ?5 WHERE run_id = ?1 AND path = ?2 AND state IN (4, 24);
 -- name: revive_run
 UPDATE runs SET state = 2, lost = 0, ended_ms = 0, output = NULL, error = NULL, resolved = 0, resolved_ms = 0, resumed_ms = ?2, cancel = NULL WHERE id = ?1;
 -- name: revive_steps
