@@ -34,23 +34,20 @@ static void append_verbs(struct bw_buf *out)
     static const char *const verbs[] = {"uses", "lua", "set", "stop", "sleep", "wait", "approve", "emit", "respond"};
     bw_buf_append_text(out, ",\"oneOf\":[");
     for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) bw_buf_printf(out, "{\"required\":[\"id\",\"%s\"]},", verbs[i]);
-    bw_buf_append_text(
-        out, "{\"required\":[\"id\",\"foreach\",\"steps\"]},"
-             "{\"required\":[\"if\",\"steps\"],\"not\":{\"required\":[\"foreach\"]}},"
-             "{\"required\":[\"switch\",\"cases\"]},{\"required\":[\"parallel\"]}],"
-             "\"dependentRequired\":{\"else\":[\"if\",\"steps\"],\"cases\":[\"switch\"],\"default\":[\"switch\"],"
-             "\"as\":[\"foreach\"],\"key\":[\"foreach\"],\"concurrency\":[\"foreach\"],\"tolerate\":[\"foreach\"],"
-             "\"detach\":[\"uses\"]},"
-             "\"dependentSchemas\":{\"with\":{\"anyOf\":[{\"required\":[\"uses\"]},{\"required\":[\"lua\"]}]}"
-             ",\"outputs\":{\"not\":{\"required\":[\"stop\"]}}"
-             ",\"foreach\":{\"propertyNames\":{\"enum\":[" BLOCK_KEYS
-             "\"foreach\",\"as\",\"key\",\"concurrency\",\"tolerate\",\"steps\",\"on_error\",\"outputs\",\"catch\"]}}"
-             ",\"detach\":{\"properties\":{\"uses\":{\"pattern\":\"^workflow/\"}}}"
-             ",\"steps\":{\"anyOf\":[{\"required\":[\"foreach\"]},{\"propertyNames\":{\"enum\":[" BLOCK_KEYS "\"steps\",\"else\"]}}]}"
-             ",\"switch\":{\"propertyNames\":{\"enum\":[" BLOCK_KEYS "\"switch\",\"cases\",\"default\"]}}"
-             ",\"parallel\":{\"propertyNames\":{\"enum\":[" BLOCK_KEYS "\"parallel\"]}}"
-             ",\"guarantee\":{\"if\":{\"properties\":{\"guarantee\":{\"const\":\"at_most_once\"}}},"
-             "\"then\":{\"properties\":{\"effect\":{\"const\":\"write\"},\"repeat\":false,\"uses\":{\"not\":{\"pattern\":\"^workflow/\"}}}}}");
+    bw_buf_append_text(out, "{\"required\":[\"id\",\"foreach\",\"steps\"]},"
+                            "{\"required\":[\"if\",\"steps\"],\"not\":{\"required\":[\"foreach\"]}},"
+                            "{\"required\":[\"switch\",\"cases\"]},{\"required\":[\"parallel\"]}],"
+                            "\"dependentRequired\":{\"else\":[\"if\",\"steps\"],\"cases\":[\"switch\"],\"default\":[\"switch\"],"
+                            "\"as\":[\"foreach\"],\"key\":[\"foreach\"],\"concurrency\":[\"foreach\"],\"tolerate\":[\"foreach\"],"
+                            "\"detach\":[\"uses\"]},"
+                            "\"dependentSchemas\":{\"with\":{\"anyOf\":[{\"required\":[\"uses\"]},{\"required\":[\"lua\"]}]}"
+                            ",\"outputs\":{\"not\":{\"required\":[\"stop\"]}}"
+                            ",\"foreach\":{\"propertyNames\":{\"enum\":[" BLOCK_KEYS
+                            "\"foreach\",\"as\",\"key\",\"concurrency\",\"tolerate\",\"steps\",\"on_error\",\"outputs\",\"catch\"]}}"
+                            ",\"detach\":{\"properties\":{\"uses\":{\"pattern\":\"^workflow/\"}}}"
+                            ",\"steps\":{\"anyOf\":[{\"required\":[\"foreach\"]},{\"propertyNames\":{\"enum\":[" BLOCK_KEYS "\"steps\",\"else\"]}}]}"
+                            ",\"switch\":{\"propertyNames\":{\"enum\":[" BLOCK_KEYS "\"switch\",\"cases\",\"default\"]}}"
+                            ",\"parallel\":{\"propertyNames\":{\"enum\":[" BLOCK_KEYS "\"parallel\"]}}");
 }
 
 /* Of a step that is written inside of another one. */
@@ -74,7 +71,8 @@ void bw_workflow_json_schema(struct bw_buf *out)
     append_properties(out, bw_step_keys, bw_step_key_count);
     append_verbs(out);
     append_no_policy(out);
-    bw_buf_append_text(out, "}},\"schema\":{");
+    bw_buf_append_text(out, "},\"if\":{\"required\":[\"guarantee\"],\"properties\":{\"guarantee\":{\"const\":\"at_most_once\"}}},"
+                            "\"then\":{\"properties\":{\"effect\":{\"const\":\"write\"},\"repeat\":false}}},\"schema\":{");
     append_properties(out, bw_schema_keys, bw_schema_key_count);
     bw_buf_append_text(out, "},\"retry\":{");
     append_properties(out, bw_retry_keys, bw_retry_key_count);
