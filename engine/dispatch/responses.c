@@ -1,4 +1,5 @@
 #include "dispatch/responses.h"
+#include <stdio.h>
 #include <stdlib.h>
 
 void bw_dispatch_set_responders(struct bw_dispatch *dispatch, const struct bw_responders *responders)
@@ -84,6 +85,8 @@ void bw_responses_read(struct bw_responses *responses, struct bw_dispatch *dispa
             const json_t *respond = json_object_get(step, "respond");
             if (respond) add_step(responses, response, message, respond);
         }
+        responses->may_be_refused |= state == BW_RUN_BLOCKED;
+        responses->event = response.event;
         if (state >= BW_RUN_SUCCEEDED) add_end(responses, response, message, run, state);
     }
     for (size_t i = 0; i < responses->count && !responses->bytes.failed; i++)
@@ -91,10 +94,25 @@ void bw_responses_read(struct bw_responses *responses, struct bw_dispatch *dispa
     if (responses->bytes.failed) responses->count = 0;
 }
 
+/* Its run was left out by `rate` or `concurrency`, or cannot be admitted at all. */
+static void send_refusal(const struct bw_responses *responses, const struct bw_responders *to)
+{
+    const struct bw_refused_run *refused = &responses->refused;
+    char uid[BW_UID_TEXT], text[160];
+    int len = snprintf(text, sizeof text, "{\"run\":\"%s\",\"error\":\"%s\"}", bw_uid_text(refused->run, BW_UID_RUN, uid), refused->code);
+    const struct bw_response response = {.event = responses->event,
+                                         .run = refused->run,
+                                         .status = refused->state == BW_RUN_SKIPPED ? 429 : 500,
+                                         .type = BW_SLICE("application/json"),
+                                         .body = {text, (size_t)len}};
+    to->respond(to->arg, &response);
+}
+
 void bw_responses_send(struct bw_responses *responses, struct bw_dispatch *dispatch)
 {
     const struct bw_responders *to = &dispatch->responders;
     for (size_t i = 0; to->respond && i < responses->count; i++) to->respond(to->arg, &responses->list[i]);
+    if (to->respond && responses->refused.state) send_refusal(responses, to);
 }
 
 void bw_responses_free(struct bw_responses *responses)

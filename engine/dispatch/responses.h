@@ -8,6 +8,9 @@ struct bw_responses { /* all zero: none */
     struct bw_response *list;
     size_t count;
     struct bw_buf bytes;
+    struct bw_uid event;
+    struct bw_refused_run refused; /* for the store, when somebody waits for a run that is to be admitted */
+    bool may_be_refused;
 };
 void bw_responses_choose(struct bw_dispatch *dispatch, const json_t *head); /* BW_MSG_RESPOND */
 /* Of a report: `respond` steps, and the ends of runs. Its head must live until they are sent. */

@@ -5,7 +5,6 @@
 #include "store/asks.h"
 #include "store/checksum.h"
 #include "store/children.h"
-#include "store/collect.h"
 #include "store/forget.h"
 #include "store/letters_apply.h"
 #include "store/pack.h"
@@ -186,6 +185,22 @@ static bool find_run(struct bw_writer *writer, struct bw_uid uid, struct known_r
     return true;
 }
 
+/* A run that was to be admitted and has ended instead. */
+static bool tell_refused(struct bw_writer *writer, struct bw_store_op *op, int64_t run_id, const struct bw_run_row *run, struct bw_error *err)
+{
+    sqlite3_stmt *statement = writer->sql.find_refused;
+    bool has_row;
+    bw_sql_bind_int(statement, 1, run_id);
+    if (!bw_sql_next(statement, &has_row, err)) return false;
+    if (!has_row) return true;
+    struct bw_slice code = bw_sql_column(statement, 1);
+    op->refused->run = run->uid;
+    op->refused->state = (enum bw_run_state)sqlite3_column_int(statement, 0);
+    snprintf(op->refused->code, sizeof op->refused->code, "%.*s", (int)code.len, code.ptr);
+    sqlite3_reset(statement);
+    return true;
+}
+
 /* A run's row comes with its first report; a run that has ended stays as it ended, whatever a worker that was thought dead reports. One that
  * is parked has its state from the store alone, until it ends. */
 static bool put_run(struct bw_writer *writer, struct bw_store_op *op, const struct bw_run_row *run, struct bw_error *err)
@@ -193,11 +208,12 @@ static bool put_run(struct bw_writer *writer, struct bw_store_op *op, const stru
     struct known_run known = {0};
     enum bw_run_state state = run->state;
     bool is_new, has_ended = state >= BW_RUN_SUCCEEDED;
-    if (run->collect.max_events) return bw_collect_add(&writer->parking, op->event_id, run, err);
     if (!insert_run(writer, op->event_id, run, &is_new, err)) return false;
     if (is_new) {
         known.id = sqlite3_last_insert_rowid(writer->db);
-        if (state == BW_RUN_BLOCKED) return bw_admission_decide(&writer->parking, known.id, op->event_id, run, err);
+        if (state == BW_RUN_BLOCKED)
+            return bw_admission_decide(&writer->parking, known.id, op->event_id, run, err) &&
+                   (!op->refused || tell_refused(writer, op, known.id, run, err));
     } else if (state == BW_RUN_BLOCKED) {
         return true; /* said before a crash */
     } else {
@@ -294,14 +310,6 @@ static bool cancel(struct bw_writer *writer, struct bw_store_op *op, struct bw_e
     return end_unbegun(writer, op, run_id, err);
 }
 
-static bool wake(struct bw_writer *writer, struct bw_store_op *op, struct bw_error *err)
-{
-    bool more = false;
-    if (!bw_collect_fire(&writer->parking, op, &more, err) || !bw_parking_fire(&writer->parking, op->now_ms, &op->more, err)) return false;
-    op->more |= more;
-    return true;
-}
-
 static bool keep_pairs(struct bw_writer *writer, const struct bw_store_op *op, struct bw_error *err)
 {
     const struct bw_write_statements *sql = &writer->sql;
@@ -347,7 +355,7 @@ bool bw_writer_apply(struct bw_writer *writer, struct bw_store_op *op, struct bw
         if (!bw_revision_store(&writer->sql, op->revision, &op->revision_id, err)) return false;
         bw_revision_sweep_spare(&writer->retention.revisions, op->revision_id);
         return true;
-    case BW_OP_WAKE: return wake(writer, op, err);
+    case BW_OP_WAKE: return bw_parking_fire(&writer->parking, op->now_ms, &op->more, err);
     case BW_OP_PAIRS: return keep_pairs(writer, op, err);
     case BW_OP_SCHEDULE: return put_schedule(writer, &op->schedule, err);
     case BW_OP_LIMITS: return keep_limits(writer, op, err);

@@ -130,10 +130,11 @@ void bw_wait_load(struct bw_loader *loader, const struct bw_yaml_node *node, str
         step->since_ms =
             value->kind == BW_YAML_STRING && bw_slice_is(value->text, "now") ? 0 : bw_wait_duration(loader, value, "wait.since", "since");
     if ((value = bw_yaml_get(node, "timeout"))) step->wait_ms = bw_wait_duration(loader, value, "wait.timeout", "timeout");
+    step->ends_well = true;
     if (!(value = bw_yaml_get(node, "on_timeout"))) return;
     step->ends_well = value->kind == BW_YAML_STRING && bw_slice_is(value->text, "continue");
     if (!step->ends_well && !(value->kind == BW_YAML_STRING && bw_slice_is(value->text, "fail")))
-        bw_load_error(loader, bw_mark_of(value), "wait.on_timeout", "write fail (the default) or continue", "on_timeout says what happens then");
+        bw_load_error(loader, bw_mark_of(value), "wait.on_timeout", "write continue (the default) or fail", "on_timeout says what happens then");
 }
 
 void bw_cancel_on_load(struct bw_loader *loader, const struct bw_yaml_node *list, struct bw_step *step)

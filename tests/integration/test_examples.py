@@ -1,4 +1,6 @@
 """The examples under workflows/, as they stand, against local servers that play the services that they call."""
+import hashlib
+import hmac
 import http.server
 import json
 import os
@@ -7,9 +9,13 @@ import re
 import shutil
 import signal
 import threading
+import time
 import urllib.parse
+import urllib.request
 
-from conftest import BUILD, ROOT, wait_for
+import pytest
+
+from conftest import BINARY, BUILD, ROOT, wait_for
 
 SEED = int(os.environ.get("BELLWIRE_SEED", str(random.SystemRandom().randrange(1 << 32))))
 
@@ -138,6 +144,200 @@ def test_bulk_content_refresh_under_kills(make_engine):
     for path, _, key in services.to("cms", "PUT"):
         keys.setdefault(path, set()).add(key)
     assert all(len(used) == 2 for used in keys.values())  # a key for each run and page, whatever was killed
+
+
+class Sales(Services):
+    def __init__(self):
+        self.contacts, self.lists, self.messages, self.companies = {}, [], [], {"big.example": {"employees": 900}, "small.example": {"employees": 12}}
+        super().__init__()
+
+    def crm_put(self, path, body, key):
+        email = urllib.parse.unquote(path.partition("/")[2])
+        is_new = email not in self.contacts
+        contact = self.contacts.setdefault(email, {"id": len(self.contacts) + 1, "fields": body})
+        return 201 if is_new else 200, {"id": contact["id"]}, {}
+
+    def crm_post(self, path, body, key):
+        self.lists.append((path.rpartition("/")[2], body["contact"]))
+        return 200, {}, {}
+
+    def clearbit_get(self, path, body, key):
+        company = self.companies.get(path.rpartition("/")[2])
+        return (200, company, {}) if company else (503, {"error": "try later"}, {})
+
+    def slack_post(self, path, body, key):
+        self.messages.append(body["text"])
+        return 200, {"ts": "1"}, {}
+
+
+def test_new_lead_answers_the_form_and_tells_sales(make_engine):
+    services = Sales()
+    engine = set_up(make_engine, "new-lead", services)
+    engine.start()
+
+    def send(**lead):
+        return engine.request("POST", "/in/forms", json.dumps(lead).encode(), {"Content-Type": "application/json"})
+    status, answer, _ = send(email="Jo@big.example", name="Jo")
+    assert (status, answer) == (201, {"contact": 1})
+    assert send(email="al@small.example", name="Al")[:2] == (201, {"contact": 2})
+    assert send(email="ed@unknown.example", name="Ed", budget="high")[:2] == (201, {"contact": 3})
+    runs = engine.finished_runs(3, "--workflow", "new-lead")
+    assert all(run["state"] == "succeeded" for run in runs), runs
+    assert sorted(services.messages) == ["Hot lead Jo@big.example, 900 staff", "Hot lead ed@unknown.example, 0 staff"]
+    assert services.lists == [("nurture", 2)] and services.contacts["jo@big.example"]["fields"] == {"name": "Jo", "source": "web"}
+    assert len([path for path, _, _ in services.to("clearbit", "GET") if "unknown" in path]) == 2
+    for n in range(6):  # one address may come five times an hour: burst 1, then one each 12 minutes
+        status, answer, _ = send(email="jo@big.example", name=f"Jo {n}")
+        assert (status, answer["error"]) == (429, "run.rate")
+    wait_for("all", lambda: len(engine.rows("runs")) == 9 and all(run["state"] in ("succeeded", "skipped") for run in engine.rows("runs")))
+    skipped = [engine.show_run(run["run"]) for run in engine.rows("runs", "--state", "skipped")]
+    assert len(skipped) == 6 and all(run["error"]["code"] == "run.rate" for run in skipped), skipped
+    assert send(name="nobody")[0] == 202 and len(engine.rows("runs")) == 9
+    engine.stop()
+
+
+class Site(Services):
+    def __init__(self):
+        self.page = {"id": 3, "text": "old", "version": 8}
+        self.drafts, self.messages, self.live = {}, [], None
+        super().__init__()
+
+    def cms_get(self, path, body, key):
+        return 200, self.page, {}
+
+    def cms_post(self, path, body, key):
+        if path == "drafts":
+            self.drafts["d1"] = body
+            return 200, {"draft_id": "d1"}, {}
+        if body["if_version"] != self.page["version"]:
+            return 409, {"error": "changed meanwhile"}, {}
+        self.live = self.drafts.pop(path.split("/")[1])["body"]
+        return 200, {"version": 9}, {}
+
+    def cms_delete(self, path, body, key):
+        self.drafts.pop(path.split("/")[1])
+        return 200, {}, {}
+
+    def serp_get(self, path, body, key):
+        if path.startswith("rank"):
+            return 200, {"position": 2}, {}
+        own = f"http://127.0.0.1:{self.server.server_port}/web/"
+        return 200, {"results": [{"url": "https://www.example/tea"}] + [{"url": own + name} for name in ("one", "two", "gone", "away")]}, {}
+
+    def web_get(self, path, body, key):
+        return (200, f"<p>all about {path}</p>", {}) if path in ("one", "two") else (404, {}, {})
+
+    def llm_post(self, path, body, key):
+        if path == "v1/chat":
+            return 200, {"text": "new text"}, {}
+        assert [item["text"].strip(' "') for item in body["context"]["rivals"] if item] == ["all about one", "all about two"], body
+        return 200, {"data": {"confidence": 0.9, "plan": "say more"}}, {}
+
+    def slack_post(self, path, body, key):
+        self.messages.append(body)
+        return 200, {"ts": "1"}, {}
+
+
+def link_in(text):
+    return urllib.parse.urlsplit(re.search(r"http://\S+/approve/\S+", text)[0]).path
+
+
+def decide(engine, path, **fields):
+    with urllib.request.urlopen(f"http://127.0.0.1:{engine.port}{path}", timeout=60) as page:  # looking changes nothing
+        assert page.status == 200
+    status, answer, _ = engine.request("POST", path, json.dumps(fields).encode(), {"Content-Type": "application/json"})
+    return status, answer
+
+
+def later(engine, milliseconds):
+    """The engine is away for so long."""
+    if b"BELLWIRE_CLOCK_AHEAD_MS" not in BINARY.read_bytes():
+        pytest.skip("this build has no clock that can be set ahead")
+    engine.kill()
+    engine.env["BELLWIRE_CLOCK_AHEAD_MS"] = str(int(engine.env.get("BELLWIRE_CLOCK_AHEAD_MS", "0")) + milliseconds)
+    engine.start()
+
+
+def parked_at(engine, step):
+    return wait_for(f"a run that waits at {step}", lambda: [run for run in engine.rows("runs", "--state", "parked") if any(
+        row["step"] == step and row["state"] == "waiting" for row in engine.show_run(run["run"])["steps"])])
+
+
+def test_seo_rank_drop_asks_a_person_and_measures_after_two_weeks(make_engine):
+    services = Site()
+    engine = set_up(make_engine, "seo-rank-drop", services)
+    engine.start()
+    dropped = json.dumps({"url": "https://www.example/tea", "keyword": "green tea", "before": 4, "after": 11}).encode()
+    for _ in range(2):  # the second one is left out: this page is being worked on
+        assert engine.request("POST", "/in/seo", dropped, {"Content-Type": "application/json"})[0] == 202
+    wait_for("the one that is skipped", lambda: engine.rows("runs", "--state", "skipped"))
+    parked_at(engine, "review")
+    text = services.messages[0]["text"]
+    assert text.startswith("Publish the revision of https://www.example/tea? ") and services.live is None
+    engine.kill()
+    engine.start()
+    assert decide(engine, link_in(text), choice="publish")[0] == 200
+    parked_at(engine, "settle")
+    assert services.live == "new text"
+    later(engine, 14 * 86400 * 1000)
+    run = engine.finished_runs(1, "--workflow", "seo-rank-drop", "--state", "succeeded")[0]
+    rivals = next(step for step in run["steps"] if step["step"] == "rivals")["output"]
+    assert (rivals["total"], rivals["succeeded"], rivals["failed"]) == (4, 2, 2)
+    measured = wait_for("the measure", lambda: [event for event in engine.rows("events") if event["name"] == "seo.revision_measured"])
+    assert json.loads(json.loads(engine.run("events", measured[0]["event"], "--json").stdout)["body"]) == {"url": "https://www.example/tea", "before": 11, "after": 2}
+    assert len(services.messages) == 1
+    engine.stop()
+
+
+class Billing(Services):
+    def __init__(self):
+        self.mails, self.paused = [], []
+        super().__init__()
+
+    def mail_post(self, path, body, key):
+        self.mails.append(body)
+        return 200, {"id": len(self.mails)}, {}
+
+    def stripe_post(self, path, body, key):
+        self.paused.append(path)
+        return 200, {}, {}
+
+
+def test_payment_failed_waits_for_the_money_and_then_for_a_person(make_engine):
+    services = Billing()
+    engine = set_up(make_engine, "payment-failed", services)
+    engine.start()
+
+    def stripe(kind, number, **more):
+        now = int(time.time()) + int(engine.env.get("BELLWIRE_CLOCK_AHEAD_MS", "0")) // 1000
+        data = {"id": f"in_{number}", "number": f"A-{number}", "customer": f"cus_{number}", "customer_email": f"c{number}@shop.example", **more}
+        body = json.dumps({"id": f"evt_{kind}_{number}", "type": kind, "data": {"object": data}}).encode()
+        mac = hmac.new(engine.env["STRIPE_WEBHOOK_SECRET"].encode(), f"{now}.".encode() + body, hashlib.sha256).hexdigest()
+        status, answer, _ = engine.request("POST", "/in/stripe", body, {"Content-Type": "application/json", "Stripe-Signature": f"t={now},v1={mac}"})
+        assert status == 202, answer
+
+    for number in range(1, 5):
+        stripe("invoice.payment_failed", number, attempt_count=1)
+    stripe("invoice.payment_failed", 5, attempt_count=2)  # not the first time: nobody wants it
+    wait_for("four that wait", lambda: len(engine.rows("runs", "--state", "parked")) == 4)
+    assert sorted(mail["to"] for mail in services.mails) == [f"c{n}@shop.example" for n in range(1, 5)]
+    stripe("invoice.paid", 1)
+    stripe("customer.subscription.deleted", 2)
+    wait_for("two that wait", lambda: len(engine.rows("runs", "--state", "parked")) == 2)
+    later(engine, 3 * 86400 * 1000)
+    wait_for("two questions", lambda: len([mail for mail in services.mails if mail["template"] == "approval"]) == 2)
+    parked_at(engine, "decide")
+    links = [link_in(mail["data"]["url"]) for mail in services.mails if mail["template"] == "approval"]
+    assert decide(engine, links[0], choice="pause")[0] == 200
+    assert decide(engine, links[1], choice="extend", form={"extend_days": 99})[0] == 422
+    assert decide(engine, links[1], choice="extend", form={"extend_days": 3})[0] == 200
+    wait_for("one that sleeps", lambda: len(engine.rows("runs", "--state", "parked")) == 1 and len(engine.rows("runs", "--state", "succeeded")) == 2)
+    later(engine, 3 * 86400 * 1000)
+    runs = engine.finished_runs(4, "--workflow", "payment-failed")
+    assert sorted(run["state"] for run in runs) == ["cancelled", "succeeded", "succeeded", "succeeded"]
+    assert len(services.paused) == 1 and len([event for event in engine.rows("events") if event["name"] == "billing.grace_over"]) == 1
+    assert [mail["template"] for mail in services.mails].count("payment_last_notice") == 2
+    engine.stop()
 
 
 def test_every_example_passes_its_own_tests(make_engine):

@@ -197,12 +197,12 @@ static void test_a_wait_that_was_too_long_fails_or_says_so(void **state)
     struct engine engine;
     static const char timer[] =
         "{\"path\":\"a\",\"state\":3,\"attempt\":1,\"started_ms\":1,\"due_ms\":2,\"wake\":{\"kind\":1,\"arm\":0,\"at_ms\":2}}";
-    begin(&engine, WAIT);
+    begin(&engine, HEAD "steps: [{id: a, wait: {event: x.y, timeout: 1h, on_timeout: fail}}]\n");
     parked_step(&engine);
     resume(&engine, timer, NULL, 0);
     assert_string_equal(code_of(only_run(&engine, FAILED)), "wait.timeout");
     engine_stop(&engine);
-    begin(&engine, HEAD "steps: [{id: a, wait: {event: x.y, timeout: 1h, on_timeout: continue}}]\noutputs: {late: \"${{ steps.a.timed_out }}\", "
+    begin(&engine, HEAD "steps: [{id: a, wait: {event: x.y, timeout: 1h}}]\noutputs: {late: \"${{ steps.a.timed_out }}\", "
                         "event: \"${{ steps.a.event.name or 'none' }}\"}\n");
     parked_step(&engine);
     resume(&engine, timer, NULL, 0);
