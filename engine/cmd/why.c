@@ -31,12 +31,20 @@ struct report {
     struct found_event event;
     struct found_run *runs;
     size_t run_count;
+    struct found_collection *collections;
+    size_t collection_count;
     size_t shown;
+};
+struct found_collection { /* the event is one of several of which a run is made */
+    struct bw_buf workflow;
+    uint32_t count;
+    int64_t due_ms; /* when the run will be made; 0: it was */
+    struct bw_uid run;
 };
 
 /* What decided about one workflow. */
 struct verdict {
-    const char *kind; /* ran, condition, error, name, manual, other */
+    const char *kind; /* ran, collected, condition, error, name, manual, other */
     struct bw_mark mark;
     struct bw_slice condition;
     char text[600];
@@ -77,6 +85,25 @@ static bool take_run(void *arg, const struct bw_run *run)
     bw_buf_append_slice(&found->workflow, run->row.workflow);
     bw_uid_text(run->row.uid, BW_UID_RUN, found->uid);
     return true;
+}
+
+static bool take_collection(void *arg, const struct bw_collection *collection)
+{
+    struct report *report = arg;
+    struct found_collection *grown = realloc(report->collections, (report->collection_count + 1) * sizeof *grown);
+    if (!grown) return false;
+    report->collections = grown;
+    struct found_collection *found = &report->collections[report->collection_count++];
+    *found = (struct found_collection){.count = collection->count, .due_ms = collection->due_ms, .run = collection->run};
+    bw_buf_append_slice(&found->workflow, collection->workflow);
+    return true;
+}
+
+static const struct found_collection *find_collection(const struct report *report, struct bw_slice workflow)
+{
+    for (size_t i = 0; i < report->collection_count; i++)
+        if (bw_slice_equal(bw_buf_slice(&report->collections[i].workflow), workflow)) return &report->collections[i];
+    return NULL;
 }
 
 /* "event.data.a.b" in the text of a condition → its value in the body: what the condition saw. */
@@ -162,7 +189,15 @@ out:
 static void judge(const struct report *report, const struct bw_workflow *workflow, struct verdict *verdict)
 {
     const struct found_event *event = &report->event;
+    const struct found_collection *collection = find_collection(report, workflow->name);
     *verdict = (struct verdict){.kind = "manual", .mark = workflow->mark};
+    if (collection && collection->due_ms) {
+        char at[32];
+        verdict->kind = "collected";
+        snprintf(verdict->text, sizeof verdict->text, "collected, %u event%s so far: their run begins at %s, or when more events say so",
+                 collection->count, collection->count == 1 ? "" : "s", bw_print_time(collection->due_ms, at));
+        return;
+    }
     bool is_callable = false;
     for (size_t i = 0; i < workflow->trigger_count; i++) is_callable |= workflow->triggers[i].kind == BW_TRIGGER_CALL;
     snprintf(verdict->text, sizeof verdict->text, is_callable ? "other workflows run it" : "it is started by hand only");
@@ -170,8 +205,10 @@ static void judge(const struct report *report, const struct bw_workflow *workflo
         if (!bw_slice_equal(bw_buf_slice(&report->runs[i].workflow), workflow->name)) continue;
         verdict->kind = "ran";
         const struct bw_buf *why = &report->runs[i].why;
-        snprintf(verdict->text, sizeof verdict->text, "%s  %s%s%.*s", report->runs[i].uid,
-                 bw_run_state_name((enum bw_run_state)report->runs[i].state), why->len ? ": " : "", (int)why->len, why->len ? why->data : "");
+        char made[40] = "";
+        if (collection) snprintf(made, sizeof made, ", made of %u event%s", collection->count, collection->count == 1 ? "" : "s");
+        snprintf(verdict->text, sizeof verdict->text, "%s  %s%s%s%.*s", report->runs[i].uid,
+                 bw_run_state_name((enum bw_run_state)report->runs[i].state), made, why->len ? ": " : "", (int)why->len, why->len ? why->data : "");
         return;
     }
     if (event->row.workflow.len) {
@@ -264,6 +301,15 @@ static bool gather(struct report *report, struct bw_reader *reader, struct bw_ui
     }
     const struct bw_run_filter filter = {.event_id = report->event.row.id, .limit = 100000};
     if (!bw_reader_runs(reader, &filter, take_run, report, err)) return false;
+    if (!bw_reader_collections(reader, report->event.row.id, take_collection, report, err)) return false;
+    for (size_t i = 0; i < report->collection_count; i++) { /* runs that are those of another event, the last one */
+        const struct found_collection *collection = &report->collections[i];
+        char run[BW_UID_TEXT];
+        bw_uid_text(collection->run, BW_UID_RUN, run);
+        for (size_t k = 0; k < report->run_count && !collection->due_ms; k++)
+            if (!strcmp(report->runs[k].uid, run)) run[0] = '\0';
+        if (!collection->due_ms && run[0] && !bw_reader_run(reader, collection->run, take_run, report, &found, err)) return false;
+    }
     for (size_t i = 0; i < report->run_count; i++)
         if (!bw_wait_text(reader, report->runs[i].id, &report->runs[i].why)) return false;
     return true;
@@ -306,6 +352,8 @@ static int why_main(int argc, char **argv)
         bw_buf_free(&report.runs[i].why);
     }
     free(report.runs);
+    for (size_t i = 0; i < report.collection_count; i++) bw_buf_free(&report.collections[i].workflow);
+    free(report.collections);
     bw_buf_free(&report.event.bytes);
     bw_config_free(config);
     return good ? 0 : 1;
@@ -318,7 +366,8 @@ const struct bw_command bw_command_why = {
              "For each workflow as it was when the event came: the run that was started, with what it waits for or why it was left out; the name "
              "that it waits for instead, or the `if` that was\n"
              "false, with the values that it saw.\n\n"
-             "  --json         one JSON object a line: {workflow, decided: ran|condition|error|name|manual|other, message, file, line, column, if, "
+             "  --json         one JSON object a line: {workflow, decided: ran|collected|condition|error|name|manual|other, message, file, line, "
+             "column, if, "
              "saw}\n\n"
              "example: bellwire events --limit 1 && bellwire why evt_01m84g49b6fgntx4szaxsw039y\n",
     .run = why_main,

@@ -23,6 +23,7 @@ bool bw_join_read(const struct bw_message *message, const json_t *from, struct b
     join->is_call = bw_json_bool(from, "call", false);
     join->is_detached = bw_json_bool(from, "detached", false);
     join->needs_event = bw_json_bool(from, "event", true);
+    join->needs_events = bw_json_bool(from, "events", false);
     join->items = part_of(message, from, "items_part");
     join->context = part_of(message, from, "context_part");
     join->is_reopened = bw_json_bool(from, "reopen", false);

@@ -201,6 +201,15 @@ static struct bw_run_worker *pick_worker(struct bw_dispatch *dispatch, const str
 }
 
 enum handing { HANDED_OVER, NOT_NOW, NEVER, GONE };
+
+static enum handing report_damaged(const struct bw_accepted *event)
+{
+    char uid[BW_UID_TEXT];
+    bw_log(BW_LOG_ERROR, "event.damaged", BW_STR("event", bw_uid_text(event->uid, BW_UID_EVENT, uid)),
+           BW_STR("message", "a stored body is not what was accepted, so no workflow is run with it; check this machine's disk and memory"));
+    return NEVER;
+}
+
 static enum handing hand_over(struct bw_run_worker *worker, struct bw_job *job)
 {
     struct bw_dispatch *dispatch = worker->dispatch;
@@ -212,11 +221,7 @@ static enum handing hand_over(struct bw_run_worker *worker, struct bw_job *job)
     char uid[BW_UID_TEXT];
     enum handing handing = NOT_NOW;
 
-    if (job->is_damaged) {
-        bw_log(BW_LOG_ERROR, "event.damaged", BW_STR("event", bw_uid_text(event->uid, BW_UID_EVENT, uid)),
-               BW_STR("message", "the stored body is not what was accepted, so no workflow is run with it; check this machine's disk and memory"));
-        return NEVER;
-    }
+    if (job->is_damaged) return report_damaged(event);
     if (!bw_catalog_send(worker, event->revision)) return NOT_NOW;
     bw_buf_printf(
         &head,
@@ -249,6 +254,11 @@ static enum handing hand_over(struct bw_run_worker *worker, struct bw_job *job)
         }
         if (job->number < 0 && !recorded->is_live) {
             handing = GONE;
+            goto out;
+        }
+        if (recorded->has_damaged) {
+            job->is_damaged = true;
+            handing = report_damaged(event);
             goto out;
         }
         if (recorded->too_many) {

@@ -76,6 +76,29 @@ static void append_wake(struct bw_recorded *recorded, const struct bw_wake *wake
     bw_buf_append_char(&recorded->head, '}');
 }
 
+/* All but the last one, which is the event that the run is handed out with. */
+static bool append_collected(void *arg, const struct bw_event *event)
+{
+    struct bw_recorded *recorded = arg;
+    char uid[BW_UID_TEXT];
+    struct bw_buf *head = &recorded->collected;
+    recorded->too_many = recorded->part_count + 3 >= BW_FRAME_PARTS_MAX;
+    recorded->has_damaged |= event->is_damaged;
+    if (recorded->too_many || recorded->has_damaged) return false;
+    bw_buf_printf(head, "%s{\"uid\":\"%s\",\"at_ms\":%lld,\"trusted\":%s,\"body_part\":%zu,\"headers_part\":%zu,\"name\":", head->len ? "," : "",
+                  bw_uid_text(event->uid, BW_UID_EVENT, uid), (long long)event->at_ms, event->trusted ? "true" : "false", recorded->part_count,
+                  recorded->part_count + 1);
+    bw_buf_append_json_string(head, event->name);
+    bw_buf_append_text(head, ",\"source\":");
+    bw_buf_append_json_string(head, event->source);
+    bw_buf_append_char(head, '}');
+    recorded->parts[recorded->part_count++] = (struct bw_slice){(const char *)recorded->bytes.len, event->body.len};
+    bw_buf_append_slice(&recorded->bytes, event->body);
+    recorded->parts[recorded->part_count++] = (struct bw_slice){(const char *)recorded->bytes.len, event->headers.len};
+    bw_buf_append_slice(&recorded->bytes, event->headers);
+    return true;
+}
+
 /* An event that woke a step: the step's output is made from it. */
 static bool append_wake_event(void *arg, const struct bw_event *event)
 {
@@ -141,6 +164,7 @@ static bool add_recorded_run(void *arg, const struct bw_run *run)
         bw_buf_append_char(head, '}');
     }
     bw_buf_append_char(head, ']');
+    if (recorded->is_live && run->collector_id && (!run->child.join || run->child.needs_events)) recorded->collector_id = run->collector_id;
     if (recorded->is_live && run->child.join && !append_child(recorded, &run->child)) return false;
     bw_buf_append_char(head, '}');
     return true;
@@ -163,6 +187,12 @@ bool bw_recorded_read(struct bw_dispatch *dispatch, const struct bw_job *job, st
     for (size_t i = 0; i < recorded->wake_event_count; i++)
         if (!bw_reader_event_by_id(dispatch->reader, recorded->wake_events[i], true, append_wake_event, recorded, &found, err)) return false;
     bw_buf_append_char(&recorded->head, ']');
+    if (job->number > 0 || !recorded->collector_id) return true;
+    if (!bw_reader_collected(dispatch->reader, recorded->collector_id, job->event->event_id, append_collected, recorded, err)) return false;
+    bw_buf_append_text(&recorded->head, ",\"collected\":[");
+    bw_buf_append_slice(&recorded->head, bw_buf_slice(&recorded->collected));
+    bw_buf_append_char(&recorded->head, ']');
+    if (recorded->collected.failed || recorded->bytes.failed) return bw_error_set(err, "memory", "out of memory");
     return true;
 }
 
@@ -171,6 +201,7 @@ void bw_recorded_free(struct bw_recorded *recorded)
     if (!recorded) return;
     bw_buf_free(&recorded->head);
     bw_buf_free(&recorded->workflow);
+    bw_buf_free(&recorded->collected);
     bw_buf_free(&recorded->bytes);
     free(recorded);
 }

@@ -8,6 +8,9 @@
 struct bw_recorded {          /* zero-initialised, with dispatch and part_count set */
     struct bw_dispatch *dispatch;
     struct bw_buf head, workflow;
+    struct bw_buf collected; /* the items of `collected` */
+    int64_t collector_id;    /* of the run that is to be continued, 0 = it is made of one event */
+    bool has_damaged;        /* one of its events is not what was accepted */
     int64_t wake_events[BW_WAKE_EVENTS_MAX];
     size_t wake_event_count;
     bool is_live; /* the run is to be continued */

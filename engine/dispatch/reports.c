@@ -146,6 +146,18 @@ static bool read_start(const json_t *run, struct bw_start_new *start)
            bw_hex_decode(bw_json_slice(json_object_get(rate, "group")), false, start->group, sizeof start->group, &len) && len == sizeof start->group;
 }
 
+static bool read_collect(const json_t *from, struct bw_collect_new *collect)
+{
+    size_t len = 0;
+    collect->quiet_ms = bw_json_int(from, "quiet_ms", 0);
+    collect->max_wait_ms = bw_json_int(from, "max_wait_ms", 0);
+    collect->max_events = (uint32_t)bw_json_int(from, "max_events", 0);
+    return collect->quiet_ms >= 0 && collect->max_wait_ms >= 0 && collect->quiet_ms + collect->max_wait_ms > 0 && collect->max_events > 0 &&
+           collect->max_events <= BW_COLLECT_EVENTS_MAX &&
+           bw_hex_decode(bw_json_slice(json_object_get(from, "group")), false, collect->group, sizeof collect->group, &len) &&
+           len == sizeof collect->group;
+}
+
 static bool read_run(struct bw_stored_report *report, const struct bw_message *message, const struct bw_job *job, const json_t *from,
                      struct bw_run_row *run, struct bw_step_row *steps, size_t *arms_used)
 {
@@ -165,6 +177,7 @@ static bool read_run(struct bw_stored_report *report, const struct bw_message *m
     run->deadline_ms = bw_json_int(from, "deadline_ms", 0);
     if (json_object_get(from, "slot") && !read_slot(json_object_get(from, "slot"), &run->slot)) return false;
     if (run->state == BW_RUN_BLOCKED && !read_start(from, &run->start)) return false;
+    if (json_object_get(from, "collect") && !read_collect(json_object_get(from, "collect"), &run->collect)) return false;
     run->is_settled = bw_json_bool(from, "settled", false);
     json_array_foreach(json_object_get(from, "steps"), index, step)
     {

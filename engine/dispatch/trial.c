@@ -1,16 +1,17 @@
 /* `bellwire test`: when is nothing left to do at this time? When no job and no report is on its way, the store has committed all that it was given
  * and told what it woke, and the worker, which was asked after all that, says so too. */
 #include "base/clock.h"
-#include "dispatch/internal.h"
+#include "dispatch/collecting.h"
 #include <stdlib.h>
 
 struct bw_trial_watch {
     struct bw_store_op op; /* goes behind all that was submitted; in the store while is_store_asked */
     struct bw_mail mail;
     struct bw_dispatch *dispatch;
-    json_t *begun; /* how the test began, for a worker that replaces another one */
-    bool is_going; /* `quiet` is owed */
-    int64_t ask;   /* the worker was asked this, and has not answered; 0 = nothing */
+    struct bw_collecting collecting; /* borrowed by op */
+    json_t *begun;                   /* how the test began, for a worker that replaces another one */
+    bool is_going;                   /* `quiet` is owed */
+    int64_t ask;                     /* the worker was asked this, and has not answered; 0 = nothing */
     int64_t next_ask;
     bool is_store_asked;
     uint64_t exchanged; /* when they were asked */
@@ -36,6 +37,7 @@ struct bw_trial_watch *bw_trial_watch_new(struct bw_dispatch *dispatch)
 void bw_trial_watch_free(struct bw_trial_watch *trial)
 {
     if (trial) json_decref(trial->begun);
+    if (trial) bw_collecting_release(&trial->collecting);
     free(trial);
 }
 
@@ -76,6 +78,7 @@ static void ask(struct bw_trial_watch *trial)
     if (trial->is_store_asked) return; /* it answers that first, and then this is asked again */
     trial->is_store_asked = true;
     trial->op = (struct bw_store_op){.kind = BW_OP_WAKE, .done = on_stored, .owner = trial, .now_ms = bw_clock_wall_ms()};
+    bw_collecting_fill(dispatch, &trial->collecting, &trial->op);
     bw_store_submit(dispatch->options.store, &trial->op);
 }
 
@@ -127,5 +130,6 @@ void bw_trial_store_quiet(struct bw_dispatch *dispatch)
 {
     struct bw_trial_watch *trial = dispatch->trial;
     trial->is_store_asked = false;
+    bw_collecting_release(&trial->collecting);
     if (trial->op.failed) bw_dispatch_fail(dispatch, &trial->op.error);
 }

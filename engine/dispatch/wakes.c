@@ -1,6 +1,7 @@
 /* Runs that were parked and are woken: timers are fired when they are due, and what the store has put into its queue becomes jobs. */
 #include "base/clock.h"
 #include "base/log.h"
+#include "dispatch/collecting.h"
 #include "dispatch/internal.h"
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -16,7 +17,8 @@ struct bw_wakes {
     struct bw_dispatch *dispatch;
     struct bw_mail told; /* by the store; in the mailbox while is_told */
     _Atomic bool is_told;
-    struct wake_op firing; /* in the store while is_firing */
+    struct wake_op firing;           /* in the store while is_firing */
+    struct bw_collecting collecting; /* borrowed by `firing` */
     bool is_firing;
     int64_t next_due_ms;   /* 0 = no timer */
     struct event *due;     /* fires then, when it is soon: the watch is too coarse for runs of which many begin in a second */
@@ -66,6 +68,7 @@ void bw_wakes_stop(struct bw_wakes *wakes)
 void bw_wakes_free(struct bw_wakes *wakes)
 {
     if (wakes) event_free(wakes->due);
+    if (wakes) bw_collecting_release(&wakes->collecting);
     free(wakes);
 }
 
@@ -95,9 +98,10 @@ void bw_wakes_watch(struct bw_wakes *wakes)
     if (wakes->is_firing || !wakes->next_due_ms || wakes->next_due_ms > now_ms || bw_clock_mono_us() < wakes->not_before_us ||
         wakes->dispatch->is_draining || wakes->dispatch->is_failed)
         return;
+    wakes->firing.op = (struct bw_store_op){.kind = BW_OP_WAKE, .done = on_fired, .owner = wakes, .now_ms = now_ms};
+    if (!bw_collecting_fill(wakes->dispatch, &wakes->collecting, &wakes->firing.op)) return; /* the watch tries again */
     wakes->is_firing = true;
     wakes->firing.mail.kind = BW_MAIL_FIRED;
-    wakes->firing.op = (struct bw_store_op){.kind = BW_OP_WAKE, .done = on_fired, .owner = wakes, .now_ms = now_ms};
     bw_store_submit(wakes->dispatch->options.store, &wakes->firing.op);
 }
 
@@ -105,6 +109,7 @@ void bw_wakes_fired(struct bw_wakes *wakes)
 {
     const struct bw_store_op *op = &wakes->firing.op;
     wakes->is_firing = false;
+    bw_collecting_release(&wakes->collecting);
     if (op->failed) {
         if (strcmp(op->error.code, "store.full") != 0) {
             bw_dispatch_fail(wakes->dispatch, &op->error);

@@ -30,13 +30,14 @@ struct bw_script {
     const struct bw_action *const *actions;
     struct bw_run_scope scope;
     struct bw_step_value *steps;
-    const struct bw_render *render;                    /* while a template is rendered */
-    struct bw_task *task;                              /* the one that runs */
-    int *expr_refs, *code_refs;                        /* registry references: compiled expressions, inline code or action file of each step */
-    int env_ref;                                       /* the run's fresh environment */
-    int event_ref;                                     /* the `event` view of expressions, made on first use from event_text */
-    struct bw_buf event_text, workflow_text, run_text; /* what those names are views of */
-    struct bw_buf scratch;                             /* for whoever may not leak when Lua raises; valid until the next call into this room */
+    const struct bw_render *render; /* while a template is rendered */
+    struct bw_task *task;           /* the one that runs */
+    int *expr_refs, *code_refs;     /* registry references: compiled expressions, inline code or action file of each step */
+    int env_ref;                    /* the run's fresh environment */
+    int event_ref;                  /* the `event` view of expressions, made on first use from event_text */
+    int events_ref;
+    struct bw_buf event_text, events_text, workflow_text, run_text; /* what those names are views of */
+    struct bw_buf scratch; /* for whoever may not leak when Lua raises; valid until the next call into this room */
     enum bw_lua_mode mode;
     int64_t instructions_left;         /* EXPR */
     int64_t deadline_us, slice_end_us; /* TASK */

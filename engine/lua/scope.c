@@ -7,7 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const names[] = {"event", "steps", "vars", "workflow", "run", "secrets", "result", "inputs", "item", "index", "error", "approval"};
+static const char *const names[] = {"event",  "events", "steps", "vars",  "workflow", "run",     "secrets",
+                                    "result", "inputs", "item",  "index", "error",    "approval"};
 
 static void append_field(struct bw_buf *out, const char *name, struct bw_slice text)
 {
@@ -23,9 +24,8 @@ static bool is_utf8(struct bw_slice text)
 }
 
 /* The event as one JSON text: then it is a view like all other data, read-only and passed on whole. */
-static void write_event(const struct bw_run_scope *scope, struct bw_buf *out)
+void bw_script_write_event(const struct bw_run_scope *scope, struct bw_buf *out)
 {
-    bw_buf_clear(out);
     append_field(out, "{\"id\":", scope->event_id);
     append_field(out, ",\"name\":", scope->event_name);
     append_field(out, ",\"source\":", scope->event_source);
@@ -50,11 +50,33 @@ static void push_event(lua_State *L, struct bw_script *script)
         lua_rawgeti(L, LUA_REGISTRYINDEX, script->event_ref);
         return;
     }
-    write_event(&script->scope, &script->event_text);
+    bw_buf_clear(&script->event_text);
+    bw_script_write_event(&script->scope, &script->event_text);
     if (script->event_text.failed) luaL_error(L, "out of memory");
     bw_view_push(L, bw_json_view_of(bw_buf_slice(&script->event_text)));
     lua_pushvalue(L, -1);
     script->event_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+/* A run that was not made of several has one. */
+static void push_events(lua_State *L, struct bw_script *script)
+{
+    struct bw_slice text = script->scope.events;
+    if (script->events_ref != LUA_NOREF) {
+        lua_rawgeti(L, LUA_REGISTRYINDEX, script->events_ref);
+        return;
+    }
+    if (!text.len) {
+        bw_buf_clear(&script->events_text);
+        bw_buf_append_char(&script->events_text, '[');
+        bw_script_write_event(&script->scope, &script->events_text);
+        bw_buf_append_char(&script->events_text, ']');
+        if (script->events_text.failed) luaL_error(L, "out of memory");
+        text = bw_buf_slice(&script->events_text);
+    }
+    bw_view_push(L, bw_json_view_of(text));
+    lua_pushvalue(L, -1);
+    script->events_ref = luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
 /* {"NAME": text} as a view; the text lives in a buffer of the script until it is asked for anew. */
@@ -140,6 +162,8 @@ static int scope_index(lua_State *L)
     name.ptr = lua_tolstring(L, 2, &name.len);
     if (bw_slice_is(name, "event")) {
         push_event(L, script);
+    } else if (bw_slice_is(name, "events") && script->workflow->collect.max_events) {
+        push_events(L, script);
     } else if (bw_slice_is(name, "steps")) {
         lua_rawgetp(L, LUA_REGISTRYINDEX, &steps_key);
     } else if (bw_slice_is(name, "vars")) {

@@ -153,6 +153,7 @@ void bw_script_free(struct bw_script *script)
     bw_lua_close(script);
     forget_steps(script);
     bw_buf_free(&script->event_text);
+    bw_buf_free(&script->events_text);
     bw_buf_free(&script->workflow_text);
     bw_buf_free(&script->run_text);
     bw_buf_free(&script->scratch);
@@ -201,7 +202,8 @@ void bw_script_end_run(struct bw_script *script)
 {
     luaL_unref(script->L, LUA_REGISTRYINDEX, script->env_ref); /* never allocates: the reference exists */
     luaL_unref(script->L, LUA_REGISTRYINDEX, script->event_ref);
-    script->env_ref = script->event_ref = LUA_NOREF;
+    luaL_unref(script->L, LUA_REGISTRYINDEX, script->events_ref);
+    script->env_ref = script->event_ref = script->events_ref = LUA_NOREF;
     script->scope = (struct bw_run_scope){0};
     forget_steps(script);
 }

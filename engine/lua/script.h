@@ -64,12 +64,15 @@ struct bw_run_scope {           /* what expressions and ctx see; borrowed until 
     struct bw_slice event_id, event_name, event_source; /* id in text form */
     int64_t event_at_ms;
     bool event_trusted;
+    struct bw_slice events;         /* JSON array of what bw_script_write_event() makes of each, the one above last; empty: that one alone */
     struct bw_slice run_id;         /* text */
     struct bw_slice inputs, locals; /* JSON objects, or empty: see bw_script_set_names() */
     struct bw_slice error;          /* JSON object, or empty: bw_script_set_error() */
 };
-/* Expression names: event {id name source at data headers trusted}, vars, inputs, steps, workflow {name}, run {id}, secrets (only inside `with`),
- * result (only in a step's outputs), approval (only in a `notify`), plus the helpers of semantics.md 3.2. */
+/* Appends an event as expressions see it: a JSON object. */
+void bw_script_write_event(const struct bw_run_scope *scope, struct bw_buf *out);
+/* Expression names: events [event…] (only with `collect`), event {id name source at data headers trusted}, vars, inputs, steps, workflow {name}, run
+ * {id}, secrets (only inside `with`), result (only in a step's outputs), approval (only in a `notify`), plus the helpers of semantics.md 3.2. */
 bool bw_script_begin_run(struct bw_script *script, const struct bw_run_scope *scope, struct bw_error *err);
 /* inputs: what the run is called with. locals: names that only this run has: item, index. Borrowed until bw_script_end_run(). */
 void bw_script_set_names(struct bw_script *script, struct bw_slice inputs, struct bw_slice locals);

@@ -62,7 +62,7 @@ bool bw_lua_open(struct bw_script *script, const struct bw_script_limits *limits
 {
     script->limits = *limits;
     script->memory.cap = limits->memory_bytes;
-    script->env_ref = script->event_ref = LUA_NOREF;
+    script->env_ref = script->event_ref = script->events_ref = LUA_NOREF;
     if (!(script->L = lua_newstate(allocate, &script->memory))) return bw_error_set(err, "memory", "no memory for a Lua state");
     lua_atpanic(script->L, on_panic);
     *(struct bw_script **)lua_getextraspace(script->L) = script;

@@ -5,6 +5,7 @@
 #include "store/asks.h"
 #include "store/checksum.h"
 #include "store/children.h"
+#include "store/collect.h"
 #include "store/forget.h"
 #include "store/letters_apply.h"
 #include "store/pack.h"
@@ -208,6 +209,7 @@ static bool put_run(struct bw_writer *writer, struct bw_store_op *op, const stru
     struct known_run known = {0};
     enum bw_run_state state = run->state;
     bool is_new, has_ended = state >= BW_RUN_SUCCEEDED;
+    if (run->collect.max_events) return bw_collect_add(&writer->parking, op->event_id, run, err);
     if (!insert_run(writer, op->event_id, run, &is_new, err)) return false;
     if (is_new) {
         known.id = sqlite3_last_insert_rowid(writer->db);
@@ -310,6 +312,14 @@ static bool cancel(struct bw_writer *writer, struct bw_store_op *op, struct bw_e
     return end_unbegun(writer, op, run_id, err);
 }
 
+static bool wake(struct bw_writer *writer, struct bw_store_op *op, struct bw_error *err)
+{
+    bool more = false;
+    if (!bw_collect_fire(&writer->parking, op, &more, err) || !bw_parking_fire(&writer->parking, op->now_ms, &op->more, err)) return false;
+    op->more |= more;
+    return true;
+}
+
 static bool keep_pairs(struct bw_writer *writer, const struct bw_store_op *op, struct bw_error *err)
 {
     const struct bw_write_statements *sql = &writer->sql;
@@ -355,7 +365,7 @@ bool bw_writer_apply(struct bw_writer *writer, struct bw_store_op *op, struct bw
         if (!bw_revision_store(&writer->sql, op->revision, &op->revision_id, err)) return false;
         bw_revision_sweep_spare(&writer->retention.revisions, op->revision_id);
         return true;
-    case BW_OP_WAKE: return bw_parking_fire(&writer->parking, op->now_ms, &op->more, err);
+    case BW_OP_WAKE: return wake(writer, op, err);
     case BW_OP_PAIRS: return keep_pairs(writer, op, err);
     case BW_OP_SCHEDULE: return put_schedule(writer, &op->schedule, err);
     case BW_OP_LIMITS: return keep_limits(writer, op, err);

@@ -68,6 +68,7 @@ static bool insert_child(struct bw_parking *parking, const struct join *join, in
     bw_sql_bind_blob(statement, 4, join->version, sizeof join->version);
     bw_sql_bind_int(statement, 5, bw_clock_wall_ms());
     bw_sql_bind_int(statement, 6, join->run_id);
+    bw_sql_bind_int(statement, 7, join->id);
     if (!bw_sql_run(statement, err)) return false;
     int64_t run_id = sqlite3_last_insert_rowid(sqlite3_db_handle(statement));
     bw_sql_bind_int(sql->put_child, 1, run_id);
@@ -179,7 +180,7 @@ static bool reopen(struct bw_parking *parking, struct join *join, const struct b
     bw_sql_bind_int(row, 4, from->allowed);
     bw_sql_bind_text(row, 5, from->workflow);
     bw_sql_bind_blob(row, 6, from->version, sizeof from->version);
-    bw_sql_bind_int(row, 7, from->needs_event);
+    bw_sql_bind_int(row, 7, from->needs_events ? 3 : from->needs_event);
     if (!bw_sql_next(row, &found, err)) return false;
     if (!found) return begin_again(parking, join->run_id, bw_slice_of(join->path), err); /* it is open */
     join->id = sqlite3_column_int64(row, 0);
@@ -230,7 +231,7 @@ bool bw_children_begin(struct bw_parking *parking, int64_t run_id, struct bw_uid
     bw_sql_bind_int(statement, 10, from->allowed);
     bw_sql_bind_text(statement, 11, from->workflow);
     bw_sql_bind_blob(statement, 12, from->version, sizeof from->version);
-    bw_sql_bind_int(statement, 13, from->needs_event);
+    bw_sql_bind_int(statement, 13, from->needs_events ? 3 : from->needs_event);
     if (!bw_sql_run(statement, err)) return false;
     if (!sqlite3_changes(sqlite3_db_handle(statement))) return begin_again(parking, run_id, step->path, err);
     join.id = sqlite3_last_insert_rowid(sqlite3_db_handle(statement));

@@ -3,6 +3,7 @@
 #include "base/crash_point.h"
 #include "store/admission.h"
 #include "store/children.h"
+#include "store/collect.h"
 #include "store/parking_step.h"
 #include "store/slots.h"
 #include <stdlib.h>
@@ -15,6 +16,9 @@ static bool read_due(struct bw_parking *parking, struct bw_error *err)
     if (!bw_sql_next(statement, &has_row, err)) return false;
     parking->due_ms = has_row ? sqlite3_column_int64(statement, 0) : 0;
     sqlite3_reset(statement);
+    int64_t collected_ms;
+    if (!bw_collect_next_due(parking, &collected_ms, err)) return false;
+    if (collected_ms && (!parking->due_ms || collected_ms < parking->due_ms)) parking->due_ms = collected_ms;
     return true;
 }
 
@@ -23,6 +27,7 @@ bool bw_parking_open(struct bw_parking *parking, const struct bw_write_statement
     bool has_row;
     parking->sql = sql;
     if (!parking->at_once) parking->at_once = BW_WAKES_AT_ONCE;
+    parking->has_collectors = true; /* the first look tells */
     if (!read_due(parking, err)) return false;
     parking->committed_due_ms = parking->due_ms;
     if (!bw_sql_next(sql->last_queue_id, &has_row, err)) return false;
@@ -50,6 +55,8 @@ bool bw_parking_flush(struct bw_parking *parking, struct bw_error *err)
     if (parking->letters) BW_CRASH_POINT("store.before_letters");
     if (parking->votes) BW_CRASH_POINT("store.before_vote");
     if (parking->admitted) BW_CRASH_POINT("store.before_admission");
+    if (parking->collected) BW_CRASH_POINT("store.before_collect");
+    if (parking->flushed) BW_CRASH_POINT("store.before_flush");
     return true;
 }
 
@@ -57,7 +64,7 @@ static void forget_transaction(struct bw_parking *parking)
 {
     parking->is_due_unsure = false;
     parking->woken_steps = parking->woken_runs = parking->parked = parking->started = parking->joined = parking->letters = parking->votes =
-        parking->admitted = 0;
+        parking->admitted = parking->collected = parking->flushed = 0;
 }
 
 void bw_parking_committed(struct bw_parking *parking)
@@ -69,6 +76,8 @@ void bw_parking_committed(struct bw_parking *parking)
     if (parking->letters) BW_CRASH_POINT("store.after_letters");
     if (parking->votes) BW_CRASH_POINT("store.after_vote");
     if (parking->admitted) BW_CRASH_POINT("store.after_admission");
+    if (parking->collected) BW_CRASH_POINT("store.after_collect");
+    if (parking->flushed) BW_CRASH_POINT("store.after_flush");
     if (parking->due_ms && (!parking->committed_due_ms || parking->due_ms < parking->committed_due_ms)) parking->is_due_earlier = true;
     parking->committed_due_ms = parking->due_ms;
     parking->news += parking->woken_runs;

@@ -32,6 +32,7 @@ struct bw_parking { /* zero-initialise, then bw_parking_open(). Fields are parki
     struct bw_run_ids *dropped;       /* of the report that is written, or NULL: children that it has cancelled */
     size_t votes;                     /* by this transaction (votes.c) */
     size_t letters;                   /* by this transaction: runs that somebody did something about (letters.c) */
+    size_t collected, flushed;        /* by this transaction: events and collectors (collect.c) */
     size_t admitted;                  /* by this transaction: runs that admission.c has looked at */
     size_t news;                      /* runs woken by commits since bw_parking_news() */
     struct bw_watched *watched;       /* by commits since then, and behind them by this transaction */
@@ -39,6 +40,7 @@ struct bw_parking { /* zero-initialise, then bw_parking_open(). Fields are parki
     bool has_slots;         /* perhaps there is a run that shares slots: else no statement asks (slots.c) */
     int64_t asked_ms;       /* when the last one asked for a slot: does not go back, whatever the clock does */
     bool has_delayed;       /* perhaps there is a run that waits for its turn under a rate (rates.c) */
+    bool has_collectors;    /* perhaps there is one: else no statement asks (collect.c) */
     bool has_wakings;       /* perhaps there is an event whose waiters are not all woken */
     int64_t waking, waiter; /* that event, 0 = not begun; of those who wait for its key all below this run are woken */
     size_t waking_key;      /* that key: its place among the event's */

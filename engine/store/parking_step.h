@@ -14,6 +14,9 @@ bool bw_parking_set_timer(struct bw_parking *parking, int64_t run_id, struct bw_
 /* The timers of a run that has not begun (admission.h); no step has such a path. */
 #define BW_PATH_START ((struct bw_slice)BW_SLICE("~start"))
 #define BW_PATH_WITHIN ((struct bw_slice)BW_SLICE("~within"))
+/* A transaction does no more work of that kind than commits can wait for; some in any case. */
+bool bw_parking_is_spent(const struct bw_parking *parking);
+void bw_parking_spend(struct bw_parking *parking); /* one more */
 bool bw_parking_enqueue(struct bw_parking *parking, int64_t run_id, struct bw_error *err);
 bool bw_parking_unpark(struct bw_parking *parking, int64_t run_id, struct bw_error *err); /* if it is parked: active, and in the queue */
 #endif

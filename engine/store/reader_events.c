@@ -100,3 +100,34 @@ bool bw_reader_event_by_id(struct bw_reader *reader, int64_t id, bool with_body,
     *found = count > 0;
     return ok;
 }
+
+bool bw_reader_collected(struct bw_reader *reader, int64_t collector_id, int64_t below, bw_event_visit *visit, void *arg, struct bw_error *err)
+{
+    sqlite3_stmt *statement = reader->sql.collected_events;
+    size_t count = 0;
+    bw_reader_begin(reader);
+    bw_sql_bind_int(statement, 1, collector_id);
+    bw_sql_bind_int(statement, 2, below);
+    return visit_all(reader, statement, visit, arg, &count, err);
+}
+
+bool bw_reader_collections(struct bw_reader *reader, int64_t event_id, bw_collection_visit *visit, void *arg, struct bw_error *err)
+{
+    sqlite3_stmt *statement = reader->sql.collectors_of_event;
+    bw_reader_begin(reader);
+    bw_sql_bind_int(statement, 1, event_id);
+    for (bool has_row;;) {
+        if (!bw_sql_next(statement, &has_row, err)) return false;
+        if (!has_row) return true;
+        const struct bw_collection collection = {.workflow = bw_sql_column(statement, 0),
+                                                 .count = (uint32_t)sqlite3_column_int64(statement, 1),
+                                                 .first_ms = sqlite3_column_int64(statement, 2),
+                                                 .last_ms = sqlite3_column_int64(statement, 3),
+                                                 .due_ms = sqlite3_column_int64(statement, 4),
+                                                 .run = bw_sql_column_uid(statement, 5),
+                                                 .state = (enum bw_run_state)sqlite3_column_int(statement, 6)};
+        if (!visit(arg, &collection)) break;
+    }
+    sqlite3_reset(statement);
+    return true;
+}

@@ -12,6 +12,8 @@
     X(events)                 \
     X(event)                  \
     X(event_by_id)            \
+    X(collected_events)       \
+    X(collectors_of_event)    \
     X(runs_of_event)          \
     X(runs_of_workflow)       \
     X(runs_in_state)          \

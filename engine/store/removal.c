@@ -87,11 +87,13 @@ static bool remove_one_run(struct bw_removal *removal, int64_t id, enum bw_remov
     if (!are_gone || removal->rows < 1) return true;
     if (!delete_audit(removal, id, &are_gone, err)) return false;
     if (!are_gone || removal->rows < 1) return true;
+    if (!delete_children(removal, sql->delete_collected, id, &are_gone, err)) return false;
+    if (!are_gone || removal->rows < 1) return true;
     if (!delete_children(removal, sql->delete_joins, id, &are_gone, err)) return false;
     if (!are_gone || removal->rows < 1) return true;
     if (!delete_children(removal, sql->delete_steps, id, &are_gone, err)) return false;
-    if (!are_gone || removal->rows < 2) return true;
-    if (!delete_by_id(removal, sql->delete_child, id, err)) return false;
+    if (!are_gone || removal->rows < 3) return true;
+    if (!delete_by_id(removal, sql->delete_child, id, err) || !delete_by_id(removal, sql->delete_run_collector, id, err)) return false;
     int64_t before = removal->rows;
     if (!delete_by_id(removal, sql->delete_run, id, err) || !bw_slots_resolved(removal->parking, id, err)) return false;
     removal->removed.runs += before - removal->rows;

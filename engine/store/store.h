@@ -15,6 +15,8 @@
  * never lost: it is written in the transaction of what caused it, and registering a wait looks back at the events that came before. Whatever
  * is written first ends a step's waiting; its other arms and its timer go in that transaction. See struct bw_step_row, BW_OP_WAKE.
  * SLOTS: a run that shares slots with others begins as BLOCKED and without steps; when it has one it is ACTIVE and in the queue, as if woken.
+ * COLLECTING: an event may be reported as one of several of which a run is made. It is kept with them until their time comes, which is one of the
+ * timers; then their run is there as if it had been reported. See struct bw_collect_new.
  * READS use read-only connections of their own: one per thread or command, also beside a serving process.
  * LOCK: opening for writing takes an exclusive flock on FOLDER/lock and writes pid and start time into it; a second opener gets
  * "store.locked" with who holds it. VERSION: the file carries a schema version; older ones are migrated in one transaction, newer ones are
@@ -146,7 +148,8 @@ struct bw_join_new { /* runs that a step starts (children.h); not read back */
     uint32_t total, concurrency, allowed; /* at most so many alive at once; above so many failures none is started any more */
     uint32_t depth;                       /* of the children: 1 below a run that an event started */
     bool is_call, is_detached;
-    bool needs_event; /* its body: else the children do without */
+    bool needs_event;  /* its body: else the children do without */
+    bool needs_events; /* all those that the run was made of */
     /* The step has started them before and its run is resumed: those that failed and those that had not begun are run, with this context. No items;
      * of a called workflow its input, which it then has. */
     bool is_reopened;
@@ -203,6 +206,15 @@ struct bw_start_new { /* the same: when may it begin, or wait for its slot? All 
     int64_t ready_ms; /* not before, wall clock */
     int64_t until_ms; /* SKIPPED, when it is not ACTIVE by then; 0 = whenever */
 };
+/* The event is gathered with others of its group, and one run is made of all of them: so long after the last one, so long after the first one, or
+ * when there are so many, whatever comes first. Then `slot` and `start` of the last one count, with the times of `start` from then on. */
+struct bw_collect_new {
+    uint8_t group[BW_SLOT_GROUP_BYTES];
+    int64_t quiet_ms, max_wait_ms; /* 0 = whenever; one of them is not */
+    uint32_t max_events;           /* 0: the event is not gathered */
+};
+#define BW_COLLECT_EVENTS_MAX 1000
+#define BW_COLLECT_BYTES_MAX (16 << 20) /* an event with which a collector had more, bodies and headers, begins another one */
 struct bw_run_row {
     struct bw_uid uid;
     struct bw_slice workflow;
@@ -220,6 +232,11 @@ struct bw_run_row {
     size_t step_count;
     struct bw_slot_new slot;
     struct bw_start_new start;
+    struct bw_collect_new collect; /* BLOCKED: this is no run yet. Not read back */
+};
+struct bw_collect_version { /* a workflow that gathers events, as it is now */
+    struct bw_slice workflow;
+    uint8_t version[32];
 };
 struct bw_refused_run {
     struct bw_uid run;
@@ -286,19 +303,23 @@ struct bw_store_op {
     size_t limit_count;                   /* LIMITS */
     bool (*call)(struct bw_store_op *op); /* CALL */
     int64_t now_ms;                       /* WAKE: timers with due_ms <= now_ms are due. LIMITS: 0 = nothing is removed */
-    struct bw_letters *letters;           /* LETTERS */
-    struct bw_vote *vote;                 /* VOTE */
-    uint8_t key[BW_STORE_KEY_BYTES];      /* KEY: out */
-    bool more;                            /* WAKE: out */
-    int64_t first_emitted;                /* REPORT: out: the lowest id of the events that it emitted, 0 = none */
-    struct bw_refused_run *refused;       /* REPORT: in: the owner's, or NULL. Out: a run of it that was to be admitted and has ended instead */
-    struct bw_run_ids *dropped;           /* REPORT: in: the owner's, or NULL. Out: children that were alive and that it has cancelled */
-    int64_t event_id;                     /* REPORT: in. ACCEPT: out */
-    uint32_t revision_id;                 /* REVISION: out; the same content gets the id it had */
-    bool is_duplicate;                    /* ACCEPT: out */
-    struct bw_uid duplicate_of;           /* ACCEPT: out when is_duplicate; zero when retention has removed that event */
-    bool failed;                          /* out */
-    struct bw_error error;                /* out when failed */
+    const struct bw_collect_version
+        *collects;                   /* WAKE: a run that is made of events takes the version here; one that is not here, that of its last event */
+    size_t collect_count;            /* WAKE */
+    uint32_t collect_revision;       /* WAKE: that of `collects` */
+    struct bw_letters *letters;      /* LETTERS */
+    struct bw_vote *vote;            /* VOTE */
+    uint8_t key[BW_STORE_KEY_BYTES]; /* KEY: out */
+    bool more;                       /* WAKE: out */
+    int64_t first_emitted;           /* REPORT: out: the lowest id of the events that it emitted, 0 = none */
+    struct bw_refused_run *refused;  /* REPORT: in: the owner's, or NULL. Out: a run of it that was to be admitted and has ended instead */
+    struct bw_run_ids *dropped;      /* REPORT: in: the owner's, or NULL. Out: children that were alive and that it has cancelled */
+    int64_t event_id;                /* REPORT: in. ACCEPT: out */
+    uint32_t revision_id;            /* REVISION: out; the same content gets the id it had */
+    bool is_duplicate;               /* ACCEPT: out */
+    struct bw_uid duplicate_of;      /* ACCEPT: out when is_duplicate; zero when retention has removed that event */
+    bool failed;                     /* out */
+    struct bw_error error;           /* out when failed */
 };
 
 struct bw_store;
@@ -359,6 +380,19 @@ bool bw_reader_events(struct bw_reader *reader, struct bw_slice name_glob, int64
 bool bw_reader_event(struct bw_reader *reader, struct bw_uid uid, bw_event_visit *visit, void *arg, bool *found, struct bw_error *err);
 bool bw_reader_event_by_id(struct bw_reader *reader, int64_t id, bool with_body, bw_event_visit *visit, void *arg, bool *found, struct bw_error *err);
 
+/* The events of which a run was made, below this one, ascending, with their bodies. */
+bool bw_reader_collected(struct bw_reader *reader, int64_t collector_id, int64_t below, bw_event_visit *visit, void *arg, struct bw_error *err);
+struct bw_collection { /* where an event went that was collected */
+    struct bw_slice workflow;
+    uint32_t count;            /* of events, so far */
+    int64_t first_ms, last_ms; /* when the first and the last one came in */
+    int64_t due_ms;            /* when its run will be made; 0: it was */
+    struct bw_uid run;         /* zero: it will be, or is gone */
+    enum bw_run_state state;
+};
+typedef bool bw_collection_visit(void *arg, const struct bw_collection *collection);
+bool bw_reader_collections(struct bw_reader *reader, int64_t event_id, bw_collection_visit *visit, void *arg, struct bw_error *err);
+
 struct bw_child { /* what started a run, if another one did; join 0: an event did */
     int64_t join;
     struct bw_uid parent;  /* zero: it is gone */
@@ -366,6 +400,7 @@ struct bw_child { /* what started a run, if another one did; join 0: an event di
     struct bw_slice input; /* JSON */
     uint32_t item, depth;
     bool is_call, is_detached;
+    bool needs_events; /* all those that the run was made of which started it, not only the last one */
 };
 struct bw_run { /* as stored */
     int64_t id; /* for bw_run_filter.before_row */
@@ -373,6 +408,7 @@ struct bw_run { /* as stored */
     int64_t event_id;
     struct bw_uid event_uid;
     struct bw_slice event_name;
+    int64_t collector_id; /* of several events: event_id is the last one. 0 = of one */
     struct bw_child child;
     bool is_woken;          /* it is in the queue: whoever has its event has nothing to do with it */
     bool is_overdue;        /* its deadline_ms has passed */

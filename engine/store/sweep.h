@@ -2,11 +2,11 @@
  * logged as an error ("store.repaired": what, and of which run), counted for good (meta.repairs, bw_store_repairs()), and put right so that nobody
  * waits for ever because of it.
  *
- * A pass looks at parked, active, delayed and blocked runs, timers, waits, wakes, the queue, joins and slots, in the order of their ids, with one
- * statement each (schema/write.sql, sweep_…; the integration tests run the same statements over the data folder of every test). It begins when the
- * store is opened and then each minute, in slices of BW_SWEEP_ROWS while the writer is idle, twice a second when it never is; what a minute's share
- * does not reach is looked at in the next one. Only a slice with a finding makes a transaction. What is true between two transactions is what counts:
- * a sweep never sees half of one.
+ * A pass looks at parked, active, delayed and blocked runs, timers, waits, wakes, the queue, joins, slots and collectors, in the order of their ids,
+ * with one statement each (schema/write.sql, sweep_…; the integration tests run the same statements over the data folder of every test). It begins
+ * when the store is opened and then each minute, in slices of BW_SWEEP_ROWS while the writer is idle, twice a second when it never is; what a
+ * minute's share does not reach is looked at in the next one. Only a slice with a finding makes a transaction. What is true between two transactions
+ * is what counts: a sweep never sees half of one.
  *
  * Whoever adds something that must not happen adds a statement with its columns (id to go on behind, fault, run) to `checks` and its repair to
  * repair() in sweep.c. Writer thread, outside of transactions. */
@@ -17,7 +17,7 @@
 #include <stdint.h>
 
 #define BW_SWEEP_ROWS 200
-#define BW_SWEEP_CHECKS 10
+#define BW_SWEEP_CHECKS 11
 
 struct bw_writer;
 struct bw_sweep {                        /* zero-initialise, then bw_sweep_open(). Fields are sweep.c's */

@@ -55,9 +55,14 @@ bool bw_parking_event_time(struct bw_parking *parking, int64_t event_id, int64_t
 }
 
 /* Never before the first: each transaction makes some progress. */
-static bool is_spent(const struct bw_parking *parking)
+bool bw_parking_is_spent(const struct bw_parking *parking)
 {
     return parking->woken_steps >= parking->at_once || (parking->woken_steps && bw_clock_mono_us() >= parking->until_us);
+}
+
+void bw_parking_spend(struct bw_parking *parking)
+{
+    if (!parking->woken_steps++) parking->until_us = bw_clock_mono_us() + WORK_US;
 }
 
 /* With this wake, unless the step waits for events and an earlier one has come: its turn would only have been later. */
@@ -74,7 +79,7 @@ static bool wake_step(struct bw_parking *parking, int64_t run_id, struct bw_slic
         sqlite3_reset(earliest);
         if (!bw_parking_event_time(parking, wake.event_id, &wake.at_ms, err)) return false;
     }
-    if (!parking->woken_steps++) parking->until_us = bw_clock_mono_us() + WORK_US;
+    bw_parking_spend(parking);
     return bw_parking_put_wake(parking, run_id, path, &wake, err) && bw_parking_stop_waiting(parking, run_id, path, err) &&
            bw_parking_unpark(parking, run_id, err);
 }
@@ -92,7 +97,7 @@ static bool wake_waiters(struct bw_parking *parking, int64_t key, int64_t event_
         *all = !has_row;
         if (*all) return true;
         *waiter = sqlite3_column_int64(next, 0);
-        bool has_room = !is_spent(parking);
+        bool has_room = !bw_parking_is_spent(parking);
         ok = !has_room || wake_step(parking, *waiter, bw_sql_column(next, 1), (struct bw_wake){.kind = BW_WAKE_EVENT, .event_id = event_id}, err);
         sqlite3_reset(next);
         if (!ok || !has_room) return ok;
@@ -123,7 +128,7 @@ bool bw_parking_accepted(struct bw_parking *parking, int64_t event_id, const str
 static bool fire(struct bw_parking *parking, int64_t run_id, struct bw_slice path, int64_t now_ms, struct bw_error *err)
 {
     if (!bw_admission_owns(path)) return wake_step(parking, run_id, path, (struct bw_wake){.kind = BW_WAKE_TIMER, .at_ms = now_ms}, err);
-    if (!parking->woken_steps++) parking->until_us = bw_clock_mono_us() + WORK_US;
+    bw_parking_spend(parking);
     return bw_admission_fire(parking, run_id, path, now_ms, err);
 }
 
@@ -134,7 +139,7 @@ bool bw_parking_fire(struct bw_parking *parking, int64_t now_ms, bool *more, str
         bool has_row, ok;
         if (!bw_sql_next(first, &has_row, err)) return false;
         bool is_due = has_row && sqlite3_column_int64(first, 0) <= now_ms;
-        *more = is_due && is_spent(parking);
+        *more = is_due && bw_parking_is_spent(parking);
         ok = !is_due || *more || fire(parking, sqlite3_column_int64(first, 1), bw_sql_column(first, 2), now_ms, err);
         sqlite3_reset(first);
         if (!ok || !is_due || *more) return ok;

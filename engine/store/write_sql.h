@@ -59,6 +59,21 @@
     X(find_rate)               \
     X(put_rate)                \
     X(delete_rates)            \
+    X(is_collected)            \
+    X(find_collector)          \
+    X(event_bytes)             \
+    X(insert_collector)        \
+    X(update_collector)        \
+    X(put_collected)           \
+    X(fill_collector)          \
+    X(close_collector)         \
+    X(first_collector)         \
+    X(collector_due)           \
+    X(insert_collected_run)    \
+    X(delete_collected)        \
+    X(delete_collector)        \
+    X(delete_run_collector)    \
+    X(sweep_collectors)        \
     X(any_delayed)             \
     X(put_delayed)             \
     X(delete_delayed)          \

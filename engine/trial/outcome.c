@@ -9,6 +9,8 @@
 struct gathering {
     json_t *runs, *emitted; /* oldest first */
     int64_t first_event;
+    char collected[BW_UID_TEXT]; /* the run that was made of the first event and others; or empty */
+    struct bw_slice workflow;
 };
 
 static void set_json(json_t *object, const char *key, struct bw_slice text)
@@ -60,6 +62,14 @@ static bool add_emitted(void *arg, const struct bw_event *event)
     return true;
 }
 
+static bool note_collection(void *arg, const struct bw_collection *collection)
+{
+    struct gathering *gathering = arg;
+    if (!collection->due_ms && bw_slice_equal(collection->workflow, gathering->workflow))
+        bw_uid_text(collection->run, BW_UID_RUN, gathering->collected);
+    return true;
+}
+
 static const json_t *find_run(const json_t *runs, const char *uid)
 {
     size_t index;
@@ -102,16 +112,18 @@ static void add_steps(json_t *steps, const json_t *runs, const json_t *run, cons
 
 json_t *bw_trial_outcome(struct bw_reader *reader, int64_t first_event, struct bw_slice workflow, const json_t *inputs, struct bw_error *err)
 {
-    struct gathering gathering = {.runs = json_array(), .emitted = json_array(), .first_event = first_event};
+    struct gathering gathering = {.runs = json_array(), .emitted = json_array(), .first_event = first_event, .workflow = workflow};
     const struct bw_run_filter filter = {.limit = RUNS_MAX, .with_steps = true, .with_children = true};
     json_t *outcome = NULL, *run, *steps = json_object(), *top = NULL;
     size_t index;
     if (!bw_reader_runs(reader, &filter, add_run, &gathering, err) ||
-        !bw_reader_events(reader, (struct bw_slice){0}, 0, RUNS_MAX, true, add_emitted, &gathering, err))
+        !bw_reader_events(reader, (struct bw_slice){0}, 0, RUNS_MAX, true, add_emitted, &gathering, err) ||
+        !bw_reader_collections(reader, first_event, note_collection, &gathering, err))
         goto out;
     json_array_foreach(gathering.runs, index, run)
     {
         bool is_ours = bw_json_int(run, "event", 0) == first_event && !json_object_get(run, "parent");
+        is_ours |= !strcmp(bw_json_str(run, "uid", ""), gathering.collected);
         if (is_ours && bw_slice_is(workflow, bw_json_str(run, "workflow", ""))) top = run;
     }
     outcome = top ? json_copy(top) : json_pack("{s:s}", "state", "none");

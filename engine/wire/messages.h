@@ -31,9 +31,10 @@ enum bw_message_type {
      * succeeded, failed, state: of the last one, failed_items: [number], failed_run: uid of the first, error: ERROR of that, items_part?: array of
      * the outputs}   with a wake by them again?: true, children_total?: its run was resumed after this: begin it anew; the runs that it has started
      * stay due_ms?, wake?: {kind, arm, at_ms, event: id, choice?, by?, form?: {}: of a vote}}]}],      overdue: its deadline_ms has passed
-     * wake_events?: [{id, uid, name, source, at_ms, trusted, body_part}]        those that a wake names verdicts?: [{run: uid, path, error: ERROR}],
-     * a step that the engine had to end by killing the worker: it failed with this error lost?: [{run: uid, path, count}]}                a step that
-     * died with its worker count times; above 5 it fails with "worker_lost" */
+     * wake_events?: [{id, uid, name, source, at_ms, trusted, body_part}]        those that a wake names
+     * collected?: [{uid, name, source, at_ms, trusted, body_part, headers_part}]   with `resume`: the run is made of these and, last, of this event
+     * verdicts?: [{run: uid, path, error: ERROR}], a step that the engine had to end by killing the worker: it failed with this error lost?: [{run:
+     * uid, path, count}]}                a step that died with its worker count times; above 5 it fails with "worker_lost" */
     BW_MSG_EVENT = 4,
     BW_MSG_COMMITTED = 5, /* {report} the report with that number is on disk; sent for reports with ack */
     /* Outcome of BW_MSG_CALL. {call, outcome: "ok"|"retry"|"fail", error?: ERROR, doubtful?: its effect may have happened, output_part?} */
@@ -57,8 +58,8 @@ enum bw_message_type {
     /* ---- run worker → engine ---- */
     BW_MSG_READY = 32, /* {pid} after BW_MSG_CONFIGURE */
     /* {revision, workflows: [{name, description, file, hash: hex, manual: bool, callable: bool, ordered: bool (its runs begin in the order of the
-     * events), events: [glob], steps: [path], inner: [path: in a foreach, or after the end], waits: [{event, by}], respond_ms: 0 = the sender does
-     * not wait for it, schedules:
+     * events), collects: bool, events: [glob], steps: [path], inner: [path: in a foreach, or after the end], waits: [{event, by}], respond_ms: 0 =
+     * the sender does not wait for it, schedules:
      * [{cron, tz, missed: number (enum bw_missed), max_age_ms}], line, column, trusted_warning?: […]}], actions: [{name: "ns/name@major", version,
      * doc, file, kind: "lua"|"plugin", inputs: {…}, outputs: {…}, secrets: […], effect}], errors: [ERROR with file, line, column]} a broken file is
      * left out and named in errors; the others work. */
@@ -68,15 +69,17 @@ enum bw_message_type {
      *  runs: [{uid, workflow, version: hex, state: number, lost, started_ms, ended_ms, output_part?, error?: ERROR,
      *          slot?: {group: hex, most, when_full: number (enum bw_when_full), max_queue, holds_parked: bool, holds_failed: bool, priority},
      *          rate?: {group: hex, count, period_ms, burst, skips: bool, most_ms}, ready_ms?, until_ms?: of a run that is BLOCKED: it is to be
-     *                 admitted (store.h: struct bw_slot_new, bw_start_new), and is handed out by itself when it begins,
+     *                 admitted, collect?: {group: hex, quiet_ms, max_wait_ms, max_events}: when more events of the group are there; ready_ms and
+     *                 until_ms count from then on (store.h: struct bw_slot_new, bw_start_new), and is handed out by itself when it begins,
      *          deadline_ms?: when a parked run is over, settled?: bool: its steps have ended, it has not,
      *          steps: [{path, state: number, attempt, started_ms, ended_ms, inputs: [names], output_part?, error?: ERROR,
      *                   respond?: {status, type, headers?: {}, part: the body} the answer to the sender, when this is on disk
      *                   emits?: [{uid, name, key?, part: its data}] events that it causes,
-     *                   join?: {workflow, version: hex, total, concurrency, allowed, depth, call, detached, event: do they need its body?,
-     * items_part, context_part, reopen?: true: it has started them before, see struct bw_join_new} runs that it starts (store.h): items are texts,
-     * each behind four bytes of length due_ms?, since_ms?, arms?: [{key, since_event}] what ends the waiting of a step (store.h)}]}]} A one-step run
-     * is one report with done. A later effect that depends on unrecorded results sends a report with ack first and waits. */
+     *                   join?: {workflow, version: hex, total, concurrency, allowed, depth, call, detached, event: do they need its body?, events?:
+     * do they need all those that the run was made of?, items_part, context_part, reopen?: true: it has started them before, see struct bw_join_new}
+     * runs that it starts (store.h): items are texts, each behind four bytes of length due_ms?, since_ms?, arms?: [{key, since_event}] what ends the
+     * waiting of a step (store.h)}]}]} A one-step run is one report with done. A later effect that depends on unrecorded results sends a report with
+     * ack first and waits. */
     BW_MSG_REPORT = 34,
     /* Execute a plugin's action. {call: number, action: "ns/name@major", run: uid, step: path, attempt, key, timeout_ms, once: bool (at_most_once),
        secrets: [names], input_part} */

@@ -6,9 +6,16 @@
 #include <math.h>
 #include <openssl/sha.h>
 
-bool bw_admission_is_asked(const struct bw_workflow *workflow)
+/* Who starts a workflow by hand, or by its schedule, starts a run of its own. */
+bool bw_admission_collects(const struct bw_worker_event *event, const struct bw_workflow *workflow)
 {
-    return workflow->concurrency.limit || workflow->rate.count || workflow->delay || workflow->delay_ms || workflow->start_within_ms;
+    return workflow->collect.max_events && !event->workflow.len;
+}
+
+bool bw_admission_is_asked(const struct bw_worker_event *event, const struct bw_workflow *workflow)
+{
+    return bw_admission_collects(event, workflow) || workflow->concurrency.limit || workflow->rate.count || workflow->delay || workflow->delay_ms ||
+           workflow->start_within_ms;
 }
 
 struct asking {
@@ -84,6 +91,8 @@ static bool make_all(const struct asking *asking, struct bw_admission *out, stru
     const struct bw_workflow *workflow = asking->workflow;
     const struct bw_concurrency *concurrency = &workflow->concurrency;
     bool is_shared = concurrency->scope.len > 0;
+    if (bw_admission_collects(asking->event, workflow) && !make_group(asking, 'c', workflow->name, workflow->collect.key, out->collect_group, err))
+        return false;
     if (workflow->rate.count && !make_group(asking, 'r', workflow->name, workflow->rate.key, out->rate_group, err)) return false;
     if (concurrency->limit &&
         (!make_group(asking, is_shared ? 'g' : 'w', is_shared ? concurrency->scope : workflow->name, concurrency->key, out->slot_group, err) ||
@@ -100,7 +109,7 @@ bool bw_admission_ask(struct bw_worker_event *event, struct bw_catalog_workflow 
     struct bw_uid run = bw_uid_of_run(event->uid, workflow->name);
     char run_text[BW_UID_TEXT];
     bool good = true;
-    if (workflow->concurrency.key || workflow->rate.key || workflow->priority || workflow->delay) {
+    if (workflow->collect.key || workflow->concurrency.key || workflow->rate.key || workflow->priority || workflow->delay) {
         struct bw_run_scope scope;
         asking.script = bw_catalog_take_script(event->worker, entry, err);
         bw_event_scope(event, bw_uid_text(run, BW_UID_RUN, run_text), &scope);

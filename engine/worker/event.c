@@ -51,6 +51,7 @@ static void release_event(struct bw_worker_event *event)
 {
     event->catalog->events--;
     json_decref(event->head);
+    bw_buf_free(&event->events);
     free(event);
 }
 
@@ -104,7 +105,8 @@ static json_t *keep_recorded(const struct bw_message *message)
 
 void bw_event_scope(const struct bw_worker_event *event, const char *run_text, struct bw_run_scope *scope)
 {
-    *scope = (struct bw_run_scope){.event_body = event->body,
+    *scope = (struct bw_run_scope){.events = bw_buf_slice(&event->events),
+                                   .event_body = event->body,
                                    .body_is_json = event->body_is_json,
                                    .event_headers = event->headers,
                                    .event_id = bw_slice_of(event->uid_text),
@@ -183,13 +185,48 @@ static void choose_answerer(const struct bw_worker_event *event, const struct ma
     free(workflows);
 }
 
-/* A run that was parked goes on; the other workflows have seen this event. */
-static void resume(struct bw_worker_event *event, struct bw_slice workflow)
+static struct bw_slice part_of(const struct bw_message *message, const json_t *object, const char *key)
 {
+    int64_t index = bw_json_int(object, key, -1);
+    return index >= 0 && (size_t)index < message->part_count ? message->parts[index] : (struct bw_slice){"", 0};
+}
+
+/* Once for all expressions of the run, which see it without decoding it. */
+static void gather(struct bw_worker_event *event, const struct bw_message *message)
+{
+    size_t index;
+    json_t *one;
+    struct bw_run_scope scope;
+    bw_buf_append_char(&event->events, '[');
+    json_array_foreach(json_object_get(message->head, "collected"), index, one)
+    {
+        scope = (struct bw_run_scope){.event_body = part_of(message, one, "body_part"),
+                                      .event_headers = part_of(message, one, "headers_part"),
+                                      .event_id = bw_json_slice(json_object_get(one, "uid")),
+                                      .event_name = bw_json_slice(json_object_get(one, "name")),
+                                      .event_source = bw_json_slice(json_object_get(one, "source")),
+                                      .event_at_ms = bw_json_int(one, "at_ms", 0),
+                                      .event_trusted = bw_json_bool(one, "trusted", false)};
+        scope.body_is_json = bw_json_scan(scope.event_body, NULL, NULL, NULL);
+        if (!bw_json_scan(scope.event_headers, NULL, NULL, NULL)) scope.event_headers = (struct bw_slice){"", 0};
+        bw_script_write_event(&scope, &event->events);
+        bw_buf_append_char(&event->events, ',');
+    }
+    bw_event_scope(event, "", &scope);
+    bw_script_write_event(&scope, &event->events);
+    bw_buf_append_char(&event->events, ']');
+    if (event->events.failed) exit(70);
+}
+
+/* A run that was parked goes on; the other workflows have seen this event. */
+static void resume(struct bw_worker_event *event, const struct bw_message *message)
+{
+    struct bw_slice workflow = bw_json_slice(json_object_get(message->head, "resume"));
     event->is_resumed = true;
     event->open_runs = 1;
     for (size_t i = 0; i < event->catalog->workflow_count; i++) {
         if (!bw_slice_equal(event->catalog->workflows[i].workflow->name, workflow)) continue;
+        if (json_object_get(message->head, "collected") && event->catalog->workflows[i].workflow->reads_events) gather(event, message);
         bw_run_start(event, &event->catalog->workflows[i], NULL);
         return;
     }
@@ -207,7 +244,7 @@ void bw_event_take(struct bw_worker *worker, const struct bw_message *message)
     event->head = keep_recorded(message);
     catalog->events++;
     if (json_object_get(message->head, "resume")) {
-        resume(event, bw_json_slice(json_object_get(message->head, "resume")));
+        resume(event, message);
         return;
     }
     /* All triggers first: whoever ends last then reports the event as done, in the same transaction. */
@@ -242,7 +279,7 @@ void bw_event_take(struct bw_worker *worker, const struct bw_message *message)
         release_event(event);
     }
     for (size_t i = 0; i < count; i++) {
-        bool asks = !matches[i].has_failed && bw_admission_is_asked(matches[i].entry->workflow);
+        bool asks = !matches[i].has_failed && bw_admission_is_asked(event, matches[i].entry->workflow);
         if (asks && bw_admission_ask(event, matches[i].entry, &matches[i].error)) continue;
         bw_run_start(event, matches[i].entry, asks || matches[i].has_failed ? &matches[i].error : NULL);
     }

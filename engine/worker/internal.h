@@ -118,8 +118,9 @@ struct bw_worker_event {
     char uid_text[BW_UID_TEXT];
     struct bw_slice name, source, workflow, body, headers; /* in one block behind the struct */
     bool body_is_json, is_trusted;
-    bool is_resumed; /* only for one run, which was parked */
-    json_t *head;    /* for runs, verdicts, lost of a recovered event; NULL otherwise */
+    bool is_resumed;      /* only for one run, which was parked */
+    struct bw_buf events; /* JSON array of all that its run was made of, itself last, as expressions see them; empty: it alone */
+    json_t *head;         /* for runs, verdicts, lost of a recovered event; NULL otherwise */
     size_t open_runs, matched;
 };
 void bw_event_take(struct bw_worker *worker, const struct bw_message *message);
@@ -132,12 +133,13 @@ void bw_event_scope(const struct bw_worker_event *event, const char *run_text, s
 /* ---- admission.c ---- */
 #define BW_GROUP_HEX 65
 struct bw_admission { /* what its expressions gave for this event */
-    char slot_group[BW_GROUP_HEX], rate_group[BW_GROUP_HEX];
+    char slot_group[BW_GROUP_HEX], rate_group[BW_GROUP_HEX], collect_group[BW_GROUP_HEX];
     int32_t priority;
     int64_t delay_ms;
 };
 /* May a run of it have to wait before it begins? */
-bool bw_admission_is_asked(const struct bw_workflow *workflow);
+bool bw_admission_is_asked(const struct bw_worker_event *event, const struct bw_workflow *workflow);
+bool bw_admission_collects(const struct bw_worker_event *event, const struct bw_workflow *workflow); /* its run is made of several events */
 /* Such a run is not begun: the store decides, and hands the run out when it is to begin. False: an expression cannot be evaluated. */
 bool bw_admission_ask(struct bw_worker_event *event, struct bw_catalog_workflow *entry, struct bw_error *err);
 void bw_report_admission(struct bw_worker_event *event, const struct bw_catalog_workflow *entry, const struct bw_admission *admission); /* report.c */

@@ -76,10 +76,11 @@ static void append_join(struct report *report, const struct bw_step *step, const
     bw_hex_encode(join->entry->version, sizeof join->entry->version, version);
     bw_buf_printf(&report->head,
                   ",\"join\":{\"workflow\":\"%s\",\"version\":\"%s\",\"total\":%u,\"concurrency\":%u,\"allowed\":%u,\"depth\":%u,\"call\":%s,"
-                  "\"detached\":%s,\"event\":%s,\"items_part\":%zu,\"context_part\":%zu%s}",
+                  "\"detached\":%s,\"event\":%s,\"events\":%s,\"items_part\":%zu,\"context_part\":%zu%s}",
                   join->entry->workflow->name.ptr, version, join->total, join->concurrency, join->allowed, join->depth,
                   step->kind == BW_STEP_CALL ? "true" : "false", step->is_detached ? "true" : "false", needs_event ? "true" : "false",
-                  report->part_count, report->part_count + 1, join->is_reopened ? ",\"reopen\":true" : "");
+                  step->kind != BW_STEP_CALL && step->reads_events ? "true" : "false", report->part_count, report->part_count + 1,
+                  join->is_reopened ? ",\"reopen\":true" : "");
     report->parts[report->part_count++] = bw_buf_slice(&join->items);
     report->parts[report->part_count++] = bw_buf_slice(&join->context);
 }
@@ -204,11 +205,16 @@ void bw_report_admission(struct bw_worker_event *event, const struct bw_catalog_
                   (long long)bw_clock_wall_ms());
     if (workflow->concurrency.limit) append_slot(&head, &workflow->concurrency, admission);
     if (workflow->rate.count) append_rate(&head, workflow, admission);
-    if (admission->delay_ms) bw_buf_printf(&head, ",\"ready_ms\":%lld", (long long)(event->at_ms + admission->delay_ms));
-    if (workflow->start_within_ms) bw_buf_printf(&head, ",\"until_ms\":%lld", (long long)(event->at_ms + workflow->start_within_ms));
+    bool collects = bw_admission_collects(event, workflow);
+    int64_t from_ms = collects ? 0 : event->at_ms; /* its run begins when all are there */
+    if (admission->delay_ms) bw_buf_printf(&head, ",\"ready_ms\":%lld", (long long)(from_ms + admission->delay_ms));
+    if (workflow->start_within_ms) bw_buf_printf(&head, ",\"until_ms\":%lld", (long long)(from_ms + workflow->start_within_ms));
+    if (collects)
+        bw_buf_printf(&head, ",\"collect\":{\"group\":\"%s\",\"quiet_ms\":%lld,\"max_wait_ms\":%lld,\"max_events\":%u}", admission->collect_group,
+                      (long long)workflow->collect.quiet_ms, (long long)workflow->collect.max_wait_ms, workflow->collect.max_events);
     bw_buf_append_text(&head, "}]}");
     if (head.failed || !bw_channel_send(event->worker->channel, BW_MSG_REPORT, bw_buf_slice(&head), NULL, 0)) exit(70);
-    if (event->worker->trace) trace_admission(event, workflow, uid, admission);
+    if (event->worker->trace && !collects) trace_admission(event, workflow, uid, admission);
     bw_buf_free(&head);
 }
 

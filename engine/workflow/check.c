@@ -54,6 +54,13 @@ static void note_event(struct bw_workflow *workflow, int32_t body)
     for (; body >= 0; body = workflow->steps[body].body) workflow->steps[body].reads_event = true;
 }
 
+static void note_events(struct bw_workflow *workflow, int32_t body)
+{
+    note_event(workflow, body); /* it is the last of them */
+    workflow->reads_events = true;
+    for (; body >= 0; body = workflow->steps[body].body) workflow->steps[body].reads_events = true;
+}
+
 static void check_step_name(const struct checked *checked, struct bw_slice name)
 {
     struct bw_loader *loader = checked->loader;
@@ -148,6 +155,26 @@ static bool is_indexed(const char *at, const char *end)
     return bw_token_next(&at, end, &next) && (bw_slice_is(next.text, ".") || bw_slice_is(next.text, "["));
 }
 
+/* {events = 3}: that is no reading of the name. */
+static bool is_table_key(const char *at, const char *end)
+{
+    struct bw_token next;
+    return bw_token_next(&at, end, &next) && bw_slice_is(next.text, "=") && bw_token_next(&at, end, &next) && !bw_slice_is(next.text, "=");
+}
+
+static void check_events_name(const struct checked *checked, struct bw_slice name)
+{
+    struct bw_loader *loader = checked->loader;
+    if (!loader->workflow->collect.max_events)
+        bw_load_error(loader, mark_at(checked, name.ptr), "expr.events_name", "did you mean `event`? With collect: {quiet: 2m} a run has several",
+                      "`events` can only be used in a workflow with `collect`");
+    else if (checked->scope->is_early)
+        bw_load_error(loader, mark_at(checked, name.ptr), "expr.too_early", "use the event: ${{ event.data.… }}",
+                      "`events` are known when the run begins: %s looks at each of them by itself", checked->scope->where);
+    else
+        note_events(loader->workflow, checked->scope->body);
+}
+
 static void check_expr(struct bw_loader *loader, int64_t index, const struct scope *scope)
 {
     if (index < 0) return;
@@ -161,6 +188,7 @@ static void check_expr(struct bw_loader *loader, int64_t index, const struct sco
         bool is_status = is_name && (bw_slice_is(token.text, "ok") || bw_slice_is(token.text, "status") || bw_slice_is(token.text, "err"));
         bool is_steps = is_name && bw_slice_is(token.text, "steps"), is_secrets = is_name && bw_slice_is(token.text, "secrets");
         if (is_name && bw_slice_is(token.text, "event")) note_event(loader->workflow, scope->body);
+        if (is_name && bw_slice_is(token.text, "events") && !is_table_key(at, end)) check_events_name(&checked, token.text);
         bool is_inputs = is_name && bw_slice_is(token.text, "inputs");
         is_field = bw_slice_is(token.text, ".") || bw_slice_is(token.text, ":");
         if (is_secrets && !scope->allows_secrets && is_indexed(at, end))
@@ -201,6 +229,7 @@ void bw_check_references(struct bw_loader *loader)
     const struct scope trigger = {ended, false, -1, "a trigger", false, true, false}, inputs = {ended, false, -1, "an input", false, false, false};
     for (size_t i = 0; i < workflow->trigger_count; i++) check_expr(loader, workflow->triggers[i].condition, &trigger);
     for (size_t i = 0; i < workflow->input_count; i++) check_template(loader, workflow->input_defaults[i], &inputs);
+    check_template(loader, workflow->collect.key, &(struct scope){ended, false, -1, "collect", false, true, false});
     check_template(loader, workflow->rate.key, &(struct scope){ended, false, -1, "rate", false, true, false});
     check_template(loader, workflow->concurrency.key, &(struct scope){ended, false, -1, "concurrency", false, true, false});
     check_template(loader, workflow->priority, &(struct scope){ended, false, -1, "priority", false, true, false});

@@ -252,6 +252,12 @@ void bw_workflow_canonical(const struct bw_workflow *workflow, struct bw_buf *ou
         append_template(out, workflow, concurrency->key);
         bw_buf_append_text(out, concurrency->holds_failed ? ",\"hold\"]" : "]");
     }
+    if (workflow->collect.max_events) {
+        const struct bw_collect *collect = &workflow->collect;
+        bw_buf_printf(out, ",\"collect\":[%lld,%lld,%u,", (long long)collect->quiet_ms, (long long)collect->max_wait_ms, collect->max_events);
+        append_template(out, workflow, collect->key);
+        bw_buf_append_char(out, ']');
+    }
     append_admission(out, workflow);
     bw_buf_printf(out, ",\"fail_fast\":%s,\"timeout_ms\":%lld,\"outputs\":", workflow->fail_fast ? "true" : "false", (long long)workflow->timeout_ms);
     append_template(out, workflow, workflow->outputs);

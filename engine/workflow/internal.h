@@ -122,6 +122,12 @@ size_t bw_load_word(struct bw_loader *loader, const struct bw_yaml_node *node, c
 struct bw_template *bw_expr_template(struct bw_loader *loader, const struct bw_yaml_node *node); /* ${{ … }} or bare text; NULL: reported */
 void bw_concurrency_load(struct bw_loader *loader, const struct bw_yaml_node *map);
 
+/* collect.c */
+extern const struct bw_load_key bw_collect_keys[];
+extern const size_t bw_collect_key_count;
+void bw_collect_load(struct bw_loader *loader, const struct bw_yaml_node *map);
+void bw_collect_check(struct bw_loader *loader, const struct bw_yaml_node *respond); /* behind `respond` */
+
 /* admission.c */
 extern const struct bw_load_key bw_rate_keys[];
 extern const size_t bw_rate_key_count;

@@ -82,7 +82,9 @@ void bw_workflow_json_schema(struct bw_buf *out)
     append_properties(out, bw_defaults_keys, bw_defaults_key_count);
     bw_buf_append_text(out, "},\"repeat\":{");
     append_properties(out, bw_repeat_keys, bw_repeat_key_count);
-    bw_buf_append_text(out, ",\"required\":[\"until\"]},\"concurrency\":{");
+    bw_buf_append_text(out, ",\"required\":[\"until\"]},\"collect\":{");
+    append_properties(out, bw_collect_keys, bw_collect_key_count);
+    bw_buf_append_text(out, ",\"anyOf\":[{\"required\":[\"quiet\"]},{\"required\":[\"max_wait\"]}]},\"concurrency\":{");
     append_properties(out, bw_concurrency_keys, bw_concurrency_key_count);
     bw_buf_append_text(out, "},\"rate\":{");
     append_properties(out, bw_rate_keys, bw_rate_key_count);

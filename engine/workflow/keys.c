@@ -33,7 +33,7 @@ const struct bw_load_key bw_workflow_keys[] = {
     {"labels", NULL, NULL},
     {"inputs", "{\"type\":\"object\",\"propertyNames\":{\"pattern\":\"^[a-z][a-z0-9_]*$\"},\"additionalProperties\":{\"$ref\":\"#/$defs/schema\"}}",
      "what it is called with, read as inputs.NAME: a schema for each"},
-    {"collect", NULL, NULL},
+    {"collect", "{\"$ref\":\"#/$defs/collect\"}", "gathers events and makes one run of them, which reads them as `events`"},
     {"rate", "{\"$ref\":\"#/$defs/rate\"}", "how many of its runs begin in a time"},
     {"concurrency", "{\"$ref\":\"#/$defs/concurrency\"}", "how many of its runs are active at a time"},
     {"priority", "{\"oneOf\":[{\"type\":\"integer\",\"minimum\":-3600,\"maximum\":3600},{\"type\":\"string\",\"pattern\":\"\\\\S\"}]}",
@@ -233,6 +233,14 @@ const struct bw_load_key bw_catch_keys[] = {
     {"then", "{\"enum\":[\"continue\",\"fail\",\"stop\"]}", "after that the run goes on, fails with the error, or ends as succeeded (continue)"},
 };
 const size_t bw_catch_key_count = sizeof bw_catch_keys / sizeof *bw_catch_keys;
+
+const struct bw_load_key bw_collect_keys[] = {
+    {"key", EXPR, "events go together that have the same; of the event"},
+    {"quiet", DURATION, "the run begins when none has come for so long"},
+    {"max_wait", DURATION, "the run begins so long after the first one, whatever comes"},
+    {"max_events", "{\"type\":\"integer\",\"minimum\":1,\"maximum\":1000}", "the run begins when there are so many (100)"},
+};
+const size_t bw_collect_key_count = sizeof bw_collect_keys / sizeof *bw_collect_keys;
 
 const struct bw_load_key bw_concurrency_keys[] = {
     {"limit", "{\"type\":\"integer\",\"minimum\":1,\"maximum\":10000}", "so many at a time (1)"},

@@ -159,12 +159,14 @@ static void load_root(struct bw_loader *loader, const struct bw_yaml_node *root)
             bw_load_error(loader, bw_mark_of(value), "workflow.type", NULL, "fail_fast must be true or false, found %s",
                           bw_yaml_kind_name(value->kind));
     }
+    if ((value = bw_yaml_get(root, "collect"))) bw_collect_load(loader, value);
     if ((value = bw_yaml_get(root, "rate"))) bw_rate_load(loader, value);
     if ((value = bw_yaml_get(root, "concurrency"))) bw_concurrency_load(loader, value);
     if ((value = bw_yaml_get(root, "priority"))) bw_priority_load(loader, value);
     if ((value = bw_yaml_get(root, "delay"))) bw_delay_load(loader, value);
     if ((value = bw_yaml_get(root, "start_within"))) bw_start_within_load(loader, value);
     if ((value = bw_yaml_get(root, "respond"))) bw_respond_mode_load(loader, value);
+    bw_collect_check(loader, value);
     if (bw_yaml_get(root, "steps")) bw_steps_load(loader, root, &defaults);
     if ((value = bw_yaml_get(root, "outputs"))) {
         if (value->kind == BW_YAML_MAP)

@@ -131,6 +131,7 @@ struct bw_step {
     uint32_t concurrency;   /* FOREACH */
     uint32_t tolerate;      /* FOREACH: so many items may fail, or so many of a hundred, whichever is more */
     double tolerate_percent;
+    bool reads_events;        /* FOREACH: an expression inside reads `events` */
     bool reads_event;         /* FOREACH: an expression inside does */
     bool *reads;              /* FOREACH: as many as the workflow has steps: those outside that expressions inside read */
     enum bw_stop stop;        /* STOP: how the run ends */
@@ -208,6 +209,14 @@ struct bw_rate {    /* how many runs begin in a time */
 #define BW_WORKFLOW_PRIORITY_MAX 3600
 #define BW_CONCURRENCY_QUEUE_MAX 10000
 
+struct bw_collect {          /* several events, one run */
+    struct bw_template *key; /* an EXPR; NULL: all events of the workflow go together */
+    int64_t quiet_ms, max_wait_ms;
+    uint32_t max_events; /* 0: the workflow does not collect */
+};
+#define BW_COLLECT_MAX 1000      /* events of a run */
+#define BW_COLLECT_OTHERWISE 100 /* when it is not said */
+
 struct bw_workflow {
     struct bw_slice name, description;
     struct bw_slice file; /* as given to the loader */
@@ -219,7 +228,8 @@ struct bw_workflow {
     struct bw_slice *input_names;
     struct bw_template **input_defaults; /* those with expressions; NULL: none, or a constant that is part of the schema */
     size_t input_count;
-    bool reads_event; /* one of its expressions does */
+    bool reads_events; /* one of its expressions reads `events` */
+    bool reads_event;  /* one of its expressions does */
     struct bw_slice *secrets;
     size_t secret_count;
     struct bw_expr *exprs;
@@ -227,6 +237,7 @@ struct bw_workflow {
     struct bw_step *steps; /* the tree in the order of the file: a block stands in front of what it holds */
     size_t step_count;
     struct bw_rate rate;
+    struct bw_collect collect;
     struct bw_concurrency concurrency;
     struct bw_template *priority; /* an EXPR; NULL: it is priority_s */
     int32_t priority_s;           /* seconds of head start among the runs that wait for a slot */

@@ -63,7 +63,8 @@ GOOD = [
     "name: NAME\n\"on\": [{\"manual\": true}]\n\"steps\":\n- id: a\n  set: {}\n",
     workflow(more="rate: {limit: 5/1h, key: event.data.a, burst: 10, over: skip}\n"), workflow(more="rate: {limit: 60/1m30s}\ndelay: 5m\nstart_within: 1h\n"),
     workflow(more="concurrency: {limit: 2, on_failed: hold}\npriority: -3600\n"), workflow(more="concurrency: {}\npriority: \"${{ event.data.n }}\"\n"),
-    workflow(more="delay: \"${{ event.data.n }}m\"\n"),
+    workflow(more="delay: \"${{ event.data.n }}m\"\n"), workflow(more="collect: {quiet: 2m}\n"),
+    workflow(more="collect: {max_wait: 15m, max_events: 50, key: event.data.repo}\n"),
 ]
 
 BAD = [
@@ -81,7 +82,9 @@ BAD = [
     workflow(more="description: 7\n"), workflow(more="description: \"${{ x }}\"\n"), workflow(more="descripton: x\n"),
     workflow(more="vars: []\n"), workflow(more="vars: x\n"), workflow(more="outputs: []\n"),
     workflow(more="secrets: A\n"), workflow(more="secrets: [a-b]\n"), workflow(more="secrets: [A, A]\n"), workflow(more="secrets: [1A]\n"),
-    workflow(more="collect: {quiet: 2m}\n"),  # of a later version
+    workflow(more="pool: big\n"),  # of a later version
+    workflow(more="collect: {}\n"), workflow(more="collect: {max_events: 5}\n"), workflow(more="collect: {quiet: 2}\n"), workflow(more="collect: 2m\n"),
+    workflow(more="collect: {quiet: 2m, max_events: 1001}\n"), workflow(more="collect: {quiet: 2m, max: 5}\n"),
     workflow(more="inputs: []\n"), workflow(more="inputs: {a: string}\n"), workflow(more="inputs: {a: {typ: string}}\n"),
     workflow(more="inputs: {a: {type: text}}\n"), workflow(more="inputs: {A: {type: string}}\n"), workflow(more="inputs: {a: {enum: []}}\n"),
     workflow(on="[{call: false}]"), workflow(on="[{call: true, manual: true}]"), workflow(on="[{call: true, if: x}]"),

@@ -23,12 +23,24 @@ SELECT e.id, e.uid, e.at_ms, e.revision, e.trusted, e.source, e.name, e.workflow
 FROM events e LEFT JOIN pending p ON p.event_id = e.id LEFT JOIN matches m ON m.event_id = e.id LEFT JOIN bodies b ON b.event_id = e.id
 WHERE e.id = ?1;
 
+-- name: collected_events
+SELECT e.id, e.uid, e.at_ms, e.revision, e.trusted, e.source, e.name, e.workflow, 0, 0, b.checksum, b.headers, b.body, b.enc, b.raw_bytes
+FROM collected d CROSS JOIN events e ON e.id = d.event_id LEFT JOIN bodies b ON b.event_id = e.id
+WHERE d.collector_id = ?1 AND d.event_id < ?2 ORDER BY d.event_id;
+-- Where an event went that was collected. The run of its collector is the first that has it; others repeat it, or are items of its steps.
+-- name: collectors_of_event
+SELECT c.workflow, c.count, c.first_ms, c.last_ms, c.due_ms, r.uid, r.state
+FROM collected d CROSS JOIN collectors c ON c.id = d.collector_id
+LEFT JOIN runs r ON r.id = (SELECT min(id) FROM runs WHERE collector_id = c.id AND collector_id <> 0)
+WHERE d.event_id = ?1 ORDER BY c.workflow;
+
 -- One for each index that a filter can use, most selective first; the rest of the filter is checked row by row.
 -- name: runs_of_event
 SELECT r.id, r.uid, r.event_id, r.workflow, r.version, r.state, r.lost, r.started_ms, r.ended_ms, r.output, r.error, e.uid, e.name,
     EXISTS (SELECT 1 FROM queue q WHERE q.run_id = r.id), EXISTS (SELECT 1 FROM wakes w WHERE w.run_id = r.id AND w.path = '' AND w.kind = 1),
     c.join_id, c.item, c.input, j.path, j.depth, j.is_call, j.is_detached, p.uid,
-    CASE WHEN r.revision THEN r.revision ELSE e.revision END, r.resumed_ms, r.resolved, r.resolved_ms, r.origin, r.cancel
+    CASE WHEN r.revision THEN r.revision ELSE e.revision END, r.resumed_ms, r.resolved, r.resolved_ms, r.origin, r.cancel, r.collector_id,
+    coalesce(j.needs_event & 2, 0)
 FROM runs r LEFT JOIN events e ON e.id = r.event_id
 LEFT JOIN children c ON c.run_id = r.id LEFT JOIN joins j ON j.id = c.join_id LEFT JOIN runs p ON p.id = j.run_id
 WHERE r.event_id = ?1 AND (?2 IS NULL OR r.workflow = ?2) AND (?3 = 0 OR r.state = ?3) AND r.id < ?4 AND (?6 OR c.run_id IS NULL)
@@ -39,7 +51,8 @@ ORDER BY r.id DESC LIMIT ?5;
 SELECT r.id, r.uid, r.event_id, r.workflow, r.version, r.state, r.lost, r.started_ms, r.ended_ms, r.output, r.error, e.uid, e.name,
     EXISTS (SELECT 1 FROM queue q WHERE q.run_id = r.id), EXISTS (SELECT 1 FROM wakes w WHERE w.run_id = r.id AND w.path = '' AND w.kind = 1),
     c.join_id, c.item, c.input, j.path, j.depth, j.is_call, j.is_detached, p.uid,
-    CASE WHEN r.revision THEN r.revision ELSE e.revision END, r.resumed_ms, r.resolved, r.resolved_ms, r.origin, r.cancel
+    CASE WHEN r.revision THEN r.revision ELSE e.revision END, r.resumed_ms, r.resolved, r.resolved_ms, r.origin, r.cancel, r.collector_id,
+    coalesce(j.needs_event & 2, 0)
 FROM runs r INDEXED BY runs_workflow LEFT JOIN events e ON e.id = r.event_id
 LEFT JOIN children c ON c.run_id = r.id LEFT JOIN joins j ON j.id = c.join_id LEFT JOIN runs p ON p.id = j.run_id
 WHERE (?1 = 0 OR r.event_id = ?1) AND r.workflow = ?2 AND (?3 = 0 OR r.state = ?3) AND r.id < ?4 AND (?6 OR c.run_id IS NULL)
@@ -50,7 +63,8 @@ ORDER BY r.id DESC LIMIT ?5;
 SELECT r.id, r.uid, r.event_id, r.workflow, r.version, r.state, r.lost, r.started_ms, r.ended_ms, r.output, r.error, e.uid, e.name,
     EXISTS (SELECT 1 FROM queue q WHERE q.run_id = r.id), EXISTS (SELECT 1 FROM wakes w WHERE w.run_id = r.id AND w.path = '' AND w.kind = 1),
     c.join_id, c.item, c.input, j.path, j.depth, j.is_call, j.is_detached, p.uid,
-    CASE WHEN r.revision THEN r.revision ELSE e.revision END, r.resumed_ms, r.resolved, r.resolved_ms, r.origin, r.cancel
+    CASE WHEN r.revision THEN r.revision ELSE e.revision END, r.resumed_ms, r.resolved, r.resolved_ms, r.origin, r.cancel, r.collector_id,
+    coalesce(j.needs_event & 2, 0)
 FROM runs r INDEXED BY runs_unusual LEFT JOIN events e ON e.id = r.event_id
 LEFT JOIN children c ON c.run_id = r.id LEFT JOIN joins j ON j.id = c.join_id LEFT JOIN runs p ON p.id = j.run_id
 WHERE (?1 = 0 OR r.event_id = ?1) AND (?2 IS NULL OR r.workflow = ?2) AND r.state <> 20 AND r.state = ?3 AND r.id < ?4 AND (?6 OR c.run_id IS NULL)
@@ -61,7 +75,8 @@ ORDER BY r.id DESC LIMIT ?5;
 SELECT r.id, r.uid, r.event_id, r.workflow, r.version, r.state, r.lost, r.started_ms, r.ended_ms, r.output, r.error, e.uid, e.name,
     EXISTS (SELECT 1 FROM queue q WHERE q.run_id = r.id), EXISTS (SELECT 1 FROM wakes w WHERE w.run_id = r.id AND w.path = '' AND w.kind = 1),
     c.join_id, c.item, c.input, j.path, j.depth, j.is_call, j.is_detached, p.uid,
-    CASE WHEN r.revision THEN r.revision ELSE e.revision END, r.resumed_ms, r.resolved, r.resolved_ms, r.origin, r.cancel
+    CASE WHEN r.revision THEN r.revision ELSE e.revision END, r.resumed_ms, r.resolved, r.resolved_ms, r.origin, r.cancel, r.collector_id,
+    coalesce(j.needs_event & 2, 0)
 FROM runs r LEFT JOIN events e ON e.id = r.event_id
 LEFT JOIN children c ON c.run_id = r.id LEFT JOIN joins j ON j.id = c.join_id LEFT JOIN runs p ON p.id = j.run_id
 WHERE (?1 = 0 OR r.event_id = ?1) AND (?2 IS NULL OR r.workflow = ?2) AND (?3 = 0 OR r.state = ?3) AND r.id < ?4 AND (?6 OR c.run_id IS NULL)
@@ -72,7 +87,8 @@ ORDER BY r.id DESC LIMIT ?5;
 SELECT r.id, r.uid, r.event_id, r.workflow, r.version, r.state, r.lost, r.started_ms, r.ended_ms, r.output, r.error, e.uid, e.name,
     EXISTS (SELECT 1 FROM queue q WHERE q.run_id = r.id), EXISTS (SELECT 1 FROM wakes w WHERE w.run_id = r.id AND w.path = '' AND w.kind = 1),
     c.join_id, c.item, c.input, j.path, j.depth, j.is_call, j.is_detached, p.uid,
-    CASE WHEN r.revision THEN r.revision ELSE e.revision END, r.resumed_ms, r.resolved, r.resolved_ms, r.origin, r.cancel
+    CASE WHEN r.revision THEN r.revision ELSE e.revision END, r.resumed_ms, r.resolved, r.resolved_ms, r.origin, r.cancel, r.collector_id,
+    coalesce(j.needs_event & 2, 0)
 FROM runs r LEFT JOIN events e ON e.id = r.event_id
 LEFT JOIN children c ON c.run_id = r.id LEFT JOIN joins j ON j.id = c.join_id LEFT JOIN runs p ON p.id = j.run_id
 WHERE r.uid = ?1;

@@ -125,8 +125,9 @@ SELECT items FROM join_items WHERE id = ?1;
 -- name: delete_items
 DELETE FROM join_items WHERE id >= ?1 AND id < ?2;
 -- name: insert_child_run
-INSERT INTO runs(uid, event_id, workflow, version, state, lost, started_ms, ended_ms, revision)
-VALUES(?1, ?2, ?3, ?4, 2, 0, ?5, 0, (SELECT revision FROM runs WHERE id = ?6));
+INSERT INTO runs(uid, event_id, workflow, version, state, lost, started_ms, ended_ms, revision, collector_id)
+SELECT ?1, ?2, ?3, ?4, 2, 0, ?5, 0, revision, CASE WHEN (SELECT is_call FROM joins WHERE id = ?7) THEN 0 ELSE collector_id END
+FROM runs WHERE id = ?6;
 -- name: put_child
 INSERT INTO children(run_id, join_id, item, input) VALUES(?1, ?2, ?3, ?4);
 -- name: set_started
@@ -218,8 +219,8 @@ UPDATE runs SET workflow = ?2, version = ?3, revision = (SELECT p.revision FROM 
 -- name: resolve_run
 UPDATE runs SET resolved = ?2, resolved_ms = ?3 WHERE id = ?1 AND state = 21;
 -- name: insert_replay
-INSERT INTO runs(uid, event_id, workflow, version, state, lost, started_ms, ended_ms, revision, origin, asks)
-VALUES(?1, ?2, ?3, ?4, 2, 0, ?5, 0, ?6, ?7, (SELECT asks FROM runs WHERE uid = ?7));
+INSERT INTO runs(uid, event_id, workflow, version, state, lost, started_ms, ended_ms, revision, origin, asks, collector_id)
+SELECT ?1, ?2, ?3, ?4, 2, 0, ?5, 0, ?6, ?7, asks, collector_id FROM runs WHERE uid = ?7;
 -- name: copy_step
 INSERT INTO steps(run_id, path, position, state, attempt, started_ms, ended_ms, input_names, output, error, again)
 SELECT ?1, path, ?4, state, attempt, started_ms, ended_ms, input_names, output, error, state <> 20 FROM steps
@@ -298,6 +299,42 @@ SELECT ready_ms FROM delayed WHERE run_id = ?1;
 -- name: first_delayed
 SELECT d.run_id, d.ready_ms, r.asks FROM delayed d JOIN runs r ON r.id = d.run_id WHERE d.grp = ?1 ORDER BY d.run_id LIMIT 1;
 
+-- Events of which one run is made (collect.c).
+-- name: is_collected
+SELECT 1 FROM collected d JOIN collectors c ON c.id = d.collector_id WHERE d.event_id = ?1 AND c.workflow = ?2;
+-- name: find_collector
+SELECT id, first_ms, count, bytes FROM collectors WHERE grp = ?1;
+-- name: event_bytes
+SELECT coalesce(raw_bytes, length(body)) + coalesce(length(headers), 0) FROM bodies WHERE event_id = ?1;
+-- name: insert_collector
+INSERT INTO collectors(version, due_ms, first_ms, last_ms, count, bytes, asks, workflow, grp) VALUES(?1, ?2, ?3, ?3, ?4, ?5, ?6, ?7, ?8);
+-- name: update_collector
+UPDATE collectors SET version = ?1, due_ms = ?2, last_ms = ?3, count = ?4, bytes = ?5, asks = ?6 WHERE id = ?7;
+-- name: put_collected
+INSERT INTO collected(collector_id, event_id) VALUES(?1, ?2);
+-- name: fill_collector
+UPDATE collectors SET grp = NULL, due_ms = min(coalesce(due_ms, ?2), ?2) WHERE id = ?1;
+-- name: close_collector
+UPDATE collectors SET grp = NULL, due_ms = NULL WHERE id = ?1;
+-- name: first_collector
+SELECT id, due_ms, workflow, version, asks, (SELECT max(event_id) FROM collected WHERE collector_id = collectors.id)
+FROM collectors WHERE due_ms IS NOT NULL ORDER BY due_ms, id LIMIT 1;
+-- name: collector_due
+SELECT due_ms FROM collectors WHERE due_ms IS NOT NULL ORDER BY due_ms, id LIMIT 1;
+-- name: insert_collected_run
+INSERT INTO runs(uid, event_id, workflow, version, state, lost, started_ms, ended_ms, revision, asks, collector_id)
+VALUES(?1, ?2, ?3, ?4, ?5, 0, ?6, 0, ?7, ?8, ?9) ON CONFLICT(uid) DO NOTHING;
+-- Of a run that goes: when no other one has its events.
+-- name: delete_collected
+DELETE FROM collected WHERE (collector_id, event_id) IN (SELECT d.collector_id, d.event_id FROM runs r JOIN collected d ON d.collector_id = r.collector_id
+    WHERE r.id = ?1 AND r.collector_id <> 0 AND NOT EXISTS (SELECT 1 FROM runs o WHERE o.collector_id = r.collector_id AND o.collector_id <> 0
+    AND o.id <> r.id) LIMIT ?2);
+-- name: delete_run_collector
+DELETE FROM collectors WHERE id = (SELECT collector_id FROM runs WHERE id = ?1 AND collector_id <> 0)
+    AND NOT EXISTS (SELECT 1 FROM collected WHERE collector_id = collectors.id);
+-- name: delete_collector
+DELETE FROM collectors WHERE id = ?1;
+
 -- name: delete_spare_pairs
 DELETE FROM wait_pairs WHERE NOT EXISTS (SELECT 1 FROM runs WHERE state <> 20 AND state < 20) AND NOT EXISTS (SELECT 1 FROM pending);
 -- name: put_pair
@@ -345,20 +382,25 @@ PRAGMA freelist_count;
 SELECT id, at_ms, outcome, 0, 0 FROM deliveries WHERE id > ?1 ORDER BY id LIMIT ?2;
 -- name: walk_runs
 SELECT r.id, max(r.started_ms, r.ended_ms), r.state, r.state < 20 OR p.event_id IS NOT NULL OR
+    (r.collector_id <> 0 AND EXISTS (SELECT 1 FROM collected d JOIN pending q ON q.event_id = d.event_id WHERE d.collector_id = r.collector_id)) OR
     EXISTS (SELECT 1 FROM children c JOIN joins j ON j.id = c.join_id JOIN runs q ON q.id = j.run_id WHERE c.run_id = r.id AND NOT j.is_detached) OR
     EXISTS (SELECT 1 FROM joins j JOIN children c ON c.join_id = j.id JOIN runs q ON q.id = c.run_id
         WHERE j.run_id = r.id AND j.is_detached AND q.state < 20), r.resolved_ms
 FROM runs r LEFT JOIN pending p ON p.event_id = r.event_id WHERE r.id > ?1 ORDER BY r.id LIMIT ?2;
 -- name: walk_events
 SELECT e.id, e.at_ms, 0, p.event_id IS NOT NULL OR EXISTS (SELECT 1 FROM wakes w WHERE w.event_id = e.id) OR
-    EXISTS (SELECT 1 FROM wakings g WHERE g.event_id = e.id), 0
+    EXISTS (SELECT 1 FROM wakings g WHERE g.event_id = e.id) OR
+    EXISTS (SELECT 1 FROM collected d JOIN collectors c ON c.id = d.collector_id WHERE d.event_id = e.id AND c.due_ms IS NOT NULL), 0
 FROM events e LEFT JOIN pending p ON p.event_id = e.id
 WHERE e.id > ?1 AND e.id < (SELECT max(id) FROM events) ORDER BY e.id LIMIT ?2;
 -- name: walk_kept_keys
 SELECT event_id, expire_ms, event_id <= coalesce((SELECT value FROM meta WHERE name = 'dedupe_merged'), 0), 0, 0
 FROM dedupe_kept WHERE event_id > ?1 ORDER BY event_id LIMIT ?2;
 -- name: event_runs
-SELECT id, state, max(started_ms, ended_ms), resolved_ms FROM runs WHERE event_id = ?1;
+SELECT id, state, max(started_ms, ended_ms), resolved_ms FROM runs WHERE event_id = ?1 AND collector_id = 0
+UNION ALL SELECT r.id, CASE WHEN EXISTS (SELECT 1 FROM collected o JOIN pending q ON q.event_id = o.event_id WHERE o.collector_id = r.collector_id)
+    THEN 2 ELSE r.state END, max(r.started_ms, r.ended_ms), r.resolved_ms
+FROM collected d CROSS JOIN runs r ON r.collector_id = d.collector_id AND r.collector_id <> 0 WHERE d.event_id = ?1;
 -- name: delete_delivery
 DELETE FROM deliveries WHERE id = ?1 RETURNING source, outcome;
 -- name: delete_steps
@@ -448,6 +490,10 @@ FROM runs r INDEXED BY runs_unusual WHERE r.state <> 20 AND r.state = 4 AND r.id
 -- name: sweep_blocked
 SELECT r.id, CASE WHEN EXISTS (SELECT 1 FROM slots WHERE run_id = r.id AND state = 0) THEN 0 ELSE 10 END, r.id
 FROM runs r INDEXED BY runs_unusual WHERE r.state <> 20 AND r.state = 1 AND r.id > ?1 ORDER BY r.id LIMIT ?2;
+-- name: sweep_collectors
+SELECT c.id, CASE WHEN c.due_ms IS NULL AND NOT EXISTS (SELECT 1 FROM runs WHERE collector_id = c.id AND collector_id <> 0) THEN 11
+    WHEN c.due_ms IS NOT NULL AND c.count <> (SELECT count(*) FROM collected WHERE collector_id = c.id) THEN 12 ELSE 0 END, 0
+FROM collectors c WHERE c.id > ?1 ORDER BY c.id LIMIT ?2;
 -- As if the time of all that the run waits for had come.
 -- name: wake_all_steps
 INSERT INTO wakes(run_id, path, kind, arm, at_ms) SELECT run_id, path, 1, 0, ?2 FROM steps WHERE run_id = ?1 AND state < 20 ON CONFLICT DO NOTHING;
