@@ -203,16 +203,50 @@ def test_only_what_is_known_to_have_done_nothing_is_tried_again(make_engine, ban
 
 
 @pytest.mark.parametrize("charge", [CHARGE, PLUGIN_CHARGE], ids=["lua", "plugin"])
-def test_nobody_who_could_be_reached_is_known_to_have_done_nothing(make_engine, bank, charge):
+def test_who_could_not_be_reached_has_done_nothing(make_engine, bank, charge):
     engine = make_engine()
+    write(engine, bank, charge)
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
-        engine.write("workflows/pay.yaml", HEAD.replace("BANK", f"http://127.0.0.1:{closed.getsockname()[1]}") + charge)
+        text = HEAD.replace("BANK", f"http://127.0.0.1:{closed.getsockname()[1]}").replace("name: pay", "name: nobody").replace("open.ping", "order.paid")
+        engine.write("workflows/nobody.yaml", text + charge)
+        write(engine, bank, charge, "  - {id: tell, emit: {event: order.paid, data: {n: 1}}}\n")
         engine.start()
-        ring(engine)
-        run = engine.finished_runs(1)[0]
-    assert run["state"] == "failed" and state_of(run) == "failed" and run["error"]["code"] == "http.network"
-    assert run["steps"][0]["attempt"] == 3
+        ring(engine)  # one that is reached first: nothing of that request may be taken for a part of the next
+        run = engine.finished_runs(2)[0]
+    assert run["workflow"] == "nobody" and run["state"] == "failed" and state_of(run) == "failed" and run["error"]["code"] == "http.network"
+    assert run["steps"][0]["attempt"] == 3 and len(bank.keys()) == 1
+
+
+def test_a_run_that_is_cancelled_under_the_call_leaves_it_unknown(make_engine, bank):
+    engine = make_engine()
+    write(engine, bank, CHARGE, "  - {id: after, set: {}}\n")
+    engine.start()
+    release = threading.Event()
+    bank.plan = [lambda: release.wait(60) and None]
+    ring(engine)
+    wait_for("the call", lambda: bank.keys())
+    run = wait_for("the run", lambda: engine.rows("runs"))[0]["run"]
+    engine.run("runs", "cancel", run)
+    after = ended(engine, run, "cancelled")
+    release.set()
+    assert state_of(after) == "unknown" and len(bank.keys()) == 1 and state_of(after, "after") is None
+
+
+def test_a_limit_and_a_wait_that_parks_between_two_attempts(make_engine, bank):
+    engine = make_engine()
+    engine.write("bellwire.yaml", (engine.folder / "bellwire.yaml").read_text() + "limits: {bank: {concurrency: 1}}\n")
+    write(engine, bank, CHARGE.replace("retry: {attempts: 3, delay: 10ms}", "retry: {attempts: 3, delay: 6s, jitter: 0}\n    limit: bank"))
+    bank.plan = [503]
+    engine.start()
+    ring(engine)
+    parked = wait_for("the wait", lambda: engine.rows("runs", "--state", "parked"))[0]
+    assert state_of(engine.show_run(parked["run"])) == "retrying"
+    engine.kill()  # nothing is under way
+    engine.env["BELLWIRE_CLOCK_AHEAD_MS"] = "10000"
+    engine.start()
+    run = ended(engine, parked["run"])
+    assert run["steps"][0]["attempt"] == 2 and len(bank.keys()) == 2 and len(set(bank.keys())) == 1
 
 
 def test_a_step_that_took_too_long_is_not_tried_again(make_engine, bank):
@@ -245,6 +279,31 @@ def test_a_stop_in_good_order_lets_it_end(make_engine, bank):
     ring(engine)
     assert engine.ended() == 0
     assert engine.finished_runs(1)[0]["state"] == "succeeded" and len(bank.keys()) == 1
+
+
+def test_mocks_and_runs_by_hand_are_as_in_the_engine(make_engine, bank):
+    engine = make_engine()
+    caught = CHARGE.replace("timeout: 30s", "timeout: 5s") + """
+    catch: [{if: "${{ error.code == 'step.unknown' }}", steps: [{id: ask, set: {a: 1}}]}]
+"""
+    write(engine, bank, "  - {id: look, lua: ctx.log('look'), effect: read}\n", caught)
+    engine.write("workflows/pay.test.yaml", """
+workflow: pay
+event: {name: open.ping, data: {n: 1}}
+tests:
+  - name: it is paid
+    mocks: {charge: {output: {n: 1}}}
+    expect: {state: succeeded, steps: {charge: {state: succeeded, attempts: 1}, ask: {state: skipped}}}
+  - name: the second attempt
+    mocks: {charge: [{error: {code: bank_down, class: transient}}, {output: {n: 1}}]}
+    expect: {state: succeeded, steps: {charge: {state: succeeded, attempts: 2}}}
+  - name: nobody knows
+    mocks: {charge: {after: 10s}}
+    expect: {state: succeeded, steps: {charge: {state: unknown, attempts: 1, error: {code: step.unknown}}, ask: {state: succeeded}}}
+""")
+    assert "3 passed, 0 failed" in engine.run("test").stdout
+    engine.write("data.json", '{"n": 1}')
+    assert not bank.keys() and engine.run("run", "pay", "--data", "data.json").returncode == 0 and len(bank.keys()) == 1
 
 
 # ---- resolve ----

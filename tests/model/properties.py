@@ -3,7 +3,7 @@ import json
 import re
 import sqlite3
 
-SUCCEEDED, FAILED, CANCELLED, SKIPPED = 20, 21, 22, 23
+SUCCEEDED, FAILED, CANCELLED, SKIPPED, UNKNOWN = 20, 21, 22, 23, 24
 CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
 CHECKS = []
 
@@ -144,6 +144,23 @@ def what_succeeded_was_done(seen):
             yield f"{run} {path} succeeded without an effect"
 
 
+@check_of(5)
+def what_must_not_happen_twice_does_not(seen):
+    done = {}
+    for effect in seen.effects:
+        done.setdefault((effect["run"], effect["step"]), []).append(effect)
+    for where, effects in done.items():
+        known, attempts = seen.known(effects[0]), [effect["attempt"] for effect in effects]
+        if known.is_once and (len(set(attempts)) != len(attempts) or any(attempt > known.fails for attempt in attempts[:-1])):
+            yield f"{where} was called as attempts {attempts}, of which {known.fails} said that they had done nothing"
+    for (run, path), step in seen.steps.items():
+        known = seen.workflow_of(run).effects.get(bare(path))
+        if step["state"] == UNKNOWN and not (known and known.is_once):
+            yield f"{run} {path} is unknown, and was not promised to happen at most once"
+        if known and known.is_once and step["state"] == 4:
+            yield f"{run} {path} is left as started"
+
+
 @check_of(6)
 def attempts_and_the_time_between_them(seen):
     last = {}
@@ -269,7 +286,7 @@ def nothing_new_begins_after_a_failure(seen):
         for earlier, later in workflow.order:
             step = seen.steps.get((uid, earlier))
             written = next(written for written in workflow.steps if written.get("id") == earlier)
-            if step and step["state"] == FAILED and "on_error" not in written and "catch" not in written and (uid, later) in seen.steps:
+            if step and step["state"] in (FAILED, UNKNOWN) and "on_error" not in written and "catch" not in written and (uid, later) in seen.steps:
                 yield f"{uid} {later} was run though {earlier} had failed"
 
 

@@ -12,6 +12,7 @@ class Effect:
     def __init__(self, attempts, fails, is_permanent, delay_ms, factor, jitter):
         self.attempts, self.fails, self.is_permanent = attempts, fails, is_permanent
         self.delay_ms, self.factor, self.jitter = delay_ms, factor, jitter
+        self.is_once = False  # guarantee: at_most_once
 
     @property
     def fails_for_good(self):
@@ -57,6 +58,9 @@ class Maker:
             code += f"return {{v = {value}, n = input.n}}\n"
         step = {"id": name, "with": {"n": "${{ item.n }}" if item else "${{ event.data.n }}"}, "lua": code, "timeout": "1h",
                 "retry": {"attempts": attempts, "delay": f"{known.delay_ms}ms", "factor": known.factor, "max_delay": "10m", "jitter": known.jitter}}
+        if may_fail and self.is_timed and rng.random() < 0.3:  # a crash can make it unknown
+            known.is_once = True
+            step["guarantee"] = "at_most_once"
         if not item:
             self.values.append(name)
         return step
