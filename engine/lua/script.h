@@ -156,7 +156,8 @@ struct bw_http_answer {
     bool transient;
     bool was_sent; /* a part of the request at least, so it may have been acted upon; Lua does not see it */
 };
-void bw_task_answer(struct bw_task *task, const struct bw_http_answer *answer); /* NULL answers a SLEEP; copies what it needs */
+/* NULL answers a SLEEP; copies what it needs. False: there is no memory for it, which the code is told instead. */
+bool bw_task_answer(struct bw_task *task, const struct bw_http_answer *answer);
 
 struct bw_slice bw_task_output(const struct bw_task *task); /* DONE: JSON text; `return nil` is {}; scalar results are {"value": …} */
 enum bw_failure_class { BW_FAILURE_BUG, BW_FAILURE_PERMANENT, BW_FAILURE_TRANSIENT, BW_FAILURE_TIMEOUT };

@@ -249,9 +249,9 @@ static struct bw_slice keep(struct bw_buf *bytes, struct bw_slice text)
     return kept;
 }
 
-void bw_task_answer(struct bw_task *task, const struct bw_http_answer *answer)
+bool bw_task_answer(struct bw_task *task, const struct bw_http_answer *answer)
 {
-    if (!answer) return;
+    if (!answer) return true;
     bw_buf_clear(&task->answer_bytes);
     free(task->answer_headers);
     task->answer = *answer;
@@ -265,7 +265,7 @@ void bw_task_answer(struct bw_task *task, const struct bw_http_answer *answer)
     if (!task->answer_headers || task->answer_bytes.failed) {
         bw_error_set(&task->answer_error, "http.memory", "out of memory for the answer");
         task->answer = (struct bw_http_answer){.error = &task->answer_error, .transient = true};
-        return;
+        return false;
     }
     const char *base = task->answer_bytes.data;
     task->answer.body.ptr = base + (size_t)task->answer.body.ptr;
@@ -274,6 +274,7 @@ void bw_task_answer(struct bw_task *task, const struct bw_http_answer *answer)
         task->answer_headers[i].value.ptr = base + (size_t)task->answer_headers[i].value.ptr;
     }
     task->answer.headers = task->answer_headers;
+    return true;
 }
 
 struct bw_slice bw_task_output(const struct bw_task *task)

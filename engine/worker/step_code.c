@@ -57,10 +57,11 @@ static bool may_change(const struct bw_task_request *request)
 static void on_http_done(const struct bw_http_answer *answer, void *arg)
 {
     struct bw_attempt *attempt = arg;
+    bool can_change = may_change(bw_task_request(attempt->task));
     bool is_doubtful = !answer->status ? answer->was_sent : answer->status >= 500 && answer->status != 501 && answer->status != 503;
-    if (is_doubtful && may_change(bw_task_request(attempt->task))) attempt->is_doubtful = true;
     attempt->http_call = NULL; /* it frees itself */
-    bw_task_answer(attempt->task, answer);
+    if (!bw_task_answer(attempt->task, answer)) is_doubtful = true;
+    attempt->is_doubtful |= is_doubtful && can_change;
     bw_attempt_ready(attempt);
 }
 

@@ -11,7 +11,7 @@ import threading
 
 import pytest
 
-from conftest import BINARY, audit, wait_for
+from conftest import BINARY, CONFIG, audit, wait_for
 
 HEAD = """
 name: pay
@@ -188,7 +188,7 @@ def test_a_catch_deals_with_it(make_engine, bank):
     (["close"], 1, "unknown"),
 ])
 def test_only_what_is_known_to_have_done_nothing_is_tried_again(make_engine, bank, charge, answers, calls, state):
-    engine = make_engine()
+    engine = make_engine(CONFIG + "workers: 1\n")
     write(engine, bank, charge)
     engine.start()
     ring(engine)  # the connection is kept: libcurl would send again by itself on one that turns out to be dead
@@ -259,6 +259,15 @@ def test_a_step_that_took_too_long_is_not_tried_again(make_engine, bank):
     run = engine.finished_runs(1)[0]
     release.set()
     assert state_of(run) == "unknown" and "step.timeout" in run["error"]["message"] and len(bank.keys()) == 1
+
+
+def test_code_that_fails_behind_its_request_leaves_it_unknown(make_engine, bank):
+    engine = make_engine()
+    write(engine, bank, CHARGE.replace("return {n = input.n}", "return {n = r.nothing.n}"))
+    engine.start()
+    ring(engine)
+    run = engine.finished_runs(1)[0]
+    assert state_of(run) == "unknown" and "lua.error" in run["error"]["message"] and len(bank.keys()) == 1
 
 
 def test_a_plugin_that_dies_under_the_call_leaves_it_unknown(make_engine, bank):
