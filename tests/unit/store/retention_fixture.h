@@ -235,6 +235,15 @@ __attribute__((unused)) static void assert_sound(void)
         "SELECT count(*) FROM runs WHERE state = 3 AND id NOT IN (SELECT run_id FROM timers UNION SELECT run_id FROM waits "
         "UNION SELECT run_id FROM joins WHERE is_open)",
         "SELECT count(*) FROM runs WHERE state = 3 AND id IN (SELECT run_id FROM wakes)",
+        /* each event is in one collector of a workflow, and the collector is open, or has a run (schema/013_collect.sql) */
+        "SELECT count(*) FROM collected WHERE event_id NOT IN (SELECT id FROM events)",
+        "SELECT count(*) FROM collected WHERE collector_id NOT IN (SELECT id FROM collectors)",
+        "SELECT count(*) FROM runs WHERE collector_id <> 0 AND collector_id NOT IN (SELECT id FROM collectors)",
+        "SELECT count(*) FROM collectors c WHERE count <> (SELECT count(*) FROM collected WHERE collector_id = c.id)",
+        "SELECT count(*) FROM collectors WHERE (due_ms IS NULL) <> (id IN (SELECT collector_id FROM runs)) OR (due_ms IS NULL AND grp IS NOT NULL)",
+        "SELECT count(*) FROM (SELECT 1 FROM collected d JOIN collectors c ON c.id = d.collector_id GROUP BY c.workflow, d.event_id HAVING count(*) > 1)",
+        "SELECT count(*) FROM runs r WHERE collector_id <> 0 AND event_id <> (SELECT max(event_id) FROM collected d WHERE d.collector_id = "
+        "r.collector_id)",
         /* children (schema/005_children.sql) */
         "SELECT count(*) FROM children WHERE run_id NOT IN (SELECT id FROM runs)",
         "SELECT count(*) FROM joins WHERE run_id NOT IN (SELECT id FROM runs)",

@@ -189,6 +189,29 @@ static void test_many_are_looked_at_in_slices_and_no_more_than_a_share_a_minute(
     assert_int_equal(writer.sweep.repairs, 1);
 }
 
+static void test_events_that_were_collected_and_forgotten_get_their_run(void **state)
+{
+    (void)state;
+    struct bw_run_row row = {.workflow = BW_SLICE("gather"), .state = BW_RUN_BLOCKED, .collect = {.quiet_ms = HOUR_MS, .max_events = 10}};
+    for (unsigned char group = 1; group <= 3; group++) {
+        memset(row.collect.group, group, sizeof row.collect.group);
+        struct bw_store_op op = {
+            .kind = BW_OP_REPORT, .event_id = add_event(0, "", 0), .runs = &row, .run_count = 1, .event_done = true, .matched = 1};
+        commit(&op);
+    }
+    assert_int_equal(sweep(), 0);
+    damage("UPDATE collectors SET due_ms = NULL, grp = NULL WHERE id = 1"); /* closed, without a run */
+    damage("DELETE FROM collected WHERE collector_id = 2");                 /* with nothing in it */
+    assert_int_equal(count_faults(), 2);
+    assert_int_equal(sweep(), 2);
+    fire(wall_ms);
+    assert_int_equal(count_faults(), 0);
+    assert_int_equal(query("SELECT count(*) FROM runs WHERE collector_id = 1 AND state = 2"), 1);
+    assert_int_equal(query("SELECT count(*) FROM collectors WHERE id = 2"), 0);
+    assert_int_equal(query("SELECT count(*) FROM collectors WHERE id = 3 AND due_ms IS NOT NULL"), 1);
+    assert_sound();
+}
+
 static void test_the_idle_writer_sweeps_at_its_start_and_each_minute(void **state)
 {
     struct bw_error err = {0};
@@ -220,6 +243,7 @@ int main(void)
         PARKING(test_a_parent_whose_children_have_all_ended_goes_on),
         PARKING(test_ends_that_were_not_counted_are_and_the_next_items_start),
         PARKING(test_many_are_looked_at_in_slices_and_no_more_than_a_share_a_minute),
+        PARKING(test_events_that_were_collected_and_forgotten_get_their_run),
         PARKING(test_the_idle_writer_sweeps_at_its_start_and_each_minute),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
