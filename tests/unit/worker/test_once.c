@@ -167,6 +167,27 @@ static void test_on_error_continue_goes_on_behind_it(void **state)
     engine_stop(&engine);
 }
 
+/* Behind the end of the steps it is a failure as any other: a good run is spoiled by it. */
+static void test_one_of_finally_spoils_a_good_end(void **state)
+{
+    (void)state;
+    struct engine engine;
+    char more[400];
+    begin(&engine, HEAD "steps: [{id: a, set: {x: 1}}]\nfinally: [{id: b, " ONCE ", lua: \"ctx.log('called') return {}\"}]\n");
+    snprintf(
+        more, sizeof more,
+        ",\"runs\":[{\"uid\":\"%s\",\"state\":2,\"lost\":0,\"steps\":[{\"path\":\"a\",\"state\":20,\"attempt\":1},{\"path\":\"~main\",\"state\":20,"
+        "\"attempt\":0},{\"path\":\"b\",\"state\":4,\"attempt\":1}]}]",
+        run_of("w"));
+    engine_event_with(&engine, "{}", more, NULL, 0);
+    const json_t *run = only_run(&engine, FAILED);
+    assert_string_equal(code_of(run), "step.unknown");
+    assert_int_equal(step_count(run), 1);
+    assert_int_equal(number(step_at(run, 0), "state"), UNKNOWN);
+    assert_int_equal(engine.logs, 0);
+    engine_stop(&engine);
+}
+
 static void test_what_says_itself_that_nothing_happened_is_tried_again(void **state)
 {
     (void)state;
@@ -342,6 +363,7 @@ int main(void)
         cmocka_unit_test(test_a_recorded_unknown_stays_unknown),
         cmocka_unit_test(test_catch_takes_it_when_it_is_on_disk),
         cmocka_unit_test(test_on_error_continue_goes_on_behind_it),
+        cmocka_unit_test(test_one_of_finally_spoils_a_good_end),
         cmocka_unit_test(test_what_says_itself_that_nothing_happened_is_tried_again),
         cmocka_unit_test(test_an_attempt_that_took_too_long_is_not_tried_again),
         cmocka_unit_test(test_code_that_fails_before_it_sends_anything_has_failed),
