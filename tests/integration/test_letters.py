@@ -434,7 +434,7 @@ def test_a_kill_in_the_middle_of_many_loses_nothing_and_doubles_nothing(make_eng
         process.kill()
         process.wait()
         process.stdout.close()
-    engine.run("runs", "resume", "--state", "failed")
+    engine.run("runs", "resume", "--state", "failed", check=False)  # those that the killed one had asked for may be resumed meanwhile: they are refused
     wait_for("all of them", lambda: len(engine.rows("runs", "--state", "succeeded", "--limit", "500")) == 200)
     assert sorted(call[3]["n"] for call in vendor.to("/one")) == list(range(200))
     keys = {}

@@ -96,6 +96,8 @@ def every_answered_event_is_there_with_its_runs(seen):
             yield f"{event} ({key}) was answered and is not there"
     for row in seen.events.values():
         runs = [run for run in seen.runs.values() if run["event_id"] == row["id"] and not run["join_id"]]
+        if any(wanted.keys.get("collect") and any(trigger.get("event") == row["name"] for trigger in wanted.triggers) for wanted in seen.schedule.workflows):
+            continue  # 11
         if row["matched"] is not None and row["matched"] != len(runs):
             yield f"event {row['id']} matched {row['matched']} and has {len(runs)} runs"
         wanted = [workflow.name for workflow in seen.schedule.workflows if any(trigger.get("event") == row["name"] for trigger in workflow.triggers)]
@@ -213,6 +215,69 @@ def runs_of_a_key_do_not_overlap_and_keep_their_order(seen):
             for (_, _, end), (event, begin, _) in zip(of, of[1:]):
                 if begin < end:
                     yield f"{workflow.name} key {key}: the run of event {event} began before the one in front of it had ended"
+
+
+def milliseconds(text):
+    return int(text.removesuffix("ms"))
+
+
+@check_of(10)
+def no_more_runs_begin_than_the_rate_allows(seen):
+    every = {"2/1s": 500, "5/1m": 12000, "3/1h": 1200000}
+    for workflow in seen.schedule.workflows:
+        rule = workflow.keys.get("rate")
+        if not rule or workflow.keys.get("concurrency"):
+            continue  # a run that waits for its slot begins later than it was let in
+        begun = {}
+        for run in seen.runs.values():
+            if run["workflow"] != workflow.name or run["join_id"]:
+                continue
+            refused = run["error"] and json.loads(run["error"]).get("code") == "run.rate"
+            if refused and rule["over"] == "delay":
+                yield f"{run['uid']} was left out, not delayed"
+            if not refused:
+                begun.setdefault(json.loads(seen.events[run["event_id"]]["body"])["k"], []).append((run["started_ms"], run["event_id"]))
+        for key, of in begun.items():
+            of.sort()
+            if [event for _, event in of] != sorted(event for _, event in of):
+                yield f"{workflow.name} key {key}: not in the order of the events: {of}"
+            for i, (at, _) in enumerate(of):
+                for k in range(i):
+                    if (i - k + 1 - rule["burst"]) * every[rule["limit"]] > at - of[k][0] + 1:
+                        yield f"{workflow.name} key {key}: {i - k + 1} runs within {at - of[k][0]} ms at {rule}"
+                        return
+
+
+@check_of(2, 11)
+def collected_events_are_in_one_run_each_and_in_time(seen):
+    for workflow in seen.schedule.workflows:
+        rule = workflow.keys.get("collect")
+        if not rule:
+            continue
+        of_run, owners = {}, {}
+        for row in seen.query("SELECT r.id AS run_id, e.event_id FROM collected e JOIN runs r ON r.collector_id = e.collector_id LEFT JOIN children c ON c.run_id = r.id WHERE r.workflow = ? AND c.run_id IS NULL", workflow.name):
+            of_run.setdefault(row["run_id"], []).append(row["event_id"])
+            owners.setdefault(row["event_id"], set()).add(row["run_id"])
+        wanted = {row["id"] for row in seen.events.values() if any(trigger.get("event") == row["name"] for trigger in workflow.triggers)}
+        if set(owners) != wanted or any(len(of) != 1 for of in owners.values()):
+            yield f"{workflow.name} is to have the events {sorted(wanted)} and has {of_run}"
+            continue
+        for run in seen.runs.values():
+            if run["workflow"] != workflow.name or run["join_id"]:
+                continue
+            events = sorted(of_run.get(run["id"], []))
+            times = [seen.events[event]["at_ms"] for event in events]
+            if not events or run["event_id"] != events[-1]:
+                yield f"{run['uid']} is of event {run['event_id']} and has {events}"
+                continue
+            if len({json.loads(seen.events[event]["body"])["k"] for event in events}) != 1:
+                yield f"{run['uid']} has events of several keys: {events}"
+            if len(events) > rule.get("max_events", 100):
+                yield f"{run['uid']} has {len(events)} events at {rule}"
+            if any(later - earlier >= milliseconds(rule["quiet"]) for earlier, later in zip(times, times[1:])):
+                yield f"{run['uid']} goes over a time of quiet: {times} at {rule}"
+            if "max_wait" in rule and times[-1] - times[0] > milliseconds(rule["max_wait"]):
+                yield f"{run['uid']} waited longer than it may: {times} at {rule}"
 
 
 @check_of(12)

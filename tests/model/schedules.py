@@ -137,6 +137,15 @@ def make_workflow(rng, name, triggers, is_timed, callee):
         workflow.keys["finally"] = [maker.effect(may_fail=False)]
     if rng.random() < 0.3:
         workflow.keys["on_failure"] = [maker.effect(may_fail=False)]
+    if is_timed and rng.random() < 0.25 and name == "w1":
+        workflow.keys["collect"] = {"key": "${{ event.data.k }}", "quiet": f"{rng.randrange(500, 5000)}ms"}
+        if rng.random() < 0.7:
+            workflow.keys["collect"]["max_wait"] = f"{rng.randrange(5000, 20000)}ms"
+        if rng.random() < 0.5:
+            workflow.keys["collect"]["max_events"] = rng.randrange(1, 4)
+    if is_timed and rng.random() < 0.25 and name != "callee":
+        workflow.keys["rate"] = {"limit": rng.choice(("2/1s", "5/1m", "3/1h")), "key": "${{ event.data.k }}", "burst": rng.choice((1, 1, 3)),
+                                 "over": rng.choice(("delay", "delay", "skip"))}
     if rng.random() < 0.4 and name != "callee":
         workflow.keys["concurrency"] = {"key": "${{ event.data.k }}", "limit": rng.choice((1, 1, 2))}
         if rng.random() < 0.3:
