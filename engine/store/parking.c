@@ -88,6 +88,7 @@ void bw_parking_committed(struct bw_parking *parking)
 void bw_parking_rolled_back(struct bw_parking *parking)
 {
     parking->due_ms = parking->committed_due_ms;
+    parking->has_collectors = true; /* the last one may be there again: the next look tells */
     parking->has_delayed = true;           /* perhaps there is one again */
     parking->waking = parking->waiter = 0; /* from the beginning: those who are woken do not wait any more */
     parking->waking_key = 0;

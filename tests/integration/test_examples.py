@@ -340,6 +340,56 @@ def test_payment_failed_waits_for_the_money_and_then_for_a_person(make_engine):
     engine.stop()
 
 
+class Room(Services):
+    def __init__(self):
+        self.prompts, self.messages, self.is_broke = [], [], False
+        super().__init__()
+
+    def llm_post(self, path, body, key):
+        if self.is_broke:
+            return 402, {"error": "no credit"}, {}
+        self.prompts.append(body["prompt"])
+        return 200, {"text": f"{body['prompt'].count('---') + 1} changes", "usage": {"total_tokens": 90}}, {}
+
+    def slack_post(self, path, body, key):
+        self.messages.append((body["channel"], body["text"]))
+        return 200, {"ts": "1"}, {}
+
+
+def test_release_notes_are_one_text_for_a_burst_of_pushes(make_engine):
+    services = Room()
+    engine = set_up(make_engine, "release-notes", services)
+    engine.start()
+
+    def push(*messages, ref="main", repository="example/bell"):
+        body = {"ref": f"refs/heads/{ref}", "repository": {"full_name": repository}, "commits": [{"message": message} for message in messages]}
+        status, answer, _ = engine.push(json.dumps(body).encode())
+        assert status == 202
+        return answer["event"]
+    push("Ring twice", "Tidy up")
+    push("Not yet", ref="draft")
+    later(engine, 60 * 1000)
+    assert engine.rows("runs") == []
+    event = push("Ring louder")
+    push("Other", repository="example/other")
+    wait_for("all are looked at", lambda: all(row["state"] == "done" for row in engine.rows("events")))
+    assert [row["decided"] for row in engine.rows("why", event)] == ["collected"]
+    later(engine, 2 * 60 * 1000)
+    runs = engine.finished_runs(2)
+    assert all(run["state"] == "succeeded" for run in runs), runs
+    assert sorted(services.prompts) == ["example/bell, 2 pushes:\nRing twice\n---\nTidy up\n---\nRing louder\n", "example/other, 1 pushes:\nOther\n"]
+    assert sorted(services.messages) == [("#releases", "1 changes"), ("#releases", "3 changes")]
+    services.is_broke = True
+    for n in range(50):  # so many are a run at once
+        push(f"Change {n}")
+    failed = engine.finished_runs(3)[0]
+    assert failed["state"] == "failed" and services.messages[-1][0] == "#ops" and "release-notes failed at notes" in services.messages[-1][1]
+    services.is_broke = False
+    engine.run("runs", "replay", failed["run"])
+    wait_for("the text", lambda: services.messages[-1] == ("#releases", "50 changes"))
+    engine.stop()
+
+
 def test_every_example_passes_its_own_tests(make_engine):
     examples = [folder.name for folder in sorted((ROOT / "workflows").iterdir()) if list((folder / "workflows").glob("*.test.yaml"))]
     assert "bulk-content-refresh" in examples

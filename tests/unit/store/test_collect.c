@@ -204,6 +204,28 @@ static void test_an_event_whose_run_has_that_name_already_is_not_lost(void **sta
     assert_sound();
 }
 
+static int refuse(void *arg)
+{
+    (void)arg;
+    return 1;
+}
+
+static void test_a_collector_whose_run_could_not_be_committed_is_not_forgotten(void **state)
+{
+    (void)state;
+    gather(collect_of(0, MINUTE_MS, 0, 10));
+    wall_ms += MINUTE_MS;
+    struct bw_store_op wake = {.kind = BW_OP_WAKE, .now_ms = wall_ms}, *culprit;
+    struct bw_error err;
+    sqlite3_commit_hook(writer.db, refuse, NULL);
+    assert_false(bw_writer_commit(&writer, &wake, &culprit, &err));
+    sqlite3_commit_hook(writer.db, NULL, NULL);
+    assert_int_equal(runs(), 0);
+    assert_int_equal(writer.parking.due_ms, wall_ms);
+    at(MINUTE_MS);
+    assert_int_equal(runs(), 1);
+}
+
 /* ---- retention ---- */
 
 static void end_all(enum bw_run_state state)
@@ -501,6 +523,7 @@ int main(int argc, char **argv)
         PARKING(test_the_run_has_the_version_of_its_time_or_the_one_it_was_gathered_by),
         PARKING(test_the_run_is_admitted_as_every_other_one),
         PARKING(test_an_event_whose_run_has_that_name_already_is_not_lost),
+        PARKING(test_a_collector_whose_run_could_not_be_committed_is_not_forgotten),
         PARKING(test_events_are_kept_as_long_as_their_collector_and_its_runs),
         PARKING(test_a_run_whose_event_is_still_looked_at_is_kept),
         PARKING(test_what_is_gathered_stays_when_the_database_is_too_large),
