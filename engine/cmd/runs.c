@@ -3,7 +3,7 @@
 #include "base/units.h"
 #include "cmd/letters.h"
 #include "cmd/setup.h"
-#include "store/store.h"
+#include "store/collection.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -153,6 +153,31 @@ static bool visit_audit(struct bw_reader *reader, const struct bw_run *run, bw_a
     return false;
 }
 
+static bool append_event(void *arg, const struct bw_event *event)
+{
+    char uid[BW_UID_TEXT];
+    struct bw_buf *out = arg;
+    bw_buf_printf(out, "%s\"%s\"", out->data[out->len - 1] == '[' ? "" : ",", bw_uid_text(event->uid, BW_UID_EVENT, uid));
+    return true;
+}
+
+static bool print_event(void *arg, const struct bw_event *event)
+{
+    char uid[BW_UID_TEXT];
+    (void)arg;
+    printf("and      %s\n", bw_uid_text(event->uid, BW_UID_EVENT, uid));
+    return true;
+}
+
+/* Of a run that was made of several: those before the last one. */
+static bool visit_events(struct bw_reader *reader, const struct bw_run *run, int64_t below, bw_event_visit *visit, void *arg)
+{
+    struct bw_error err;
+    if (!run->collector_id || bw_reader_collected(reader, run->collector_id, below, false, visit, arg, &err)) return true;
+    bw_print_error("runs", &err);
+    return false;
+}
+
 static bool show(void *arg, const struct bw_run *run)
 {
     struct listing *listing = arg;
@@ -166,6 +191,11 @@ static bool show(void *arg, const struct bw_run *run)
             bw_buf_append_text(&line, ",\"audit\":[");
             if (!visit_audit(listing->reader, run, append_act, &line)) return false;
             bw_buf_append_char(&line, ']');
+            if (run->collector_id) {
+                bw_buf_append_text(&line, ",\"events\":[");
+                if (!visit_events(listing->reader, run, INT64_MAX, append_event, &line)) return false;
+                bw_buf_append_char(&line, ']');
+            }
             struct bw_buf wait = {0};
             if (bw_wait_text(listing->reader, run->id, &wait) && wait.len) {
                 bw_buf_append_text(&line, ",\"waits\":");
@@ -184,6 +214,7 @@ static bool show(void *arg, const struct bw_run *run)
            resolved ? resolved : "");
     if (listing->with_steps) {
         printf("event    %s\n", bw_uid_text(run->event_uid, BW_UID_EVENT, uid));
+        if (!visit_events(listing->reader, run, run->event_id, print_event, NULL)) return false;
         if (run->child.join)
             printf("parent   %s  step %.*s  number %u\n", bw_uid_text(run->child.parent, BW_UID_RUN, uid), (int)run->child.path.len,
                    run->child.path.ptr, run->child.item + 1);

@@ -4,7 +4,7 @@
 #include "cmd/options.h"
 #include "cmd/setup.h"
 #include "lua/script.h"
-#include "store/store.h"
+#include "store/collection.h"
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>

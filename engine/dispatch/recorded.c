@@ -1,5 +1,6 @@
 #include "dispatch/recorded.h"
 #include "dispatch/children.h"
+#include "store/collection.h"
 #include <stdlib.h>
 
 /* Takes what was appended to recorded->bytes since `start`. */
@@ -188,7 +189,7 @@ bool bw_recorded_read(struct bw_dispatch *dispatch, const struct bw_job *job, st
         if (!bw_reader_event_by_id(dispatch->reader, recorded->wake_events[i], true, append_wake_event, recorded, &found, err)) return false;
     bw_buf_append_char(&recorded->head, ']');
     if (job->number > 0 || !recorded->collector_id) return true;
-    if (!bw_reader_collected(dispatch->reader, recorded->collector_id, job->event->event_id, append_collected, recorded, err)) return false;
+    if (!bw_reader_collected(dispatch->reader, recorded->collector_id, job->event->event_id, true, append_collected, recorded, err)) return false;
     bw_buf_append_text(&recorded->head, ",\"collected\":[");
     bw_buf_append_slice(&recorded->head, bw_buf_slice(&recorded->collected));
     bw_buf_append_char(&recorded->head, ']');

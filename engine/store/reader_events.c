@@ -1,4 +1,5 @@
 #include "store/checksum.h"
+#include "store/collection.h"
 #include "store/reader_sql.h"
 
 /* The columns of the event queries in schema/read.sql, by position. */
@@ -101,13 +102,15 @@ bool bw_reader_event_by_id(struct bw_reader *reader, int64_t id, bool with_body,
     return ok;
 }
 
-bool bw_reader_collected(struct bw_reader *reader, int64_t collector_id, int64_t below, bw_event_visit *visit, void *arg, struct bw_error *err)
+bool bw_reader_collected(struct bw_reader *reader, int64_t collector_id, int64_t below, bool with_body, bw_event_visit *visit, void *arg,
+                         struct bw_error *err)
 {
     sqlite3_stmt *statement = reader->sql.collected_events;
     size_t count = 0;
     bw_reader_begin(reader);
     bw_sql_bind_int(statement, 1, collector_id);
     bw_sql_bind_int(statement, 2, below);
+    bw_sql_bind_int(statement, 3, with_body);
     return visit_all(reader, statement, visit, arg, &count, err);
 }
 

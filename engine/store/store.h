@@ -380,19 +380,6 @@ bool bw_reader_events(struct bw_reader *reader, struct bw_slice name_glob, int64
 bool bw_reader_event(struct bw_reader *reader, struct bw_uid uid, bw_event_visit *visit, void *arg, bool *found, struct bw_error *err);
 bool bw_reader_event_by_id(struct bw_reader *reader, int64_t id, bool with_body, bw_event_visit *visit, void *arg, bool *found, struct bw_error *err);
 
-/* The events of which a run was made, below this one, ascending, with their bodies. */
-bool bw_reader_collected(struct bw_reader *reader, int64_t collector_id, int64_t below, bw_event_visit *visit, void *arg, struct bw_error *err);
-struct bw_collection { /* where an event went that was collected */
-    struct bw_slice workflow;
-    uint32_t count;            /* of events, so far */
-    int64_t first_ms, last_ms; /* when the first and the last one came in */
-    int64_t due_ms;            /* when its run will be made; 0: it was */
-    struct bw_uid run;         /* zero: it will be, or is gone */
-    enum bw_run_state state;
-};
-typedef bool bw_collection_visit(void *arg, const struct bw_collection *collection);
-bool bw_reader_collections(struct bw_reader *reader, int64_t event_id, bw_collection_visit *visit, void *arg, struct bw_error *err);
-
 struct bw_child { /* what started a run, if another one did; join 0: an event did */
     int64_t join;
     struct bw_uid parent;  /* zero: it is gone */

@@ -1,4 +1,5 @@
 /* What a test came to, as the store has it: the same rows that `bellwire runs show` reads. */
+#include "store/collection.h"
 #include "trial/internal.h"
 #include "wire/messages.h"
 #include <stdio.h>

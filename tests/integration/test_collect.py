@@ -58,7 +58,9 @@ def test_a_burst_is_one_run_when_it_is_quiet(make_engine):
     runs = engine.finished_runs(2)
     assert sorted(seen(run) for run in runs) == [[0, 1, 2, 3, 4], [7]]
     burst = [run for run in runs if len(seen(run)) == 5][0]
-    assert burst["event"] == events[4]
+    assert burst["event"] == events[4] and burst["events"] == events
+    shown = engine.run("runs", "show", burst["run"]).stdout
+    assert [line.split()[1] for line in shown.splitlines() if line.startswith(("event ", "and "))] == [events[4]] + events[:4]
     assert burst["steps"][0]["output"] == {"all": [0, 1, 2, 3, 4], "last": 4, "count": 5, "first": "open.ping"}
     for event in events:
         row = engine.rows("why", event)[0]

@@ -24,7 +24,8 @@ FROM events e LEFT JOIN pending p ON p.event_id = e.id LEFT JOIN matches m ON m.
 WHERE e.id = ?1;
 
 -- name: collected_events
-SELECT e.id, e.uid, e.at_ms, e.revision, e.trusted, e.source, e.name, e.workflow, 0, 0, b.checksum, b.headers, b.body, b.enc, b.raw_bytes
+SELECT e.id, e.uid, e.at_ms, e.revision, e.trusted, e.source, e.name, e.workflow, 0, 0, b.checksum, b.headers,
+    CASE WHEN ?3 THEN b.body END, b.enc, b.raw_bytes
 FROM collected d CROSS JOIN events e ON e.id = d.event_id LEFT JOIN bodies b ON b.event_id = e.id
 WHERE d.collector_id = ?1 AND d.event_id < ?2 ORDER BY d.event_id;
 -- Where an event went that was collected. The run of its collector is the first that has it; others repeat it, or are items of its steps.
