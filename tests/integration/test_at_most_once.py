@@ -11,7 +11,7 @@ import threading
 
 import pytest
 
-from conftest import BINARY, CONFIG, audit, wait_for
+from conftest import CONFIG, audit, wait_for
 
 HEAD = """
 name: pay
@@ -409,8 +409,6 @@ def test_an_output_is_an_object(make_engine, bank):
     ("dispatch.before_report:2", 1, "unknown"),    # after the call, before its record
 ])
 def test_a_crash_at_each_point(make_engine, bank, point, calls, state):
-    if b"BELLWIRE_CRASH" not in BINARY.read_bytes():
-        pytest.skip("built without BELLWIRE_TEST_HOOKS")
     engine = make_engine()
     write(engine, bank, CHARGE)
     engine.env["BELLWIRE_CRASH"] = point

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from conftest import BINARY, CONFIG, ONE_STEP, wait_for
+from conftest import CONFIG, ONE_STEP, wait_for
 from test_runs import Sink, sink  # noqa: F401 (a fixture)
 
 JSON = {"Content-Type": "application/json"}
@@ -341,8 +341,6 @@ def test_a_kill_right_after_the_activation_goes_on_with_the_new_content(make_eng
 
 @pytest.mark.parametrize("point", ["dispatch.before_activate", "dispatch.after_activate"])
 def test_a_crash_at_the_activation_leaves_each_event_its_version(make_engine, sink, point):
-    if b"BELLWIRE_CRASH" not in BINARY.read_bytes():
-        pytest.skip("this build has no crash points")
     text = """
 name: value
 on: [{event: open.ping}]
