@@ -134,6 +134,7 @@ struct bw_dispatch {
     struct bw_schedules *schedules;           /* the same; of the current revision */
     struct bw_permits *permits;               /* NULL with check_only */
     bool is_ordered;                          /* a catalogue had workflows whose runs begin in the order of the events */
+    unsigned ordering_worker;                 /* the number of the one that looks at them, 0 = none did yet */
     struct bw_cancels *cancels;               /* the same */
     uint8_t approval_key[BW_STORE_KEY_BYTES]; /* approvals.c; fixed once it was read */
     char *public_url;                         /* NULL with check_only */

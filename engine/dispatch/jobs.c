@@ -187,11 +187,14 @@ static void refill(struct bw_dispatch *dispatch)
 static struct bw_run_worker *pick_worker(struct bw_dispatch *dispatch, const struct bw_job *job)
 {
     struct bw_run_worker *worker, *best = NULL;
-    if ((dispatch->is_ordered || !dispatch->is_catalog_reported) &&
-        job->number > 0) { /* runs ask for their slots in the order of the events: one worker looks at all of them */
+    if ((dispatch->is_ordered || !dispatch->is_catalog_reported) && job->number > 0) {
+        /* Runs ask for their slots in the order of the events: one worker looks at all of them, and the same one until it ends. If its
+         * successor were any that happens to be there first, events would overtake those that it still looks at. */
         TAILQ_FOREACH(worker, &dispatch->workers, link)
-        if (worker->state == BW_WORKER_LIVE && (!best || worker->number < best->number)) best = worker;
-        return best && best->in_hand < best->may_have && bw_channel_unsent(best->channel) < BW_WORKER_UNSENT_MAX ? best : NULL;
+        if (worker->state == BW_WORKER_LIVE && (!best || worker->number == dispatch->ordering_worker)) best = worker;
+        if (!best) return NULL;
+        dispatch->ordering_worker = best->number;
+        return best->in_hand < best->may_have && bw_channel_unsent(best->channel) < BW_WORKER_UNSENT_MAX ? best : NULL;
     }
     TAILQ_FOREACH(worker, &dispatch->workers, link)
     if (worker->state == BW_WORKER_LIVE && worker->in_hand < (job->is_child ? BW_WORKER_IN_HAND_MAX : worker->may_have) &&
