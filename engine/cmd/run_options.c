@@ -20,7 +20,7 @@ static bool find_event(struct bw_reader *reader, const char *text, int64_t *id, 
 
 bool bw_run_options_are_empty(const struct bw_run_options *options)
 {
-    return !options->workflow && !options->state && !options->event && !options->since && !options->error;
+    return !options->workflow && !options->label && !options->state && !options->event && !options->since && !options->error;
 }
 
 bool bw_run_options_filter(const struct bw_run_options *options, struct bw_reader *reader, struct bw_run_filter *filter, struct bw_error *err)
@@ -34,6 +34,7 @@ bool bw_run_options_filter(const struct bw_run_options *options, struct bw_reade
         filter->since_ms = bw_clock_wall_ms() - age_ms;
     }
     if (options->workflow) filter->workflow = bw_slice_of(options->workflow);
+    if (options->label) filter->label = bw_slice_of(options->label);
     if (options->error) filter->error = bw_slice_of(options->error);
     return true;
 }

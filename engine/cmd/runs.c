@@ -67,6 +67,10 @@ static void append_run(struct bw_buf *out, const struct bw_run *run, bool with_s
     bw_buf_append_slice(out, json_or_null(row->output));
     bw_buf_append_text(out, ",\"error\":");
     bw_buf_append_slice(out, json_or_null(row->error));
+    if (run->labels.len) {
+        bw_buf_append_text(out, ",\"labels\":");
+        bw_buf_append_slice(out, run->labels);
+    }
     if (resolution(run)) bw_buf_printf(out, ",\"resolution\":\"%s\"", resolution(run));
     if (run->resumed_ms) bw_buf_printf(out, ",\"resumed_ms\":%lld", (long long)run->resumed_ms);
     if (!bw_uid_is_zero(run->origin)) bw_buf_printf(out, ",\"replay_of\":\"%s\"", bw_uid_text(run->origin, BW_UID_RUN, run_uid));
@@ -214,6 +218,7 @@ static bool show(void *arg, const struct bw_run *run)
            resolved ? resolved : "");
     if (listing->with_steps) {
         printf("event    %s\n", bw_uid_text(run->event_uid, BW_UID_EVENT, uid));
+        if (run->labels.len) printf("labels   %.*s\n", (int)run->labels.len, run->labels.ptr);
         if (!visit_events(listing->reader, run, run->event_id, print_event, NULL)) return false;
         if (run->child.join)
             printf("parent   %s  step %.*s  number %u\n", bw_uid_text(run->child.parent, BW_UID_RUN, uid), (int)run->child.path.len,
@@ -303,6 +308,7 @@ const struct bw_command bw_command_runs = {
              "  discard   nothing is to be done about it\n\n"
              "FILTER, for the list and for the three verbs (they take failed runs, unless --state says otherwise):\n"
              "  --workflow NAME   only runs of this workflow\n"
+             "  --label NAME=TEXT only runs of workflows that have this label now; NAME alone: whatever it says\n"
              "  --state STATE     active, parked, succeeded, failed, cancelled or skipped\n"
              "  --event EVENT     only runs that this event started\n"
              "  --since 2d        only runs that started in the last 2 days\n"

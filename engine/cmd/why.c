@@ -243,6 +243,10 @@ static void print(struct report *report, const struct bw_workflow *workflow, con
     if (report->as_json) {
         bw_buf_append_text(&line, "{\"workflow\":");
         bw_buf_append_json_string(&line, workflow->name);
+        if (workflow->labels.len) {
+            bw_buf_append_text(&line, ",\"labels\":");
+            bw_buf_append_slice(&line, workflow->labels);
+        }
         bw_buf_printf(&line, ",\"decided\":\"%s\",\"message\":", verdict->kind);
         bw_buf_append_json_string(&line, bw_slice_of(verdict->text));
         bw_buf_append_text(&line, ",\"file\":");
@@ -366,7 +370,7 @@ const struct bw_command bw_command_why = {
              "For each workflow as it was when the event came: the run that was started, with what it waits for or why it was left out; the name "
              "that it waits for instead, or the `if` that was\n"
              "false, with the values that it saw.\n\n"
-             "  --json         one JSON object a line: {workflow, decided: ran|collected|condition|error|name|manual|other, message, file, line, "
+             "  --json         one JSON object a line: {workflow, labels?, decided: ran|collected|condition|error|name|manual|other, message, file, line, "
              "column, if, "
              "saw}\n\n"
              "example: bellwire events --limit 1 && bellwire why evt_01m84g49b6fgntx4szaxsw039y\n",

@@ -118,7 +118,8 @@ void bw_dispatch_catalog_loaded(struct bw_dispatch *dispatch, const json_t *head
     dispatch->is_catalog_reported = true;
     struct bw_error err;
     bw_error_set(&err, "memory", "out of memory");
-    if (!bw_pairs_add(dispatch, workflows) || (dispatch->schedules && !bw_schedules_set(dispatch->schedules, workflows)) ||
+    if (!bw_pairs_add(dispatch, workflows) || !bw_about_store(dispatch, workflows) ||
+        (dispatch->schedules && !bw_schedules_set(dispatch->schedules, workflows)) ||
         !(awaited = bw_awaited_new(dispatch->revision, workflows, dispatch->pairs))) {
         bw_dispatch_fail(dispatch, &err);
         return;
@@ -174,6 +175,7 @@ static void on_mail(struct bw_mail *mail, void *arg)
     case BW_MAIL_APPROVAL: bw_approvals_mail(mail); break;
     case BW_MAIL_CANCEL: bw_cancels_stored(mail); break;
     case BW_MAIL_PAIRS: bw_pairs_stored(mail); break;
+    case BW_MAIL_ABOUT: bw_about_stored(mail); break;
     case BW_MAIL_WATCHED: bw_cancel_on_told(dispatch, mail); break;
     case BW_MAIL_FIRED: bw_wakes_fired(dispatch->wakes); break;
     case BW_MAIL_TRIAL: bw_trial_store_quiet(dispatch); break;

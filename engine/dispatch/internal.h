@@ -33,6 +33,7 @@ enum bw_mail_kind {
     BW_MAIL_WAKES,
     BW_MAIL_FIRED,
     BW_MAIL_PAIRS,
+    BW_MAIL_ABOUT,
     BW_MAIL_SCHEDULE,
     BW_MAIL_LIMITS,
     BW_MAIL_CANCEL,
@@ -203,6 +204,10 @@ bool bw_pairs_read(struct bw_dispatch *dispatch, struct bw_error *err); /* what 
 /* Those of a catalogue: they are stored before anything that is accepted or stored after this. False: no memory. */
 bool bw_pairs_add(struct bw_dispatch *dispatch, const json_t *workflows);
 void bw_pairs_stored(struct bw_mail *mail);
+
+/* about.c */
+bool bw_about_store(struct bw_dispatch *dispatch, const json_t *workflows);
+void bw_about_stored(struct bw_mail *mail);
 /* schedules.c */
 struct bw_schedules *bw_schedules_new(struct bw_dispatch *dispatch, struct bw_error *err); /* with what earlier processes have left */
 bool bw_schedules_set(struct bw_schedules *schedules, const json_t *workflows); /* those of a new current revision; false: no memory, as before */

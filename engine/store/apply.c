@@ -1,6 +1,7 @@
 /* What each kind of operation writes. Each function runs inside the group's transaction and may run again after a rollback: whatever it
  * answers in the operation is written anew. */
 #include "base/json.h"
+#include "store/about.h"
 #include "store/admission.h"
 #include "store/asks.h"
 #include "store/checksum.h"
@@ -347,6 +348,14 @@ static bool keep_limits(struct bw_writer *writer, const struct bw_store_op *op, 
     return bw_sql_run(remove, err);
 }
 
+static bool keep_about(struct bw_writer *writer, const struct bw_store_op *op, struct bw_error *err)
+{
+    bool is_new;
+    if (!bw_about_apply(&writer->sql, op->about, &is_new, err)) return false;
+    if (is_new) bw_retention_changed(&writer->retention);
+    return true;
+}
+
 static bool call(struct bw_store_op *op, struct bw_error *err)
 {
     bw_error_set(&op->error, "store.refused", "the call inside the transaction failed"); /* unless it says more */
@@ -373,6 +382,7 @@ bool bw_writer_apply(struct bw_writer *writer, struct bw_store_op *op, struct bw
     case BW_OP_VOTE: return bw_votes_apply(&writer->parking, op->vote, err);
     case BW_OP_KEY: return bw_votes_key(&writer->sql, op->key, err);
     case BW_OP_CANCEL: return cancel(writer, op, err);
+    case BW_OP_ABOUT: return keep_about(writer, op, err);
     case BW_OP_CALL: return call(op, err);
     case BW_OP_FORGET: return bw_forget_all(writer, err);
     }

@@ -4,7 +4,7 @@
 /* Every table but those of the catalogue, so that a new one is not missed. */
 static const char choose[] =
     "SELECT group_concat('DELETE FROM \"' || name || '\"', ';') FROM sqlite_master WHERE type = 'table' AND name NOT IN "
-    "('meta', 'versions', 'revisions', 'revision_files', 'wait_pairs', 'schedules', 'events', 'keys') AND name NOT GLOB 'sqlite_*'";
+    "('meta', 'versions', 'revisions', 'revision_files', 'wait_pairs', 'workflows', 'schedules', 'events', 'keys') AND name NOT GLOB 'sqlite_*'";
 
 static bool empty_tables(struct bw_writer *writer, struct bw_error *err)
 {

@@ -111,6 +111,7 @@ static void read_run(sqlite3_stmt *row, struct bw_run *run)
         .resolved = (enum bw_resolution)sqlite3_column_int(row, 25),
         .resolved_ms = sqlite3_column_int64(row, 26),
         .origin = bw_sql_column_uid(row, 27),
+        .labels = bw_sql_column(row, 31),
         .row = {.uid = bw_sql_column_uid(row, 1),
                 .workflow = bw_sql_column(row, 3),
                 .state = (enum bw_run_state)sqlite3_column_int(row, 5),
@@ -154,6 +155,14 @@ static sqlite3_stmt *choose(const struct bw_read_statements *sql, const struct b
     return filter->workflow.len ? sql->runs_of_workflow : sql->runs;
 }
 
+static void bind_label(sqlite3_stmt *statement, struct bw_slice label)
+{
+    const char *equals = label.len ? memchr(label.ptr, '=', label.len) : NULL;
+    size_t name = equals ? (size_t)(equals - label.ptr) : label.len;
+    bw_sql_bind_text_or_null(statement, 10, (struct bw_slice){label.ptr, name});
+    bw_sql_bind_text_or_null(statement, 11, equals ? (struct bw_slice){equals + 1, label.len - name - 1} : (struct bw_slice){0});
+}
+
 bool bw_reader_runs(struct bw_reader *reader, const struct bw_run_filter *filter, bw_run_visit *visit, void *arg, struct bw_error *err)
 {
     sqlite3_stmt *statement = choose(&reader->sql, filter);
@@ -168,6 +177,7 @@ bool bw_reader_runs(struct bw_reader *reader, const struct bw_run_filter *filter
     bw_sql_bind_int(statement, 7, filter->since_ms);
     bw_sql_bind_text_or_null(statement, 8, filter->error);
     bw_sql_bind_int(statement, 9, !filter->without_resolved);
+    bind_label(statement, filter->label);
     return visit_all(reader, statement, filter->with_steps, visit, arg, &count, err);
 }
 

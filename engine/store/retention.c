@@ -22,7 +22,8 @@ struct row { /* the columns of the walk_… statements */
 };
 enum verdict { OLD, KEPT, YOUNG };
 struct bw_retention_walk {
-    bool is_sweep;    /* of revisions: not of rows */
+    bool is_sweep; /* of revisions: not of rows */
+    bool is_by_workflow;
     bool is_end;      /* of the table */
     size_t statement; /* its rows: offset in struct bw_write_statements */
     enum verdict (*judge)(const struct bw_retention *retention, const struct row *row, int64_t now_ms);
@@ -51,11 +52,10 @@ static int64_t resolved_at(const struct row *row)
 
 static enum verdict judge_run(const struct bw_retention *retention, const struct row *row, int64_t now_ms)
 {
-    const struct bw_retention_config *keep = &retention->keep;
-    int64_t least_ms = keep->succeeded_ms && (!keep->failed_ms || keep->succeeded_ms < keep->failed_ms) ? keep->succeeded_ms : keep->failed_ms;
+    int64_t ok_ms = retention->ok_ms, failed_ms = retention->failed_ms, least_ms = ok_ms && (!failed_ms || ok_ms < failed_ms) ? ok_ms : failed_ms;
     if (by_age(row->at_ms, least_ms, now_ms) != OLD) return by_age(row->at_ms, least_ms, now_ms);
     bool is_failed = row->state == BW_RUN_FAILED;
-    bool is_old = by_age(is_failed ? resolved_at(row) : row->at_ms, is_failed ? keep->failed_ms : keep->succeeded_ms, now_ms) == OLD;
+    bool is_old = by_age(is_failed ? resolved_at(row) : row->at_ms, is_failed ? failed_ms : ok_ms, now_ms) == OLD;
     return is_old && !row->is_needed ? OLD : KEPT;
 }
 
@@ -130,7 +130,7 @@ static bool remove_without_runs(struct bw_removal *removal, int64_t id, enum bw_
 #define ROWS(name) offsetof(struct bw_write_statements, name)
 static const struct bw_retention_walk walks_by_age[] = {
     {.statement = ROWS(walk_deliveries), .judge = judge_delivery, .remove = bw_remove_delivery},
-    {.statement = ROWS(walk_runs), .judge = judge_run, .remove = bw_remove_run},
+    {.is_by_workflow = true, .statement = ROWS(walk_runs), .judge = judge_run, .remove = bw_remove_run},
     {.statement = ROWS(walk_events), .judge = judge_event, .remove = remove_without_runs},
     {.statement = ROWS(walk_kept_keys), .judge = judge_key, .remove = bw_remove_kept_key},
     {.is_sweep = true},
@@ -145,29 +145,43 @@ static const struct bw_retention_walk walks_by_size[] = {
 
 /* ---- a pass ---- */
 
-static int64_t shortest(const struct bw_retention_config *keep)
+/* The shortest of all ages, and with it how often there is a pass. */
+static bool read_ages(struct bw_retention *retention, struct bw_error *err)
 {
-    const int64_t ages[] = {keep->deliveries_ms, keep->events_ms, keep->succeeded_ms, keep->failed_ms};
-    int64_t least = 0;
+    const struct bw_retention_config *keep = &retention->keep;
+    int64_t ages[] = {keep->deliveries_ms, keep->events_ms, keep->succeeded_ms, keep->failed_ms, 0}, least = 0;
+    bool has_row;
+    if (!bw_sql_next(retention->sql->least_age, &has_row, err)) return false;
+    if (has_row) ages[4] = sqlite3_column_int64(retention->sql->least_age, 0);
+    sqlite3_reset(retention->sql->least_age);
     for (size_t i = 0; i < sizeof ages / sizeof *ages; i++)
         if (ages[i] && (!least || ages[i] < least)) least = ages[i];
-    return least;
+    int64_t every_us = least * 1000 / AGES_PER_PASS;
+    retention->least_ms = least;
+    retention->every_us = every_us < PASS_LEAST_US ? PASS_LEAST_US : every_us > PASS_MOST_US ? PASS_MOST_US : every_us;
+    retention->is_changed = false;
+    return true;
 }
 
 bool bw_retention_open(struct bw_retention *retention, struct bw_parking *parking, struct bw_deliveries *deliveries, struct bw_error *err)
 {
-    int64_t every_us = shortest(&retention->keep) * 1000 / AGES_PER_PASS;
     retention->sql = parking->sql;
     retention->parking = parking;
     retention->deliveries = deliveries;
-    retention->every_us = every_us < PASS_LEAST_US ? PASS_LEAST_US : every_us > PASS_MOST_US ? PASS_MOST_US : every_us;
-    return bw_sql_integer(sqlite3_db_handle(retention->sql->page_count), "PRAGMA page_size", &retention->page_bytes, err) &&
+    return read_ages(retention, err) &&
+           bw_sql_integer(sqlite3_db_handle(retention->sql->page_count), "PRAGMA page_size", &retention->page_bytes, err) &&
            bw_retention_measure(retention, err);
 }
 
 void bw_retention_close(struct bw_retention *retention)
 {
     bw_revision_sweep_close(&retention->revisions);
+    bw_buf_free(&retention->workflow);
+}
+
+void bw_retention_changed(struct bw_retention *retention)
+{
+    retention->is_changed = true;
 }
 
 static bool count_pages(sqlite3_stmt *statement, int64_t *count, struct bw_error *err)
@@ -195,6 +209,10 @@ static bool is_low(const struct bw_retention *retention)
 
 bool bw_retention_measure(struct bw_retention *retention, struct bw_error *err)
 {
+    if (retention->is_changed) {
+        retention->next_pass_us = 0;
+        if (!read_ages(retention, err)) return false;
+    }
     if (!retention->keep.max_size_bytes) return true;
     if (!measure(retention, err)) return false;
     if (retention->used_bytes > retention->keep.max_size_bytes) retention->is_above_cap = true;
@@ -208,7 +226,7 @@ int64_t bw_retention_wait_us(const struct bw_retention *retention, bool is_idle)
 {
     int64_t now_us = bw_clock_mono_us(), due_us = is_idle ? 0 : retention->next_slice_us;
     bool is_by_size = retention->is_above_cap && !retention->is_exhausted;
-    if (retention->keep.max_size_bytes == 0 && shortest(&retention->keep) == 0) return -1;
+    if (retention->is_off || (retention->keep.max_size_bytes == 0 && retention->least_ms == 0)) return -1;
     if (is_by_size && retention->next_slice_us <= now_us) return 0;
     if (!retention->walk && retention->next_pass_us > due_us) due_us = retention->next_pass_us;
     return due_us > now_us ? due_us - now_us : 0;
@@ -234,6 +252,7 @@ static void begin_pass(struct bw_retention *retention)
     retention->is_by_size = retention->is_above_cap;
     retention->walk = retention->is_by_size ? walks_by_size : walks_by_age;
     retention->cursor = 0;
+    bw_buf_clear(&retention->workflow);
     retention->removed = (struct bw_removed){0};
     retention->next_pass_us = bw_clock_mono_us() + (retention->is_exhausted ? EXHAUSTED_RETRY_US : retention->every_us);
 }
@@ -263,6 +282,7 @@ static bool read_rows(const struct bw_retention *retention, struct row rows[ROWS
     sqlite3_stmt *statement = *(sqlite3_stmt *const *)(const void *)((const char *)retention->sql + retention->walk->statement);
     bw_sql_bind_int(statement, 1, retention->cursor);
     bw_sql_bind_int(statement, 2, ROWS_AT_ONCE);
+    if (retention->walk->is_by_workflow) bw_sql_bind_text(statement, 3, bw_buf_slice(&retention->workflow));
     *count = 0;
     for (bool has_row;;) {
         if (!bw_sql_next(statement, &has_row, err)) return false;
@@ -301,12 +321,52 @@ static bool walk_on(struct bw_retention *retention, struct bw_removal *removal, 
     return true;
 }
 
+/* The one behind the last one, with its ages. *has_one false: there is none. */
+static bool take_next_workflow(struct bw_retention *retention, bool *has_one, struct bw_error *err)
+{
+    sqlite3_stmt *row = retention->sql->next_workflow;
+    const struct bw_retention_config *keep = &retention->keep;
+    bw_sql_bind_text(row, 1, bw_buf_slice(&retention->workflow));
+    if (!bw_sql_next(row, has_one, err)) return false;
+    if (!*has_one) return true;
+    struct bw_buf next = {0};
+    bw_buf_append_slice(&next, bw_sql_column(row, 0));
+    retention->ok_ms = sqlite3_column_type(row, 1) == SQLITE_NULL ? keep->succeeded_ms : sqlite3_column_int64(row, 1);
+    retention->failed_ms = sqlite3_column_type(row, 2) == SQLITE_NULL ? keep->failed_ms : sqlite3_column_int64(row, 2);
+    sqlite3_reset(row);
+    bw_buf_free(&retention->workflow);
+    retention->workflow = next;
+    return !next.failed || bw_error_set(err, "memory", "out of memory");
+}
+
+/* Each by itself: its runs end in the order of their ids, nearly, and its ages are its own. */
+static bool walk_workflows(struct bw_retention *retention, struct bw_removal *removal, int64_t *cursor, bool *is_finished, struct bw_error *err)
+{
+    bool has_one = retention->workflow.len > 0;
+    if (!has_one && !take_next_workflow(retention, &has_one, err)) return false;
+    *is_finished = !has_one;
+    while (has_one) {
+        if (!walk_on(retention, removal, cursor, is_finished, err)) return false;
+        if (!*is_finished) return true;
+        *cursor = retention->cursor = 0;
+        if (!take_next_workflow(retention, &has_one, err)) return false;
+        *is_finished = !has_one;
+        if (bw_removal_is_spent(removal)) return true;
+    }
+    return true;
+}
+
+static bool walk_slice(struct bw_retention *retention, struct bw_removal *removal, int64_t *cursor, bool *is_finished, struct bw_error *err)
+{
+    if (retention->walk->is_sweep) return bw_revision_sweep_slice(&retention->revisions, removal, is_finished, err);
+    return (retention->walk->is_by_workflow ? walk_workflows : walk_on)(retention, removal, cursor, is_finished, err);
+}
+
 static bool commit(struct bw_retention *retention, struct bw_removal *removal, int64_t *cursor, bool *is_finished, struct bw_error *err)
 {
     const struct bw_write_statements *sql = retention->sql;
     if (!bw_sql_run(sql->begin, err)) return false;
-    bool ok = retention->walk->is_sweep ? bw_revision_sweep_slice(&retention->revisions, removal, is_finished, err)
-                                        : walk_on(retention, removal, cursor, is_finished, err);
+    bool ok = walk_slice(retention, removal, cursor, is_finished, err);
     BW_CRASH_POINT("store.before_removal");
     if (ok && bw_parking_flush(retention->parking, err) && bw_sql_run(sql->commit, err)) {
         BW_CRASH_POINT("store.after_removal");

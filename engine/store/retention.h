@@ -6,6 +6,8 @@
  * Each slice of a pass is one small transaction (removal.h), made when the writer is idle; if it never is, slices come between groups and
  * get a fiftieth of its time, above the cap as much as they need. A pass that removed something logs one line, store.retention.
  *
+ * The runs of a workflow may have ages of their own (about.h): its runs are walked by themselves, so that neither those that go soon nor those that
+ * stay long make the walks of the others longer. A run that another one waited for goes with that one, whatever its workflow says.
  * Never removed: pending events, active and parked runs with their events, failed runs that nobody has resumed, replayed or discarded (letters.h;
  * for 180 days: then they count as discarded), events that a wake names (parking.h), the ended runs of a pending event
  * (after a restart their rows are what keeps them from running again), the newest event (its id must not be given again). Writer thread, outside of
@@ -16,13 +18,18 @@
 #include "store/removal.h"
 #include "store/revision_sweep.h"
 
-struct bw_retention { /* zero-initialise, set `keep`, then bw_retention_open(). Fields are retention.c's */
+struct bw_retention { /* zero-initialise, set `keep` or `is_off`, then bw_retention_open(). Fields are retention.c's */
     struct bw_retention_config keep;
+    bool is_off; /* nothing goes, whatever workflows say */
     const struct bw_write_statements *sql;
     struct bw_parking *parking;
     struct bw_deliveries *deliveries;
     struct bw_revision_sweep revisions;
     int64_t page_bytes, every_us;         /* between the beginnings of passes by age */
+    int64_t least_ms;                     /* the shortest of all ages, 0 = there is none */
+    bool is_changed;                      /* what workflows say is to be read anew */
+    struct bw_buf workflow;               /* whose runs are walked; empty: none yet */
+    int64_t ok_ms, failed_ms;             /* its ages */
     const struct bw_retention_walk *walk; /* of the pass that runs, NULL = none */
     bool is_by_size;
     int64_t cursor;                      /* the id that the walk has reached */
@@ -36,6 +43,7 @@ struct bw_retention { /* zero-initialise, set `keep`, then bw_retention_open(). 
 bool bw_retention_open(struct bw_retention *retention, struct bw_parking *parking, struct bw_deliveries *deliveries, struct bw_error *err);
 void bw_retention_close(struct bw_retention *retention);
 bool bw_retention_measure(struct bw_retention *retention, struct bw_error *err); /* after each commit: is the database above its cap? */
+void bw_retention_changed(struct bw_retention *retention);                       /* in this transaction: what workflows say of their ages */
 /* Microseconds until there is a slice to do: 0 = now, -1 = never. */
 int64_t bw_retention_wait_us(const struct bw_retention *retention, bool is_idle);
 bool bw_retention_slice(struct bw_retention *retention, struct bw_error *err); /* after a failure nothing is tried for some seconds */

@@ -260,7 +260,7 @@ static bool start(struct bw_store *store, struct bw_error *err)
 
 struct bw_store *bw_store_open(const char *folder, struct bw_error *err)
 {
-    return bw_store_open_keeping(folder, &(struct bw_retention_config){0}, err);
+    return bw_store_open_keeping(folder, NULL, err);
 }
 
 struct bw_store *bw_store_open_keeping(const char *folder, const struct bw_retention_config *keep, struct bw_error *err)
@@ -272,7 +272,10 @@ struct bw_store *bw_store_open_keeping(const char *folder, const struct bw_reten
     }
     store->folder_lock = store->writer.reserve = -1;
     store->waiting_end = &store->waiting;
-    store->writer.retention.keep = *keep;
+    if (keep)
+        store->writer.retention.keep = *keep;
+    else
+        store->writer.retention.is_off = true;
     if (folder && !make_folder(folder, err)) goto fail;
     if (folder && (store->folder_lock = bw_lock_take(folder, err)) < 0) goto fail;
     if (!bw_writer_open(&store->writer, folder, err)) goto fail;

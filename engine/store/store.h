@@ -269,10 +269,12 @@ enum bw_store_op_kind {
     BW_OP_VOTE,     /* `vote`: the first one for a step that waits is written, audited, and wakes it */
     BW_OP_KEY,      /* the secret key of the links to approvals, made in this transaction if there is none */
     BW_OP_CANCEL,   /* `cancel`: the flag on the row of a run that has not ended; one that is parked is woken by it */
+    BW_OP_ABOUT,    /* `about`: what the catalogue says about its workflows */
     BW_OP_CALL,     /* runs call(op) on the writer thread inside the group; again if the group is retried */
 };
 #define BW_WAKES_AT_ONCE 500 /* steps woken in one transaction, whatever wakes them; fewer when that takes long */
 struct bw_letters;
+struct bw_about_list;
 struct bw_run_ids { /* ids: malloc'd, free them; short of memory there are fewer */
     int64_t *ids;
     size_t count;
@@ -294,32 +296,32 @@ struct bw_store_op {
     size_t pair_count;                  /* PAIRS */
     struct {
         struct bw_uid run;
-        struct bw_slice why;              /* {reason?, by}, JSON; of several the first one stays, */
-        struct bw_slice reason, actor;    /* and goes into the audit */
-        enum bw_run_state found;          /* out: its state before; 0: it has no row */
-        bool has_ended;                   /* out: it was BLOCKED or DELAYED and had not begun: that was its end */
-    } cancel;                             /* CANCEL */
-    const struct bw_limit_row *limits;    /* LIMITS */
-    size_t limit_count;                   /* LIMITS */
-    bool (*call)(struct bw_store_op *op); /* CALL */
-    int64_t now_ms;                       /* WAKE: timers with due_ms <= now_ms are due. LIMITS: 0 = nothing is removed */
-    const struct bw_collect_version
-        *collects;                   /* WAKE: a run that is made of events takes the version here; one that is not here, that of its last event */
-    size_t collect_count;            /* WAKE */
-    uint32_t collect_revision;       /* WAKE: that of `collects` */
-    struct bw_letters *letters;      /* LETTERS */
-    struct bw_vote *vote;            /* VOTE */
-    uint8_t key[BW_STORE_KEY_BYTES]; /* KEY: out */
-    bool more;                       /* WAKE: out */
-    int64_t first_emitted;           /* REPORT: out: the lowest id of the events that it emitted, 0 = none */
-    struct bw_refused_run *refused;  /* REPORT: in: the owner's, or NULL. Out: a run of it that was to be admitted and has ended instead */
-    struct bw_run_ids *dropped;      /* REPORT: in: the owner's, or NULL. Out: children that were alive and that it has cancelled */
-    int64_t event_id;                /* REPORT: in. ACCEPT: out */
-    uint32_t revision_id;            /* REVISION: out; the same content gets the id it had */
-    bool is_duplicate;               /* ACCEPT: out */
-    struct bw_uid duplicate_of;      /* ACCEPT: out when is_duplicate; zero when retention has removed that event */
-    bool failed;                     /* out */
-    struct bw_error error;           /* out when failed */
+        struct bw_slice why;                   /* {reason?, by}, JSON; of several the first one stays, */
+        struct bw_slice reason, actor;         /* and goes into the audit */
+        enum bw_run_state found;               /* out: its state before; 0: it has no row */
+        bool has_ended;                        /* out: it was BLOCKED or DELAYED and had not begun: that was its end */
+    } cancel;                                  /* CANCEL */
+    const struct bw_limit_row *limits;         /* LIMITS */
+    size_t limit_count;                        /* LIMITS */
+    bool (*call)(struct bw_store_op *op);      /* CALL */
+    int64_t now_ms;                            /* WAKE: timers with due_ms <= now_ms are due. LIMITS: 0 = nothing is removed */
+    const struct bw_collect_version *collects; /* WAKE: what a run made of events takes; not here: the version of its last event */
+    size_t collect_count;                      /* WAKE */
+    uint32_t collect_revision;                 /* WAKE: that of `collects` */
+    struct bw_letters *letters;                /* LETTERS */
+    struct bw_about_list *about;               /* ABOUT */
+    struct bw_vote *vote;                      /* VOTE */
+    uint8_t key[BW_STORE_KEY_BYTES];           /* KEY: out */
+    bool more;                                 /* WAKE: out */
+    int64_t first_emitted;                     /* REPORT: out: the lowest id of the events that it emitted, 0 = none */
+    struct bw_refused_run *refused;            /* REPORT: in: the owner's, or NULL. Out: a run of it that was to be admitted and has ended instead */
+    struct bw_run_ids *dropped;                /* REPORT: in: the owner's, or NULL. Out: children that were alive and that it has cancelled */
+    int64_t event_id;                          /* REPORT: in. ACCEPT: out */
+    uint32_t revision_id;                      /* REVISION: out; the same content gets the id it had */
+    bool is_duplicate;                         /* ACCEPT: out */
+    struct bw_uid duplicate_of;                /* ACCEPT: out when is_duplicate; zero when retention has removed that event */
+    bool failed;                               /* out */
+    struct bw_error error;                     /* out when failed */
 };
 
 struct bw_store;
@@ -404,11 +406,13 @@ struct bw_run { /* as stored */
     int64_t resumed_ms;     /* 0 = never */
     enum bw_resolution resolved;
     int64_t resolved_ms;
-    struct bw_uid origin; /* the run that it repeats; zero: none */
+    struct bw_uid origin;   /* the run that it repeats; zero: none */
+    struct bw_slice labels; /* of its workflow: JSON object, or empty */
 };
 typedef bool bw_run_visit(void *arg, const struct bw_run *run);
 struct bw_run_filter {
     struct bw_slice workflow; /* empty = all */
+    struct bw_slice label;    /* NAME=VALUE, or NAME: of workflows that have it (about.h); empty = all */
     int state;                /* 0 = all */
     int64_t event_id;         /* 0 = all */
     int64_t before_row;       /* 0 = newest first from the end */

@@ -46,6 +46,11 @@
     X(delete_spare_pairs)      \
     X(put_pair)                \
     X(put_schedule)            \
+    X(delete_spare_about)      \
+    X(put_about)               \
+    X(delete_about)            \
+    X(least_age)               \
+    X(next_workflow)           \
     X(any_slot)                \
     X(put_slot)                \
     X(set_slot)                \

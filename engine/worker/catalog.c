@@ -342,12 +342,16 @@ static json_t *describe_workflow(const struct bw_catalog_workflow *entry)
             json_array_append_new(
                 waits, json_pack("{s:s%,s:s%}", "event", arm->event.ptr, arm->event.len, "by", arm->by.len ? arm->by.ptr : "", arm->by.len));
         }
-    return json_pack(
+    json_t *described = json_pack(
         "{s:s%,s:s%,s:s%,s:s,s:b,s:b,s:b,s:b,s:o,s:o,s:o,s:o,s:o,s:I,s:i,s:i}", "name", workflow->name.ptr, workflow->name.len, "description",
         workflow->description.ptr ? workflow->description.ptr : "", workflow->description.len, "file", workflow->file.ptr, workflow->file.len, "hash",
         version, "manual", is_manual, "ordered", workflow->concurrency.limit || workflow->rate.count || workflow->collect.max_events, "collects",
         workflow->collect.max_events > 0, "callable", is_callable(workflow), "events", events, "steps", steps, "inner", inner, "waits", waits,
         "schedules", schedules, "respond_ms", (json_int_t)workflow->respond_ms, "line", workflow->mark.line, "column", workflow->mark.column);
+    if (workflow->labels.len) json_object_set_new(described, "labels", bw_json_load(workflow->labels, NULL));
+    if (workflow->keep_ok_ms != BW_AGE_UNSET) json_object_set_new(described, "keep_ok_ms", json_integer(workflow->keep_ok_ms));
+    if (workflow->keep_failed_ms != BW_AGE_UNSET) json_object_set_new(described, "keep_failed_ms", json_integer(workflow->keep_failed_ms));
+    return described;
 }
 
 static json_t *describe_action(const struct bw_action *action)

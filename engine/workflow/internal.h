@@ -122,6 +122,13 @@ size_t bw_load_word(struct bw_loader *loader, const struct bw_yaml_node *node, c
 struct bw_template *bw_expr_template(struct bw_loader *loader, const struct bw_yaml_node *node); /* ${{ … }} or bare text; NULL: reported */
 void bw_concurrency_load(struct bw_loader *loader, const struct bw_yaml_node *map);
 
+/* about.c */
+extern const struct bw_load_key bw_retention_keys[];
+extern const size_t bw_retention_key_count;
+#define BW_AGE_SCHEMA "{\"type\":\"string\",\"pattern\":\"^(none|(?=[0-9])([0-9]+d)?([0-9]+h)?([0-9]+m(?!s))?([0-9]+s)?([0-9]+ms)?)$\"}"
+void bw_labels_load(struct bw_loader *loader, const struct bw_yaml_node *map);
+void bw_retention_load(struct bw_loader *loader, const struct bw_yaml_node *map);
+
 /* collect.c */
 extern const struct bw_load_key bw_collect_keys[];
 extern const size_t bw_collect_key_count;

@@ -88,7 +88,9 @@ void bw_workflow_json_schema(struct bw_buf *out)
     append_properties(out, bw_concurrency_keys, bw_concurrency_key_count);
     bw_buf_append_text(out, "},\"rate\":{");
     append_properties(out, bw_rate_keys, bw_rate_key_count);
-    bw_buf_append_text(out, ",\"required\":[\"limit\"]},\"catch\":{");
+    bw_buf_append_text(out, ",\"required\":[\"limit\"]},\"retention\":{");
+    append_properties(out, bw_retention_keys, bw_retention_key_count);
+    bw_buf_append_text(out, "},\"catch\":{");
     append_properties(out, bw_catch_keys, bw_catch_key_count);
     bw_buf_append_text(out, "},\"undo\":{\"type\":\"object\",\"oneOf\":[");
     append_part(out, bw_undo_verbs, bw_undo_keys);

@@ -30,7 +30,10 @@ const struct bw_load_key bw_workflow_keys[] = {
      "the only secrets that its steps may receive"},
     {"steps", STEPS, "what it does, in this order"},
     {"outputs", MAP, "the run's output, made from expressions"},
-    {"labels", NULL, NULL},
+    {"labels",
+     "{\"type\":\"object\",\"maxProperties\":32,\"propertyNames\":{\"pattern\":\"^[A-Za-z0-9]([A-Za-z0-9_./-]*[A-Za-z0-9])?$\",\"maxLength\":63},"
+     "\"additionalProperties\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":255,\"not\":{\"pattern\":\"\\\\$\\\\{\\\\{\"}}}",
+     "texts by name, by which its runs are found: bellwire runs --label team=billing"},
     {"inputs", "{\"type\":\"object\",\"propertyNames\":{\"pattern\":\"^[a-z][a-z0-9_]*$\"},\"additionalProperties\":{\"$ref\":\"#/$defs/schema\"}}",
      "what it is called with, read as inputs.NAME: a schema for each"},
     {"collect", "{\"$ref\":\"#/$defs/collect\"}", "gathers events and makes one run of them, which reads them as `events`"},
@@ -50,7 +53,7 @@ const struct bw_load_key bw_workflow_keys[] = {
     {"respond", "{\"$ref\":\"#/$defs/respond_mode\"}", "whether the sender waits for the result"},
     {"on_failure", STEPS, "run when the run has failed; `error` says why"},
     {"finally", STEPS, "run at the end, however the run has ended"},
-    {"retention", NULL, NULL},
+    {"retention", "{\"$ref\":\"#/$defs/retention\"}", "how long its runs are kept, instead of what bellwire.yaml says"},
 };
 const size_t bw_workflow_key_count = sizeof bw_workflow_keys / sizeof *bw_workflow_keys;
 

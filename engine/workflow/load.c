@@ -147,6 +147,9 @@ static void load_root(struct bw_loader *loader, const struct bw_yaml_node *root)
                           "'%s' is no name of a workflow", workflow->name.ptr);
     }
     if ((value = bw_yaml_get(root, "description"))) workflow->description = bw_plain_text(loader, value, "description");
+    workflow->keep_ok_ms = workflow->keep_failed_ms = BW_AGE_UNSET;
+    if ((value = bw_yaml_get(root, "labels"))) bw_labels_load(loader, value);
+    if ((value = bw_yaml_get(root, "retention"))) bw_retention_load(loader, value);
     if ((value = bw_yaml_get(root, "secrets"))) load_secrets(loader, value);
     if ((value = bw_yaml_get(root, "vars"))) load_vars(loader, value);
     if ((value = bw_yaml_get(root, "inputs"))) bw_inputs_load(loader, value);

@@ -34,7 +34,7 @@ def test_ended_runs_disappear_and_a_held_one_stays(make_engine, sink):  # noqa: 
     wait_for("the ended ones to go", gone)
     line = engine.wait_log("store.retention")
     assert line["by"] == "age" and line["deliveries"] + line["runs"] + line["events"] > 0, line
-    assert engine.run("events", "show", quick[0], check=False).returncode != 0
+    assert "there is no event" in engine.run("events", quick[0], check=False).stderr
     status, answer, _ = engine.push(delivery="d-0")  # its key lives longer than the event
     assert status == 200 and answer == {"status": "duplicate"}
 
@@ -65,4 +65,34 @@ def test_above_max_size_old_events_go_and_the_engine_goes_on_accepting(make_engi
     wait_for("the database to be below its cap", is_below)
     listed = [row["event"] for row in engine.rows("events", "--limit", "100")]
     assert 5 <= len(listed) <= 44 and listed == [answer["event"] for _, answer, _ in reversed(accepted)][:len(listed)]
+    assert engine.stop() == 0
+
+
+KEPT = """
+name: %s
+on: [{event: open.ping}]
+%s
+steps: [{id: one, set: {a: 1}}]
+"""
+
+
+def test_workflows_have_ages_and_labels_of_their_own(make_engine):
+    engine = make_engine(CONFIG + "retention: {events: 1s, succeeded: 1s}\n")
+    engine.write("workflows/quick.yaml", KEPT % ("quick", "labels: {team: billing, tier: '1'}"))
+    engine.write("workflows/ledger.yaml", KEPT % ("ledger", "labels: {team: ledger}\nretention: {ok: none}"))
+    engine.start()
+    event = engine.request("POST", "/in/open", b'{"n":1}', {"Content-Type": "application/json"})[1]["event"]
+    engine.push(event="issues")  # the newest event always stays
+    wait_for("the runs without an age of their own to go", lambda: [row["workflow"] for row in engine.rows("runs")] == ["ledger"])
+    assert engine.run("events", event).returncode == 0  # as long as a run of it
+    [run] = engine.rows("runs", "--label", "team=ledger")
+    assert run["labels"] == {"team": "ledger"} and engine.show_run(run["run"])["labels"] == {"team": "ledger"}
+    assert "labels   {\"team\":\"ledger\"}" in engine.run("runs", "show", run["run"]).stdout
+    assert engine.rows("runs", "--label", "team") and not engine.rows("runs", "--label", "team=billing") and not engine.rows("runs", "--label", "tier")
+    before = run["version"]
+    engine.write("workflows/ledger.yaml", KEPT % ("ledger", "labels: {team: ledger, old: 'yes'}"))
+    engine.wait_log("catalog.activated")
+    wait_for("the runs of what has no age of its own any more to go", lambda: not engine.rows("runs"))
+    engine.request("POST", "/in/open", b'{"n":2}', {"Content-Type": "application/json"})
+    assert wait_for("another run", lambda: engine.rows("runs", "--label", "old=yes"))[0]["version"] == before
     assert engine.stop() == 0

@@ -41,55 +41,63 @@ SELECT r.id, r.uid, r.event_id, r.workflow, r.version, r.state, r.lost, r.starte
     EXISTS (SELECT 1 FROM queue q WHERE q.run_id = r.id), EXISTS (SELECT 1 FROM wakes w WHERE w.run_id = r.id AND w.path = '' AND w.kind = 1),
     c.join_id, c.item, c.input, j.path, j.depth, j.is_call, j.is_detached, p.uid,
     CASE WHEN r.revision THEN r.revision ELSE e.revision END, r.resumed_ms, r.resolved, r.resolved_ms, r.origin, r.cancel, r.collector_id,
-    coalesce(j.needs_event & 2, 0)
+    coalesce(j.needs_event & 2, 0), (SELECT w.labels FROM workflows w WHERE w.name = r.workflow)
 FROM runs r LEFT JOIN events e ON e.id = r.event_id
 LEFT JOIN children c ON c.run_id = r.id LEFT JOIN joins j ON j.id = c.join_id LEFT JOIN runs p ON p.id = j.run_id
 WHERE r.event_id = ?1 AND (?2 IS NULL OR r.workflow = ?2) AND (?3 = 0 OR r.state = ?3) AND r.id < ?4 AND (?6 OR c.run_id IS NULL)
     AND r.started_ms >= ?7 AND (?9 OR r.state <> 21 OR NOT r.resolved)
     AND (?8 IS NULL OR (json_valid(r.error) AND json_extract(r.error, '$.code') GLOB ?8))
+    AND (?10 IS NULL OR EXISTS (SELECT 1 FROM workflows w, json_each(w.labels) l
+        WHERE w.name = r.workflow AND l.key = ?10 AND (?11 IS NULL OR l.value = ?11)))
 ORDER BY r.id DESC LIMIT ?5;
 -- name: runs_of_workflow
 SELECT r.id, r.uid, r.event_id, r.workflow, r.version, r.state, r.lost, r.started_ms, r.ended_ms, r.output, r.error, e.uid, e.name,
     EXISTS (SELECT 1 FROM queue q WHERE q.run_id = r.id), EXISTS (SELECT 1 FROM wakes w WHERE w.run_id = r.id AND w.path = '' AND w.kind = 1),
     c.join_id, c.item, c.input, j.path, j.depth, j.is_call, j.is_detached, p.uid,
     CASE WHEN r.revision THEN r.revision ELSE e.revision END, r.resumed_ms, r.resolved, r.resolved_ms, r.origin, r.cancel, r.collector_id,
-    coalesce(j.needs_event & 2, 0)
+    coalesce(j.needs_event & 2, 0), (SELECT w.labels FROM workflows w WHERE w.name = r.workflow)
 FROM runs r INDEXED BY runs_workflow LEFT JOIN events e ON e.id = r.event_id
 LEFT JOIN children c ON c.run_id = r.id LEFT JOIN joins j ON j.id = c.join_id LEFT JOIN runs p ON p.id = j.run_id
 WHERE (?1 = 0 OR r.event_id = ?1) AND r.workflow = ?2 AND (?3 = 0 OR r.state = ?3) AND r.id < ?4 AND (?6 OR c.run_id IS NULL)
     AND r.started_ms >= ?7 AND (?9 OR r.state <> 21 OR NOT r.resolved)
     AND (?8 IS NULL OR (json_valid(r.error) AND json_extract(r.error, '$.code') GLOB ?8))
+    AND (?10 IS NULL OR EXISTS (SELECT 1 FROM workflows w, json_each(w.labels) l
+        WHERE w.name = r.workflow AND l.key = ?10 AND (?11 IS NULL OR l.value = ?11)))
 ORDER BY r.id DESC LIMIT ?5;
 -- name: runs_in_state
 SELECT r.id, r.uid, r.event_id, r.workflow, r.version, r.state, r.lost, r.started_ms, r.ended_ms, r.output, r.error, e.uid, e.name,
     EXISTS (SELECT 1 FROM queue q WHERE q.run_id = r.id), EXISTS (SELECT 1 FROM wakes w WHERE w.run_id = r.id AND w.path = '' AND w.kind = 1),
     c.join_id, c.item, c.input, j.path, j.depth, j.is_call, j.is_detached, p.uid,
     CASE WHEN r.revision THEN r.revision ELSE e.revision END, r.resumed_ms, r.resolved, r.resolved_ms, r.origin, r.cancel, r.collector_id,
-    coalesce(j.needs_event & 2, 0)
+    coalesce(j.needs_event & 2, 0), (SELECT w.labels FROM workflows w WHERE w.name = r.workflow)
 FROM runs r INDEXED BY runs_unusual LEFT JOIN events e ON e.id = r.event_id
 LEFT JOIN children c ON c.run_id = r.id LEFT JOIN joins j ON j.id = c.join_id LEFT JOIN runs p ON p.id = j.run_id
 WHERE (?1 = 0 OR r.event_id = ?1) AND (?2 IS NULL OR r.workflow = ?2) AND r.state <> 20 AND r.state = ?3 AND r.id < ?4 AND (?6 OR c.run_id IS NULL)
     AND r.started_ms >= ?7 AND (?9 OR r.state <> 21 OR NOT r.resolved)
     AND (?8 IS NULL OR (json_valid(r.error) AND json_extract(r.error, '$.code') GLOB ?8))
+    AND (?10 IS NULL OR EXISTS (SELECT 1 FROM workflows w, json_each(w.labels) l
+        WHERE w.name = r.workflow AND l.key = ?10 AND (?11 IS NULL OR l.value = ?11)))
 ORDER BY r.id DESC LIMIT ?5;
 -- name: runs
 SELECT r.id, r.uid, r.event_id, r.workflow, r.version, r.state, r.lost, r.started_ms, r.ended_ms, r.output, r.error, e.uid, e.name,
     EXISTS (SELECT 1 FROM queue q WHERE q.run_id = r.id), EXISTS (SELECT 1 FROM wakes w WHERE w.run_id = r.id AND w.path = '' AND w.kind = 1),
     c.join_id, c.item, c.input, j.path, j.depth, j.is_call, j.is_detached, p.uid,
     CASE WHEN r.revision THEN r.revision ELSE e.revision END, r.resumed_ms, r.resolved, r.resolved_ms, r.origin, r.cancel, r.collector_id,
-    coalesce(j.needs_event & 2, 0)
+    coalesce(j.needs_event & 2, 0), (SELECT w.labels FROM workflows w WHERE w.name = r.workflow)
 FROM runs r LEFT JOIN events e ON e.id = r.event_id
 LEFT JOIN children c ON c.run_id = r.id LEFT JOIN joins j ON j.id = c.join_id LEFT JOIN runs p ON p.id = j.run_id
 WHERE (?1 = 0 OR r.event_id = ?1) AND (?2 IS NULL OR r.workflow = ?2) AND (?3 = 0 OR r.state = ?3) AND r.id < ?4 AND (?6 OR c.run_id IS NULL)
     AND r.started_ms >= ?7 AND (?9 OR r.state <> 21 OR NOT r.resolved)
     AND (?8 IS NULL OR (json_valid(r.error) AND json_extract(r.error, '$.code') GLOB ?8))
+    AND (?10 IS NULL OR EXISTS (SELECT 1 FROM workflows w, json_each(w.labels) l
+        WHERE w.name = r.workflow AND l.key = ?10 AND (?11 IS NULL OR l.value = ?11)))
 ORDER BY r.id DESC LIMIT ?5;
 -- name: run
 SELECT r.id, r.uid, r.event_id, r.workflow, r.version, r.state, r.lost, r.started_ms, r.ended_ms, r.output, r.error, e.uid, e.name,
     EXISTS (SELECT 1 FROM queue q WHERE q.run_id = r.id), EXISTS (SELECT 1 FROM wakes w WHERE w.run_id = r.id AND w.path = '' AND w.kind = 1),
     c.join_id, c.item, c.input, j.path, j.depth, j.is_call, j.is_detached, p.uid,
     CASE WHEN r.revision THEN r.revision ELSE e.revision END, r.resumed_ms, r.resolved, r.resolved_ms, r.origin, r.cancel, r.collector_id,
-    coalesce(j.needs_event & 2, 0)
+    coalesce(j.needs_event & 2, 0), (SELECT w.labels FROM workflows w WHERE w.name = r.workflow)
 FROM runs r LEFT JOIN events e ON e.id = r.event_id
 LEFT JOIN children c ON c.run_id = r.id LEFT JOIN joins j ON j.id = c.join_id LEFT JOIN runs p ON p.id = j.run_id
 WHERE r.uid = ?1;

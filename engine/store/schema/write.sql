@@ -342,6 +342,22 @@ INSERT INTO wait_pairs(event, field) VALUES(?1, ?2) ON CONFLICT DO NOTHING;
 -- name: put_schedule
 INSERT INTO schedules(workflow, rule, last_ms) VALUES(?1, ?2, ?3)
 ON CONFLICT(workflow, rule) DO UPDATE SET last_ms = max(last_ms, excluded.last_ms);
+-- Of workflows that are gone, and their runs, too. ?1: the names of those that are there, a JSON array.
+-- name: delete_spare_about
+DELETE FROM workflows WHERE name NOT IN (SELECT value FROM json_each(?1)) AND NOT EXISTS (SELECT 1 FROM runs WHERE workflow = workflows.name);
+-- name: put_about
+INSERT INTO workflows(name, ok_ms, failed_ms, labels) VALUES(?1, ?2, ?3, ?4)
+ON CONFLICT(name) DO UPDATE SET ok_ms = excluded.ok_ms, failed_ms = excluded.failed_ms, labels = excluded.labels
+WHERE (ok_ms, failed_ms, labels) IS NOT (excluded.ok_ms, excluded.failed_ms, excluded.labels);
+-- name: delete_about
+DELETE FROM workflows WHERE name = ?1;
+-- The shortest age that one of them says; NULL: none does.
+-- name: least_age
+SELECT min(age) FROM (SELECT ok_ms AS age FROM workflows WHERE ok_ms > 0 UNION ALL SELECT failed_ms FROM workflows WHERE failed_ms > 0);
+-- The next workflow that has runs, and its own ages: one seek.
+-- name: next_workflow
+SELECT r.workflow, w.ok_ms, w.failed_ms FROM (SELECT min(workflow) AS workflow FROM runs INDEXED BY runs_workflow WHERE workflow > ?1) r
+LEFT JOIN workflows w ON w.name = r.workflow WHERE r.workflow IS NOT NULL;
 -- name: put_limit
 INSERT INTO limits(name, key, free_ms, paused_ms) VALUES(?1, ?2, ?3, ?4)
 ON CONFLICT(name, key) DO UPDATE SET free_ms = excluded.free_ms, paused_ms = excluded.paused_ms;
@@ -386,7 +402,8 @@ SELECT r.id, max(r.started_ms, r.ended_ms), r.state, r.state < 20 OR p.event_id 
     EXISTS (SELECT 1 FROM children c JOIN joins j ON j.id = c.join_id JOIN runs q ON q.id = j.run_id WHERE c.run_id = r.id AND NOT j.is_detached) OR
     EXISTS (SELECT 1 FROM joins j JOIN children c ON c.join_id = j.id JOIN runs q ON q.id = c.run_id
         WHERE j.run_id = r.id AND j.is_detached AND q.state < 20), r.resolved_ms
-FROM runs r LEFT JOIN pending p ON p.event_id = r.event_id WHERE r.id > ?1 ORDER BY r.id LIMIT ?2;
+FROM runs r INDEXED BY runs_workflow LEFT JOIN pending p ON p.event_id = r.event_id
+WHERE r.workflow = ?3 AND r.id > ?1 ORDER BY r.id LIMIT ?2;
 -- name: walk_events
 SELECT e.id, e.at_ms, 0, p.event_id IS NOT NULL OR EXISTS (SELECT 1 FROM wakes w WHERE w.event_id = e.id) OR
     EXISTS (SELECT 1 FROM wakings g WHERE g.event_id = e.id) OR

@@ -16,6 +16,7 @@ __attribute__((unused)) static const struct bw_retention_config defaults = {
 static struct bw_writer writer;
 static _Atomic int64_t wall_ms, mono_us, mono_step_us; /* mono moves by the step each time it is asked */
 __attribute__((unused)) static uint32_t next_number;
+static const char *report_workflow; /* whose runs report() adds */
 
 static int64_t fake_wall(void *arg)
 {
@@ -48,6 +49,7 @@ __attribute__((unused)) static int setup(void **state)
     wall_ms = START_MS;
     mono_us = 1000000;
     mono_step_us = 0;
+    report_workflow = "deploy";
     next_number = 1;
     bw_clock_override(&clock);
     bw_log_setup(BW_LOG_OFF, BW_LOG_JSON, "test");
@@ -115,7 +117,7 @@ __attribute__((unused)) static void report(int64_t event_id, enum bw_run_state s
     static struct bw_step_row rows[2000];
     static char names[2000][24];
     struct bw_run_row run = {.uid = uid_of(last_run = 1000000 + next_number++),
-                             .workflow = BW_SLICE("deploy"),
+                             .workflow = bw_slice_of(report_workflow),
                              .state = state,
                              .started_ms = wall_ms - age_ms,
                              .ended_ms = state == BW_RUN_ACTIVE ? 0 : wall_ms - age_ms,
@@ -241,7 +243,8 @@ __attribute__((unused)) static void assert_sound(void)
         "SELECT count(*) FROM runs WHERE collector_id <> 0 AND collector_id NOT IN (SELECT id FROM collectors)",
         "SELECT count(*) FROM collectors c WHERE count <> (SELECT count(*) FROM collected WHERE collector_id = c.id)",
         "SELECT count(*) FROM collectors WHERE (due_ms IS NULL) <> (id IN (SELECT collector_id FROM runs)) OR (due_ms IS NULL AND grp IS NOT NULL)",
-        "SELECT count(*) FROM (SELECT 1 FROM collected d JOIN collectors c ON c.id = d.collector_id GROUP BY c.workflow, d.event_id HAVING count(*) > 1)",
+        "SELECT count(*) FROM (SELECT 1 FROM collected d JOIN collectors c ON c.id = d.collector_id GROUP BY c.workflow, d.event_id HAVING count(*) "
+        "> 1)",
         "SELECT count(*) FROM runs r WHERE collector_id <> 0 AND event_id <> (SELECT max(event_id) FROM collected d WHERE d.collector_id = "
         "r.collector_id)",
         /* children (schema/005_children.sql) */

@@ -1,5 +1,6 @@
 /* What goes by age and what stays, each rule by itself. */
 #include "retention_fixture.h"
+#include "store/about.h"
 
 static void test_deliveries_go_after_their_age(void **state)
 {
@@ -367,6 +368,108 @@ static void test_revisions_that_were_just_handed_out_stay(void **state)
     assert_int_not_equal(add_revision("first", "shared"), first); /* what went is stored anew */
 }
 
+/* ---- workflows with ages of their own ---- */
+
+/* The catalogue has this workflow alone, or with "ledger", the runs of which stay long. */
+static void say(const char *workflow, int64_t ok_ms, int64_t failed_ms, bool with_ledger)
+{
+    struct bw_about items[] = {{.workflow = bw_slice_of(workflow), .ok_ms = ok_ms, .failed_ms = failed_ms},
+                               {.workflow = BW_SLICE("ledger"), .ok_ms = 0, .failed_ms = 200 * DAY_MS}};
+    struct bw_about_list list = {items, with_ledger ? 2 : 1};
+    struct bw_store_op op = {.kind = BW_OP_ABOUT, .about = &list};
+    struct bw_error err = {0};
+    commit(&op);
+    assert_no_error(bw_retention_measure(&writer.retention, &err), err);
+}
+
+static int64_t runs_of(const char *workflow, enum bw_run_state state)
+{
+    char sql[120];
+    snprintf(sql, sizeof sql, "SELECT count(*) FROM runs WHERE workflow = '%s' AND state = %d", workflow, state);
+    return query(sql);
+}
+
+static void test_a_workflow_may_have_ages_of_its_own(void **state)
+{
+    static const char *const names[] = {"alarm", "chatty", "deploy", "ledger"};
+    (void)state;
+    say("chatty", HOUR_MS, BW_KEEP_UNSAID, true);
+    for (size_t i = 0; i < 4; i++) {
+        report_workflow = names[i];
+        for (int k = 0; k < 3; k++) {
+            static const int64_t ages[] = {HOUR_MS - 1, HOUR_MS, 14 * DAY_MS};
+            add_done(ages[k], BW_RUN_SUCCEEDED);
+            add_done(ages[k], BW_RUN_FAILED);
+        }
+    }
+    add_newest();
+    pass();
+    assert_int_equal(runs_of("alarm", BW_RUN_SUCCEEDED), 2);
+    assert_int_equal(runs_of("deploy", BW_RUN_SUCCEEDED), 2);
+    assert_int_equal(runs_of("chatty", BW_RUN_SUCCEEDED), 1);
+    assert_int_equal(runs_of("ledger", BW_RUN_SUCCEEDED), 3);
+    for (size_t i = 0; i < 4; i++) assert_int_equal(runs_of(names[i], BW_RUN_FAILED), 3); /* nobody has done anything about them */
+    wall_ms += 300 * DAY_MS;                                                              /* 180, then 90, or 200 */
+    pass();
+    assert_int_equal(query("SELECT count(*) FROM runs WHERE workflow <> 'ledger'"), 0);
+    assert_int_equal(runs_of("ledger", BW_RUN_SUCCEEDED), 3);
+    assert_int_equal(runs_of("ledger", BW_RUN_FAILED), 3);
+    wall_ms += 100 * DAY_MS;
+    pass();
+    assert_int_equal(runs_of("ledger", BW_RUN_FAILED), 0);
+    assert_sound();
+}
+
+static void test_ages_of_its_own_make_no_live_and_no_unresolved_run_go(void **state)
+{
+    (void)state;
+    say("deploy", 1, 1, false);
+    int64_t live = add_event(DAY_MS, "", 0), pending = add_event(DAY_MS, "", 0), failed = add_done(DAY_MS, BW_RUN_FAILED);
+    report(live, BW_RUN_ACTIVE, DAY_MS, 2, false);
+    report(pending, BW_RUN_SUCCEEDED, DAY_MS, 2, false);
+    add_newest();
+    pass();
+    assert_true(has_row("runs", "event_id", live) && has_row("runs", "event_id", pending) && has_row("runs", "event_id", failed));
+    assert_int_equal(query("SELECT count(*) FROM steps"), 6);
+}
+
+static void test_what_is_said_later_counts_for_runs_that_are_there(void **state)
+{
+    (void)state;
+    add_done(2 * HOUR_MS, BW_RUN_SUCCEEDED);
+    add_newest();
+    pass();
+    assert_int_equal(query("SELECT count(*) FROM runs"), 1);
+    say("deploy", HOUR_MS, BW_KEEP_UNSAID, false);
+    assert_int_equal(bw_retention_wait_us(&writer.retention, true), 0); /* at once */
+    say("deploy", BW_KEEP_UNSAID, BW_KEEP_UNSAID, false);               /* on second thoughts */
+    assert_int_equal(query("SELECT count(*) FROM workflows"), 0);
+    pass();
+    assert_int_equal(query("SELECT count(*) FROM runs"), 1);
+    say("deploy", HOUR_MS, BW_KEEP_UNSAID, false);
+    int64_t changes = query("SELECT total_changes()");
+    say("deploy", HOUR_MS, BW_KEEP_UNSAID, false);
+    assert_int_equal(query("SELECT total_changes()"), changes); /* saying it again writes nothing */
+    reopen_writer(&(struct bw_retention_config){0});            /* also where nothing else has an age */
+    pass();
+    assert_int_equal(query("SELECT count(*) FROM runs"), 0);
+    say("other", HOUR_MS, BW_KEEP_UNSAID, false);
+    assert_int_equal(query("SELECT count(*) FROM workflows WHERE name = 'deploy'"), 0); /* gone from the catalogue, with its last run */
+}
+
+/* Those of one workflow that stay must not be walked again and again for those of another one that go: each workflow is walked by its index. */
+static void test_a_walk_reads_the_runs_of_one_workflow_alone(void **state)
+{
+    sqlite3_stmt *plan = NULL;
+    char *text = sqlite3_mprintf("EXPLAIN QUERY PLAN %s", sqlite3_sql(writer.sql.walk_runs));
+    (void)state;
+    assert_int_equal(sqlite3_prepare_v2(writer.db, text, -1, &plan, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(plan), SQLITE_ROW);
+    assert_string_equal((const char *)sqlite3_column_text(plan, 3), "SEARCH r USING INDEX runs_workflow (workflow=? AND rowid>?)");
+    sqlite3_finalize(plan);
+    sqlite3_free(text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -393,6 +496,10 @@ int main(void)
         WITH_WRITER(test_kept_keys_go_when_they_expire),
         WITH_WRITER(test_revisions_go_when_no_event_refers_to_them),
         WITH_WRITER(test_revisions_that_were_just_handed_out_stay),
+        WITH_WRITER(test_a_workflow_may_have_ages_of_its_own),
+        WITH_WRITER(test_ages_of_its_own_make_no_live_and_no_unresolved_run_go),
+        WITH_WRITER(test_what_is_said_later_counts_for_runs_that_are_there),
+        WITH_WRITER(test_a_walk_reads_the_runs_of_one_workflow_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -590,6 +590,54 @@ static void test_the_list_of_errors_ends_at_200(void **state)
     bw_buf_free(&text);
 }
 
+static void test_labels_and_ages_are_read(void **state)
+{
+    (void)state;
+    struct loaded loaded = load_text("name: t\non: [{manual: true}]\nlabels: {team: billing, acme.com/tier: '1'}\n"
+                                     "retention: {ok: 36h, failed: none}\nsteps: [{id: a, lua: return 1}]\n");
+    const struct bw_workflow *workflow = only(&loaded);
+    assert_slice(workflow->labels, "{\"team\":\"billing\",\"acme.com/tier\":\"1\"}");
+    assert_int_equal(workflow->keep_ok_ms, 36 * 3600000LL);
+    assert_int_equal(workflow->keep_failed_ms, 0);
+    unload(&loaded);
+    loaded = load_text("name: t\non: [{manual: true}]\nlabels: {}\nretention: {ok: 1s}\nsteps: [{id: a, lua: return 1}]\n");
+    assert_int_equal(only(&loaded)->labels.len, 0);
+    assert_int_equal(only(&loaded)->keep_failed_ms, BW_AGE_UNSET);
+    unload(&loaded);
+}
+
+static void test_wrong_labels_and_ages_are_told_with_their_place(void **state)
+{
+    static const struct {
+        const char *line, *code;
+        int column;
+    } cases[] = {
+        {"labels: [a]", "workflow.label", 9},
+        {"labels: {a: 1}", "workflow.label", 13},
+        {"labels: {a: [b]}", "workflow.label", 13},
+        {"labels: {a: ''}", "workflow.label", 13},
+        {"labels: {a: \"b\\n\"}", "workflow.label", 13},
+        {"labels: {a=b: c}", "workflow.label", 10},
+        {"labels: {-a: c}", "workflow.label", 10},
+        {"labels: {a: '${{ 1 }}'}", "expr.misplaced", 14},
+        {"retention: 3d", "workflow.type", 12},
+        {"retention: {succeeded: 3d}", "workflow.unknown_key", 13},
+        {"retention: {ok: 3 days}", "workflow.retention", 17},
+        {"retention: {ok: 0s}", "workflow.retention", 17},
+        {"retention: {failed: }", "workflow.retention", 21},
+        {"retention: {failed: ['1d']}", "workflow.retention", 21},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        char text[200];
+        snprintf(text, sizeof text, "name: t\n%s\non: [{manual: true}]\nsteps: [{id: a, lua: return 1}]\n", cases[i].line);
+        struct loaded loaded = load_text(text);
+        assert_int_equal(loaded.count, 0);
+        assert_error(&loaded.errs, 0, cases[i].code, 2, cases[i].column);
+        unload(&loaded);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -605,6 +653,8 @@ int main(void)
         cmocka_unit_test(test_a_file_has_at_most_256_kib),
         cmocka_unit_test(test_nesting_ends_at_64),
         cmocka_unit_test(test_the_list_of_errors_ends_at_200),
+        cmocka_unit_test(test_labels_and_ages_are_read),
+        cmocka_unit_test(test_wrong_labels_and_ages_are_told_with_their_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
