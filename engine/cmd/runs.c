@@ -44,8 +44,9 @@ static void append_step(struct bw_buf *out, const struct bw_step_row *step)
                       step->children.succeeded, step->children.failed);
     bw_buf_append_text(out, ",\"inputs\":");
     bw_buf_append_slice(out, step->input_names.len ? step->input_names : BW_SLICE("[]"));
+    if (step->is_sensitive) bw_buf_append_text(out, ",\"sensitive\":true");
     bw_buf_append_text(out, ",\"output\":");
-    bw_buf_append_slice(out, json_or_null(step->output));
+    bw_buf_append_slice(out, json_or_null(step->is_sensitive ? (struct bw_slice){0} : step->output));
     bw_buf_append_text(out, ",\"error\":");
     bw_buf_append_slice(out, json_or_null(step->error));
     bw_buf_append_char(out, '}');
@@ -64,7 +65,7 @@ static void append_run(struct bw_buf *out, const struct bw_run *run, bool with_s
     for (size_t i = 0; i < 6; i++) bw_buf_printf(out, "%02x", row->version[i]);
     bw_buf_printf(out, "\",\"state\":\"%s\",\"lost\":%u,\"started_ms\":%lld,\"ended_ms\":%lld,\"output\":", bw_run_state_name(row->state), row->lost,
                   (long long)row->started_ms, (long long)row->ended_ms);
-    bw_buf_append_slice(out, json_or_null(row->output));
+    bw_buf_append_slice(out, json_or_null(run->child.is_sensitive ? (struct bw_slice){0} : row->output));
     bw_buf_append_text(out, ",\"error\":");
     bw_buf_append_slice(out, json_or_null(row->error));
     if (run->labels.len) {
@@ -103,6 +104,12 @@ static void print_error(const char *indent, struct bw_slice text)
     json_decref(error);
 }
 
+static void print_output(const char *indent, struct bw_slice output, bool is_sensitive)
+{
+    if (output.len && is_sensitive) output = BW_SLICE("(not shown: sensitive)");
+    if (output.len) printf("%soutput   %.*s\n", indent, (int)output.len, output.ptr);
+}
+
 static void print_steps(const struct bw_run_row *row)
 {
     char took[32], at[32];
@@ -119,7 +126,7 @@ static void print_steps(const struct bw_run_row *row)
         if (step->attempt > 1) printf("  attempt %u", step->attempt);
         putchar('\n');
         if (step->input_names.len > 2) printf("    inputs   %.*s\n", (int)step->input_names.len, step->input_names.ptr);
-        if (step->output.len) printf("    output   %.*s\n", (int)step->output.len, step->output.ptr);
+        print_output("    ", step->output, step->is_sensitive);
         print_error("    ", step->error);
     }
 }
@@ -225,7 +232,7 @@ static bool show(void *arg, const struct bw_run *run)
                    run->child.path.ptr, run->child.item + 1);
         if (!bw_uid_is_zero(run->origin)) printf("replays  %s\n", bw_uid_text(run->origin, BW_UID_RUN, uid));
         if (!visit_audit(listing->reader, run, print_act, NULL)) return false;
-        if (run->row.output.len) printf("output   %.*s\n", (int)run->row.output.len, run->row.output.ptr);
+        print_output("", run->row.output, run->child.is_sensitive);
         struct bw_buf wait = {0};
         if (bw_wait_text(listing->reader, run->id, &wait) && wait.len) printf("waits    %.*s\n", (int)wait.len, wait.data);
         bw_buf_free(&wait);

@@ -35,7 +35,7 @@ void bw_trace_print(FILE *out, const struct bw_message *message, bool is_termina
         snprintf(step, sizeof step, "%s%s%s", path, *path ? "." : "", bw_json_str(head, "step", ""));
     if (*path && !strncmp(what, "run_", 4)) return; /* a run in the run: its steps tell, and the one that waits for it */
     int64_t state = bw_json_int(head, "state", 0);
-    struct bw_slice output = bw_trace_output(message);
+    struct bw_slice output = bw_json_bool(head, "sensitive", false) ? BW_SLICE("(not shown: sensitive)") : bw_trace_output(message);
     bool is_good = state == BW_STEP_SUCCEEDED || state == BW_STEP_SKIPPED;
     char took[32];
     bw_duration_text(bw_json_int(head, "took_ms", 0), took);

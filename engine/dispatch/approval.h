@@ -5,7 +5,7 @@
 #define BW_DISPATCH_APPROVAL_H
 #include "base/json.h"
 #include "base/mailbox.h"
-#include "store/store.h"
+#include "store/approval.h"
 #include "wire/approval_token.h"
 
 struct bw_dispatch;
@@ -36,7 +36,7 @@ struct bw_approval_query {
     struct bw_store_op op;
     struct bw_vote vote;
     struct bw_buf form;
-    bool is_submitted;
+    bool is_submitted, is_sensitive;
 };
 void bw_dispatch_ask_approval(struct bw_dispatch *dispatch, struct bw_approval_query *query); /* any thread; all but what is in and done is zero */
 void bw_approval_query_clear(struct bw_approval_query *query);                                /* frees what it holds, not the query itself */

@@ -53,11 +53,13 @@ static bool see(void *arg, const struct bw_approval *approval)
     if (approval->step_state == BW_STEP_SUCCEEDED || (is_waiting && approval->wake == BW_WAKE_VOTE)) {
         query->answer = BW_APPROVAL_DECIDED;
         query->decision = recorded_decision(approval);
+        if (approval->is_sensitive) json_object_set_new(query->decision, "form", json_object());
     } else if (is_over) {
         query->answer = BW_APPROVAL_GONE;
     } else if (is_waiting && !approval->wake) {
         query->question = bw_json_load(approval->output, NULL);
         query->due_ms = approval->due_ms;
+        query->is_sensitive = approval->is_sensitive;
         query->answer =
             is_question(query->question) ? BW_APPROVAL_OPEN : BW_APPROVAL_GONE; /* another version of the workflow has another step there */
     }
@@ -212,7 +214,7 @@ static void voted(struct bw_approval_query *query)
         char run[BW_UID_TEXT];
         query->answer = BW_APPROVAL_DECIDED;
         query->is_new = true;
-        query->decision = decision_of(vote->choice, vote->by, vote->at_ms, vote->form);
+        query->decision = decision_of(vote->choice, vote->by, vote->at_ms, query->is_sensitive ? (struct bw_slice){0} : vote->form);
         bw_log(BW_LOG_INFO, "approval.decided", BW_STR("run", bw_uid_text(vote->run, BW_UID_RUN, run)), BW_SLC("step", vote->step),
                BW_SLC("choice", vote->choice), BW_SLC("remote", vote->remote));
         return;

@@ -26,8 +26,8 @@ static bool append_child(struct bw_recorded *recorded, const struct bw_child *ch
     size_t start = recorded->bytes.len;
     bw_buf_append_text(&recorded->head, ",\"child\":{\"path\":");
     bw_buf_append_json_string(&recorded->head, child->path);
-    bw_buf_printf(&recorded->head, ",\"parent\":\"%s\",\"item\":%u,\"depth\":%u,\"call\":%s", bw_uid_text(child->parent, BW_UID_RUN, parent),
-                  child->item, child->depth, child->is_call ? "true" : "false");
+    bw_buf_printf(&recorded->head, ",\"parent\":\"%s\",\"item\":%u,\"depth\":%u,\"call\":%s%s", bw_uid_text(child->parent, BW_UID_RUN, parent),
+                  child->item, child->depth, child->is_call ? "true" : "false", child->is_sensitive ? ",\"sensitive\":true" : "");
     bw_buf_append_slice(&recorded->bytes, child->input);
     if (!add_part(recorded, "input_part", start)) return false;
     start = recorded->bytes.len;

@@ -91,6 +91,7 @@ static void read_step(struct bw_stored_report *report, const struct bw_message *
     step->attempt = (uint32_t)bw_json_int(from, "attempt", 0);
     step->started_ms = bw_json_int(from, "started_ms", 0);
     step->ended_ms = bw_json_int(from, "ended_ms", 0);
+    step->is_sensitive = bw_json_bool(from, "sensitive", false);
     step->input_names = keep_json(report, json_object_get(from, "inputs"));
     step->output = keep_part(report, message, from);
     step->error = keep_json(report, json_object_get(from, "error"));

@@ -124,6 +124,7 @@ static bool put_step(struct bw_writer *writer, int64_t run_id, int64_t position,
     bw_sql_bind_text_or_null(statement, 8, step->input_names);
     bw_sql_bind_blob_or_null(statement, 9, step->output);
     bw_sql_bind_text_or_null(statement, 10, step->error);
+    bw_sql_bind_int(statement, 11, step->is_sensitive);
     return bw_sql_run(statement, err);
 }
 

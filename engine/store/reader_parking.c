@@ -1,3 +1,4 @@
+#include "store/approval.h"
 #include "store/asks.h"
 #include "store/reader_sql.h"
 
@@ -41,7 +42,8 @@ bool bw_reader_approval(struct bw_reader *reader, struct bw_uid run, struct bw_s
         .output = bw_sql_column(row, 3),
         .wake = (enum bw_wake_kind)sqlite3_column_int(row, 4),
         .due_ms = sqlite3_column_int64(row, 5),
-        .vote = {.choice = bw_sql_column(row, 6), .by = bw_sql_column(row, 7), .at_ms = sqlite3_column_int64(row, 8), .form = bw_sql_column(row, 9)}};
+        .vote = {.choice = bw_sql_column(row, 6), .by = bw_sql_column(row, 7), .at_ms = sqlite3_column_int64(row, 8), .form = bw_sql_column(row, 9)},
+        .is_sensitive = sqlite3_column_int(row, 10) != 0};
     visit(arg, &approval);
     sqlite3_reset(row);
     return true;

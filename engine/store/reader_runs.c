@@ -48,6 +48,7 @@ static bool add_step(struct steps *steps, sqlite3_stmt *row, struct bw_error *er
                      .succeeded = (uint32_t)sqlite3_column_int64(row, 17),
                      .failed = (uint32_t)sqlite3_column_int64(row, 18)},
         .is_again = sqlite3_column_int(row, 19) != 0,
+        .is_sensitive = sqlite3_column_int(row, 23) != 0,
     };
     return !steps->text.failed || bw_error_set(err, "store.refused", "no memory to read a run's steps");
 }
@@ -104,7 +105,8 @@ static void read_run(sqlite3_stmt *row, struct bw_run *run)
                   .is_call = sqlite3_column_int(row, 20) != 0,
                   .is_detached = sqlite3_column_int(row, 21) != 0,
                   .parent = bw_sql_column_uid(row, 22),
-                  .needs_events = sqlite3_column_int(row, 30) != 0},
+                  .needs_events = sqlite3_column_int(row, 30) != 0,
+                  .is_sensitive = sqlite3_column_int(row, 32) != 0},
         .collector_id = sqlite3_column_int64(row, 29),
         .revision = (uint32_t)sqlite3_column_int64(row, 23),
         .resumed_ms = sqlite3_column_int64(row, 24),

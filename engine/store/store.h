@@ -120,16 +120,7 @@ struct bw_wake {
     int64_t event_id;       /* EVENT; it and its body are kept as long as the wake is */
     struct bw_uid event_uid;
     int64_t at_ms;                    /* TIMER: now_ms of the operation that fired it. EVENT: when that was accepted. VOTE: its own */
-    struct bw_slice choice, by, form; /* VOTE, when it is read: see struct bw_vote */
-};
-struct bw_vote { /* what a person decides for a step that waits for it */
-    struct bw_uid run;
-    struct bw_slice step;
-    struct bw_slice choice, by; /* by: who */
-    struct bw_slice form;       /* JSON object: what else was asked for */
-    struct bw_slice remote;     /* from where it came */
-    int64_t at_ms;
-    bool is_counted; /* out: the step waited for it. Else nothing was written: something came before it, or there is no such step */
+    struct bw_slice choice, by, form; /* VOTE, when it is read: see approval.h */
 };
 #define BW_STORE_KEY_BYTES 32
 struct bw_schedule_row { /* until when the firings of a schedule are accounted for; never goes back */
@@ -182,6 +173,7 @@ struct bw_step_row {
     /* WAITING: the step waits for these runs, they are created with this row. Final: it does not wait, they are detached. */
     const struct bw_join_new *join;
     struct bw_join_counts children; /* only read */
+    bool is_sensitive;              /* what it gives is shown nowhere */
     bool is_again;                  /* only read: its run was resumed after this, see letters.h */
 };
 /* REPLACE: those that wait end as cancelled, it waits instead. CANCEL_RUNNING: and one that has a slot is cancelled. */
@@ -274,6 +266,7 @@ enum bw_store_op_kind {
 };
 #define BW_WAKES_AT_ONCE 500 /* steps woken in one transaction, whatever wakes them; fewer when that takes long */
 struct bw_letters;
+struct bw_vote;
 struct bw_about_list;
 struct bw_run_ids { /* ids: malloc'd, free them; short of memory there are fewer */
     int64_t *ids;
@@ -390,6 +383,7 @@ struct bw_child { /* what started a run, if another one did; join 0: an event di
     uint32_t item, depth;
     bool is_call, is_detached;
     bool needs_events; /* all those that the run was made of which started it, not only the last one */
+    bool is_sensitive; /* the parent's step: the run's output is part of that one's */
 };
 struct bw_run { /* as stored */
     int64_t id; /* for bw_run_filter.before_row */
@@ -425,19 +419,6 @@ struct bw_run_filter {
 };
 bool bw_reader_runs(struct bw_reader *reader, const struct bw_run_filter *filter, bw_run_visit *visit, void *arg, struct bw_error *err);
 bool bw_reader_run(struct bw_reader *reader, struct bw_uid uid, bw_run_visit *visit, void *arg, bool *found, struct bw_error *err); /* with steps */
-
-struct bw_approval { /* a step, as far as it concerns who decides for it; borrowed until the visit returns */
-    enum bw_run_state run_state;
-    bool is_ending;         /* its steps end, they do not know it yet: somebody wants it cancelled, or its time is over */
-    int step_state;         /* enum bw_step_state; 0: the step has no row yet */
-    struct bw_slice output; /* WAITING: what is asked, as its worker has reported it; final: its output */
-    enum bw_wake_kind wake; /* what has ended the waiting, before the step's row says so; NONE */
-    int64_t due_ms;         /* when that is over; 0 = not waiting */
-    struct bw_vote vote;    /* the one that counted, without run, step and remote; choice empty: none did */
-};
-typedef bool bw_approval_visit(void *arg, const struct bw_approval *approval);
-bool bw_reader_approval(struct bw_reader *reader, struct bw_uid run, struct bw_slice step, bw_approval_visit *visit, void *arg, bool *found,
-                        struct bw_error *err); /* not found: there is no such run */
 
 struct bw_queued {
     int64_t id; /* for `after`; ascends, within a process none is given twice */

@@ -1,6 +1,7 @@
 /* votes.h: what people decide for steps that wait for it, and the key of the links by which they do. Writer thread, inside a transaction. */
 #ifndef BW_STORE_VOTES_H
 #define BW_STORE_VOTES_H
+#include "store/approval.h"
 #include "store/parking.h"
 
 /* Only if the step waits and nothing has woken it: then the vote is written and audited, and it is the step's wake. */

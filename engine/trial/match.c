@@ -96,6 +96,15 @@ static void judge_took(const struct bw_yaml_node *node, struct bw_trial_result *
     add(result, node, "took", &wanted, &is);
 }
 
+/* What a sensitive step gave may be asked for, and is not told. */
+static void hide_outputs(struct bw_trial_result *result, size_t from, const char *step)
+{
+    char output[180];
+    size_t len = (size_t)snprintf(output, sizeof output, "%s.output", step);
+    for (size_t i = from; i < result->count; i++)
+        if (!strncmp(result->mismatches[i].what, output, len)) snprintf(result->mismatches[i].got, sizeof result->mismatches[i].got, "(sensitive)");
+}
+
 void bw_trial_judge(const struct bw_trial_test *test, struct bw_trial_result *result)
 {
     static const char *const plain[] = {"outputs", "error", "emitted"};
@@ -106,7 +115,9 @@ void bw_trial_judge(const struct bw_trial_test *test, struct bw_trial_result *re
         char what[160];
         json_t *none = json_pack("{s:s}", "state", "none"), *got = json_object_get(json_object_get(result->outcome, "steps"), name);
         snprintf(what, sizeof what, "steps.%s", name);
+        size_t before = result->count;
         bw_trial_match(steps->pairs[i].value, got ? got : none, what, result);
+        if (bw_json_bool(got, "sensitive", false)) hide_outputs(result, before, what);
         json_decref(none);
     }
     for (size_t i = 0; i < sizeof plain / sizeof *plain; i++) {

@@ -42,6 +42,7 @@ static bool add_run(void *arg, const struct bw_run *run)
         json_t *step = json_pack("{s:s,s:i}", "state", bw_step_state_name(row->state), "attempts", (int)row->attempt);
         char path[200];
         set_json(step, "output", row->output);
+        if (row->is_sensitive) json_object_set_new(step, "sensitive", json_true());
         set_json(step, "error", row->error);
         snprintf(path, sizeof path, "%.*s", (int)row->path.len, row->path.ptr);
         json_object_set_new(steps, path, step);

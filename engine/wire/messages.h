@@ -26,15 +26,15 @@ enum bw_message_type {
      *  body_part, headers_part,
      *  resume?: "the workflow whose parked run goes on; no trigger is looked at",
      *  runs?: [{uid, state, woken: bool, overdue: bool, cancelled?: {reason?, by}, started_ms, lost, resumed_ms?,  what is already recorded (after a
-     * crash, or of a parked run); child?: {path, parent: uid, item: number, depth, call: bool, input_part, context_part?}   a step of another run has
-     * started it steps: [{path, state, attempt, started_ms, output_part?, error?, woken: it is handed out by itself; children?: {total, started,
-     * succeeded, failed, state: of the last one, failed_items: [number], failed_run: uid of the first, error: ERROR of that, items_part?: array of
-     * the outputs}   with a wake by them again?: true, children_total?: its run was resumed after this: begin it anew; the runs that it has started
-     * stay due_ms?, wake?: {kind, arm, at_ms, event: id, choice?, by?, form?: {}: of a vote}}]}],      overdue: its deadline_ms has passed
-     * wake_events?: [{id, uid, name, source, at_ms, trusted, body_part}]        those that a wake names
-     * collected?: [{uid, name, source, at_ms, trusted, body_part, headers_part}]   with `resume`: the run is made of these and, last, of this event
-     * verdicts?: [{run: uid, path, error: ERROR}], a step that the engine had to end by killing the worker: it failed with this error lost?: [{run:
-     * uid, path, count}]}                a step that died with its worker count times; above 5 it fails with "worker_lost" */
+     * crash, or of a parked run); child?: {path, parent: uid, item: number, depth, call: bool, sensitive?: bool, input_part, context_part?}   a step
+     * of another run has started it steps: [{path, state, attempt, started_ms, output_part?, error?, woken: it is handed out by itself; children?:
+     * {total, started, succeeded, failed, state: of the last one, failed_items: [number], failed_run: uid of the first, error: ERROR of that,
+     * items_part?: array of the outputs}   with a wake by them again?: true, children_total?: its run was resumed after this: begin it anew; the runs
+     * that it has started stay due_ms?, wake?: {kind, arm, at_ms, event: id, choice?, by?, form?: {}: of a vote}}]}],      overdue: its deadline_ms
+     * has passed wake_events?: [{id, uid, name, source, at_ms, trusted, body_part}]        those that a wake names collected?: [{uid, name, source,
+     * at_ms, trusted, body_part, headers_part}]   with `resume`: the run is made of these and, last, of this event verdicts?: [{run: uid, path,
+     * error: ERROR}], a step that the engine had to end by killing the worker: it failed with this error lost?: [{run: uid, path, count}]} a step
+     * that died with its worker count times; above 5 it fails with "worker_lost" */
     BW_MSG_EVENT = 4,
     BW_MSG_COMMITTED = 5, /* {report} the report with that number is on disk; sent for reports with ack */
     /* Outcome of BW_MSG_CALL. {call, outcome: "ok"|"retry"|"fail", error?: ERROR, doubtful?: its effect may have happened, output_part?} */
@@ -73,7 +73,7 @@ enum bw_message_type {
      *                 admitted, collect?: {group: hex, quiet_ms, max_wait_ms, max_events}: when more events of the group are there; ready_ms and
      *                 until_ms count from then on (store.h: struct bw_slot_new, bw_start_new), and is handed out by itself when it begins,
      *          deadline_ms?: when a parked run is over, settled?: bool: its steps have ended, it has not,
-     *          steps: [{path, state: number, attempt, started_ms, ended_ms, inputs: [names], output_part?, error?: ERROR,
+     *          steps: [{path, state: number, attempt, started_ms, ended_ms, inputs: [names], sensitive?: bool, output_part?, error?: ERROR,
      *                   respond?: {status, type, headers?: {}, part: the body} the answer to the sender, when this is on disk
      *                   emits?: [{uid, name, key?, part: its data}] events that it causes,
      *                   join?: {workflow, version: hex, total, concurrency, allowed, depth, call, detached, event: do they need its body?, events?:

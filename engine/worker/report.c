@@ -92,6 +92,7 @@ static void append_step(struct report *report, const struct bw_run *run, size_t 
     bw_buf_append_slice(&report->head, run->entry->workflow->steps[index].path); /* no character that JSON escapes */
     bw_buf_printf(&report->head, "\",\"state\":%d,\"attempt\":%u,\"started_ms\":%lld,\"ended_ms\":%lld", result->state, result->attempt,
                   (long long)result->started_ms, (long long)result->ended_ms);
+    if (run->entry->workflow->steps[index].is_sensitive) bw_buf_append_text(&report->head, ",\"sensitive\":true");
     if (result->input_names.len) {
         bw_buf_append_text(&report->head, ",\"inputs\":");
         bw_buf_append_slice(&report->head, bw_buf_slice(&result->input_names));
@@ -127,7 +128,8 @@ static void append_run(struct report *report, struct bw_run *run)
         is_first = false;
         append_step(report, run, i);
         result->is_reported = true;
-        if (result->state != BW_STATE_SKIPPED && result->state != BW_STATE_STARTED && !result->is_pure) run->behind_report = run->event->worker->next_report;
+        if (result->state != BW_STATE_SKIPPED && result->state != BW_STATE_STARTED && !result->is_pure)
+            run->behind_report = run->event->worker->next_report;
     }
     bw_buf_append_text(&report->head, "]}");
 }
@@ -255,7 +257,9 @@ void bw_trace_run(struct bw_run *run, const char *what)
     bw_buf_printf(&head, "{\"what\":\"%s\",\"run\":\"%s\",\"workflow\":\"%s\",\"state\":%d,\"took_ms\":%lld", what, run->uid_text,
                   run->entry->workflow->name.ptr, run->state, (long long)(run->ended_ms ? run->ended_ms - run->started_ms : 0));
     append_child(&head, run);
-    trace(run, &head, &run->output, &run->error);
+    bool is_sensitive = bw_json_bool(run->child, "sensitive", false); /* its output is part of that step's */
+    if (is_sensitive) bw_buf_append_text(&head, ",\"sensitive\":true");
+    trace(run, &head, is_sensitive ? &(struct bw_buf){0} : &run->output, &run->error);
 }
 
 void bw_trace_step(struct bw_run *run, size_t step, const char *what, int64_t delay_ms)
@@ -270,7 +274,9 @@ void bw_trace_step(struct bw_run *run, size_t step, const char *what, int64_t de
     append_child(&head, run);
     if (!strcmp(what, "step_waiting") && run->entry->limits[step]) bw_buf_printf(&head, ",\"limit\":\"%s\"", run->entry->limits[step]);
     if (result->join) bw_buf_printf(&head, ",\"runs\":%u", result->join->total);
-    trace(run, &head, &result->output, &result->error);
+    bool is_sensitive = run->entry->workflow->steps[step].is_sensitive;
+    if (is_sensitive) bw_buf_append_text(&head, ",\"sensitive\":true");
+    trace(run, &head, is_sensitive ? &(struct bw_buf){0} : &result->output, &result->error);
 }
 
 void bw_trace_input(struct bw_run *run, size_t step, const struct bw_buf *input)

@@ -11,6 +11,7 @@ static void on_log(void *arg, const char *level, struct bw_slice text)
     struct bw_buf head = {0};
     bw_buf_printf(&head, "{\"level\":\"%s\",\"run\":\"%s\",\"workflow\":\"%s\",\"step\":\"%s\",\"message\":", level, attempt->run->uid_text,
                   attempt->run->entry->workflow->name.ptr, bw_attempt_step(attempt)->path.ptr);
+    if (bw_attempt_step(attempt)->is_sensitive) text = BW_SLICE("(not shown: the step is sensitive)");
     bw_buf_append_json_string(&head, (struct bw_slice){text.ptr, text.len < 4096 ? text.len : 4096});
     bw_buf_append_char(&head, '}');
     /* A flood of lines must not fill the memory of the engine: what it cannot take now is dropped. */

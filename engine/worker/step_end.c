@@ -86,12 +86,25 @@ bool bw_step_waits_on(struct bw_attempt *attempt)
     return true;
 }
 
+/* What a sensitive step says about its failure may hold what it would have given: its code stays, and where it happened. */
+static const struct bw_error *shown_error(const struct bw_attempt *attempt, const struct bw_error *err, enum bw_error_class class,
+                                          struct bw_error *instead)
+{
+    bool is_own = (attempt->may_retry && class != BW_CLASS_TIMEOUT && class != BW_CLASS_LOST) || class == BW_CLASS_OUTPUT;
+    if (!bw_attempt_step(attempt)->is_sensitive || !is_own) return err;
+    *instead = *err;
+    snprintf(instead->message, sizeof instead->message, "it has failed; what it said is not shown, because the step is sensitive");
+    *instead->hint = '\0';
+    return instead;
+}
+
 void bw_step_fail(struct bw_attempt *attempt, const struct bw_error *err, enum bw_error_class class, int64_t retry_after_ms)
 {
     struct bw_run *run = attempt->run;
     struct bw_step_result *result = bw_attempt_result(attempt);
     const struct bw_step *step = bw_attempt_step(attempt);
-    struct bw_error ignored;
+    struct bw_error ignored, instead;
+    err = shown_error(attempt, err, class, &instead);
     bool is_unknown = bw_once_is_unknown(attempt, class);
     int64_t delay_ms = run->is_ending || is_unknown ? -1 : next_attempt_in_ms(attempt, err, class, retry_after_ms);
     if (attempt->permit && retry_after_ms > 0) bw_permit_release(attempt, retry_after_ms);

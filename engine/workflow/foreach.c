@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const foreach_keys[] = {"id",          "name",     "if",    "needs",    "foreach", "as",   "key",
-                                           "concurrency", "tolerate", "steps", "on_error", "outputs", "catch"};
+static const char *const foreach_keys[] = {"id",          "name",     "if",    "needs",    "foreach", "as",    "key",
+                                           "concurrency", "tolerate", "steps", "on_error", "outputs", "catch", "sensitive"};
 /* What every expression has: an item cannot be called like that. */
 static const char *const taken[] = {"event",  "events", "steps", "vars",   "inputs", "workflow", "run",     "secrets",
                                     "result", "index",  "ok",    "status", "err",    "error",    "approval"};

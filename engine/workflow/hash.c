@@ -170,6 +170,7 @@ static void append_step(struct bw_buf *out, const struct bw_workflow *workflow, 
         append_sorted_json(out, step->form.len ? step->form : BW_SLICE("{}"));
     }
     if (step->is_once || step->effect) bw_buf_printf(out, ",\"once\":%s,\"effect\":%d", step->is_once ? "true" : "false", step->effect);
+    if (step->is_sensitive) bw_buf_append_text(out, ",\"sensitive\":true");
     if (step->notifies >= 0) bw_buf_printf(out, ",\"notifies\":%d", step->notifies);
     bw_buf_printf(out, ",\"undoes\":%d,\"catches\":[", step->undoes);
     for (size_t i = 0; i < step->catch_count; i++) {

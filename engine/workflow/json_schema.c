@@ -42,8 +42,11 @@ static void append_verbs(struct bw_buf *out)
                             "\"detach\":[\"uses\"]},"
                             "\"dependentSchemas\":{\"with\":{\"anyOf\":[{\"required\":[\"uses\"]},{\"required\":[\"lua\"]}]}"
                             ",\"outputs\":{\"not\":{\"required\":[\"stop\"]}}"
+                            ",\"sensitive\":{\"not\":{\"anyOf\":[{\"required\":[\"stop\"]},{\"required\":[\"sleep\"]},{\"required\":[\"emit\"]},"
+                            "{\"required\":[\"respond\"]}]}}"
                             ",\"foreach\":{\"propertyNames\":{\"enum\":[" BLOCK_KEYS
-                            "\"foreach\",\"as\",\"key\",\"concurrency\",\"tolerate\",\"steps\",\"on_error\",\"outputs\",\"catch\"]}}"
+                            "\"foreach\",\"as\",\"key\",\"concurrency\",\"tolerate\",\"steps\",\"on_error\",\"outputs\",\"catch\","
+                            "\"sensitive\"]}}"
                             ",\"detach\":{\"properties\":{\"uses\":{\"pattern\":\"^workflow/\"}}}"
                             ",\"steps\":{\"anyOf\":[{\"required\":[\"foreach\"]},{\"propertyNames\":{\"enum\":[" BLOCK_KEYS "\"steps\",\"else\"]}}]}"
                             ",\"switch\":{\"propertyNames\":{\"enum\":[" BLOCK_KEYS "\"switch\",\"cases\",\"default\"]}}"

@@ -98,7 +98,7 @@ const struct bw_load_key bw_step_keys[] = {
     {"catch", "{\"type\":\"array\",\"minItems\":1,\"maxItems\":32,\"items\":{\"$ref\":\"#/$defs/catch\"}}",
      "what is done when it fails: the first whose `if` is true"},
     {"undo", "{\"$ref\":\"#/$defs/undo\"}", "takes its effect back when the run fails later; `result` is its output"},
-    {"sensitive", NULL, NULL},
+    {"sensitive", "{\"type\":\"boolean\"}", "what it gives is kept for the steps behind it, and shown nowhere (false)"},
     {"sleep", "{\"oneOf\":[{\"type\":\"string\",\"pattern\":\"\\\\S\"},{\"$ref\":\"#/$defs/sleep\"}]}",
      "waits that long, or until a time; survives restarts"},
     {"wait", "{\"$ref\":\"#/$defs/wait\"}", "waits for an event; survives restarts"},

@@ -149,6 +149,7 @@ struct bw_step {
     struct bw_step_limit limit; /* written at the step or in the defaults */
     bool goes_on;               /* on_error: continue */
     bool is_once;               /* guarantee: at_most_once */
+    bool is_sensitive;          /* what it gives is kept for later steps and shown nowhere; also of a FOREACH around such a step */
     enum bw_effect effect;
     struct bw_repeat repeat;
     struct bw_catch *catches; /* TRY: the first one whose condition is true is taken */

@@ -203,6 +203,31 @@ struct bw_step *bw_step_new(struct bw_loader *loader, struct bw_mark mark, const
     return step;
 }
 
+static void load_sensitive(struct bw_loader *loader, const struct bw_yaml_node *map, struct bw_step *step)
+{
+    const struct bw_yaml_node *value = bw_yaml_get(map, "sensitive");
+    bool has_output = step->kind != BW_STEP_STOP && step->kind != BW_STEP_SLEEP && step->kind != BW_STEP_EMIT && step->kind != BW_STEP_RESPOND;
+    if (!value) return;
+    step->is_sensitive = value->kind == BW_YAML_BOOL && value->boolean;
+    if (value->kind != BW_YAML_BOOL)
+        bw_load_error(loader, bw_mark_of(value), "step.sensitive", "write true or false", "sensitive says that what the step gives is not shown");
+    else if (!has_output)
+        bw_load_error(loader, bw_mark_of(value), "step.sensitive",
+                      step->kind == BW_STEP_EMIT ? "an event is there for all to see; let a later step fetch what they must not" : "leave it out",
+                      "`sensitive` goes with steps that have an output, not with `%s`", verb_of(step));
+}
+
+/* What is made of a sensitive step: the list of what its items gave, what tells of it, what takes it back. */
+static void spread_sensitive(struct bw_workflow *workflow)
+{
+    for (size_t i = workflow->step_count; i-- > 0;) {
+        struct bw_step *step = &workflow->steps[i];
+        if (step->undoes >= 0) step->is_sensitive |= workflow->steps[step->undoes].is_sensitive;
+        if (step->notifies >= 0) step->is_sensitive |= workflow->steps[step->notifies].is_sensitive;
+        if (step->is_sensitive && step->body >= 0) workflow->steps[step->body].is_sensitive = true;
+    }
+}
+
 void bw_step_load(struct bw_loader *loader, const struct bw_yaml_node *map, const struct bw_list_place *place)
 {
     struct bw_workflow *workflow = loader->workflow;
@@ -235,6 +260,7 @@ void bw_step_load(struct bw_loader *loader, const struct bw_yaml_node *map, cons
     if (bw_step_is_block(step)) return;
     if (!is_foreach) load_verb(loader, map, step, has_later_key);
     bw_policy_load(loader, map, step, place->defaults);
+    load_sensitive(loader, map, step);
     if ((value = bw_yaml_get(map, "outputs"))) step->outputs = load_map(loader, value, "outputs");
     if (value && step->kind == BW_STEP_STOP)
         bw_load_error(loader, bw_mark_of(value), "step.outputs", "leave it out", "`stop` ends the run: nothing can read its outputs");
@@ -258,5 +284,6 @@ void bw_steps_load(struct bw_loader *loader, const struct bw_yaml_node *root, co
     if (!workflow->steps || !loader->needs || !loader->undos) return;
     bw_list_load(loader, list, "steps", &(struct bw_list_place){.parent = -1, .defaults = defaults});
     bw_endings_load(loader, root, defaults);
+    spread_sensitive(workflow);
     bw_needs_load(loader);
 }

@@ -32,7 +32,9 @@ GOOD = [
     step("id: a_1, name: A name, if: \"${{ event.id }}\", set: {b: \"${{ 1 }}\"}, outputs: {c: \"${{ result }}\"}"),
     step("id: a, lua: return input, with: {x: 1}"),
     step("id: a, uses: demo/act@1, with: {}, timeout: 1h30m"),
-    step("id: a, lua: return 1, timeout: 500ms"),
+    step("id: a, lua: return 1, timeout: 500ms"), step("id: a, set: {}, sensitive: true"), step("id: a, approve: {message: x}, sensitive: false"),
+    step("id: a, foreach: [1], sensitive: true, steps: [{id: b, wait: {event: a}, sensitive: true}]"), workflow(more="labels: {a: b, c.d/e-f_9: '1'}\n"),
+    workflow(more="labels: {}\nretention: {ok: none, failed: 1d12h}\n"),
     step("id: a, lua: return 1, timeout: 1m5s"),
     step("id: a, lua: 'return {}', if: false"),
     step("id: a, lua: return 1, on_error: continue, max_elapsed: 5m, retry: {attempts: 3, delay: 500ms, factor: 1.5, max_delay: 1m, jitter: 0, on: any}"),
@@ -68,6 +70,10 @@ GOOD = [
 ]
 
 BAD = [
+    step("id: a, stop: {}, sensitive: true"), step("id: a, emit: {event: a}, sensitive: true"), step("id: a, sleep: 1s, sensitive: true"),
+    step("id: a, set: {}, sensitive: 1"), step("if: true, sensitive: true, steps: [{id: a, set: {}}]"), workflow(more="labels: [a]\n"),
+    workflow(more="labels: {a: 1}\n"), workflow(more="labels: {-a: b}\n"), workflow(more="labels: {a: ''}\n"), workflow(more="labels: {a: '${{ 1 }}'}\n"),
+    workflow(more="retention: 1d\n"), workflow(more="retention: {ok: 3}\n"), workflow(more="retention: {ok: 3 days}\n"), workflow(more="retention: {all: 3d}\n"),
     workflow(more="rate: 5/1h\n"), workflow(more="rate: {burst: 2}\n"), workflow(more="rate: {limit: 5}\n"), workflow(more="rate: {limit: 5/1h, burst: 0}\n"),
     workflow(more="rate: {limit: 5/1h, over: wait}\n"), workflow(more="rate: {limit: 5/1h, key: 5}\n"), workflow(more="delay: 5\n"),
     workflow(more="start_within: soon\n"), workflow(more="concurrency: {on_failed: stop}\n"), workflow(more="concurrency: {}\npriority: 4000\n"),

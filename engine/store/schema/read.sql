@@ -41,7 +41,8 @@ SELECT r.id, r.uid, r.event_id, r.workflow, r.version, r.state, r.lost, r.starte
     EXISTS (SELECT 1 FROM queue q WHERE q.run_id = r.id), EXISTS (SELECT 1 FROM wakes w WHERE w.run_id = r.id AND w.path = '' AND w.kind = 1),
     c.join_id, c.item, c.input, j.path, j.depth, j.is_call, j.is_detached, p.uid,
     CASE WHEN r.revision THEN r.revision ELSE e.revision END, r.resumed_ms, r.resolved, r.resolved_ms, r.origin, r.cancel, r.collector_id,
-    coalesce(j.needs_event & 2, 0), (SELECT w.labels FROM workflows w WHERE w.name = r.workflow)
+    coalesce(j.needs_event & 2, 0), (SELECT w.labels FROM workflows w WHERE w.name = r.workflow),
+    coalesce((SELECT s.sensitive FROM steps s WHERE s.run_id = j.run_id AND s.path = j.path), 0)
 FROM runs r LEFT JOIN events e ON e.id = r.event_id
 LEFT JOIN children c ON c.run_id = r.id LEFT JOIN joins j ON j.id = c.join_id LEFT JOIN runs p ON p.id = j.run_id
 WHERE r.event_id = ?1 AND (?2 IS NULL OR r.workflow = ?2) AND (?3 = 0 OR r.state = ?3) AND r.id < ?4 AND (?6 OR c.run_id IS NULL)
@@ -55,7 +56,8 @@ SELECT r.id, r.uid, r.event_id, r.workflow, r.version, r.state, r.lost, r.starte
     EXISTS (SELECT 1 FROM queue q WHERE q.run_id = r.id), EXISTS (SELECT 1 FROM wakes w WHERE w.run_id = r.id AND w.path = '' AND w.kind = 1),
     c.join_id, c.item, c.input, j.path, j.depth, j.is_call, j.is_detached, p.uid,
     CASE WHEN r.revision THEN r.revision ELSE e.revision END, r.resumed_ms, r.resolved, r.resolved_ms, r.origin, r.cancel, r.collector_id,
-    coalesce(j.needs_event & 2, 0), (SELECT w.labels FROM workflows w WHERE w.name = r.workflow)
+    coalesce(j.needs_event & 2, 0), (SELECT w.labels FROM workflows w WHERE w.name = r.workflow),
+    coalesce((SELECT s.sensitive FROM steps s WHERE s.run_id = j.run_id AND s.path = j.path), 0)
 FROM runs r INDEXED BY runs_workflow LEFT JOIN events e ON e.id = r.event_id
 LEFT JOIN children c ON c.run_id = r.id LEFT JOIN joins j ON j.id = c.join_id LEFT JOIN runs p ON p.id = j.run_id
 WHERE (?1 = 0 OR r.event_id = ?1) AND r.workflow = ?2 AND (?3 = 0 OR r.state = ?3) AND r.id < ?4 AND (?6 OR c.run_id IS NULL)
@@ -69,7 +71,8 @@ SELECT r.id, r.uid, r.event_id, r.workflow, r.version, r.state, r.lost, r.starte
     EXISTS (SELECT 1 FROM queue q WHERE q.run_id = r.id), EXISTS (SELECT 1 FROM wakes w WHERE w.run_id = r.id AND w.path = '' AND w.kind = 1),
     c.join_id, c.item, c.input, j.path, j.depth, j.is_call, j.is_detached, p.uid,
     CASE WHEN r.revision THEN r.revision ELSE e.revision END, r.resumed_ms, r.resolved, r.resolved_ms, r.origin, r.cancel, r.collector_id,
-    coalesce(j.needs_event & 2, 0), (SELECT w.labels FROM workflows w WHERE w.name = r.workflow)
+    coalesce(j.needs_event & 2, 0), (SELECT w.labels FROM workflows w WHERE w.name = r.workflow),
+    coalesce((SELECT s.sensitive FROM steps s WHERE s.run_id = j.run_id AND s.path = j.path), 0)
 FROM runs r INDEXED BY runs_unusual LEFT JOIN events e ON e.id = r.event_id
 LEFT JOIN children c ON c.run_id = r.id LEFT JOIN joins j ON j.id = c.join_id LEFT JOIN runs p ON p.id = j.run_id
 WHERE (?1 = 0 OR r.event_id = ?1) AND (?2 IS NULL OR r.workflow = ?2) AND r.state <> 20 AND r.state = ?3 AND r.id < ?4 AND (?6 OR c.run_id IS NULL)
@@ -83,7 +86,8 @@ SELECT r.id, r.uid, r.event_id, r.workflow, r.version, r.state, r.lost, r.starte
     EXISTS (SELECT 1 FROM queue q WHERE q.run_id = r.id), EXISTS (SELECT 1 FROM wakes w WHERE w.run_id = r.id AND w.path = '' AND w.kind = 1),
     c.join_id, c.item, c.input, j.path, j.depth, j.is_call, j.is_detached, p.uid,
     CASE WHEN r.revision THEN r.revision ELSE e.revision END, r.resumed_ms, r.resolved, r.resolved_ms, r.origin, r.cancel, r.collector_id,
-    coalesce(j.needs_event & 2, 0), (SELECT w.labels FROM workflows w WHERE w.name = r.workflow)
+    coalesce(j.needs_event & 2, 0), (SELECT w.labels FROM workflows w WHERE w.name = r.workflow),
+    coalesce((SELECT s.sensitive FROM steps s WHERE s.run_id = j.run_id AND s.path = j.path), 0)
 FROM runs r LEFT JOIN events e ON e.id = r.event_id
 LEFT JOIN children c ON c.run_id = r.id LEFT JOIN joins j ON j.id = c.join_id LEFT JOIN runs p ON p.id = j.run_id
 WHERE (?1 = 0 OR r.event_id = ?1) AND (?2 IS NULL OR r.workflow = ?2) AND (?3 = 0 OR r.state = ?3) AND r.id < ?4 AND (?6 OR c.run_id IS NULL)
@@ -97,20 +101,22 @@ SELECT r.id, r.uid, r.event_id, r.workflow, r.version, r.state, r.lost, r.starte
     EXISTS (SELECT 1 FROM queue q WHERE q.run_id = r.id), EXISTS (SELECT 1 FROM wakes w WHERE w.run_id = r.id AND w.path = '' AND w.kind = 1),
     c.join_id, c.item, c.input, j.path, j.depth, j.is_call, j.is_detached, p.uid,
     CASE WHEN r.revision THEN r.revision ELSE e.revision END, r.resumed_ms, r.resolved, r.resolved_ms, r.origin, r.cancel, r.collector_id,
-    coalesce(j.needs_event & 2, 0), (SELECT w.labels FROM workflows w WHERE w.name = r.workflow)
+    coalesce(j.needs_event & 2, 0), (SELECT w.labels FROM workflows w WHERE w.name = r.workflow),
+    coalesce((SELECT s.sensitive FROM steps s WHERE s.run_id = j.run_id AND s.path = j.path), 0)
 FROM runs r LEFT JOIN events e ON e.id = r.event_id
 LEFT JOIN children c ON c.run_id = r.id LEFT JOIN joins j ON j.id = c.join_id LEFT JOIN runs p ON p.id = j.run_id
 WHERE r.uid = ?1;
 -- name: steps
 SELECT s.path, s.state, s.attempt, s.started_ms, s.ended_ms, s.input_names, s.output, s.error,
-    t.due_ms, w.kind, w.arm, w.event_id, w.at_ms, e.uid, j.id, j.total, j.started, j.succeeded, j.failed, s.again, v.choice, v.actor, v.form
+    t.due_ms, w.kind, w.arm, w.event_id, w.at_ms, e.uid, j.id, j.total, j.started, j.succeeded, j.failed, s.again, v.choice, v.actor, v.form, s.sensitive
 FROM steps s LEFT JOIN timers t ON s.state < 20 AND t.run_id = s.run_id AND t.path = s.path
 LEFT JOIN wakes w ON s.state < 20 AND w.run_id = s.run_id AND w.path = s.path LEFT JOIN events e ON e.id = w.event_id
 LEFT JOIN joins j ON j.run_id = s.run_id AND j.path = s.path
 LEFT JOIN votes v ON w.kind = 3 AND v.run_id = s.run_id AND v.path = s.path
 WHERE s.run_id = ?1 ORDER BY s.position, s.path;
 -- name: approval
-SELECT r.state, EXISTS (SELECT 1 FROM wakes e WHERE e.run_id = r.id AND e.path = ''), s.state, s.output, w.kind, t.due_ms, v.choice, v.actor, v.at_ms, v.form
+SELECT r.state, EXISTS (SELECT 1 FROM wakes e WHERE e.run_id = r.id AND e.path = ''), s.state, s.output, w.kind, t.due_ms, v.choice, v.actor, v.at_ms, v.form,
+    coalesce(s.sensitive, 0)
 FROM runs r LEFT JOIN steps s ON s.run_id = r.id AND s.path = ?2 LEFT JOIN wakes w ON w.run_id = r.id AND w.path = ?2
 LEFT JOIN timers t ON t.run_id = r.id AND t.path = ?2 LEFT JOIN votes v ON v.run_id = r.id AND v.path = ?2
 WHERE r.uid = ?1;

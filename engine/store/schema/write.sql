@@ -46,10 +46,11 @@ FROM runs r LEFT JOIN steps s ON s.run_id = r.id WHERE r.uid = ?1 GROUP BY r.id;
 -- name: update_run
 UPDATE runs SET state = ?2, lost = ?3, started_ms = ?4, ended_ms = ?5, output = ?6, error = ?7 WHERE id = ?1;
 -- name: put_step
-INSERT INTO steps(run_id, path, position, state, attempt, started_ms, ended_ms, input_names, output, error)
-VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+INSERT INTO steps(run_id, path, position, state, attempt, started_ms, ended_ms, input_names, output, error, sensitive)
+VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
 ON CONFLICT(run_id, path) DO UPDATE SET state = excluded.state, attempt = excluded.attempt, started_ms = excluded.started_ms,
-    ended_ms = excluded.ended_ms, input_names = excluded.input_names, output = excluded.output, error = excluded.error, again = 0;
+    ended_ms = excluded.ended_ms, input_names = excluded.input_names, output = excluded.output, error = excluded.error, sensitive = excluded.sensitive,
+    again = 0;
 
 -- Parking (parking.c): what a step waits for. Only a step whose row is not final has rows in these tables.
 -- name: put_timer
@@ -222,8 +223,8 @@ UPDATE runs SET resolved = ?2, resolved_ms = ?3 WHERE id = ?1 AND state = 21;
 INSERT INTO runs(uid, event_id, workflow, version, state, lost, started_ms, ended_ms, revision, origin, asks, collector_id)
 SELECT ?1, ?2, ?3, ?4, 2, 0, ?5, 0, ?6, ?7, asks, collector_id FROM runs WHERE uid = ?7;
 -- name: copy_step
-INSERT INTO steps(run_id, path, position, state, attempt, started_ms, ended_ms, input_names, output, error, again)
-SELECT ?1, path, ?4, state, attempt, started_ms, ended_ms, input_names, output, error, state <> 20 FROM steps
+INSERT INTO steps(run_id, path, position, state, attempt, started_ms, ended_ms, input_names, output, error, sensitive, again)
+SELECT ?1, path, ?4, state, attempt, started_ms, ended_ms, input_names, output, error, sensitive, state <> 20 FROM steps
 WHERE run_id = ?2 AND path = ?3 AND state IN (20, 21);
 -- The first vote while the step waits, and nothing has come that ends the run's steps; a step that waits for something else has no output (votes.c).
 -- name: awaits_vote

@@ -3,6 +3,7 @@
 #ifndef BW_TEST_POWER_WORKLOAD_H
 #define BW_TEST_POWER_WORKLOAD_H
 #include "parking_fixture.h"
+#include "store/approval.h"
 
 enum { WORK_GROUP = 4, WORK_KEYS = 4, WORK_ITEMS = 20, WORK_STEPS = 3 };
 

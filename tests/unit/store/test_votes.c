@@ -1,5 +1,6 @@
 /* What people decide: the first vote for a step that waits counts, and it is there with the wake or not at all. */
 #include "parking_fixture.h"
+#include "store/approval.h"
 
 static const char question[] = "{\"message\":\"?\",\"choices\":[\"a\",\"b\"],\"form\":{}}";
 

@@ -81,6 +81,7 @@ static void test_what_it_does_matters(void **state)
         {", timeout: 90s", ""},
         {"timeout: 90s", "timeout: 90s, limit: llm"},
         {"timeout: 90s", "timeout: 90s, guarantee: at_most_once"},
+        {"timeout: 90s", "timeout: 90s, sensitive: true"},
         {"timeout: 90s", "timeout: 90s, effect: read"},
         {"timeout: 90s", "timeout: 90s, effect: write"},
         {"id: three", "id: four"},
