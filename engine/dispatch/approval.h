@@ -12,6 +12,7 @@ struct bw_dispatch;
 enum bw_approval_answer {
     BW_APPROVAL_LATER,   /* it cannot be told now: nothing is asked yet, or the engine is stopping */
     BW_APPROVAL_OPEN,    /* the question; nothing is decided */
+    BW_APPROVAL_NOTED,   /* this one has decided; more must choose the same */
     BW_APPROVAL_WRONG,   /* the same, and what is wrong with what was given */
     BW_APPROVAL_DECIDED, /* by this one (is_new), by another one before, or by time */
     BW_APPROVAL_GONE     /* nobody can decide any more: the run has ended or is not there, the time is over */
@@ -26,9 +27,10 @@ struct bw_approval_query {
     /* out */
     enum bw_approval_answer answer;
     bool is_new;
-    json_t *question;      /* OPEN, WRONG: {message, choices, form} */
-    json_t *decision;      /* DECIDED: {choice, by, at, form} */
-    int64_t due_ms;        /* OPEN, WRONG: until when */
+    json_t *question;      /* OPEN, WRONG, NOTED: {message, choices, form, need?, to?} */
+    json_t *decision;      /* DECIDED, NOTED: {choice, by, at, form} */
+    json_t *tally;         /* NOTED: {CHOICE: how many have chosen it} */
+    int64_t due_ms;        /* OPEN, WRONG, NOTED: until when */
     struct bw_error error; /* WRONG */
     /* the dispatcher's */
     struct bw_mail mail;

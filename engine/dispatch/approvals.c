@@ -15,6 +15,7 @@ void bw_approval_query_clear(struct bw_approval_query *query)
     json_decref(query->given);
     json_decref(query->question);
     json_decref(query->decision);
+    json_decref(query->tally);
     bw_buf_free(&query->form);
 }
 
@@ -32,8 +33,10 @@ static json_t *recorded_decision(const struct bw_approval *approval)
 {
     json_t *output = approval->output.len ? bw_json_load(approval->output, NULL) : NULL;
     if (approval->step_state == BW_STEP_SUCCEEDED && json_is_string(json_object_get(output, "choice")) &&
-        json_is_string(json_object_get(output, "by")) && json_is_integer(json_object_get(output, "at")))
+        json_is_string(json_object_get(output, "by")) && json_is_integer(json_object_get(output, "at"))) {
+        json_object_del(output, "votes"); /* what others have written is not for everybody who has a link */
         return output;
+    }
     json_decref(output);
     if (approval->vote.choice.len) return decision_of(approval->vote.choice, approval->vote.by, approval->vote.at_ms, approval->vote.form);
     return decision_of(BW_SLICE(""), BW_SLICE("timeout"), 0, (struct bw_slice){0});
@@ -43,6 +46,16 @@ static bool is_question(const json_t *question)
 {
     return json_is_string(json_object_get(question, "message")) && json_array_size(json_object_get(question, "choices")) &&
            json_is_object(json_object_get(question, "form"));
+}
+
+/* Only who is asked, if it says who. */
+static bool is_asked(const struct bw_approval_query *query)
+{
+    const json_t *to = json_object_get(query->question, "to");
+    size_t index;
+    json_t *name;
+    json_array_foreach(to, index, name) if (bw_slice_is(bw_json_slice(name), query->token.actor)) return true;
+    return !to;
 }
 
 static bool see(void *arg, const struct bw_approval *approval)
@@ -60,8 +73,14 @@ static bool see(void *arg, const struct bw_approval *approval)
         query->question = bw_json_load(approval->output, NULL);
         query->due_ms = approval->due_ms;
         query->is_sensitive = approval->is_sensitive;
-        query->answer =
-            is_question(query->question) ? BW_APPROVAL_OPEN : BW_APPROVAL_GONE; /* another version of the workflow has another step there */
+        bool is_good = is_question(query->question) && is_asked(query); /* else another version of the workflow has another step there */
+        query->answer = is_good ? BW_APPROVAL_OPEN : BW_APPROVAL_GONE;
+        if (is_good && approval->own.choice.len) {
+            query->answer = BW_APPROVAL_NOTED;
+            query->decision = decision_of(approval->own.choice, approval->own.by, approval->own.at_ms,
+                                          approval->is_sensitive ? (struct bw_slice){0} : approval->own.form);
+            query->tally = bw_json_load(approval->tally, NULL);
+        }
     }
     return false;
 }
@@ -71,7 +90,8 @@ static void look(struct bw_approval_query *query)
     struct bw_error err;
     bool found;
     query->answer = BW_APPROVAL_LATER;
-    if (!bw_reader_approval(query->dispatch->reader, query->token.run, bw_slice_of(query->token.step), see, query, &found, &err))
+    if (!bw_reader_approval(query->dispatch->reader, query->token.run, bw_slice_of(query->token.step), bw_slice_of(query->token.actor), see, query,
+                            &found, &err))
         bw_log_error(BW_LOG_WARN, "dispatch.approval", &err);
     else if (!found)
         query->answer = BW_APPROVAL_GONE;
@@ -105,7 +125,7 @@ static bool check_choice(struct bw_approval_query *query)
     return false;
 }
 
-/* Who decides says so, or is known by the address. */
+/* Who decides is known by the link, or says so, or is known by the address. */
 static bool check_by(struct bw_approval_query *query)
 {
     const json_t *given = json_object_get(query->given, "by");
@@ -116,7 +136,9 @@ static bool check_by(struct bw_approval_query *query)
     if (by.len > BY_BYTES_MAX) return wrong(query, "approval.by", "by must have at most 200 bytes");
     for (size_t i = 0; i < by.len; i++)
         if ((unsigned char)by.ptr[i] < 0x20 || by.ptr[i] == 0x7f) return wrong(query, "approval.by", "by must be in one line");
-    query->vote.by = by.len ? by : bw_slice_of(query->remote);
+    if (*query->token.actor && by.len && !bw_slice_is(by, query->token.actor))
+        return wrong(query, "approval.by", "this link is that of somebody else: leave `by` out");
+    query->vote.by = *query->token.actor ? bw_slice_of(query->token.actor) : by.len ? by : bw_slice_of(query->remote);
     return true;
 }
 
@@ -210,20 +232,22 @@ static void voted(struct bw_approval_query *query)
         bw_log_error(BW_LOG_WARN, "dispatch.vote", &query->op.error);
         return;
     }
-    if (vote->is_counted) {
-        char run[BW_UID_TEXT];
+    char run[BW_UID_TEXT];
+    if (vote->is_counted)
+        bw_log(BW_LOG_INFO, vote->decides ? "approval.decided" : "approval.voted", BW_STR("run", bw_uid_text(vote->run, BW_UID_RUN, run)),
+               BW_SLC("step", vote->step), BW_SLC("choice", vote->choice), BW_SLC("remote", vote->remote));
+    if (vote->decides) {
         query->answer = BW_APPROVAL_DECIDED;
         query->is_new = true;
         query->decision = decision_of(vote->choice, vote->by, vote->at_ms, query->is_sensitive ? (struct bw_slice){0} : vote->form);
-        bw_log(BW_LOG_INFO, "approval.decided", BW_STR("run", bw_uid_text(vote->run, BW_UID_RUN, run)), BW_SLC("step", vote->step),
-               BW_SLC("choice", vote->choice), BW_SLC("remote", vote->remote));
         return;
     }
-    json_decref(query->question); /* something came before it: what? */
+    json_decref(query->question); /* how does it stand, with this one or with what came before it? */
     query->question = NULL;
     if (query->dispatch->is_stopped) return;
     look(query);
     if (query->answer == BW_APPROVAL_OPEN) query->answer = BW_APPROVAL_LATER;
+    query->is_new = vote->is_counted && query->answer == BW_APPROVAL_NOTED;
 }
 
 void bw_approvals_mail(struct bw_mail *mail)

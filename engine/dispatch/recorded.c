@@ -73,6 +73,8 @@ static void append_wake(struct bw_recorded *recorded, const struct bw_wake *wake
         bw_buf_append_json_string(&recorded->head, wake->by);
         bw_buf_append_text(&recorded->head, ",\"form\":");
         bw_buf_append_slice(&recorded->head, wake->form.len ? wake->form : BW_SLICE("{}"));
+        bw_buf_append_text(&recorded->head, ",\"votes\":");
+        bw_buf_append_slice(&recorded->head, wake->votes.len ? wake->votes : BW_SLICE("[]"));
     }
     bw_buf_append_char(&recorded->head, '}');
 }

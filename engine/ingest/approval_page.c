@@ -56,8 +56,8 @@ static void append_time(struct bw_buf *out, int64_t at_ms)
 
 unsigned bw_approval_status(const struct bw_approval_query *query)
 {
-    static const unsigned statuses[] = {
-        [BW_APPROVAL_LATER] = 503, [BW_APPROVAL_OPEN] = 200, [BW_APPROVAL_WRONG] = 422, [BW_APPROVAL_DECIDED] = 200, [BW_APPROVAL_GONE] = 410};
+    static const unsigned statuses[] = {[BW_APPROVAL_LATER] = 503, [BW_APPROVAL_OPEN] = 200,    [BW_APPROVAL_NOTED] = 200,
+                                        [BW_APPROVAL_WRONG] = 422, [BW_APPROVAL_DECIDED] = 200, [BW_APPROVAL_GONE] = 410};
     return statuses[query->answer];
 }
 
@@ -136,6 +136,52 @@ static void append_field(struct bw_buf *out, const char *name, const json_t *sch
     bw_buf_append_text(out, "</label>\n");
 }
 
+static void append_actor(const struct bw_approval_query *query, struct bw_buf *out)
+{
+    if (*query->token.actor) {
+        bw_buf_append_text(out, "<p class=\"quiet\">You decide as ");
+        html(out, query->token.actor);
+        bw_buf_append_text(out, "</p>\n");
+        return;
+    }
+    bw_buf_append_text(out, "<label>Your name<input name=\"by\" type=\"text\" maxlength=\"200\" autocomplete=\"name\"");
+    append_bound(out, "value", json_object_get(query->given, "by"));
+    bw_buf_append_text(out, "></label>\n");
+}
+
+/* Who is asked, and how many of them must agree. */
+static void append_need(const struct bw_approval_query *query, struct bw_buf *out)
+{
+    const json_t *to = json_object_get(query->question, "to"), *votes;
+    const char *choice;
+    size_t index;
+    json_t *name;
+    if (json_array_size(to) < 2) return;
+    bw_buf_printf(out, "<p class=\"quiet\">%lld must choose the same, of: ", (long long)bw_json_int(query->question, "need", 1));
+    json_array_foreach(to, index, name)
+    {
+        if (index) bw_buf_append_text(out, ", ");
+        append_value(out, name);
+    }
+    bw_buf_append_text(out, "</p>\n");
+    json_object_foreach(query->tally, choice, votes)
+    {
+        bw_buf_append_text(out, "<p class=\"quiet\">");
+        html(out, choice);
+        bw_buf_append_text(out, ": ");
+        append_value(out, votes);
+        bw_buf_append_text(out, "</p>\n");
+    }
+}
+
+static void append_due(const struct bw_approval_query *query, struct bw_buf *out)
+{
+    if (!query->due_ms) return;
+    bw_buf_append_text(out, "<p class=\"quiet\">Open until ");
+    append_time(out, query->due_ms);
+    bw_buf_append_text(out, "</p>\n");
+}
+
 static void append_question(const struct bw_approval_query *query, struct bw_buf *out)
 {
     const json_t *given = json_object_get(query->given, "form");
@@ -153,9 +199,7 @@ static void append_question(const struct bw_approval_query *query, struct bw_buf
     /* Enter in a field presses the first button: that one does nothing. */
     bw_buf_append_text(out, "<form method=\"post\"><button disabled hidden></button>\n");
     json_object_foreach(json_object_get(query->question, "form"), name, schema) append_field(out, name, schema, json_object_get(given, name));
-    bw_buf_append_text(out, "<label>Your name<input name=\"by\" type=\"text\" maxlength=\"200\" autocomplete=\"name\"");
-    append_bound(out, "value", json_object_get(query->given, "by"));
-    bw_buf_append_text(out, "></label>\n");
+    append_actor(query, out);
     json_array_foreach(json_object_get(query->question, "choices"), index, choice)
     {
         bw_buf_append_text(out, "<button name=\"choice\" value=\"");
@@ -165,10 +209,8 @@ static void append_question(const struct bw_approval_query *query, struct bw_buf
         bw_buf_append_text(out, "</button>\n");
     }
     bw_buf_append_text(out, "</form>\n");
-    if (!query->due_ms) return;
-    bw_buf_append_text(out, "<p class=\"quiet\">Open until ");
-    append_time(out, query->due_ms);
-    bw_buf_append_text(out, "</p>\n");
+    append_need(query, out);
+    append_due(query, out);
 }
 
 static void append_decision(const struct bw_approval_query *query, struct bw_buf *out)
@@ -176,7 +218,8 @@ static void append_decision(const struct bw_approval_query *query, struct bw_buf
     const char *choice = bw_json_str(query->decision, "choice", ""), *by = bw_json_str(query->decision, "by", ""), *name;
     int64_t at_ms = bw_json_int(query->decision, "at", 0);
     json_t *value;
-    bw_buf_append_text(out, *choice ? "<p class=\"message\">Decided: <strong>" : "<p class=\"message\">Decided<strong>");
+    const char *what = query->answer == BW_APPROVAL_NOTED ? "Your vote: " : *choice ? "Decided: " : "Decided";
+    bw_buf_printf(out, "<p class=\"message\">%s<strong>", what);
     html(out, choice);
     bw_buf_append_text(out, "</strong></p>\n<p class=\"quiet\">by ");
     html(out, by);
@@ -193,6 +236,9 @@ static void append_decision(const struct bw_approval_query *query, struct bw_buf
         append_value(out, value);
         bw_buf_append_text(out, "</p>\n");
     }
+    if (query->answer != BW_APPROVAL_NOTED) return;
+    append_need(query, out);
+    append_due(query, out);
 }
 
 void bw_approval_page(const struct bw_approval_query *query, struct bw_buf *out)
@@ -202,6 +248,7 @@ void bw_approval_page(const struct bw_approval_query *query, struct bw_buf *out)
     switch (query->answer) {
     case BW_APPROVAL_OPEN:
     case BW_APPROVAL_WRONG: append_question(query, out); break;
+    case BW_APPROVAL_NOTED:
     case BW_APPROVAL_DECIDED: append_decision(query, out); break;
     case BW_APPROVAL_GONE:
         bw_buf_append_text(out, "<p class=\"message\">There is nothing to decide any more: the time is over, or the run has ended.</p>\n");
@@ -213,19 +260,20 @@ void bw_approval_page(const struct bw_approval_query *query, struct bw_buf *out)
 
 void bw_approval_json(const struct bw_approval_query *query, struct bw_buf *out)
 {
-    static const char *const names[] = {[BW_APPROVAL_LATER] = "later",
-                                        [BW_APPROVAL_OPEN] = "open",
-                                        [BW_APPROVAL_WRONG] = "wrong",
-                                        [BW_APPROVAL_DECIDED] = "decided",
-                                        [BW_APPROVAL_GONE] = "gone"};
+    static const char *const names[] = {[BW_APPROVAL_LATER] = "later", [BW_APPROVAL_OPEN] = "open",       [BW_APPROVAL_NOTED] = "noted",
+                                        [BW_APPROVAL_WRONG] = "wrong", [BW_APPROVAL_DECIDED] = "decided", [BW_APPROVAL_GONE] = "gone"};
     bw_buf_printf(out, "{\"status\":\"%s\"", names[query->answer]);
     if (query->answer == BW_APPROVAL_WRONG) {
         bw_buf_append_text(out, ",\"error\":");
         bw_json_append_error(out, &query->error, NULL, (struct bw_slice){0});
     }
     if (query->decision) {
-        bw_buf_printf(out, ",\"new\":%s,\"decision\":", query->is_new ? "true" : "false");
+        bw_buf_printf(out, ",\"new\":%s,\"%s\":", query->is_new ? "true" : "false", query->answer == BW_APPROVAL_NOTED ? "vote" : "decision");
         bw_json_append(out, query->decision);
+    }
+    if (query->answer == BW_APPROVAL_NOTED) {
+        bw_buf_printf(out, ",\"need\":%lld,\"votes\":", (long long)bw_json_int(query->question, "need", 1));
+        bw_json_append(out, query->tally);
     }
     bw_buf_append_text(out, "}\n");
 }

@@ -11,6 +11,7 @@ struct bw_vote { /* what a person decides for a step that waits for it */
     struct bw_slice remote;     /* from where it came */
     int64_t at_ms;
     bool is_counted; /* out: the step waited for it. Else nothing was written: something came before it, or there is no such step */
+    bool decides;    /* out: with it as many as are needed have chosen this */
 };
 
 struct bw_approval { /* a step, as far as it concerns who decides for it; borrowed until the visit returns */
@@ -21,9 +22,11 @@ struct bw_approval { /* a step, as far as it concerns who decides for it; borrow
     struct bw_slice output; /* WAITING: what is asked, as its worker has reported it; final: its output */
     enum bw_wake_kind wake; /* what has ended the waiting, before the step's row says so; NONE */
     int64_t due_ms;         /* when that is over; 0 = not waiting */
-    struct bw_vote vote;    /* the one that counted, without run, step and remote; choice empty: none did */
+    struct bw_vote vote;    /* the one that decided, without run, step and remote; choice empty: none did */
+    struct bw_vote own;     /* nothing is decided yet: that of `actor`, the same */
+    struct bw_slice tally;  /* JSON object: how many have chosen what */
 };
 typedef bool bw_approval_visit(void *arg, const struct bw_approval *approval);
-bool bw_reader_approval(struct bw_reader *reader, struct bw_uid run, struct bw_slice step, bw_approval_visit *visit, void *arg, bool *found,
-                        struct bw_error *err); /* not found: there is no such run */
+bool bw_reader_approval(struct bw_reader *reader, struct bw_uid run, struct bw_slice step, struct bw_slice actor, bw_approval_visit *visit, void *arg,
+                        bool *found, struct bw_error *err); /* not found: there is no such run */
 #endif

@@ -26,13 +26,14 @@ bool bw_reader_queue(struct bw_reader *reader, int64_t after, size_t limit, bw_q
     return true;
 }
 
-bool bw_reader_approval(struct bw_reader *reader, struct bw_uid run, struct bw_slice step, bw_approval_visit *visit, void *arg, bool *found,
-                        struct bw_error *err)
+bool bw_reader_approval(struct bw_reader *reader, struct bw_uid run, struct bw_slice step, struct bw_slice actor, bw_approval_visit *visit, void *arg,
+                        bool *found, struct bw_error *err)
 {
     sqlite3_stmt *row = reader->sql.approval;
     bw_reader_begin(reader);
     bw_sql_bind_blob(row, 1, run.bytes, sizeof run.bytes);
     bw_sql_bind_text(row, 2, step);
+    bw_sql_bind_text(row, 3, actor);
     if (!bw_sql_next(row, found, err)) return false;
     if (!*found) return true;
     const struct bw_approval approval = {
@@ -43,7 +44,9 @@ bool bw_reader_approval(struct bw_reader *reader, struct bw_uid run, struct bw_s
         .wake = (enum bw_wake_kind)sqlite3_column_int(row, 4),
         .due_ms = sqlite3_column_int64(row, 5),
         .vote = {.choice = bw_sql_column(row, 6), .by = bw_sql_column(row, 7), .at_ms = sqlite3_column_int64(row, 8), .form = bw_sql_column(row, 9)},
-        .is_sensitive = sqlite3_column_int(row, 10) != 0};
+        .is_sensitive = sqlite3_column_int(row, 10) != 0,
+        .own = {.choice = bw_sql_column(row, 11), .by = actor, .at_ms = sqlite3_column_int64(row, 12), .form = bw_sql_column(row, 13)},
+        .tally = bw_sql_column(row, 14)};
     visit(arg, &approval);
     sqlite3_reset(row);
     return true;

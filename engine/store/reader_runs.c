@@ -41,7 +41,8 @@ static bool add_step(struct steps *steps, sqlite3_stmt *row, struct bw_error *er
                  .event_uid = bw_sql_column_uid(row, 13),
                  .choice = keep(steps, bw_sql_column(row, 20)),
                  .by = keep(steps, bw_sql_column(row, 21)),
-                 .form = keep(steps, bw_sql_column(row, 22))},
+                 .form = keep(steps, bw_sql_column(row, 22)),
+                 .votes = keep(steps, bw_sql_column(row, 24))},
         .children = {.id = sqlite3_column_int64(row, 14),
                      .total = (uint32_t)sqlite3_column_int64(row, 15),
                      .started = (uint32_t)sqlite3_column_int64(row, 16),
@@ -59,7 +60,8 @@ static void point_into_text(struct steps *steps)
     const char *at = steps->text.data ? steps->text.data : "";
     for (size_t i = 0; i < steps->count; i++) {
         struct bw_step_row *row = &steps->rows[i];
-        struct bw_slice *fields[] = {&row->path, &row->input_names, &row->output, &row->error, &row->wake.choice, &row->wake.by, &row->wake.form};
+        struct bw_slice *fields[] = {&row->path,        &row->input_names, &row->output,    &row->error,
+                                     &row->wake.choice, &row->wake.by,     &row->wake.form, &row->wake.votes};
         for (size_t k = 0; k < sizeof fields / sizeof *fields; k++) {
             fields[k]->ptr = at;
             at += fields[k]->len;

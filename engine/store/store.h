@@ -120,7 +120,8 @@ struct bw_wake {
     int64_t event_id;       /* EVENT; it and its body are kept as long as the wake is */
     struct bw_uid event_uid;
     int64_t at_ms;                    /* TIMER: now_ms of the operation that fired it. EVENT: when that was accepted. VOTE: its own */
-    struct bw_slice choice, by, form; /* VOTE, when it is read: see approval.h */
+    struct bw_slice choice, by, form; /* VOTE, when it is read: the one that decided; see approval.h */
+    struct bw_slice votes;            /* the same: all of them, JSON array of {choice, by, at, form} */
 };
 #define BW_STORE_KEY_BYTES 32
 struct bw_schedule_row { /* until when the firings of a schedule are accounted for; never goes back */

@@ -5,7 +5,7 @@
 
 #define KEY_NAME "approvals"
 
-static bool put_vote(struct bw_parking *parking, int64_t run_id, const struct bw_vote *vote, struct bw_error *err)
+static bool put_vote(struct bw_parking *parking, int64_t run_id, struct bw_vote *vote, struct bw_error *err)
 {
     sqlite3_stmt *statement = parking->sql->put_vote;
     bw_sql_bind_int(statement, 1, run_id);
@@ -15,7 +15,10 @@ static bool put_vote(struct bw_parking *parking, int64_t run_id, const struct bw
     bw_sql_bind_int(statement, 5, vote->at_ms);
     bw_sql_bind_text(statement, 6, vote->form);
     bw_sql_bind_text(statement, 7, vote->remote);
-    return bw_sql_run(statement, err);
+    bw_sql_bind_int(statement, 8, vote->decides);
+    if (!bw_sql_run(statement, err)) return false;
+    vote->is_counted = sqlite3_changes(sqlite3_db_handle(statement)) > 0;
+    return true;
 }
 
 /* "STEP: CHOICE from ADDRESS" */
@@ -40,22 +43,51 @@ static bool audit(struct bw_parking *parking, const struct bw_vote *vote, struct
     return good;
 }
 
+static bool run_on_step(sqlite3_stmt *statement, int64_t run_id, struct bw_slice step, struct bw_error *err)
+{
+    bw_sql_bind_int(statement, 1, run_id);
+    bw_sql_bind_text(statement, 2, step);
+    return bw_sql_run(statement, err);
+}
+
+/* Those who have chosen the same. */
+static bool count(struct bw_parking *parking, int64_t run_id, const struct bw_vote *vote, int64_t *votes, struct bw_error *err)
+{
+    sqlite3_stmt *statement = parking->sql->count_votes;
+    bool has_row;
+    bw_sql_bind_int(statement, 1, run_id);
+    bw_sql_bind_text(statement, 2, vote->step);
+    bw_sql_bind_text(statement, 3, vote->choice);
+    if (!bw_sql_next(statement, &has_row, err)) return false;
+    *votes = has_row ? sqlite3_column_int64(statement, 0) : 0;
+    sqlite3_reset(statement);
+    return true;
+}
+
 bool bw_votes_apply(struct bw_parking *parking, struct bw_vote *vote, struct bw_error *err)
 {
     sqlite3_stmt *find = parking->sql->awaits_vote;
+    int64_t votes;
     bool has_row;
-    vote->is_counted = false;
+    vote->is_counted = vote->decides = false;
     bw_sql_bind_blob(find, 1, vote->run.bytes, sizeof vote->run.bytes);
     bw_sql_bind_text(find, 2, vote->step);
     if (!bw_sql_next(find, &has_row, err)) return false;
     if (!has_row) return true;
-    int64_t run_id = sqlite3_column_int64(find, 0);
+    int64_t run_id = sqlite3_column_int64(find, 0), need = sqlite3_column_int64(find, 1);
+    bool was_decided = sqlite3_column_int(find, 2) != 0; /* and the run was resumed, and asks once more */
     sqlite3_reset(find);
-    vote->is_counted = true;
-    parking->woken_steps++;
+    if ((was_decided && !run_on_step(parking->sql->forget_votes, run_id, vote->step, err)) || !count(parking, run_id, vote, &votes, err))
+        return false;
+    vote->decides = votes + 1 >= need;
+    if (!put_vote(parking, run_id, vote, err)) return false;
+    vote->decides = vote->decides && vote->is_counted;
+    if (!vote->is_counted) return true; /* the same person has decided before */
     parking->votes++;
-    return put_vote(parking, run_id, vote, err) && audit(parking, vote, err) &&
-           bw_parking_put_wake(parking, run_id, vote->step, &(struct bw_wake){.kind = BW_WAKE_VOTE, .at_ms = vote->at_ms}, err) &&
+    if (!audit(parking, vote, err)) return false;
+    if (!vote->decides) return true;
+    parking->woken_steps++;
+    return bw_parking_put_wake(parking, run_id, vote->step, &(struct bw_wake){.kind = BW_WAKE_VOTE, .at_ms = vote->at_ms}, err) &&
            bw_parking_stop_waiting(parking, run_id, vote->step, err) && bw_parking_unpark(parking, run_id, err);
 }
 

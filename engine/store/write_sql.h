@@ -139,6 +139,8 @@
     X(copy_step)               \
     X(awaits_vote)             \
     X(put_vote)                \
+    X(count_votes)             \
+    X(forget_votes)            \
     X(delete_votes)            \
     X(get_key)                 \
     X(put_key)                 \

@@ -5,11 +5,11 @@
 #include <openssl/hmac.h>
 #include <string.h>
 
-#define VERSION 1
+enum { FOR_ANYBODY = 1, FOR_ACTOR = 2 }; /* versions */
 #define SEAL_BYTES 16
 #define EXPIRY_BYTES 6
 #define FIXED_BYTES (1 + sizeof(struct bw_uid) + EXPIRY_BYTES)
-#define TOKEN_BYTES_MAX (FIXED_BYTES + BW_APPROVAL_STEP_MAX + SEAL_BYTES)
+#define TOKEN_BYTES_MAX (FIXED_BYTES + 1 + BW_APPROVAL_STEP_MAX + BW_APPROVAL_ACTOR_MAX + SEAL_BYTES)
 
 /* The label keeps the key's other uses, should there ever be any, apart. */
 static bool make_seal(const uint8_t key[BW_APPROVAL_KEY_BYTES], const uint8_t *bytes, size_t len, uint8_t out[EVP_MAX_MD_SIZE])
@@ -23,17 +23,20 @@ static bool make_seal(const uint8_t key[BW_APPROVAL_KEY_BYTES], const uint8_t *b
 }
 
 bool bw_approval_token_append(struct bw_buf *out, const uint8_t key[BW_APPROVAL_KEY_BYTES], struct bw_uid run, struct bw_slice step,
-                              int64_t expires_ms)
+                              struct bw_slice actor, int64_t expires_ms)
 {
     uint8_t bytes[TOKEN_BYTES_MAX], seal[EVP_MAX_MD_SIZE];
     size_t len = 0;
-    if (!step.len || step.len > BW_APPROVAL_STEP_MAX) return false;
-    bytes[len++] = VERSION;
+    if (!step.len || step.len > BW_APPROVAL_STEP_MAX || actor.len > BW_APPROVAL_ACTOR_MAX) return false;
+    bytes[len++] = actor.len ? FOR_ACTOR : FOR_ANYBODY;
     memcpy(bytes + len, run.bytes, sizeof run.bytes);
     len += sizeof run.bytes;
     for (int shift = 8 * (EXPIRY_BYTES - 1); shift >= 0; shift -= 8) bytes[len++] = (uint8_t)((uint64_t)expires_ms >> shift);
+    if (actor.len) bytes[len++] = (uint8_t)step.len;
     memcpy(bytes + len, step.ptr, step.len);
     len += step.len;
+    if (actor.len) memcpy(bytes + len, actor.ptr, actor.len);
+    len += actor.len;
     if (!make_seal(key, bytes, len, seal)) return false;
     memcpy(bytes + len, seal, SEAL_BYTES);
     bw_base64url_append(out, bytes, len + SEAL_BYTES);
@@ -46,10 +49,22 @@ bool bw_approval_token_read(struct bw_slice text, const uint8_t key[BW_APPROVAL_
     size_t len = 0;
     if (!bw_base64url_decode(text, bytes, sizeof bytes, &len) || len <= FIXED_BYTES + SEAL_BYTES) return false;
     len -= SEAL_BYTES;
-    if (!make_seal(key, bytes, len, seal) || CRYPTO_memcmp(seal, bytes + len, SEAL_BYTES) != 0 || bytes[0] != VERSION) return false;
+    if (!make_seal(key, bytes, len, seal) || CRYPTO_memcmp(seal, bytes + len, SEAL_BYTES) != 0) return false;
     *out = (struct bw_approval_token){0};
     memcpy(out->run.bytes, bytes + 1, sizeof out->run.bytes);
     for (size_t i = 0; i < EXPIRY_BYTES; i++) out->expires_ms = out->expires_ms << 8 | bytes[1 + sizeof out->run.bytes + i];
-    memcpy(out->step, bytes + FIXED_BYTES, len - FIXED_BYTES);
+    const uint8_t *step = bytes + FIXED_BYTES;
+    size_t step_len = len - FIXED_BYTES, actor_len = 0;
+    if (bytes[0] == FOR_ACTOR) {
+        size_t rest = step_len - 1;
+        step_len = *step++;
+        if (!step_len || step_len >= rest) return false;
+        actor_len = rest - step_len;
+    } else if (bytes[0] != FOR_ANYBODY) {
+        return false;
+    }
+    if (step_len > BW_APPROVAL_STEP_MAX || actor_len > BW_APPROVAL_ACTOR_MAX) return false;
+    memcpy(out->step, step, step_len);
+    memcpy(out->actor, step + step_len, actor_len);
     return true;
 }

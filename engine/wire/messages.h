@@ -30,11 +30,11 @@ enum bw_message_type {
      * of another run has started it steps: [{path, state, attempt, started_ms, output_part?, error?, woken: it is handed out by itself; children?:
      * {total, started, succeeded, failed, state: of the last one, failed_items: [number], failed_run: uid of the first, error: ERROR of that,
      * items_part?: array of the outputs}   with a wake by them again?: true, children_total?: its run was resumed after this: begin it anew; the runs
-     * that it has started stay due_ms?, wake?: {kind, arm, at_ms, event: id, choice?, by?, form?: {}: of a vote}}]}],      overdue: its deadline_ms
-     * has passed wake_events?: [{id, uid, name, source, at_ms, trusted, body_part}]        those that a wake names collected?: [{uid, name, source,
-     * at_ms, trusted, body_part, headers_part}]   with `resume`: the run is made of these and, last, of this event verdicts?: [{run: uid, path,
-     * error: ERROR}], a step that the engine had to end by killing the worker: it failed with this error lost?: [{run: uid, path, count}]} a step
-     * that died with its worker count times; above 5 it fails with "worker_lost" */
+     * that it has started stay due_ms?, wake?: {kind, arm, at_ms, event: id, choice?, by?, form?: {}, votes?: [{choice, by, at, form}]: of a
+     * vote}}]}],      overdue: its deadline_ms has passed wake_events?: [{id, uid, name, source, at_ms, trusted, body_part}]        those that a wake
+     * names collected?: [{uid, name, source, at_ms, trusted, body_part, headers_part}]   with `resume`: the run is made of these and, last, of this
+     * event verdicts?: [{run: uid, path, error: ERROR}], a step that the engine had to end by killing the worker: it failed with this error lost?:
+     * [{run: uid, path, count}]} a step that died with its worker count times; above 5 it fails with "worker_lost" */
     BW_MSG_EVENT = 4,
     BW_MSG_COMMITTED = 5, /* {report} the report with that number is on disk; sent for reports with ack */
     /* Outcome of BW_MSG_CALL. {call, outcome: "ok"|"retry"|"fail", error?: ERROR, doubtful?: its effect may have happened, output_part?} */

@@ -42,26 +42,42 @@ static bool render_message(struct bw_run *run, size_t index, struct bw_buf *out,
     return good;
 }
 
-/* {message, url}. The link is good for as long as the run may live: when the step does not wait any more, it shows what became of it. */
-bool bw_approval_scope(struct bw_run *run, size_t index, struct bw_buf *out, struct bw_error *err)
+/* The link is good for as long as the run may live: when the step does not wait any more, it shows what became of it. */
+static bool append_url(struct bw_run *run, size_t index, struct bw_slice actor, struct bw_buf *out)
 {
     const struct bw_worker *worker = run->event->worker;
     struct bw_buf url = {0};
-    bw_buf_append_text(out, "{\"message\":");
-    bool good = render_message(run, index, out, err);
     bw_buf_append_text(&url, worker->public_url ? worker->public_url : "");
     bw_buf_append_text(&url, BW_APPROVAL_PATH);
-    if (good && (!worker->has_approval_key ||
-                 !bw_approval_token_append(&url, worker->approval_key, run->uid, run->entry->workflow->steps[index].path, bw_run_deadline_ms(run))))
-        good = bw_error_set(err, "approve.link", "the link of the approval cannot be made");
-    bw_buf_append_text(out, ",\"url\":");
+    bool good = worker->has_approval_key && bw_approval_token_append(&url, worker->approval_key, run->uid, run->entry->workflow->steps[index].path,
+                                                                     actor, bw_run_deadline_ms(run));
     bw_buf_append_json_string(out, bw_buf_slice(&url));
-    bw_buf_append_char(out, '}');
     bw_buf_free(&url);
-    return good && (!out->failed || bw_error_set(err, "memory", "out of memory"));
+    return good;
 }
 
-/* What the row of a step that waits says: {message, choices, form}. */
+/* {message, url}, or {message, urls: [{to, url}]} */
+bool bw_approval_scope(struct bw_run *run, size_t index, struct bw_buf *out, struct bw_error *err)
+{
+    const struct bw_step *step = &run->entry->workflow->steps[index];
+    bool has_links = true;
+    bw_buf_append_text(out, "{\"message\":");
+    if (!render_message(run, index, out, err)) return false;
+    bw_buf_append_text(out, step->voter_count ? ",\"urls\":[" : ",\"url\":");
+    for (size_t i = 0; i < step->voter_count; i++) {
+        bw_buf_append_text(out, i ? ",{\"to\":" : "{\"to\":");
+        bw_buf_append_json_string(out, step->voters[i]);
+        bw_buf_append_text(out, ",\"url\":");
+        has_links = append_url(run, index, step->voters[i], out) && has_links;
+        bw_buf_append_char(out, '}');
+    }
+    if (!step->voter_count) has_links = append_url(run, index, (struct bw_slice){0}, out);
+    bw_buf_append_text(out, step->voter_count ? "]}" : "}");
+    if (!has_links) return bw_error_set(err, "approve.link", "the link of the approval cannot be made");
+    return !out->failed || bw_error_set(err, "memory", "out of memory");
+}
+
+/* What the row of a step that waits says: {message, choices, form, need?, to?}. */
 static bool make_question(struct bw_attempt *attempt, struct bw_error *err)
 {
     const struct bw_step *step = bw_attempt_step(attempt);
@@ -76,7 +92,12 @@ static bool make_question(struct bw_attempt *attempt, struct bw_error *err)
     }
     bw_buf_append_text(out, "],\"form\":");
     bw_buf_append_slice(out, step->form.len ? step->form : BW_SLICE("{}"));
-    bw_buf_append_char(out, '}');
+    if (step->voter_count) bw_buf_printf(out, ",\"need\":%u,\"to\":[", step->votes_needed);
+    for (size_t i = 0; i < step->voter_count; i++) {
+        if (i) bw_buf_append_char(out, ',');
+        bw_buf_append_json_string(out, step->voters[i]);
+    }
+    bw_buf_append_text(out, step->voter_count ? "]}" : "}");
     return good && (!out->failed || bw_error_set(err, "memory", "out of memory"));
 }
 
@@ -91,8 +112,8 @@ static json_t *form_defaults(const struct bw_step *step)
     return values;
 }
 
-/* Takes over `form`. */
-static void decide(struct bw_attempt *attempt, struct bw_slice choice, struct bw_slice by, int64_t at_ms, json_t *form)
+/* Takes over `form`. votes: all that were given when several were needed, or NULL. */
+static void decide(struct bw_attempt *attempt, struct bw_slice choice, struct bw_slice by, int64_t at_ms, json_t *form, const json_t *votes)
 {
     struct bw_buf output = {0};
     bw_buf_append_text(&output, "{\"choice\":");
@@ -101,6 +122,10 @@ static void decide(struct bw_attempt *attempt, struct bw_slice choice, struct bw
     bw_buf_append_json_string(&output, by);
     bw_buf_printf(&output, ",\"at\":%lld,\"form\":", (long long)at_ms);
     bw_json_append(&output, form);
+    if (votes) {
+        bw_buf_append_text(&output, ",\"votes\":");
+        bw_json_append(&output, votes);
+    }
     bw_buf_append_char(&output, '}');
     json_decref(form);
     bw_step_succeed(attempt, bw_buf_slice(&output));
@@ -111,7 +136,7 @@ void bw_approve_voted(struct bw_attempt *attempt, const json_t *wake)
 {
     const json_t *form = json_object_get(wake, "form");
     decide(attempt, bw_json_slice(json_object_get(wake, "choice")), bw_json_slice(json_object_get(wake, "by")), bw_json_int(wake, "at_ms", 0),
-           form ? json_incref((json_t *)form) : json_object());
+           form ? json_incref((json_t *)form) : json_object(), bw_attempt_step(attempt)->votes_needed > 1 ? json_object_get(wake, "votes") : NULL);
 }
 
 void bw_approve_timed_out(struct bw_attempt *attempt)
@@ -120,7 +145,7 @@ void bw_approve_timed_out(struct bw_attempt *attempt)
     struct bw_error err;
     char text[32];
     if (step->choice_in_time >= 0) {
-        decide(attempt, step->choices[step->choice_in_time], BW_SLICE("timeout"), bw_clock_wall_ms(), form_defaults(step));
+        decide(attempt, step->choices[step->choice_in_time], BW_SLICE("timeout"), bw_clock_wall_ms(), form_defaults(step), NULL);
         return;
     }
     bw_error_set(&err, "approval.timeout", "nobody has decided within %s", bw_duration_text(step->wait_ms, text));
@@ -178,7 +203,7 @@ void bw_approve_mocked(struct bw_attempt *attempt, const json_t *output)
     for (size_t i = 0; i < step->choice_count; i++) {
         if (!bw_slice_equal(step->choices[i], choice)) continue;
         json_object_update(form, json_object_get(output, "form"));
-        decide(attempt, choice, by.len ? by : BW_SLICE("test"), bw_clock_wall_ms(), form);
+        decide(attempt, choice, by.len ? by : BW_SLICE("test"), bw_clock_wall_ms(), form, NULL);
         return;
     }
     json_decref(form);

@@ -334,7 +334,7 @@ void bw_approve_begin(struct bw_attempt *attempt);                         /* an
 void bw_approve_voted(struct bw_attempt *attempt, const json_t *wake);
 void bw_approve_timed_out(struct bw_attempt *attempt);
 void bw_approve_mocked(struct bw_attempt *attempt, const json_t *output);
-/* What `approval` is for what notifies for the step: appends {message, url}. */
+/* What `approval` is for what notifies for the step: appends {message, url}, or {message, urls}. */
 bool bw_approval_scope(struct bw_run *run, size_t step, struct bw_buf *out, struct bw_error *err);
 
 /* ---- children.c ---- */

@@ -18,9 +18,9 @@ static const char example[] = "write for example approve: {message: \"Publish ${
 
 /* ---- what may be decided ---- */
 
-static bool is_choice(struct bw_slice text)
+static bool is_one_line(struct bw_slice text, size_t most)
 {
-    if (!text.len || text.len > CHOICE_BYTES_MAX || text.ptr[0] == ' ' || text.ptr[text.len - 1] == ' ') return false;
+    if (!text.len || text.len > most || text.ptr[0] == ' ' || text.ptr[text.len - 1] == ' ') return false;
     for (size_t i = 0; i < text.len; i++)
         if ((unsigned char)text.ptr[i] < 0x20 || text.ptr[i] == 0x7f) return false;
     return true;
@@ -38,7 +38,7 @@ static void load_choices(struct bw_loader *loader, const struct bw_yaml_node *li
     if (!(step->choices = bw_arena_alloc(loader->arena, count * sizeof *step->choices))) return;
     for (size_t i = 0; i < count; i++) {
         struct bw_slice name = list ? list->items[i]->text : otherwise[i];
-        if (list && (list->items[i]->kind != BW_YAML_STRING || !is_choice(name)))
+        if (list && (list->items[i]->kind != BW_YAML_STRING || !is_one_line(name, CHOICE_BYTES_MAX)))
             bw_load_error(loader, bw_mark_of(list->items[i]), "approve.choices", list->items[i]->plain ? "put quotes around it" : "",
                           "a choice is a text of 1 to %d bytes, in one line", CHOICE_BYTES_MAX);
         else if (list)
@@ -49,6 +49,43 @@ static void load_choices(struct bw_loader *loader, const struct bw_yaml_node *li
                               step->choices[k].ptr);
         step->choices[step->choice_count++] = bw_arena_copy(loader->arena, name);
     }
+}
+
+/* ---- who decides ---- */
+
+static void load_voters(struct bw_loader *loader, const struct bw_yaml_node *list, struct bw_step *step)
+{
+    if (list->kind != BW_YAML_LIST || !list->count || list->count > BW_WORKFLOW_VOTERS_MAX) {
+        bw_load_error(loader, bw_mark_of(list), "approve.to", "write for example to: [ann@example.com, bob@example.com]",
+                      "to must be a list of 1 to %d names", BW_WORKFLOW_VOTERS_MAX);
+        return;
+    }
+    if (!(step->voters = bw_arena_alloc(loader->arena, list->count * sizeof *step->voters))) return;
+    for (size_t i = 0; i < list->count; i++) {
+        const struct bw_yaml_node *name = list->items[i];
+        if (name->kind != BW_YAML_STRING || !is_one_line(name->text, BW_WORKFLOW_VOTER_BYTES_MAX))
+            bw_load_error(loader, bw_mark_of(name), "approve.to", name->plain ? "put quotes around it" : "",
+                          "who is asked is a text of 1 to %d bytes, in one line", BW_WORKFLOW_VOTER_BYTES_MAX);
+        else
+            bw_refuse_hole(loader, name, "who is asked");
+        for (size_t k = 0; k < step->voter_count; k++)
+            if (bw_slice_equal(step->voters[k], name->text))
+                bw_load_error(loader, bw_mark_of(name), "approve.to", "remove one of them", "'%s' is asked twice", step->voters[k].ptr);
+        step->voters[step->voter_count++] = bw_arena_copy(loader->arena, name->text);
+    }
+}
+
+/* Only who has a link of their own is known to be somebody else. */
+static void load_need(struct bw_loader *loader, const struct bw_yaml_node *map, struct bw_step *step)
+{
+    const struct bw_yaml_node *need = bw_yaml_get(map, "need"), *to = bw_yaml_get(map, "to");
+    step->votes_needed = bw_load_number(loader, need, "approve.need", "need", 1, BW_WORKFLOW_VOTERS_MAX, 1);
+    if (step->votes_needed > 1 && !to)
+        bw_load_error(loader, bw_mark_of(need), "approve.need", "say who is asked: to: [ann@example.com, bob@example.com]",
+                      "nobody could tell whether %u decisions are of so many people", step->votes_needed);
+    else if (to && step->voter_count && step->votes_needed > step->voter_count)
+        bw_load_error(loader, bw_mark_of(need), "approve.need", "ask more people, or need fewer", "%u must choose the same, and %zu are asked",
+                      step->votes_needed, step->voter_count);
 }
 
 static void load_on_timeout(struct bw_loader *loader, const struct bw_yaml_node *node, struct bw_step *step)
@@ -144,6 +181,8 @@ void bw_approve_load(struct bw_loader *loader, const struct bw_yaml_node *map, s
     load_message(loader, map, step);
     load_choices(loader, bw_yaml_get(map, "choices"), step);
     if ((value = bw_yaml_get(map, "form"))) load_form(loader, value, step);
+    if ((value = bw_yaml_get(map, "to"))) load_voters(loader, value, step);
+    load_need(loader, map, step);
     step->wait_ms = whole_ms < TIMEOUT_MS ? whole_ms : TIMEOUT_MS;
     if ((value = bw_yaml_get(map, "timeout"))) step->wait_ms = bw_wait_duration(loader, value, "approve.timeout", "timeout");
     if ((value = bw_yaml_get(map, "on_timeout"))) load_on_timeout(loader, value, step);

@@ -169,6 +169,14 @@ static void append_step(struct bw_buf *out, const struct bw_workflow *workflow, 
         bw_buf_append_text(out, "],\"form\":");
         append_sorted_json(out, step->form.len ? step->form : BW_SLICE("{}"));
     }
+    if (step->voter_count) {
+        bw_buf_printf(out, ",\"votes\":[%u", step->votes_needed);
+        for (size_t i = 0; i < step->voter_count; i++) {
+            bw_buf_append_char(out, ',');
+            bw_buf_append_json_string(out, step->voters[i]);
+        }
+        bw_buf_append_char(out, ']');
+    }
     if (step->is_once || step->effect) bw_buf_printf(out, ",\"once\":%s,\"effect\":%d", step->is_once ? "true" : "false", step->effect);
     if (step->is_sensitive) bw_buf_append_text(out, ",\"sensitive\":true");
     if (step->notifies >= 0) bw_buf_printf(out, ",\"notifies\":%d", step->notifies);

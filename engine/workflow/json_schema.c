@@ -99,7 +99,8 @@ void bw_workflow_json_schema(struct bw_buf *out)
     append_part(out, bw_undo_verbs, bw_undo_keys);
     bw_buf_append_text(out, "},\"approve\":{");
     append_properties(out, bw_approve_keys, bw_approve_key_count);
-    bw_buf_append_text(out, ",\"required\":[\"message\"]},\"notify\":{\"type\":\"object\",\"oneOf\":[");
+    bw_buf_append_text(out, ",\"required\":[\"message\"],\"if\":{\"required\":[\"need\"],\"properties\":{\"need\":{\"minimum\":2}}},"
+                            "\"then\":{\"required\":[\"to\"]}},\"notify\":{\"type\":\"object\",\"oneOf\":[");
     append_part(out, bw_notify_verbs, bw_notify_keys);
     bw_buf_append_text(out, "},\"stop\":{");
     append_properties(out, bw_stop_keys, bw_stop_key_count);

@@ -219,8 +219,10 @@ const struct bw_load_key bw_approve_keys[] = {
     {"timeout", DURATION, "how long to wait (7d)"},
     {"on_timeout", "{\"type\":\"string\"}", "fail, or the choice that is taken then (fail)"},
     {"notify", "{\"$ref\":\"#/$defs/notify\"}", "a step that tells somebody; `approval` has message and url"},
-    {"need", NULL, NULL},
-    {"to", NULL, NULL},
+    {"need", "{\"type\":\"integer\",\"minimum\":1,\"maximum\":20}", "so many of `to` must choose the same (1)"},
+    {"to",
+     "{\"type\":\"array\",\"minItems\":1,\"maxItems\":20,\"uniqueItems\":true,\"items\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":100}}",
+     "who is asked: each has a link of their own, in approval.urls, and one vote (whoever has the link)"},
 };
 const size_t bw_approve_key_count = sizeof bw_approve_keys / sizeof *bw_approve_keys;
 

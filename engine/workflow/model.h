@@ -142,6 +142,9 @@ struct bw_step {
     bool ends_well;           /* WAIT: on_timeout: continue */
     struct bw_slice *choices; /* APPROVE */
     size_t choice_count;
+    uint32_t votes_needed;   /* APPROVE: so many must choose the same; 1 without voters */
+    struct bw_slice *voters; /* APPROVE: who is asked, each by a link of their own; none: whoever has the link */
+    size_t voter_count;
     int32_t choice_in_time;     /* APPROVE: on_timeout: which one is taken then; -1: it fails */
     struct bw_slice form;       /* APPROVE: JSON object: schemas by name (base/schema.h); empty: it asks for nothing else */
     int32_t notifies;           /* this step tells somebody of that APPROVE, which is the next one; else -1 */
@@ -264,6 +267,8 @@ struct bw_workflow {
 #define BW_WORKFLOW_EMITS_MAX 100 /* of one step */
 #define BW_WORKFLOW_ARMS_MAX 16
 #define BW_WORKFLOW_CHOICES_MAX 10
+#define BW_WORKFLOW_VOTERS_MAX 20
+#define BW_WORKFLOW_VOTER_BYTES_MAX 100
 #define BW_APPROVE_MESSAGE_MAX 16384 /* bytes, also when it is rendered */
 #define BW_WORKFLOW_ITEMS_MAX 100000 /* of a foreach; semantics.md 2.5 */
 #define BW_WORKFLOW_CONCURRENCY_MAX 1000

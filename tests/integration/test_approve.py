@@ -506,3 +506,101 @@ tests:
 """)
     result = engine.run("test", check=False)
     assert result.returncode == 0, result.stdout + result.stderr
+
+
+COUNCIL = """
+name: council
+on: [{event: open.ping}]
+steps:
+  - id: ask
+    approve:
+      message: Pay?
+      choices: [pay, wait]
+      form: {note: {type: string, default: ''}}
+      need: 2
+      to: [ann@example.com, bob, cy]
+      timeout: 2d
+      notify: {lua: "return {urls = input.urls}", with: {urls: "${{ approval.urls }}"}}
+outputs: {ask: "${{ steps.ask }}"}
+"""
+
+
+def council(engine):
+    """Who is asked, each with their link."""
+    start(engine, COUNCIL)
+    ring(engine)
+    def urls():
+        steps = [step for row in engine.rows("runs", "--state", "parked") for step in engine.show_run(row["run"])["steps"]]
+        return [step["output"]["urls"] for step in steps if step["step"] == "ask~notify" and len(steps) == 2]
+    return {entry["to"]: Link(engine, entry["url"]) for entry in wait_for("the links", urls)[0]}
+
+
+def test_a_choice_decides_when_enough_people_have_made_it(engine):
+    links = council(engine)
+    assert list(links) == ["ann@example.com", "bob", "cy"] and len({link.path for link in links.values()}) == 3
+    status, page, _ = links["bob"].ask("GET")
+    assert status == 200 and "You decide as bob" in page and "2 must choose the same, of: ann@example.com, bob, cy" in page and 'name="by"' not in page
+    status, noted = links["ann@example.com"].post_json(choice="pay", form={"note": "fine"})
+    assert status == 200 and {**noted, "vote": {**noted["vote"], "at": 0}} == {
+        "status": "noted", "new": True, "need": 2, "votes": {"pay": 1}, "vote": {"choice": "pay", "by": "ann@example.com", "at": 0, "form": {"note": "fine"}}}
+    before = fingerprint(engine)
+    for fields in {"choice": "pay"}, {"choice": "wait"}, {"choice": "nonsense"}:  # the first decision of each stands
+        assert links["ann@example.com"].post_json(**fields) == (200, {**noted, "new": False})
+    assert "Your vote: <strong>pay</strong>" in links["ann@example.com"].ask("GET")[1]
+    status, answer = links["bob"].post_json(choice="pay", by="ann@example.com")
+    assert status == 422 and answer["error"]["code"] == "approval.by"  # nobody is somebody else
+    assert fingerprint(engine) == before
+    status, page, _ = links["bob"].post(choice="wait", by="bob")
+    assert status == 200 and "Your vote: <strong>wait</strong>" in page and html.unescape(page).count("1</p>") == 2
+    engine.stop()  # votes are there after a restart
+    engine.start()
+    for link in links.values():
+        link.engine = engine
+    status, answer = links["cy"].post_json(choice="pay")
+    assert (status, answer["status"], answer["new"], answer["decision"]["by"]) == (200, "decided", True, "cy")
+    done = engine.finished_runs(1)[0]
+    ask = done["output"]["ask"]
+    assert (ask["choice"], ask["by"], ask["form"]) == ("pay", "cy", {"note": ""})
+    assert [(vote["by"], vote["choice"]) for vote in ask["votes"]] == [("ann@example.com", "pay"), ("bob", "wait"), ("cy", "pay")]
+    assert sorted(act["actor"] for act in done["audit"]) == ["ann@example.com", "bob", "cy"]
+    for link in links.values():  # late votes see the result
+        assert link.post_json(choice="wait") == (200, {**answer, "new": False})
+    assert engine.stop() == 0
+
+
+def test_of_many_votes_at_once_each_person_has_one_and_one_decides(engine):
+    links = council(engine)
+    answers, barrier = [], threading.Barrier(12)
+
+    def vote(name, number):
+        barrier.wait()
+        answers.append(links[name].post_json(choice="pay" if number % 2 else "wait"))
+    threads = [threading.Thread(target=vote, args=(name, n)) for name in links for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {status for status, _ in answers} == {200}
+    votes = store(engine, "SELECT actor, choice, decides FROM votes")
+    assert len(votes) in (2, 3) and sum(decides for _, _, decides in votes) == 1
+    chosen = engine.finished_runs(1)[0]["output"]["ask"]["choice"]
+    assert sum(choice == chosen for _, choice, _ in votes) == 2
+    assert len(store(engine, "SELECT * FROM audit")) == len(votes)
+
+
+def test_a_link_that_is_no_ones_decides_nothing_where_names_are_asked(engine):
+    """A run that asked whoever has the link is resumed on a version that asks people."""
+    start(engine, COUNCIL.replace("      need: 2\n      to: [ann@example.com, bob, cy]\n", "").replace("urls", "url").replace("timeout: 2d", "timeout: 1h"))
+    ring(engine)
+    (run, link), = asked(engine)
+    engine.stop()
+    engine.env["BELLWIRE_CLOCK_AHEAD_MS"] = str(2 * 3600 * 1000)
+    engine.start()
+    assert engine.finished_runs(1)[0]["error"]["code"] == "approval.timeout"
+    engine.write("workflows/w0.yaml", COUNCIL)
+    engine.wait_log("catalog.activated")
+    engine.run("runs", "resume", run, "--latest")
+    wait_for("the question", lambda: engine.show_run(run)["state"] == "parked")
+    link.engine = engine
+    assert link.ask("GET")[0] == 410 and link.post_json(choice="pay")[0] == 410
+    assert store(engine, "SELECT * FROM votes") == []

@@ -32,6 +32,7 @@ GOOD = [
     step("id: a_1, name: A name, if: \"${{ event.id }}\", set: {b: \"${{ 1 }}\"}, outputs: {c: \"${{ result }}\"}"),
     step("id: a, lua: return input, with: {x: 1}"),
     step("id: a, uses: demo/act@1, with: {}, timeout: 1h30m"),
+    step("id: a, approve: {message: m, need: 1}"), step("id: a, approve: {message: m, need: 2, to: [ann@example.com, bob]}"),
     step("id: a, lua: return 1, timeout: 500ms"), step("id: a, set: {}, sensitive: true"), step("id: a, approve: {message: x}, sensitive: false"),
     step("id: a, foreach: [1], sensitive: true, steps: [{id: b, wait: {event: a}, sensitive: true}]"), workflow(more="labels: {a: b, c.d/e-f_9: '1'}\n"),
     workflow(more="labels: {}\nretention: {ok: none, failed: 1d12h}\n"),
@@ -70,6 +71,8 @@ GOOD = [
 ]
 
 BAD = [
+    step("id: a, approve: {message: m, need: 2}"), step("id: a, approve: {message: m, need: 21, to: [a, b]}"), step("id: a, approve: {message: m, to: []}"),
+    step("id: a, approve: {message: m, to: [a, a]}"), step("id: a, approve: {message: m, to: [1]}"), step("id: a, approve: {message: m, need: 0, to: [a]}"),
     step("id: a, stop: {}, sensitive: true"), step("id: a, emit: {event: a}, sensitive: true"), step("id: a, sleep: 1s, sensitive: true"),
     step("id: a, set: {}, sensitive: 1"), step("if: true, sensitive: true, steps: [{id: a, set: {}}]"), workflow(more="labels: [a]\n"),
     workflow(more="labels: {a: 1}\n"), workflow(more="labels: {-a: b}\n"), workflow(more="labels: {a: ''}\n"), workflow(more="labels: {a: '${{ 1 }}'}\n"),

@@ -108,17 +108,22 @@ LEFT JOIN children c ON c.run_id = r.id LEFT JOIN joins j ON j.id = c.join_id LE
 WHERE r.uid = ?1;
 -- name: steps
 SELECT s.path, s.state, s.attempt, s.started_ms, s.ended_ms, s.input_names, s.output, s.error,
-    t.due_ms, w.kind, w.arm, w.event_id, w.at_ms, e.uid, j.id, j.total, j.started, j.succeeded, j.failed, s.again, v.choice, v.actor, v.form, s.sensitive
+    t.due_ms, w.kind, w.arm, w.event_id, w.at_ms, e.uid, j.id, j.total, j.started, j.succeeded, j.failed, s.again, v.choice, v.actor, v.form, s.sensitive,
+    CASE WHEN w.kind = 3 THEN (SELECT json_group_array(json_object('choice', choice, 'by', actor, 'at', at_ms, 'form', json(form)))
+        FROM (SELECT * FROM votes o WHERE o.run_id = s.run_id AND o.path = s.path ORDER BY o.at_ms, o.actor)) END
 FROM steps s LEFT JOIN timers t ON s.state < 20 AND t.run_id = s.run_id AND t.path = s.path
 LEFT JOIN wakes w ON s.state < 20 AND w.run_id = s.run_id AND w.path = s.path LEFT JOIN events e ON e.id = w.event_id
 LEFT JOIN joins j ON j.run_id = s.run_id AND j.path = s.path
-LEFT JOIN votes v ON w.kind = 3 AND v.run_id = s.run_id AND v.path = s.path
+LEFT JOIN votes v ON w.kind = 3 AND v.run_id = s.run_id AND v.path = s.path AND v.decides
 WHERE s.run_id = ?1 ORDER BY s.position, s.path;
+-- v: the vote that has decided; o: that of ?3, as long as none has.
 -- name: approval
 SELECT r.state, EXISTS (SELECT 1 FROM wakes e WHERE e.run_id = r.id AND e.path = ''), s.state, s.output, w.kind, t.due_ms, v.choice, v.actor, v.at_ms, v.form,
-    coalesce(s.sensitive, 0)
+    coalesce(s.sensitive, 0), o.choice, o.at_ms, o.form,
+    (SELECT json_group_object(choice, n) FROM (SELECT choice, count(*) AS n FROM votes c WHERE c.run_id = r.id AND c.path = ?2 GROUP BY choice))
 FROM runs r LEFT JOIN steps s ON s.run_id = r.id AND s.path = ?2 LEFT JOIN wakes w ON w.run_id = r.id AND w.path = ?2
-LEFT JOIN timers t ON t.run_id = r.id AND t.path = ?2 LEFT JOIN votes v ON v.run_id = r.id AND v.path = ?2
+LEFT JOIN timers t ON t.run_id = r.id AND t.path = ?2 LEFT JOIN votes v ON v.run_id = r.id AND v.path = ?2 AND v.decides
+LEFT JOIN votes o ON o.run_id = r.id AND o.path = ?2 AND o.actor = ?3 AND v.run_id IS NULL
 WHERE r.uid = ?1;
 -- name: queue
 SELECT q.id, q.run_id, r.uid, r.event_id, c.run_id IS NOT NULL, coalesce(j.needs_event, 1), r.revision

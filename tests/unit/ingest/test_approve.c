@@ -56,7 +56,7 @@ static int send_to_link(const struct server *server, const char *method, int64_t
     struct bw_buf request = {0};
     int fd = dial(server);
     bw_buf_printf(&request, "%s /approve/", method);
-    assert_true(bw_approval_token_append(&request, key, (struct bw_uid){{1, 2, 3}}, BW_SLICE("ask"), expires_ms));
+    assert_true(bw_approval_token_append(&request, key, (struct bw_uid){{1, 2, 3}}, BW_SLICE("ask"), (struct bw_slice){0}, expires_ms));
     bw_buf_printf(&request, " HTTP/1.1\r\n" HOST "%s", rest);
     say_bytes(fd, request.data, request.len);
     bw_buf_free(&request);

@@ -71,11 +71,83 @@ static void test_the_first_vote_stands(void **state)
     assert_rows(1, 0, 0, 0);
 }
 
+static struct bw_step_row asking_for(const char *text)
+{
+    struct bw_step_row step = sleeping("ask", 5000);
+    step.output = bw_slice_of(text);
+    return step;
+}
+
+static const char two_of_three[] = "{\"message\":\"?\",\"choices\":[\"a\",\"b\"],\"form\":{},\"need\":2,\"to\":[\"ann\",\"bob\",\"cy\"]}";
+
+static void test_the_choice_that_first_has_as_many_as_it_needs_decides(void **state)
+{
+    (void)state;
+    put_step(1, BW_RUN_PARKED, asking_for(two_of_three));
+    assert_true(vote_by(1, "ask", "a", "ann"));
+    assert_true(vote_by(1, "ask", "b", "bob"));
+    assert_int_equal(state_of(1), BW_RUN_PARKED); /* one each: it goes on waiting */
+    assert_rows(1, 1, 0, 0);
+    assert_true(vote_by(1, "ask", "b", "cy"));
+    assert_int_equal(state_of(1), BW_RUN_ACTIVE);
+    assert_rows(1, 0, 0, 1);
+    assert_int_equal(wake_of(1, "kind"), BW_WAKE_VOTE);
+    assert_int_equal(query("SELECT count(*) FROM votes WHERE decides AND actor = 'cy' AND choice = 'b'"), 1);
+    assert_int_equal(query("SELECT count(*) FROM votes"), 3);
+    assert_int_equal(query("SELECT count(*) FROM audit WHERE verb = 'vote'"), 3);
+    assert_false(vote_by(1, "ask", "a", "dan"));
+}
+
+static void test_each_person_has_one_vote_and_the_first_one_stands(void **state)
+{
+    (void)state;
+    put_step(1, BW_RUN_PARKED, asking_for(two_of_three));
+    assert_true(vote_by(1, "ask", "a", "ann"));
+    assert_false(vote_by(1, "ask", "a", "ann"));
+    assert_false(vote_by(1, "ask", "b", "ann"));
+    assert_int_equal(query("SELECT count(*) FROM votes WHERE choice = 'a' AND NOT decides"), 1);
+    assert_int_equal(query("SELECT count(*) FROM audit"), 1);
+    assert_int_equal(state_of(1), BW_RUN_PARKED);
+    assert_true(vote_by(1, "ask", "a", "bob"));
+    assert_int_equal(state_of(1), BW_RUN_ACTIVE);
+}
+
+/* A run that failed behind the decision and was resumed asks once more: those were the votes of then. One that was not decided keeps them. */
+static void test_what_was_decided_before_does_not_count_when_it_is_asked_again(void **state)
+{
+    (void)state;
+    put_step(1, BW_RUN_PARKED, asking_for(two_of_three));
+    assert_true(vote_by(1, "ask", "a", "ann"));
+    put_step(1, BW_RUN_PARKED, asking_for(two_of_three));
+    assert_false(vote_by(1, "ask", "b", "ann"));
+    assert_true(vote_by(1, "ask", "a", "bob"));
+    put_step(1, BW_RUN_ACTIVE, step_row("ask", BW_STEP_FAILED));
+    put_step(1, BW_RUN_PARKED, asking_for(two_of_three));
+    assert_true(vote_by(1, "ask", "b", "ann"));
+    assert_int_equal(query("SELECT count(*) FROM votes"), 1);
+    assert_int_equal(state_of(1), BW_RUN_PARKED);
+    assert_true(vote_by(1, "ask", "b", "bob"));
+    assert_int_equal(query("SELECT count(*) FROM votes WHERE choice = 'b'"), 2);
+    assert_int_equal(query("SELECT count(*) FROM wakes"), 1);
+}
+
+static void test_time_may_be_over_before_enough_have_decided(void **state)
+{
+    (void)state;
+    put_step(1, BW_RUN_PARKED, asking_for(two_of_three));
+    assert_true(vote_by(1, "ask", "a", "ann"));
+    fire(5000);
+    assert_int_equal(wake_of(1, "kind"), BW_WAKE_TIMER);
+    assert_false(vote_by(1, "ask", "a", "bob"));
+    assert_int_equal(query("SELECT count(*) FROM votes"), 1);
+}
+
 /* Two in one transaction, as one commit group has them. */
 static void test_of_two_at_once_one_counts(void **state)
 {
     struct bw_vote first = {.run = uid_of(1), .step = BW_SLICE("ask"), .choice = BW_SLICE("a"), .by = BW_SLICE("x"), .form = BW_SLICE("{}")};
     struct bw_vote second = first;
+    second.by = BW_SLICE("y");
     struct bw_store_op other = {.kind = BW_OP_VOTE, .vote = &second}, one = {.kind = BW_OP_VOTE, .vote = &first, .next = &other};
     (void)state;
     second.choice = BW_SLICE("b");
@@ -189,7 +261,7 @@ struct seen {
     int step_state;
     enum bw_wake_kind wake;
     int64_t due_ms;
-    char output[200], choice[20], by[20], form[20];
+    char output[200], choice[20], by[20], form[20], own[20], tally[40];
 };
 
 static bool see(void *arg, const struct bw_approval *approval)
@@ -203,6 +275,8 @@ static bool see(void *arg, const struct bw_approval *approval)
     snprintf(seen->choice, sizeof seen->choice, "%.*s", (int)approval->vote.choice.len, approval->vote.choice.ptr);
     snprintf(seen->by, sizeof seen->by, "%.*s", (int)approval->vote.by.len, approval->vote.by.ptr);
     snprintf(seen->form, sizeof seen->form, "%.*s", (int)approval->vote.form.len, approval->vote.form.ptr);
+    snprintf(seen->own, sizeof seen->own, "%.*s", (int)approval->own.choice.len, approval->own.choice.ptr);
+    snprintf(seen->tally, sizeof seen->tally, "%.*s", (int)approval->tally.len, approval->tally.ptr);
     return false;
 }
 
@@ -212,7 +286,7 @@ static bool look(const char *step, struct seen *seen)
     struct bw_error err = {0};
     bool found;
     *seen = (struct seen){0};
-    assert_no_error(bw_reader_approval(reader, uid_of(1), bw_slice_of(step), see, seen, &found, &err), err);
+    assert_no_error(bw_reader_approval(reader, uid_of(1), bw_slice_of(step), BW_SLICE("ann"), see, seen, &found, &err), err);
     bw_reader_close(reader);
     return found;
 }
@@ -227,6 +301,7 @@ static bool see_wake(void *arg, const struct bw_run *run)
     assert_slice(run->row.steps[0].wake.choice, "a");
     assert_slice(run->row.steps[0].wake.by, "ann");
     assert_slice(run->row.steps[0].wake.form, "{\"n\":1}");
+    assert_slice(run->row.steps[0].wake.votes, "[{\"choice\":\"a\",\"by\":\"ann\",\"at\":77,\"form\":{\"n\":1}}]");
     return true;
 }
 
@@ -247,8 +322,18 @@ static void test_what_is_read_of_an_approval(void **state)
     assert_string_equal(seen.choice, "");
     assert_true(look("later", &seen));
     assert_int_equal(seen.step_state, 0);
+    put_step(1, BW_RUN_PARKED, asking_for(two_of_three));
+    vote_by(1, "ask", "a", "ann"); /* who looks */
+    vote_by(1, "ask", "b", "bob");
+    assert_true(look("ask", &seen));
+    assert_string_equal(seen.own, "a");
+    assert_string_equal(seen.tally, "{\"a\":1,\"b\":1}");
+    assert_string_equal(seen.choice, "");
+    assert_int_equal(query("DELETE FROM votes RETURNING 1"), 1);
+    put_step(1, BW_RUN_PARKED, asking("ask", 5000));
     vote(1, "a");
     assert_true(look("ask", &seen));
+    assert_string_equal(seen.own, ""); /* it is decided */
     assert_int_equal(seen.wake, BW_WAKE_VOTE);
     assert_string_equal(seen.choice, "a");
     assert_string_equal(seen.by, "ann");
@@ -321,6 +406,10 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         PARKING(test_a_vote_wakes_the_step_that_waits_for_it),
         PARKING(test_the_first_vote_stands),
+        PARKING(test_the_choice_that_first_has_as_many_as_it_needs_decides),
+        PARKING(test_each_person_has_one_vote_and_the_first_one_stands),
+        PARKING(test_what_was_decided_before_does_not_count_when_it_is_asked_again),
+        PARKING(test_time_may_be_over_before_enough_have_decided),
         PARKING(test_of_two_at_once_one_counts),
         PARKING(test_time_and_vote_whichever_is_first),
         PARKING(test_nobody_votes_where_nothing_is_asked),

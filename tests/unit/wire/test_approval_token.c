@@ -16,7 +16,7 @@ static const struct bw_uid run = {{9, 8, 7, 6, 5, 4, 3, 2, 1, 0, 255, 254, 253, 
 static struct bw_buf token_of(const char *step)
 {
     struct bw_buf text = {0};
-    assert_true(bw_approval_token_append(&text, key, run, bw_slice_of(step), EXPIRES_MS));
+    assert_true(bw_approval_token_append(&text, key, run, bw_slice_of(step), (struct bw_slice){0}, EXPIRES_MS));
     return text;
 }
 
@@ -51,8 +51,33 @@ static void test_the_longest_step_fits_and_a_longer_one_is_refused(void **state)
     assert_true(bw_approval_token_read(bw_buf_slice(&text), key, &token));
     assert_string_equal(token.step, step);
     bw_buf_free(&text);
-    assert_false(bw_approval_token_append(&none, key, run, (struct bw_slice){step, BW_APPROVAL_STEP_MAX + 1}, EXPIRES_MS));
-    assert_false(bw_approval_token_append(&none, key, run, (struct bw_slice){step, 0}, EXPIRES_MS));
+    assert_false(bw_approval_token_append(&none, key, run, (struct bw_slice){step, BW_APPROVAL_STEP_MAX + 1}, (struct bw_slice){0}, EXPIRES_MS));
+    assert_false(bw_approval_token_append(&none, key, run, (struct bw_slice){step, 0}, (struct bw_slice){0}, EXPIRES_MS));
+    bw_buf_free(&none);
+}
+
+static void test_whose_it_is_is_read_back(void **state)
+{
+    (void)state;
+    char step[BW_APPROVAL_STEP_MAX + 1] = "", actor[BW_APPROVAL_ACTOR_MAX + 2] = "";
+    struct bw_buf none = {0};
+    memset(step, 's', BW_APPROVAL_STEP_MAX);
+    memset(actor, 'a', BW_APPROVAL_ACTOR_MAX);
+    const struct {
+        const char *step, *actor;
+    } cases[] = {{"ask", "ann@example.com"}, {"a", "b"}, {step, actor}, {"ab", ""}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct bw_buf text = {0};
+        struct bw_approval_token token;
+        assert_true(bw_approval_token_append(&text, key, run, bw_slice_of(cases[i].step), bw_slice_of(cases[i].actor), EXPIRES_MS));
+        assert_true(bw_approval_token_read(bw_buf_slice(&text), key, &token));
+        assert_string_equal(token.step, cases[i].step);
+        assert_string_equal(token.actor, cases[i].actor);
+        assert_true(token.expires_ms == EXPIRES_MS && bw_uid_equal(token.run, run));
+        bw_buf_free(&text);
+    }
+    actor[BW_APPROVAL_ACTOR_MAX] = 'a';
+    assert_false(bw_approval_token_append(&none, key, run, BW_SLICE("ask"), bw_slice_of(actor), EXPIRES_MS));
     bw_buf_free(&none);
 }
 
@@ -115,6 +140,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_token_is_read_back),
         cmocka_unit_test(test_the_longest_step_fits_and_a_longer_one_is_refused),
+        cmocka_unit_test(test_whose_it_is_is_read_back),
         cmocka_unit_test(test_another_key_made_another_token),
         cmocka_unit_test(test_a_token_with_any_bit_altered_is_refused),
         cmocka_unit_test(test_a_token_with_any_character_changed_added_or_missing_is_refused),

@@ -129,6 +129,39 @@ static void test_who_is_told_gets_a_link_to_a_run_that_is_there(void **state)
     engine_stop(&engine);
 }
 
+static void test_each_one_who_is_asked_has_a_link_of_their_own(void **state)
+{
+    (void)state;
+    struct engine engine;
+    static const char *const names[] = {"ann@example.com", "bob"};
+    uint8_t key[BW_APPROVAL_KEY_BYTES];
+    for (size_t i = 0; i < sizeof key; i++) key[i] = (uint8_t)(i + 1);
+    begin(&engine, review(", to: [ann@example.com, bob], need: 2, notify: {uses: my/call@1, with: {urls: \"${{ approval.urls }}\"}}"));
+    engine_commit(&engine, number(engine_next(&engine, BW_MSG_REPORT)->head, "report"));
+    const struct answer *call = engine_next(&engine, BW_MSG_CALL);
+    json_t *input = bw_json_load(call->parts[0], NULL), *urls = json_object_get(input, "urls");
+    assert_int_equal(json_array_size(urls), 2);
+    for (size_t i = 0; i < 2; i++) {
+        struct bw_approval_token token;
+        const char *url = text(json_array_get(urls, i), "url");
+        assert_string_equal(text(json_array_get(urls, i), "to"), names[i]);
+        assert_true(bw_approval_token_read(bw_slice_of(url + strlen(URL BW_APPROVAL_PATH)), key, &token));
+        assert_string_equal(token.step, "r");
+        assert_string_equal(token.actor, names[i]);
+    }
+    json_decref(input);
+    const struct bw_slice done = BW_SLICE("{}");
+    engine_send(&engine, BW_MSG_CALL_RESULT, &done, 1, "{\"call\":%lld,\"outcome\":\"ok\",\"output_part\":0}", (long long)number(call->head, "call"));
+    const json_t *run = only_run(&engine, PARKED);
+    assert_non_null(strstr(output(&engine.answer, step_at(run, 1)), ",\"need\":2,\"to\":[\"ann@example.com\",\"bob\"]}"));
+    resume(&engine, "{\"path\":\"r~notify\",\"state\":20,\"attempt\":1,\"started_ms\":1}," ASKED
+                    ",\"wake\":{\"kind\":3,\"arm\":0,\"at_ms\":5,\"choice\":\"publish\",\"by\":\"bob\",\"form\":{},\"votes\":[{\"by\":\"ann\"},1]}}");
+    run = only_run(&engine, SUCCEEDED);
+    assert_string_equal(output(&engine.answer, run),
+                        "{\"r\":{\"choice\":\"publish\",\"by\":\"bob\",\"at\":5,\"form\":{},\"votes\":[{\"by\":\"ann\"},1]}}");
+    engine_stop(&engine);
+}
+
 static void test_the_link_follows_the_address_that_is_known_later(void **state)
 {
     (void)state;
@@ -281,6 +314,7 @@ int main(void)
         cmocka_unit_test(test_it_parks_even_when_its_time_is_short),
         cmocka_unit_test(test_when_nobody_decides_it_fails_or_takes_the_choice),
         cmocka_unit_test(test_who_is_told_gets_a_link_to_a_run_that_is_there),
+        cmocka_unit_test(test_each_one_who_is_asked_has_a_link_of_their_own),
         cmocka_unit_test(test_the_link_follows_the_address_that_is_known_later),
         cmocka_unit_test(test_the_question_is_reported_while_other_steps_are_at_work),
         cmocka_unit_test(test_who_cannot_tell_anybody_fails_as_the_approval),

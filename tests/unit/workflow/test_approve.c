@@ -73,6 +73,33 @@ static void test_everything_that_may_be_said(void **state)
     unload(&loaded);
 }
 
+static void test_who_is_asked_and_how_many_must_agree(void **state)
+{
+    (void)state;
+    struct loaded loaded = load_text(STEPS("  - id: r\n    approve:\n      message: m\n      need: 2\n      to: [ann@example.com, Bob, \"3\"]\n"
+                                           "      notify: {uses: slack/post@1, with: {all: \"${{ approval.urls }}\"}}\n"));
+    const struct bw_step *step = &only(&loaded)->steps[1];
+    assert_int_equal(step->votes_needed, 2);
+    assert_int_equal(step->voter_count, 3);
+    assert_slice(step->voters[0], "ann@example.com");
+    assert_slice(step->voters[2], "3");
+    unload(&loaded);
+    loaded = load_text(STEPS("  - {id: r, approve: {message: m, need: 1}}\n"));
+    assert_int_equal(only(&loaded)->steps[0].votes_needed, 1);
+    unload(&loaded);
+    refused_step("{message: m, need: 2}", "approve.need", 19); /* two decisions of whom? */
+    refused_step("{message: m, need: 3, to: [a, b]}", "approve.need", 19);
+    refused_step("{message: m, need: 0, to: [a, b]}", "approve.need", 19);
+    refused_step("{message: m, need: all, to: [a, b]}", "approve.need", 19);
+    refused_step("{message: m, to: []}", "approve.to", 17);
+    refused_step("{message: m, to: ann}", "approve.to", 17);
+    refused_step("{message: m, to: [a, 3]}", "approve.to", 21);
+    refused_step("{message: m, to: [a, a]}", "approve.to", 21);
+    refused_step("{message: m, to: [a, '']}", "approve.to", 21);
+    refused_step("{message: m, to: ['${{ event.id }}']}", "expr.misplaced", 19);
+    refused_step("{message: m, to: [a], notify: {lua: return 1, with: {u: '${{ approval.url }}'}}}", "expr.approval_url", 70);
+}
+
 /* Who notifies begins when the approval would have. */
 static void test_the_notification_takes_over_what_the_approval_needs(void **state)
 {
@@ -147,8 +174,6 @@ static void test_what_it_cannot_be(void **state)
     refused_step("{message: m, timeout: soon}", "approve.timeout", 22);
     refused_step("{message: m, timeout: 400d}", "approve.timeout", 22);
     refused_step("{message: m, on_timeout: publish}", "approve.on_timeout", 25);
-    refused_step("{message: m, need: 2}", "workflow.not_supported", 13);
-    refused_step("{message: m, to: [ann]}", "workflow.not_supported", 13);
     refused_step("{message: m, choice: [a]}", "workflow.unknown_key", 13);
     refused_step("{message: m, form: [a]}", "approve.form", 19);
     refused_step("{message: m, form: {Days: {type: integer}}}", "approve.form", 20);
@@ -237,6 +262,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_everything_that_may_be_said),
+        cmocka_unit_test(test_who_is_asked_and_how_many_must_agree),
         cmocka_unit_test(test_the_notification_takes_over_what_the_approval_needs),
         cmocka_unit_test(test_a_catch_is_that_of_the_approval),
         cmocka_unit_test(test_without_a_timeout_it_waits_no_longer_than_the_run),

@@ -120,6 +120,20 @@ static void test_what_a_limit_says_matters(void **state)
     assert_memory_equal(hashes[0], hashes[1], 32);
 }
 
+static void test_who_decides_matters(void **state)
+{
+    (void)state;
+    static const char *const asked[] = {
+        "", ", to: [a]", ", to: [b]", ", to: [a, b]", ", to: [b, a]", ", to: [a, b], need: 2", ", choices: [a, b]", ", timeout: 1h"};
+    uint8_t hashes[COUNT(asked)][32];
+    char text[200];
+    for (size_t i = 0; i < COUNT(asked); i++) {
+        snprintf(text, sizeof text, "name: t\non: [{manual: true}]\nsteps: [{id: a, approve: {message: m%s}}]\n", asked[i]);
+        hash_of(text, hashes[i]);
+        for (size_t k = 0; k < i; k++) assert_memory_not_equal(hashes[i], hashes[k], 32);
+    }
+}
+
 static void test_when_runs_begin_matters(void **state)
 {
     (void)state;
@@ -220,6 +234,7 @@ int main(void)
         cmocka_unit_test(test_layout_comments_and_order_of_keys_do_not_matter),
         cmocka_unit_test(test_what_it_does_matters),
         cmocka_unit_test(test_what_a_limit_says_matters),
+        cmocka_unit_test(test_who_decides_matters),
         cmocka_unit_test(test_when_runs_begin_matters),
         cmocka_unit_test(test_order_of_steps_is_part_of_the_version),
         cmocka_unit_test(test_constant_cannot_pass_for_an_expression),
