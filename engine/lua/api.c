@@ -328,16 +328,31 @@ static int refuse_write(lua_State *L)
     return luaL_error(L, "ctx is read-only");
 }
 
-static void add_group(lua_State *L, const char *name, const luaL_Reg *functions, lua_CFunction call)
+/* ctx.log, ctx.base64 and ctx.json, made when they are asked for: most code uses one of them, and states are many. */
+static int group_index(lua_State *L)
 {
-    lua_createtable(L, 0, 6);
-    luaL_setfuncs(L, functions, 0);
-    if (functions == bw_json_functions) {
-        BW_LUA_NULL_PUSH(L);
-        lua_setfield(L, -2, "null");
+    static const luaL_Reg log[] = {{"debug", log_debug}, {"info", log_info}, {"warn", log_warn}, {"error", log_error}, {NULL, NULL}};
+    static const luaL_Reg base64[] = {{"encode", base64_encode}, {"decode", base64_decode}, {NULL, NULL}};
+    static const struct {
+        const char *name;
+        const luaL_Reg *functions;
+        lua_CFunction call;
+    } groups[] = {{"log", log, log_call}, {"base64", base64, base64_call}, {"json", bw_json_functions, NULL}};
+    if (lua_type(L, 2) != LUA_TSTRING) return 0;
+    for (size_t i = 0; i < sizeof groups / sizeof *groups; i++) {
+        if (strcmp(groups[i].name, lua_tostring(L, 2)) != 0) continue;
+        lua_createtable(L, 0, 4);
+        luaL_setfuncs(L, groups[i].functions, 0);
+        if (groups[i].functions == bw_json_functions) {
+            BW_LUA_NULL_PUSH(L);
+            lua_setfield(L, -2, "null");
+        }
+        bw_env_protect(L, groups[i].call);
+        lua_pushvalue(L, -1);
+        lua_setfield(L, 1, groups[i].name);
+        return 1;
     }
-    bw_env_protect(L, call);
-    lua_setfield(L, -2, name);
+    return 0;
 }
 
 void bw_api_open(lua_State *L)
@@ -345,13 +360,12 @@ void bw_api_open(lua_State *L)
     static const luaL_Reg functions[] = {
         {"http", bw_api_http}, {"secret", ctx_secret}, {"fail", ctx_fail},           {"retry", ctx_retry}, {"cancelled", ctx_cancelled},
         {"now", ctx_now},      {"sleep", ctx_sleep},   {"urlencode", ctx_urlencode}, {"hmac", ctx_hmac},   {NULL, NULL}};
-    static const luaL_Reg log[] = {{"debug", log_debug}, {"info", log_info}, {"warn", log_warn}, {"error", log_error}, {NULL, NULL}};
-    static const luaL_Reg base64[] = {{"encode", base64_encode}, {"decode", base64_decode}, {NULL, NULL}};
     lua_createtable(L, 0, 16);
     luaL_setfuncs(L, functions, 0);
-    add_group(L, "log", log, log_call);
-    add_group(L, "base64", base64, base64_call);
-    add_group(L, "json", bw_json_functions, NULL);
+    lua_createtable(L, 0, 1);
+    lua_pushcfunction(L, group_index);
+    lua_setfield(L, -2, "__index");
+    lua_setmetatable(L, -2);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &ctx_key);
     lua_createtable(L, 0, 1);
     lua_pushcfunction(L, failure_tostring);

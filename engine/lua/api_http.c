@@ -145,8 +145,9 @@ int bw_api_http(lua_State *L)
     luaL_checktype(L, 1, LUA_TTABLE);
     bw_api_check_keys(L, "http", known, sizeof known / sizeof *known);
     bw_buf_clear(&task->request_bytes);
-    if (!task->request_headers && !(task->request_headers = calloc(HEADERS_MAX, sizeof *task->request_headers)))
-        return luaL_error(L, "out of memory");
+    struct bw_http_header *headers = realloc(task->request_headers, HEADERS_MAX * sizeof *headers);
+    if (!headers) return luaL_error(L, "out of memory");
+    task->request_headers = headers;
     task->request = (struct bw_task_request){.kind = BW_REQUEST_HTTP, .max_response_bytes = RESPONSE_BYTES_MAX};
     struct bw_slice method = text_field(L, "method", "GET");
     if (!is_token(method)) return luaL_error(L, "http: '%s' is no method", method.ptr);
@@ -158,6 +159,7 @@ int bw_api_http(lua_State *L)
         return luaL_error(L, "http: timeout must be seconds or a duration such as \"10s\"");
     task->request.timeout_ms = ms;
     if (task->request_bytes.failed) return luaL_error(L, "out of memory");
+    if ((headers = realloc(headers, (task->request.header_count + 1) * sizeof *headers))) task->request_headers = headers; /* it may wait for long */
     const char *base = task->request_bytes.data;
     struct bw_slice *fixed[] = {&task->request.method, &task->request.url, &task->request.body};
     for (size_t i = 0; i < 3; i++) fixed[i]->ptr = base + (size_t)fixed[i]->ptr;

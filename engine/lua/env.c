@@ -95,37 +95,14 @@ static int denied(lua_State *L)
     return luaL_error(L, "lua.denied: '%s' is not available in Bellwire", lua_tostring(L, lua_upvalueindex(1)));
 }
 
-/* What people try first gets an answer that says so, instead of "attempt to index a nil value". */
-static void add_denied(lua_State *L, int env)
-{
-    static const char *const tables[] = {"os", "io", "debug", "package", "coroutine"};
-    static const char *const functions[] = {"require", "load", "loadstring", "loadfile", "dofile", "collectgarbage", "warn", "getfenv", "setfenv"};
-    for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
-        lua_pushstring(L, functions[i]);
-        lua_pushcclosure(L, denied, 1);
-        lua_setfield(L, env, functions[i]);
-    }
-    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
-        lua_createtable(L, 0, 0);
-        lua_createtable(L, 0, 2);
-        lua_pushstring(L, tables[i]);
-        lua_pushcclosure(L, denied, 1);
-        lua_pushvalue(L, -1);
-        lua_setfield(L, -3, "__index");
-        lua_setfield(L, -2, "__newindex");
-        lua_pushboolean(L, 0);
-        lua_setfield(L, -2, "__metatable");
-        lua_setmetatable(L, -2);
-        lua_setfield(L, env, tables[i]);
-    }
-}
-
 /* The named functions of a standard library, then what `wrap` adds or replaces; a read-only table in env. */
 static void add_library(lua_State *L, int env, const char *name, lua_CFunction open, const char *const *names, size_t count,
                         void (*wrap)(lua_State *, int, int))
 {
-    luaL_requiref(L, name, open, 0);
-    lua_createtable(L, 0, (int)count + 12);
+    lua_pushcfunction(L, open);
+    lua_pushstring(L, name);
+    lua_call(L, 1, 1);
+    lua_createtable(L, 0, (int)count);
     copy_names(L, -2, -1, names, count);
     if (wrap) wrap(L, -2, -1);
     if (open == luaopen_string) { /* ("x"):rep(9) reaches the library by the strings' metatable: it must be the same one */
@@ -143,6 +120,66 @@ static void add_library(lua_State *L, int env, const char *name, lua_CFunction o
 }
 
 #define NAMES(list) list, sizeof list / sizeof *list
+
+/* Most code uses one or two of them, and states are many: a library is made when it is asked for. Pushes it; false: there is none of that name. */
+static bool push_library(lua_State *L, int env, const char *name)
+{
+    if (!strcmp(name, LUA_TABLIBNAME)) {
+        lua_createtable(L, 0, 8);
+        luaL_setfuncs(L, bw_table_functions, 0);
+        bw_env_protect(L, NULL);
+        lua_setfield(L, env, name);
+    } else if (!strcmp(name, LUA_MATHLIBNAME)) {
+        add_library(L, env, name, luaopen_math, NAMES(math_names), NULL);
+    } else if (!strcmp(name, LUA_UTF8LIBNAME)) {
+        add_library(L, env, name, luaopen_utf8, NAMES(utf8_names), bw_string_wrap_utf8);
+    } else {
+        return false;
+    }
+    lua_getfield(L, env, name);
+    return true;
+}
+
+bool bw_env_push_library(lua_State *L, const char *name)
+{
+    if (strcmp(name, LUA_TABLIBNAME) && strcmp(name, LUA_MATHLIBNAME) && strcmp(name, LUA_UTF8LIBNAME)) return false;
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &code_env_key);
+    lua_getfield(L, -1, name);
+    lua_remove(L, -2);
+    return true;
+}
+
+/* What people try first gets an answer that says so, instead of "attempt to index a nil value". */
+static int missing_index(lua_State *L)
+{
+    static const char *const tables[] = {"os", "io", "debug", "package", "coroutine"};
+    static const char *const functions[] = {"require", "load", "loadstring", "loadfile", "dofile", "collectgarbage", "warn", "getfenv", "setfenv"};
+    if (lua_type(L, 2) != LUA_TSTRING) return 0;
+    const char *name = lua_tostring(L, 2);
+    if (push_library(L, 1, name)) return 1;
+    for (size_t i = 0; i < sizeof functions / sizeof *functions; i++)
+        if (!strcmp(functions[i], name)) {
+            lua_settop(L, 2);
+            lua_pushcclosure(L, denied, 1);
+            return 1;
+        }
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+        if (strcmp(tables[i], name) != 0) continue;
+        lua_createtable(L, 0, 0);
+        lua_createtable(L, 0, 3);
+        lua_pushvalue(L, 2);
+        lua_pushcclosure(L, denied, 1);
+        lua_pushvalue(L, -1);
+        lua_setfield(L, -3, "__index");
+        lua_setfield(L, -2, "__newindex");
+        lua_pushboolean(L, 0);
+        lua_setfield(L, -2, "__metatable");
+        lua_setmetatable(L, -2);
+        return 1;
+    }
+    return 0;
+}
+
 void bw_env_open_libraries(lua_State *L)
 {
     static const luaL_Reg wrapped[] = {{"pcall", bw_budget_pcall},
@@ -153,7 +190,7 @@ void bw_env_open_libraries(lua_State *L)
                                        {"tostring", bw_string_tostring},
                                        {"print", bw_api_print},
                                        {NULL, NULL}};
-    lua_createtable(L, 0, 40);
+    lua_createtable(L, 0, 24);
     int env = lua_gettop(L);
     lua_pushcfunction(L, luaopen_base); /* fills the globals, which no user code ever sees */
     lua_call(L, 0, 1);
@@ -163,22 +200,21 @@ void bw_env_open_libraries(lua_State *L)
     luaL_setfuncs(L, wrapped, 0);
     lua_pop(L, 1);
     add_library(L, env, LUA_STRLIBNAME, luaopen_string, NAMES(string_names), bw_string_wrap);
-    lua_createtable(L, 0, 8);
-    luaL_setfuncs(L, bw_table_functions, 0);
-    bw_env_protect(L, NULL);
-    lua_setfield(L, env, LUA_TABLIBNAME);
-    add_library(L, env, LUA_MATHLIBNAME, luaopen_math, NAMES(math_names), NULL);
-    add_library(L, env, LUA_UTF8LIBNAME, luaopen_utf8, NAMES(utf8_names), bw_string_wrap_utf8);
-    add_denied(L, env);
+    lua_createtable(L, 0, 1);
+    lua_pushcfunction(L, missing_index);
+    lua_setfield(L, -2, "__index");
+    lua_setmetatable(L, env);
     lua_pushvalue(L, env);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &code_env_key);
-    lua_createtable(L, 0, 60); /* the expressions' environment: helpers and names */
-    copy_names(L, env, -1, (const char *const[]){"math", "string", "table", "tonumber", "tostring", "type", "pairs", "ipairs", "select", "utf8"}, 10);
+    lua_createtable(L, 0, 16); /* the expressions' environment: names and helpers, most of which come when they are asked for */
+    copy_names(L, env, -1, (const char *const[]){"string", "tonumber", "tostring", "type", "pairs", "ipairs", "select"}, 7);
     bw_helpers_register(L, lua_gettop(L));
     bw_scope_open(L, lua_gettop(L));
     bw_env_protect(L, NULL); /* a function literal could assign otherwise, and the next run would find it */
     lua_rawsetp(L, LUA_REGISTRYINDEX, &bw_env_expr_key);
     lua_pop(L, 1);
+    lua_createtable(L, 0, 0); /* what luaopen_base has filled is of no use any more */
+    lua_rawseti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
 }
 
 void bw_env_push_fresh(lua_State *L)

@@ -1,4 +1,5 @@
-/* The functions of expressions (semantics.md 3.2). Most are a few lines of Lua, compiled once per state; they accept nil. */
+/* The functions of expressions (semantics.md 3.2). Most are a few lines of Lua, compiled in a state when the first of them is
+ * used there: they are larger than all the rest of it. They accept nil. */
 #include "base/clock.h"
 #include "lua/internal.h"
 #include <string.h>
@@ -207,6 +208,15 @@ void bw_helpers_register(lua_State *L, int env)
     lua_pushvalue(L, env);
     luaL_setfuncs(L, functions, 0);
     lua_pop(L, 1);
+}
+
+bool bw_helpers_load(lua_State *L, int env, const char *name)
+{
+    static const char *const names[] = {"list", "null",     "default", "len",   "map",  "filter",   "flat", "join",    "split",   "keys",
+                                        "has",  "contains", "lower",   "upper", "trim", "truncate", "sum",  "sort_by", "product", "fmt"};
+    size_t known = 0;
+    while (known < sizeof names / sizeof *names && strcmp(names[known], name) != 0) known++;
+    if (known == sizeof names / sizeof *names) return false;
     if (luaL_loadbufferx(L, prelude, sizeof prelude - 1, "=helpers", "t") != LUA_OK) lua_error(L);
     /* Its own environment: the helpers, the libraries, and three functions that user code does not see. */
     lua_createtable(L, 0, 8);
@@ -214,10 +224,10 @@ void bw_helpers_register(lua_State *L, int env)
     lua_setfield(L, -2, "ipairs_all");
     lua_pushcfunction(L, is_array);
     lua_setfield(L, -2, "is_array");
-    static const char *const names[] = {"math", "string", "tonumber", "tostring", "type", "pairs", "utf8"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        lua_getfield(L, env, names[i]);
-        lua_setfield(L, -2, names[i]);
+    static const char *const used[] = {"math", "string", "tonumber", "tostring", "type", "pairs", "utf8"};
+    for (size_t i = 0; i < sizeof used / sizeof *used; i++) {
+        lua_getfield(L, env, used[i]);
+        lua_setfield(L, -2, used[i]);
     }
     lua_createtable(L, 0, 8);
     luaL_setfuncs(L, bw_table_functions, 0);
@@ -227,4 +237,5 @@ void bw_helpers_register(lua_State *L, int env)
     lua_pushcfunction(L, make_array);
     BW_LUA_NULL_PUSH(L);
     lua_call(L, 3, 0);
+    return lua_getfield(L, env, name) != LUA_TNIL;
 }

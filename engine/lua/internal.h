@@ -79,7 +79,8 @@ enum bw_sentinel { BW_SENTINEL_NONE, BW_SENTINEL_EXPIRED, BW_SENTINEL_MEMORY }; 
 enum bw_sentinel bw_budget_sentinel(lua_State *L, int index);
 
 /* env.c */
-void bw_env_open_libraries(lua_State *L);              /* [raises] fills the registry with the read-only library tables */
+void bw_env_open_libraries(lua_State *L);                 /* [raises] fills the registry with the read-only library tables */
+bool bw_env_push_library(lua_State *L, const char *name); /* [raises] math, table, utf8; false: it is none of these */
 void bw_env_protect(lua_State *L, lua_CFunction call); /* [raises] the table on top becomes a read-only proxy of itself; call: its __call, or NULL */
 void bw_env_push_fresh(lua_State *L);                  /* [raises] a run's environment */
 extern const char bw_env_expr_key;                     /* registry key of the expressions' environment */
@@ -99,7 +100,8 @@ int bw_script_compile(lua_State *L, const char *file, int line, const char *befo
 /* helpers.c: functions of expressions */
 struct bw_buf *bw_lua_push_buf(lua_State *L);    /* [raises] a buffer on the stack that dies with the state, whatever is raised meanwhile */
 extern const luaL_Reg bw_json_functions[];       /* encode, decode, array */
-void bw_helpers_register(lua_State *L, int env); /* [raises] */
+void bw_helpers_register(lua_State *L, int env); /* [raises] those in C */
+bool bw_helpers_load(lua_State *L, int env, const char *name); /* [raises] those in Lua; pushes the one of that name, or false: there is none */
 
 /* value.c */
 void bw_value_push_json(lua_State *L, struct bw_json_view view);    /* [raises] tables; null in objects is absent, in arrays json.null */
@@ -157,7 +159,6 @@ struct bw_task {
     struct bw_buf answer_bytes;
     struct bw_http_answer answer;
     struct bw_http_header *answer_headers;
-    struct bw_error answer_error;
     struct bw_buf output;
     struct bw_task_failure failure;
     struct bw_code_place place;

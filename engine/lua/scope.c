@@ -188,7 +188,10 @@ static int scope_index(lua_State *L)
             bw_view_push(L, bw_json_view_of(script->scope.error));
         else
             lua_pushnil(L);
-    } else if (!push_local(L, script, name)) {
+    } else if (bw_env_push_library(L, name.ptr)) {
+        lua_pushvalue(L, -1);
+        lua_setfield(L, 1, name.ptr);
+    } else if (!push_local(L, script, name) && !bw_helpers_load(L, 1, name.ptr)) {
         const char *near = bw_suggest(name, names, sizeof names / sizeof *names);
         return luaL_error(L, near ? "unknown name '%s' (did you mean '%s'?)" : "unknown name '%s'", name.ptr, near);
     }

@@ -133,7 +133,10 @@ struct bw_script *bw_script_new(const struct bw_workflow *workflow, const struct
         bw_errors_push(errs, &err);
     else
         bw_budget_install(script->L);
-    if (errs->count == before) return script;
+    if (errs->count == before) {
+        lua_gc(script->L, LUA_GCCOLLECT); /* thousands of states wait at once: what compiling left behind would stay as long */
+        return script;
+    }
     bw_script_free(script);
     return NULL;
 }

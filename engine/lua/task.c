@@ -256,15 +256,15 @@ bool bw_task_answer(struct bw_task *task, const struct bw_http_answer *answer)
     free(task->answer_headers);
     task->answer = *answer;
     task->answer_headers = calloc(answer->header_count + 1, sizeof *task->answer_headers);
-    if (answer->error) task->answer_error = *answer->error;
-    task->answer.error = &task->answer_error;
+    if (answer->error) task->failure.error = *answer->error; /* not the task's end: the place is free until then */
+    task->answer.error = &task->failure.error;
     task->answer.body = keep(&task->answer_bytes, answer->body);
     for (size_t i = 0; task->answer_headers && i < answer->header_count; i++)
         task->answer_headers[i] =
             (struct bw_http_header){keep(&task->answer_bytes, answer->headers[i].name), keep(&task->answer_bytes, answer->headers[i].value)};
     if (!task->answer_headers || task->answer_bytes.failed) {
-        bw_error_set(&task->answer_error, "http.memory", "out of memory for the answer");
-        task->answer = (struct bw_http_answer){.error = &task->answer_error, .transient = true};
+        bw_error_set(&task->failure.error, "http.memory", "out of memory for the answer");
+        task->answer = (struct bw_http_answer){.error = &task->failure.error, .transient = true};
         return false;
     }
     const char *base = task->answer_bytes.data;

@@ -10,6 +10,7 @@
 #define CONNECT_MS 10000
 #define HEADERS_MAX 128
 #define IDLE_HANDLES_MAX 64
+#define RECEIVE_BYTES 2048 /* libcurl's buffer of each request that is under way; thousands wait at once, and answers are small */
 
 struct bw_http {
     CURLM *multi;
@@ -27,7 +28,8 @@ struct bw_http_call {
     CURL *easy;
     struct curl_slist *headers;
     struct bw_buf request_body, body, header_bytes;
-    struct bw_http_header answer_headers[HEADERS_MAX]; /* offsets into header_bytes until the end */
+    struct bw_http_header
+        *answer_headers; /* of HEADERS_MAX, once there is one: most of the time a call only waits. Offsets into header_bytes until the end */
     size_t header_count;
     uint64_t max_bytes;
     bool was_denied, is_too_large;
@@ -58,6 +60,7 @@ static size_t on_header(char *line, size_t size, size_t count, void *arg)
         call->header_count = 0;
         bw_buf_clear(&call->header_bytes);
     } else if (colon && call->header_count < HEADERS_MAX) {
+        if (!call->answer_headers && !(call->answer_headers = calloc(HEADERS_MAX, sizeof *call->answer_headers))) return 0;
         const char *value = colon + 1, *end = line + len;
         while (value < end && (*value == ' ' || *value == '\t')) value++;
         while (end > value && (end[-1] == '\r' || end[-1] == '\n' || end[-1] == ' ')) end--;
@@ -96,6 +99,7 @@ static void release(struct bw_http_call *call)
     bw_buf_free(&call->request_body);
     bw_buf_free(&call->body);
     bw_buf_free(&call->header_bytes);
+    free(call->answer_headers);
     free(call);
 }
 
@@ -241,6 +245,7 @@ static void set_policy(struct bw_http_call *call, int64_t timeout_ms)
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)RECEIVE_BYTES);
     curl_easy_setopt(easy, CURLOPT_PROXY, "");
     curl_easy_setopt(easy, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
     curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);

@@ -117,6 +117,19 @@ static void collect(lua_State *L, const char *prefix, struct names *out)
     lua_settop(L, table - 1);
 }
 
+/* Most things come into their table when they are asked for: the table on top is asked for what is written down. */
+static void ask_for(lua_State *L, const struct names *written, const char *prefix)
+{
+    for (size_t i = 0; i < written->count; i++) {
+        const char *name = written->items[i];
+        char first[NAME_BYTES];
+        if (strncmp(name, prefix, strlen(prefix)) != 0) continue;
+        snprintf(first, sizeof first, "%.*s", (int)strcspn(name + strlen(prefix), "."), name + strlen(prefix));
+        lua_getfield(L, -1, first);
+        lua_pop(L, 1);
+    }
+}
+
 static const char workflow[] = "name: t\non: [{manual: true}]\nsteps: [{id: a, lua: 'return {}'}]\n";
 
 static void open_script(struct fixture *fixture, struct bw_task **task)
@@ -152,8 +165,11 @@ static void test_everything_that_code_sees_is_written_down_and_the_other_way_rou
     read_file(&file);
     open_script(&fixture, &task);
     bw_env_push_fresh(fixture.script->L);
+    ask_for(fixture.script->L, &file.defined, "");
+    ask_for(fixture.script->L, &file.stock, "");
     collect(fixture.script->L, "", &code);
     bw_api_push_ctx(fixture.script->L, task);
+    ask_for(fixture.script->L, &file.defined, "ctx.");
     collect(fixture.script->L, "ctx.", &code);
     assert_true(has(&code, "ctx.http") && has(&code, "ctx.log.debug") && has(&code, "ctx.attempt") && has(&code, "string.rep")); /* it looked deep */
     check(&code, &file.defined, &file.stock, &file.absent, "not in engine/lua/bellwire.lua");
@@ -179,6 +195,8 @@ static void test_every_helper_of_expressions_is_written_down_and_the_other_way_r
     lua_rawgetp(L, LUA_REGISTRYINDEX, &bw_env_expr_key);
     assert_true(lua_getmetatable(L, -1));
     assert_int_equal(lua_getfield(L, -1, "__index"), LUA_TTABLE);
+    ask_for(L, &file.expression, "");
+    ask_for(L, &file.shared, "");
     for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) add(&helpers, "", bw_slice_of(lua_tostring(L, -2)));
     lua_settop(L, 0);
     check(&helpers, &file.expression, &file.shared, &none, "a helper that is not in engine/lua/bellwire.lua");
