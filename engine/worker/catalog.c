@@ -24,6 +24,7 @@ static void free_catalog(struct bw_catalog *catalog)
 {
     for (size_t i = 0; i < catalog->workflow_count; i++) free_workflow(&catalog->workflows[i]);
     for (size_t i = 0; i < catalog->action_count; i++) bw_action_free(catalog->actions[i]);
+    bw_matching_free(catalog->matching);
     free(catalog->workflows);
     free(catalog->actions);
     free(catalog);
@@ -412,6 +413,7 @@ void bw_catalog_load(struct bw_worker *worker, const struct bw_message *message)
         free(workflows);
     }
     drop_broken_callers(catalog, &errs);
+    if (!(catalog->matching = bw_matching_new(catalog->workflows, catalog->workflow_count))) exit(70);
     TAILQ_INSERT_TAIL(&worker->catalogs, catalog, link);
     answer(worker, catalog, &errs);
     bw_errors_free(&errs);

@@ -241,10 +241,7 @@ static void append_context(const struct bw_attempt *attempt, struct bw_buf *out)
 
 static struct bw_catalog_workflow *find_callee(const struct bw_attempt *attempt)
 {
-    const struct bw_catalog *catalog = attempt->run->event->catalog;
-    for (size_t i = 0; i < catalog->workflow_count; i++)
-        if (bw_slice_equal(catalog->workflows[i].workflow->name, bw_attempt_step(attempt)->callee)) return &catalog->workflows[i];
-    return NULL;
+    return bw_catalog_workflow_named(attempt->run->event->catalog, bw_attempt_step(attempt)->callee);
 }
 
 static uint32_t allowed_of(const struct bw_step *step, uint32_t total)

@@ -224,13 +224,10 @@ static void resume(struct bw_worker_event *event, const struct bw_message *messa
     struct bw_slice workflow = bw_json_slice(json_object_get(message->head, "resume"));
     event->is_resumed = true;
     event->open_runs = 1;
-    for (size_t i = 0; i < event->catalog->workflow_count; i++) {
-        if (!bw_slice_equal(event->catalog->workflows[i].workflow->name, workflow)) continue;
-        if (json_object_get(message->head, "collected") && event->catalog->workflows[i].workflow->reads_events) gather(event, message);
-        bw_run_start(event, &event->catalog->workflows[i], NULL);
-        return;
-    }
-    exit(70); /* its own revision has it: the engine sent another one */
+    struct bw_catalog_workflow *entry = bw_catalog_workflow_named(event->catalog, workflow);
+    if (!entry) exit(70); /* its own revision has it: the engine sent another one */
+    if (json_object_get(message->head, "collected") && entry->workflow->reads_events) gather(event, message);
+    bw_run_start(event, entry, NULL);
 }
 
 void bw_event_take(struct bw_worker *worker, const struct bw_message *message)
@@ -248,8 +245,8 @@ void bw_event_take(struct bw_worker *worker, const struct bw_message *message)
         return;
     }
     /* All triggers first: whoever ends last then reports the event as done, in the same transaction. */
-    for (size_t i = 0; i < catalog->workflow_count; i++) {
-        struct bw_catalog_workflow *entry = &catalog->workflows[i];
+    struct bw_catalog_workflow *entry;
+    for (struct bw_candidates all = bw_candidates_of(event); (entry = bw_candidates_next(&all));) {
         struct bw_uid run = bw_uid_of_run(event->uid, entry->workflow->name);
         struct bw_error err;
         bool has_failed = false;

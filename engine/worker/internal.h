@@ -101,12 +101,29 @@ struct bw_catalog {
     size_t action_count;
     bool may_respond; /* one of the workflows has `respond: {mode: result}` */
     size_t events;    /* in hand under this revision */
+    struct bw_matching *matching;
 };
 void bw_catalog_load(struct bw_worker *worker, const struct bw_message *message);
 void bw_catalog_drop(struct bw_worker *worker, uint32_t revision);
 struct bw_catalog *bw_catalog_find(struct bw_worker *worker, uint32_t revision);
 struct bw_script *bw_catalog_take_script(struct bw_worker *worker, struct bw_catalog_workflow *entry, struct bw_error *err);
 void bw_catalog_return_script(struct bw_catalog_workflow *entry, struct bw_script *script);
+
+/* ---- matching.c ---- */
+struct bw_worker_event;
+struct bw_matching *bw_matching_new(struct bw_catalog_workflow *workflows, size_t count); /* borrows them. NULL: out of memory */
+void bw_matching_free(struct bw_matching *matching);
+struct bw_catalog_workflow *bw_catalog_workflow_named(const struct bw_catalog *catalog, struct bw_slice name); /* NULL: there is none */
+/* The workflows of which a trigger could want the event, in their order: bw_workflow_matches() has the last word. An event for one workflow: that
+ * one. for (struct bw_candidates all = bw_candidates_of(event); (entry = bw_candidates_next(&all));) */
+struct bw_candidates {
+    const struct bw_catalog *catalog;
+    struct bw_catalog_workflow *only;
+    const size_t *exact, *globs;
+    size_t exact_count, glob_count;
+};
+struct bw_candidates bw_candidates_of(const struct bw_worker_event *event);
+struct bw_catalog_workflow *bw_candidates_next(struct bw_candidates *candidates);
 
 /* ---- event.c ---- */
 struct bw_worker_event {

@@ -117,7 +117,9 @@ void bw_respond_choose(const struct bw_worker_event *event, const struct bw_work
     const struct bw_workflow *chosen = NULL;
     bool is_asked = false;
     char head[160], run[BW_UID_TEXT];
-    for (size_t i = 0; i < event->catalog->workflow_count && !is_asked; i++) is_asked = may_answer(event, event->catalog->workflows[i].workflow);
+    struct bw_catalog_workflow *entry;
+    for (struct bw_candidates all = bw_candidates_of(event); !is_asked && (entry = bw_candidates_next(&all));)
+        is_asked = may_answer(event, entry->workflow);
     if (!is_asked) return;
     for (size_t i = 0; i < count; i++)
         if (may_answer(event, matches[i]) && (!chosen || strcmp(matches[i]->name.ptr, chosen->name.ptr) < 0)) chosen = matches[i];
