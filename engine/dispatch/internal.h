@@ -16,7 +16,7 @@
  * after a restart: whoever the steps call gets a stampede, the oldest waits as long as the newest, and a crash meanwhile has gained nothing. */
 #define BW_WORKER_IN_HAND_FIRST 32
 #define BW_WORKER_IN_HAND_TICK 16       /* more per watchdog tick: slow steps must not hold up quick ones */
-#define BW_WORKER_IN_HAND_MAX 1024      /* events that one worker works on */
+#define BW_WORKER_IN_HAND_MAX 10240     /* events that one worker works on */
 #define BW_WORKER_UNSENT_MAX (4u << 20) /* bytes */
 #define BW_WORKERS_RESTING_MAX 256
 #define BW_WORKER_REST_US 1000000LL
