@@ -10,8 +10,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define READ_AT_ONCE 500
-#define EACH_MAX 20 /* up to so many runs have a line each; more are counted */
 #define PROGRESS_EVERY 500
 
 struct wish { /* what the command line says */
@@ -20,8 +18,7 @@ struct wish { /* what the command line says */
     const char *config, *from;
     bool latest, same_version, dry_run, as_json, with_children;
     struct bw_letter_desk *desk; /* when no engine serves */
-    struct bw_uid *runs;         /* oldest first */
-    size_t count, room;
+    struct bw_selection chosen;
     size_t done, refused;
 };
 
@@ -29,54 +26,11 @@ static const char *const past[] = {"resumed", "replayed", "discarded"};
 
 /* ---- which runs ---- */
 
-static bool add(struct wish *wish, struct bw_uid run)
-{
-    if (wish->count == wish->room) {
-        size_t room = wish->room ? 2 * wish->room : 64;
-        struct bw_uid *bigger = realloc(wish->runs, room * sizeof *bigger);
-        if (!bigger) return false;
-        wish->runs = bigger;
-        wish->room = room;
-    }
-    wish->runs[wish->count++] = run;
-    return true;
-}
-
-struct page {
-    struct wish *wish;
-    int64_t last_row;
-    size_t read;
-    bool has_failed;
-};
-
-static bool add_row(void *arg, const struct bw_run *run)
-{
-    struct page *page = arg;
-    page->last_row = run->id;
-    page->read++;
-    page->has_failed = !add(page->wish, run->row.uid);
-    return !page->has_failed;
-}
-
-/* All of them first: what is done about one must not move the next one into the filter or out of it. */
 static bool find(struct wish *wish, struct bw_reader *reader, struct bw_error *err)
 {
-    struct bw_run_filter filter = {.limit = READ_AT_ONCE, .with_children = wish->with_children, .without_resolved = true};
-    struct page page;
+    struct bw_run_filter filter = {.with_children = wish->with_children, .without_resolved = true};
     if (!wish->filter.state) wish->filter.state = "failed";
-    if (!bw_run_options_filter(&wish->filter, reader, &filter, err)) return false;
-    do {
-        page = (struct page){.wish = wish};
-        if (!bw_reader_runs(reader, &filter, add_row, &page, err)) return false;
-        if (page.has_failed) return bw_error_set(err, "memory", "out of memory");
-        filter.before_row = page.last_row;
-    } while (page.read == READ_AT_ONCE);
-    for (size_t i = 0; i < wish->count / 2; i++) { /* in the order in which they came */
-        struct bw_uid swapped = wish->runs[i];
-        wish->runs[i] = wish->runs[wish->count - 1 - i];
-        wish->runs[wish->count - 1 - i] = swapped;
-    }
-    return true;
+    return bw_run_options_filter(&wish->filter, reader, &filter, err) && bw_selection_find(&wish->chosen, filter, reader, err);
 }
 
 /* ---- doing it ---- */
@@ -107,9 +61,9 @@ static void tell(struct wish *wish, const struct bw_letter *letter)
         }
         bw_buf_append_char(&line, '}');
         bw_print_line(&line);
-    } else if (letter->is_refused && wish->refused <= EACH_MAX) {
+    } else if (letter->is_refused && wish->refused <= BW_EACH_MAX) {
         bw_print_error("runs", &letter->refusal);
-    } else if (!letter->is_refused && wish->count <= EACH_MAX) {
+    } else if (!letter->is_refused && wish->chosen.count <= BW_EACH_MAX) {
         printf("%s  %s%s%s\n", run, past[wish->verb], wish->verb == BW_LETTER_REPLAY ? " as " : "", wish->verb == BW_LETTER_REPLAY ? replay : "");
     }
 }
@@ -170,15 +124,15 @@ static bool do_all(struct wish *wish, const struct bw_config *config, struct bw_
     struct bw_letters letters = {.verb = wish->verb, .actor = bw_slice_of(bw_letters_actor(user)), .items = items};
     size_t at_once = wish->from ? 1 : BW_LETTERS_AT_ONCE;
     if (wish->from) letters.from = bw_slice_of(wish->from);
-    for (size_t i = 0; i < wish->count; i += letters.count) {
+    for (size_t i = 0; i < wish->chosen.count; i += letters.count) {
         letters.now_ms = bw_clock_wall_ms();
-        for (letters.count = 0; letters.count < at_once && i + letters.count < wish->count; letters.count++)
-            items[letters.count] = (struct bw_letter){.run = wish->runs[i + letters.count], .replay = bw_uid_new(letters.now_ms)};
+        for (letters.count = 0; letters.count < at_once && i + letters.count < wish->chosen.count; letters.count++)
+            items[letters.count] = (struct bw_letter){.run = wish->chosen.runs[i + letters.count], .replay = bw_uid_new(letters.now_ms)};
         if (!do_some(wish, config, &letters, err)) return false;
         for (size_t k = 0; k < letters.count; k++) tell(wish, &items[k]);
         size_t reached = i + letters.count;
-        if (!wish->as_json && reached < wish->count && reached / PROGRESS_EVERY != i / PROGRESS_EVERY)
-            fprintf(stderr, "%zu of %zu\n", reached, wish->count);
+        if (!wish->as_json && reached < wish->chosen.count && reached / PROGRESS_EVERY != i / PROGRESS_EVERY)
+            fprintf(stderr, "%zu of %zu\n", reached, wish->chosen.count);
     }
     return true;
 }
@@ -186,10 +140,10 @@ static bool do_all(struct wish *wish, const struct bw_config *config, struct bw_
 static void sum_up(const struct wish *wish)
 {
     if (wish->as_json) return;
-    if (!wish->count)
+    if (!wish->chosen.count)
         fprintf(stderr, "no such runs\n");
-    else if (wish->count > EACH_MAX || (wish->refused && wish->count > 1))
-        printf("%zu of %zu %s, %zu refused\n", wish->done, wish->count, past[wish->verb], wish->refused);
+    else if (wish->chosen.count > BW_EACH_MAX || (wish->refused && wish->chosen.count > 1))
+        printf("%zu of %zu %s, %zu refused\n", wish->done, wish->chosen.count, past[wish->verb], wish->refused);
 }
 
 int bw_letters_main(enum bw_letter_verb verb, int argc, char **argv)
@@ -226,15 +180,15 @@ int bw_letters_main(enum bw_letter_verb verb, int argc, char **argv)
     if (!(config = bw_setup_config("runs", wish.config))) return 1;
     bw_error_set(&err, "memory", "out of memory");
     for (int i = first; i < argc; i++)
-        if (!bw_uid_parse(bw_slice_of(argv[i]), BW_UID_RUN, &uid) || !add(&wish, uid)) goto out;
+        if (!bw_uid_parse(bw_slice_of(argv[i]), BW_UID_RUN, &uid) || !bw_selection_add(&wish.chosen, uid)) goto out;
     if (argc == first && (!(reader = bw_reader_open(config->data, &err)) || !find(&wish, reader, &err))) goto out;
     bw_reader_close(reader);
     reader = NULL;
     if (wish.dry_run) {
-        printf(wish.as_json ? "{\"runs\":%zu}\n" : "%zu runs\n", wish.count);
+        printf(wish.as_json ? "{\"runs\":%zu}\n" : "%zu runs\n", wish.chosen.count);
         done = true;
     } else {
-        done = !wish.count || do_all(&wish, config, &err);
+        done = !wish.chosen.count || do_all(&wish, config, &err);
         sum_up(&wish);
     }
 out:
@@ -242,6 +196,6 @@ out:
     bw_letter_desk_close(wish.desk);
     bw_reader_close(reader);
     bw_config_free(config);
-    free(wish.runs);
+    bw_selection_free(&wish.chosen);
     return done && !wish.refused ? 0 : 1;
 }

@@ -182,6 +182,7 @@ bool bw_reader_runs(struct bw_reader *reader, const struct bw_run_filter *filter
     bw_sql_bind_text_or_null(statement, 8, filter->error);
     bw_sql_bind_int(statement, 9, !filter->without_resolved);
     bind_label(statement, filter->label);
+    bw_sql_bind_int(statement, 12, filter->before_ms);
     return visit_all(reader, statement, filter->with_steps, visit, arg, &count, err);
 }
 

@@ -412,6 +412,7 @@ struct bw_run_filter {
     int64_t event_id;         /* 0 = all */
     int64_t before_row;       /* 0 = newest first from the end */
     int64_t since_ms;         /* started then or later; 0 = all */
+    int64_t before_ms;        /* started before; 0 = all */
     struct bw_slice error;    /* a glob: only those with such an error code; empty = all */
     bool without_resolved;    /* failed runs about which something was done are left out */
     size_t limit;

@@ -349,3 +349,40 @@ def test_a_run_that_waits_for_its_slot(make_engine):
     cancel(engine, holder)
     wait_for("the slot is handed on", lambda: engine.show_run(other)["state"] == "parked")
     engine.stop()
+
+
+def test_many_are_cancelled_by_what_they_have_in_common(make_engine):
+    engine = make_engine(CONFIG)
+    write(engine, "  - {id: nap, sleep: 1d}", "labels: {team: red}", name="one")
+    write(engine, "  - {id: nap, sleep: 1d}", name="two")
+    write(engine, "  - {id: quick, set: {}}", name="three")
+    engine.start()
+    first = engine.request("POST", "/in/open", b'{"n":0}', {"Content-Type": "application/json"})[1]["event"]
+    for number in range(24):
+        engine.request("POST", "/in/open", b'{"n":1}', {"Content-Type": "application/json"})
+    wait_for("all to sleep", lambda: len(engine.rows("runs", "--state", "parked", "--limit", "100")) == 50)
+
+    def states(workflow):
+        return {row["state"] for row in engine.rows("runs", "--workflow", workflow, "--limit", "100")}
+    for arguments, count in ((("--workflow", "one"), 25), (("--state", "parked"), 50), (("--label", "team=red"), 25), (("--event", first), 2),
+                             (("--older-than", "1d"), 0), (("--workflow", "one", "--older-than", "1ms", "--state", "active"), 0), (("--workflow", "three"), 0)):
+        assert engine.rows("runs", "cancel", *arguments, "--dry-run") == [{"runs": count}], arguments
+    assert states("one") == states("two") == {"parked"}
+    result = engine.run("runs", "cancel", "--older-than", "1d", check=False)
+    assert result.returncode == 0 and "no such runs" in result.stderr
+    assert {row["state"] for row in engine.rows("runs", "cancel", "--event", first, "--reason", "first")} == {"cancelling"}
+    result = engine.run("runs", "cancel", "--workflow", "one", "--state", "parked", "--reason", "too many")
+    assert result.stdout.count("cancelling") == 20 and "24 of 24 are being cancelled, 0 had ended, 0 refused" in result.stdout
+    wait_for("all of them to end", lambda: states("one") == {"cancelled"})
+    assert sorted(row["error"]["message"] for row in engine.rows("runs", "--workflow", "one", "--limit", "100"))[0].endswith("first")
+    assert len(engine.rows("runs", "--workflow", "two", "--state", "parked", "--limit", "100")) == 24
+    assert len(engine.rows("runs", "--older-than", "1ms", "--workflow", "two", "--limit", "100")) == 25 and not engine.rows("runs", "--older-than", "1h")
+
+    for arguments, message in (((), "which runs?"), (("--workflow", "one", "run_" + "0" * 26), "not both"), (("--error", "x"), "have ended"),
+                               (("--state", "failed"), "nothing to cancel"), (("--state", "odd"), "is no state"), (("--older-than", "soon"), "duration")):
+        result = engine.run("runs", "cancel", *arguments, check=False)
+        assert result.returncode and message in result.stderr, (arguments, result.stderr)
+    assert engine.stop() == 0
+    result = engine.run("runs", "cancel", "--workflow", "two", check=False)  # said once, not for each of them
+    assert result.returncode == 1 and result.stderr.count("control.not_serving") == 1, result.stderr
+    assert states("two") == {"parked", "cancelled"}

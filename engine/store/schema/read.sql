@@ -46,7 +46,7 @@ SELECT r.id, r.uid, r.event_id, r.workflow, r.version, r.state, r.lost, r.starte
 FROM runs r LEFT JOIN events e ON e.id = r.event_id
 LEFT JOIN children c ON c.run_id = r.id LEFT JOIN joins j ON j.id = c.join_id LEFT JOIN runs p ON p.id = j.run_id
 WHERE r.event_id = ?1 AND (?2 IS NULL OR r.workflow = ?2) AND (?3 = 0 OR r.state = ?3) AND r.id < ?4 AND (?6 OR c.run_id IS NULL)
-    AND r.started_ms >= ?7 AND (?9 OR r.state <> 21 OR NOT r.resolved)
+    AND r.started_ms >= ?7 AND (?12 = 0 OR r.started_ms < ?12) AND (?9 OR r.state <> 21 OR NOT r.resolved)
     AND (?8 IS NULL OR (json_valid(r.error) AND json_extract(r.error, '$.code') GLOB ?8))
     AND (?10 IS NULL OR EXISTS (SELECT 1 FROM workflows w, json_each(w.labels) l
         WHERE w.name = r.workflow AND l.key = ?10 AND (?11 IS NULL OR l.value = ?11)))
@@ -61,7 +61,7 @@ SELECT r.id, r.uid, r.event_id, r.workflow, r.version, r.state, r.lost, r.starte
 FROM runs r INDEXED BY runs_workflow LEFT JOIN events e ON e.id = r.event_id
 LEFT JOIN children c ON c.run_id = r.id LEFT JOIN joins j ON j.id = c.join_id LEFT JOIN runs p ON p.id = j.run_id
 WHERE (?1 = 0 OR r.event_id = ?1) AND r.workflow = ?2 AND (?3 = 0 OR r.state = ?3) AND r.id < ?4 AND (?6 OR c.run_id IS NULL)
-    AND r.started_ms >= ?7 AND (?9 OR r.state <> 21 OR NOT r.resolved)
+    AND r.started_ms >= ?7 AND (?12 = 0 OR r.started_ms < ?12) AND (?9 OR r.state <> 21 OR NOT r.resolved)
     AND (?8 IS NULL OR (json_valid(r.error) AND json_extract(r.error, '$.code') GLOB ?8))
     AND (?10 IS NULL OR EXISTS (SELECT 1 FROM workflows w, json_each(w.labels) l
         WHERE w.name = r.workflow AND l.key = ?10 AND (?11 IS NULL OR l.value = ?11)))
@@ -76,7 +76,7 @@ SELECT r.id, r.uid, r.event_id, r.workflow, r.version, r.state, r.lost, r.starte
 FROM runs r INDEXED BY runs_unusual LEFT JOIN events e ON e.id = r.event_id
 LEFT JOIN children c ON c.run_id = r.id LEFT JOIN joins j ON j.id = c.join_id LEFT JOIN runs p ON p.id = j.run_id
 WHERE (?1 = 0 OR r.event_id = ?1) AND (?2 IS NULL OR r.workflow = ?2) AND r.state <> 20 AND r.state = ?3 AND r.id < ?4 AND (?6 OR c.run_id IS NULL)
-    AND r.started_ms >= ?7 AND (?9 OR r.state <> 21 OR NOT r.resolved)
+    AND r.started_ms >= ?7 AND (?12 = 0 OR r.started_ms < ?12) AND (?9 OR r.state <> 21 OR NOT r.resolved)
     AND (?8 IS NULL OR (json_valid(r.error) AND json_extract(r.error, '$.code') GLOB ?8))
     AND (?10 IS NULL OR EXISTS (SELECT 1 FROM workflows w, json_each(w.labels) l
         WHERE w.name = r.workflow AND l.key = ?10 AND (?11 IS NULL OR l.value = ?11)))
@@ -91,7 +91,7 @@ SELECT r.id, r.uid, r.event_id, r.workflow, r.version, r.state, r.lost, r.starte
 FROM runs r LEFT JOIN events e ON e.id = r.event_id
 LEFT JOIN children c ON c.run_id = r.id LEFT JOIN joins j ON j.id = c.join_id LEFT JOIN runs p ON p.id = j.run_id
 WHERE (?1 = 0 OR r.event_id = ?1) AND (?2 IS NULL OR r.workflow = ?2) AND (?3 = 0 OR r.state = ?3) AND r.id < ?4 AND (?6 OR c.run_id IS NULL)
-    AND r.started_ms >= ?7 AND (?9 OR r.state <> 21 OR NOT r.resolved)
+    AND r.started_ms >= ?7 AND (?12 = 0 OR r.started_ms < ?12) AND (?9 OR r.state <> 21 OR NOT r.resolved)
     AND (?8 IS NULL OR (json_valid(r.error) AND json_extract(r.error, '$.code') GLOB ?8))
     AND (?10 IS NULL OR EXISTS (SELECT 1 FROM workflows w, json_each(w.labels) l
         WHERE w.name = r.workflow AND l.key = ?10 AND (?11 IS NULL OR l.value = ?11)))
