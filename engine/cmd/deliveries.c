@@ -44,7 +44,7 @@ static bool show(void *arg, const struct bw_delivery_row *row)
     printf("%s  %u  %-12s %-16.*s %s%.*s", bw_print_time(delivery->at_ms, at), delivery->status, bw_outcome_name(delivery->outcome),
            (int)delivery->source.len, delivery->source.ptr, event ? event : "", (int)delivery->detail.len, delivery->detail.ptr);
     if (row->times > 1) printf("  (%u times)", row->times);
-    printf("  %u B  %u us  %.*s\n", delivery->bytes, delivery->took_us, (int)delivery->remote.len, delivery->remote.ptr);
+    printf("  %u B  %u us  %.*s  #%lld\n", delivery->bytes, delivery->took_us, (int)delivery->remote.len, delivery->remote.ptr, (long long)row->id);
     return true;
 }
 
@@ -83,7 +83,8 @@ const struct bw_command bw_command_deliveries = {
     .name = "deliveries",
     .summary = "list every request that came in, the refused ones too, and why",
     .usage = "usage: bellwire deliveries [--source NAME] [--refused] [--limit N] [--json] [--config FILE]\n\n"
-             "Lists requests, newest first: the answer, the outcome, the event or the reason of the refusal, size, time taken, sender.\n"
+             "Lists requests, newest first: the answer, the outcome, the event or the reason of the refusal, size, time taken, sender, number.\n"
+             "What became of one says  bellwire why NUMBER\n"
              "Repeated refusals of one source are folded into one row above 100 a second.\n\n"
              "  --source NAME  only this source\n"
              "  --refused      only refused requests\n"

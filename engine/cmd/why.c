@@ -3,6 +3,7 @@
 #include "base/json_scan.h"
 #include "cmd/options.h"
 #include "cmd/setup.h"
+#include "cmd/why_delivery.h"
 #include "lua/script.h"
 #include "store/collection.h"
 #include <ctype.h>
@@ -319,6 +320,15 @@ static bool gather(struct report *report, struct bw_reader *reader, struct bw_ui
     return true;
 }
 
+/* 12 or #12; 0: it is none */
+static int64_t delivery_number(const char *text)
+{
+    char *end;
+    if (*text == '#') text++;
+    long long number = *text >= '0' && *text <= '9' ? strtoll(text, &end, 10) : 0;
+    return number > 0 && !*end ? number : 0;
+}
+
 static int why_main(int argc, char **argv)
 {
     const char *config_path = NULL;
@@ -329,26 +339,32 @@ static int why_main(int argc, char **argv)
     struct bw_reader *reader = NULL;
     struct bw_revision *revision = NULL;
     struct bw_error err;
-    struct bw_uid uid;
-    char at[32];
+    struct bw_uid uid = {{0}};
+    char at[32], text[BW_UID_TEXT];
 
     if (status >= 0) return status;
-    if (argc - first != 1) return bw_options_wrong(&bw_command_why, "name one event");
-    if (!bw_uid_parse(bw_slice_of(argv[first]), BW_UID_EVENT, &uid))
-        return bw_options_wrong(&bw_command_why, "'%s' is no event id (evt_…)", argv[first]);
+    if (argc - first != 1) return bw_options_wrong(&bw_command_why, "name one event, or the number of one delivery");
+    const char *what = argv[first];
+    int64_t number = delivery_number(what);
+    if (!number && !bw_uid_parse(bw_slice_of(what), BW_UID_EVENT, &uid))
+        return bw_options_wrong(&bw_command_why, "'%s' is no event id (evt_…) and no number of a delivery", what);
     if (!(config = bw_setup_config("why", config_path))) return 1;
-    bool good = (reader = bw_reader_open(config->data, &err)) && gather(&report, reader, uid, argv[first], &err) &&
-                (revision = bw_reader_revision(reader, report.event.row.revision, &err));
-    if (good) {
+    bool good = (reader = bw_reader_open(config->data, &err)) && (!number || bw_why_delivery(reader, number, report.as_json, &uid, &err));
+    bool has_event = good && (!number || !bw_uid_is_zero(uid)); /* of a delivery that was refused there is none */
+    if (has_event) {
+        bw_uid_text(uid, BW_UID_EVENT, text);
+        good = gather(&report, reader, uid, text, &err) && (revision = bw_reader_revision(reader, report.event.row.revision, &err));
+    }
+    if (has_event && good) {
         const struct bw_event *event = &report.event.row;
         if (!report.as_json)
-            printf("%s  %s  %.*s  %s\n", argv[first], bw_print_time(event->at_ms, at), (int)event->name.len, event->name.ptr,
+            printf("%s  %s  %.*s  %s\n", text, bw_print_time(event->at_ms, at), (int)event->name.len, event->name.ptr,
                    event->is_pending ? "pending" : "done");
+        good = bw_why_duplicates(reader, event->id, event->at_ms, report.as_json, &err);
         explain(&report, revision);
         if (!report.shown) fprintf(stderr, "there was no workflow when this event came\n");
-    } else {
-        bw_print_error("why", &err);
     }
+    if (!good) bw_print_error("why", &err);
     bw_revision_free(revision);
     bw_reader_close(reader);
     for (size_t i = 0; i < report.run_count; i++) {
@@ -366,13 +382,15 @@ static int why_main(int argc, char **argv)
 const struct bw_command bw_command_why = {
     .name = "why",
     .summary = "say for each workflow why an event started it, or why not",
-    .usage = "usage: bellwire why EVENT [--json] [--config FILE]\n\n"
-             "For each workflow as it was when the event came: the run that was started, with what it waits for or why it was left out; the name "
-             "that it waits for instead, or the `if` that was\n"
-             "false, with the values that it saw.\n\n"
-             "  --json         one JSON object a line: {workflow, labels?, decided: ran|collected|condition|error|name|manual|other, message, file, line, "
-             "column, if, "
-             "saw}\n\n"
-             "example: bellwire events --limit 1 && bellwire why evt_01m84g49b6fgntx4szaxsw039y\n",
+    .usage =
+        "usage: bellwire why EVENT|DELIVERY [--json] [--config FILE]\n\n"
+        "For each workflow as it was when the event came: the run that was started, with what it waits for or why it was left out; the name that\n"
+        "it waits for instead, or the `if` that was false, with the values that it saw. And what came again, and was taken for a duplicate of it.\n\n"
+        "Of a delivery, named by its number (bellwire deliveries), it says first what became of that: the event that it was, the earlier one that\n"
+        "it was a duplicate of, or why it was refused.\n\n"
+        "  --json         one JSON object a line: {workflow, labels?, decided: ran|collected|condition|error|name|manual|other, message, file,\n"
+        "                 line, column, if, saw}; in front of them {decided: duplicates, count, duplicates: […]} if there are any, and of a\n"
+        "                 delivery what became of it\n\n"
+        "example: bellwire events --limit 1 && bellwire why evt_01m84g49b6fgntx4szaxsw039y\n",
     .run = why_main,
 };

@@ -19,22 +19,48 @@ static void read_delivery(sqlite3_stmt *row, struct bw_delivery_row *out)
     };
 }
 
-bool bw_reader_deliveries(struct bw_reader *reader, struct bw_slice source, bool only_refused, int64_t before_id, size_t limit,
-                          bw_delivery_visit *visit, void *arg, struct bw_error *err)
+static bool visit_all(sqlite3_stmt *statement, bw_delivery_visit *visit, void *arg, size_t *count, struct bw_error *err)
 {
-    sqlite3_stmt *statement = only_refused && source.len ? reader->sql.refused_of_source : reader->sql.deliveries;
-    bw_reader_begin(reader);
-    bw_sql_bind_int(statement, 1, bw_reader_below(before_id));
-    bw_sql_bind_text_or_null(statement, 2, source);
-    bw_sql_bind_int(statement, 3, only_refused);
-    bw_sql_bind_int(statement, 4, bw_reader_limit(limit));
-    for (bool has_row;;) {
+    for (bool has_row;; ++*count) {
         struct bw_delivery_row row;
         if (!bw_sql_next(statement, &has_row, err)) return false;
         if (!has_row) return true;
         read_delivery(statement, &row);
         if (!visit(arg, &row)) break;
     }
+    ++*count;
     sqlite3_reset(statement);
     return true;
+}
+
+bool bw_reader_deliveries(struct bw_reader *reader, struct bw_slice source, bool only_refused, int64_t before_id, size_t limit,
+                          bw_delivery_visit *visit, void *arg, struct bw_error *err)
+{
+    sqlite3_stmt *statement = only_refused && source.len ? reader->sql.refused_of_source : reader->sql.deliveries;
+    size_t count = 0;
+    bw_reader_begin(reader);
+    bw_sql_bind_int(statement, 1, bw_reader_below(before_id));
+    bw_sql_bind_text_or_null(statement, 2, source);
+    bw_sql_bind_int(statement, 3, only_refused);
+    bw_sql_bind_int(statement, 4, bw_reader_limit(limit));
+    return visit_all(statement, visit, arg, &count, err);
+}
+
+bool bw_reader_delivery(struct bw_reader *reader, int64_t id, bw_delivery_visit *visit, void *arg, bool *found, struct bw_error *err)
+{
+    size_t count = 0;
+    bw_reader_begin(reader);
+    bw_sql_bind_int(reader->sql.delivery, 1, id);
+    bool good = visit_all(reader->sql.delivery, visit, arg, &count, err);
+    *found = count > 0;
+    return good;
+}
+
+bool bw_reader_duplicates(struct bw_reader *reader, int64_t event_id, size_t limit, bw_delivery_visit *visit, void *arg, struct bw_error *err)
+{
+    size_t count = 0;
+    bw_reader_begin(reader);
+    bw_sql_bind_int(reader->sql.duplicates, 1, event_id);
+    bw_sql_bind_int(reader->sql.duplicates, 2, bw_reader_limit(limit));
+    return visit_all(reader->sql.duplicates, visit, arg, &count, err);
 }

@@ -32,6 +32,8 @@
     X(parked_count)           \
     X(deliveries)             \
     X(refused_of_source)      \
+    X(delivery)               \
+    X(duplicates)             \
     X(revision_files)         \
     X(revision)
 

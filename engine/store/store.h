@@ -478,6 +478,9 @@ struct bw_delivery_row {
 typedef bool bw_delivery_visit(void *arg, const struct bw_delivery_row *row);
 bool bw_reader_deliveries(struct bw_reader *reader, struct bw_slice source, bool only_refused, int64_t before_id, size_t limit,
                           bw_delivery_visit *visit, void *arg, struct bw_error *err);
+bool bw_reader_delivery(struct bw_reader *reader, int64_t id, bw_delivery_visit *visit, void *arg, bool *found, struct bw_error *err);
+/* What came again after the event, oldest first. */
+bool bw_reader_duplicates(struct bw_reader *reader, int64_t event_id, size_t limit, bw_delivery_visit *visit, void *arg, struct bw_error *err);
 struct bw_revision *bw_reader_revision(struct bw_reader *reader, uint32_t id, struct bw_error *err); /* free with bw_revision_free() */
 void bw_revision_free(struct bw_revision *revision);
 #endif

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from conftest import BINARY, ONE_STEP, ROOT, SHARED
+from conftest import BINARY, ONE_STEP, ROOT, SHARED, wait_for
 
 COMMANDS = ["serve", "check", "run", "send", "verify", "events", "runs", "why", "deliveries", "actions", "schemes", "version"]
 
@@ -124,3 +124,41 @@ def test_why_says_what_decided_for_each_workflow(make_engine):
     assert "its `if` is false" in text and 'event.data.ref = "refs/heads/main"' in text and "it waits for shop.order" in text and "succeeded" in text
     unknown = engine.run("why", "evt_" + "0" * 26, check=False)
     assert unknown.returncode == 1 and "bellwire deliveries --refused" in unknown.stderr
+
+
+def test_why_tells_what_a_duplicate_was_a_duplicate_of(make_engine):
+    engine = make_engine()
+    engine.write("workflows/one-step.yaml", ONE_STEP)
+    engine.start()
+    first = engine.push(delivery="d-1")[1]["event"]
+    assert "came again" not in engine.run("why", first).stdout
+    for _ in range(7):
+        status, answer, _ = engine.push(delivery="d-1")
+        assert status == 200 and answer["status"] == "duplicate"
+    engine.push(secret="wrong")
+    engine.push(delivery="d-2")
+    wait_for("all to be written", lambda: len(engine.rows("deliveries")) == 10)
+    deliveries = {row["delivery"]: row for row in engine.rows("deliveries")}
+    again = sorted(number for number, row in deliveries.items() if row["outcome"] == "duplicate")
+    refused, = (number for number, row in deliveries.items() if row["outcome"] == "unverified")
+    accepted = min(number for number, row in deliveries.items() if row["outcome"] == "accepted")
+
+    text = engine.run("why", first).stdout
+    assert "it came again 7 times, and was answered as a duplicate" in text and "and 2 more" in text and text.count("  d-1\n") == 5 and f"#{again[0]} " in text
+    rows = engine.rows("why", first)
+    assert rows[0]["decided"] == "duplicates" and rows[0]["count"] == 7 and [row["delivery"] for row in rows[0]["duplicates"]] == again
+    assert rows[1]["workflow"] == "one-step" and rows[1]["decided"] == "ran"
+
+    text = engine.run("why", str(again[3])).stdout
+    assert f"#{again[3]} " in text and f"a duplicate, with the id d-1, of {first}, which came at " in text and "one-step" in text
+    row = engine.rows("why", f"#{again[3]}")[0]
+    assert row["duplicate_of"] == first and row["delivery"] == again[3] and row["event_at_ms"] <= row["at_ms"] and row["provider_id"] == "d-1"
+    assert "it became the event" in engine.run("why", str(accepted)).stdout and engine.rows("why", str(accepted))[0]["event"] == first
+    text = engine.run("why", str(refused)).stdout
+    assert "refused with 401, unverified: " in text and "one-step" not in text
+    assert engine.rows("why", str(refused)) == [{**engine.rows("why", str(refused))[0], "status": 401, "outcome": "unverified"}]
+    assert f"#{again[0]}" in engine.run("deliveries").stdout
+    for wrong, message in (("999", "there is no delivery 999"), ("0", "no number of a delivery"), ("-1", "unknown option"), ("12x", "no number of a delivery")):
+        result = engine.run("why", wrong, check=False)
+        assert result.returncode and message in result.stderr, result.stderr
+    assert engine.stop() == 0

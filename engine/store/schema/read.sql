@@ -162,6 +162,14 @@ SELECT d.id, d.at_ms, d.source, d.status, d.outcome, d.bytes, d.took_us, d.times
 FROM deliveries d INDEXED BY deliveries_refused LEFT JOIN events e ON e.id = d.event_id
 WHERE d.id < ?1 AND d.source = ?2 AND ?3 AND d.outcome >= 10 ORDER BY d.id DESC LIMIT ?4;
 
+-- name: delivery
+SELECT d.id, d.at_ms, d.source, d.status, d.outcome, d.bytes, d.took_us, d.times, d.provider_id, d.remote, d.detail, e.uid
+FROM deliveries d LEFT JOIN events e ON e.id = d.event_id WHERE d.id = ?1;
+-- name: duplicates
+SELECT d.id, d.at_ms, d.source, d.status, d.outcome, d.bytes, d.took_us, d.times, d.provider_id, d.remote, d.detail, e.uid
+FROM deliveries d INDEXED BY deliveries_duplicates LEFT JOIN events e ON e.id = d.event_id
+WHERE d.outcome = 1 AND d.event_id = ?1 ORDER BY d.id LIMIT ?2;
+
 -- name: revision_files
 SELECT f.kind, f.path, v.content FROM revision_files f JOIN versions v ON v.id = f.version WHERE f.revision = ?1 ORDER BY f.position;
 -- name: revision
