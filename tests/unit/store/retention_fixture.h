@@ -3,6 +3,7 @@
 #define BW_TEST_RETENTION_FIXTURE_H
 #include "base/log.h"
 #include "fixture.h"
+#include "store/about.h"
 #include "store/database.h"
 #include "store/letters.h"
 #include "store/writer.h"
@@ -130,6 +131,16 @@ __attribute__((unused)) static void report(int64_t event_id, enum bw_run_state s
     struct bw_store_op op = {
         .kind = BW_OP_REPORT, .event_id = event_id, .runs = &run, .run_count = state ? 1 : 0, .event_done = is_done, .matched = state ? 1 : 0};
     commit(&op);
+}
+
+/* What the catalogue says from now on. */
+__attribute__((unused)) static void say_about(struct bw_about *items, size_t count)
+{
+    struct bw_about_list list = {items, count};
+    struct bw_store_op op = {.kind = BW_OP_ABOUT, .about = &list};
+    struct bw_error err = {0};
+    commit(&op);
+    assert_no_error(bw_retention_measure(&writer.retention, &err), err);
 }
 
 /* An event that is done, with one run that ended at once. */

@@ -1,6 +1,5 @@
 /* What goes by age and what stays, each rule by itself. */
 #include "retention_fixture.h"
-#include "store/about.h"
 
 static void test_deliveries_go_after_their_age(void **state)
 {
@@ -375,11 +374,7 @@ static void say(const char *workflow, int64_t ok_ms, int64_t failed_ms, bool wit
 {
     struct bw_about items[] = {{.workflow = bw_slice_of(workflow), .ok_ms = ok_ms, .failed_ms = failed_ms},
                                {.workflow = BW_SLICE("ledger"), .ok_ms = 0, .failed_ms = 200 * DAY_MS}};
-    struct bw_about_list list = {items, with_ledger ? 2 : 1};
-    struct bw_store_op op = {.kind = BW_OP_ABOUT, .about = &list};
-    struct bw_error err = {0};
-    commit(&op);
-    assert_no_error(bw_retention_measure(&writer.retention, &err), err);
+    say_about(items, with_ledger ? 2 : 1);
 }
 
 static int64_t runs_of(const char *workflow, enum bw_run_state state)

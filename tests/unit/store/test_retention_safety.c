@@ -11,8 +11,14 @@ struct model_event {
     int64_t id, at_ms, ended_ms, resolved_ms;
     uint32_t uid;          /* of its run */
     enum bw_run_state run; /* 0 = none */
+    uint32_t workflow;     /* of its run, index of `said` */
     bool is_pending;
 };
+/* Runs of three workflows: with the ages of the instance, and with their own. */
+static struct bw_about said[] = {{.workflow = {"deploy", 6}, .ok_ms = BW_KEEP_UNSAID, .failed_ms = BW_KEEP_UNSAID},
+                                 {.workflow = {"quick", 5}, .ok_ms = DAY_MS, .failed_ms = 2 * DAY_MS},
+                                 {.workflow = {"ledger", 6}, .ok_ms = 0, .failed_ms = 120 * DAY_MS}};
+static const int64_t ok_ages_ms[] = {14 * DAY_MS, DAY_MS, 100000 * DAY_MS}, failed_ages_ms[] = {90 * DAY_MS, 2 * DAY_MS, 120 * DAY_MS};
 static struct model_event events[EVENTS];
 static size_t event_count;
 static int64_t key_expires[KEYS];
@@ -56,6 +62,8 @@ static void end_one(void)
     event->ended_ms = wall_ms;
     event->uid = 1000000 + next_number;
     event->is_pending = event->run && draw(5) == 0;
+    event->workflow = draw(8) ? draw(2) : 2; /* few of those that stay for ever */
+    report_workflow = said[event->workflow].workflow.ptr;
     report(event->id, event->run, 0, event->run ? draw(4) : 0, !event->is_pending);
 }
 
@@ -82,7 +90,8 @@ static void assert_needed_are_there(bool is_capped)
     for (size_t i = 0; i < event_count; i++) {
         const struct model_event *event = &events[i];
         bool is_failed = event->run == BW_RUN_FAILED, is_dead = is_failed && !resolved_at(event);
-        bool is_young = is_failed ? resolved_at(event) > wall_ms - 90 * DAY_MS : event->ended_ms > wall_ms - 14 * DAY_MS;
+        bool is_young =
+            is_failed ? resolved_at(event) > wall_ms - failed_ages_ms[event->workflow] : event->ended_ms > wall_ms - ok_ages_ms[event->workflow];
         bool needs_run = event->run && (event->is_pending || is_dead || (!is_capped && is_young));
         bool needs_event = event->is_pending || (!is_capped && event->at_ms > wall_ms - 30 * DAY_MS);
         if (needs_run && !has_row("runs", "event_id", event->id)) fail_msg("the run of event %lld is lost", (long long)event->id);
@@ -93,12 +102,15 @@ static void assert_needed_are_there(bool is_capped)
 
 static void assert_old_are_gone(void)
 {
-    char sql[300];
-    snprintf(sql, sizeof sql,
-             "SELECT count(*) FROM runs WHERE event_id NOT IN (SELECT event_id FROM pending) AND CASE WHEN state <> 21 THEN ended_ms + %lld "
-             "WHEN resolved THEN resolved_ms + %lld ELSE ended_ms + %lld END <= %lld",
-             14 * DAY_MS, 90 * DAY_MS, 270 * DAY_MS, (long long)wall_ms);
-    assert_int_equal(query(sql), 0);
+    char sql[400];
+    for (size_t i = 0; i < 3; i++) {
+        snprintf(sql, sizeof sql,
+                 "SELECT count(*) FROM runs WHERE workflow = '%s' AND event_id NOT IN (SELECT event_id FROM pending) AND CASE WHEN state <> 21 "
+                 "THEN ended_ms + %lld WHEN resolved THEN resolved_ms + %lld ELSE ended_ms + %lld END <= %lld",
+                 said[i].workflow.ptr, (long long)ok_ages_ms[i], (long long)failed_ages_ms[i], (long long)(failed_ages_ms[i] + 180 * DAY_MS),
+                 (long long)wall_ms);
+        assert_int_equal(query(sql), 0);
+    }
     snprintf(sql, sizeof sql,
              "SELECT count(*) FROM events WHERE id NOT IN (SELECT event_id FROM pending) AND id NOT IN (SELECT event_id FROM runs) "
              "AND id < (SELECT max(id) FROM events) AND at_ms <= %lld",
@@ -116,6 +128,7 @@ static void live_through(uint64_t with_seed, const struct bw_retention_config *k
     event_count = 0;
     memset(key_expires, 0, sizeof key_expires);
     reopen_writer(keep);
+    say_about(said, 3);
     while (event_count < EVENTS) {
         uint32_t what = draw(1000);
         if (what < 500)

@@ -1,6 +1,8 @@
 /* What people decide: the first vote for a step that waits counts, and it is there with the wake or not at all. */
+#include "base/embedded.h"
 #include "parking_fixture.h"
 #include "store/approval.h"
+#include "store/migrate.h"
 
 static const char question[] = "{\"message\":\"?\",\"choices\":[\"a\",\"b\"],\"form\":{}}";
 
@@ -356,6 +358,45 @@ static void test_the_key_is_made_once(void **state)
     assert_int_equal(query("SELECT length(value) FROM keys WHERE name = 'approvals'"), BW_STORE_KEY_BYTES);
 }
 
+/* ---- a store of version 15 ---- */
+
+static void test_what_was_decided_in_an_older_store_stays_decided(void **state)
+{
+    struct bw_embedded files[16] = {{0}};
+    struct bw_error err = {0};
+    struct seen seen;
+    (void)state;
+    for (const struct bw_embedded *file = bw_embedded_sql; file->name; file++)
+        if (atoi(file->name) >= 1 && atoi(file->name) <= 15) files[atoi(file->name) - 1] = *file;
+    bw_writer_close(&writer, true);
+    for (const char *const *name = (const char *const[]){"bellwire.db", "bellwire.db-wal", "bellwire.db-shm", NULL}; *name; name++)
+        unlink(in_folder(*name));
+    sqlite3 *db = bw_database_open_writer(folder, &err);
+    assert_no_error(db, err);
+    assert_no_error(bw_migrate(db, files, &err), err);
+    assert_no_error(bw_sql_exec(db,
+                                "INSERT INTO events VALUES(7, x'00112233445566778899aabbccddeeff', 1000, 1, 1, 'github', 'github.push', NULL, NULL, "
+                                "NULL); INSERT INTO bodies(event_id, checksum, body) VALUES(7, 0, x''); INSERT INTO pending VALUES(7);"
+                                "INSERT INTO runs(id, uid, event_id, workflow, version, state, lost, started_ms, ended_ms) "
+                                "VALUES(3, x'01000000000000000000000000000001', 7, 'deploy', x'00', 2, 0, 1, 0);"
+                                "INSERT INTO steps(run_id, path, position, state, attempt, started_ms, ended_ms) VALUES(3, 'ask', 0, 3, 1, 1, 0);"
+                                "INSERT INTO wakes VALUES(3, 'ask', 3, 0, NULL, 77); INSERT INTO queue VALUES(1, 3);"
+                                "INSERT INTO votes VALUES(3, 'ask', 'a', 'ann', 77, '{\"n\":1}', '127.0.0.1')",
+                                &err),
+                    err);
+    bw_database_close(db, true);
+    open_writer(&defaults);
+    first_event = 7;
+    assert_int_equal(query("PRAGMA user_version"), bw_migrate_version(bw_embedded_sql));
+    assert_true(bw_uid_equal(uid_of(1), (struct bw_uid){{1, [15] = 1}}));
+    assert_true(look("ask", &seen));
+    assert_string_equal(seen.choice, "a");
+    assert_string_equal(seen.by, "ann");
+    assert_string_equal(seen.form, "{\"n\":1}");
+    assert_false(vote(1, "b"));
+    assert_sound();
+}
+
 /* ---- crashes ---- */
 
 static int child(const char *data, int64_t event)
@@ -418,6 +459,7 @@ int main(int argc, char **argv)
         PARKING(test_a_vote_waits_for_a_run_that_is_executing),
         PARKING(test_a_step_that_asks_again_takes_a_new_vote),
         PARKING(test_what_is_read_of_an_approval),
+        PARKING(test_what_was_decided_in_an_older_store_stays_decided),
         PARKING(test_the_key_is_made_once),
         PARKING(test_a_crash_leaves_all_of_a_vote_or_nothing),
     };
