@@ -24,6 +24,8 @@ enum verdict { OLD, KEPT, YOUNG };
 struct bw_retention_walk {
     bool is_sweep; /* of revisions: not of rows */
     bool is_by_workflow;
+    bool is_paced; /* not in each pass, but as often as its age (`age`: offset in struct bw_retention_config) is worth it */
+    size_t age;
     bool is_end;      /* of the table */
     size_t statement; /* its rows: offset in struct bw_write_statements */
     enum verdict (*judge)(const struct bw_retention *retention, const struct row *row, int64_t now_ms);
@@ -50,9 +52,14 @@ static int64_t resolved_at(const struct row *row)
     return row->resolved_ms ? row->resolved_ms : row->at_ms + BW_DISCARDED_AFTER_MS;
 }
 
+static int64_t shortest(int64_t one_ms, int64_t other_ms) /* 0 = for ever */
+{
+    return one_ms && (!other_ms || one_ms < other_ms) ? one_ms : other_ms;
+}
+
 static enum verdict judge_run(const struct bw_retention *retention, const struct row *row, int64_t now_ms)
 {
-    int64_t ok_ms = retention->ok_ms, failed_ms = retention->failed_ms, least_ms = ok_ms && (!failed_ms || ok_ms < failed_ms) ? ok_ms : failed_ms;
+    int64_t ok_ms = retention->ok_ms, failed_ms = retention->failed_ms, least_ms = shortest(ok_ms, failed_ms);
     if (by_age(row->at_ms, least_ms, now_ms) != OLD) return by_age(row->at_ms, least_ms, now_ms);
     bool is_failed = row->state == BW_RUN_FAILED;
     bool is_old = by_age(is_failed ? resolved_at(row) : row->at_ms, is_failed ? failed_ms : ok_ms, now_ms) == OLD;
@@ -128,12 +135,13 @@ static bool remove_without_runs(struct bw_removal *removal, int64_t id, enum bw_
 }
 
 #define ROWS(name) offsetof(struct bw_write_statements, name)
+#define PACED(member) .is_paced = true, .age = offsetof(struct bw_retention_config, member)
 static const struct bw_retention_walk walks_by_age[] = {
-    {.statement = ROWS(walk_deliveries), .judge = judge_delivery, .remove = bw_remove_delivery},
+    {PACED(deliveries_ms), .statement = ROWS(walk_deliveries), .judge = judge_delivery, .remove = bw_remove_delivery},
     {.is_by_workflow = true, .statement = ROWS(walk_runs), .judge = judge_run, .remove = bw_remove_run},
-    {.statement = ROWS(walk_events), .judge = judge_event, .remove = remove_without_runs},
+    {PACED(events_ms), .statement = ROWS(walk_events), .judge = judge_event, .remove = remove_without_runs},
     {.statement = ROWS(walk_kept_keys), .judge = judge_key, .remove = bw_remove_kept_key},
-    {.is_sweep = true},
+    {PACED(events_ms), .is_sweep = true},
     {.is_end = true},
 };
 static const struct bw_retention_walk walks_by_size[] = {
@@ -144,6 +152,20 @@ static const struct bw_retention_walk walks_by_size[] = {
 };
 
 /* ---- a pass ---- */
+
+static int64_t pace_us(int64_t age_ms)
+{
+    int64_t every_us = age_ms * 1000 / AGES_PER_PASS;
+    return every_us < PASS_LEAST_US ? PASS_LEAST_US : every_us > PASS_MOST_US || !age_ms ? PASS_MOST_US : every_us;
+}
+
+/* There is a pass as often as the shortest age wants it. What has a longer one is not walked in each of them: what stays would be looked at for
+ * nothing. In the first pass everything is. */
+static bool is_due(const struct bw_retention *retention, int64_t age_ms)
+{
+    int64_t every_us = pace_us(age_ms);
+    return retention->previous_us < 0 || retention->began_us / every_us != retention->previous_us / every_us;
+}
 
 /* The shortest of all ages, and with it how often there is a pass. */
 static bool read_ages(struct bw_retention *retention, struct bw_error *err)
@@ -156,9 +178,9 @@ static bool read_ages(struct bw_retention *retention, struct bw_error *err)
     sqlite3_reset(retention->sql->least_age);
     for (size_t i = 0; i < sizeof ages / sizeof *ages; i++)
         if (ages[i] && (!least || ages[i] < least)) least = ages[i];
-    int64_t every_us = least * 1000 / AGES_PER_PASS;
     retention->least_ms = least;
-    retention->every_us = every_us < PASS_LEAST_US ? PASS_LEAST_US : every_us > PASS_MOST_US ? PASS_MOST_US : every_us;
+    retention->every_us = pace_us(least);
+    retention->began_us = -1;
     retention->is_changed = false;
     return true;
 }
@@ -247,10 +269,20 @@ bool bw_retention_refuses(const struct bw_retention *retention, struct bw_error 
     return retention->is_exhausted && refusal(retention, err);
 }
 
+static const struct bw_retention_walk *next_due(const struct bw_retention *retention, const struct bw_retention_walk *walk)
+{
+    while (walk->is_paced && !is_due(retention, *(const int64_t *)(const void *)((const char *)&retention->keep + walk->age))) walk++;
+    return walk;
+}
+
 static void begin_pass(struct bw_retention *retention)
 {
     retention->is_by_size = retention->is_above_cap;
-    retention->walk = retention->is_by_size ? walks_by_size : walks_by_age;
+    if (!retention->is_by_size) {
+        retention->previous_us = retention->began_us;
+        retention->began_us = bw_clock_mono_us();
+    }
+    retention->walk = retention->is_by_size ? walks_by_size : next_due(retention, walks_by_age);
     retention->cursor = 0;
     bw_buf_clear(&retention->workflow);
     retention->removed = (struct bw_removed){0};
@@ -322,7 +354,7 @@ static bool walk_on(struct bw_retention *retention, struct bw_removal *removal, 
 }
 
 /* The one behind the last one, with its ages. *has_one false: there is none. */
-static bool take_next_workflow(struct bw_retention *retention, bool *has_one, struct bw_error *err)
+static bool take_workflow(struct bw_retention *retention, bool *has_one, struct bw_error *err)
 {
     sqlite3_stmt *row = retention->sql->next_workflow;
     const struct bw_retention_config *keep = &retention->keep;
@@ -337,6 +369,14 @@ static bool take_next_workflow(struct bw_retention *retention, bool *has_one, st
     bw_buf_free(&retention->workflow);
     retention->workflow = next;
     return !next.failed || bw_error_set(err, "memory", "out of memory");
+}
+
+static bool take_next_workflow(struct bw_retention *retention, bool *has_one, struct bw_error *err)
+{
+    do {
+        if (!take_workflow(retention, has_one, err)) return false;
+    } while (*has_one && !is_due(retention, shortest(retention->ok_ms, retention->failed_ms)));
+    return true;
 }
 
 /* Each by itself: its runs end in the order of their ids, nearly, and its ages are its own. */
@@ -392,12 +432,16 @@ bool bw_retention_slice(struct bw_retention *retention, struct bw_error *err)
 {
     struct bw_removal removal;
     bool is_finished = false;
-    if (retention->walk && retention->is_above_cap && !retention->is_exhausted && !retention->is_by_size) end_pass(retention); /* more urgent */
+    if (retention->walk && retention->is_above_cap && !retention->is_exhausted && !retention->is_by_size) { /* more urgent */
+        end_pass(retention);
+        retention->began_us = -1;
+    }
     if (!retention->walk) begin_pass(retention);
     int64_t began_us = bw_clock_mono_us(), cursor = retention->cursor;
     bw_removal_begin(&removal, retention->parking, retention->deliveries, bw_clock_wall_ms());
     if (!commit(retention, &removal, &cursor, &is_finished, err) || !bw_retention_measure(retention, err)) {
         retention->walk = NULL;
+        retention->began_us = -1;
         retention->next_pass_us = retention->next_slice_us = bw_clock_mono_us() + RETRY_US;
         return false;
     }
@@ -408,7 +452,7 @@ bool bw_retention_slice(struct bw_retention *retention, struct bw_error *err)
     if (retention->is_by_size && !retention->is_above_cap) {
         end_pass(retention);
     } else if (is_finished) {
-        retention->walk++;
+        retention->walk = next_due(retention, retention->walk + 1);
         retention->cursor = 0;
         if (retention->walk->is_end) {
             bool was_by_size = retention->is_by_size;

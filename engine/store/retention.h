@@ -26,6 +26,7 @@ struct bw_retention { /* zero-initialise, set `keep` or `is_off`, then bw_retent
     struct bw_deliveries *deliveries;
     struct bw_revision_sweep revisions;
     int64_t page_bytes, every_us;         /* between the beginnings of passes by age */
+    int64_t began_us, previous_us;        /* the beginnings of this pass by age and of the one before; -1: there was none that counts */
     int64_t least_ms;                     /* the shortest of all ages, 0 = there is none */
     bool is_changed;                      /* what workflows say is to be read anew */
     struct bw_buf workflow;               /* whose runs are walked; empty: none yet */

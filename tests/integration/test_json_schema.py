@@ -154,6 +154,7 @@ BAD = [
 
 # What a JSON Schema cannot say: it sees one value at a time, and no expression.
 LOADER_ONLY = [
+    step("id: a, approve: {message: m, need: 3, to: [ann, bob]}"),          # more than are asked
     workflow(steps="[{id: a, foreach: [1], steps: [{id: b, set: {}}]}, {id: c, set: {x: \"${{ steps.b.x }}\"}}]"),  # a step of an item
     workflow(steps="[{id: a, set: {}}, {id: b, foreach: [1], steps: [{id: c, needs: [a], set: {}}]}]"),
     step("id: a, foreach: [1], as: steps, steps: [{id: b, set: {}}]"), step("id: a, set: {x: \"${{ inputs.nobody }}\"}"),

@@ -452,6 +452,37 @@ static void test_what_is_said_later_counts_for_runs_that_are_there(void **state)
     assert_int_equal(query("SELECT count(*) FROM workflows WHERE name = 'deploy'"), 0); /* gone from the catalogue, with its last run */
 }
 
+/* A pass for the shortest age does not look at all that stays by longer ones. */
+static void test_what_has_a_long_age_is_not_looked_at_in_each_pass(void **state)
+{
+    struct bw_error err = {0};
+    (void)state;
+    say("chatty", 1000, 1000, true);
+    add_newest();
+    pass();
+    add_done(2000, BW_RUN_SUCCEEDED);
+    report_workflow = "chatty";
+    add_done(2000, BW_RUN_SUCCEEDED);
+    report_workflow = "ledger";
+    add_done(300 * DAY_MS, BW_RUN_SUCCEEDED);
+    add_newest();
+    for (int i = 0; i < 3; i++) {
+        sqlite3_stmt_status(writer.sql.walk_runs, SQLITE_STMTSTATUS_RUN, 1);
+        sqlite3_stmt_status(writer.sql.walk_events, SQLITE_STMTSTATUS_RUN, 1);
+        mono_us += 1000000;
+        run_slices();
+        assert_int_equal(sqlite3_stmt_status(writer.sql.walk_runs, SQLITE_STMTSTATUS_RUN, 0), i == 0); /* chatty alone, as long as it has runs */
+        assert_int_equal(sqlite3_stmt_status(writer.sql.walk_events, SQLITE_STMTSTATUS_RUN, 0), 0);
+        assert_int_equal(runs_of("chatty", BW_RUN_SUCCEEDED), 0);
+    }
+    wall_ms += 20 * DAY_MS;
+    mono_us += 3600 * 1000000LL;
+    run_slices();
+    assert_int_equal(runs_of("deploy", BW_RUN_SUCCEEDED), 0);
+    assert_int_equal(runs_of("ledger", BW_RUN_SUCCEEDED), 1);
+    assert_no_error(bw_retention_measure(&writer.retention, &err), err);
+}
+
 /* Those of one workflow that stay must not be walked again and again for those of another one that go: each workflow is walked by its index. */
 static void test_a_walk_reads_the_runs_of_one_workflow_alone(void **state)
 {
@@ -494,6 +525,7 @@ int main(void)
         WITH_WRITER(test_a_workflow_may_have_ages_of_its_own),
         WITH_WRITER(test_ages_of_its_own_make_no_live_and_no_unresolved_run_go),
         WITH_WRITER(test_what_is_said_later_counts_for_runs_that_are_there),
+        WITH_WRITER(test_what_has_a_long_age_is_not_looked_at_in_each_pass),
         WITH_WRITER(test_a_walk_reads_the_runs_of_one_workflow_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
