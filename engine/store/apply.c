@@ -204,6 +204,25 @@ static bool tell_refused(struct bw_writer *writer, struct bw_store_op *op, int64
     return true;
 }
 
+/* The store has cancelled it as a child; what its worker still knew of a call that it had said to be under way is better than `unknown`. */
+static bool put_late_steps(struct bw_writer *writer, int64_t run_id, const struct bw_run_row *run, struct bw_error *err)
+{
+    sqlite3_stmt *statement = writer->sql.put_late_step;
+    for (size_t i = 0; i < run->step_count; i++) {
+        const struct bw_step_row *step = &run->steps[i];
+        if (step->state < BW_STEP_SUCCEEDED || step->state == BW_STEP_UNKNOWN) continue;
+        bw_sql_bind_int(statement, 1, run_id);
+        bw_sql_bind_text(statement, 2, step->path);
+        bw_sql_bind_int(statement, 3, step->state);
+        bw_sql_bind_int(statement, 4, step->attempt);
+        bw_sql_bind_int(statement, 5, step->ended_ms);
+        bw_sql_bind_blob_or_null(statement, 6, step->output);
+        bw_sql_bind_text_or_null(statement, 7, step->error);
+        if (!bw_sql_run(statement, err)) return false;
+    }
+    return true;
+}
+
 /* A run's row comes with its first report; a run that has ended stays as it ended, whatever a worker that was thought dead reports. One that
  * is parked has its state from the store alone, until it ends. */
 static bool put_run(struct bw_writer *writer, struct bw_store_op *op, const struct bw_run_row *run, struct bw_error *err)
@@ -222,6 +241,7 @@ static bool put_run(struct bw_writer *writer, struct bw_store_op *op, const stru
         return true; /* said before a crash */
     } else {
         if (!find_run(writer, run->uid, &known, err)) return false;
+        if (known.state == BW_RUN_CANCELLED) return put_late_steps(writer, known.id, run, err);
         if (known.state >= BW_RUN_SUCCEEDED) return true;
         bool has_own = known.state == BW_RUN_PARKED || known.state == BW_RUN_BLOCKED || known.state == BW_RUN_DELAYED;
         if (has_own && !has_ended) state = (enum bw_run_state)known.state;
@@ -234,6 +254,8 @@ static bool put_run(struct bw_writer *writer, struct bw_store_op *op, const stru
         if (!has_ended && !bw_parking_put_step(&writer->parking, known.id, &run->steps[i], &has_live, err)) return false;
         if (run->steps[i].join && !bw_children_begin(&writer->parking, known.id, run->uid, op->event_id, &run->steps[i], err)) return false;
     }
+    /* What it had recorded as waiting or to be tried again, and did not take up any more. */
+    if (has_ended && known.has_live && !bw_parking_end_steps(&writer->parking, known.id, err)) return false;
     if (has_ended && !is_new &&
         (!bw_parking_end(&writer->parking, known.id, known.has_live, err) ||
          (known.is_child && !bw_children_ended(&writer->parking, known.id, state, run->ended_ms, err))))

@@ -323,7 +323,7 @@ static bool cancel_run(struct bw_parking *parking, int64_t run_id, struct bw_err
     note_dropped(parking->dropped, run_id);
     bw_sql_bind_int(parking->sql->cancel_run, 1, run_id);
     bw_sql_bind_int(parking->sql->cancel_run, 2, bw_clock_wall_ms());
-    return bw_sql_run(parking->sql->cancel_run, err) && bw_parking_end(parking, run_id, true, err);
+    return bw_sql_run(parking->sql->cancel_run, err) && bw_parking_end_steps(parking, run_id, err) && bw_parking_end(parking, run_id, true, err);
 }
 
 /* At most as many as its concurrency, and what those have started in their turn. */

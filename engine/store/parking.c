@@ -1,5 +1,6 @@
 /* What steps wait for, and what a commit tells of it. Who wakes them: waking.c. */
 #include "store/parking.h"
+#include "base/clock.h"
 #include "base/crash_point.h"
 #include "store/admission.h"
 #include "store/children.h"
@@ -88,7 +89,7 @@ void bw_parking_committed(struct bw_parking *parking)
 void bw_parking_rolled_back(struct bw_parking *parking)
 {
     parking->due_ms = parking->committed_due_ms;
-    parking->has_collectors = true; /* the last one may be there again: the next look tells */
+    parking->has_collectors = true;        /* the last one may be there again: the next look tells */
     parking->has_delayed = true;           /* perhaps there is one again */
     parking->waking = parking->waiter = 0; /* from the beginning: those who are woken do not wait any more */
     parking->waking_key = 0;
@@ -260,6 +261,21 @@ bool bw_parking_park(struct bw_parking *parking, int64_t run_id, int64_t deadlin
 bool bw_parking_settled(struct bw_parking *parking, int64_t run_id, struct bw_error *err)
 {
     return bw_parking_for_step(parking->sql->delete_step_wake, run_id, (struct bw_slice){"", 0}, err);
+}
+
+bool bw_parking_end_steps(struct bw_parking *parking, int64_t run_id, struct bw_error *err)
+{
+    sqlite3_stmt *uid = parking->sql->run_uid, *end = parking->sql->end_steps;
+    char text[BW_UID_TEXT] = "RUN";
+    bool has_row;
+    bw_sql_bind_int(uid, 1, run_id);
+    if (!bw_sql_next(uid, &has_row, err)) return false;
+    if (has_row) bw_uid_text(bw_sql_column_uid(uid, 0), BW_UID_RUN, text);
+    sqlite3_reset(uid);
+    bw_sql_bind_int(end, 1, run_id);
+    bw_sql_bind_int(end, 2, bw_clock_wall_ms());
+    bw_sql_bind_text(end, 3, bw_slice_of(text));
+    return bw_sql_run(end, err);
 }
 
 bool bw_parking_end(struct bw_parking *parking, int64_t run_id, bool has_live, struct bw_error *err)

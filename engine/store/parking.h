@@ -62,6 +62,8 @@ bool bw_parking_put_step(struct bw_parking *parking, int64_t run_id, const struc
 bool bw_parking_park(struct bw_parking *parking, int64_t run_id, int64_t deadline_ms, struct bw_error *err);
 /* It is ending: what has woken the run itself has been taken notice of. */
 bool bw_parking_settled(struct bw_parking *parking, int64_t run_id, struct bw_error *err);
+/* It ends with steps whose rows are not final: they end, too, and one that may have been called (at_most_once) as unknown. */
+bool bw_parking_end_steps(struct bw_parking *parking, int64_t run_id, struct bw_error *err);
 /* It has ended. */
 bool bw_parking_end(struct bw_parking *parking, int64_t run_id, bool has_live, struct bw_error *err);
 

@@ -90,7 +90,7 @@ static bool end_run(struct bw_parking *parking, int64_t run_id, enum bw_run_stat
     bw_sql_bind_text(end, 4, bw_buf_slice(&error));
     bool good = error.failed ? bw_error_set(err, "memory", "out of memory") : bw_sql_run(end, err);
     bw_buf_free(&error);
-    return good && bw_parking_end(parking, run_id, true, err);
+    return good && bw_parking_end_steps(parking, run_id, err) && bw_parking_end(parking, run_id, true, err);
 }
 
 static bool replace(struct bw_parking *parking, const struct group *group, int64_t by, struct bw_error *err)

@@ -120,6 +120,8 @@
     X(find_cancel)             \
     X(set_cancel)              \
     X(cancel_run)              \
+    X(end_steps)               \
+    X(put_late_step)           \
     X(reopen_join)             \
     X(set_context)             \
     X(set_input)               \

@@ -187,6 +187,9 @@ def nothing_is_left_behind(seen):
     for run in seen.runs.values():
         if run["state"] < SUCCEEDED:
             yield f"{run['uid']} of {run['workflow']} is left in state {run['state']}"
+    for (run, path), step in seen.steps.items():
+        if step["state"] < SUCCEEDED and run in seen.runs and seen.runs[run]["state"] >= SUCCEEDED:
+            yield f"{run} has ended and its step {path} is left in state {step['state']}"
     for table in ("queue", "timers", "waits", "wakes", "slots", "pending", "wakings"):
         rows = seen.query(f"SELECT * FROM {table}")
         if rows:

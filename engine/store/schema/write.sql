@@ -160,6 +160,18 @@ SELECT id, state, cancel IS NOT NULL, EXISTS (SELECT 1 FROM steps WHERE run_id =
 UPDATE runs SET cancel = ?2 WHERE id = ?1;
 -- name: cancel_run
 UPDATE runs SET state = 22, ended_ms = ?2 WHERE id = ?1;
+-- Steps that are not over when their run is. An attempt that failed stays failed; whether one with at_most_once was made is not known here.
+-- name: end_steps
+UPDATE steps SET ended_ms = ?2,
+    state = CASE WHEN state = 4 THEN 24 WHEN state = 2 AND error IS NOT NULL THEN 21 ELSE 22 END,
+    output = CASE WHEN state = 3 THEN NULL ELSE output END,
+    error = CASE WHEN state <> 4 THEN error ELSE json_object('code', 'step.unknown',
+        'message', 'the run was ended while the step was under way, so nobody knows whether the step has had its effect', 'class', 'lost',
+        'hint', 'look there, then: bellwire runs resolve ' || ?3 || ' --step ' || path || ' --succeeded | --failed | --retry', 'step', path) END
+WHERE run_id = ?1 AND state < 20;
+-- Its worker was told, and still knew what has become of it.
+-- name: put_late_step
+UPDATE steps SET state = ?3, ended_ms = ?5, output = ?6, error = ?7 WHERE run_id = ?1 AND path = ?2 AND state = 24 AND attempt = ?4;
 
 -- name: reopen_join
 UPDATE joins SET is_open = 1, concurrency = ?3, allowed = ?4, workflow = ?5, version = ?6, needs_event = ?7, failed = 0, again_from = 0,

@@ -207,6 +207,58 @@ static void test_the_end_of_the_parent_cancels_its_children_and_theirs(void **st
     assert_sound();
 }
 
+static int64_t step_of_child(const char *path)
+{
+    char sql[160];
+    snprintf(sql, sizeof sql, "SELECT s.state FROM steps s JOIN runs r ON r.id = s.run_id WHERE s.path = '%s' AND r.workflow <> ''", path);
+    return query(sql);
+}
+
+static void test_the_steps_of_a_cancelled_child_end_and_one_that_was_called_is_unknown(void **state)
+{
+    const struct bw_join_new join = join_of(1, 1, 0);
+    struct bw_step_row steps[] = {step_row("called", BW_STEP_STARTED), step_row("again", BW_STEP_RETRYING), step_row("round", BW_STEP_RETRYING),
+                                  step_row("pause", BW_STEP_WAITING), step_row("good", BW_STEP_SUCCEEDED)};
+    (void)state;
+    fan(BW_RUN_PARKED, &join);
+    steps[1].error = (struct bw_slice)BW_SLICE("{\"code\":\"busy\"}");
+    report_child(0, BW_RUN_ACTIVE, steps, 5);
+    put(PARENT, BW_RUN_CANCELLED, NULL, 0);
+    assert_int_equal(step_of_child("called"), BW_STEP_UNKNOWN);
+    assert_int_equal(step_of_child("again"), BW_STEP_FAILED);
+    assert_int_equal(step_of_child("round"), BW_STEP_CANCELLED);
+    assert_int_equal(step_of_child("pause"), BW_STEP_CANCELLED);
+    assert_int_equal(step_of_child("good"), BW_STEP_SUCCEEDED);
+    assert_int_equal(
+        query("SELECT error LIKE '%\"step.unknown\"%runs resolve run\\_% --step called --succeeded%' ESCAPE '\\' FROM steps WHERE path = 'called'"),
+        1);
+    assert_int_equal(query("SELECT count(*) FROM steps WHERE path <> 'good' AND ended_ms = 0"), 0);
+    assert_sound();
+}
+
+static void test_what_the_worker_of_a_cancelled_child_still_knew_is_better_than_unknown(void **state)
+{
+    const struct bw_join_new join = join_of(1, 1, 0);
+    struct bw_step_row steps[] = {step_row("called", BW_STEP_STARTED), step_row("spared", BW_STEP_STARTED), step_row("other", BW_STEP_STARTED)};
+    (void)state;
+    fan(BW_RUN_PARKED, &join);
+    report_child(0, BW_RUN_ACTIVE, steps, 3);
+    put(PARENT, BW_RUN_CANCELLED, NULL, 0);
+    steps[0].state = BW_STEP_SUCCEEDED;
+    steps[0].output = (struct bw_slice)BW_SLICE("7");
+    steps[1].state = BW_STEP_CANCELLED;
+    steps[2].state = BW_STEP_SUCCEEDED;
+    steps[2].attempt++; /* of another attempt than the one that is unknown */
+    report_child(0, BW_RUN_SUCCEEDED, steps, 3);
+    assert_int_equal(child_state(0), BW_RUN_CANCELLED);
+    assert_int_equal(step_of_child("called"), BW_STEP_SUCCEEDED);
+    assert_int_equal(query("SELECT output = CAST('7' AS BLOB) AND error IS NULL FROM steps WHERE path = 'called'"), 1);
+    assert_int_equal(step_of_child("spared"), BW_STEP_CANCELLED);
+    assert_int_equal(step_of_child("other"), BW_STEP_UNKNOWN);
+    assert_int_equal(joined("succeeded"), 0);
+    assert_sound();
+}
+
 static void test_a_detached_child_outlives_its_parent(void **state)
 {
     struct bw_join_new join = join_of(1, 1, 0);
@@ -395,6 +447,8 @@ int main(int argc, char **argv)
         PARKING(test_a_step_reported_again_after_its_children_ended_is_woken),
         PARKING(test_an_end_reported_twice_counts_once),
         PARKING(test_the_end_of_the_parent_cancels_its_children_and_theirs),
+        PARKING(test_the_steps_of_a_cancelled_child_end_and_one_that_was_called_is_unknown),
+        PARKING(test_what_the_worker_of_a_cancelled_child_still_knew_is_better_than_unknown),
         PARKING(test_a_detached_child_outlives_its_parent),
         PARKING(test_very_many_items_have_rows_only_while_they_run),
         PARKING(test_malformed_items_are_refused),
