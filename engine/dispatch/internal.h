@@ -39,6 +39,7 @@ enum bw_mail_kind {
     BW_MAIL_CANCEL,
     BW_MAIL_WATCHED,
     BW_MAIL_APPROVAL,
+    BW_MAIL_STATUS,
     BW_MAIL_TRIAL
 };
 
@@ -226,6 +227,8 @@ void bw_permits_free(struct bw_permits *permits);
 /* approvals.c */
 bool bw_approvals_open(struct bw_dispatch *dispatch, struct bw_error *err); /* the key of the store's links; blocks until it is on disk */
 void bw_approvals_mail(struct bw_mail *mail);
+/* status.c */
+void bw_status_mail(struct bw_mail *mail);
 /* cancels.c */
 struct bw_cancels *bw_cancels_new(void);
 void bw_cancels_tell(struct bw_run_worker *worker, struct bw_uid run, struct bw_slice why); /* {reason?, by}; empty: it has ended for the store */

@@ -11,6 +11,7 @@
 #include "ingest/connections.h"
 #include "ingest/held.h"
 #include "ingest/reply.h"
+#include "ingest/status.h"
 #include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -371,6 +372,10 @@ static void handle(struct bw_connection *connection, struct evhttp_request *requ
             refuse(connection, request, NULL, 415, BW_OUTCOME_BAD_TYPE, "content encoding");
         else if (!bw_approve_request(loop, request, bw_slice_of(remote_of(request))))
             refuse(connection, request, NULL, 404, BW_OUTCOME_UNKNOWN_PATH, "no link of ours");
+        return;
+    }
+    if (bw_status_is_path(loop->parts.path)) {
+        if (!bw_status_request(loop, request)) refuse(connection, request, NULL, 404, BW_OUTCOME_UNKNOWN_PATH, "no link of ours");
         return;
     }
     const struct bw_source *source = bw_router_find(loop->ingest->router, loop->parts.path);

@@ -2,41 +2,19 @@
 #include "base/clock.h"
 #include "base/codec.h"
 #include "ingest/approval_page.h"
-#include "ingest/connections.h"
-#include "ingest/reply.h"
+#include "ingest/asked.h"
+#include <event2/buffer.h>
 #include <stdlib.h>
 
-/* Whoever moves it away from ASKED decides: the main thread (then its mail to the loop follows) or the loop that must end (then the main thread
- * frees it, whenever it comes to it). */
-enum { ASKED, TOLD, ABANDONED };
-struct bw_asked {
+struct approval_asked {
+    struct bw_asked asked;
     struct bw_approval_query query;
-    struct bw_loop_mail mail;
-    _Atomic int state;
-    bool wants_json;
-    size_t body_bytes;
-    struct bw_loop *loop;
-    struct evhttp_request *request;
-    struct bw_asked *previous, *next;
 };
 
 bool bw_approve_is_path(struct bw_slice path)
 {
     size_t len = strlen(BW_APPROVAL_PATH);
     return path.len > len && !memcmp(path.ptr, BW_APPROVAL_PATH, len);
-}
-
-static void asked_free(struct bw_asked *asked)
-{
-    bw_approval_query_clear(&asked->query);
-    free(asked);
-}
-
-static void send_reply(struct bw_loop *loop, struct evhttp_request *request, struct bw_reply *reply, size_t body_bytes)
-{
-    if (atomic_load(&loop->ingest->is_draining)) reply->closes = true;
-    bw_connection_end(loop, request, body_bytes);
-    bw_reply_send(request, reply);
 }
 
 static void send_answer(struct bw_loop *loop, struct evhttp_request *request, const struct bw_approval_query *query, bool as_json, size_t body_bytes)
@@ -49,68 +27,27 @@ static void send_answer(struct bw_loop *loop, struct evhttp_request *request, co
     reply.headers = bw_approval_headers;
     reply.closes = false;
     if (reply.status == 503) reply.retry_after_s = 2;
-    send_reply(loop, request, &reply, body_bytes);
+    bw_asked_reply(loop, request, &reply, body_bytes);
     bw_buf_free(&body);
 }
 
-/* ---- the loop's list of those who wait ---- */
-
-static void link_in(struct bw_asked *asked)
-{
-    struct bw_loop *loop = asked->loop;
-    asked->previous = NULL;
-    asked->next = loop->asked;
-    if (asked->next) asked->next->previous = asked;
-    loop->asked = asked;
-}
-
-static void unlink_from(struct bw_asked *asked)
-{
-    if (asked->previous)
-        asked->previous->next = asked->next;
-    else
-        asked->loop->asked = asked->next;
-    if (asked->next) asked->next->previous = asked->previous;
-}
-
-static void on_told(struct bw_loop *loop, struct bw_loop_mail *mail)
-{
-    struct bw_asked *asked = (struct bw_asked *)((char *)mail - offsetof(struct bw_asked, mail));
-    unlink_from(asked);
-    atomic_fetch_sub(&loop->ingest->asked, 1);
-    send_answer(loop, asked->request, &asked->query, asked->wants_json, asked->body_bytes);
-    asked_free(asked);
-    bw_loop_end_if_done(loop);
-}
-
-/* Main thread. */
-static void on_done(struct bw_approval_query *query)
-{
-    struct bw_asked *asked = (struct bw_asked *)query; /* its first member */
-    int expected = ASKED;
-    if (atomic_compare_exchange_strong(&asked->state, &expected, TOLD))
-        bw_mailbox_post(asked->loop->mailbox, &asked->mail.mail);
-    else
-        asked_free(asked);
-}
-
-void bw_approve_end_all(struct bw_loop *loop)
+static void answer(struct bw_loop *loop, struct evhttp_request *request, const struct bw_asked *asked, bool wants_json, size_t body_bytes)
 {
     const struct bw_approval_query later = {.answer = BW_APPROVAL_LATER};
-    for (struct bw_asked *asked = loop->asked, *next; asked; asked = next) {
-        struct evhttp_request *request = asked->request;
-        bool wants_json = asked->wants_json;
-        size_t body_bytes = asked->body_bytes;
-        int expected = ASKED;
-        next = asked->next;
-        unlink_from(asked); /* before it is given away: from then on the main thread may free it */
-        if (!atomic_compare_exchange_strong(&asked->state, &expected, ABANDONED)) {
-            link_in(asked); /* its mail is on the way */
-            continue;
-        }
-        atomic_fetch_sub(&loop->ingest->asked, 1);
-        send_answer(loop, request, &later, wants_json, body_bytes);
-    }
+    send_answer(loop, request, asked ? &((const struct approval_asked *)asked)->query : &later, wants_json, body_bytes);
+}
+
+static void asked_free(struct bw_asked *asked)
+{
+    bw_approval_query_clear(&((struct approval_asked *)asked)->query);
+    free(asked);
+}
+
+static const struct bw_asked_kind kind = {answer, asked_free};
+
+static void on_done(struct bw_approval_query *query)
+{
+    bw_asked_told(&((struct approval_asked *)((char *)query - offsetof(struct approval_asked, query)))->asked);
 }
 
 /* ---- what was given ---- */
@@ -168,22 +105,22 @@ static void refuse(struct bw_loop *loop, struct evhttp_request *request, unsigne
     struct bw_reply reply;
     bw_reply_refuse(&reply, status);
     if (status == 405) reply.allow = "GET, HEAD, POST";
-    send_reply(loop, request, &reply, body_bytes);
+    bw_asked_reply(loop, request, &reply, body_bytes);
 }
 
 /* 0, or the status of the refusal. */
-static unsigned read_given(struct bw_loop *loop, struct evhttp_request *request, struct bw_asked *asked)
+static unsigned read_given(struct bw_loop *loop, struct evhttp_request *request, struct approval_asked *asked)
 {
     const struct bw_request *parsed = &loop->parts.request;
     struct evbuffer *input = evhttp_request_get_input_buffer(request);
-    struct bw_slice body = {asked->body_bytes ? (const char *)evbuffer_pullup(input, -1) : "", asked->body_bytes};
+    struct bw_slice body = {asked->asked.body_bytes ? (const char *)evbuffer_pullup(input, -1) : "", asked->asked.body_bytes};
     if (!bw_slice_is(parsed->method, "POST")) return 0;
     if (!body.ptr) return 503;
     asked->query.votes = true;
-    asked->wants_json = is_type(parsed, "application/json");
+    asked->asked.wants_json = is_type(parsed, "application/json");
     asked->query.has_texts = is_type(parsed, "application/x-www-form-urlencoded");
-    if (!asked->wants_json && !asked->query.has_texts) return 415;
-    asked->query.given = asked->wants_json ? bw_json_load(body, NULL) : read_form(body);
+    if (!asked->asked.wants_json && !asked->query.has_texts) return 415;
+    asked->query.given = asked->asked.wants_json ? bw_json_load(body, NULL) : read_form(body);
     evbuffer_drain(input, evbuffer_get_length(input));
     return json_is_object(asked->query.given) ? 0 : 400;
 }
@@ -196,8 +133,8 @@ bool bw_approve_request(struct bw_loop *loop, struct evhttp_request *request, st
     size_t len = strlen(BW_APPROVAL_PATH), body_bytes = evbuffer_get_length(evhttp_request_get_input_buffer(request));
     struct bw_approval_query gone = {.answer = BW_APPROVAL_GONE};
     bool is_fitting = bw_slice_is(parsed->method, "GET") || bw_slice_is(parsed->method, "HEAD") || bw_slice_is(parsed->method, "POST");
-    if (!ingest->options.approval_key ||
-        !bw_approval_token_read((struct bw_slice){path.ptr + len, path.len - len}, ingest->options.approval_key, &gone.token))
+    if (!ingest->options.link_key ||
+        !bw_approval_token_read((struct bw_slice){path.ptr + len, path.len - len}, ingest->options.link_key, &gone.token))
         return false;
     if (!is_fitting) {
         refuse(loop, request, 405, body_bytes);
@@ -207,26 +144,23 @@ bool bw_approve_request(struct bw_loop *loop, struct evhttp_request *request, st
         send_answer(loop, request, &gone, is_type(parsed, "application/json"), body_bytes);
         return true;
     }
-    bool has_room = atomic_fetch_add(&ingest->asked, 1) < BW_APPROVALS_MAX && !loop->is_stopping;
-    struct bw_asked *asked = has_room ? calloc(1, sizeof *asked) : NULL;
+    bool has_room = bw_asked_enter(loop);
+    struct approval_asked *asked = has_room ? calloc(1, sizeof *asked) : NULL;
     unsigned status = 503;
     if (asked) {
+        asked->asked = (struct bw_asked){.kind = &kind, .loop = loop, .request = request, .body_bytes = body_bytes};
         asked->query.token = gone.token;
         asked->query.done = on_done;
         memcpy(asked->query.remote, remote.ptr, remote.len < sizeof asked->query.remote ? remote.len : sizeof asked->query.remote - 1);
-        asked->mail.run = on_told;
-        asked->loop = loop;
-        asked->request = request;
-        asked->body_bytes = body_bytes;
         status = read_given(loop, request, asked);
     }
     if (status) {
-        atomic_fetch_sub(&ingest->asked, 1);
-        if (asked) asked_free(asked);
+        if (has_room) bw_asked_leave(loop);
+        if (asked) asked_free(&asked->asked);
         refuse(loop, request, status, body_bytes);
         return true;
     }
-    link_in(asked);
+    bw_asked_wait(&asked->asked);
     ingest->options.ask_approval(ingest->options.arg, &asked->query);
     return true;
 }

@@ -1,14 +1,12 @@
 /* approve.h: /approve/TOKEN: GET and HEAD show what is to be decided, a POST with a choice decides (semantics.md 2.5: mail scanners follow links, so
- * nothing else does). The loop checks the link, which needs nothing but the key; only then the main thread is asked, at most BW_APPROVALS_MAX at a
- * time. A decision is told when it is on disk. Nothing of it is recorded as a delivery, except links that no key of ours made. The loop's thread. */
+ * nothing else does). The loop checks the link, which needs nothing but the key; only then the main thread is asked
+ * (asked.h). A decision is told when it is on disk. Nothing of it is recorded as a delivery, except links that no key of ours made. The loop's
+ * thread. */
 #ifndef BW_INGEST_APPROVE_H
 #define BW_INGEST_APPROVE_H
 #include "ingest/loop.h"
 
-#define BW_APPROVALS_MAX 64
-
 bool bw_approve_is_path(struct bw_slice path);
 /* What the request has to say is in loop->parts. False: no key of ours made this link, or it is no link: nothing was answered. */
 bool bw_approve_request(struct bw_loop *loop, struct evhttp_request *request, struct bw_slice remote);
-void bw_approve_end_all(struct bw_loop *loop); /* the engine stops: who asks is told to come again */
 #endif

@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "ingest/connections.h"
 #include "ingest/reply.h"
+#include "ingest/status.h"
 #include <event2/event.h>
 #include <stdlib.h>
 #include <string.h>
@@ -104,18 +105,37 @@ struct bw_held *bw_held_new(struct bw_loop *loop, struct bw_uid event, const str
 
 /* ---- the loop's side ---- */
 
+/* 202, and where to look for what the run has to say. */
+static void say_where(const struct bw_held *held, struct bw_reply *reply, struct bw_buf *url, struct bw_buf *text, struct bw_buf *headers)
+{
+    char event[BW_UID_TEXT];
+    bw_reply_accepted(reply, bw_uid_text(held->event, BW_UID_EVENT, event), false);
+    bw_status_url(held->loop, held->event, held->run, url);
+    if (!url->len) return;
+    bw_buf_printf(text, "{\"status\":\"accepted\",\"event\":\"%s\",\"status_url\":", event);
+    bw_buf_append_json_string(text, bw_buf_slice(url));
+    bw_buf_append_text(text, "}\n");
+    bw_buf_append_slice(headers, BW_SLICE("Location\0"));
+    bw_buf_append_slice(headers, bw_buf_slice(url));
+    bw_buf_append_char(headers, '\0');
+    if (text->failed || headers->failed) return; /* no memory: 202 alone is still the promise */
+    reply->body = text->data;
+    reply->body_len = text->len;
+    reply->headers = bw_buf_slice(headers);
+}
+
 /* It is taken: nobody else has it. */
 static void finish(struct bw_held *held)
 {
     struct bw_loop *loop = held->loop;
     struct bw_reply reply;
-    char event[BW_UID_TEXT];
+    struct bw_buf url = {0}, text = {0}, headers = {0};
     if (held->status) {
         bw_reply_bytes(&reply, held->status, held->type.len ? held->type.data : NULL, bw_buf_slice(&held->body));
         reply.headers = bw_buf_slice(&held->headers);
         reply.closes = false;
     } else {
-        bw_reply_accepted(&reply, bw_uid_text(held->event, BW_UID_EVENT, event), false);
+        say_where(held, &reply, &url, &text, &headers);
     }
     if (held->previous)
         held->previous->next = held->next;
@@ -125,6 +145,9 @@ static void finish(struct bw_held *held)
     if (atomic_load(&loop->ingest->is_draining)) reply.closes = true;
     bw_connection_end(loop, held->request, 0);
     bw_reply_send(held->request, &reply);
+    bw_buf_free(&url);
+    bw_buf_free(&text);
+    bw_buf_free(&headers);
     held_free(held);
     bw_loop_end_if_done(loop);
 }

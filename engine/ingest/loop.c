@@ -1,7 +1,7 @@
 #include "ingest/loop.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "ingest/approve.h"
+#include "ingest/asked.h"
 #include "ingest/connections.h"
 #include "ingest/held.h"
 #include <event2/event.h>
@@ -57,7 +57,7 @@ static void stop(struct bw_loop *loop, struct bw_loop_mail *mail)
     loop->is_stopping = true;
     loop->stop_deadline_us = bw_clock_mono_us() + WRITE_OUT_MS * 1000;
     bw_held_end_all(loop);
-    bw_approve_end_all(loop); /* the main thread waits for this one: it answers nobody */
+    bw_asked_end_all(loop); /* the main thread waits for this one: it answers nobody */
     bw_loop_end_if_done(loop);
 }
 

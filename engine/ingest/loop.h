@@ -43,7 +43,7 @@ struct bw_loop {
     int64_t stop_deadline_us;
     size_t parked;          /* requests of this loop that the writer has */
     struct bw_held *held;   /* senders that wait for a run's answer */
-    struct bw_asked *asked; /* those whose approvals the main thread looks at */
+    struct bw_asked *asked; /* requests for whose answer the main thread looks (asked.h) */
     struct bw_loop_mail drain, stop;
     /* reused by one request after the other */
     struct bw_request_parts parts;

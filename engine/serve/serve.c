@@ -89,6 +89,11 @@ static void ask_approval(void *arg, struct bw_approval_query *query)
     bw_dispatch_ask_approval(((struct engine *)arg)->dispatch, query);
 }
 
+static void ask_status(void *arg, struct bw_status_query *query)
+{
+    bw_dispatch_ask_status(((struct engine *)arg)->dispatch, query);
+}
+
 /* ---- what commands ask for ---- */
 
 static void on_resume(void *arg, struct bw_control_request *request, const json_t *body)
@@ -141,8 +146,9 @@ static void on_ready(void *arg, uint32_t revision)
                                               .arg = engine,
                                               .bind = bind_event,
                                               .committed = on_committed,
-                                              .approval_key = bw_dispatch_approval_key(engine->dispatch),
-                                              .ask_approval = ask_approval};
+                                              .link_key = bw_dispatch_approval_key(engine->dispatch),
+                                              .ask_approval = ask_approval,
+                                              .ask_status = ask_status};
     struct bw_error err;
     if (engine->phase != STARTING) return;
     if (!(engine->ingest = bw_ingest_start(&options, &err))) {

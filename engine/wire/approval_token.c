@@ -1,31 +1,19 @@
 #include "wire/approval_token.h"
 #include "base/codec.h"
-#include <openssl/crypto.h>
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
+#include "wire/seal.h"
 #include <string.h>
 
 enum { FOR_ANYBODY = 1, FOR_ACTOR = 2 }; /* versions */
-#define SEAL_BYTES 16
 #define EXPIRY_BYTES 6
 #define FIXED_BYTES (1 + sizeof(struct bw_uid) + EXPIRY_BYTES)
-#define TOKEN_BYTES_MAX (FIXED_BYTES + 1 + BW_APPROVAL_STEP_MAX + BW_APPROVAL_ACTOR_MAX + SEAL_BYTES)
+#define TOKEN_BYTES_MAX (FIXED_BYTES + 1 + BW_APPROVAL_STEP_MAX + BW_APPROVAL_ACTOR_MAX + BW_SEAL_BYTES)
 
-/* The label keeps the key's other uses, should there ever be any, apart. */
-static bool make_seal(const uint8_t key[BW_APPROVAL_KEY_BYTES], const uint8_t *bytes, size_t len, uint8_t out[EVP_MAX_MD_SIZE])
-{
-    static const char label[] = "bellwire approval";
-    uint8_t text[sizeof label + TOKEN_BYTES_MAX];
-    unsigned size = 0;
-    memcpy(text, label, sizeof label);
-    memcpy(text + sizeof label, bytes, len);
-    return HMAC(EVP_sha256(), key, BW_APPROVAL_KEY_BYTES, text, sizeof label + len, out, &size) && size >= SEAL_BYTES;
-}
+static const char label[] = "bellwire approval";
 
 bool bw_approval_token_append(struct bw_buf *out, const uint8_t key[BW_APPROVAL_KEY_BYTES], struct bw_uid run, struct bw_slice step,
                               struct bw_slice actor, int64_t expires_ms)
 {
-    uint8_t bytes[TOKEN_BYTES_MAX], seal[EVP_MAX_MD_SIZE];
+    uint8_t bytes[TOKEN_BYTES_MAX];
     size_t len = 0;
     if (!step.len || step.len > BW_APPROVAL_STEP_MAX || actor.len > BW_APPROVAL_ACTOR_MAX) return false;
     bytes[len++] = actor.len ? FOR_ACTOR : FOR_ANYBODY;
@@ -37,19 +25,18 @@ bool bw_approval_token_append(struct bw_buf *out, const uint8_t key[BW_APPROVAL_
     len += step.len;
     if (actor.len) memcpy(bytes + len, actor.ptr, actor.len);
     len += actor.len;
-    if (!make_seal(key, bytes, len, seal)) return false;
-    memcpy(bytes + len, seal, SEAL_BYTES);
-    bw_base64url_append(out, bytes, len + SEAL_BYTES);
+    if (!bw_seal(key, label, bytes, len, bytes + len)) return false;
+    bw_base64url_append(out, bytes, len + BW_SEAL_BYTES);
     return !out->failed;
 }
 
 bool bw_approval_token_read(struct bw_slice text, const uint8_t key[BW_APPROVAL_KEY_BYTES], struct bw_approval_token *out)
 {
-    uint8_t bytes[TOKEN_BYTES_MAX], seal[EVP_MAX_MD_SIZE];
+    uint8_t bytes[TOKEN_BYTES_MAX];
     size_t len = 0;
-    if (!bw_base64url_decode(text, bytes, sizeof bytes, &len) || len <= FIXED_BYTES + SEAL_BYTES) return false;
-    len -= SEAL_BYTES;
-    if (!make_seal(key, bytes, len, seal) || CRYPTO_memcmp(seal, bytes + len, SEAL_BYTES) != 0) return false;
+    if (!bw_base64url_decode(text, bytes, sizeof bytes, &len) || len <= FIXED_BYTES + BW_SEAL_BYTES) return false;
+    if (!bw_seal_holds(key, label, bytes, len)) return false;
+    len -= BW_SEAL_BYTES;
     *out = (struct bw_approval_token){0};
     memcpy(out->run.bytes, bytes + 1, sizeof out->run.bytes);
     for (size_t i = 0; i < EXPIRY_BYTES; i++) out->expires_ms = out->expires_ms << 8 | bytes[1 + sizeof out->run.bytes + i];

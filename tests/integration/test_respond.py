@@ -245,3 +245,64 @@ steps: [{{id: a, respond: {respond}}}]
     engine.start()
     status, body, _ = ring(engine, {"n": 1.5, "bad": "a\nb", "big": "x" * 600000})
     assert status == 500 and json.loads(body)["error"] == code
+
+
+def look(engine, url, method="GET"):
+    connection = http.client.HTTPConnection("127.0.0.1", engine.port, timeout=DEADLINE)
+    try:
+        connection.request(method, url)
+        answer = connection.getresponse()
+        body = answer.read()
+        return answer.status, json.loads(body) if body else None, {name.lower(): value for name, value in answer.getheaders()}
+    finally:
+        connection.close()
+
+
+SLOW = """
+name: slow
+on: [{event: open.ping}]
+respond: {mode: result, within: 100ms}
+steps:
+  - {id: hold, wait: {event: github.push, by: data.n, equals: "${{ event.data.n }}", timeout: 1h}}
+  - {id: made, lua: 'if input.n < 0 then return ctx.fail{code = "negative", message = "not for the sender"} end return {n = input.n}', with: {n: "${{ event.data.n }}"}}
+outputs: {n: "${{ steps.made.n }}"}
+"""
+
+
+def test_who_is_answered_202_can_look_what_became_of_the_run(engine):
+    start(engine, SLOW)
+    status, body, headers = ring(engine, {"n": 3})
+    told = json.loads(body)
+    assert status == 202 and told["status_url"] == headers["location"] and told["status_url"].startswith("/status/")
+    run = wait_for("the run to park", lambda: engine.rows("runs", "--state", "parked"))[0]["run"]
+    status, state, headers = look(engine, told["status_url"])
+    assert (status, state) == (200, {"event": told["event"], "run": run, "state": "parked"})
+    assert headers["retry-after"] == "2" and headers["cache-control"] == "no-store"
+    engine.kill()  # the link is as good after a restart
+    engine.start()
+    assert look(engine, told["status_url"])[1]["state"] == "parked"
+    engine.push(b'{"n":3}')
+    wait_for("the run to end", lambda: recorded_run(engine, "slow")[0]["state"] == "succeeded")
+    status, state, headers = look(engine, told["status_url"])
+    assert (status, state) == (200, {"event": told["event"], "run": run, "state": "succeeded", "output": {"n": 3}})
+    assert "retry-after" not in headers
+    assert look(engine, told["status_url"], "HEAD")[:2] == (200, None)
+
+
+def test_the_state_of_a_failed_run_says_what_but_not_why(engine):
+    start(engine, SLOW)
+    told = json.loads(ring(engine, {"n": -1})[1])
+    wait_for("the run to park", lambda: engine.rows("runs", "--state", "parked"))
+    engine.push(b'{"n":-1}')
+    wait_for("the run to fail", lambda: engine.rows("runs", "--state", "failed"))
+    run = recorded_run(engine, "slow")[0]["run"]
+    assert look(engine, told["status_url"])[1] == {"event": told["event"], "run": run, "state": "failed", "error": "negative"}
+
+
+def test_a_link_that_was_not_made_here_shows_nothing(engine):
+    start(engine, SLOW)
+    url = json.loads(ring(engine, {"n": 1})[1])["status_url"]
+    other = url[:-1] + ("A" if url[-1] != "A" else "Q")
+    for wrong in (other, url[:-4], url + "AAAA", "/status/", "/status/" + "A" * 66):
+        assert look(engine, wrong)[0] == 404
+    assert look(engine, url, "POST")[0] == 405

@@ -36,7 +36,7 @@ static int set_up(void **state)
     struct server *server = server_new();
     sem_init(&asked, 0, 0);
     query_count = 0;
-    server->options.approval_key = key;
+    server->options.link_key = key;
     server->options.ask_approval = take;
     server_start(server);
     *state = server;
