@@ -106,9 +106,14 @@ bool bw_parking_watched(struct bw_parking *parking, struct bw_store_wakes *wakes
     return true;
 }
 
+bool bw_parking_has_news(const struct bw_parking *parking)
+{
+    return parking->news || parking->is_due_earlier || parking->watched_committed;
+}
+
 bool bw_parking_news(struct bw_parking *parking, struct bw_store_wakes *wakes)
 {
-    if (!parking->news && !parking->is_due_earlier && !parking->watched_committed) return false;
+    if (!bw_parking_has_news(parking)) return false;
     *wakes = (struct bw_store_wakes){
         .woken = parking->news, .next_due_ms = parking->committed_due_ms, .watched = parking->watched, .watched_count = parking->watched_committed};
     parking->news = parking->watched_committed = parking->watched_count = 0; /* what `watched` points to stays until the next transaction */

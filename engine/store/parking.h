@@ -54,6 +54,7 @@ void bw_parking_rolled_back(struct bw_parking *parking);
 /* After a commit: is there something to tell, since the last time that this was asked? */
 bool bw_parking_watched(struct bw_parking *parking, struct bw_store_wakes *wakes); /* only those */
 bool bw_parking_news(struct bw_parking *parking, struct bw_store_wakes *wakes);
+bool bw_parking_has_news(const struct bw_parking *parking); /* asks without hearing it */
 
 /* ---- a report's steps and runs ---- */
 /* After the step's row was written. *has_live: may steps of the run have something registered? Set when this one has. */

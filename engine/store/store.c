@@ -78,6 +78,8 @@ static bool try_commit(struct bw_store *store, struct bw_store_op *ops, struct b
     if (!ok) return false;
     atomic_fetch_add_explicit(&store->commits, 1, memory_order_relaxed);
     atomic_store(&store->next_due_ms, store->writer.parking.committed_due_ms); /* before done(): who fires timers asks for it next */
+    if (store->writer.parking.has_wakings || bw_parking_has_news(&store->writer.parking))
+        atomic_store(&store->is_waking, true); /* told after done() */
     return true;
 }
 

@@ -325,9 +325,11 @@ struct bw_store *bw_store_open(const char *folder, struct bw_error *err); /* NUL
 struct bw_store *bw_store_open_keeping(const char *folder, const struct bw_retention_config *keep, struct bw_error *err);
 void bw_store_submit(struct bw_store *store, struct bw_store_op *op); /* any thread; never waits for the disk */
 bool bw_store_submit_wait(struct bw_store *store, struct bw_store_op *op,
-                          struct bw_error *err);       /* blocks until done; not for loops. op->done is replaced */
-bool bw_store_is_waking(const struct bw_store *store); /* an event has more to wake, in transactions of their own; any thread */
-size_t bw_store_queued(const struct bw_store *store);  /* operations not yet committed; any thread, approximate */
+                          struct bw_error *err); /* blocks until done; not for loops. op->done is replaced */
+/* Are there runs to hear of that are awake already, but not told yet, or an event that has more to wake, in transactions of their own? Any thread.
+ * From an op's done() on it knows of the op's own commit. */
+bool bw_store_is_waking(const struct bw_store *store);
+size_t bw_store_queued(const struct bw_store *store); /* operations not yet committed; any thread, approximate */
 bool bw_store_is_failed(const struct bw_store *store);
 uint64_t bw_store_commits(const struct bw_store *store); /* transactions so far, for tests and metrics */
 uint64_t bw_store_repairs(const struct bw_store *store); /* what must not happen and did, in the life of the data folder (sweep.h); any thread */
