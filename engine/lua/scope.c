@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const names[] = {"event",  "events", "steps", "vars",  "workflow", "run",     "secrets",
-                                    "result", "inputs", "item",  "index", "error",    "approval"};
+static const char *const names[] = {"event",  "events", "steps", "vars",  "workflow", "run",      "secrets",
+                                    "result", "inputs", "item",  "index", "error",    "approval", "step"};
 
 static void append_field(struct bw_buf *out, const char *name, struct bw_slice text)
 {
@@ -181,6 +181,8 @@ static int scope_index(lua_State *L)
     } else if (bw_slice_is(name, "approval")) {
         if (!script->render || !script->render->approval.len) return luaL_error(L, "`approval` can only be used in the `notify` of an `approve`");
         bw_view_push(L, bw_json_view_of(script->render->approval));
+    } else if (bw_slice_is(name, "step") && script->render && script->render->step.len) {
+        bw_view_push(L, bw_json_view_of(script->render->step));
     } else if (bw_slice_is(name, "inputs")) {
         bw_view_push(L, bw_json_view_of(script->scope.inputs.len ? script->scope.inputs : BW_SLICE("{}")));
     } else if (bw_slice_is(name, "error")) { /* nil in a `finally` when all went well */

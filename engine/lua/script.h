@@ -99,6 +99,7 @@ struct bw_render {
     struct bw_slice result;
     struct bw_slice locals;   /* instead of the run's, or empty */
     struct bw_slice approval; /* JSON for `approval`, or empty */
+    struct bw_slice step;     /* JSON for `step`, or empty */
 };
 bool bw_script_render(struct bw_script *script, const struct bw_template *template_, const struct bw_render *render, struct bw_buf *out,
                       struct bw_error *err);

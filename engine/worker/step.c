@@ -82,6 +82,9 @@ static bool prepare_input(struct bw_attempt *attempt, struct bw_error *err, enum
                                .allow_secrets = true,
                                .result = bw_run_result_at(attempt->run, attempt->step)};
     struct bw_buf approval = {0};
+    char step_text[BW_IDEMPOTENCY_KEY_TEXT + 16], key[BW_IDEMPOTENCY_KEY_TEXT];
+    bw_idempotency_key(attempt->run->uid, step->path.ptr, bw_attempt_result(attempt)->iteration, key);
+    render.step = (struct bw_slice){step_text, (size_t)snprintf(step_text, sizeof step_text, "{\"key\":\"%s\"}", key)};
     bool good = step->notifies < 0 || bw_approval_scope(attempt->run, (size_t)step->notifies, &approval, err);
     render.approval = bw_buf_slice(&approval);
     bw_buf_clear(&attempt->input);

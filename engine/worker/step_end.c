@@ -34,7 +34,10 @@ static void on_retry(evutil_socket_t fd, short what, void *arg)
     struct bw_attempt *attempt = arg;
     (void)fd, (void)what;
     attempt->wait = BW_WAIT_NONE;
-    bw_step_attempt(attempt);
+    if (!bw_attempt_result(attempt)->attempt && bw_attempt_result(attempt)->iteration)
+        bw_step_begin(attempt); /* another time of a `repeat`: its key is another one, and may be in its inputs */
+    else
+        bw_step_attempt(attempt);
 }
 
 static struct bw_retry retry_of(const struct bw_attempt *attempt)

@@ -12,6 +12,7 @@ struct scope {
     bool has_error;                 /* what it is for is the consequence of a failure */
     bool is_early;                  /* there is no run yet, and no inputs */
     const struct bw_step *approval; /* it is the `with` of what notifies for that one */
+    bool has_step;                  /* it is the `with` of a step that has attempts */
 };
 
 /* An expression under check: its text as the file has it (not as rewritten), so that places are exact. */
@@ -208,6 +209,9 @@ static void check_expr(struct bw_loader *loader, int64_t index, const struct sco
                  bw_slice_is(name, "url"))
             bw_load_error(loader, mark_at(&checked, name.ptr), "expr.approval_url", "approval.urls is a list of them: {to, url}",
                           "with `to` there is no `approval.url`: each one has a link of their own");
+        else if (is_name && bw_slice_is(token.text, "step") && !scope->has_step && is_indexed(at, end))
+            bw_load_error(loader, mark_at(&checked, token.text.ptr), "expr.step_name", "of a step above: steps.ID",
+                          "`step` can only be used in the `with` of a step with `uses` or `lua`: it is that step");
         else if ((is_steps || is_secrets || is_status || is_inputs) && read_name(at, end, is_status, &name))
             is_secrets ? check_secret_name(&checked, name) : is_inputs ? check_input_name(&checked, name) : check_step_name(&checked, name);
         else if (is_steps || is_status) /* which one is computed: it may be any */
@@ -230,14 +234,15 @@ void bw_check_references(struct bw_loader *loader)
 {
     const struct bw_workflow *workflow = loader->workflow;
     bool ended[BW_WORKFLOW_STEPS_MAX + BW_ENDING_STEPS] = {false};
-    const struct scope trigger = {ended, false, -1, "a trigger", false, true, NULL}, inputs = {ended, false, -1, "an input", false, false, NULL};
+    const struct scope trigger = {.ended = ended, .body = -1, .where = "a trigger", .is_early = true},
+                       inputs = {.ended = ended, .body = -1, .where = "an input"};
     for (size_t i = 0; i < workflow->trigger_count; i++) check_expr(loader, workflow->triggers[i].condition, &trigger);
     for (size_t i = 0; i < workflow->input_count; i++) check_template(loader, workflow->input_defaults[i], &inputs);
-    check_template(loader, workflow->collect.key, &(struct scope){ended, false, -1, "collect", false, true, NULL});
-    check_template(loader, workflow->rate.key, &(struct scope){ended, false, -1, "rate", false, true, NULL});
-    check_template(loader, workflow->concurrency.key, &(struct scope){ended, false, -1, "concurrency", false, true, NULL});
-    check_template(loader, workflow->priority, &(struct scope){ended, false, -1, "priority", false, true, NULL});
-    check_template(loader, workflow->delay, &(struct scope){ended, false, -1, "delay", false, true, NULL});
+    check_template(loader, workflow->collect.key, &(struct scope){.ended = ended, .body = -1, .where = "collect", .is_early = true});
+    check_template(loader, workflow->rate.key, &(struct scope){.ended = ended, .body = -1, .where = "rate", .is_early = true});
+    check_template(loader, workflow->concurrency.key, &(struct scope){.ended = ended, .body = -1, .where = "concurrency", .is_early = true});
+    check_template(loader, workflow->priority, &(struct scope){.ended = ended, .body = -1, .where = "priority", .is_early = true});
+    check_template(loader, workflow->delay, &(struct scope){.ended = ended, .body = -1, .where = "delay", .is_early = true});
     for (size_t i = 0; i < workflow->step_count; i++)
         if (workflow->steps[i].kind == BW_STEP_FOREACH)
             workflow->steps[i].reads = bw_arena_alloc(loader->arena, workflow->step_count * sizeof *workflow->steps[i].reads);
@@ -245,10 +250,15 @@ void bw_check_references(struct bw_loader *loader)
         const struct bw_step *step = &workflow->steps[i];
         bool has_error = bw_step_sees_error(workflow, i);
         const char *where = (int32_t)i == workflow->cancel_on ? "cancel_on, at the run's beginning," : "this step";
-        const struct scope
-            plain = {ended, false, step->body, where, has_error, false, NULL},
-            with = {ended, true, step->body, "this step", has_error, false, step->notifies >= 0 ? &workflow->steps[step->notifies] : NULL},
-            failed = {ended, false, step->body, "this `catch`", true, false, NULL};
+        const struct scope plain = {.ended = ended, .body = step->body, .where = where, .has_error = has_error},
+                           with = {.ended = ended,
+                                   .allows_secrets = true,
+                                   .body = step->body,
+                                   .where = "this step",
+                                   .has_error = has_error,
+                                   .approval = step->notifies >= 0 ? &workflow->steps[step->notifies] : NULL,
+                                   .has_step = step->kind == BW_STEP_USES || step->kind == BW_STEP_LUA},
+                           failed = {.ended = ended, .body = step->body, .where = "this `catch`", .has_error = true};
         bw_needs_closure(workflow, i, ended);
         for (size_t k = 0; k < i; k++) ended[k] |= bw_ending_reads(workflow, i, k);
         for (size_t k = 0; k < step->catch_count; k++) check_expr(loader, step->catches[k].condition, &failed);
@@ -265,5 +275,5 @@ void bw_check_references(struct bw_loader *loader)
         }
     }
     for (size_t i = 0; i < workflow->step_count; i++) ended[i] = bw_step_ending(workflow, i) < 0;
-    check_template(loader, workflow->outputs, &(struct scope){ended, false, -1, "outputs", false, false, NULL});
+    check_template(loader, workflow->outputs, &(struct scope){.ended = ended, .body = -1, .where = "outputs"});
 }

@@ -244,6 +244,41 @@ steps:
     assert len(sink.requests) == 2 and sink.requests[0]["headers"]["key"] == sink.requests[1]["headers"]["key"]
 
 
+def test_step_key_is_the_key_of_all_attempts_and_of_each_time_of_a_repeat(make_engine, sink):
+    engine = make_engine()
+    engine.write("workflows/reference.yaml", """
+name: reference
+on: [{event: github.push}]
+steps:
+  - id: transfer
+    uses: http/request@1
+    with: {method: POST, url: "%(url)s/transfers", json: {reference: "${{ step.key }}"}}
+    retry: {attempts: 3, delay: 10ms}
+  - id: poll
+    with: {reference: "${{ step.key }}"}
+    lua: |
+      ctx.http{method = "POST", url = "%(url)s/polls", json = {reference = input.reference, own = ctx.idempotency_key}}
+      return {reference = input.reference}
+  - id: more
+    with: {reference: "${{ step.key }}"}
+    lua: |
+      local answer = ctx.http{method = "POST", url = "%(url)s/more", json = {reference = input.reference}}
+      return {ready = answer.status == 201}
+    repeat: {until: "${{ result.ready }}", every: 10ms}
+""" % {"url": sink.url})
+    sink.answers += [(503, {}, b"{}"), (200, {}, b"{}"), (200, {}, b"{}"), (200, {}, b"{}"), (201, {}, b"{}")]
+    engine.start()
+    engine.push()
+    [run] = engine.finished_runs(1)
+    assert run["state"] == "succeeded", run
+    sent = [(request["path"], json.loads(request["body"]), request["headers"]) for request in sink.requests]
+    assert [path for path, _, _ in sent] == ["/transfers", "/transfers", "/polls", "/more", "/more"]
+    references = [body["reference"] for _, body, _ in sent]
+    assert references[0] == references[1] == sent[0][2]["idempotency-key"]  # what the plugin sends by itself
+    assert sent[2][1]["own"] == references[2]
+    assert len(set(references[1:])) == 4, references  # of each step, and of each time
+
+
 def test_a_failure_names_the_step_and_stops_the_run(make_engine):
     engine = make_engine()
     engine.write("workflows/fail.yaml", """
