@@ -110,6 +110,9 @@ static void read_source(const struct bw_key_context *context, const struct bw_ya
     if (!bw_config_is_name(pair->key->text))
         bw_key_error(context, pair->key, "config.name", NULL, "the source name '%s' must be of a-z, 0-9 and '-', and begin with a letter",
                      pair->key->text.ptr);
+    if (bw_slice_is(pair->key->text, "bellwire"))
+        bw_key_error(context, pair->key, "config.name", "call it after who sends",
+                     "events below bellwire. are the engine's own: no source can be called so");
     bw_keys_read(context, map, where, source_keys, KEY_COUNT, source);
     if (map->kind != BW_YAML_MAP && map->kind != BW_YAML_NULL) return;
     bw_secrets_read(context, bw_yaml_get(map, "secrets"), config->folder, &source->secrets, &source->secret_count);

@@ -188,7 +188,7 @@ static bool read_run(struct bw_stored_report *report, const struct bw_message *m
         if (!read_join(report, message, json_object_get(step, "join"), &steps[run->step_count])) return false;
         *arms_used += steps[run->step_count++].arm_count;
     }
-    return true;
+    return run->state != BW_RUN_FAILED || bw_emits_failure(&report->emits, report->dispatch, job, from, &run->failure);
 }
 
 static void log_run(const struct bw_run_row *run, const struct bw_accepted *event)
@@ -243,6 +243,7 @@ void bw_reports_take(struct bw_run_worker *worker, const struct bw_message *mess
     json_array_foreach(runs, index, run)
     {
         step_count += json_array_size(json_object_get(run, "steps"));
+        emit_count += bw_json_int(run, "state", BW_RUN_FAILED) == BW_RUN_FAILED;
         json_array_foreach(json_object_get(run, "steps"), inner, step)
         {
             arm_count += json_array_size(json_object_get(step, "arms"));

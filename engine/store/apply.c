@@ -101,14 +101,24 @@ static bool accept_event(struct bw_writer *writer, struct bw_store_op *op, struc
     return bw_deliveries_add(&writer->deliveries, &op->delivery, op->event_id, err);
 }
 
-static bool emit(struct bw_writer *writer, struct bw_store_op *op, const struct bw_step_row *step, struct bw_error *err)
+static bool emit(struct bw_writer *writer, struct bw_store_op *op, const struct bw_event_new *events, size_t count, struct bw_error *err)
 {
-    for (size_t i = 0; i < step->emit_count; i++) {
+    for (size_t i = 0; i < count; i++) {
         int64_t id, earlier;
-        if (!insert_once(writer, &step->emits[i], &id, &earlier, err)) return false;
+        if (!insert_once(writer, &events[i], &id, &earlier, err)) return false;
         if (id && !op->first_emitted) op->first_emitted = id;
     }
     return true;
+}
+
+static bool emit_failure(struct bw_writer *writer, struct bw_store_op *op, int64_t run_id, const struct bw_event_new *event, struct bw_error *err)
+{
+    sqlite3_stmt *statement = writer->sql.is_awaited_child;
+    bool is_awaited;
+    bw_sql_bind_int(statement, 1, run_id);
+    if (!bw_sql_next(statement, &is_awaited, err)) return false;
+    sqlite3_reset(statement);
+    return is_awaited || emit(writer, op, event, 1, err);
 }
 
 static bool put_step(struct bw_writer *writer, int64_t run_id, int64_t position, const struct bw_step_row *step, struct bw_error *err)
@@ -263,8 +273,8 @@ static bool put_run(struct bw_writer *writer, struct bw_store_op *op, const stru
     if (state == BW_RUN_PARKED && !bw_parking_park(&writer->parking, known.id, run->deadline_ms, err)) return false;
     /* Only now: an event that the run causes may wake the run itself, and what it wakes must be parked or not, not half of it. */
     for (size_t i = 0; i < run->step_count; i++)
-        if (!emit(writer, op, &run->steps[i], err)) return false;
-    return true;
+        if (!emit(writer, op, run->steps[i].emits, run->steps[i].emit_count, err)) return false;
+    return state != BW_RUN_FAILED || !run->failure || emit_failure(writer, op, known.id, run->failure, err);
 }
 
 static bool report(struct bw_writer *writer, struct bw_store_op *op, struct bw_error *err)

@@ -226,6 +226,9 @@ struct bw_run_row {
     struct bw_slot_new slot;
     struct bw_start_new start;
     struct bw_collect_new collect; /* BLOCKED: this is no run yet. Not read back */
+    /* FAILED: the event that says so, or NULL. Accepted in this transaction, unless a step of another run waits for this one: it decides what the
+     * failure means. Not read back. */
+    const struct bw_event_new *failure;
 };
 struct bw_collect_version { /* a workflow that gathers events, as it is now */
     struct bw_slice workflow;

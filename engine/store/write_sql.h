@@ -20,6 +20,7 @@
     X(refused_counts)          \
     X(trim_refused)            \
     X(insert_run)              \
+    X(is_awaited_child)        \
     X(find_run)                \
     X(update_run)              \
     X(put_step)                \

@@ -5,7 +5,9 @@
  * transient | permanent | bug | timeout | input | output | lost; only `transient` (and `timeout` of an attempt) is tried again. */
 #ifndef BW_WIRE_MESSAGES_H
 #define BW_WIRE_MESSAGES_H
-#define BW_EMIT_SOURCE "workflow/"     /* and the name of the workflow: the source of an event that a run caused; no configured one has a slash */
+#define BW_EMIT_SOURCE "workflow/" /* and the name of the workflow: the source of an event that a run caused; no configured one has a slash */
+#define BW_EMIT_DEPTH_MAX 16       /* semantics.md 2.5: events in a row of which each caused the next */
+#define BW_RUN_FAILED_EVENT "bellwire.run.failed"
 #define BW_CANCEL_ON_PATH "~cancel_on" /* the step that waits, as long as a run has steps, for events that cancel it */
 
 enum bw_message_type {

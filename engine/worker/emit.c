@@ -21,7 +21,7 @@ static bool check(struct bw_attempt *attempt, struct bw_slice name, size_t bytes
     size_t max = bw_attempt_worker(attempt)->max_output_bytes;
     if (!bw_is_event_name(name)) {
         bw_error_set(err, "emit.event", "'%.*s' is no name of an event", (int)(name.len < 80 ? name.len : 80), name.len ? name.ptr : "");
-        bw_error_hint(err, "parts between dots, at most 200 bytes, without * and spaces");
+        bw_error_hint(err, "parts between dots, at most 200 bytes, without * and spaces, not below bellwire.");
         return false;
     }
     if (bytes > max) return bw_error_set(err, "emit.too_large", "the data of the event have %zu bytes, at most %zu are allowed", bytes, max);

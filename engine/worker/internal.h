@@ -387,7 +387,6 @@ void bw_once_make_unknown(struct bw_run *run, size_t step, const char *what, con
 void bw_once_restore(struct bw_run *run, size_t step);                                                    /* it was found `started` */
 
 /* ---- emit.c ---- */
-#define BW_EMIT_DEPTH_MAX 16   /* semantics.md 2.5: events in a row of which each caused the next */
 #define BW_RUN_EMITS_MAX 10000 /* all of them fit into one report */
 void bw_emit(struct bw_attempt *attempt);
 

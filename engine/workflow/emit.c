@@ -16,7 +16,7 @@ static void check_one(struct bw_loader *loader, const struct bw_yaml_node *map)
     bool has_hole = event && event->kind == BW_YAML_STRING && memmem(event->text.ptr, event->text.len, "${{", 3);
     if (!event || event->kind != BW_YAML_STRING || (!has_hole && !bw_is_event_name(event->text)))
         bw_load_error(loader, event ? bw_mark_of(event) : bw_mark_of(map), "emit.event", "write for example event: order.late",
-                      "an event needs a name: parts between dots, at most 200 bytes, without * and spaces");
+                      "an event needs a name: parts between dots, at most 200 bytes, without * and spaces, not below bellwire.");
     if (key && (key->kind == BW_YAML_LIST || key->kind == BW_YAML_MAP || key->kind == BW_YAML_NULL || key->kind == BW_YAML_BOOL))
         bw_load_error(loader, bw_mark_of(key), "emit.key", "write for example key: \"${{ event.data.id }}\"",
                       "key must be a text or a number, found %s", bw_yaml_kind_name(key->kind));

@@ -49,7 +49,9 @@ bool bw_workflow_matches(const struct bw_trigger *trigger, struct bw_slice event
 
 bool bw_is_event_name(struct bw_slice name)
 {
+    const struct bw_slice ours = BW_SLICE(BW_ENGINE_EVENTS);
     size_t part = 0;
+    if (name.len >= ours.len && !memcmp(name.ptr, ours.ptr, ours.len)) return false;
     for (size_t i = 0; i < name.len; i++) {
         unsigned char c = (unsigned char)name.ptr[i];
         if (c <= ' ' || c == '*' || c == 0x7f || (c == '.' && !part)) return false;

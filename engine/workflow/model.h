@@ -284,6 +284,7 @@ void bw_workflow_free(struct bw_workflow *workflow);
 void bw_workflow_canonical(const struct bw_workflow *workflow, struct bw_buf *out);
 bool bw_workflow_matches(const struct bw_trigger *trigger, struct bw_slice event_name);
 bool bw_glob_match(struct bw_slice glob, struct bw_slice name);
+#define BW_ENGINE_EVENTS "bellwire."         /* names of events that the engine alone causes begin like that */
 bool bw_is_event_name(struct bw_slice name); /* of an event that a workflow may cause */
 /* JSON Schema (2020-12) of the language, made from the loader's key tables; engine/workflow/workflow.schema.json holds a copy for editors. */
 void bw_workflow_json_schema(struct bw_buf *out);

@@ -38,12 +38,19 @@ on_failure: [{{id: tell, {with_}, lua: {post("/tell")}}}]
 finally: [{{id: clean, {with_}, lua: {post("/clean")}}}]
 """
 
+TOLD = """---
+name: told
+on: [{event: bellwire.run.failed}]
+outputs: {run: "${{ event.data.run }}"}
+steps: [{id: a, set: {}}]
+"""
+
 
 def test_endings_come_in_order_and_once_however_often_engine_and_workers_are_killed(make_engine):
     print("seed", SEED)
     rng = random.Random(SEED)
     effects, engine = Effects(), make_engine(CONFIG + "workers: 2\n")
-    engine.write("workflows/saga.yaml", saga(effects.url))
+    engine.write("workflows/saga.yaml", saga(effects.url) + TOLD)
     engine.start()
     for n in range(RUNS):
         status, _, _ = engine.request("POST", "/in/open", json.dumps({"id": str(n)}).encode(), {"Content-Type": "application/json"})
@@ -59,6 +66,8 @@ def test_endings_come_in_order_and_once_however_often_engine_and_workers_are_kil
             for pid in engine.children("worker")[:1]:
                 os.kill(pid, signal.SIGKILL)
     runs = engine.finished_runs(RUNS, "--workflow", "saga")
+    told = [run["output"]["run"] for run in engine.finished_runs(RUNS, "--workflow", "told")]
+    assert sorted(told) == sorted(run["run"] for run in runs)  # each failure is told of once
     assert all(run["state"] == "failed" and run["error"]["code"] == "bad" and run["error"]["step"] == "bad" for run in runs)
     first, keys = {}, {}
     for path, delivery, key in effects.seen:  # a dict keeps the order in which they came first

@@ -43,6 +43,8 @@ SELECT r.id, r.state, count(s.run_id), coalesce(sum(s.state < 20), 0) OR EXISTS 
         OR EXISTS (SELECT 1 FROM wakes WHERE run_id = r.id AND path = ''),
     EXISTS (SELECT 1 FROM children WHERE run_id = r.id)
 FROM runs r LEFT JOIN steps s ON s.run_id = r.id WHERE r.uid = ?1 GROUP BY r.id;
+-- name: is_awaited_child
+SELECT 1 FROM children c JOIN joins j ON j.id = c.join_id WHERE c.run_id = ?1 AND NOT j.is_detached;
 -- name: update_run
 UPDATE runs SET state = ?2, lost = ?3, started_ms = ?4, ended_ms = ?5, output = ?6, error = ?7 WHERE id = ?1;
 -- name: put_step
