@@ -1,8 +1,21 @@
 #include "dispatch/collecting.h"
 #include "base/codec.h"
 #include <stdlib.h>
+#include <string.h>
 
-bool bw_collecting_fill(const struct bw_dispatch *dispatch, struct bw_collecting *collecting, struct bw_store_op *wake)
+static void bind_event(void *arg, struct bw_event_new *event, uint64_t keys[BW_EVENT_KEYS_MAX])
+{
+    struct bw_dispatch *dispatch = arg; /* writer thread */
+    struct bw_binding binding;
+    bw_dispatch_bind(dispatch, event->name, event->body, &binding);
+    event->revision = binding.revision;
+    event->is_done = !binding.is_awaited;
+    memcpy(keys, binding.keys, binding.key_count * sizeof *keys);
+    event->keys = keys;
+    event->key_count = binding.key_count;
+}
+
+bool bw_collecting_fill(struct bw_dispatch *dispatch, struct bw_collecting *collecting, struct bw_store_op *wake)
 {
     size_t index, count = 0, len;
     json_t *workflow;
@@ -22,6 +35,8 @@ bool bw_collecting_fill(const struct bw_dispatch *dispatch, struct bw_collecting
     wake->collects = collecting->versions;
     wake->collect_count = count;
     wake->collect_revision = dispatch->revision;
+    wake->bind = bind_event;
+    wake->bind_arg = dispatch;
     return true;
 }
 

@@ -80,6 +80,7 @@ bool bw_emits_read(struct bw_emits *emits, struct bw_dispatch *dispatch, const s
         fill(emits, job, run, workflow, name, message->parts[part], bw_pack(dispatch->packer, message->parts[part]));
         event->dedupe_key = keep(emits, bw_json_slice(json_object_get(from, "key")));
         event->dedupe_expire_ms = event->at_ms + DEDUPE_WINDOW_MS;
+        event->due_ms = bw_json_int(from, "due_ms", 0);
         emits->count++;
     }
     return !emits->bytes.failed;

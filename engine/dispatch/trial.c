@@ -131,5 +131,8 @@ void bw_trial_store_quiet(struct bw_dispatch *dispatch)
     struct bw_trial_watch *trial = dispatch->trial;
     trial->is_store_asked = false;
     bw_collecting_release(&trial->collecting);
-    if (trial->op.failed) bw_dispatch_fail(dispatch, &trial->op.error);
+    if (trial->op.failed)
+        bw_dispatch_fail(dispatch, &trial->op.error);
+    else if (trial->op.first_emitted)
+        bw_jobs_read_back(dispatch, trial->op.first_emitted);
 }

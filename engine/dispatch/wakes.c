@@ -119,6 +119,7 @@ void bw_wakes_fired(struct bw_wakes *wakes)
         wakes->not_before_us = bw_clock_mono_us() + 500000;
         return;
     }
+    if (op->first_emitted) bw_jobs_read_back(wakes->dispatch, op->first_emitted);
     wakes->next_due_ms = bw_store_next_due(wakes->dispatch->options.store);
     bw_wakes_watch(wakes); /* more may be due */
 }

@@ -1,6 +1,7 @@
 /* What each kind of operation writes. Each function runs inside the group's transaction and may run again after a rollback: whatever it
  * answers in the operation is written anew. */
 #include "base/json.h"
+#include "base/log.h"
 #include "store/about.h"
 #include "store/admission.h"
 #include "store/asks.h"
@@ -8,8 +9,10 @@
 #include "store/children.h"
 #include "store/collect.h"
 #include "store/forget.h"
+#include "store/later.h"
 #include "store/letters_apply.h"
 #include "store/pack.h"
+#include "store/parking_step.h"
 #include "store/revision.h"
 #include "store/votes.h"
 #include "store/writer.h"
@@ -104,8 +107,9 @@ static bool accept_event(struct bw_writer *writer, struct bw_store_op *op, struc
 static bool emit(struct bw_writer *writer, struct bw_store_op *op, const struct bw_event_new *events, size_t count, struct bw_error *err)
 {
     for (size_t i = 0; i < count; i++) {
-        int64_t id, earlier;
-        if (!insert_once(writer, &events[i], &id, &earlier, err)) return false;
+        int64_t id = 0, earlier;
+        bool good = events[i].due_ms ? bw_later_put(&writer->parking, &events[i], err) : insert_once(writer, &events[i], &id, &earlier, err);
+        if (!good) return false;
         if (id && !op->first_emitted) op->first_emitted = id;
     }
     return true;
@@ -346,11 +350,47 @@ static bool cancel(struct bw_writer *writer, struct bw_store_op *op, struct bw_e
     return end_unbegun(writer, op, run_id, err);
 }
 
+static void log_damaged(const struct bw_later *later)
+{
+    char uid[BW_UID_TEXT];
+    bw_log(BW_LOG_ERROR, "later.damaged", BW_STR("event", bw_uid_text(later->event.uid, BW_UID_EVENT, uid)), BW_SLC("name", later->event.name),
+           BW_STR("message", "an event that was to come now is not what its run caused: it does not come"),
+           BW_STR("hint", "check the disk and the memory of this machine; replay the run if it matters"));
+}
+
+/* Events whose time has come. */
+static bool cause(struct bw_writer *writer, struct bw_store_op *op, bool *more, struct bw_error *err)
+{
+    struct bw_parking *parking = &writer->parking;
+    struct bw_later later = {0};
+    uint64_t keys[BW_EVENT_KEYS_MAX];
+    bool good = true, found = true;
+    *more = false;
+    while (good && op->bind && (good = bw_later_first(parking, op->now_ms, &later, &found, err)) && found) {
+        int64_t id = 0, earlier;
+        if ((*more = bw_parking_is_spent(parking))) break;
+        bw_parking_spend(parking);
+        parking->caused++;
+        good = bw_later_remove(parking, later.id, err);
+        if (good && later.is_damaged) {
+            log_damaged(&later);
+        } else if (good) {
+            op->bind(op->bind_arg, &later.event, keys);
+            good = insert_once(writer, &later.event, &id, &earlier, err);
+        }
+        if (id && !op->first_emitted) op->first_emitted = id;
+    }
+    bw_later_free(&later);
+    return good;
+}
+
 static bool wake(struct bw_writer *writer, struct bw_store_op *op, struct bw_error *err)
 {
-    bool more = false;
+    bool more = false, more_later = false;
+    op->first_emitted = 0;
+    if (!cause(writer, op, &more_later, err)) return false;
     if (!bw_collect_fire(&writer->parking, op, &more, err) || !bw_parking_fire(&writer->parking, op->now_ms, &op->more, err)) return false;
-    op->more |= more;
+    op->more |= more || more_later;
     return true;
 }
 

@@ -5,6 +5,8 @@
 #include "store/admission.h"
 #include "store/children.h"
 #include "store/collect.h"
+#include "store/later.h"
+#include "store/pack.h"
 #include "store/parking_step.h"
 #include "store/slots.h"
 #include <stdlib.h>
@@ -20,6 +22,9 @@ static bool read_due(struct bw_parking *parking, struct bw_error *err)
     int64_t collected_ms;
     if (!bw_collect_next_due(parking, &collected_ms, err)) return false;
     if (collected_ms && (!parking->due_ms || collected_ms < parking->due_ms)) parking->due_ms = collected_ms;
+    int64_t later_ms;
+    if (!bw_later_next_due(parking, &later_ms, err)) return false;
+    if (later_ms && (!parking->due_ms || later_ms < parking->due_ms)) parking->due_ms = later_ms;
     return true;
 }
 
@@ -28,7 +33,7 @@ bool bw_parking_open(struct bw_parking *parking, const struct bw_write_statement
     bool has_row;
     parking->sql = sql;
     if (!parking->at_once) parking->at_once = BW_WAKES_AT_ONCE;
-    parking->has_collectors = true; /* the first look tells */
+    parking->has_collectors = parking->has_later = true; /* the first look tells */
     if (!read_due(parking, err)) return false;
     parking->committed_due_ms = parking->due_ms;
     if (!bw_sql_next(sql->last_queue_id, &has_row, err)) return false;
@@ -44,6 +49,7 @@ bool bw_parking_open(struct bw_parking *parking, const struct bw_write_statement
 void bw_parking_close(struct bw_parking *parking)
 {
     free(parking->watched);
+    bw_packer_free(parking->unpacker);
 }
 
 bool bw_parking_flush(struct bw_parking *parking, struct bw_error *err)
@@ -58,6 +64,7 @@ bool bw_parking_flush(struct bw_parking *parking, struct bw_error *err)
     if (parking->admitted) BW_CRASH_POINT("store.before_admission");
     if (parking->collected) BW_CRASH_POINT("store.before_collect");
     if (parking->flushed) BW_CRASH_POINT("store.before_flush");
+    if (parking->caused) BW_CRASH_POINT("store.before_later");
     return true;
 }
 
@@ -65,7 +72,7 @@ static void forget_transaction(struct bw_parking *parking)
 {
     parking->is_due_unsure = false;
     parking->woken_steps = parking->woken_runs = parking->parked = parking->started = parking->joined = parking->letters = parking->votes =
-        parking->admitted = parking->collected = parking->flushed = 0;
+        parking->admitted = parking->collected = parking->flushed = parking->caused = 0;
 }
 
 void bw_parking_committed(struct bw_parking *parking)
@@ -79,6 +86,7 @@ void bw_parking_committed(struct bw_parking *parking)
     if (parking->admitted) BW_CRASH_POINT("store.after_admission");
     if (parking->collected) BW_CRASH_POINT("store.after_collect");
     if (parking->flushed) BW_CRASH_POINT("store.after_flush");
+    if (parking->caused) BW_CRASH_POINT("store.after_later");
     if (parking->due_ms && (!parking->committed_due_ms || parking->due_ms < parking->committed_due_ms)) parking->is_due_earlier = true;
     parking->committed_due_ms = parking->due_ms;
     parking->news += parking->woken_runs;
@@ -89,9 +97,9 @@ void bw_parking_committed(struct bw_parking *parking)
 void bw_parking_rolled_back(struct bw_parking *parking)
 {
     parking->due_ms = parking->committed_due_ms;
-    parking->has_collectors = true;        /* the last one may be there again: the next look tells */
-    parking->has_delayed = true;           /* perhaps there is one again */
-    parking->waking = parking->waiter = 0; /* from the beginning: those who are woken do not wait any more */
+    parking->has_collectors = parking->has_later = true; /* the last one may be there again: the next look tells */
+    parking->has_delayed = true;                         /* perhaps there is one again */
+    parking->waking = parking->waiter = 0;               /* from the beginning: those who are woken do not wait any more */
     parking->waking_key = 0;
     parking->watched_count = parking->watched_committed;
     forget_transaction(parking);

@@ -33,6 +33,9 @@ struct bw_parking { /* zero-initialise, then bw_parking_open(). Fields are parki
     size_t votes;                     /* by this transaction (votes.c) */
     size_t letters;                   /* by this transaction: runs that somebody did something about (letters.c) */
     size_t collected, flushed;        /* by this transaction: events and collectors (collect.c) */
+    size_t caused;                    /* by this transaction: events that were to come later (later.c) */
+    bool has_later;                   /* perhaps there are such events: else no statement asks */
+    struct bw_packer *unpacker;       /* of their bodies; made when it is needed */
     size_t admitted;                  /* by this transaction: runs that admission.c has looked at */
     size_t news;                      /* runs woken by commits since bw_parking_news() */
     struct bw_watched *watched;       /* by commits since then, and behind them by this transaction */

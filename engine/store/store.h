@@ -105,8 +105,11 @@ struct bw_event_new {
     struct bw_slice workflow; /* manual start: the one workflow it is for; else empty */
     const uint64_t *keys;     /* hashes that waits may name, at most BW_EVENT_KEYS_MAX; a duplicate's wake nobody */
     size_t key_count;
+    int64_t due_ms; /* emitted by a step: it comes then, and all that depends on the catalogue is told then (WAKE); 0 = now */
 };
 #define BW_EVENT_KEYS_MAX 32
+/* Writer thread: tells revision, is_done and keys (put into `keys`) of an event whose time has come. */
+typedef void bw_store_bind(void *arg, struct bw_event_new *event, uint64_t keys[BW_EVENT_KEYS_MAX]);
 struct bw_wait_pair { /* events of this name (a glob) are hashed by this field; empty: by the name alone */
     struct bw_slice event, by;
 };
@@ -305,12 +308,14 @@ struct bw_store_op {
     const struct bw_collect_version *collects; /* WAKE: what a run made of events takes; not here: the version of its last event */
     size_t collect_count;                      /* WAKE */
     uint32_t collect_revision;                 /* WAKE: that of `collects` */
+    bw_store_bind *bind;                       /* WAKE: of events that come later; NULL: they stay where they are */
+    void *bind_arg;                            /* WAKE */
     struct bw_letters *letters;                /* LETTERS */
     struct bw_about_list *about;               /* ABOUT */
     struct bw_vote *vote;                      /* VOTE */
     uint8_t key[BW_STORE_KEY_BYTES];           /* KEY: out */
     bool more;                                 /* WAKE: out */
-    int64_t first_emitted;                     /* REPORT: out: the lowest id of the events that it emitted, 0 = none */
+    int64_t first_emitted;                     /* REPORT, WAKE: out: the lowest id of the events that it caused, 0 = none */
     struct bw_refused_run *refused;            /* REPORT: in: the owner's, or NULL. Out: a run of it that was to be admitted and has ended instead */
     struct bw_run_ids *dropped;                /* REPORT: in: the owner's, or NULL. Out: children that were alive and that it has cancelled */
     int64_t event_id;                          /* REPORT: in. ACCEPT: out */

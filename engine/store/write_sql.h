@@ -68,6 +68,10 @@
     X(is_collected)            \
     X(find_collector)          \
     X(event_bytes)             \
+    X(put_later)               \
+    X(first_later)             \
+    X(later_due)               \
+    X(delete_later)            \
     X(insert_collector)        \
     X(update_collector)        \
     X(put_collected)           \

@@ -1,6 +1,7 @@
 /* `emit`: the events travel with the record of their step and are accepted in its transaction, so each is caused exactly once. */
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/units.h"
 #include "worker/internal.h"
 #include <stdlib.h>
 #include <string.h>
@@ -29,12 +30,28 @@ static bool check(struct bw_attempt *attempt, struct bw_slice name, size_t bytes
     return true;
 }
 
+/* *due_ms 0: now. */
+static bool read_delay(const json_t *delay, int64_t *due_ms, struct bw_error *err)
+{
+    int64_t delay_ms = 0;
+    *due_ms = 0;
+    if (!delay) return true;
+    if (!json_is_string(delay) || !bw_duration_parse(bw_json_slice(delay), &delay_ms, err) || delay_ms < 0 || delay_ms > BW_WORKFLOW_WAIT_MAX_MS) {
+        bw_error_set(err, "emit.delay", "the delay of the event is no usable duration");
+        bw_error_hint(err, "it must give a duration of at most 366d: delay: \"${{ event.data.days }}d\"");
+        return false;
+    }
+    if (delay_ms) *due_ms = bw_clock_wall_ms() + delay_ms;
+    return true;
+}
+
 static bool add(struct bw_attempt *attempt, const json_t *from, json_t *emits, json_t *ids, struct bw_error *err)
 {
     json_t *data = json_object_get(from, "data"), *key = json_object_get(from, "key"), *emit;
     struct bw_slice name = bw_json_slice(json_object_get(from, "event"));
     struct bw_buf text = {0}, key_text = {0};
     char uid[BW_UID_TEXT];
+    int64_t due_ms;
     if (data)
         bw_json_append(&text, data);
     else
@@ -43,11 +60,12 @@ static bool add(struct bw_attempt *attempt, const json_t *from, json_t *emits, j
         bw_buf_append_slice(&key_text, bw_json_slice(key));
     else if (key)
         bw_json_append(&key_text, key);
-    bool good = check(attempt, name, text.len, err);
+    bool good = check(attempt, name, text.len, err) && read_delay(json_object_get(from, "delay"), &due_ms, err);
     if (good) {
         bw_uid_text(bw_uid_new(bw_clock_wall_ms()), BW_UID_EVENT, uid);
         emit = json_pack("{s:s,s:s%,s:s%}", "uid", uid, "name", name.ptr, name.len, "data", text.data, text.len);
         if (key_text.len) json_object_set_new(emit, "key", json_stringn(key_text.data, key_text.len));
+        if (due_ms) json_object_set_new(emit, "due_ms", json_integer(due_ms));
         json_array_append_new(emits, emit);
         json_array_append_new(ids, json_string(uid));
         attempt->run->emitted++;

@@ -51,6 +51,7 @@ static void append_emits(struct report *report, const json_t *emits)
             bw_buf_append_text(&report->head, ",\"key\":");
             bw_buf_append_json_string(&report->head, bw_json_slice(json_object_get(emit, "key")));
         }
+        if (json_object_get(emit, "due_ms")) bw_buf_printf(&report->head, ",\"due_ms\":%lld", (long long)bw_json_int(emit, "due_ms", 0));
         bw_buf_append_char(&report->head, '}');
         report->parts[report->part_count++] = bw_json_slice(json_object_get(emit, "data"));
     }

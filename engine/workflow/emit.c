@@ -4,7 +4,7 @@
 
 static void check_one(struct bw_loader *loader, const struct bw_yaml_node *map)
 {
-    const struct bw_yaml_node *event, *key;
+    const struct bw_yaml_node *event, *key, *delay;
     if (map->kind != BW_YAML_MAP) {
         bw_load_error(loader, bw_mark_of(map), "workflow.type", "write for example emit: {event: order.late, data: {id: 7}}",
                       "emit must be a map or a list of maps, found %s", bw_yaml_kind_name(map->kind));
@@ -13,6 +13,9 @@ static void check_one(struct bw_loader *loader, const struct bw_yaml_node *map)
     bw_check_keys(loader, map, "emit", bw_emit_keys, bw_emit_key_count);
     event = bw_yaml_get(map, "event");
     key = bw_yaml_get(map, "key");
+    delay = bw_yaml_get(map, "delay");
+    if (delay && !(delay->kind == BW_YAML_STRING && memmem(delay->text.ptr, delay->text.len, "${{", 3)))
+        bw_wait_duration(loader, delay, "emit.delay", "delay");
     bool has_hole = event && event->kind == BW_YAML_STRING && memmem(event->text.ptr, event->text.len, "${{", 3);
     if (!event || event->kind != BW_YAML_STRING || (!has_hole && !bw_is_event_name(event->text)))
         bw_load_error(loader, event ? bw_mark_of(event) : bw_mark_of(map), "emit.event", "write for example event: order.late",

@@ -178,7 +178,7 @@ const struct bw_load_key bw_emit_keys[] = {
     {"event", "{\"type\":\"string\",\"pattern\":\"\\\\S\"}", "name of the event: parts between dots; may hold expressions"},
     {"data", "{\"type\":[\"object\",\"array\",\"string\",\"number\",\"boolean\",\"null\"]}", "what workflows see as event.data ({})"},
     {"key", "{\"type\":[\"string\",\"number\"]}", "an event with a key that came within 3 days is not caused again"},
-    {"delay", NULL, NULL},
+    {"delay", "{\"type\":\"string\",\"pattern\":\"\\\\S\"}", "the event comes so long after the step: a duration; may be an expression"},
 };
 const size_t bw_emit_key_count = sizeof bw_emit_keys / sizeof *bw_emit_keys;
 

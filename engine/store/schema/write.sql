@@ -327,6 +327,14 @@ SELECT 1 FROM collected d JOIN collectors c ON c.id = d.collector_id WHERE d.eve
 SELECT id, first_ms, count, bytes FROM collectors WHERE grp = ?1;
 -- name: event_bytes
 SELECT coalesce(raw_bytes, length(body)) + coalesce(length(headers), 0) FROM bodies WHERE event_id = ?1;
+-- name: put_later
+INSERT INTO later(due_ms, uid, source, name, dedupe, window_ms, headers, checksum, enc, raw_bytes, body) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11);
+-- name: first_later
+SELECT id, uid, source, name, dedupe, window_ms, headers, checksum, enc, raw_bytes, body FROM later WHERE due_ms <= ?1 ORDER BY due_ms, id LIMIT 1;
+-- name: later_due
+SELECT due_ms FROM later ORDER BY due_ms, id LIMIT 1;
+-- name: delete_later
+DELETE FROM later WHERE id = ?1;
 -- name: insert_collector
 INSERT INTO collectors(version, due_ms, first_ms, last_ms, count, bytes, asks, workflow, grp) VALUES(?1, ?2, ?3, ?3, ?4, ?5, ?6, ?7, ?8);
 -- name: update_collector
