@@ -296,9 +296,16 @@ void bw_hosts_call(struct bw_run_worker *worker, const struct bw_message *messag
 
     TAILQ_FOREACH(host, &dispatch->hosts, link)
     if (find_action(host, name)) break;
-    if (!host || host->state == BW_HOST_REFUSED || part < 0 || (size_t)part >= message->part_count) {
-        bw_error_set(&err, "action.missing", "no loaded plugin offers %.*s", (int)full.len, full.ptr);
-        answer_error(&unknown, "fail", &err, "permanent", false);
+    if (part < 0 || (size_t)part >= message->part_count) {
+        bw_error_set(&err, "plugin.call", "a worker has called %.*s without an input", (int)full.len, full.ptr);
+        answer_error(&unknown, "fail", &err, "bug", false);
+        return;
+    }
+    if (!host || host->state == BW_HOST_REFUSED) { /* only of a run that began when it was there */
+        bw_error_set(&err, "action.missing", host ? "the plugin of %.*s was refused" : "no plugin offers %.*s any more", (int)full.len, full.ptr);
+        bw_error_hint(&err, "put the plugin back and start the engine again, the run goes on by itself; or cancel it: bellwire runs cancel %s",
+                      bw_json_str(head, "run", "RUN"));
+        answer_error(&unknown, "missing", &err, "transient", false);
         return;
     }
     if (host->state == BW_HOST_RESTING || !host->channel) {

@@ -39,7 +39,8 @@ enum bw_message_type {
      * [{run: uid, path, count}]} a step that died with its worker count times; above 5 it fails with "worker_lost" */
     BW_MSG_EVENT = 4,
     BW_MSG_COMMITTED = 5, /* {report} the report with that number is on disk; sent for reports with ack */
-    /* Outcome of BW_MSG_CALL. {call, outcome: "ok"|"retry"|"fail", error?: ERROR, doubtful?: its effect may have happened, output_part?} */
+    /* Outcome of BW_MSG_CALL; missing: nobody offers the action now. {call, outcome: "ok"|"retry"|"fail"|"missing", error?: ERROR, doubtful?: its
+       effect may have happened, output_part?} */
     BW_MSG_CALL_RESULT = 6,
     /* Only with `trial`. {now_ms: the time from now on, ask: number, workflow?, mocks?: {step: [{with?, output?, error?, after_ms?}]}}
      * With a workflow a test begins: only that one's triggers are asked from now on, and steps get the answers of `mocks`. Timers that are due are

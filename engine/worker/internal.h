@@ -18,8 +18,9 @@
 #define BW_INPUT_BYTES_MAX (8u << 20)       /* rendered inputs of a step */
 #define BW_RUN_OUTPUT_BYTES_MAX (16u << 20) /* semantics.md 2.5: what a run keeps in all */
 #define BW_SCRIPTS_IDLE_MAX 32
-#define BW_PARK_AFTER_MS 5000  /* semantics.md 2.5: shorter waits stay in memory */
-#define BW_RUN_ATTEMPTS_MAX 32 /* semantics.md 2.5: steps of one run that are under way at once */
+#define BW_ACTION_AGAIN_MS 30000 /* semantics.md 2.5: a run whose action is missing looks for it so often */
+#define BW_PARK_AFTER_MS 5000    /* semantics.md 2.5: shorter waits stay in memory */
+#define BW_RUN_ATTEMPTS_MAX 32   /* semantics.md 2.5: steps of one run that are under way at once */
 
 /* As stored (store.h): the engine writes these numbers as they come. */
 enum {
@@ -408,6 +409,7 @@ size_t bw_step_grants(const struct bw_attempt *attempt, bool only_declared, stru
 /* ---- step_end.c: each ends the attempt and goes on with the run; both may be freed when they return ---- */
 /* error: the reason; class as in messages.h */
 void bw_step_fail(struct bw_attempt *attempt, const struct bw_error *err, enum bw_error_class class, int64_t retry_after_ms);
+void bw_step_wait_for_action(struct bw_attempt *attempt, const struct bw_error *err); /* it is not there now: the same attempt again, later */
 void bw_step_succeed(struct bw_attempt *attempt, struct bw_slice output);
 void bw_step_succeed_checked(struct bw_attempt *attempt, struct bw_slice output); /* an action's output, against what it promised */
 void bw_step_skip(struct bw_attempt *attempt);

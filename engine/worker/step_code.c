@@ -211,5 +211,8 @@ void bw_step_plugin_result(struct bw_attempt *attempt, const struct bw_message *
     attempt->is_doubtful = bw_json_bool(message->head, "doubtful", false);
     bw_error_set(&err, bw_json_str(error, "code", "plugin.failed"), "%s", bw_json_str(error, "message", "the plugin gave no reason"));
     bw_error_hint(&err, "%s", bw_json_str(error, "hint", ""));
-    bw_step_fail(attempt, &err, !strcmp(outcome, "retry") ? BW_CLASS_TRANSIENT : BW_CLASS_PERMANENT, bw_json_int(error, "retry_after_ms", -1));
+    if (!strcmp(outcome, "missing"))
+        bw_step_wait_for_action(attempt, &err);
+    else
+        bw_step_fail(attempt, &err, !strcmp(outcome, "retry") ? BW_CLASS_TRANSIENT : BW_CLASS_PERMANENT, bw_json_int(error, "retry_after_ms", -1));
 }

@@ -139,6 +139,30 @@ void bw_step_fail(struct bw_attempt *attempt, const struct bw_error *err, enum b
     bw_run_advance(run);
 }
 
+/* The attempt is given back: it has not begun, and its time does not count. */
+void bw_step_wait_for_action(struct bw_attempt *attempt, const struct bw_error *err)
+{
+    struct bw_run *run = attempt->run;
+    struct bw_step_result *result = bw_attempt_result(attempt);
+    if (run->is_ending) {
+        bw_step_fail(attempt, err, BW_CLASS_PERMANENT, -1);
+        return;
+    }
+    bw_attempt_release(attempt);
+    attempt->may_retry = attempt->is_called = attempt->is_exposed = false;
+    bw_buf_clear(&result->output);
+    bw_buf_clear(&result->error);
+    bw_error_to_json(&result->error, err, BW_CLASS_TRANSIENT, bw_attempt_step(attempt)->path);
+    result->attempt--;
+    result->started_ms = 0;
+    result->state = BW_STATE_RETRYING;
+    result->ended_ms = bw_clock_wall_ms();
+    result->is_reported = false;
+    bw_repeat_note(result);
+    bw_trace_step(run, attempt->step, "step_retry", BW_ACTION_AGAIN_MS);
+    bw_wait_for_retry(attempt, BW_ACTION_AGAIN_MS);
+}
+
 void bw_step_succeed(struct bw_attempt *attempt, struct bw_slice raw)
 {
     struct bw_run *run = attempt->run;

@@ -1,12 +1,16 @@
 """Compiled plugins: built outside the tree with the header alone; a faulty one harms nobody."""
+import contextlib
 import os
 import shlex
+import sqlite3
 import subprocess
+import time
 
 import pytest
 
 from conftest import BUILD, CONFIG, ONE_STEP, ROOT, wait_for
 
+HOUR_MS = 3_600_000
 ECHO = r"""
 #include <bellwire_plugin.h>
 #include <signal.h>
@@ -162,6 +166,67 @@ def test_world_writable_plugin_is_refused(engine_with):
     engine.start()
     engine.wait_log("plugin.refused", code="plugin.writable")
     good_neighbour(engine)
+
+
+def without_its_plugin(engine_with, take_away):
+    """A run that began when its plugin was there comes to the step that needs it when the plugin is not."""
+    engine = engine_with()
+    engine.write("workflows/say.yaml", WORKFLOW.replace("steps:\n", "steps:\n  - {id: nap, sleep: 1h}\n"))
+    engine.start()
+    ping(engine)
+    wait_for("a parked run", lambda: engine.rows("runs", "--state", "parked"))
+    engine.stop()
+    (engine.folder / "workflows" / "say.yaml").unlink()  # else it would not load
+    take_away(engine.folder / "plugins" / "echo.so")
+    engine.env["BELLWIRE_CLOCK_AHEAD_MS"] = str(HOUR_MS)
+    engine.start()
+    return engine
+
+
+def step_that_says(engine):
+    [row] = engine.rows("runs", "--workflow", "say")
+    run = engine.show_run(row["run"])
+    return run, next((step for step in run["steps"] if step["step"] == "say"), None)
+
+
+def waits_for_its_plugin(engine):
+    run, step = step_that_says(engine)
+    return step if run["state"] == "parked" and step and step["error"]["code"] == "action.missing" else None
+
+
+@pytest.mark.parametrize("take_away", [lambda path: path.unlink(), lambda path: path.chmod(0o777)], ids=["gone", "refused"])
+def test_a_run_whose_plugin_is_missing_waits_for_it(engine_with, flags, take_away):
+    engine = without_its_plugin(engine_with, take_away)
+    step = wait_for("the run to wait", lambda: waits_for_its_plugin(engine))
+    assert step["attempt"] == 0 and "put the plugin back" in step["error"]["hint"] and "runs cancel run_" in step["error"]["hint"]
+    engine.stop()
+    engine.env["BELLWIRE_CLOCK_AHEAD_MS"] = str(HOUR_MS + 40_000)  # looked for in vain
+    engine.start()
+    engine.wait_log("catalog.loaded")
+    wait_for("a new time to look", lambda: due_ms(engine) > (time.time() + 3600 + 40) * 1000)
+    assert wait_for("the run to wait on", lambda: waits_for_its_plugin(engine))["attempt"] == 0
+    engine.stop()
+    (engine.folder / "plugins" / "echo.so").unlink(missing_ok=True)
+    build(engine, flags)
+    engine.env["BELLWIRE_CLOCK_AHEAD_MS"] = str(HOUR_MS + 80_000)
+    engine.start()
+    wait_for("its end", lambda: engine.rows("runs", "--workflow", "say", "--state", "succeeded"))
+    _, step = step_that_says(engine)
+    assert step["output"] == {"text": "hi"} and step["attempt"] == 1
+    good_neighbour(engine)
+
+
+def due_ms(engine):
+    with contextlib.closing(sqlite3.connect(next(engine.folder.rglob("bellwire.db")))) as store:
+        return store.execute("SELECT coalesce(max(due_ms), 0) FROM timers WHERE path = 'say'").fetchone()[0]
+
+
+def test_a_run_whose_plugin_is_missing_can_be_cancelled(engine_with):
+    engine = without_its_plugin(engine_with, lambda path: path.unlink())
+    wait_for("the run to wait", lambda: waits_for_its_plugin(engine))
+    run, _ = step_that_says(engine)
+    engine.run("runs", "cancel", run["run"])
+    wait_for("its end", lambda: engine.rows("runs", "--workflow", "say", "--state", "cancelled"))
 
 
 def test_header_needs_nothing_else_of_the_tree():
