@@ -15,10 +15,10 @@ SEED = int(os.environ.get("BELLWIRE_SEED", str(random.SystemRandom().randrange(1
 
 
 class Effects:
-    """Counts what arrives, by path (which step) and idempotency key."""
+    """Where effects arrive: `seen` counts them by path (which step), delivery and idempotency key, each before it is answered."""
 
     def __init__(self):
-        self.seen = {}  # (path, delivery, key) -> count
+        self.seen, self.lock = {}, threading.Lock()
         effects = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -26,9 +26,9 @@ class Effects:
 
             def do_POST(self):
                 self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                name = (self.path, self.headers["X-Delivery"], self.headers["Idempotency-Key"])
-                effects.seen[name] = effects.seen.get(name, 0) + 1
-                self.send_response(200)
+                with effects.lock:
+                    status = effects.note(self.path, self.headers["X-Delivery"], self.headers["Idempotency-Key"])
+                self.send_response(status)
                 self.send_header("Content-Length", "2")
                 self.end_headers()
                 self.wfile.write(b"{}")
@@ -42,6 +42,11 @@ class Effects:
         self.server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self.server.server_port}"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def note(self, path, delivery, key):
+        """The status of the answer."""
+        self.seen[path, delivery, key] = self.seen.get((path, delivery, key), 0) + 1
+        return 200
 
 
 class Client(threading.Thread):

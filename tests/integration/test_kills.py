@@ -1,7 +1,6 @@
 """SIGKILLs of engine and workers while everything is under way that a workflow can wait for: items, retries, sleeps, events, slots, called runs. The
 foundation's kill test is test_crash.py; both together kill 200 times by default."""
 import http.client
-import http.server
 import json
 import os
 import random
@@ -11,6 +10,7 @@ import threading
 import time
 
 from conftest import CONFIG, DEADLINE, sign, wait_for
+from test_crash import Effects
 
 KILLS = int(os.environ.get("BELLWIRE_KILLS", "100"))
 SEED = int(os.environ.get("BELLWIRE_SEED", str(random.SystemRandom().randrange(1 << 32))))
@@ -20,7 +20,7 @@ BUSY_TIMES = 2  # so often /flaky answers 503 under one key
 
 
 def post(path, mark="${{ event.data.delivery }}", more=""):
-    return f"uses: http/request@1, with: {{method: POST, url: \"URL/{path}\", json: {{}}, headers: {{X-Mark: \"{mark}\"}}}}{more}"
+    return f"uses: http/request@1, with: {{method: POST, url: \"URL/{path}\", json: {{}}, headers: {{X-Delivery: \"{mark}\"}}}}{more}"
 
 
 WORKFLOWS = f"""
@@ -70,43 +70,19 @@ EFFECTS = {"batch": ["item"] * ITEMS + ["all"], "flaky": ["flaky", "rested"], "w
            "calls": ["inner", "after"]}
 
 
-class Sink:
-    """Where all effects arrive: `seen` has (path, mark, key) in the order of arrival, before it is answered."""
+class Sink(Effects):
+    """Is busy at first. Since `seen` keeps the order in which effects came first, it tells which run was before which."""
 
     def __init__(self):
-        self.seen, self.busy, self.lock = [], {}, threading.Lock()
-        sink = self
+        super().__init__()
+        self.busy = {}
 
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self):
-                self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                status = sink.note(self.path[1:], self.headers["X-Mark"], self.headers["Idempotency-Key"])
-                self.send_response(status)
-                self.send_header("Content-Length", "2")
-                self.end_headers()
-                self.wfile.write(b"{}")
-
-            def log_message(self, *_):
-                pass
-
-        class Server(http.server.ThreadingHTTPServer):
-            request_queue_size = 4096  # with Python's 5 the kernel drops connections, and runs wait for their retries
-        self.server = Server(("127.0.0.1", 0), Handler)
-        self.server.handle_error = lambda *_: None  # a killed client is what this is about
-        self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def note(self, path, mark, key):
-        with self.lock:
-            if path == "flaky":
-                self.busy[key] = self.busy.get(key, 0) + 1
-                if self.busy[key] <= BUSY_TIMES:
-                    return 503
-            self.seen.append((path, mark, key))
-        return 200
+    def note(self, path, delivery, key):
+        if path == "/flaky":
+            self.busy[key] = self.busy.get(key, 0) + 1
+            if self.busy[key] <= BUSY_TIMES:
+                return 503
+        return super().note(path, delivery, key)
 
 
 class Client(threading.Thread):
@@ -215,18 +191,16 @@ def judge(engine, clients, acknowledged, sink):
     # Each effect was made, and whenever one came again it came under its own key.
     keys = {}
     for path, mark, key in sink.seen:
-        keys.setdefault((path, mark), set()).add(key)
+        keys.setdefault((path[1:], mark), set()).add(key)
     wanted = {(path, f"{delivery}/{i}" if path == "item" else delivery)
               for delivery in sent if not delivery.startswith("reply") for i, path in enumerate(EFFECTS[delivery.split("-")[0]])}
     assert set(keys) == wanted
     assert all(len(found) == 1 for found in keys.values()) and len({key for found in keys.values() for key in found}) == len(keys)
 
     # Of one key with limit 1 none begins before the one before it has ended: what was first seen counts, repeats of killed workers may come late.
-    first = {}
-    for at, (path, mark, _) in enumerate(sink.seen):
-        first.setdefault((path, mark), at)
+    first = {effect: at for at, effect in enumerate(keys)}
     for parity in (0, 1):
-        singles = sorted((first[("begin", mark)], first[("end", mark)]) for path, mark in keys
+        singles = sorted((first["begin", mark], first["end", mark]) for path, mark in keys
                          if path == "begin" and int(mark.split("-")[1]) % 2 == parity)
         assert all(end < begin for (_, end), (begin, _) in zip(singles, singles[1:]))
-    print(f"{KILLS} kills, {len(sent)} acknowledged, {len(runs)} runs, {len(sink.seen) - len(keys)} repeated effects")
+    print(f"{KILLS} kills, {len(sent)} acknowledged, {len(runs)} runs, {sum(sink.seen.values()) - len(keys)} repeated effects")
