@@ -6,23 +6,31 @@
 #include "source/source.h"
 #include "workflow/model.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-/* Sources can only be judged with the schemes that loaded. */
-static void check_sources(const struct bw_config *config, struct bw_errors *errs)
+/* Sources can only be judged with the schemes that loaded. The result says of each whether its events' names are signed. */
+static bool *check_sources(const struct bw_config *config, struct bw_errors *errs)
 {
     struct bw_schemes *schemes = bw_schemes_load(config->schemes, errs);
-    for (size_t i = 0; schemes && i < config->source_count; i++) bw_source_free(bw_source_new(&config->sources[i], schemes, errs));
+    bool *are_signed = calloc(config->source_count + 1, sizeof *are_signed);
+    for (size_t i = 0; schemes && are_signed && i < config->source_count; i++) {
+        struct bw_source *source = bw_source_new(&config->sources[i], schemes, errs);
+        are_signed[i] = source && bw_source_names_are_signed(source);
+        bw_source_free(source);
+    }
     bw_schemes_free(schemes);
+    return are_signed;
 }
 
-static void list_good(const json_t *loaded, const struct bw_config *config)
+static void list_good(const json_t *loaded, const struct bw_config *config, const bool *are_signed)
 {
     size_t index, inner, scheduled;
     json_t *workflow, *event;
     for (size_t i = 0; i < config->source_count; i++)
-        fprintf(stderr, "source    %-20s POST %s, verified as %s\n", config->sources[i].name, config->sources[i].path, config->sources[i].verify);
+        fprintf(stderr, "source    %-20s POST %s, verified as %s%s\n", config->sources[i].name, config->sources[i].path, config->sources[i].verify,
+                are_signed && are_signed[i] ? "" : "; the names of its events are not signed (event.trusted is false)");
     json_array_foreach(json_object_get(loaded, "workflows"), index, workflow)
     {
         fprintf(stderr, "workflow  %-20s", bw_json_str(workflow, "name", ""));
@@ -97,6 +105,7 @@ static int check_main(int argc, char **argv)
     struct bw_config *config;
     struct bw_error err;
     json_t *loaded = NULL;
+    bool *are_signed = NULL;
     size_t tests = 0;
 
     if (status >= 0) return status;
@@ -107,7 +116,7 @@ static int check_main(int argc, char **argv)
      */
     struct bw_config *fallback = NULL;
     if ((config = bw_config_load(config_path, &errs)))
-        check_sources(config, &errs);
+        are_signed = check_sources(config, &errs);
     else if (!(fallback = bw_config_load_without_secrets(config_path, NULL)))
         fallback = bw_config_load("/dev/null", NULL);
     if (config || fallback) {
@@ -122,7 +131,7 @@ static int check_main(int argc, char **argv)
         fprintf(stderr, "%zu error%s\n", errs.count, errs.count == 1 ? "" : "s");
         status = 1;
     } else {
-        if (!as_json) list_good(loaded, config);
+        if (!as_json) list_good(loaded, config, are_signed);
         if (!as_json) warn_of_rivals(loaded);
         fprintf(stderr, "all good: %zu source%s, %zu workflow%s, %zu action%s, %zu test%s\n", config->source_count,
                 config->source_count == 1 ? "" : "s", json_array_size(json_object_get(loaded, "workflows")),
@@ -130,6 +139,7 @@ static int check_main(int argc, char **argv)
                 json_array_size(json_object_get(loaded, "actions")) == 1 ? "" : "s", tests, tests == 1 ? "" : "s");
         status = 0;
     }
+    free(are_signed);
     json_decref(loaded);
     bw_errors_free(&errs);
     bw_config_free(config);

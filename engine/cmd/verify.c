@@ -58,6 +58,42 @@ static void read_secrets(struct material *material, const json_t *vector, const 
     material->config.secrets = material->secrets;
 }
 
+static bool has_secret(const struct material *material, const char *name)
+{
+    for (size_t i = 0; i < material->config.secret_count; i++)
+        if (!strcmp(material->secrets[i].name, name)) return true;
+    return false;
+}
+
+static bool is_wanted(const json_t *wanted, const char *name)
+{
+    size_t index;
+    json_t *secret;
+    json_array_foreach(wanted, index, secret) if (!strcmp(bw_json_str(secret, "name", ""), name)) return true;
+    return false;
+}
+
+/* A capture may call its secrets otherwise than the scheme does. Here, and only here, they are taken for those that the scheme misses, in its order.
+ */
+static void rename_secrets(struct material *material, const struct judge *judge, json_t *facts, const char *id)
+{
+    const json_t *wanted = json_object_get(facts, "secrets");
+    size_t index;
+    json_t *secret;
+    for (size_t i = 0; i < material->config.secret_count; i++) {
+        if (is_wanted(wanted, material->secrets[i].name)) continue;
+        json_array_foreach(wanted, index, secret)
+        {
+            const char *name = bw_json_str(secret, "name", "");
+            if (has_secret(material, name)) continue;
+            if (!judge->as_json)
+                fprintf(stderr, "%s: the secret '%s' is taken for '%s', as its scheme calls it\n", id, material->secrets[i].name, name);
+            material->secrets[i].name = (char *)name; /* of facts, which outlives the material */
+            break;
+        }
+    }
+}
+
 static void read_options(struct material *material, const json_t *vector)
 {
     const char *name;
@@ -137,7 +173,12 @@ static void judge_one(struct judge *judge, const json_t *vector)
                                                  .dedupe_window_ms = 1};
     read_secrets(material, vector, judge);
     read_options(material, vector);
-    struct bw_source *source = read_request(material, vector) ? bw_source_new(&material->config, judge->schemes, &errs) : NULL;
+    const struct bw_scheme *scheme = bw_schemes_find(judge->schemes, material->config.verify);
+    json_t *facts = scheme ? bw_scheme_facts(scheme) : NULL;
+    if (facts) rename_secrets(material, judge, facts, bw_json_str(vector, "id", "-"));
+    bool is_read = read_request(material, vector);
+    material->config.public_url = (char *)(material->request.url.ptr ? material->request.url.ptr : "");
+    struct bw_source *source = is_read ? bw_source_new(&material->config, judge->schemes, &errs) : NULL;
     if (!source) {
         print_verdict(judge, vector, false, errs.count ? errs.items[0].message : "unreadable vector");
     } else {
@@ -148,6 +189,7 @@ static void judge_one(struct judge *judge, const json_t *vector)
     bw_source_free(source);
     bw_errors_free(&errs);
     bw_buf_free(&scratch);
+    json_decref(facts);
     free(material->body);
     free(material);
 }

@@ -249,8 +249,9 @@ static struct delivery *make_delivery(struct bw_connection *connection, struct e
     struct bw_slice remote = bw_slice_of(remote_of(request)), id = judgement->delivery_id;
     bw_buf_clear(&loop->kept);
     bw_headers_keep(&loop->kept, from, source);
-    struct bw_slice packed = bw_pack(loop->packer, from->body);
-    size_t room = from->body.len + packed.len + loop->kept.len + strlen(source->name) + 1 + judgement->event.len + ID_MAX + remote.len;
+    struct bw_slice data = judgement->data; /* the body, or what the scheme takes out of it */
+    struct bw_slice packed = bw_pack(loop->packer, data);
+    size_t room = data.len + packed.len + loop->kept.len + strlen(source->name) + 1 + judgement->event.len + ID_MAX + remote.len;
     struct delivery *delivery = loop->kept.failed ? NULL : malloc(sizeof *delivery + room);
     if (!delivery) return NULL;
     char *at = delivery->bytes;
@@ -258,7 +259,7 @@ static struct delivery *make_delivery(struct bw_connection *connection, struct e
     *accepted =
         (struct bw_accepted){.release = free_delivery, .uid = bw_uid_new(from->now_ms), .at_ms = from->now_ms, .trusted = judgement->event_trusted};
     atomic_init(&accepted->references, 1);
-    accepted->body = put(&at, from->body);
+    accepted->body = put(&at, data);
     accepted->headers = put(&at, bw_buf_slice(&loop->kept));
     accepted->name = put_name(&at, source->name, judgement->event);
     accepted->source = (struct bw_slice){accepted->name.ptr, strlen(source->name)};
@@ -338,6 +339,7 @@ static void judge(struct bw_connection *connection, struct evhttp_request *reque
     bw_source_judge(source, &loop->parts.request, &loop->scratch, &judgement);
     if (judgement.verdict == BW_HANDSHAKE) {
         bw_reply_bytes(&reply, judgement.answer_status, judgement.answer_type, judgement.answer_body);
+        reply.headers = judgement.answer_headers;
         conclude(connection, request, source, &(struct verdict){judgement.answer_status, BW_OUTCOME_HANDSHAKE, "handshake"}, &reply);
     } else if (!is_post) {
         refuse(connection, request, source, 405, BW_OUTCOME_BAD_METHOD, "method");

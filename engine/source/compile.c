@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define COUNT(array) (sizeof array / sizeof *array)
-
 void bw_compiler_complain(struct bw_compiler *compiler, const struct bw_yaml_node *at, const char *hint, const char *what, const char *word)
 {
     struct bw_error *err = bw_errors_add(compiler->errs, "scheme.invalid", "scheme %s: %s '%s'", compiler->scheme->name, what, word);
@@ -26,120 +24,16 @@ int bw_compiler_choose(struct bw_compiler *compiler, const struct bw_yaml_node *
     return 0;
 }
 
-/* ---- parts ---- */
-
-static void compile_key(struct bw_compiler *compiler)
-{
-    static const char *const decodes[] = {"utf8", "base64", "hex"};
-    const struct bw_yaml_node *key = bw_yaml_get(compiler->scheme->root, "key");
-    struct bw_program *program = compiler->program;
-    program->secret = bw_compiler_text(compiler, key, "secret", "secret");
-    program->strip = bw_compiler_text(compiler, key, "strip", "");
-    program->key_decode = (unsigned)bw_compiler_choose(compiler, bw_yaml_get(key, "decode"), bw_compiler_text(compiler, key, "decode", "utf8"),
-                                                       decodes, COUNT(decodes), "unknown decoding of the key");
-}
-
-static void compile_lists(struct bw_compiler *compiler)
-{
-    const struct bw_yaml_node *parse = bw_yaml_get(compiler->scheme->root, "parse");
-    struct bw_program *program = compiler->program;
-    for (size_t i = 0; parse && parse->kind == BW_YAML_MAP && i < parse->count; i++) {
-        const struct bw_yaml_node *value = parse->pairs[i].value;
-        if (i == BW_LISTS_MAX) {
-            bw_compiler_complain(compiler, parse->pairs[i].key, "at most 4", "too many lists to parse, at", parse->pairs[i].key->text.ptr);
-            break;
-        }
-        struct bw_list_spec *list = &program->lists[program->list_count++];
-        list->name = bw_arena_copy(&program->arena, parse->pairs[i].key->text);
-        list->separator = bw_compiler_text(compiler, value, "sep", "");
-        list->equals = bw_compiler_text(compiler, value, "eq", "=");
-        bw_compiler_request_ref(compiler, value, bw_compiler_text(compiler, value, "from", ""), &list->from);
-    }
-}
-
-static void compile_signature(struct bw_compiler *compiler)
-{
-    static const char *const encodings[] = {"hex", "base64", "base64url", "utf8"}, *const booleans[] = {"false", "true"};
-    const struct bw_yaml_node *sig = bw_yaml_get(compiler->scheme->root, "sig");
-    struct bw_program *program = compiler->program;
-    struct bw_slice from = bw_compiler_text(compiler, sig, "from", "");
-    if (program->alg == BW_ALG_NONE || program->alg == BW_ALG_BASIC) return;
-    if (!from.len) {
-        bw_compiler_complain(compiler, sig ? sig : compiler->scheme->root, "sig: {from: header:x-signature, enc: hex}",
-                             "nothing says where the signature is:", compiler->scheme->name);
-        return;
-    }
-    bw_compiler_request_ref(compiler, bw_yaml_get(sig, "from"), from, &program->signature);
-    program->encoding = (enum bw_encoding)bw_compiler_choose(compiler, bw_yaml_get(sig, "enc"),
-                                                             bw_compiler_text(compiler, sig, "enc", program->alg == BW_ALG_EQUAL ? "utf8" : "hex"),
-                                                             encodings, COUNT(encodings), "unknown encoding of the signature");
-    program->signature_prefix = bw_compiler_text(compiler, sig, "prefix", "");
-    program->any_case = bw_compiler_choose(compiler, bw_yaml_get(sig, "any_case"), bw_compiler_text(compiler, sig, "any_case", "false"), booleans, 2,
-                                           "any_case must be true or false:");
-    program->message_count = bw_compiler_refs(compiler, bw_yaml_get(compiler->scheme->root, "msg"), program->message);
-    if (program->alg != BW_ALG_EQUAL && !program->message_count)
-        bw_compiler_complain(compiler, compiler->scheme->root, "msg: [body]", "nothing says what is signed:", compiler->scheme->name);
-}
-
-static int64_t seconds_of(struct bw_compiler *compiler, const struct bw_yaml_node *time, const char *key)
-{
-    struct bw_slice text = bw_compiler_text(compiler, time, key, "300");
-    bool is_number = text.len && text.len <= 9;
-    for (size_t i = 0; i < text.len; i++) is_number = is_number && text.ptr[i] >= '0' && text.ptr[i] <= '9';
-    if (is_number) return strtoll(text.ptr, NULL, 10);
-    bw_compiler_complain(compiler, bw_yaml_get(time, key), "write 300 for five minutes", "a whole number of seconds is expected, found", text.ptr);
-    return 0;
-}
-
-static bool same_ref(const struct bw_ref *a, const struct bw_ref *b)
-{
-    for (; a && b; a = a->otherwise, b = b->otherwise)
-        if (a->kind != b->kind || a->index != b->index || !bw_slice_equal(a->name, b->name)) return false;
-    return !a && !b;
-}
-
-/* Whatever alternative is read, its bytes are among the signed ones. */
-static bool is_signed(const struct bw_program *program, const struct bw_ref *ref)
-{
-    bool has_body = false, is_json = true;
-    if (program->alg == BW_ALG_NONE || program->alg == BW_ALG_EQUAL || program->alg == BW_ALG_BASIC) return false;
-    for (size_t i = 0; i < program->message_count; i++) {
-        if (same_ref(ref, &program->message[i])) return true;
-        has_body = has_body || program->message[i].kind == BW_REF_BODY;
-    }
-    for (; ref; ref = ref->otherwise) is_json = is_json && (ref->kind == BW_REF_JSON || ref->kind == BW_REF_BODY);
-    return has_body && is_json;
-}
-
-static void compile_time(struct bw_compiler *compiler)
-{
-    static const char *const units[] = {"s", "ms", "rfc3339"};
-    const struct bw_yaml_node *time = bw_yaml_get(compiler->scheme->root, "time"), *at = bw_yaml_get(time, "from");
-    struct bw_program *program = compiler->program;
-    struct bw_slice from = bw_compiler_text(compiler, time, "from", "");
-    if (time && !at) bw_compiler_complain(compiler, time, "time: {from: header:x-timestamp}", "nothing says where the timestamp is:", "time");
-    if (!from.len) return; /* an option that was left empty switches the check off */
-    program->has_time = true;
-    bw_compiler_request_ref(compiler, at, from, &program->time);
-    program->time_unit = (enum bw_time_unit)bw_compiler_choose(compiler, bw_yaml_get(time, "unit"), bw_compiler_text(compiler, time, "unit", "s"),
-                                                               units, COUNT(units), "unknown unit of time");
-    program->past_ms = seconds_of(compiler, time, "past") * 1000;
-    program->future_ms = seconds_of(compiler, time, "future") * 1000;
-    /* A clock that anybody can set proves nothing (pitfall 5): it must be inside the signed bytes. */
-    if (!is_signed(program, &program->time))
-        bw_compiler_complain(compiler, at, "add it to msg, or leave `time` out", "the timestamp is not among the signed parts:", from.ptr);
-}
-
 /* A name from unsigned bytes may be read, but workflows are told that nobody vouches for it. Plain text is the operator's own. */
 static void mark_signed(const struct bw_program *program, struct bw_ref *refs, size_t count)
 {
-    for (size_t i = 0; i < count; i++) refs[i].is_signed = refs[i].kind == BW_REF_LITERAL || is_signed(program, &refs[i]);
+    for (size_t i = 0; i < count; i++) refs[i].is_signed = refs[i].kind == BW_REF_LITERAL || bw_program_signs(program, &refs[i]);
 }
 
 static void compile_names(struct bw_compiler *compiler)
 {
     const struct bw_source_config *config = compiler->config;
-    const struct bw_yaml_node *id = bw_yaml_get(compiler->scheme->root, "id");
+    const struct bw_yaml_node *id = bw_scheme_node(compiler->scheme, "id");
     struct bw_program *program = compiler->program;
     if (config->dedupe_ref_count)
         program->id_count = bw_compiler_override(compiler, config->dedupe_refs, config->dedupe_ref_count, program->id);
@@ -148,7 +42,7 @@ static void compile_names(struct bw_compiler *compiler)
     if (config->event_ref_count)
         program->event_count = bw_compiler_override(compiler, config->event_refs, config->event_ref_count, program->event);
     else
-        program->event_count = bw_compiler_refs(compiler, bw_yaml_get(compiler->scheme->root, "event"), program->event);
+        program->event_count = bw_compiler_refs(compiler, bw_scheme_node(compiler->scheme, "event"), program->event);
     for (size_t i = 0; i < program->id_count; i++)
         for (const struct bw_ref *ref = &program->id[i]; ref && !config->dedupe_ref_count; ref = ref->otherwise)
             if (ref->kind == BW_REF_LITERAL)
@@ -163,6 +57,7 @@ static void add_key_header(struct bw_compiler *compiler, const struct bw_ref *re
     struct bw_program *program = compiler->program;
     for (; ref; ref = ref->otherwise) {
         const struct bw_ref *source = ref->kind == BW_REF_LIST ? &program->lists[ref->index].from : ref;
+        while (source->kind == BW_REF_PART && source->argument) source = source->argument;
         bool is_known = source->kind != BW_REF_HEADER;
         for (size_t i = 0; i < program->key_header_count; i++) is_known = is_known || bw_slice_equal(program->key_headers[i], source->name);
         if (is_known) continue;
@@ -175,57 +70,85 @@ static void add_key_header(struct bw_compiler *compiler, const struct bw_ref *re
 
 bool bw_ref_reads_json(const struct bw_program *program, const struct bw_ref *ref)
 {
-    for (; ref; ref = ref->otherwise)
+    for (; ref; ref = ref->otherwise) {
         if (ref->kind == BW_REF_JSON || (ref->kind == BW_REF_LIST && program->lists[ref->index].from.kind == BW_REF_JSON)) return true;
+        if (ref->argument && bw_ref_reads_json(program, ref->argument)) return true;
+    }
     return false;
+}
+
+/* Bytes of scratch that the message may need for each byte of the body. */
+static unsigned growth_of(const struct bw_ref *ref)
+{
+    unsigned most = 0;
+    for (; ref; ref = ref->otherwise) {
+        unsigned need = ref->kind == BW_REF_JSON || ref->kind == BW_REF_FORM || ref->kind == BW_REF_ITEM ? 1 : 0;
+        if (ref->kind == BW_REF_PART) need = ref->part->growth + (ref->argument ? growth_of(ref->argument) : 0);
+        if (need > most) most = need;
+    }
+    return most;
+}
+
+/* What takes part in the judgement, one by one. */
+static void finish_ref(struct bw_compiler *compiler, const struct bw_ref *ref, bool is_judged)
+{
+    struct bw_program *program = compiler->program;
+    add_key_header(compiler, ref);
+    if (!is_judged) return;
+    program->growth += growth_of(ref);
+    program->reads_json_first = program->reads_json_first || bw_ref_reads_json(program, ref);
+    for (; ref; ref = ref->otherwise)
+        program->needs_url = program->needs_url || ref->kind == BW_REF_URL || (ref->kind == BW_REF_PART && ref->part->needs_url);
+}
+
+static void make_paths(struct bw_compiler *compiler, const char *const *pointers, size_t count, struct bw_json_paths **out)
+{
+    struct bw_error err;
+    if (!count || (*out = bw_json_paths_new(pointers, count, &err))) return;
+    bw_error_at(&err, compiler->scheme->file, 0, 0);
+    bw_errors_push(compiler->errs, &err);
 }
 
 static void finish(struct bw_compiler *compiler)
 {
     struct bw_program *program = compiler->program;
     const struct bw_ref authorization = {.kind = BW_REF_HEADER, .name = BW_SLICE("authorization")};
-    struct bw_error err;
-    add_key_header(compiler, &program->signature);
-    if (program->has_time) add_key_header(compiler, &program->time);
-    for (size_t i = 0; i < program->message_count; i++) add_key_header(compiler, &program->message[i]);
-    for (size_t i = 0; i < program->id_count; i++) add_key_header(compiler, &program->id[i]);
-    for (size_t i = 0; i < program->event_count; i++) add_key_header(compiler, &program->event[i]);
-    if (program->alg == BW_ALG_BASIC) add_key_header(compiler, &authorization);
-    program->reads_json_first = bw_ref_reads_json(program, &program->signature) || (program->has_time && bw_ref_reads_json(program, &program->time));
-    for (size_t i = 0; i < program->message_count; i++)
-        program->reads_json_first = program->reads_json_first || bw_ref_reads_json(program, &program->message[i]);
-    if (program->pointer_count && !(program->paths = bw_json_paths_new(program->pointers, program->pointer_count, &err))) {
-        bw_error_at(&err, compiler->scheme->file, 0, 0);
-        bw_errors_push(compiler->errs, &err);
+    for (size_t i = 0; i < program->signature_count; i++) {
+        if (!program->is_repeatable) add_key_header(compiler, &program->signatures[i]);
+        program->reads_json_first = program->reads_json_first || bw_ref_reads_json(program, &program->signatures[i]);
     }
+    if (program->has_time) finish_ref(compiler, &program->time, true);
+    for (size_t which = 0; which < BW_MESSAGES_MAX; which++)
+        for (size_t i = 0; i < program->message_counts[which]; i++) finish_ref(compiler, &program->messages[which][i], true);
+    for (size_t i = 0; i < program->requirement_count; i++) finish_ref(compiler, &program->requirements[i].value, true);
+    for (size_t i = 0; i < program->id_count; i++) finish_ref(compiler, &program->id[i], false);
+    for (size_t i = 0; i < program->event_count; i++) finish_ref(compiler, &program->event[i], false);
+    program->growth += growth_of(&program->document);
+    if (program->alg == BW_ALG_BASIC) add_key_header(compiler, &authorization);
+    if (program->each >= 0) program->reads_json_first = true;
+    make_paths(compiler, program->pointers, program->pointer_count, &program->paths);
+    make_paths(compiler, program->item_pointers, program->item_pointer_count, &program->item_paths);
     if (program->arena.failed) bw_errors_add(compiler->errs, "memory", "out of memory");
 }
 
 struct bw_program *bw_program_compile(const struct bw_scheme *scheme, const struct bw_source_config *config, struct bw_errors *errs)
 {
-    static const char *const algorithms[] = {"none", "hmac-sha1", "hmac-sha256", "hmac-sha512", "sha256", "equal", "basic"};
     static const char *const empty_bodies[] = {"reject", "accept"};
     struct bw_program *program = calloc(1, sizeof *program);
-    struct bw_compiler compiler = {program, scheme, config, errs};
+    struct bw_compiler compiler = {program, scheme, config, errs, false};
     size_t before = errs->count;
     if (!program) {
         bw_errors_add(errs, "memory", "out of memory");
         return NULL;
     }
     bw_compiler_check_keys(&compiler);
-    struct bw_slice alg = bw_compiler_text(&compiler, scheme->root, "alg", "");
-    program->alg = (enum bw_alg)bw_compiler_choose(&compiler, bw_yaml_get(scheme->root, "alg") ? bw_yaml_get(scheme->root, "alg") : scheme->root, alg,
-                                                   algorithms, COUNT(algorithms), "unknown alg");
-    compile_key(&compiler);
-    compile_lists(&compiler);
-    compile_signature(&compiler);
-    compile_time(&compiler);
+    bw_compiler_signature(&compiler);
     compile_names(&compiler);
-    program->forbid = bw_compiler_text(&compiler, scheme->root, "forbid", "");
-    program->accepts_empty_body =
-        bw_compiler_choose(&compiler, bw_yaml_get(scheme->root, "empty_body"), bw_compiler_text(&compiler, scheme->root, "empty_body", "reject"),
-                           empty_bodies, 2, "empty_body must be accept or reject:");
-    const struct bw_yaml_node *handshakes = bw_yaml_get(scheme->root, "handshake");
+    const struct bw_yaml_node *empty = bw_scheme_node(scheme, "empty_body");
+    program->accepts_empty_body = bw_compiler_choose(&compiler, empty, empty ? bw_compiler_text_of(&compiler, empty) : BW_SLICE("reject"),
+                                                     empty_bodies, 2, "empty_body must be accept or reject:");
+    const struct bw_yaml_node *handshakes = bw_scheme_node(scheme, "handshake");
+    compiler.is_in_handshake = true;
     if (handshakes && handshakes->kind == BW_YAML_LIST &&
         (program->handshakes = bw_arena_alloc(&program->arena, handshakes->count * sizeof *program->handshakes)))
         for (size_t i = 0; i < handshakes->count; i++)
@@ -240,6 +163,7 @@ void bw_program_free(struct bw_program *program)
 {
     if (!program) return;
     bw_json_paths_free(program->paths);
+    bw_json_paths_free(program->item_paths);
     bw_arena_free(&program->arena);
     free(program);
 }

@@ -4,39 +4,75 @@
 
 #define HOLES_MAX 8
 
-/* Holes {ref} become one byte each; in a JSON answer the value is written with its quotes. */
+/* Where the next hole begins: in JSON only inside a string. */
+static const char *next_hole(const char *at, const char *end, bool is_json, bool *is_in_string)
+{
+    for (; at < end; at++) {
+        if (is_json && *at == '"')
+            *is_in_string = !*is_in_string;
+        else if (is_json && *is_in_string && *at == '\\')
+            at++;
+        else if (*at == '{' && (!is_json || *is_in_string))
+            return at;
+    }
+    return NULL;
+}
+
+/* Holes {ref} become one byte each. */
+static void compile_template(struct bw_compiler *compiler, const struct bw_yaml_node *at_node, struct bw_slice whole, bool is_json,
+                             struct bw_template *out)
+{
+    struct bw_arena *arena = &compiler->program->arena;
+    struct bw_buf text = {0};
+    bool is_in_string = false;
+    const char *at = whole.ptr, *end = at + whole.len;
+    out->is_json = is_json;
+    out->refs = bw_arena_alloc(arena, HOLES_MAX * sizeof *out->refs);
+    while (at < end && out->refs) {
+        const char *open = next_hole(at, end, is_json, &is_in_string), *close = open ? memchr(open, '}', (size_t)(end - open)) : NULL;
+        if (!close) break;
+        if (out->ref_count == HOLES_MAX) {
+            bw_compiler_complain(compiler, at_node, "at most 8", "too many values in one answer, at", open);
+            break;
+        }
+        bw_buf_append(&text, at, (size_t)(open - at));
+        bw_buf_append_char(&text, '\1');
+        struct bw_ref *ref = &out->refs[out->ref_count++];
+        bw_compiler_ref(compiler, at_node, bw_arena_copy(arena, (struct bw_slice){open + 1, (size_t)(close - open) - 1}), ref);
+        if (ref->kind == BW_REF_LITERAL)
+            bw_compiler_complain(compiler, at_node, "write {json:/challenge}, {query:challenge}, {header:x-challenge}, …",
+                                 "this names no part of a request:", ref->name.ptr);
+        at = close + 1;
+    }
+    bw_buf_append(&text, at, (size_t)(end - at));
+    out->text = bw_arena_copy(arena, bw_buf_slice(&text));
+    bw_buf_free(&text);
+}
+
 static void compile_answer(struct bw_compiler *compiler, const struct bw_yaml_node *answer, struct bw_handshake *handshake)
 {
-    struct bw_program *program = compiler->program;
-    const struct bw_yaml_node *json = bw_yaml_get(answer, "json"), *text = bw_yaml_get(answer, "text");
-    struct bw_buf whole = {0}, template_ = {0};
+    const struct bw_yaml_node *json = bw_yaml_get(answer, "json"), *text = bw_yaml_get(answer, "text"), *headers = bw_yaml_get(answer, "headers"),
+                              *status = bw_yaml_get(answer, "status");
+    struct bw_buf whole = {0};
     if (json && text) bw_compiler_complain(compiler, text, NULL, "an answer is json or text, not both:", "text");
     handshake->type = json ? "application/json" : "text/plain; charset=utf-8";
+    handshake->status = status && status->kind == BW_YAML_INT ? (unsigned)status->integer : 200;
+    if (status && (status->kind != BW_YAML_INT || status->integer < 200 || status->integer > 599))
+        bw_compiler_complain(compiler, status, "200 to 599", "status is no HTTP status:", status->text.ptr ? status->text.ptr : "");
     if (json)
         bw_yaml_to_json(json, &whole);
     else if (text)
         bw_buf_append_slice(&whole, text->text);
-    handshake->answer_refs = bw_arena_alloc(&program->arena, HOLES_MAX * sizeof *handshake->answer_refs);
-    const char *at = whole.data ? whole.data : "", *end = at + whole.len;
-    while (at < end && handshake->answer_refs) {
-        const char *open = json ? memmem(at, (size_t)(end - at), "\"{", 2) : memchr(at, '{', (size_t)(end - at)),
-                   *close = open ? strstr(open, json ? "}\"" : "}") : NULL;
-        if (!close) break;
-        if (handshake->answer_ref_count == HOLES_MAX) {
-            bw_compiler_complain(compiler, answer, "at most 8", "too many values in one answer, at", open);
+    compile_template(compiler, answer, bw_buf_slice(&whole), json != NULL, &handshake->answer);
+    bw_buf_free(&whole);
+    for (size_t i = 0; headers && headers->kind == BW_YAML_MAP && i < headers->count; i++) {
+        if (i == BW_ANSWER_HEADERS_MAX) {
+            bw_compiler_complain(compiler, headers->pairs[i].key, "at most 4", "too many headers, at", headers->pairs[i].key->text.ptr);
             break;
         }
-        size_t lead = json ? 2 : 1;
-        bw_buf_append(&template_, at, (size_t)(open - at));
-        bw_buf_append_char(&template_, '\1');
-        bw_compiler_request_ref(compiler, answer, bw_arena_copy(&program->arena, (struct bw_slice){open + lead, (size_t)(close - open) - lead}),
-                                &handshake->answer_refs[handshake->answer_ref_count++]);
-        at = close + lead;
+        handshake->header_names[handshake->header_count] = bw_arena_copy(&compiler->program->arena, headers->pairs[i].key->text);
+        compile_template(compiler, headers->pairs[i].value, headers->pairs[i].value->text, false, &handshake->headers[handshake->header_count++]);
     }
-    bw_buf_append(&template_, at, (size_t)(end - at));
-    handshake->answer = bw_arena_copy(&program->arena, bw_buf_slice(&template_));
-    bw_buf_free(&whole);
-    bw_buf_free(&template_);
 }
 
 static void compile_condition(struct bw_compiler *compiler, const struct bw_yaml_node *when, const char *key, struct bw_ref *ref)
@@ -46,27 +82,34 @@ static void compile_condition(struct bw_compiler *compiler, const struct bw_yaml
     if (text.len) bw_compiler_request_ref(compiler, bw_yaml_get(when, key), text, ref);
 }
 
+static bool template_reads_json(const struct bw_program *program, const struct bw_template *template_)
+{
+    for (size_t i = 0; i < template_->ref_count; i++)
+        if (bw_ref_reads_json(program, &template_->refs[i])) return true;
+    return false;
+}
+
 void bw_compiler_handshake(struct bw_compiler *compiler, const struct bw_yaml_node *node, struct bw_handshake *handshake)
 {
-    static const char *const booleans[] = {"true", "false"};
-    const struct bw_yaml_node *when = bw_yaml_get(node, "when"), *answer = bw_yaml_get(node, "answer"), *status = bw_yaml_get(answer, "status");
-    bool reads_json;
+    const struct bw_yaml_node *when = bw_yaml_get(node, "when"), *answer = bw_yaml_get(node, "answer");
+    struct bw_program *program = compiler->program;
     handshake->method = bw_compiler_text(compiler, when, "method", "");
     compile_condition(compiler, when, "has", &handshake->present);
     compile_condition(compiler, when, "value", &handshake->subject);
     handshake->expected = bw_compiler_text(compiler, when, "is", "");
-    handshake->verify_first = !bw_compiler_choose(compiler, node, bw_compiler_text(compiler, node, "verify_first", "true"), booleans, 2,
-                                                  "verify_first must be true or false:");
-    handshake->status = status && status->kind == BW_YAML_INT ? (unsigned)status->integer : 200;
-    if (status && (status->kind != BW_YAML_INT || status->integer < 200 || status->integer > 599))
-        bw_compiler_complain(compiler, status, "200 to 599", "status is no HTTP status:", status->text.ptr ? status->text.ptr : "");
+    handshake->only = bw_compiler_text(compiler, when, "only", "");
+    if ((handshake->expects_secret = handshake->expected.len > 7 && !memcmp(handshake->expected.ptr, "secret:", 7))) {
+        handshake->expected = bw_arena_copy(&program->arena, (struct bw_slice){handshake->expected.ptr + 7, handshake->expected.len - 7});
+        bw_compiler_secret(compiler, when, handshake->expected, true);
+    }
+    handshake->verify_first = bw_compiler_flag(compiler, node, "verify_first", true);
     /* Without any condition every event would be answered as if it were a handshake, and lost. */
     if (!handshake->method.len && handshake->present.kind == BW_REF_LITERAL && handshake->subject.kind == BW_REF_LITERAL)
         bw_compiler_complain(compiler, node, "when: {value: \"json:/type\", is: ping}",
                              "nothing says when the handshake applies:", compiler->scheme->name);
     compile_answer(compiler, answer, handshake);
-    reads_json = bw_ref_reads_json(compiler->program, &handshake->present) || bw_ref_reads_json(compiler->program, &handshake->subject);
-    for (size_t i = 0; i < handshake->answer_ref_count; i++)
-        reads_json = reads_json || bw_ref_reads_json(compiler->program, &handshake->answer_refs[i]);
-    if (reads_json && !handshake->verify_first) compiler->program->scans_before_handshake = true;
+    bool reads_json = bw_ref_reads_json(program, &handshake->present) || bw_ref_reads_json(program, &handshake->subject) ||
+                      template_reads_json(program, &handshake->answer);
+    for (size_t i = 0; i < handshake->header_count; i++) reads_json = reads_json || template_reads_json(program, &handshake->headers[i]);
+    if (reads_json && !handshake->verify_first) program->scans_before_handshake = true;
 }

@@ -4,15 +4,17 @@
 
 #define COUNT(array) (sizeof array / sizeof *array)
 
-static const char *const scheme_keys[] = {"doc",  "console", "alg",   "key",       "parse",      "sig",    "msg",
-                                          "time", "id",      "event", "handshake", "empty_body", "forbid", "options"};
-static const char *const key_keys[] = {"secret", "strip", "decode"};
+static const char *const scheme_keys[] = {"doc",  "console", "like", "alg", "key",   "parse",     "sig",        "msg",    "msg_alt", "each",
+                                          "data", "require", "time", "id",  "event", "handshake", "empty_body", "forbid", "send",    "options"};
+static const char *const key_keys[] = {"secret", "strip", "decode", "bare"};
 static const char *const list_keys[] = {"from", "sep", "eq"};
-static const char *const signature_keys[] = {"from", "enc", "prefix", "any_case"};
+static const char *const signature_keys[] = {"from", "enc", "prefix", "any_case", "repeated"};
 static const char *const time_keys[] = {"from", "unit", "past", "future"};
+static const char *const forbid_keys[] = {"characters", "except"};
+static const char *const require_keys[] = {"value", "is", "only"};
 static const char *const handshake_keys[] = {"when", "verify_first", "answer"};
-static const char *const when_keys[] = {"method", "has", "value", "is"};
-static const char *const answer_keys[] = {"status", "json", "text"};
+static const char *const when_keys[] = {"method", "has", "value", "is", "only"};
+static const char *const answer_keys[] = {"status", "headers", "json", "text"};
 
 static void check_map(struct bw_compiler *compiler, const struct bw_yaml_node *node, const char *name, const char *const *known, size_t count)
 {
@@ -33,7 +35,7 @@ static void check_map(struct bw_compiler *compiler, const struct bw_yaml_node *n
 /* `options` of the source that the scheme does not have are spelling mistakes. */
 static void check_options(struct bw_compiler *compiler)
 {
-    const struct bw_yaml_node *options = bw_yaml_get(compiler->scheme->root, "options");
+    const struct bw_yaml_node *options = bw_scheme_node(compiler->scheme, "options");
     const char *known[32];
     size_t count = 0;
     for (size_t i = 0; options && options->kind == BW_YAML_MAP && i < options->count && count < COUNT(known); i++)
@@ -46,9 +48,19 @@ static void check_options(struct bw_compiler *compiler)
     }
 }
 
+static void check_list(struct bw_compiler *compiler, const struct bw_yaml_node *list, const char *name, const char *const *known, size_t count)
+{
+    char what[64];
+    snprintf(what, sizeof what, "%s must be a list, found", name);
+    if (list && list->kind != BW_YAML_LIST) bw_compiler_complain(compiler, list, NULL, what, bw_yaml_kind_name(list->kind));
+    for (size_t i = 0; list && list->kind == BW_YAML_LIST && i < list->count; i++) check_map(compiler, list->items[i], name, known, count);
+}
+
+/* The scheme's own keys: those of the one that it is like were checked there. */
 void bw_compiler_check_keys(struct bw_compiler *compiler)
 {
-    const struct bw_yaml_node *root = compiler->scheme->root, *parse = bw_yaml_get(root, "parse"), *handshakes = bw_yaml_get(root, "handshake");
+    const struct bw_yaml_node *root = compiler->scheme->root, *parse = bw_yaml_get(root, "parse"), *handshakes = bw_yaml_get(root, "handshake"),
+                              *forbid = bw_yaml_get(root, "forbid");
     check_map(compiler, root, "a scheme", scheme_keys, COUNT(scheme_keys));
     check_map(compiler, bw_yaml_get(root, "key"), "key", key_keys, COUNT(key_keys));
     check_map(compiler, bw_yaml_get(root, "sig"), "sig", signature_keys, COUNT(signature_keys));
@@ -56,13 +68,15 @@ void bw_compiler_check_keys(struct bw_compiler *compiler)
     if (parse && parse->kind != BW_YAML_MAP) check_map(compiler, parse, "parse", NULL, 0);
     for (size_t i = 0; parse && parse->kind == BW_YAML_MAP && i < parse->count; i++)
         check_map(compiler, parse->pairs[i].value, "parse", list_keys, COUNT(list_keys));
-    if (handshakes && handshakes->kind != BW_YAML_LIST)
-        bw_compiler_complain(compiler, handshakes, NULL, "handshake must be a list, found", bw_yaml_kind_name(handshakes->kind));
+    if (forbid && forbid->kind == BW_YAML_MAP) check_map(compiler, forbid, "forbid", forbid_keys, COUNT(forbid_keys));
+    check_list(compiler, bw_yaml_get(root, "require"), "require", require_keys, COUNT(require_keys));
+    check_list(compiler, handshakes, "handshake", handshake_keys, COUNT(handshake_keys));
     for (size_t i = 0; handshakes && handshakes->kind == BW_YAML_LIST && i < handshakes->count; i++) {
         const struct bw_yaml_node *item = handshakes->items[i];
-        check_map(compiler, item, "a handshake", handshake_keys, COUNT(handshake_keys));
         check_map(compiler, bw_yaml_get(item, "when"), "when", when_keys, COUNT(when_keys));
         check_map(compiler, bw_yaml_get(item, "answer"), "answer", answer_keys, COUNT(answer_keys));
     }
+    const struct bw_yaml_node *send = bw_yaml_get(root, "send");
+    if (send && send->kind != BW_YAML_MAP) check_map(compiler, send, "send", NULL, 0);
     check_options(compiler);
 }

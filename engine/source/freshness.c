@@ -65,9 +65,27 @@ static bool parse_rfc3339(struct bw_slice text, int64_t *ms)
     return at + 1 == text.len;
 }
 
+/* Sun, 06 Nov 1994 08:49:37 GMT, to the letter; the day of the week must be that day's. */
+static bool parse_rfc1123(struct bw_slice text, int64_t *ms)
+{
+    static const char days[] = "SunMonTueWedThuFriSat", months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    static const unsigned char places[] = {3, 4, 7, 11, 16, 19, 22, 25, 26, 27, 28};
+    if (text.len != 29 || !has_shape(text, ",    :: GMT", places, 11)) return false;
+    const int day = digits_at(text, 5, 2), year = digits_at(text, 12, 4), hour = digits_at(text, 17, 2), minute = digits_at(text, 20, 2),
+              second = digits_at(text, 23, 2);
+    int month = 0;
+    while (month < 12 && memcmp(months + 3 * month, text.ptr + 8, 3) != 0) month++;
+    if (month == 12 || year < 1970 || day < 1 || day > 31 || hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 60)
+        return false;
+    struct tm parts = {.tm_year = year - 1900, .tm_mon = month, .tm_mday = day, .tm_hour = hour, .tm_min = minute, .tm_sec = second};
+    *ms = (int64_t)timegm(&parts) * 1000;
+    return parts.tm_mday == day && !memcmp(days + 3 * parts.tm_wday, text.ptr, 3);
+}
+
 bool bw_time_parse(struct bw_slice text, enum bw_time_unit unit, int64_t *ms)
 {
     if (unit == BW_TIME_RFC3339) return parse_rfc3339(text, ms);
+    if (unit == BW_TIME_RFC1123) return parse_rfc1123(text, ms);
     if (!parse_decimal(text, ms)) return false;
     if (unit == BW_TIME_S) *ms *= 1000;
     return true;

@@ -4,45 +4,88 @@
 #include <string.h>
 
 #define ECHO_BYTES_MAX 1024
+#define ANSWER_BYTES_MAX 16384
+
+static bool is_expected(const struct bw_trial *trial, const struct bw_handshake *handshake, struct bw_slice value)
+{
+    if (!handshake->expects_secret) return bw_slice_equal(value, handshake->expected);
+    const struct bw_secret *secret = bw_trial_secret(trial, handshake->expected);
+    bool good = false;
+    for (size_t i = 0; secret && i < secret->count; i++) good |= secret->values[i].len && bw_token_equal(value, secret->values[i]);
+    return good;
+}
 
 static bool applies(struct bw_trial *trial, const struct bw_handshake *handshake)
 {
     struct bw_slice value;
     if (handshake->method.len && !bw_slice_equal(handshake->method, trial->request->method)) return false;
     if (handshake->present.kind != BW_REF_LITERAL && !bw_ref_read(trial, &handshake->present, &value, NULL)) return false;
-    return handshake->subject.kind == BW_REF_LITERAL ||
-           (bw_ref_read(trial, &handshake->subject, &value, NULL) && bw_slice_equal(value, handshake->expected));
+    if (handshake->subject.kind == BW_REF_LITERAL) return true;
+    if (!bw_ref_read(trial, &handshake->subject, &value, NULL)) return false;
+    for (size_t i = 0; handshake->only.len && i < value.len; i++)
+        if (!memchr(handshake->only.ptr, value.ptr[i], handshake->only.len)) return false;
+    return (handshake->only.len && !handshake->expected.len) || is_expected(trial, handshake, value);
+}
+
+/* Inside a JSON string, or as it is: then a control character would be another line of the head. */
+static bool append_value(struct bw_buf *out, struct bw_slice value, bool is_json, bool is_header)
+{
+    struct bw_buf quoted = {0};
+    if (value.len > ECHO_BYTES_MAX) return false;
+    for (size_t i = 0; is_header && i < value.len; i++)
+        if ((unsigned char)value.ptr[i] < 0x20 || value.ptr[i] == 0x7f) return false;
+    if (!is_json) {
+        bw_buf_append_slice(out, value);
+        return true;
+    }
+    bw_buf_append_json_string(&quoted, value);
+    if (quoted.len >= 2) bw_buf_append(out, quoted.data + 1, quoted.len - 2);
+    bw_buf_free(&quoted);
+    return true;
+}
+
+static bool fill_template(struct bw_trial *trial, const struct bw_template *template_, bool is_header, struct bw_buf *out)
+{
+    const char *at = template_->text.ptr, *end = at + template_->text.len;
+    for (size_t i = 0; at < end; i++) {
+        const char *open = i < template_->ref_count ? memchr(at, '\1', (size_t)(end - at)) : NULL;
+        struct bw_slice value;
+        bw_buf_append(out, at, (size_t)((open ? open : end) - at));
+        if (!open) break;
+        if (!bw_ref_read(trial, &template_->refs[i], &value, NULL) || !append_value(out, value, template_->is_json, is_header)) return false;
+        at = open + 1;
+    }
+    return !out->failed;
 }
 
 static bool fill(struct bw_trial *trial, const struct bw_handshake *handshake, struct bw_judgement *out)
 {
-    struct bw_buf text = {0};
-    bool is_json = !strcmp(handshake->type, "application/json");
-    const char *at = handshake->answer.ptr, *end = at + handshake->answer.len;
-    for (size_t i = 0; at < end; i++) {
-        const char *open = i < handshake->answer_ref_count ? memchr(at, '\1', (size_t)(end - at)) : NULL;
-        bw_buf_append(&text, at, (size_t)((open ? open : end) - at));
-        if (!open) break;
-        struct bw_slice value;
-        if (!bw_ref_read(trial, &handshake->answer_refs[i], &value, NULL) || value.len > ECHO_BYTES_MAX) {
-            bw_buf_free(&text);
-            return false;
-        }
-        if (is_json)
-            bw_buf_append_json_string(&text, value);
-        else
-            bw_buf_append_slice(&text, value);
-        at = open + 1;
+    struct bw_buf text = {0}, headers = {0};
+    static const char no_sniffing[] = "X-Content-Type-Options\0nosniff"; /* what is echoed is text, whatever it looks like */
+    bool good = fill_template(trial, &handshake->answer, false, &text);
+    bw_buf_append(&headers, no_sniffing, sizeof no_sniffing);
+    for (size_t i = 0; good && i < handshake->header_count; i++) {
+        bw_buf_append_slice(&headers, handshake->header_names[i]);
+        bw_buf_append_char(&headers, '\0');
+        good = fill_template(trial, &handshake->headers[i], true, &headers);
+        bw_buf_append_char(&headers, '\0');
     }
-    size_t before = trial->scratch->len;
-    bw_buf_append_slice(trial->scratch, bw_buf_slice(&text));
+    good = good && text.len + headers.len <= ANSWER_BYTES_MAX && bw_trial_has_room(trial, text.len + headers.len);
+    if (good) {
+        size_t before = trial->scratch->len;
+        bw_buf_append_slice(trial->scratch, bw_buf_slice(&text));
+        out->answer_body = bw_trial_since(trial, before);
+        before = trial->scratch->len;
+        bw_buf_append_slice(trial->scratch, bw_buf_slice(&headers));
+        out->answer_headers = bw_trial_since(trial, before);
+        out->verdict = BW_HANDSHAKE;
+        out->reason = "handshake";
+        out->answer_status = handshake->status;
+        out->answer_type = handshake->type;
+    }
     bw_buf_free(&text);
-    out->verdict = BW_HANDSHAKE;
-    out->reason = "handshake";
-    out->answer_status = handshake->status;
-    out->answer_type = handshake->type;
-    out->answer_body = (struct bw_slice){trial->scratch->data ? trial->scratch->data + before : "", trial->scratch->len - before};
-    return true;
+    bw_buf_free(&headers);
+    return good;
 }
 
 bool bw_handshake_answer(struct bw_trial *trial, bool is_verified, struct bw_judgement *out)

@@ -9,53 +9,147 @@
 
 #define BW_LISTS_MAX 4
 #define BW_REFS_MAX 16
-#define BW_CANDIDATES_MAX 16 /* signatures in one request: rotation needs two or three */
-#define BW_KEYS_MAX 16
+#define BW_MESSAGES_MAX 2
+#define BW_SIGNATURES_MAX 12  /* places where a signature may be */
+#define BW_CANDIDATES_MAX 16  /* signatures in one request: rotation needs two or three */
+#define BW_KEYS_MAX 16        /* values of one secret */
+#define BW_KEY_SECRETS_MAX 2  /* secrets that are keys */
+#define BW_SECRET_NAMES_MAX 8 /* all that a scheme names */
+#define BW_REQUIREMENTS_MAX 8
+#define BW_SENT_MAX 4
 #define BW_KEY_HEADERS_MAX 32
 
-enum bw_alg { BW_ALG_NONE, BW_ALG_HMAC_SHA1, BW_ALG_HMAC_SHA256, BW_ALG_HMAC_SHA512, BW_ALG_SHA256, BW_ALG_EQUAL, BW_ALG_BASIC };
+/* In the order of the table of algorithm.c. */
+enum bw_alg {
+    BW_ALG_NONE,
+    BW_ALG_HMAC_SHA1,
+    BW_ALG_HMAC_SHA256,
+    BW_ALG_HMAC_SHA512,
+    BW_ALG_SHA256,
+    BW_ALG_EQUAL,
+    BW_ALG_BASIC,
+    BW_ALG_ED25519,
+    BW_ALG_ECDSA_P256,
+};
+enum bw_family { BW_FAMILY_NONE, BW_FAMILY_HMAC, BW_FAMILY_HASH, BW_FAMILY_TOKEN, BW_FAMILY_BASIC, BW_FAMILY_PUBLIC };
+struct bw_algorithm {
+    const char *name, *digest; /* digest: OpenSSL's name, NULL = none, or built in */
+    enum bw_family family;
+};
+const struct bw_algorithm *bw_algorithm(enum bw_alg alg);
+size_t bw_algorithm_names(const char **names, size_t capacity);
+bool bw_alg_signs(enum bw_alg alg); /* something is signed: not a token, not a password, not nothing */
+
 enum bw_encoding { BW_ENC_HEX, BW_ENC_BASE64, BW_ENC_BASE64URL, BW_ENC_UTF8 };
-enum bw_ref_kind { BW_REF_LITERAL, BW_REF_HEADER, BW_REF_QUERY, BW_REF_JSON, BW_REF_BODY, BW_REF_URL, BW_REF_METHOD, BW_REF_SECRET, BW_REF_LIST };
+enum bw_ref_kind {
+    BW_REF_LITERAL,
+    BW_REF_HEADER,
+    BW_REF_QUERY,
+    BW_REF_FORM,
+    BW_REF_JSON,
+    BW_REF_ITEM,
+    BW_REF_BODY,
+    BW_REF_URL,
+    BW_REF_METHOD,
+    BW_REF_SECRET,
+    BW_REF_LIST,
+    BW_REF_PART
+};
+
+struct bw_trial;
+struct bw_ref;
+/* A value that is computed (part.c): a hash of another one, the fields of a form in order, what one provider alone signs. */
+struct bw_part {
+    const char *name;
+    bool takes_ref; /* it is made of the reference behind its name and a colon */
+    /* Whoever signs it has signed what it is made of; every field of the form; the body; this header. */
+    bool covers_ref, covers_form, covers_body;
+    const char *covers_header;
+    bool needs_url;
+    unsigned forms;  /* how many there are, each as good as the other: all are tried; 0 = one */
+    unsigned growth; /* at most so many bytes of scratch for each byte of the body */
+    bool (*read)(struct bw_trial *trial, const struct bw_ref *argument, unsigned form, struct bw_slice *out);
+};
+const struct bw_part *bw_part_find(struct bw_slice name);
+size_t bw_part_names(const char **names, size_t capacity);
 
 struct bw_ref {
     enum bw_ref_kind kind;
-    struct bw_slice name;           /* header (lower case), query or secret name, literal text, list key */
-    int index;                      /* JSON: into the program's pointers; LIST: which list */
+    struct bw_slice name;           /* header (lower case), query, form or secret name, literal text, list key */
+    int index;                      /* JSON, ITEM: into the program's pointers; LIST: which list */
     bool is_number;                 /* JSON: a number, not a string of digits (json-number:) */
     bool is_signed;                 /* event: its bytes are among the signed ones */
     bool is_optional;               /* written with a trailing '?' */
+    bool is_secret_key;             /* LIST: name is the secret whose value is the key */
+    bool may_hold_any;              /* msg: a character of `forbid` makes nothing ambiguous here */
+    const struct bw_part *part;     /* PART */
+    const struct bw_ref *argument;  /* PART */
     const struct bw_ref *otherwise; /* "a|b": when this one is not there */
+};
+struct bw_requirement { /* what else must hold; not the signature */
+    struct bw_ref value;
+    struct bw_slice is[4]; /* one of these, if there are any */
+    size_t is_count;
+    struct bw_slice only; /* of no other characters, if there are any */
 };
 struct bw_list_spec { /* one parser for sha256=…, t=…,v1=…, v1,… v1,… */
     struct bw_slice name, separator, equals;
     struct bw_ref from;
 };
-enum bw_time_unit { BW_TIME_S, BW_TIME_MS, BW_TIME_RFC3339 };
+enum bw_time_unit { BW_TIME_S, BW_TIME_MS, BW_TIME_RFC3339, BW_TIME_RFC1123 };
+/* Text with holes: each \1 in it is the value of the next reference. */
+struct bw_template {
+    struct bw_slice text;
+    struct bw_ref *refs;
+    size_t ref_count;
+    bool is_json; /* the holes are inside JSON strings */
+};
+#define BW_ANSWER_HEADERS_MAX 4
 struct bw_handshake {
     struct bw_slice method;
     struct bw_ref present; /* must be there; kind LITERAL = no condition */
     struct bw_ref subject; /* must equal `expected`; LITERAL = no condition */
     struct bw_slice expected;
+    bool expects_secret;  /* `expected` is the name of a secret */
+    struct bw_slice only; /* the subject is of no other characters */
     bool verify_first;
     unsigned status;
     const char *type;
-    struct bw_slice answer;     /* template: {ref} is replaced; JSON-escaped inside a JSON answer */
-    struct bw_ref *answer_refs; /* in the order of the holes */
-    size_t answer_ref_count;
+    struct bw_template answer, headers[BW_ANSWER_HEADERS_MAX];
+    struct bw_slice header_names[BW_ANSWER_HEADERS_MAX];
+    size_t header_count;
 };
+struct bw_secret_name {
+    struct bw_slice name;
+    bool is_optional; /* the source works without it: only a handshake wants it, or another one is enough */
+};
+enum bw_key_decode { BW_KEY_UTF8, BW_KEY_BASE64, BW_KEY_HEX, BW_KEY_SHA1 };
 struct bw_program {
     enum bw_alg alg;
-    struct bw_slice secret; /* name of the key's secret */
-    struct bw_slice strip;  /* prefix of the secret that is not key */
-    enum { BW_KEY_UTF8, BW_KEY_BASE64, BW_KEY_HEX } key_decode;
+    struct bw_slice key_secrets[BW_KEY_SECRETS_MAX]; /* names; of several, each is for the signature at its place */
+    size_t key_secret_count;
+    struct bw_secret_name secrets[BW_SECRET_NAMES_MAX]; /* all that the scheme names, those of the key first */
+    size_t secret_count;
+    struct bw_slice strip;                   /* prefix of the secret that is not key */
+    enum bw_key_decode key_decode, key_bare; /* key_bare: of a secret without the prefix */
     struct bw_list_spec lists[BW_LISTS_MAX];
     size_t list_count;
-    struct bw_ref signature;
+    struct bw_ref signatures[BW_SIGNATURES_MAX];
+    size_t signature_count;
     enum bw_encoding encoding;
-    bool any_case;
-    struct bw_slice signature_prefix; /* literal text in front of the signature */
-    struct bw_ref message[BW_REFS_MAX];
-    size_t message_count;
+    bool any_case, is_repeatable;                         /* is_repeatable: the header of the signature may occur several times */
+    struct bw_slice signature_prefix;                     /* literal text in front of the signature */
+    struct bw_ref messages[BW_MESSAGES_MAX][BW_REFS_MAX]; /* msg, msg_alt */
+    size_t message_counts[BW_MESSAGES_MAX];
+    unsigned form_count; /* how many forms of the message are tried; those beyond msg_alt are forms of a part */
+    struct bw_requirement requirements[BW_REQUIREMENTS_MAX];
+    size_t requirement_count;
+    struct bw_header sent[BW_SENT_MAX]; /* what a sender adds and nothing here reads by itself: for signing */
+    size_t sent_count;
+    struct bw_ref document; /* what json: reads and what the event's data is; LITERAL = the body */
+    int each;               /* pointer of the array whose items are verified one by one, or -1 */
+    unsigned growth;        /* of the scratch, for each byte of the body */
+    bool needs_url;
     bool has_time;
     struct bw_ref time;
     enum bw_time_unit time_unit;
@@ -68,47 +162,70 @@ struct bw_program {
     size_t handshake_count;
     struct bw_slice key_headers[BW_KEY_HEADERS_MAX]; /* headers that may occur only once */
     size_t key_header_count;
-    const char *pointers[BW_JSON_PATHS_MAX];
-    size_t pointer_count;
-    struct bw_json_paths *paths;
+    const char *pointers[BW_JSON_PATHS_MAX], *item_pointers[BW_JSON_PATHS_MAX];
+    size_t pointer_count, item_pointer_count;
+    struct bw_json_paths *paths, *item_paths;
     struct bw_arena arena;
 };
 
 struct bw_scheme {
     char *name;
     struct bw_yaml *yaml;
-    const struct bw_yaml_node *root;
+    const struct bw_yaml_node *root, *base; /* base: of the scheme that it is like, for what it does not say itself; or NULL */
     char *file;
 };
+const struct bw_yaml_node *bw_scheme_node(const struct bw_scheme *scheme, const char *key);
 /* compile.c: options are NAME=VALUE; {NAME} in the scheme's texts is replaced. event_refs and id_refs override the scheme's. NULL: every fault is in
  * errs. */
 struct bw_program *bw_program_compile(const struct bw_scheme *scheme, const struct bw_source_config *config, struct bw_errors *errs);
 void bw_program_free(struct bw_program *program);
 
 /* One request while it is judged. */
+struct bw_key;
+struct bw_keys;
 struct bw_trial {
     const struct bw_program *program;
     const struct bw_source_config *config;
+    const struct bw_keys *keys;
     const struct bw_request *request;
-    struct bw_buf *scratch; /* unescaped JSON strings; slices into it as offsets are avoided: it is reserved before */
-    struct bw_json_hit hits[BW_JSON_PATHS_MAX];
-    bool has_json;
+    struct bw_slice document; /* what json: reads */
+    struct bw_buf *scratch;   /* unescaped JSON strings and the like; it never grows while slices point into it: it is reserved before */
+    struct bw_json_hit hits[BW_JSON_PATHS_MAX], item_hits[BW_JSON_PATHS_MAX];
+    bool has_json, has_item;
+    const struct bw_key *key; /* the one that is tried: what secret: of its name reads */
+    unsigned form;            /* of the message: 0 = msg */
 };
 /* ref.c: false = not there. `occurrences` > 1 for a list key or header that is repeated; may be NULL. */
 bool bw_ref_read(struct bw_trial *trial, const struct bw_ref *ref, struct bw_slice *out, size_t *occurrences);
 size_t bw_ref_candidates(struct bw_trial *trial, const struct bw_ref *ref, struct bw_slice *out, size_t capacity); /* all values of a list key */
+/* One after the other of a query's or form's pairs, as they are written; false at the end. */
+bool bw_form_next(struct bw_slice *rest, struct bw_slice *name, struct bw_slice *value);
+bool bw_request_is_form(const struct bw_request *request);                                   /* or of no content type at all */
+const struct bw_secret *bw_trial_secret(const struct bw_trial *trial, struct bw_slice name); /* NULL: the source does not have it */
+bool bw_trial_has_room(const struct bw_trial *trial, size_t bytes);
+/* What was appended to the scratch since it was `before` long. */
+struct bw_slice bw_trial_since(const struct bw_trial *trial, size_t before);
 
-/* signature.c */
+/* keys.c */
+struct bw_key {
+    struct bw_slice bytes; /* decoded; wiped on free */
+    size_t secret;         /* which of the program's key_secrets */
+    EVP_MAC_CTX *context;  /* HMAC: keyed once, duplicated for each request */
+    EVP_PKEY *public_key;
+};
 struct bw_keys {
-    struct bw_slice bytes[BW_KEYS_MAX]; /* decoded; wiped on free */
-    EVP_MAC_CTX *contexts[BW_KEYS_MAX]; /* keyed once, duplicated for each request */
+    struct bw_key items[BW_KEYS_MAX * BW_KEY_SECRETS_MAX];
     size_t count;
 };
 bool bw_keys_prepare(struct bw_keys *keys, const struct bw_program *program, const struct bw_source_config *config, struct bw_error *err);
 void bw_keys_free(struct bw_keys *keys);
-const char *bw_signature_check(struct bw_trial *trial, const struct bw_keys *keys); /* NULL = proven, else the reason */
-size_t bw_signature_compute(struct bw_trial *trial, const struct bw_keys *keys, size_t key,
-                            unsigned char *mac); /* bytes; 0 = a part of the message is missing */
+EVP_MAC_CTX *bw_hmac_context(const char *digest, struct bw_slice key);
+
+/* signature.c */
+const char *bw_signature_check(struct bw_trial *trial); /* NULL = proven, else the reason */
+/* The MAC of msg (or msg_alt, by trial->form). Bytes; 0 = a part of the message is missing. */
+size_t bw_signature_compute(struct bw_trial *trial, const struct bw_key *key, unsigned char *mac);
+bool bw_token_equal(struct bw_slice given, struct bw_slice key); /* neither content nor length of the key shows in the time */
 /* freshness.c */
 const char *bw_freshness_check(struct bw_trial *trial);
 bool bw_time_parse(struct bw_slice text, enum bw_time_unit unit, int64_t *ms);

@@ -16,24 +16,51 @@ const struct bw_header *bw_request_header(const struct bw_request *request, cons
     return found;
 }
 
-bool bw_request_is_json(const struct bw_request *request)
-{
-    const struct bw_header *header = bw_request_header(request, "content-type", NULL);
-    if (!header) return false;
-    struct bw_slice type = header->value;
-    const char *semicolon = memchr(type.ptr, ';', type.len);
-    if (semicolon) type.len = (size_t)(semicolon - type.ptr);
-    while (type.len && (type.ptr[type.len - 1] == ' ' || type.ptr[type.len - 1] == '\t')) type.len--;
-    while (type.len && (*type.ptr == ' ' || *type.ptr == '\t')) type.ptr++, type.len--;
-    if (bw_slice_is_nocase(type, "application/json") || bw_slice_is_nocase(type, "text/json")) return true;
-    return type.len > 5 && memchr(type.ptr, '/', type.len) && bw_slice_is_nocase((struct bw_slice){type.ptr + type.len - 5, 5}, "+json");
-}
-
 static struct bw_slice trim(struct bw_slice text)
 {
     while (text.len && (*text.ptr == ' ' || *text.ptr == '\t')) text.ptr++, text.len--;
     while (text.len && (text.ptr[text.len - 1] == ' ' || text.ptr[text.len - 1] == '\t')) text.len--;
     return text;
+}
+
+/* The content type without its parameters; empty: there is none. */
+static struct bw_slice media_type(const struct bw_request *request)
+{
+    const struct bw_header *header = bw_request_header(request, "content-type", NULL);
+    struct bw_slice type = header ? header->value : (struct bw_slice){"", 0};
+    const char *semicolon = type.len ? memchr(type.ptr, ';', type.len) : NULL;
+    if (semicolon) type.len = (size_t)(semicolon - type.ptr);
+    return trim(type);
+}
+
+bool bw_request_is_json(const struct bw_request *request)
+{
+    struct bw_slice type = media_type(request);
+    if (bw_slice_is_nocase(type, "application/json") || bw_slice_is_nocase(type, "text/json")) return true;
+    return type.len > 5 && memchr(type.ptr, '/', type.len) && bw_slice_is_nocase((struct bw_slice){type.ptr + type.len - 5, 5}, "+json");
+}
+
+bool bw_request_is_form(const struct bw_request *request)
+{
+    struct bw_slice type = media_type(request);
+    return !type.len || bw_slice_is_nocase(type, "application/x-www-form-urlencoded");
+}
+
+bool bw_trial_has_room(const struct bw_trial *trial, size_t bytes)
+{
+    return trial->scratch->len + bytes < trial->scratch->capacity; /* growing would move what earlier slices point to */
+}
+
+struct bw_slice bw_trial_since(const struct bw_trial *trial, size_t before)
+{
+    return (struct bw_slice){trial->scratch->data ? trial->scratch->data + before : "", trial->scratch->len - before};
+}
+
+const struct bw_secret *bw_trial_secret(const struct bw_trial *trial, struct bw_slice name)
+{
+    for (size_t i = 0; i < trial->config->secret_count; i++)
+        if (bw_slice_is(name, trial->config->secrets[i].name) && trial->config->secrets[i].count) return &trial->config->secrets[i];
+    return NULL;
 }
 
 /* The text is split by the separator, then at the FIRST equals sign into key and value. */
@@ -54,59 +81,84 @@ static bool next_entry(struct bw_slice *rest, const struct bw_list_spec *list, s
     return false;
 }
 
-size_t bw_ref_candidates(struct bw_trial *trial, const struct bw_ref *ref, struct bw_slice *out, size_t capacity)
+/* The key that a list is searched for. */
+static bool list_key(const struct bw_trial *trial, const struct bw_ref *ref, struct bw_slice *key)
 {
-    struct bw_slice text, key, value;
+    const struct bw_secret *secret = ref->is_secret_key ? bw_trial_secret(trial, ref->name) : NULL;
+    *key = secret ? secret->values[0] : ref->name;
+    return secret || !ref->is_secret_key;
+}
+
+static size_t list_values(struct bw_trial *trial, const struct bw_ref *ref, struct bw_slice *out, size_t capacity)
+{
+    struct bw_slice text, key, value, wanted;
     size_t count = 0;
-    if (ref->kind != BW_REF_LIST) return bw_ref_read(trial, ref, out, NULL);
     const struct bw_list_spec *list = &trial->program->lists[ref->index];
-    if (!bw_ref_read(trial, &list->from, &text, NULL)) return 0;
+    if (!list_key(trial, ref, &wanted) || !bw_ref_read(trial, &list->from, &text, NULL)) return 0;
     while (count < capacity && next_entry(&text, list, &key, &value))
-        if (bw_slice_equal(key, ref->name)) out[count++] = value;
+        if (bw_slice_equal(key, wanted)) out[count++] = value;
     return count;
 }
 
-static bool read_query(const struct bw_trial *trial, struct bw_slice name, struct bw_slice *out)
+size_t bw_ref_candidates(struct bw_trial *trial, const struct bw_ref *ref, struct bw_slice *out, size_t capacity)
 {
-    struct bw_slice rest = trial->request->query;
-    while (rest.len) {
-        const char *end = memchr(rest.ptr, '&', rest.len);
-        struct bw_slice pair = {rest.ptr, end ? (size_t)(end - rest.ptr) : rest.len};
-        rest = end ? (struct bw_slice){end + 1, rest.len - pair.len - 1} : (struct bw_slice){"", 0};
-        const char *equals = memchr(pair.ptr, '=', pair.len);
-        if (!equals || !bw_slice_equal((struct bw_slice){pair.ptr, (size_t)(equals - pair.ptr)}, name)) continue;
-        size_t before = trial->scratch->len;
-        if (before + pair.len >= trial->scratch->capacity) return false;
-        if (!bw_form_decode_append(trial->scratch, (struct bw_slice){equals + 1, pair.len - (size_t)(equals - pair.ptr) - 1})) return false;
-        *out = (struct bw_slice){trial->scratch->data ? trial->scratch->data + before : "", trial->scratch->len - before};
-        return true;
-    }
-    return false;
+    size_t count = 0;
+    if (!capacity) return 0;
+    if (ref->kind == BW_REF_LIST) return list_values(trial, ref, out, capacity);
+    if (ref->kind != BW_REF_HEADER || !trial->program->is_repeatable || ref->otherwise) return bw_ref_read(trial, ref, out, NULL);
+    for (size_t i = 0; i < trial->request->header_count && count < capacity; i++)
+        if (bw_slice_is_nocase(trial->request->headers[i].name, ref->name.ptr)) out[count++] = trial->request->headers[i].value;
+    return count;
 }
 
-static bool read_json(struct bw_trial *trial, const struct bw_ref *ref, struct bw_slice *out)
+/* Is the name, as it is written, this one? */
+static bool is_named(struct bw_trial *trial, struct bw_slice written, struct bw_slice name)
 {
-    const struct bw_json_hit *hit = &trial->hits[ref->index];
-    if (!trial->has_json) return false;
-    if (hit->type == BW_JSON_NUMBER) {
+    if (!memchr(written.ptr, '%', written.len) && !memchr(written.ptr, '+', written.len)) return bw_slice_equal(written, name);
+    size_t before = trial->scratch->len;
+    bool is_same = bw_trial_has_room(trial, written.len) && bw_form_decode_append(trial->scratch, written) &&
+                   bw_slice_equal(bw_trial_since(trial, before), name);
+    trial->scratch->len = before;
+    return is_same;
+}
+
+/* The first pair of that name, decoded. */
+static bool read_pair(struct bw_trial *trial, struct bw_slice text, struct bw_slice wanted, struct bw_slice *out, size_t *count)
+{
+    struct bw_slice name, value;
+    *count = 0;
+    while (bw_form_next(&text, &name, &value)) {
+        if (!is_named(trial, name, wanted) || (*count)++) continue;
+        size_t before = trial->scratch->len;
+        if (!bw_trial_has_room(trial, value.len) || !bw_form_decode_append(trial->scratch, value)) return false;
+        *out = bw_trial_since(trial, before);
+    }
+    return *count > 0;
+}
+
+/* A text (unescaped), a number, true or false (as written). */
+static bool read_hit(struct bw_trial *trial, const struct bw_json_hit *hit, bool is_number, struct bw_slice *out)
+{
+    if (hit->type == BW_JSON_NUMBER || (!is_number && (hit->type == BW_JSON_TRUE || hit->type == BW_JSON_FALSE))) {
         *out = hit->raw;
         return true;
     }
-    if (hit->type != BW_JSON_STRING || ref->is_number) return false;
+    if (hit->type != BW_JSON_STRING || is_number) return false;
     if (!memchr(hit->raw.ptr, '\\', hit->raw.len)) {
         *out = (struct bw_slice){hit->raw.ptr + 1, hit->raw.len - 2};
         return true;
     }
     size_t before = trial->scratch->len;
-    if (before + hit->raw.len >= trial->scratch->capacity) return false; /* growing would move what earlier slices point to */
+    if (!bw_trial_has_room(trial, hit->raw.len)) return false;
     bw_json_unescape_append(trial->scratch, hit->raw);
-    *out = (struct bw_slice){trial->scratch->data + before, trial->scratch->len - before};
+    *out = bw_trial_since(trial, before);
     return !trial->scratch->failed;
 }
 
 static bool read_one(struct bw_trial *trial, const struct bw_ref *ref, struct bw_slice *out, size_t *occurrences)
 {
     const struct bw_header *header;
+    const struct bw_secret *secret;
     struct bw_slice values[BW_CANDIDATES_MAX];
     size_t count = 1;
     bool found = true;
@@ -119,19 +171,20 @@ static bool read_one(struct bw_trial *trial, const struct bw_ref *ref, struct bw
         if ((header = bw_request_header(trial->request, ref->name.ptr, &count))) *out = header->value;
         found = header != NULL;
         break;
-    case BW_REF_QUERY: found = read_query(trial, ref->name, out); break;
-    case BW_REF_JSON: found = read_json(trial, ref, out); break;
+    case BW_REF_QUERY: found = read_pair(trial, trial->request->query, ref->name, out, &count); break;
+    case BW_REF_FORM: found = bw_request_is_form(trial->request) && read_pair(trial, trial->request->body, ref->name, out, &count); break;
+    case BW_REF_JSON: found = trial->has_json && read_hit(trial, &trial->hits[ref->index], ref->is_number, out); break;
+    case BW_REF_ITEM: found = trial->has_item && read_hit(trial, &trial->item_hits[ref->index], ref->is_number, out); break;
     case BW_REF_LIST:
-        count = bw_ref_candidates(trial, ref, values, BW_CANDIDATES_MAX);
+        count = list_values(trial, ref, values, BW_CANDIDATES_MAX);
         if ((found = count > 0)) *out = values[0];
         break;
+    case BW_REF_PART: found = ref->part->read(trial, ref->argument, trial->form, out); break;
     case BW_REF_SECRET:
-        found = false;
-        for (size_t i = 0; i < trial->config->secret_count && !found; i++)
-            if (bw_slice_is(ref->name, trial->config->secrets[i].name)) {
-                *out = trial->config->secrets[i].values[0];
-                found = true;
-            }
+        if (trial->key && bw_slice_equal(ref->name, trial->program->key_secrets[trial->key->secret]))
+            *out = trial->key->bytes;
+        else if ((found = (secret = bw_trial_secret(trial, ref->name)) != NULL))
+            *out = secret->values[0];
     }
     if (occurrences) *occurrences = count;
     return found;

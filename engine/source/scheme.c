@@ -13,6 +13,29 @@ struct bw_schemes {
     size_t count;
 };
 
+const struct bw_yaml_node *bw_scheme_node(const struct bw_scheme *scheme, const char *key)
+{
+    const struct bw_yaml_node *own = bw_yaml_get(scheme->root, key);
+    return own || !scheme->base ? own : bw_yaml_get(scheme->base, key);
+}
+
+/* The scheme that this one is like, for all that it does not say itself. Not in a chain: who reads it needs to look at two files only. */
+static bool find_base(const struct bw_schemes *schemes, struct bw_scheme *scheme, struct bw_errors *errs)
+{
+    const struct bw_yaml_node *like = bw_yaml_get(scheme->root, "like");
+    if (!like) return true;
+    const struct bw_scheme *base = like->text.ptr ? bw_schemes_find(schemes, like->text.ptr) : NULL;
+    if (base && !base->base) {
+        scheme->base = base->root;
+        return true;
+    }
+    struct bw_error *err =
+        bw_errors_add(errs, "scheme.invalid", "scheme %s: it cannot be like '%s'", scheme->name, like->text.ptr ? like->text.ptr : "");
+    bw_error_hint(err, base ? "that one is like another one itself" : "name a scheme that is built in; see: bellwire schemes");
+    bw_error_at(err, scheme->file, like->line, like->column);
+    return false;
+}
+
 static bool add(struct bw_schemes *schemes, struct bw_slice name, const char *file, struct bw_slice text, struct bw_errors *errs)
 {
     struct bw_error err;
@@ -33,10 +56,10 @@ static bool add(struct bw_schemes *schemes, struct bw_slice name, const char *fi
     }
     schemes->items = grown;
     struct bw_scheme *scheme = &schemes->items[schemes->count];
-    *scheme = (struct bw_scheme){bw_slice_dup(name), yaml, bw_yaml_root(yaml, 0), bw_slice_dup(bw_slice_of(file))};
+    *scheme = (struct bw_scheme){.name = bw_slice_dup(name), .yaml = yaml, .root = bw_yaml_root(yaml, 0), .file = bw_slice_dup(bw_slice_of(file))};
     /* Compiled once with default options: a faulty scheme is found now, not by the first source that uses it. */
     struct bw_source_config nobody = {.name = (char *)"check", .verify = scheme->name};
-    struct bw_program *program = scheme->name && scheme->file ? bw_program_compile(scheme, &nobody, errs) : NULL;
+    struct bw_program *program = scheme->name && scheme->file && find_base(schemes, scheme, errs) ? bw_program_compile(scheme, &nobody, errs) : NULL;
     bw_program_free(program);
     if (program) {
         schemes->count++;
@@ -84,11 +107,14 @@ struct bw_schemes *bw_schemes_load(const char *user_folder, struct bw_errors *er
 {
     struct bw_schemes *schemes = calloc(1, sizeof *schemes);
     if (!schemes) return NULL;
-    for (const struct bw_embedded *file = bw_embedded_schemes; file->name; file++) {
-        char path[128];
-        snprintf(path, sizeof path, "(built-in) %s.yaml", file->name);
-        add(schemes, bw_slice_of(file->name), path, (struct bw_slice){file->data, file->len}, errs);
-    }
+    /* Those that are like another one come behind it. */
+    for (int is_like = 0; is_like < 2; is_like++)
+        for (const struct bw_embedded *file = bw_embedded_schemes; file->name; file++) {
+            char path[128];
+            if ((memmem(file->data, file->len, "\nlike:", 6) != NULL) != is_like) continue;
+            snprintf(path, sizeof path, "(built-in) %s.yaml", file->name);
+            add(schemes, bw_slice_of(file->name), path, (struct bw_slice){file->data, file->len}, errs);
+        }
     if (user_folder) add_folder(schemes, user_folder, errs);
     qsort(schemes->items, schemes->count, sizeof *schemes->items, compare);
     return schemes;
@@ -130,35 +156,4 @@ const char *bw_scheme_doc(const struct bw_scheme *scheme)
 {
     const struct bw_yaml_node *doc = bw_yaml_get(scheme->root, "doc");
     return doc ? doc->text.ptr : "";
-}
-
-static void describe_list(const struct bw_scheme *scheme, const char *key, const char *title, struct bw_buf *out)
-{
-    const struct bw_yaml_node *list = bw_yaml_get(scheme->root, key);
-    if (!list || list->kind != BW_YAML_LIST) return;
-    bw_buf_printf(out, "  %-10s", title);
-    for (size_t i = 0; i < list->count; i++) bw_buf_printf(out, "%s%s", i ? " + " : "", list->items[i]->text.ptr);
-    bw_buf_append_char(out, '\n');
-}
-
-void bw_scheme_describe(const struct bw_scheme *scheme, struct bw_buf *out)
-{
-    const struct bw_yaml_node *key = bw_yaml_get(scheme->root, "key"), *secret = bw_yaml_get(key, "secret"),
-                              *console = bw_yaml_get(scheme->root, "console");
-    const struct bw_yaml_node *time = bw_yaml_get(scheme->root, "time"), *alg = bw_yaml_get(scheme->root, "alg"),
-                              *options = bw_yaml_get(scheme->root, "options");
-    bw_buf_printf(out, "%s: %s\n  algorithm %s\n", scheme->name, bw_scheme_doc(scheme), alg ? alg->text.ptr : "");
-    if (alg && !bw_slice_is(alg->text, "none"))
-        bw_buf_printf(out, "  secrets   %s%s\n", bw_slice_is(alg->text, "basic") ? "username, " : "", secret ? secret->text.ptr : "secret");
-    if (console) bw_buf_printf(out, "  from      %s\n", console->text.ptr);
-    describe_list(scheme, "msg", "signed", out);
-    if (time && bw_yaml_get(time, "from"))
-        bw_buf_printf(out, "  fresh     %s, %s s back and %s s ahead\n", bw_yaml_get(time, "from")->text.ptr,
-                      bw_yaml_get(time, "past") ? bw_yaml_get(time, "past")->text.ptr : "300",
-                      bw_yaml_get(time, "future") ? bw_yaml_get(time, "future")->text.ptr : "300");
-    describe_list(scheme, "id", "dedupe", out);
-    describe_list(scheme, "event", "event", out);
-    for (size_t i = 0; options && options->kind == BW_YAML_MAP && i < options->count; i++)
-        bw_buf_printf(out, "  option    %s (%s)\n", options->pairs[i].key->text.ptr,
-                      options->pairs[i].value->text.len ? options->pairs[i].value->text.ptr : "empty");
 }

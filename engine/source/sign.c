@@ -7,8 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define MADE_MAX 16
+#define SCRATCH_BYTES 65536
 
 struct maker {
     const struct bw_program *program;
@@ -61,11 +63,15 @@ static void encode(const struct bw_program *program, const unsigned char *mac, s
 
 static void set_time(struct maker *maker, int64_t now_ms)
 {
-    char text[BW_CLOCK_TEXT];
+    char text[64];
     const struct bw_program *program = maker->program;
     if (!program->has_time) return;
+    time_t seconds = (time_t)(now_ms / 1000);
+    struct tm parts;
     if (program->time_unit == BW_TIME_RFC3339)
         bw_clock_text(now_ms, text);
+    else if (program->time_unit == BW_TIME_RFC1123)
+        strftime(text, sizeof text, "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&seconds, &parts));
     else
         snprintf(text, sizeof text, "%lld", (long long)(program->time_unit == BW_TIME_S ? now_ms / 1000 : now_ms));
     set_value(maker, &program->time, bw_slice_of(text));
@@ -89,11 +95,17 @@ static bool set_credentials(struct maker *maker, const struct bw_source *source)
     const struct bw_source_config *config = bw_source_settings(source);
     const struct bw_keys *keys = bw_source_keys(source);
     struct bw_buf plain = {0}, coded = {0};
-    if (maker->program->alg == BW_ALG_EQUAL) return set_value(maker, &maker->program->signature, keys->bytes[0]);
+    if (maker->program->alg == BW_ALG_EQUAL) {
+        bw_buf_append_slice(&plain, maker->program->signature_prefix);
+        bw_buf_append_slice(&plain, keys->items[0].bytes);
+        bool set = set_value(maker, &maker->program->signatures[0], bw_buf_slice(&plain));
+        bw_buf_free(&plain);
+        return set;
+    }
     for (size_t i = 0; i < config->secret_count; i++)
         if (!strcmp(config->secrets[i].name, "username")) bw_buf_append_slice(&plain, config->secrets[i].values[0]);
     bw_buf_append_char(&plain, ':');
-    bw_buf_append_slice(&plain, keys->bytes[0]);
+    bw_buf_append_slice(&plain, keys->items[0].bytes);
     bw_buf_append_text(&coded, "Basic ");
     bw_base64_append(&coded, plain.data, plain.len);
     bool good = set_header(maker, BW_SLICE("authorization"), bw_buf_slice(&coded));
@@ -102,49 +114,85 @@ static bool set_credentials(struct maker *maker, const struct bw_source *source)
     return good;
 }
 
+/* What the scheme wants to see besides, and what the sender says of itself. */
+static void set_others(struct maker *maker)
+{
+    const struct bw_program *program = maker->program;
+    for (size_t i = 0; i < program->requirement_count; i++)
+        if (program->requirements[i].value.kind == BW_REF_HEADER && program->requirements[i].is_count)
+            set_header(maker, program->requirements[i].value.name, program->requirements[i].is[0]);
+    for (size_t i = 0; i < program->sent_count; i++) set_header(maker, program->sent[i].name, program->sent[i].value);
+}
+
+static bool set_signature(struct maker *maker, const struct bw_source *source, const struct bw_request *request)
+{
+    const struct bw_program *program = maker->program;
+    const struct bw_keys *keys = bw_source_keys(source);
+    struct bw_buf scratch = {0}, text = {0};
+    unsigned char mac[EVP_MAX_MD_SIZE];
+    struct bw_trial trial = {
+        .program = program, .config = bw_source_settings(source), .keys = keys, .request = request, .document = request->body, .scratch = &scratch};
+    bool good = bw_buf_reserve(&scratch, SCRATCH_BYTES + program->growth * request->body.len);
+    trial.has_json = good && program->paths && bw_json_scan(request->body, program->paths, trial.hits, NULL);
+    size_t len = good ? bw_signature_compute(&trial, &keys->items[0], mac) : 0;
+    bw_buf_append_slice(&text, program->signature_prefix);
+    encode(program, mac, len, &text);
+    good = len &&
+           set_value(maker, &program->signatures[keys->items[0].secret < program->signature_count ? keys->items[0].secret : 0], bw_buf_slice(&text));
+    bw_buf_free(&scratch);
+    bw_buf_free(&text);
+    return good;
+}
+
+/* The content type that the caller has set already: it decides how a form is signed. */
+static void take_type(struct maker *maker, const struct bw_buf *headers)
+{
+    static const char name[] = "content-type: ";
+    const char *end = headers->len ? memchr(headers->data, '\n', headers->len) : NULL;
+    if (end && headers->len > sizeof name && !memcmp(headers->data, name, sizeof name - 1))
+        set_header(maker, BW_SLICE("content-type"),
+                   (struct bw_slice){headers->data + sizeof name - 1, (size_t)(end - headers->data) - sizeof name + 1});
+}
+
+static bool refuse(const struct bw_source_config *config, enum bw_family family, struct bw_error *err)
+{
+    if (family == BW_FAMILY_PUBLIC)
+        return bw_error_set(err, "sign.unsupported", "the scheme %s signs with a private key that only its sender has: it cannot be sent from here",
+                            config->verify);
+    return bw_error_set(err, "sign.unsupported", "the scheme %s signs something that is not in a header or in this body: it cannot be sent from here",
+                        config->verify);
+}
+
 bool bw_source_sign(const struct bw_source *source, struct bw_slice body, struct bw_slice id, struct bw_slice event, int64_t now_ms,
                     struct bw_buf *headers, struct bw_error *err)
 {
     const struct bw_program *program = bw_source_program(source);
     const struct bw_source_config *config = bw_source_settings(source);
+    const enum bw_family family = bw_algorithm(program->alg)->family;
     struct maker *maker = calloc(1, sizeof *maker);
-    struct bw_buf scratch = {0}, text = {0};
-    unsigned char mac[EVP_MAX_MD_SIZE];
-    bool good = true;
-    if (!maker || !bw_buf_reserve(&scratch, 65536)) {
-        free(maker);
-        return bw_error_set(err, "memory", "out of memory");
-    }
+    if (!maker) return bw_error_set(err, "memory", "out of memory");
     maker->program = program;
+    take_type(maker, headers);
+    size_t given = maker->count;
+    set_others(maker);
     set_names(maker, id, event, now_ms);
     set_time(maker, now_ms);
-    if (program->alg == BW_ALG_EQUAL || program->alg == BW_ALG_BASIC) {
-        good = set_credentials(maker, source);
-    } else if (program->alg != BW_ALG_NONE) {
-        const struct bw_request request = {.method = BW_SLICE("POST"),
-                                           .url = bw_slice_of(config->public_url ? config->public_url : config->path),
-                                           .headers = maker->headers,
-                                           .header_count = maker->count,
-                                           .body = body,
-                                           .now_ms = now_ms};
-        struct bw_trial trial = {.program = program, .config = config, .request = &request, .scratch = &scratch};
-        trial.has_json = program->paths && bw_json_scan(body, program->paths, trial.hits, NULL);
-        size_t len = bw_signature_compute(&trial, bw_source_keys(source), 0, mac);
-        bw_buf_append_slice(&text, program->signature_prefix);
-        encode(program, mac, len, &text);
-        good = len && set_value(maker, &program->signature, bw_buf_slice(&text));
-    }
-    for (size_t i = 0; good && i < maker->count; i++) {
+    const struct bw_request request = {.method = BW_SLICE("POST"),
+                                       .url = bw_slice_of(config->public_url ? config->public_url : config->path),
+                                       .query = BW_SLICE(""),
+                                       .headers = maker->headers,
+                                       .header_count = maker->count,
+                                       .body = body,
+                                       .now_ms = now_ms};
+    bool good = family == BW_FAMILY_TOKEN || family == BW_FAMILY_BASIC ? set_credentials(maker, source)
+                : family == BW_FAMILY_HMAC || family == BW_FAMILY_HASH ? set_signature(maker, source, &request)
+                                                                       : family == BW_FAMILY_NONE;
+    for (size_t i = given; good && i < maker->count; i++) {
         bw_buf_append_slice(headers, maker->headers[i].name);
         bw_buf_append_text(headers, ": ");
         bw_buf_append_slice(headers, maker->headers[i].value);
         bw_buf_append_char(headers, '\n');
     }
-    if (!good)
-        bw_error_set(err, "sign.unsupported", "the scheme %s signs something that is not in a header or in this body: it cannot be sent from here",
-                     config->verify);
-    bw_buf_free(&scratch);
-    bw_buf_free(&text);
     free(maker);
-    return good;
+    return good || refuse(config, family, err);
 }

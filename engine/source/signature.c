@@ -1,128 +1,54 @@
-/* Keys, messages, comparison. Both sides are decoded to bytes; equal lengths; constant time. The algorithm is the scheme's, never the message's. */
+/* Messages and comparison. Both sides are decoded to bytes; equal lengths; constant time. The algorithm is the scheme's, never the message's. */
 #include "base/codec.h"
+#include "base/json_view.h"
 #include "source/program.h"
-#include <openssl/core_names.h>
 #include <openssl/crypto.h>
-#include <openssl/params.h>
-#include <stdlib.h>
 #include <string.h>
 
-#define KEY_BYTES_MAX 4096
 #define SIGNATURE_BYTES_MAX 512
-
-static const char *digest_of(enum bw_alg alg)
-{
-    return alg == BW_ALG_HMAC_SHA1 ? "SHA1" : alg == BW_ALG_HMAC_SHA512 ? "SHA512" : "SHA256";
-}
-static bool is_hmac(enum bw_alg alg)
-{
-    return alg == BW_ALG_HMAC_SHA1 || alg == BW_ALG_HMAC_SHA256 || alg == BW_ALG_HMAC_SHA512;
-}
-
-/* ---- keys ---- */
-
-static bool is_blank(struct bw_slice value)
-{
-    for (size_t i = 0; i < value.len; i++)
-        if (!memchr(" \t\r\n", value.ptr[i], 4)) return false;
-    return true;
-}
-
-static bool decode_key(const struct bw_program *program, struct bw_slice value, uint8_t *out, size_t *len)
-{
-    if (program->strip.len && value.len > program->strip.len && !memcmp(value.ptr, program->strip.ptr, program->strip.len))
-        value = (struct bw_slice){value.ptr + program->strip.len, value.len - program->strip.len};
-    switch (program->key_decode) {
-    case BW_KEY_BASE64: return bw_base64_decode(value, out, KEY_BYTES_MAX, len) && *len;
-    case BW_KEY_HEX: return bw_hex_decode(value, true, out, KEY_BYTES_MAX, len) && *len;
-    case BW_KEY_UTF8: break;
-    }
-    if (value.len > KEY_BYTES_MAX) return false;
-    memcpy(out, value.ptr, value.len);
-    *len = value.len;
-    return value.len > 0;
-}
-
-static EVP_MAC_CTX *make_context(enum bw_alg alg, struct bw_slice key)
-{
-    EVP_MAC *mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
-    EVP_MAC_CTX *context = mac ? EVP_MAC_CTX_new(mac) : NULL;
-    const OSSL_PARAM parameters[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char *)digest_of(alg), 0), OSSL_PARAM_construct_end()};
-    EVP_MAC_free(mac); /* the context holds its own reference */
-    if (context && EVP_MAC_init(context, (const unsigned char *)key.ptr, key.len, parameters)) return context;
-    EVP_MAC_CTX_free(context);
-    return NULL;
-}
-
-bool bw_keys_prepare(struct bw_keys *keys, const struct bw_program *program, const struct bw_source_config *config, struct bw_error *err)
-{
-    uint8_t decoded[KEY_BYTES_MAX];
-    const struct bw_secret *secret = NULL;
-    if (program->alg == BW_ALG_NONE) return true;
-    const char *wanted = program->secret.ptr;
-    for (size_t i = 0; i < config->secret_count; i++)
-        if (!strcmp(config->secrets[i].name, wanted)) secret = &config->secrets[i];
-    if (!secret || !secret->count) {
-        bw_error_set(err, "source.no_secret", "the source %s has no secret '%s', which its scheme %s needs", config->name, wanted, config->verify);
-        bw_error_hint(err, "secrets: {%s: {env: NAME}}; see: bellwire schemes show %s", wanted, config->verify);
-        return false;
-    }
-    if (secret->count > BW_KEYS_MAX)
-        return bw_error_set(err, "source.too_many_secrets", "the secret '%s' of the source %s has %zu values, at most %d are tried", wanted,
-                            config->name, secret->count, BW_KEYS_MAX);
-    for (size_t i = 0; i < secret->count; i++) {
-        size_t len = 0;
-        if (is_blank(secret->values[i]))
-            return bw_error_set(err, "source.empty_secret", "the secret '%s' of the source %s is empty", wanted, config->name);
-        if (!decode_key(program, secret->values[i], decoded, &len)) {
-            bw_error_set(err, "source.bad_secret", "the secret '%s' of the source %s cannot be decoded as its scheme says (%s)", wanted, config->name,
-                         program->key_decode == BW_KEY_BASE64 ? "base64"
-                         : program->key_decode == BW_KEY_HEX  ? "hex"
-                                                              : "text");
-            bw_error_hint(err, "copy it from the provider's console again, as it is shown there");
-            return false;
-        }
-        char *copy = bw_slice_dup((struct bw_slice){(char *)decoded, len});
-        keys->bytes[keys->count] = (struct bw_slice){copy, len};
-        if (copy && is_hmac(program->alg)) keys->contexts[keys->count] = make_context(program->alg, keys->bytes[keys->count]);
-        if (!copy || (is_hmac(program->alg) && !keys->contexts[keys->count]))
-            return bw_error_set(err, "memory", "no memory for the keys of %s", config->name);
-        keys->count++;
-    }
-    OPENSSL_cleanse(decoded, sizeof decoded);
-    return true;
-}
-
-void bw_keys_free(struct bw_keys *keys)
-{
-    for (size_t i = 0; i < keys->count; i++) {
-        EVP_MAC_CTX_free(keys->contexts[i]);
-        if (keys->bytes[i].ptr) OPENSSL_cleanse((void *)keys->bytes[i].ptr, keys->bytes[i].len);
-        free((void *)keys->bytes[i].ptr);
-    }
-    keys->count = 0;
-}
+#define MAC_ERROR "a signed part is missing or repeated"
 
 /* ---- message ---- */
 
-static bool feed_hmac(struct bw_trial *trial, EVP_MAC_CTX *context)
+typedef bool message_sink(void *to, struct bw_slice part);
+
+static bool into_mac(void *to, struct bw_slice part)
+{
+    return EVP_MAC_update(to, (const unsigned char *)part.ptr, part.len);
+}
+static bool into_digest(void *to, struct bw_slice part)
+{
+    return EVP_DigestUpdate(to, part.ptr, part.len);
+}
+static bool into_buf(void *to, struct bw_slice part)
+{
+    bw_buf_append_slice(to, part);
+    return !((struct bw_buf *)to)->failed;
+}
+
+static bool feed(struct bw_trial *trial, message_sink *sink, void *to)
 {
     const struct bw_program *program = trial->program;
-    for (size_t i = 0; i < program->message_count; i++) {
+    unsigned which = trial->form && program->message_counts[1] ? 1 : 0;
+    for (size_t i = 0; i < program->message_counts[which]; i++) {
+        const struct bw_ref *ref = &program->messages[which][i];
         struct bw_slice part;
         size_t occurrences;
-        if (!bw_ref_read(trial, &program->message[i], &part, &occurrences) || occurrences > 1) return false;
-        if (part.len && !EVP_MAC_update(context, (const unsigned char *)part.ptr, part.len)) return false;
+        if (!bw_ref_read(trial, ref, &part, &occurrences)) {
+            if (!ref->is_optional) return false;
+            continue;
+        }
+        if (occurrences > 1 || (part.len && !sink(to, part))) return false;
     }
     return true;
 }
 
-static size_t hmac(struct bw_trial *trial, const struct bw_keys *keys, size_t key, unsigned char *mac)
+static size_t hmac(struct bw_trial *trial, const struct bw_key *key, unsigned char *mac)
 {
     /* The keyed context is only read: any number of threads may copy it. */
-    EVP_MAC_CTX *context = EVP_MAC_CTX_dup(keys->contexts[key]);
+    EVP_MAC_CTX *context = EVP_MAC_CTX_dup(key->context);
     size_t len = 0;
-    if (!context || !feed_hmac(trial, context) || !EVP_MAC_final(context, mac, &len, EVP_MAX_MD_SIZE)) len = 0;
+    if (!context || !feed(trial, into_mac, context) || !EVP_MAC_final(context, mac, &len, EVP_MAX_MD_SIZE)) len = 0;
     EVP_MAC_CTX_free(context);
     return len;
 }
@@ -131,21 +57,20 @@ static size_t plain_hash(struct bw_trial *trial, unsigned char *out)
 {
     EVP_MD_CTX *context = EVP_MD_CTX_new();
     unsigned len = 0;
-    bool good = context && EVP_DigestInit_ex(context, EVP_sha256(), NULL);
-    for (size_t i = 0; good && i < trial->program->message_count; i++) {
-        struct bw_slice part;
-        size_t occurrences;
-        good =
-            bw_ref_read(trial, &trial->program->message[i], &part, &occurrences) && occurrences <= 1 && EVP_DigestUpdate(context, part.ptr, part.len);
-    }
-    if (!good || !EVP_DigestFinal_ex(context, out, &len)) len = 0;
+    if (!context || !EVP_DigestInit_ex(context, EVP_sha256(), NULL) || !feed(trial, into_digest, context) || !EVP_DigestFinal_ex(context, out, &len))
+        len = 0;
     EVP_MD_CTX_free(context);
     return len;
 }
 
-size_t bw_signature_compute(struct bw_trial *trial, const struct bw_keys *keys, size_t key, unsigned char *mac)
+size_t bw_signature_compute(struct bw_trial *trial, const struct bw_key *key, unsigned char *mac)
 {
-    return trial->program->alg == BW_ALG_SHA256 ? plain_hash(trial, mac) : hmac(trial, keys, key, mac);
+    size_t before = trial->scratch->len;
+    trial->key = key;
+    size_t len = trial->program->alg == BW_ALG_SHA256 ? plain_hash(trial, mac) : hmac(trial, key, mac);
+    trial->key = NULL;
+    trial->scratch->len = before; /* what was computed for the message is not needed any more */
+    return len;
 }
 
 /* ---- comparison ---- */
@@ -164,19 +89,18 @@ static bool decode_signature(const struct bw_program *program, struct bw_slice t
     return false;
 }
 
-/* Static tokens: compared as hashes, so that neither content nor length of the secret shows in the time. */
-static bool token_equal(struct bw_slice given, struct bw_slice key)
+bool bw_token_equal(struct bw_slice given, struct bw_slice key)
 {
     unsigned char a[32], b[32];
     return EVP_Q_digest(NULL, "SHA256", NULL, given.ptr, given.len, a, NULL) && EVP_Q_digest(NULL, "SHA256", NULL, key.ptr, key.len, b, NULL) &&
            !CRYPTO_memcmp(a, b, 32) && given.len == key.len;
 }
 
-static const char *check_basic(struct bw_trial *trial, const struct bw_keys *keys)
+static const char *check_basic(struct bw_trial *trial)
 {
     const struct bw_header *header = bw_request_header(trial->request, "authorization", NULL);
+    const struct bw_secret *user = bw_trial_secret(trial, BW_SLICE("username"));
     uint8_t decoded[SIGNATURE_BYTES_MAX * 2];
-    struct bw_slice user = {0};
     size_t len = 0;
     if (!header) return "missing header";
     struct bw_slice value = header->value;
@@ -185,45 +109,160 @@ static const char *check_basic(struct bw_trial *trial, const struct bw_keys *key
     while (value.len && *value.ptr == ' ') value.ptr++, value.len--;
     if (!bw_base64_decode(value, decoded, sizeof decoded, &len)) return "unreadable credentials";
     const char *colon = memchr(decoded, ':', len);
-    if (!colon) return "unreadable credentials";
-    for (size_t i = 0; i < trial->config->secret_count; i++)
-        if (!strcmp(trial->config->secrets[i].name, "username")) user = trial->config->secrets[i].values[0];
+    if (!colon || !user) return "unreadable credentials";
     size_t user_len = (size_t)(colon - (char *)decoded);
-    bool user_good = token_equal((struct bw_slice){(char *)decoded, user_len}, user), password_good = false;
-    for (size_t i = 0; i < keys->count; i++) password_good |= token_equal((struct bw_slice){colon + 1, len - user_len - 1}, keys->bytes[i]);
+    bool user_good = bw_token_equal((struct bw_slice){(char *)decoded, user_len}, user->values[0]), password_good = false;
+    for (size_t i = 0; i < trial->keys->count; i++)
+        password_good |= bw_token_equal((struct bw_slice){colon + 1, len - user_len - 1}, trial->keys->items[i].bytes);
     OPENSSL_cleanse(decoded, sizeof decoded);
     return user_good && password_good ? NULL : "bad credentials";
 }
 
-static const char *check_token(struct bw_trial *trial, const struct bw_keys *keys)
+static const char *check_token(struct bw_trial *trial)
 {
-    struct bw_slice given;
+    struct bw_slice given, prefix = trial->program->signature_prefix;
+    size_t occurrences;
     bool good = false;
-    if (!bw_ref_read(trial, &trial->program->signature, &given, NULL)) return "missing token";
-    for (size_t i = 0; i < keys->count; i++) good |= token_equal(given, keys->bytes[i]);
+    if (!bw_ref_read(trial, &trial->program->signatures[0], &given, &occurrences)) return "missing token";
+    if (occurrences > 1) return "repeated token";
+    if (given.len < prefix.len || memcmp(given.ptr, prefix.ptr, prefix.len) != 0) return "bad token";
+    given = (struct bw_slice){given.ptr + prefix.len, given.len - prefix.len};
+    for (size_t i = 0; i < trial->keys->count; i++) good |= bw_token_equal(given, trial->keys->items[i].bytes);
     return good ? NULL : "bad token";
 }
 
-const char *bw_signature_check(struct bw_trial *trial, const struct bw_keys *keys)
+/* Signatures of the request, decoded. */
+struct candidate {
+    uint8_t bytes[SIGNATURE_BYTES_MAX];
+    size_t len, place; /* place: which of the scheme's */
+};
+
+static size_t read_candidates(struct bw_trial *trial, struct candidate *out, size_t *seen)
 {
     const struct bw_program *program = trial->program;
-    struct bw_slice candidates[BW_CANDIDATES_MAX];
-    uint8_t given[BW_CANDIDATES_MAX][SIGNATURE_BYTES_MAX];
-    size_t lens[BW_CANDIDATES_MAX], count, readable = 0;
-    if (program->alg == BW_ALG_NONE) return NULL;
-    if (program->alg == BW_ALG_BASIC) return check_basic(trial, keys);
-    if (program->alg == BW_ALG_EQUAL) return check_token(trial, keys);
-    count = bw_ref_candidates(trial, &program->signature, candidates, BW_CANDIDATES_MAX);
-    if (!count) return "missing signature";
-    for (size_t i = 0; i < count; i++)
-        if (decode_signature(program, candidates[i], given[readable], &lens[readable])) readable++;
-    if (!readable) return "unreadable signature";
-    for (size_t key = 0; key < (program->alg == BW_ALG_SHA256 ? 1 : keys->count); key++) {
-        unsigned char mac[EVP_MAX_MD_SIZE];
-        size_t len = bw_signature_compute(trial, keys, key, mac);
-        if (!len) return "a signed part is missing or repeated";
-        for (size_t i = 0; i < readable; i++)
-            if (lens[i] == len && !CRYPTO_memcmp(given[i], mac, len)) return NULL;
+    struct bw_slice texts[BW_CANDIDATES_MAX];
+    size_t readable = 0;
+    *seen = 0;
+    for (size_t place = 0; place < program->signature_count; place++) {
+        size_t count = bw_ref_candidates(trial, &program->signatures[place], texts, BW_CANDIDATES_MAX - *seen);
+        *seen += count;
+        for (size_t i = 0; i < count; i++) {
+            if (!decode_signature(program, texts[i], out[readable].bytes, &out[readable].len)) continue;
+            out[readable++].place = place;
+        }
     }
-    return "bad signature";
+    return readable;
+}
+
+/* May this key be that of this signature? Of several secrets, each is for its own place. */
+static bool belongs(const struct bw_program *program, const struct bw_key *key, const struct candidate *candidate)
+{
+    return program->key_secret_count < 2 || key->secret == candidate->place;
+}
+
+static const char *check_mac(struct bw_trial *trial, const struct candidate *candidates, size_t count)
+{
+    const char *reason = MAC_ERROR;
+    for (size_t k = 0; k < trial->keys->count; k++)
+        for (trial->form = 0; trial->form < trial->program->form_count; trial->form++) {
+            unsigned char mac[EVP_MAX_MD_SIZE];
+            size_t len = bw_signature_compute(trial, &trial->keys->items[k], mac);
+            if (len) reason = "bad signature";
+            for (size_t i = 0; len && i < count; i++)
+                if (belongs(trial->program, &trial->keys->items[k], &candidates[i]) && candidates[i].len == len &&
+                    !CRYPTO_memcmp(candidates[i].bytes, mac, len))
+                    return NULL;
+        }
+    return reason;
+}
+
+static bool public_fits(EVP_PKEY *key, const char *digest, const struct candidate *candidate, struct bw_slice message)
+{
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    bool good = context && EVP_DigestVerifyInit_ex(context, NULL, digest, NULL, NULL, key, NULL) == 1 &&
+                EVP_DigestVerify(context, candidate->bytes, candidate->len, (const unsigned char *)message.ptr, message.len) == 1;
+    EVP_MD_CTX_free(context);
+    return good;
+}
+
+/* The message as a whole: Ed25519 reads it twice. */
+static const char *check_public(struct bw_trial *trial, const struct candidate *candidates, size_t count)
+{
+    const char *digest = bw_algorithm(trial->program->alg)->digest, *reason = MAC_ERROR;
+    for (trial->form = 0; trial->form < trial->program->form_count; trial->form++) {
+        struct bw_buf message = {0};
+        size_t before = trial->scratch->len;
+        bool good = feed(trial, into_buf, &message), fits = false;
+        trial->scratch->len = before;
+        for (size_t k = 0; good && k < trial->keys->count; k++)
+            for (size_t i = 0; i < count && !fits; i++)
+                fits = belongs(trial->program, &trial->keys->items[k], &candidates[i]) &&
+                       public_fits(trial->keys->items[k].public_key, digest, &candidates[i], bw_buf_slice(&message));
+        bw_buf_free(&message);
+        if (fits) return NULL;
+        if (good) reason = "bad signature";
+    }
+    return reason;
+}
+
+static bool holds_any(struct bw_slice text, struct bw_slice characters)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (memchr(characters.ptr, text.ptr[i], characters.len)) return true;
+    return false;
+}
+
+/* "a.b" + "." + "c" and "a" + "." + "b.c" are the same signed bytes: the parts must not hold what separates them (pitfall 13). */
+static bool is_ambiguous(struct bw_trial *trial)
+{
+    const struct bw_program *program = trial->program;
+    struct bw_slice part;
+    for (size_t which = 0; which < BW_MESSAGES_MAX; which++)
+        for (size_t i = 0; i < program->message_counts[which]; i++) {
+            const struct bw_ref *ref = &program->messages[which][i];
+            if (ref->may_hold_any) continue;
+            size_t before = trial->scratch->len;
+            bool is_bad = bw_ref_read(trial, ref, &part, NULL) && holds_any(part, program->forbid);
+            trial->scratch->len = before;
+            if (is_bad) return true;
+        }
+    return false;
+}
+
+static const char *check_one(struct bw_trial *trial)
+{
+    struct candidate candidates[BW_CANDIDATES_MAX];
+    enum bw_family family = bw_algorithm(trial->program->alg)->family;
+    size_t seen, count;
+    if (family == BW_FAMILY_TOKEN) return check_token(trial);
+    if (trial->program->forbid.len && is_ambiguous(trial)) return "ambiguous signed part";
+    if (!(count = read_candidates(trial, candidates, &seen))) return seen ? "unreadable signature" : "missing signature";
+    return family == BW_FAMILY_PUBLIC ? check_public(trial, candidates, count) : check_mac(trial, candidates, count);
+}
+
+/* Each item of an array carries its own proof. All must hold, and there must be one. */
+static const char *check_each(struct bw_trial *trial)
+{
+    const struct bw_json_hit *array = &trial->hits[trial->program->each];
+    struct bw_json_view item;
+    const char *reason = "no item";
+    if (!trial->has_json || array->type != BW_JSON_ARRAY) return "no items";
+    struct bw_json_iter iter = bw_json_view_iter((struct bw_json_view){array->raw});
+    while (bw_json_iter_next(&iter, NULL, &item)) {
+        size_t before = trial->scratch->len;
+        trial->has_item = bw_json_scan(item.raw, trial->program->item_paths, trial->item_hits, NULL);
+        if (!trial->has_item) return "unreadable item";
+        if ((reason = check_one(trial))) break;
+        trial->scratch->len = before;
+    }
+    trial->has_item = false;
+    return reason;
+}
+
+const char *bw_signature_check(struct bw_trial *trial)
+{
+    enum bw_family family = bw_algorithm(trial->program->alg)->family;
+    if (family == BW_FAMILY_NONE) return NULL;
+    if (family == BW_FAMILY_BASIC) return check_basic(trial);
+    return trial->program->each >= 0 ? check_each(trial) : check_one(trial);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define SCRATCH_BYTES 65536
+#define SCRATCH_KEPT (4u << 20)
 #define ID_BYTES_MAX 512
 #define NAME_BYTES_MAX 128
 
@@ -32,22 +33,45 @@ static const struct bw_scheme *find_scheme(const struct bw_source_config *config
     return NULL;
 }
 
-/* Secrets that the scheme does not know are a spelling mistake, or a secret in the wrong place. */
-static void check_secret_names(const struct bw_source *source, struct bw_errors *errs)
+static const struct bw_secret *find_secret(const struct bw_source_config *config, struct bw_slice name)
 {
-    for (size_t i = 0; i < source->config->secret_count; i++) {
-        const char *name = source->config->secrets[i].name;
-        bool is_known = bw_slice_is(source->program->secret, name) || (source->program->alg == BW_ALG_BASIC && !strcmp(name, "username"));
-        if (is_known && source->program->alg != BW_ALG_NONE) continue;
-        struct bw_error *err = bw_errors_add(errs, "source.unknown_secret", "the source %s: its scheme %s knows no secret '%s'", source->config->name,
-                                             source->config->verify, name);
-        bw_error_hint(err, "see: bellwire schemes show %s", source->config->verify);
+    for (size_t i = 0; i < config->secret_count; i++)
+        if (bw_slice_is(name, config->secrets[i].name) && config->secrets[i].count) return &config->secrets[i];
+    return NULL;
+}
+
+/* Secrets that the scheme does not know are a spelling mistake, or a secret in the wrong place. */
+static void check_secrets(const struct bw_source *source, struct bw_errors *errs)
+{
+    const struct bw_source_config *config = source->config;
+    const struct bw_program *program = source->program;
+    for (size_t i = 0; i < config->secret_count; i++) {
+        bool is_known = false;
+        for (size_t k = 0; k < program->secret_count; k++) is_known = is_known || bw_slice_is(program->secrets[k].name, config->secrets[i].name);
+        if (is_known) continue;
+        struct bw_error *err = bw_errors_add(errs, "source.unknown_secret", "the source %s: its scheme %s knows no secret '%s'", config->name,
+                                             config->verify, config->secrets[i].name);
+        bw_error_hint(err, "see: bellwire schemes show %s", config->verify);
     }
-    if (source->program->alg != BW_ALG_BASIC) return;
-    for (size_t i = 0; i < source->config->secret_count; i++)
-        if (!strcmp(source->config->secrets[i].name, "username") && source->config->secrets[i].count) return;
-    bw_errors_add(errs, "source.no_secret", "the source %s has no secret 'username', which its scheme %s needs", source->config->name,
-                  source->config->verify);
+    for (size_t k = program->key_secret_count; k < program->secret_count; k++) { /* those of the key were looked at when it was prepared */
+        const struct bw_secret *secret = find_secret(config, program->secrets[k].name);
+        if (secret && !secret->values[0].len)
+            bw_errors_add(errs, "source.empty_secret", "the secret '%s' of the source %s is empty", secret->name, config->name);
+        if (!secret && !program->secrets[k].is_optional)
+            bw_errors_add(errs, "source.no_secret", "the source %s has no secret '%s', which its scheme %s needs", config->name,
+                          program->secrets[k].name.ptr, config->verify);
+    }
+}
+
+/* What the provider signs is the URL that it knows; what arrives here says nothing of it. */
+static void check_url(const struct bw_source *source, struct bw_errors *errs)
+{
+    const struct bw_source_config *config = source->config;
+    if (!source->program->needs_url || config->public_url) return;
+    struct bw_error *err =
+        bw_errors_add(errs, "source.no_public_url", "the source %s has no public_url, and its scheme %s signs the URL", config->name, config->verify);
+    bw_error_hint(err, "public_url: as it is registered with the provider, to the letter: https://hooks.example%s",
+                  config->path ? config->path : "/");
 }
 
 struct bw_source *bw_source_new(const struct bw_source_config *config, const struct bw_schemes *schemes, struct bw_errors *errs)
@@ -60,7 +84,8 @@ struct bw_source *bw_source_new(const struct bw_source_config *config, const str
     source->config = config;
     if (!(source->program = bw_program_compile(scheme, config, errs))) goto fail;
     if (!bw_keys_prepare(&source->keys, source->program, config, &err)) bw_errors_push(errs, &err);
-    check_secret_names(source, errs);
+    check_secrets(source, errs);
+    check_url(source, errs);
     if (errs->count == before) return source;
 fail:
     for (size_t i = before; i < errs->count; i++)
@@ -80,6 +105,14 @@ void bw_source_free(struct bw_source *source)
 const struct bw_source_config *bw_source_settings(const struct bw_source *source)
 {
     return source->config;
+}
+
+bool bw_source_names_are_signed(const struct bw_source *source)
+{
+    const struct bw_program *program = source->program;
+    bool are_signed = source->config->event || program->event_count || bw_alg_signs(program->alg);
+    for (size_t i = 0; i < program->event_count && !source->config->event; i++) are_signed = are_signed && program->event[i].is_signed;
+    return are_signed;
 }
 
 /* ---- judgement ---- */
@@ -102,8 +135,7 @@ static bool has_duplicate_header(const struct bw_trial *trial)
 
 static bool scan(struct bw_trial *trial, struct bw_json_fault *fault)
 {
-    if (!trial->has_json)
-        trial->has_json = bw_json_scan(trial->request->body, trial->program->paths, trial->program->paths ? trial->hits : NULL, fault);
+    if (!trial->has_json) trial->has_json = bw_json_scan(trial->document, trial->program->paths, trial->program->paths ? trial->hits : NULL, fault);
     return trial->has_json;
 }
 
@@ -153,27 +185,20 @@ static struct bw_slice clean_name(struct bw_trial *trial, struct bw_slice name)
     return (struct bw_slice){trial->scratch->data + start, trial->scratch->len - start};
 }
 
-static bool holds_any(struct bw_slice text, struct bw_slice characters)
+/* What else the scheme wants to see. */
+static bool holds(struct bw_trial *trial, const struct bw_requirement *requirement)
 {
-    for (size_t i = 0; i < text.len; i++)
-        if (characters.len && memchr(characters.ptr, text.ptr[i], characters.len)) return true;
-    return false;
+    struct bw_slice value;
+    size_t occurrences;
+    bool is_one = requirement->is_count == 0;
+    if (!bw_ref_read(trial, &requirement->value, &value, &occurrences) || occurrences > 1) return false;
+    for (size_t i = 0; i < requirement->is_count; i++) is_one = is_one || bw_slice_equal(value, requirement->is[i]);
+    for (size_t i = 0; requirement->only.len && i < value.len; i++)
+        if (!memchr(requirement->only.ptr, value.ptr[i], requirement->only.len)) return false;
+    return is_one;
 }
 
-/* "a.b" + "." + "c" and "a" + "." + "b.c" are the same signed bytes: the parts in front of the body must not hold what separates them (pitfall 13).
- */
-static bool is_ambiguous(struct bw_trial *trial)
-{
-    struct bw_slice part;
-    for (size_t i = 0; i < trial->program->message_count; i++) {
-        const struct bw_ref *ref = &trial->program->message[i];
-        if (ref->kind == BW_REF_LITERAL || ref->kind == BW_REF_SECRET || ref->kind == BW_REF_BODY || ref->kind == BW_REF_URL) continue;
-        if (bw_ref_read(trial, ref, &part, NULL) && holds_any(part, trial->program->forbid)) return true;
-    }
-    return false;
-}
-
-static const char *prove(struct bw_trial *trial, const struct bw_source *source)
+static const char *prove(struct bw_trial *trial)
 {
     const char *reason;
     if (!trial->request->body.len && !trial->program->accepts_empty_body && trial->program->alg != BW_ALG_NONE) return "empty body";
@@ -181,29 +206,63 @@ static const char *prove(struct bw_trial *trial, const struct bw_source *source)
     if (trial->program->reads_json_first && !scan(trial, NULL)) return "unreadable body";
     /* The cheap check first: a replay costs no hash. */
     if ((reason = bw_freshness_check(trial))) return reason;
-    if (trial->program->forbid.len && is_ambiguous(trial)) return "ambiguous signed part";
-    return bw_signature_check(trial, &source->keys);
+    for (size_t i = 0; i < trial->program->requirement_count; i++)
+        if (!holds(trial, &trial->program->requirements[i])) return "a required value is missing or another one";
+    return bw_signature_check(trial);
+}
+
+static bool make_room(struct bw_trial *trial)
+{
+    struct bw_buf *scratch = trial->scratch;
+    size_t need = SCRATCH_BYTES + (size_t)trial->program->growth * trial->request->body.len;
+    if (scratch->capacity > SCRATCH_KEPT && need <= SCRATCH_KEPT) bw_buf_free(scratch); /* one great form is no reason to keep its memory */
+    bw_buf_clear(scratch);
+    return bw_buf_reserve(scratch, need);
+}
+
+/* What json: reads and the event's data is. */
+static void find_document(struct bw_trial *trial)
+{
+    struct bw_slice inner;
+    size_t occurrences;
+    trial->document = trial->request->body;
+    if (trial->program->document.kind != BW_REF_LITERAL && bw_ref_read(trial, &trial->program->document, &inner, &occurrences) && occurrences <= 1)
+        trial->document = inner;
+}
+
+static void name_event(struct bw_trial *trial, struct bw_judgement *out)
+{
+    const struct bw_program *program = trial->program;
+    bool is_signed;
+    if (trial->config->event) {
+        out->event = bw_slice_of(trial->config->event);
+        out->event_trusted = true;
+        return;
+    }
+    out->event = clean_name(trial, join(trial, program->event, program->event_count, '.', NAME_BYTES_MAX, &is_signed));
+    out->event_trusted = program->event_count ? out->event.len && is_signed : bw_alg_signs(program->alg);
+    if (!out->event.len) out->event = BW_SLICE("event");
 }
 
 void bw_source_judge(const struct bw_source *source, const struct bw_request *request, struct bw_buf *scratch, struct bw_judgement *out)
 {
-    struct bw_trial trial = {.program = source->program, .config = source->config, .request = request, .scratch = scratch};
+    struct bw_trial trial = {.program = source->program, .config = source->config, .keys = &source->keys, .request = request, .scratch = scratch};
     const struct bw_program *program = source->program;
     const char *reason;
     bool is_signed;
     *out = (struct bw_judgement){.verdict = BW_VERIFIED, .reason = "verified"};
-    bw_buf_clear(scratch);
-    if (!bw_buf_reserve(scratch, SCRATCH_BYTES)) {
+    if (!make_room(&trial)) {
         refuse(out, "out of memory");
         return;
     }
+    find_document(&trial);
     if (program->scans_before_handshake) scan(&trial, NULL);
     if (program->handshake_count && bw_handshake_answer(&trial, false, out)) return;
-    if ((reason = prove(&trial, source))) {
+    if ((reason = prove(&trial))) {
         refuse(out, reason);
         return;
     }
-    bool is_json = bw_request_is_json(request);
+    bool is_json = trial.document.ptr == request->body.ptr ? bw_request_is_json(request) : true;
     if (is_json && !scan(&trial, &out->fault)) {
         out->verdict = BW_MALFORMED;
         out->reason = "malformed JSON";
@@ -211,15 +270,9 @@ void bw_source_judge(const struct bw_source *source, const struct bw_request *re
     }
     if (!is_json && program->pointer_count) scan(&trial, NULL); /* JSON under another name: values by path where it can be read */
     if (program->handshake_count && bw_handshake_answer(&trial, true, out)) return;
+    out->data = trial.document;
     out->delivery_id = join(&trial, program->id, program->id_count, ':', ID_BYTES_MAX, &is_signed);
-    if (source->config->event) {
-        out->event = bw_slice_of(source->config->event);
-        out->event_trusted = true;
-        return;
-    }
-    out->event = clean_name(&trial, join(&trial, program->event, program->event_count, '.', NAME_BYTES_MAX, &is_signed));
-    out->event_trusted = out->event.len && is_signed;
-    if (!out->event.len) out->event = BW_SLICE("event");
+    name_event(&trial, out);
 }
 
 const struct bw_program *bw_source_program(const struct bw_source *source)

@@ -7,6 +7,7 @@
 #define BW_SOURCE_SOURCE_H
 #include "base/buf.h"
 #include "base/error.h"
+#include "base/json.h"
 #include "base/json_scan.h"
 #include "config/config.h"
 #include <stdint.h>
@@ -31,14 +32,16 @@ enum bw_verdict {
 };
 struct bw_judgement {
     enum bw_verdict verdict;
-    const char *reason;          /* static text: "missing header", "bad signature", "stale timestamp", "duplicate header", … */
-    struct bw_json_fault fault;  /* MALFORMED */
-    struct bw_slice delivery_id; /* the dedupe id, may point into scratch; empty: no dedupe */
-    struct bw_slice event;       /* name without the source's prefix ("push", "issues.opened"); never empty when verified */
-    bool event_trusted;          /* the name comes from signed bytes or is fixed by configuration */
-    unsigned answer_status;      /* HANDSHAKE */
-    const char *answer_type;     /* HANDSHAKE: content type */
-    struct bw_slice answer_body; /* HANDSHAKE, in scratch */
+    const char *reason;             /* static text: "missing header", "bad signature", "stale timestamp", "duplicate header", … */
+    struct bw_json_fault fault;     /* MALFORMED */
+    struct bw_slice delivery_id;    /* the dedupe id, may point into scratch; empty: no dedupe */
+    struct bw_slice event;          /* name without the source's prefix ("push", "issues.opened"); never empty when verified */
+    bool event_trusted;             /* the name comes from signed bytes or is fixed by configuration */
+    unsigned answer_status;         /* HANDSHAKE */
+    const char *answer_type;        /* HANDSHAKE: content type */
+    struct bw_slice answer_body;    /* HANDSHAKE, in scratch */
+    struct bw_slice answer_headers; /* HANDSHAKE: name, NUL, value, NUL, and so on; in scratch */
+    struct bw_slice data;           /* VERIFIED: what the event's data is: the body, or what the scheme takes out of it */
 };
 
 struct bw_scheme;  /* a loaded scheme definition */
@@ -52,11 +55,15 @@ const struct bw_scheme *bw_schemes_at(const struct bw_schemes *schemes, size_t i
 const char *bw_scheme_name(const struct bw_scheme *scheme);
 const char *bw_scheme_doc(const struct bw_scheme *scheme);                   /* one line: what it is for */
 void bw_scheme_describe(const struct bw_scheme *scheme, struct bw_buf *out); /* for people: secrets wanted, what is signed, dedupe id, event name */
+/* {scheme, doc, console, algorithm, secrets: [{name, optional}], signature: [refs], lists: {NAME: ref}, signed: [refs], public_url: bool, fresh?: {from, past, future}, dedupe:
+ * [refs], event: [{from, trusted}], data, handshakes: [{when, status, answer, verify_first}], options: {}}. New reference. */
+json_t *bw_scheme_facts(const struct bw_scheme *scheme);
 
 struct bw_source;
 /* Checks that the scheme exists ("did you mean"), that every secret it wants is there, non-empty and decodable, and prepares the keys. */
 struct bw_source *bw_source_new(const struct bw_source_config *config, const struct bw_schemes *schemes, struct bw_errors *errs);
 void bw_source_free(struct bw_source *source);
+bool bw_source_names_are_signed(const struct bw_source *source);                   /* its events' names come from signed bytes, or are fixed */
 const struct bw_source_config *bw_source_settings(const struct bw_source *source); /* the config given to bw_source_new, borrowed */
 /* Judges one request: duplicate verification headers, signature, freshness, handshake, JSON well-formedness (JSON content types), id, event.
  * scratch is cleared first; slices in *out may point into it or into the request. */

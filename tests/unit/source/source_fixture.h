@@ -5,6 +5,7 @@
 #include "source/source.h"
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include <openssl/x509.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -58,6 +59,7 @@ __attribute__((unused)) static bool try_open(struct fixture *fixture, const char
     fixture->config.secrets = fixture->secrets;
     fixture->config.options = fixture->options;
     fixture->config.file = "bellwire.yaml";
+    if (!fixture->config.public_url) fixture->config.public_url = (char *)(uintptr_t) "https://bellwire.example/in/test";
     fixture->config.line = 7;
     fixture->config.column = 3;
     fixture->schemes = bw_schemes_load(folder, &fixture->errs);

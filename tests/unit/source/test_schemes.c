@@ -181,7 +181,7 @@ static const struct {
     {HMAC_HEAD "handshake: [{when: {has: query:a}, answer: {status: 99}}]\n", 4, 53, "200 to 599"},
     {HMAC_HEAD "handshake: [{when: {has: query:a}, answer: {text: 'a {b}'}}]\n", 4, 44, "names no part"},
     {HMAC_HEAD "handshake: [{when: {has: query:a}, answer: {text: a, json: {}}}]\n", 4, 51, "not both"},
-    {HMAC_HEAD "handshake: [{when: {has: query:a}, verify_first: no}]\n", 4, 13, "true or false"},
+    {HMAC_HEAD "handshake: [{when: {has: query:a}, verify_first: no}]\n", 4, 50, "true or false"},
     {"alg: hmac-sha256\nsig: {from: header:x}\nmsg: [a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,\n  body]\n", 4, 3, "at most 16"},
     {"alg: hmac-sha256\nparse: {a: {from: header:x}, b: {from: header:x}, c: {from: header:x}, d: {from: header:x},\n  e: {from: header:x}}\n"
      "sig: {from: a.b}\nmsg: [body]\n",

@@ -1,0 +1,124 @@
+/* Keys: secrets of the source, decoded once as the scheme says. */
+#include "base/codec.h"
+#include "source/program.h"
+#include <openssl/core_names.h>
+#include <openssl/crypto.h>
+#include <openssl/params.h>
+#include <openssl/x509.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define KEY_BYTES_MAX 4096
+
+static bool is_blank(struct bw_slice value)
+{
+    for (size_t i = 0; i < value.len; i++)
+        if (!memchr(" \t\r\n", value.ptr[i], 4)) return false;
+    return true;
+}
+
+static bool decode_key(const struct bw_program *program, struct bw_slice value, uint8_t *out, size_t *len)
+{
+    enum bw_key_decode decode = program->key_decode;
+    if (program->strip.len && value.len > program->strip.len && !memcmp(value.ptr, program->strip.ptr, program->strip.len))
+        value = (struct bw_slice){value.ptr + program->strip.len, value.len - program->strip.len};
+    else if (program->strip.len)
+        decode = program->key_bare;
+    switch (decode) {
+    case BW_KEY_BASE64: return bw_base64_decode(value, out, KEY_BYTES_MAX, len) && *len;
+    case BW_KEY_HEX: return bw_hex_decode(value, true, out, KEY_BYTES_MAX, len) && *len;
+    case BW_KEY_SHA1: return EVP_Q_digest(NULL, "SHA1", NULL, value.ptr, value.len, out, len);
+    case BW_KEY_UTF8: break;
+    }
+    if (value.len > KEY_BYTES_MAX) return false;
+    memcpy(out, value.ptr, value.len);
+    *len = value.len;
+    return value.len > 0;
+}
+
+EVP_MAC_CTX *bw_hmac_context(const char *digest, struct bw_slice key)
+{
+    EVP_MAC *mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+    EVP_MAC_CTX *context = mac ? EVP_MAC_CTX_new(mac) : NULL;
+    const OSSL_PARAM parameters[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char *)digest, 0), OSSL_PARAM_construct_end()};
+    EVP_MAC_free(mac); /* the context holds its own reference */
+    if (context && EVP_MAC_init(context, (const unsigned char *)key.ptr, key.len, parameters)) return context;
+    EVP_MAC_CTX_free(context);
+    return NULL;
+}
+
+/* Ed25519: the 32 bytes as they are. ECDSA: SubjectPublicKeyInfo (DER), and on no other curve. */
+static EVP_PKEY *read_public(enum bw_alg alg, struct bw_slice bytes)
+{
+    const unsigned char *at = (const unsigned char *)bytes.ptr;
+    if (alg == BW_ALG_ED25519) return bytes.len == 32 ? EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, at, 32) : NULL;
+    EVP_PKEY *key = d2i_PUBKEY(NULL, &at, (long)bytes.len);
+    char curve[32];
+    size_t len;
+    if (key && at == (const unsigned char *)bytes.ptr + bytes.len && EVP_PKEY_get_group_name(key, curve, sizeof curve, &len) &&
+        !strcmp(curve, "prime256v1"))
+        return key;
+    EVP_PKEY_free(key);
+    return NULL;
+}
+
+static bool bad_secret(const struct bw_program *program, const char *name, const struct bw_source_config *config, struct bw_error *err)
+{
+    static const char *const decodings[] = {"text", "base64", "hex", "text"};
+    bw_error_set(err, "source.bad_secret", "the secret '%s' of the source %s cannot be decoded as its scheme says (%s%s)", name, config->name,
+                 decodings[program->key_decode], bw_algorithm(program->alg)->family == BW_FAMILY_PUBLIC ? ", a public key" : "");
+    bw_error_hint(err, "copy it from the provider's console again, as it is shown there");
+    return false;
+}
+
+static bool add_key(struct bw_keys *keys, const struct bw_program *program, const struct bw_source_config *config, size_t secret,
+                    struct bw_slice value, struct bw_error *err)
+{
+    const struct bw_algorithm *algorithm = bw_algorithm(program->alg);
+    const char *name = program->key_secrets[secret].ptr;
+    uint8_t decoded[KEY_BYTES_MAX];
+    struct bw_key *key = &keys->items[keys->count];
+    size_t len = 0;
+    if (is_blank(value)) return bw_error_set(err, "source.empty_secret", "the secret '%s' of the source %s is empty", name, config->name);
+    if (!decode_key(program, value, decoded, &len)) return bad_secret(program, name, config, err);
+    char *copy = bw_slice_dup((struct bw_slice){(char *)decoded, len});
+    OPENSSL_cleanse(decoded, sizeof decoded);
+    *key = (struct bw_key){.bytes = {copy, copy ? len : 0}, .secret = secret};
+    keys->count++;
+    if (copy && algorithm->family == BW_FAMILY_PUBLIC && !(key->public_key = read_public(program->alg, key->bytes)))
+        return bad_secret(program, name, config, err);
+    if (copy && algorithm->family == BW_FAMILY_HMAC) key->context = bw_hmac_context(algorithm->digest, key->bytes);
+    return (copy && (algorithm->family != BW_FAMILY_HMAC || key->context)) ||
+           bw_error_set(err, "memory", "no memory for the keys of %s", config->name);
+}
+
+bool bw_keys_prepare(struct bw_keys *keys, const struct bw_program *program, const struct bw_source_config *config, struct bw_error *err)
+{
+    for (size_t k = 0; k < program->key_secret_count; k++) {
+        const struct bw_secret *secret = NULL;
+        for (size_t i = 0; i < config->secret_count; i++)
+            if (bw_slice_is(program->key_secrets[k], config->secrets[i].name)) secret = &config->secrets[i];
+        if (secret && secret->count > BW_KEYS_MAX)
+            return bw_error_set(err, "source.too_many_secrets", "the secret '%s' of the source %s has %zu values, at most %d are tried",
+                                program->key_secrets[k].ptr, config->name, secret->count, BW_KEYS_MAX);
+        for (size_t i = 0; secret && i < secret->count; i++)
+            if (!add_key(keys, program, config, k, secret->values[i], err)) return false;
+    }
+    if (keys->count || !program->key_secret_count) return true;
+    const char *wanted = program->key_secrets[0].ptr;
+    bw_error_set(err, "source.no_secret", "the source %s has no secret '%s', which its scheme %s needs", config->name, wanted, config->verify);
+    bw_error_hint(err, "secrets: {%s: {env: NAME}}; see: bellwire schemes show %s", wanted, config->verify);
+    return false;
+}
+
+void bw_keys_free(struct bw_keys *keys)
+{
+    for (size_t i = 0; i < keys->count; i++) {
+        struct bw_key *key = &keys->items[i];
+        EVP_MAC_CTX_free(key->context);
+        EVP_PKEY_free(key->public_key);
+        if (key->bytes.ptr) OPENSSL_cleanse((void *)key->bytes.ptr, key->bytes.len);
+        free((void *)key->bytes.ptr);
+    }
+    keys->count = 0;
+}
