@@ -21,6 +21,7 @@ struct cancel {
     bw_dispatch_cancelled *answer;
     void *arg;
     int64_t deadline_us;
+    bool is_told; /* its worker was, before the store knew the run */
 };
 struct bw_cancels {
     TAILQ_HEAD(, cancel) waiting;
@@ -143,6 +144,8 @@ void bw_cancels_stored(struct bw_mail *mail)
     enum bw_run_state found = cancel->op.cancel.found;
     if (cancel->op.failed) {
         answer(cancel, NULL, &cancel->op.error);
+    } else if (found == BW_RUN_CANCELLED && cancel->is_told) {
+        answer(cancel, "cancelled", NULL);
     } else if (found >= BW_RUN_SUCCEEDED) {
         refuse_ended(cancel, found);
     } else if (found) {
@@ -152,6 +155,7 @@ void bw_cancels_stored(struct bw_mail *mail)
         refuse_unknown(cancel);
     } else {
         tell_worker(cancel);
+        cancel->is_told = true;
         TAILQ_INSERT_TAIL(&dispatch->cancels->waiting, cancel, link);
     }
 }

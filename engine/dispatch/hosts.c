@@ -79,6 +79,17 @@ static void on_result(struct bw_plugin_host *host, const struct bw_message *mess
     bw_log(BW_LOG_DEBUG, "plugin.late_result", BW_STR("plugin", plugin_name(host)), BW_INT("call", id)); /* after a timeout: dropped */
 }
 
+static void on_beat(struct bw_plugin_host *host, int64_t id)
+{
+    struct bw_plugin_call *call;
+    char head[48];
+    TAILQ_FOREACH(call, &host->calls, link)
+    if (call->id == id) break;
+    if (!call || !call->worker || call->worker->state != BW_WORKER_LIVE) return;
+    int len = snprintf(head, sizeof head, "{\"call\":%lld}", (long long)call->worker_call);
+    bw_channel_send(call->worker->channel, BW_MSG_CALL_BEAT, (struct bw_slice){head, (size_t)len}, NULL, 0);
+}
+
 static void on_message(struct bw_channel *channel, const struct bw_message *message, void *arg)
 {
     struct bw_plugin_host *host = arg;
@@ -99,6 +110,7 @@ static void on_message(struct bw_channel *channel, const struct bw_message *mess
         break;
     }
     case BW_MSG_HOST_RESULT: on_result(host, message); break;
+    case BW_MSG_HOST_BEAT: on_beat(host, bw_json_int(message->head, "call", -1)); break;
     case BW_MSG_HOST_LOG:
         bw_log(BW_LOG_INFO, "plugin.log", BW_STR("plugin", plugin_name(host)), BW_STR("message", bw_json_str(message->head, "message", "")));
         break;
@@ -250,7 +262,7 @@ void bw_hosts_watch(struct bw_dispatch *dispatch)
         }
         if (host->state == BW_HOST_RESTING && now >= host->rest_until_us && !start_host(host, &err)) refuse(host, &err);
         TAILQ_FOREACH(call, &host->calls, link)
-        if (call->cancelled_us && now - call->cancelled_us > BW_HOST_GRACE_MS * 1000LL && host->process) {
+        if (call->kill_at_us && now > call->kill_at_us && host->process) {
             bw_log(BW_LOG_WARN, "plugin.unresponsive", BW_STR("plugin", plugin_name(host)),
                    BW_STR("message", "it did not give up a cancelled call: its process is ended"));
             bw_process_kill(host->process);
@@ -322,29 +334,47 @@ void bw_hosts_call(struct bw_run_worker *worker, const struct bw_message *messag
     call->worker = worker;
     call->worker_call = unknown.worker_call;
     TAILQ_INSERT_TAIL(&host->calls, call, link);
-    json_t *execute = json_pack("{s:I,s:s%,s:s,s:s,s:s,s:I,s:I,s:b,s:o,s:i}", "call", (json_int_t)call->id, "action", name.ptr, name.len, "key",
+    json_t *execute = json_pack("{s:I,s:s%,s:s,s:s,s:s,s:I,s:I,s:I,s:b,s:o,s:i}", "call", (json_int_t)call->id, "action", name.ptr, name.len, "key",
                                 bw_json_str(head, "key", ""), "run", bw_json_str(head, "run", ""), "step", bw_json_str(head, "step", ""), "attempt",
-                                (json_int_t)bw_json_int(head, "attempt", 1), "timeout_ms", (json_int_t)bw_json_int(head, "timeout_ms", 60000), "once",
-                                bw_json_bool(head, "once", false), "secrets",
-                                pick_secrets(dispatch->options.config, json_object_get(head, "secrets")), "input_part", 0);
+                                (json_int_t)bw_json_int(head, "attempt", 1), "timeout_ms", (json_int_t)bw_json_int(head, "timeout_ms", 60000),
+                                "heartbeat_ms", (json_int_t)bw_json_int(head, "heartbeat_ms", 0), "once", bw_json_bool(head, "once", false),
+                                "secrets", pick_secrets(dispatch->options.config, json_object_get(head, "secrets")), "input_part", 0);
     bw_channel_send_json(host->channel, BW_MSG_HOST_EXECUTE, execute, &message->parts[part], 1);
     json_decref(execute);
 }
 
-void bw_hosts_cancel(struct bw_run_worker *worker, int64_t worker_call)
+static void cancel(struct bw_plugin_host *host, struct bw_plugin_call *call, int64_t grace_ms, bool is_kept)
 {
+    int64_t kill_at_us = bw_clock_mono_us() + grace_ms * 1000;
+    bool is_told = call->kill_at_us != 0;
+    char head[48];
+    int len = snprintf(head, sizeof head, "{\"call\":%lld}", (long long)call->id);
+    if (!is_told || kill_at_us < call->kill_at_us) call->kill_at_us = kill_at_us;
+    if (!is_kept) call->worker = NULL;
+    if (!is_told && host->channel) bw_channel_send(host->channel, BW_MSG_HOST_CANCEL, (struct bw_slice){head, (size_t)len}, NULL, 0);
+}
+
+void bw_hosts_cancel(struct bw_run_worker *worker, const json_t *head)
+{
+    int64_t id = bw_json_int(head, "call", -1);
     struct bw_plugin_host *host;
     struct bw_plugin_call *call;
     TAILQ_FOREACH(host, &worker->dispatch->hosts, link)
     TAILQ_FOREACH(call, &host->calls, link)
     {
-        if (call->worker != worker || (worker_call >= 0 && call->worker_call != worker_call)) continue;
-        char head[48];
-        int len = snprintf(head, sizeof head, "{\"call\":%lld}", (long long)call->id);
-        call->worker = NULL;
-        call->cancelled_us = bw_clock_mono_us();
-        if (host->channel) bw_channel_send(host->channel, BW_MSG_HOST_CANCEL, (struct bw_slice){head, (size_t)len}, NULL, 0);
+        if (call->worker != worker || call->worker_call != id) continue;
+        cancel(host, call, bw_json_int(head, "grace_ms", BW_HOST_GRACE_MS), bw_json_bool(head, "keep", false));
+        return;
     }
+}
+
+void bw_hosts_cancel_all(struct bw_run_worker *worker)
+{
+    struct bw_plugin_host *host;
+    struct bw_plugin_call *call;
+    TAILQ_FOREACH(host, &worker->dispatch->hosts, link)
+    TAILQ_FOREACH(call, &host->calls, link)
+    if (call->worker == worker) cancel(host, call, BW_HOST_GRACE_MS, false);
 }
 
 void bw_hosts_free(struct bw_dispatch *dispatch)

@@ -23,7 +23,7 @@
 #define BW_WORKER_REVISIONS_KEPT 4 /* catalogues that one worker keeps beyond those that its events need */
 #define BW_WATCHDOG_MS 50
 #define BW_HOST_LOAD_MS 5000  /* a plugin must report its manifest within this */
-#define BW_HOST_GRACE_MS 1000 /* after a cancelled call, before the host is killed */
+#define BW_HOST_GRACE_MS 1000 /* for a call whose worker has ended, before the host is killed */
 
 /* Kinds of mail in the one box: events and commits must arrive in the order in which the writer sent them (jobs.c relies on it). */
 enum bw_mail_kind {
@@ -95,7 +95,7 @@ struct bw_plugin_call {
     int64_t id;                   /* between engine and host */
     struct bw_run_worker *worker; /* NULL: nobody waits for the result any more */
     int64_t worker_call;
-    int64_t cancelled_us; /* 0 = not cancelled */
+    int64_t kill_at_us; /* it is not wanted any more: its host is ended then. 0 = it is wanted */
 };
 enum bw_host_state { BW_HOST_LOADING, BW_HOST_READY, BW_HOST_REFUSED, BW_HOST_RESTING };
 struct bw_plugin_host {
@@ -280,7 +280,8 @@ bool bw_hosts_start(struct bw_dispatch *dispatch, struct bw_error *err);
 bool bw_hosts_all_answered(const struct bw_dispatch *dispatch);
 void bw_hosts_watch(struct bw_dispatch *dispatch);
 void bw_hosts_call(struct bw_run_worker *worker, const struct bw_message *message);
-void bw_hosts_cancel(struct bw_run_worker *worker, int64_t worker_call); /* -1 = all calls of that worker */
+void bw_hosts_cancel(struct bw_run_worker *worker, const json_t *head); /* BW_MSG_CALL_CANCEL */
+void bw_hosts_cancel_all(struct bw_run_worker *worker);                 /* it has ended */
 void bw_hosts_free(struct bw_dispatch *dispatch);
 /* dispatch.c */
 void bw_dispatch_hosts_settled(struct bw_dispatch *dispatch);

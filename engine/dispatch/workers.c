@@ -160,7 +160,7 @@ static void on_message(struct bw_channel *channel, const struct bw_message *mess
     case BW_MSG_REPORT: bw_reports_take(worker, message); break;
     case BW_MSG_RESPOND: bw_responses_choose(dispatch, message->head); break;
     case BW_MSG_CALL: bw_hosts_call(worker, message); break;
-    case BW_MSG_CALL_CANCEL: bw_hosts_cancel(worker, bw_json_int(message->head, "call", -1)); break;
+    case BW_MSG_CALL_CANCEL: bw_hosts_cancel(worker, message->head); break;
     case BW_MSG_PERMIT_ASK: bw_permits_ask(worker, message->head); break;
     case BW_MSG_PERMIT_BACK: bw_permits_back(worker, message->head); break;
     case BW_MSG_LOG: log_from_worker(message); break;
@@ -209,7 +209,7 @@ static void on_ended(struct bw_process *process, int wait_status, const char *ho
         bw_log_error(BW_LOG_ERROR, "catalog.file_refused", &err);
         note.active = false;
     }
-    bw_hosts_cancel(worker, -1);
+    bw_hosts_cancel_all(worker);
     bw_jobs_worker_lost(worker, note.active ? &note : NULL, worker->was_stalled, how);
     bw_worker_free(worker);
     bool spins = !note.active && is_spinning(dispatch);

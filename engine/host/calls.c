@@ -1,5 +1,6 @@
-/* Calls in progress. complete() and log() may come from any thread of the plugin: they travel home as mail. */
+/* Calls in progress. complete(), log() and heartbeat() may come from any thread of the plugin: they travel home as mail. */
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/mailbox.h"
 #include "host/internal.h"
 #include <stdatomic.h>
@@ -7,7 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum mail_kind { MAIL_RESULT, MAIL_LOG };
+#define BEAT_EVERY_MS 1000 /* no more often than that does a beat go on its way to the worker */
+
+enum mail_kind { MAIL_RESULT, MAIL_LOG, MAIL_BEAT };
 
 struct bw_host_call {
     struct bw_plugin_call call; /* first: what the plugin holds is this */
@@ -17,7 +20,12 @@ struct bw_host_call {
     int64_t id;
     json_t *head; /* owns the strings of call, and the secrets */
     char *input;
-    _Atomic bool is_completed;
+    _Atomic bool is_completed, is_cancelled;
+    /* Beats: the flag is set by whoever beats first and cleared when the beat is sent, so however many come in between, there is one mail. */
+    _Atomic bool has_beaten;
+    struct bw_mail beat;
+    struct event *beat_timer; /* one that came too early for it waits here; NULL: none has */
+    int64_t next_beat_us;
     struct bw_buf result; /* the head of the answer */
     char *output;
     size_t output_len;
@@ -37,6 +45,7 @@ static void call_free(struct bw_host_call *call)
 {
     *call->previous = call->next;
     if (call->next) call->next->previous = call->previous;
+    if (call->beat_timer) event_free(call->beat_timer);
     json_decref(call->head);
     bw_buf_free(&call->result);
     free(call->input);
@@ -68,6 +77,7 @@ void bw_host_execute(struct bw_host *host, const struct bw_message *message)
         .attempt = (uint32_t)bw_json_int(call->head, "attempt", 1),
         .timeout_ms = bw_json_int(call->head, "timeout_ms", 60000),
         .is_once = bw_json_bool(call->head, "once", false),
+        .heartbeat_ms = bw_json_int(call->head, "heartbeat_ms", 0),
     };
     host->plugin->execute(host->instance, &call->call);
 }
@@ -76,9 +86,52 @@ void bw_host_cancel(struct bw_host *host, int64_t id)
 {
     for (struct bw_host_call *call = host->calls; call; call = call->next)
         if (call->id == id) {
+            if (atomic_exchange(&call->is_cancelled, true)) return;
             if (host->plugin->cancel && !atomic_load(&call->is_completed)) host->plugin->cancel(host->instance, &call->call);
             return;
         }
+}
+
+bool bw_host_is_cancelled(const struct bw_plugin_host *services, const struct bw_plugin_call *call)
+{
+    (void)services;
+    return atomic_load(&of_call(call)->is_cancelled);
+}
+
+/* ---- beats ---- */
+
+void bw_host_heartbeat(const struct bw_plugin_host *services, struct bw_plugin_call *plugin_call)
+{
+    struct bw_host_call *call = of_call(plugin_call);
+    (void)services;
+    if (!call->call.heartbeat_ms || atomic_load(&call->is_completed) || atomic_exchange(&call->has_beaten, true)) return;
+    call->beat.kind = MAIL_BEAT;
+    bw_mailbox_post(call->host->mailbox, &call->beat);
+}
+
+static void send_beat(struct bw_host_call *call)
+{
+    int64_t every_ms = call->call.heartbeat_ms / 4 < BEAT_EVERY_MS ? call->call.heartbeat_ms / 4 : BEAT_EVERY_MS;
+    char head[48];
+    int len = snprintf(head, sizeof head, "{\"call\":%lld}", (long long)call->id);
+    call->next_beat_us = bw_clock_mono_us() + every_ms * 1000;
+    atomic_store(&call->has_beaten, false);
+    bw_channel_send(call->host->channel, BW_MSG_HOST_BEAT, (struct bw_slice){head, (size_t)len}, NULL, 0);
+}
+
+static void on_beat_due(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd, (void)what;
+    send_beat(arg);
+}
+
+/* One that comes too early is sent when it is time: were it dropped, silence after it would seem longer than it is. */
+static void take_beat(struct bw_host_call *call)
+{
+    int64_t left_us = call->next_beat_us - bw_clock_mono_us();
+    if (left_us > 0 && !call->beat_timer) call->beat_timer = event_new(call->host->base, -1, 0, on_beat_due, call);
+    if (left_us <= 0 || !call->beat_timer || event_add(call->beat_timer, &(struct timeval){.tv_usec = (suseconds_t)(left_us % 1000000)}))
+        send_beat(call);
 }
 
 static void append_error(struct bw_buf *head, const struct bw_plugin_result *result)
@@ -156,6 +209,10 @@ void bw_host_receive(struct bw_mail *mail, void *arg)
         struct log_line *line = (struct log_line *)((char *)mail - offsetof(struct log_line, mail));
         bw_host_send_log(host, line->level, line->text);
         free(line);
+        return;
+    }
+    if (mail->kind == MAIL_BEAT) {
+        take_beat((struct bw_host_call *)((char *)mail - offsetof(struct bw_host_call, beat)));
         return;
     }
     struct bw_host_call *call = (struct bw_host_call *)((char *)mail - offsetof(struct bw_host_call, mail));

@@ -34,7 +34,9 @@ static void load(struct bw_host *host, const struct bw_message *message)
                                              .opaque = host,
                                              .complete = bw_host_complete,
                                              .log = bw_host_log,
-                                             .secret = bw_host_secret};
+                                             .secret = bw_host_secret,
+                                             .heartbeat = bw_host_heartbeat,
+                                             .is_cancelled = bw_host_is_cancelled};
     bw_host_fill_loop_services(&host->services);
     host->instance = &host->services;
     if (host->plugin->init) {

@@ -1,4 +1,4 @@
-/* internal.h: what the files of this room share. One process, one loop; `lock` guards what complete() and log() touch from other threads. */
+/* internal.h: what the files of this room share. One process, one loop; what comes from other threads of the plugin is atomic, or mail. */
 #ifndef BW_HOST_INTERNAL_H
 #define BW_HOST_INTERNAL_H
 #include "base/error.h"
@@ -28,6 +28,8 @@ const struct bw_plugin *bw_host_load(const char *path, json_t **manifest, struct
 void bw_host_execute(struct bw_host *host, const struct bw_message *message);
 void bw_host_cancel(struct bw_host *host, int64_t call);
 void bw_host_receive(struct bw_mail *mail, void *arg); /* the mailbox's receiver */
+void bw_host_heartbeat(const struct bw_plugin_host *services, struct bw_plugin_call *call);
+bool bw_host_is_cancelled(const struct bw_plugin_host *services, const struct bw_plugin_call *call);
 void bw_host_complete(const struct bw_plugin_host *services, struct bw_plugin_call *call, const struct bw_plugin_result *result);
 const char *bw_host_secret(const struct bw_plugin_host *services, const struct bw_plugin_call *call, const char *name);
 void bw_host_log(const struct bw_plugin_host *services, const struct bw_plugin_call *call, enum bw_plugin_level level, const char *text);

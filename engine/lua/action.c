@@ -7,7 +7,8 @@
 
 #define LOAD_INSTRUCTIONS 10000000
 
-static const char *const action_keys[] = {"name", "version", "doc", "inputs", "outputs", "secrets", "effect", "timeout", "limit", "retry", "run"};
+static const char *const action_keys[] = {"name",   "version", "doc",       "inputs", "outputs", "secrets",
+                                          "effect", "timeout", "heartbeat", "limit",  "retry",   "run"};
 #define KEY_COUNT (sizeof action_keys / sizeof *action_keys)
 
 struct loading {
@@ -121,6 +122,7 @@ static bool read_manifest(struct bw_action *action, struct bw_error *err)
     const char *name = bw_json_str(manifest, "name", ""), *version = bw_json_str(manifest, "version", ""),
                *effect = bw_json_str(manifest, "effect", "write");
     const char *timeout = bw_json_str(manifest, "timeout", NULL);
+    const json_t *heartbeat = json_object_get(manifest, "heartbeat");
     if (!is_name(name)) return fail(err, action->file, "an action needs a name such as crm/upsert, found", name);
     if (*version < '0' || *version > '9') return fail(err, action->file, "an action needs a version such as \"1.0.0\", found", version);
     if (strcmp(effect, "none") && strcmp(effect, "read") && strcmp(effect, "write"))
@@ -132,6 +134,9 @@ static bool read_manifest(struct bw_action *action, struct bw_error *err)
     action->has_effect = !strcmp(effect, "write");
     if (timeout && (!bw_duration_parse(bw_slice_of(timeout), &action->timeout_ms, err) || action->timeout_ms < 1))
         return fail(err, action->file, "timeout must be a duration such as 30s, found", timeout);
+    if (heartbeat &&
+        (!json_is_string(heartbeat) || !bw_duration_parse(bw_json_slice(heartbeat), &action->heartbeat_ms, err) || action->heartbeat_ms < 1))
+        return fail(err, action->file, "heartbeat must be a duration such as 30s in", name);
     const json_t *limit = json_object_get(manifest, "limit");
     if (limit && !json_is_string(limit)) return fail(err, action->file, "limit must be the name of a limit in bellwire.yaml in", name);
     return read_retry(action, err) && action->name && action->version && action->doc && read_schema(action, "inputs", &action->inputs, err) &&

@@ -226,6 +226,20 @@ static int ctx_cancelled(lua_State *L)
     return 1;
 }
 
+void bw_api_refuse_unwanted(lua_State *L, const struct bw_task *task)
+{
+    const struct bw_task_services *services = &task->options.services;
+    if (services->cancelled && services->cancelled(services->arg))
+        bw_api_raise_transient(L, BW_STEP_CANCELLED, "the step is not wanted any more: it can wait for nothing", false);
+}
+
+static int ctx_heartbeat(lua_State *L)
+{
+    const struct bw_task *task = current(L);
+    if (task->options.services.heartbeat) task->options.services.heartbeat(task->options.services.arg);
+    return 0;
+}
+
 static int ctx_now(lua_State *L)
 {
     lua_pushinteger(L, bw_clock_wall_ms());
@@ -234,7 +248,8 @@ static int ctx_now(lua_State *L)
 
 static int continue_sleep(lua_State *L, int status, lua_KContext extra)
 {
-    (void)L, (void)status, (void)extra;
+    (void)status, (void)extra;
+    bw_api_refuse_unwanted(L, current(L));
     return 0;
 }
 
@@ -244,6 +259,7 @@ static int ctx_sleep(lua_State *L)
     int64_t ms = bw_api_duration_ms(L, 1);
     if (!lua_isyieldable(L)) return luaL_error(L, "ctx.sleep cannot be used inside a callback of table.sort or string.gsub");
     if (ms < 0) return luaL_error(L, "sleep needs seconds or a duration such as \"500ms\"");
+    bw_api_refuse_unwanted(L, task);
     task->request = (struct bw_task_request){.kind = BW_REQUEST_SLEEP, .sleep_ms = ms};
     task->is_waiting = true;
     return lua_yieldk(L, 0, 0, continue_sleep);
@@ -357,9 +373,9 @@ static int group_index(lua_State *L)
 
 void bw_api_open(lua_State *L)
 {
-    static const luaL_Reg functions[] = {
-        {"http", bw_api_http}, {"secret", ctx_secret}, {"fail", ctx_fail},           {"retry", ctx_retry}, {"cancelled", ctx_cancelled},
-        {"now", ctx_now},      {"sleep", ctx_sleep},   {"urlencode", ctx_urlencode}, {"hmac", ctx_hmac},   {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"http", bw_api_http},        {"secret", ctx_secret},       {"fail", ctx_fail}, {"retry", ctx_retry},
+                                         {"cancelled", ctx_cancelled}, {"heartbeat", ctx_heartbeat}, {"now", ctx_now},   {"sleep", ctx_sleep},
+                                         {"urlencode", ctx_urlencode}, {"hmac", ctx_hmac},           {NULL, NULL}};
     lua_createtable(L, 0, 16);
     luaL_setfuncs(L, functions, 0);
     lua_createtable(L, 0, 1);

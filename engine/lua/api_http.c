@@ -143,6 +143,7 @@ int bw_api_http(lua_State *L)
     if (!task) return luaL_error(L, "ctx.http can only be used while a step runs");
     if (!lua_isyieldable(L)) return luaL_error(L, "ctx.http cannot be used inside a callback of table.sort or string.gsub");
     luaL_checktype(L, 1, LUA_TTABLE);
+    bw_api_refuse_unwanted(L, task);
     bw_api_check_keys(L, "http", known, sizeof known / sizeof *known);
     bw_buf_clear(&task->request_bytes);
     struct bw_http_header *headers = realloc(task->request_headers, HEADERS_MAX * sizeof *headers);

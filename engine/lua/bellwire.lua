@@ -42,7 +42,8 @@ ctx.attempt = 1
 ---@field json any  # the body decoded; nil when it is no JSON
 
 ---Sends a request and waits for the answer; other runs go on meanwhile. Every status is an answer: look at it. Redirects are not followed.
----Raises a failure that is tried again (http.network, http.timeout) or not (http.address_denied, http.too_large); wrong arguments raise an error.
+---Raises a failure that is tried again (http.network, http.timeout) or not (http.address_denied, http.too_large, step.cancelled: see ctx.cancelled);
+---wrong arguments raise an error.
 ---Not inside a callback of table.sort or string.gsub.
 ---@param request bellwire.request
 ---@return bellwire.response
@@ -71,15 +72,20 @@ function ctx.fail(why) end
 ---@return bellwire.failure
 function ctx.retry(why) end
 
----Was the run cancelled? Code that works long asks now and then. This version cancels no runs: false.
+---Is the step not wanted any more: was its run cancelled? Code that computes for long asks now and then. From then on it has 10 seconds to return what it
+---has, which is recorded, and it can wait for nothing: a request that is on its way is broken off, and ctx.http and ctx.sleep raise the failure
+---step.cancelled, which ends the step as cancelled, unless pcall catches it.
 ---@return boolean
 function ctx.cancelled() end
+
+---The code is alive: a step with `heartbeat: 30s` has to say so at least every 30 s, also while it waits for a request or sleeps. Costs next to nothing.
+function ctx.heartbeat() end
 
 ---The clock in milliseconds since 1970.
 ---@return integer
 function ctx.now() end
 
----Waits; other runs go on meanwhile. Raises an error for what is no duration. Not inside a callback of table.sort or string.gsub.
+---Waits; other runs go on meanwhile. Raises an error for what is no duration, and step.cancelled: see ctx.cancelled. Not inside a callback of table.sort or string.gsub.
 ---@param duration bellwire.duration
 function ctx.sleep(duration) end
 

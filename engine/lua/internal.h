@@ -138,8 +138,9 @@ int bw_api_http(lua_State *L);
 
 /* api.c: ctx */
 int bw_api_raise_transient(lua_State *L, const char *code, const char *message, bool is_transient); /* [raises], always */
-void bw_api_open(lua_State *L);                                                                     /* [raises] */
-void bw_api_push_ctx(lua_State *L, const struct bw_task *task);                                     /* [raises] */
+void bw_api_refuse_unwanted(lua_State *L, const struct bw_task *task); /* [raises] when the step is not wanted any more */
+void bw_api_open(lua_State *L);                                        /* [raises] */
+void bw_api_push_ctx(lua_State *L, const struct bw_task *task);        /* [raises] */
 /* A value made by ctx.fail, ctx.retry or a failed request? Fills failure. */
 bool bw_api_is_failure(lua_State *L, int index, struct bw_task_failure *failure);
 

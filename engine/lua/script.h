@@ -31,11 +31,12 @@ struct bw_action {  /* immutable; shared by all scripts of a revision */
     uint32_t major; /* from version */
     char *version, *doc, *file;
     struct bw_slice source; /* the file's text, owned */
-    json_t *manifest;       /* {name, version, doc, inputs, outputs, secrets, effect, timeout, limit, retry}: all but the function, as data */
+    json_t *manifest; /* {name, version, doc, inputs, outputs, secrets, effect, timeout, heartbeat, limit, retry}: all but the function, as data */
     struct bw_schema *inputs, *outputs; /* NULL = not declared: anything */
     char **secrets;
     size_t secret_count;
     int64_t timeout_ms;    /* 0 = not given */
+    int64_t heartbeat_ms;  /* 0 = not given */
     struct bw_retry retry; /* what the manifest says; the rest is unset */
     bool has_effect;       /* effect = "write" (default); false for "none" and "read" */
 };
@@ -105,11 +106,13 @@ bool bw_script_render(struct bw_script *script, const struct bw_template *templa
                       struct bw_error *err);
 
 /* ---- Lua code as coroutines ---- */
-struct bw_task;           /* one attempt of one `lua:` or Lua-action step */
+#define BW_STEP_CANCELLED "step.cancelled" /* the code of what ends code that is not wanted any more */
+struct bw_task;                            /* one attempt of one `lua:` or Lua-action step */
 struct bw_task_services { /* what ctx reaches; functions are called on the worker's thread while the coroutine runs and must not block */
     void *arg;
     void (*log)(void *arg, const char *level, struct bw_slice message);
-    bool (*cancelled)(void *arg);
+    bool (*cancelled)(void *arg); /* from then on the code can wait for nothing any more: ctx.http and ctx.sleep raise BW_STEP_CANCELLED */
+    void (*heartbeat)(void *arg);
 };
 struct bw_task_options {
     size_t step;

@@ -16,12 +16,20 @@
  * What it prints to stdout or stderr goes to the engine's log, a line an entry.
  *
  * THREADS. All functions of the plugin are called on one thread, the host's event loop, and must not block it: long work waits through watch_fd() and
- * timer(), or runs in threads of the plugin's own. The functions of struct bw_plugin_host may be called on that one thread only, except complete()
- * and log(), which may be called from any thread.
+ * timer(), or runs in threads of the plugin's own. The functions of struct bw_plugin_host may be called on that one thread only, except complete(),
+ * log(), heartbeat() and is_cancelled(), which may be called from any thread.
  *
  * A CALL. execute() starts one attempt of one step and returns at once. complete() ends it, then or later, exactly once per call; after that the call
- * and everything it points to is gone. Many calls may be in progress at once. The engine ends an attempt that takes longer than timeout_ms: it calls
- * cancel(), and the plugin still has to complete() that call soon (the result is dropped); a plugin that has not done so a second later is killed.
+ * and everything it points to is gone. Many calls may be in progress at once.
+ *
+ * THE END OF A CALL that has to end before it is done is told by cancel(), once, and by is_cancelled() from then on. The plugin still has to
+ * complete() it, and soon; else its process is killed. There are two reasons. The attempt has taken longer than timeout_ms, or has not beaten for
+ * heartbeat_ms: then it has failed already, the result is dropped, and there is a second left. Or its run was cancelled: then there are 10 s left,
+ * and a result that comes in them is recorded. One that has done its work all the same is completed as OK, so that the workflow can undo it; one that
+ * has not as FAIL with the code BELLWIRE_PLUGIN_CANCELLED.
+ *
+ * HEARTBEAT. With heartbeat_ms > 0 the call has to say that it is alive, by heartbeat(), at least that often: the attempt of one that is silent for
+ * longer fails and is tried again, long before timeout_ms is over. A beat costs next to nothing, in a tight loop as well.
  *
  * GUARANTEE. A step is executed at least once. After a crash the same step comes again with the same idempotency_key: send it to
  * whatever you call, so that nothing is done twice. A step with `guarantee: at_most_once` is tried again only after a RETRY that is not doubtful.
@@ -42,6 +50,7 @@ extern "C" {
 #endif
 
 #define BELLWIRE_PLUGIN_ABI 1
+#define BELLWIRE_PLUGIN_CANCELLED "step.cancelled"
 #define BELLWIRE_PLUGIN_EXPORT __attribute__((visibility("default")))
 
 enum bw_plugin_level { BW_PLUGIN_DEBUG, BW_PLUGIN_INFO, BW_PLUGIN_WARN, BW_PLUGIN_ERROR };
@@ -58,6 +67,7 @@ struct bw_plugin_call {
     int64_t timeout_ms;          /* how long this attempt may take, from the call of execute() */
     void *data;                  /* the plugin's: its own state of this call */
     bool is_once;                /* guarantee: at_most_once: send nothing a second time by yourself */
+    int64_t heartbeat_ms;        /* heartbeat() has to be called so often; 0 = it need not be */
 };
 
 enum bw_plugin_outcome {
@@ -102,6 +112,10 @@ struct bw_plugin_host {
     /* May a connection go to this address (struct sockaddr)? False for loopback, private, link-local and other non-public addresses unless the
      * instance allows them. Ask at the moment of connecting, about the address itself, never about a name. */
     bool (*may_connect)(const struct bw_plugin_host *host, const void *sockaddr, size_t sockaddr_len);
+    /* The call is alive. Any thread, as often as you like, until complete(). Nothing when the call has no heartbeat_ms. */
+    void (*heartbeat)(const struct bw_plugin_host *host, struct bw_plugin_call *call);
+    /* Is the call to end? Any thread, until complete(): for threads that work for long; cancel() says the same on the loop's. */
+    bool (*is_cancelled)(const struct bw_plugin_host *host, const struct bw_plugin_call *call);
 };
 
 /* The exported object. */
@@ -110,14 +124,14 @@ struct bw_plugin {
     uint32_t abi; /* BELLWIRE_PLUGIN_ABI */
     /* JSON: {"name": "echo", "version": "1.0.0", "doc": "…", "actions": [ACTION…]} with ACTION = {"name": "ns/name", "doc": "…",
      *   "inputs": {FIELD: {"type": "string|integer|number|boolean|object|array|any", "required": true, "default": …, "enum": […], "min": …, "max": …,
-     * "doc": "…"}}, "outputs": {…the same…}, "secrets": ["NAME"], "effect": "none|read|write", "timeout": "30s", "retry": {"attempts": 5, "delay":
-     * "2s", …}}. A workflow uses it as `uses: ns/name@1`, 1 being the first number of version. */
+     * "doc": "…"}}, "outputs": {…the same…}, "secrets": ["NAME"], "effect": "none|read|write", "timeout": "30s", "heartbeat": "10s", "retry":
+     * {"attempts": 5, "delay": "2s", …}}. A workflow uses it as `uses: ns/name@1`, 1 being the first number of version. */
     const char *manifest;
     /* Once, before the first call; must return at once. config: JSON object. The instance is handed to every other function. NULL = refused: write
      * the reason, with the cure, into error. May be NULL itself: then the instance is the host pointer. */
     void *(*init)(const struct bw_plugin_host *host, const char *config, char *error, size_t error_size);
     void (*execute)(void *instance, struct bw_plugin_call *call);
-    void (*cancel)(void *instance, struct bw_plugin_call *call); /* may be NULL: then a cancelled call simply has to end by itself */
+    void (*cancel)(void *instance, struct bw_plugin_call *call); /* may be NULL: then the call has to end by itself, or threads poll is_cancelled() */
     void (*fini)(void *instance);                                /* may be NULL */
 };
 

@@ -5,7 +5,8 @@
 #include <string.h>
 
 static const char *const plugin_keys[] = {"name", "version", "doc", "actions", "needs"};
-static const char *const action_keys[] = {"name", "version", "doc", "inputs", "outputs", "secrets", "effect", "timeout", "limit", "retry"};
+static const char *const action_keys[] = {"name",   "version", "doc",       "inputs", "outputs", "secrets",
+                                          "effect", "timeout", "heartbeat", "limit",  "retry"};
 
 static bool check_keys(const json_t *object, const char *where, const char *const *known, size_t count, struct bw_error *err)
 {

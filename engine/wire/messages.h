@@ -56,6 +56,7 @@ enum bw_message_type {
      * {run: uid, wake: {arm, at_ms, event: {id, uid, name, source, at_ms, trusted}}, body_part} */
     BW_MSG_CANCEL_EVENT = 10,
     BW_MSG_PUBLIC_URL = 11, /* {public_url} instead of the one that was configured: the port is known only now */
+    BW_MSG_CALL_BEAT = 12,  /* {call} the plugin has said that it is still at work on it (`heartbeat`) */
     BW_MSG_PERMIT = 8,      /* {permits: [number]} those attempts may begin */
 
     /* ---- run worker → engine ---- */
@@ -85,10 +86,12 @@ enum bw_message_type {
      * waiting of a step (store.h)}]}]} A one-step run is one report with done. A later effect that depends on unrecorded results sends a report with
      * ack first and waits; so does each attempt of a step with at_most_once, whose state is then `started`. */
     BW_MSG_REPORT = 34,
-    /* Execute a plugin's action. {call: number, action: "ns/name@major", run: uid, step: path, attempt, key, timeout_ms, once: bool (at_most_once),
-       secrets: [names], input_part} */
+    /* Execute a plugin's action. {call: number, action: "ns/name@major", run: uid, step: path, attempt, key, timeout_ms, heartbeat_ms: 0 = it need
+       not beat, once: bool (at_most_once), secrets: [names], input_part} */
     BW_MSG_CALL = 35,
-    BW_MSG_CALL_CANCEL = 36, /* {call} its result is no longer wanted */
+    /* {call, grace_ms, keep?: bool} the call is no longer wanted: the plugin is told, and its process is ended when the call is still open after
+     * grace_ms. With `keep` a result that comes until then is wanted all the same. Another one about the same call can only shorten its time. */
+    BW_MSG_CALL_CANCEL = 36,
     /* {level: "debug"|"info"|"warn"|"error", message, run, workflow, step} from ctx.log */
     BW_MSG_LOG = 37,
     /* For `bellwire run`: {what: "run_started"|"run_blocked": it asks for a
@@ -110,7 +113,7 @@ enum bw_message_type {
     /* ---- engine → plugin host ---- */
     /* First message. {path, allow_private_network: bool, config: {}, log_level, log_format} */
     BW_MSG_HOST_LOAD = 64,
-    /* {call, action: "ns/name", key, run, step, attempt, timeout_ms, once, secrets: {NAME: value}, input_part} */
+    /* {call, action: "ns/name", key, run, step, attempt, timeout_ms, heartbeat_ms, once, secrets: {NAME: value}, input_part} */
     BW_MSG_HOST_EXECUTE = 65,
     BW_MSG_HOST_CANCEL = 66, /* {call} */
 
@@ -118,6 +121,7 @@ enum bw_message_type {
     BW_MSG_HOST_MANIFEST = 96, /* {manifest: {…}, abi} the plugin is loaded and initialised */
     BW_MSG_HOST_REFUSED = 97,  /* {error: ERROR} and the host exits */
     BW_MSG_HOST_RESULT = 98,   /* {call, outcome: "ok"|"retry"|"fail", error?: ERROR, output_part?} */
+    BW_MSG_HOST_BEAT = 100,    /* {call} the plugin works on it; at most one in a quarter of its heartbeat_ms, or in a second */
     BW_MSG_HOST_LOG = 99,      /* {level, message, call?} also what the plugin wrote to stdout and stderr, a line each */
 };
 #endif

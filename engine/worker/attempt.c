@@ -40,6 +40,7 @@ void bw_attempt_free(struct bw_attempt *attempt)
     struct bw_run *run = attempt->run;
     bw_attempt_release(attempt);
     bw_timer_free(attempt->timer);
+    bw_timer_free(attempt->beat_timer);
     bw_buf_free(&attempt->input);
     bw_buf_free(&attempt->limit_key);
     TAILQ_REMOVE(&run->attempts, attempt, sibling);
@@ -52,8 +53,9 @@ void bw_attempt_release(struct bw_attempt *attempt)
 {
     struct bw_worker *worker = bw_attempt_worker(attempt);
     if (attempt->wait == BW_WAIT_PLUGIN) {
-        char head[48];
-        int len = snprintf(head, sizeof head, "{\"call\":%lld}", (long long)attempt->call);
+        char head[64];
+        int len = snprintf(head, sizeof head, "{\"call\":%lld,\"grace_ms\":%d}", (long long)attempt->call,
+                           attempt->is_unwanted ? BW_GIVE_UP_MS : BW_LATE_CALL_MS);
         bw_channel_send(worker->channel, BW_MSG_CALL_CANCEL, (struct bw_slice){head, (size_t)len}, NULL, 0);
         TAILQ_REMOVE(&worker->called, attempt, link);
     }
@@ -66,6 +68,7 @@ void bw_attempt_release(struct bw_attempt *attempt)
     bw_task_free(attempt->task);
     attempt->task = NULL;
     bw_timer_stop(attempt->timer);
+    bw_timer_stop(attempt->beat_timer);
     if (attempt->permit) bw_permit_release(attempt, 0);
 }
 
@@ -76,6 +79,16 @@ void bw_attempt_ready(struct bw_attempt *attempt)
     if (TAILQ_EMPTY(&worker->ready))
         event_add(worker->ready_event, &(struct timeval){0}); /* a timer, not an activation: the sockets get their turn in between */
     TAILQ_INSERT_TAIL(&worker->ready, attempt, link);
+}
+
+int64_t bw_attempt_clock_ms(const struct bw_attempt *attempt)
+{
+    return bw_attempt_worker(attempt)->trial ? bw_clock_wall_ms() : bw_clock_mono_us() / 1000;
+}
+
+int64_t bw_attempt_left_ms(const struct bw_attempt *attempt)
+{
+    return (bw_attempt_worker(attempt)->trial ? attempt->deadline_ms : attempt->deadline_us / 1000) - bw_attempt_clock_ms(attempt);
 }
 
 bool bw_attempt_set_timer(struct bw_attempt *attempt, event_callback_fn callback, int64_t delay_ms)

@@ -81,7 +81,8 @@ void bw_cancel_on_take(struct bw_worker *worker, const struct bw_message *messag
         struct bw_step_result *result = result_of(run);
         struct bw_error err;
         bool cancels = false;
-        if (!result || run->outcome || result->state != BW_STATE_WAITING || bw_json_int(event, "id", 0) <= result->since_event) return;
+        if (!result || run->outcome || run->cancelled.len || result->state != BW_STATE_WAITING || bw_json_int(event, "id", 0) <= result->since_event)
+            return;
         json_object_set_new(event, "body_text", json_stringn_nocheck(body.ptr, body.len));
         if (!look_at(run, wake, &cancels, &err))
             bw_run_fail(run, &err);

@@ -42,7 +42,9 @@ void bw_run_begin_to_end(struct bw_run *run, size_t index)
         /* Those that are executing go on, unless the workflow says otherwise; those that are not are not begun (again). */
         bool is_executing =
             attempt->wait != BW_WAIT_RETRY && attempt->wait != BW_WAIT_COMMIT && attempt->wait != BW_WAIT_PERMIT && attempt->wait != BW_WAIT_DURABLE;
-        if (attempt->step != index && (!is_executing || (is_failure && run->entry->workflow->fail_fast))) bw_step_cancel(attempt);
+        if (attempt->step == index) continue;
+        if (!is_executing) bw_step_cancel(attempt);
+        if (is_executing && is_failure && run->entry->workflow->fail_fast) bw_step_give_up(attempt);
     }
 }
 

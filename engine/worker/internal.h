@@ -18,6 +18,8 @@
 #define BW_INPUT_BYTES_MAX (8u << 20)       /* rendered inputs of a step */
 #define BW_RUN_OUTPUT_BYTES_MAX (16u << 20) /* semantics.md 2.5: what a run keeps in all */
 #define BW_SCRIPTS_IDLE_MAX 32
+#define BW_GIVE_UP_MS 10000      /* semantics.md 2.5: so long a step that is not wanted any more has to end by itself */
+#define BW_LATE_CALL_MS 1000     /* … and a plugin's call whose time is over */
 #define BW_ACTION_AGAIN_MS 30000 /* semantics.md 2.5: a run whose action is missing looks for it so often */
 #define BW_PARK_AFTER_MS 5000    /* semantics.md 2.5: shorter waits stay in memory */
 #define BW_RUN_ATTEMPTS_MAX 32   /* semantics.md 2.5: steps of one run that are under way at once */
@@ -211,6 +213,7 @@ struct bw_run {
     int64_t outcome_ms;              /* when they have */
     bool is_ending;                  /* a step failed or stopped the run: nothing new of this phase begins, what is under way ends */
     size_t ending_step;              /* which one */
+    struct bw_buf cancelled;         /* it is to end as cancelled, and is_ending: the error that says why. Empty: it is not */
     size_t kept_bytes;               /* outputs of its steps so far */
     size_t emitted;                  /* events */
     struct bw_buf output, error;
@@ -291,12 +294,17 @@ struct bw_attempt {
     bool may_retry;                   /* the failure is one of the attempt itself, not of what comes before it */
     int64_t deadline_us, deadline_ms; /* by the monotonic clock, by the wall's: of this attempt */
     struct bw_timer *timer;           /* deadline of the attempt, delay of a retry, ctx.sleep */
+    struct bw_timer *beat_timer;      /* of `heartbeat`, while its code executes; NULL: it need not beat */
+    int64_t heartbeat_ms, beat_ms;    /* how often it has to beat, when it last did (bw_attempt_clock_ms()) */
+    bool is_unwanted;                 /* it is not wanted any more (give_up.c) */
 };
 struct bw_attempt *bw_attempt_new(struct bw_run *run, size_t step);
 void bw_attempt_free(struct bw_attempt *attempt);    /* whatever it is doing */
 void bw_attempt_release(struct bw_attempt *attempt); /* whatever it still holds */
 void bw_attempt_ready(struct bw_attempt *attempt);   /* one more slice on the next turn */
 bool bw_attempt_set_timer(struct bw_attempt *attempt, event_callback_fn callback, int64_t delay_ms);
+int64_t bw_attempt_clock_ms(const struct bw_attempt *attempt); /* for what is left of a time: the monotonic clock, in a trial the test's */
+int64_t bw_attempt_left_ms(const struct bw_attempt *attempt);  /* until the deadline of its code */
 /* The flight page: user code is about to run, and when it must be back (0: no deadline of its own). */
 void bw_note_enter(const struct bw_worker_event *event, struct bw_uid run, struct bw_slice path, int64_t deadline_us);
 /* The same for a step; and `error` is what it is there. */
@@ -397,7 +405,17 @@ void bw_permit_ask(struct bw_attempt *attempt);                           /* bw_
 void bw_permit_release(struct bw_attempt *attempt, int64_t pause_ms);     /* pause_ms > 0: nobody is to begin under that limit for so long */
 void bw_permit_given(struct bw_worker *worker, const struct bw_message *message);
 
+/* ---- heartbeat.c ---- */
+void bw_heartbeat_start(struct bw_attempt *attempt, int64_t every_ms); /* 0: it need not beat */
+void bw_heartbeat_note(struct bw_attempt *attempt);                    /* it has */
+void bw_heartbeat_take(struct bw_worker *worker, int64_t call);        /* BW_MSG_CALL_BEAT */
+
+/* ---- give_up.c ---- */
+/* It is not wanted any more. Code that executes is told and may end by itself, all else is cancelled here. The run is not advanced. */
+void bw_step_give_up(struct bw_attempt *attempt);
+
 /* ---- step_code.c ---- */
+void bw_step_break_off(struct bw_attempt *attempt); /* what its Lua code waits for: that raises BW_STEP_CANCELLED */
 void bw_step_start_lua(struct bw_attempt *attempt, const char *key);
 void bw_step_start_plugin(struct bw_attempt *attempt, const char *key, int64_t timeout_ms);
 void bw_step_continue(struct bw_attempt *attempt); /* its code gets a slice */

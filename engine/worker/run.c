@@ -55,6 +55,7 @@ static void run_free(struct bw_run *run)
     bw_buf_free(&run->locals);
     bw_buf_free(&run->output);
     bw_buf_free(&run->error);
+    bw_buf_free(&run->cancelled);
     if (run->script) bw_catalog_return_script(run->entry, run->script);
     free(run);
 }
@@ -155,6 +156,19 @@ void bw_run_park(struct bw_run *run)
     bw_event_run_ended(event);
 }
 
+/* Those that wait as they were recorded, and are not under way. */
+static void end_waits(struct bw_run *run)
+{
+    for (size_t i = run->phase_first; i < run->phase_limit; i++) {
+        struct bw_step_result *result = &run->results[i];
+        if (result->is_under_way || (result->state != BW_STATE_WAITING && result->state != BW_STATE_RETRYING)) continue;
+        result->state = result->state == BW_STATE_RETRYING ? BW_STATE_FAILED : BW_STATE_CANCELLED;
+        result->ended_ms = bw_clock_wall_ms();
+        result->is_reported = false;
+        bw_trace_step(run, i, "step_finished", 0);
+    }
+}
+
 /* Whatever is under way, or was when it was recorded, is so no more. */
 static void give_up_steps(struct bw_run *run)
 {
@@ -163,24 +177,35 @@ static void give_up_steps(struct bw_run *run)
         bw_step_cancel(TAILQ_FIRST(&run->attempts));
     }
     run->is_ending = false;
-    for (size_t i = run->phase_first; i < run->phase_limit; i++) {
-        struct bw_step_result *result = &run->results[i];
-        if (result->state != BW_STATE_WAITING && result->state != BW_STATE_RETRYING) continue;
-        result->state = result->state == BW_STATE_RETRYING ? BW_STATE_FAILED : BW_STATE_CANCELLED;
-        result->ended_ms = bw_clock_wall_ms();
-        result->is_reported = false;
-        bw_trace_step(run, i, "step_finished", 0);
-    }
+    end_waits(run);
 }
 
-/* Its steps end here, and what follows them is run. When that has begun, it is not cut short: it is what the run must not end without. */
+/* Its steps have ended, as far as they had begun. */
+static void settle_cancelled(struct bw_run *run)
+{
+    bw_buf_clear(&run->output);
+    bw_buf_clear(&run->error);
+    bw_buf_append_slice(&run->error, bw_buf_slice(&run->cancelled));
+    bw_run_settle(run, BW_STATE_CANCELLED);
+}
+
+/* Nothing new begins, and what executes is told to end; then comes what follows the steps. When that has begun, it is not cut short: it is what the
+ * run must not end without. */
 void bw_run_cancel(struct bw_run *run, const struct bw_error *why)
 {
-    give_up_steps(run);
-    bw_buf_clear(&run->error);
-    bw_buf_clear(&run->output);
-    bw_error_to_json(&run->error, why, BW_CLASS_PERMANENT, (struct bw_slice){0});
-    bw_run_settle(run, BW_STATE_CANCELLED);
+    struct bw_attempt *attempt, *next;
+    if (run->cancelled.len) return;
+    bw_error_to_json(&run->cancelled, why, BW_CLASS_PERMANENT, (struct bw_slice){0});
+    run->is_ending = true;
+    for (attempt = TAILQ_FIRST(&run->attempts); attempt; attempt = next) {
+        next = TAILQ_NEXT(attempt, sibling);
+        bw_step_give_up(attempt);
+    }
+    end_waits(run);
+    if (!run->attempt_count)
+        settle_cancelled(run);
+    else
+        bw_report_run(run, false); /* with a row the flag can be put on disk: who cancels it need not wait until its steps have ended */
 }
 
 static void cancel(struct bw_run *run, const json_t *why)
@@ -230,6 +255,10 @@ static void expire(struct bw_run *run)
     bw_error_set(&err, "run.timeout", "the run took longer than %s", bw_duration_text(timeout_of(run), text));
     bw_error_hint(&err, "give the workflow a longer `timeout`, if it needs one");
     give_up_steps(run);
+    if (!run->outcome && run->cancelled.len) {
+        settle_cancelled(run);
+        return;
+    }
     if (!run->outcome) {
         fail_run(run, &err, BW_CLASS_TIMEOUT, (struct bw_slice){0});
         return;
@@ -374,7 +403,9 @@ static void stop(struct bw_run *run, const struct bw_step *step)
 void bw_run_end_steps(struct bw_run *run)
 {
     const struct bw_step_result *ending = &run->results[run->ending_step];
-    if (!run->is_ending) {
+    if (run->cancelled.len) {
+        settle_cancelled(run);
+    } else if (!run->is_ending) {
         finish(run);
     } else if (bw_state_is_failure(ending->state)) {
         bw_buf_clear(&run->error);

@@ -12,6 +12,13 @@ static int64_t timeout_of(const struct bw_attempt *attempt)
     return action && action->timeout_ms ? action->timeout_ms : BW_STEP_TIMEOUT_MS;
 }
 
+static int64_t heartbeat_of(const struct bw_attempt *attempt)
+{
+    const struct bw_action *action = bw_attempt_action(attempt);
+    if (bw_attempt_step(attempt)->heartbeat_ms) return bw_attempt_step(attempt)->heartbeat_ms;
+    return action ? action->heartbeat_ms : 0;
+}
+
 void bw_step_attempt(struct bw_attempt *attempt)
 {
     struct bw_step_result *result = bw_attempt_result(attempt);
@@ -37,6 +44,7 @@ void bw_step_attempt(struct bw_attempt *attempt)
     bw_trace_step(attempt->run, attempt->step, "step_started", 0);
     if (!attempt->mock && (bw_attempt_action(attempt) || strstr(bw_attempt_step(attempt)->lua.ptr, "ctx")))
         bw_attempt_set_timer(attempt, bw_step_on_timeout, timeout_ms); /* pure code cannot wait: its own clock is enough */
+    bw_heartbeat_start(attempt, attempt->mock ? 0 : heartbeat_of(attempt));
     if (attempt->mock)
         bw_trial_attempt(attempt, timeout_ms);
     else if (bw_attempt_step(attempt)->kind == BW_STEP_LUA || attempt->run->entry->lua_actions[attempt->step])

@@ -20,6 +20,16 @@ static void on_log(void *arg, const char *level, struct bw_slice text)
     bw_buf_free(&head);
 }
 
+static bool is_cancelled(void *attempt)
+{
+    return ((const struct bw_attempt *)attempt)->is_unwanted;
+}
+
+static void on_heartbeat(void *attempt)
+{
+    bw_heartbeat_note(attempt);
+}
+
 static const struct bw_slice *secret_value(const struct bw_worker *worker, struct bw_slice name)
 {
     return bw_map_get(worker->secrets, name);
@@ -76,31 +86,22 @@ void bw_step_on_timeout(evutil_socket_t fd, short what, void *arg)
     bw_step_fail(attempt, &err, BW_CLASS_TIMEOUT, -1);
 }
 
-/* In a trial by the time of the test, to the millisecond. */
-static int64_t left_ms_of(const struct bw_attempt *attempt)
-{
-    if (bw_attempt_worker(attempt)->trial) return attempt->deadline_ms - bw_clock_wall_ms();
-    return (attempt->deadline_us - bw_clock_mono_us()) / 1000;
-}
-
 static void on_slept(evutil_socket_t fd, short what, void *arg)
 {
     struct bw_attempt *attempt = arg;
     (void)fd, (void)what;
-    bw_attempt_set_timer(attempt, bw_step_on_timeout, left_ms_of(attempt));
+    bw_attempt_set_timer(attempt, bw_step_on_timeout, bw_attempt_left_ms(attempt));
     bw_attempt_ready(attempt);
 }
 
 static void begin_request(struct bw_attempt *attempt)
 {
     const struct bw_task_request *request = bw_task_request(attempt->task);
-    int64_t left_ms = left_ms_of(attempt);
+    int64_t left_ms = bw_attempt_left_ms(attempt);
     struct bw_error err;
     if (request->kind == BW_REQUEST_SLEEP) {
-        if (request->sleep_ms < left_ms) {
-            attempt->wait = BW_WAIT_SLEEP;
-            bw_attempt_set_timer(attempt, on_slept, request->sleep_ms);
-        } /* else the attempt's deadline comes first */
+        attempt->wait = BW_WAIT_SLEEP;
+        if (request->sleep_ms < left_ms) bw_attempt_set_timer(attempt, on_slept, request->sleep_ms); /* else the attempt's deadline comes first */
         return;
     }
     int64_t timeout_ms = left_ms + 100; /* the step's own timeout speaks first */
@@ -117,6 +118,19 @@ static void begin_request(struct bw_attempt *attempt)
     if ((attempt->http_call = bw_http_start(bw_attempt_worker(attempt)->http, request, timeout_ms, is_once, on_http_done, attempt, &err))) return;
     bw_task_answer(attempt->task, &(struct bw_http_answer){.error = &err, .transient = true});
     bw_attempt_ready(attempt);
+}
+
+void bw_step_break_off(struct bw_attempt *attempt)
+{
+    struct bw_error err;
+    if (attempt->wait == BW_WAIT_HTTP) {
+        bw_http_abort(attempt->http_call);
+        attempt->http_call = NULL;
+        attempt->is_doubtful |= may_change(bw_task_request(attempt->task));
+        bw_error_set(&err, BW_STEP_CANCELLED, "the request was broken off, because the step is not wanted any more");
+        bw_task_answer(attempt->task, &(struct bw_http_answer){.error = &err});
+    }
+    if (attempt->wait == BW_WAIT_HTTP || attempt->wait == BW_WAIT_SLEEP) bw_attempt_ready(attempt);
 }
 
 void bw_step_continue(struct bw_attempt *attempt)
@@ -149,7 +163,7 @@ void bw_step_start_lua(struct bw_attempt *attempt, const char *key)
         .grants = grants,
         .grant_count = bw_step_grants(attempt, true, grants, 64),
         .deadline_us = attempt->deadline_us,
-        .services = {.arg = attempt, .log = on_log},
+        .services = {.arg = attempt, .log = on_log, .cancelled = is_cancelled, .heartbeat = on_heartbeat},
     };
     bw_note_enter_step(attempt->run, attempt->step, attempt->deadline_us);
     attempt->task = bw_task_new(attempt->run->script, &options, &err);
@@ -169,11 +183,13 @@ void bw_step_start_plugin(struct bw_attempt *attempt, const char *key, int64_t t
     struct bw_slice input = bw_buf_slice(&attempt->input);
     struct bw_buf head = {0};
     attempt->call = ++worker->next_call;
-    bw_buf_printf(&head,
-                  "{\"call\":%lld,\"action\":\"%s@%u\",\"run\":\"%s\",\"step\":\"%s\",\"attempt\":%u,\"key\":\"%s\",\"timeout_ms\":%lld,\"once\":%s,"
-                  "\"input_part\":0,\"secrets\":[",
-                  (long long)attempt->call, action->name, action->major, attempt->run->uid_text, bw_attempt_step(attempt)->path.ptr,
-                  bw_attempt_result(attempt)->attempt, key, (long long)timeout_ms, bw_attempt_step(attempt)->is_once ? "true" : "false");
+    bw_buf_printf(
+        &head,
+        "{\"call\":%lld,\"action\":\"%s@%u\",\"run\":\"%s\",\"step\":\"%s\",\"attempt\":%u,\"key\":\"%s\",\"timeout_ms\":%lld,\"heartbeat_ms\":%lld,"
+        "\"once\":%s,\"input_part\":0,\"secrets\":[",
+        (long long)attempt->call, action->name, action->major, attempt->run->uid_text, bw_attempt_step(attempt)->path.ptr,
+        bw_attempt_result(attempt)->attempt, key, (long long)timeout_ms, (long long)attempt->heartbeat_ms,
+        bw_attempt_step(attempt)->is_once ? "true" : "false");
     for (size_t i = 0; i < action->secret_count; i++) {
         if (i) bw_buf_append_char(&head, ',');
         bw_buf_append_json_string(&head, bw_slice_of(action->secrets[i]));

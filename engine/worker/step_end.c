@@ -108,7 +108,8 @@ void bw_step_fail(struct bw_attempt *attempt, const struct bw_error *err, enum b
     const struct bw_step *step = bw_attempt_step(attempt);
     struct bw_error ignored, instead;
     err = shown_error(attempt, err, class, &instead);
-    bool is_unknown = bw_once_is_unknown(attempt, class);
+    bool has_given_up = attempt->is_unwanted && !strcmp(err->code, BW_STEP_CANCELLED), is_unwanted = attempt->is_unwanted;
+    bool is_unknown = bw_once_is_unknown(attempt, class) || (has_given_up && step->is_once && attempt->task && attempt->is_exposed);
     int64_t delay_ms = run->is_ending || is_unknown ? -1 : next_attempt_in_ms(attempt, err, class, retry_after_ms);
     if (attempt->permit && retry_after_ms > 0) bw_permit_release(attempt, retry_after_ms);
     bw_attempt_release(attempt);
@@ -129,6 +130,12 @@ void bw_step_fail(struct bw_attempt *attempt, const struct bw_error *err, enum b
     if (is_unknown) {
         bw_once_make_unknown(run, attempt->step, "the attempt has ended without a clear answer", err);
         finish_step(attempt, BW_STATE_UNKNOWN);
+        bw_run_advance(run);
+        return;
+    }
+    if (is_unwanted) {
+        if (has_given_up) bw_buf_clear(&result->error);
+        finish_step(attempt, BW_STATE_CANCELLED);
         bw_run_advance(run);
         return;
     }
@@ -220,6 +227,7 @@ void bw_step_skip(struct bw_attempt *attempt)
 void bw_step_cancel(struct bw_attempt *attempt)
 {
     bool was_tried = bw_attempt_result(attempt)->state == BW_STATE_RETRYING;
+    attempt->is_unwanted = true;
     if (bw_attempt_result(attempt)->state == BW_STATE_STARTED) {
         bool is_unknown = attempt->is_called && attempt->is_exposed;
         if (is_unknown) bw_once_make_unknown(attempt->run, attempt->step, "the run ended the step while it was under way", NULL);

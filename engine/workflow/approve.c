@@ -12,7 +12,7 @@
 #define FIELDS_MAX 32
 
 const char *const bw_notify_verbs[] = {"uses", "lua", NULL};
-const char *const bw_notify_keys[] = {"uses", "with", "lua", "timeout", "retry", "max_elapsed", "limit", NULL};
+const char *const bw_notify_keys[] = {"uses", "with", "lua", "timeout", "heartbeat", "retry", "max_elapsed", "limit", NULL};
 
 static const char example[] = "write for example approve: {message: \"Publish ${{ event.data.url }}?\", choices: [publish, discard]}";
 

@@ -6,7 +6,8 @@
 #define CATCHES_MAX 32
 
 const char *const bw_undo_verbs[] = {"uses", "lua", "emit", NULL};
-const char *const bw_undo_keys[] = {"name", "uses", "with", "lua", "emit", "if", "timeout", "retry", "max_elapsed", "limit", "outputs", NULL};
+const char *const bw_undo_keys[] = {"name",      "uses",  "with",        "lua",   "emit",    "if", "timeout",
+                                    "heartbeat", "retry", "max_elapsed", "limit", "outputs", NULL};
 
 static struct bw_list_place within(const struct bw_loader *loader, const struct bw_step *step, uint32_t branch, const struct bw_list_place *place)
 {

@@ -178,6 +178,7 @@ static void append_step(struct bw_buf *out, const struct bw_workflow *workflow, 
         bw_buf_append_char(out, ']');
     }
     if (step->is_once || step->effect) bw_buf_printf(out, ",\"once\":%s,\"effect\":%d", step->is_once ? "true" : "false", step->effect);
+    if (step->heartbeat_ms) bw_buf_printf(out, ",\"heartbeat_ms\":%lld", (long long)step->heartbeat_ms);
     if (step->is_sensitive) bw_buf_append_text(out, ",\"sensitive\":true");
     if (step->notifies >= 0) bw_buf_printf(out, ",\"notifies\":%d", step->notifies);
     bw_buf_printf(out, ",\"undoes\":%d,\"catches\":[", step->undoes);

@@ -23,7 +23,7 @@ static void append_properties(struct bw_buf *out, const struct bw_load_key *keys
 /* Nothing is attempted in a `set` or a `stop`, so nothing can be tried again. */
 static void append_no_policy(struct bw_buf *out)
 {
-    static const char *const keys[] = {"retry", "max_elapsed", "timeout", "repeat", "limit", "guarantee", "effect"};
+    static const char *const keys[] = {"retry", "max_elapsed", "timeout", "heartbeat", "repeat", "limit", "guarantee", "effect"};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         bw_buf_printf(out, ",\"%s\":{\"anyOf\":[{\"required\":[\"uses\"]},{\"required\":[\"lua\"]}]}", keys[i]);
 }

@@ -87,7 +87,7 @@ const struct bw_load_key bw_step_keys[] = {
      "the steps that must have ended before it; [] = none (all above)"},
     {"retry", RETRY, "how a failed attempt is tried again"},
     {"max_elapsed", DURATION, "how long all attempts together may take"},
-    {"heartbeat", NULL, NULL},
+    {"heartbeat", DURATION, "how long its code may be silent: it has to call ctx.heartbeat() that often (what its action says, else never)"},
     {"repeat", "{\"$ref\":\"#/$defs/repeat\"}", "runs it again and again until something is so"},
     {"limit", LIMIT, "the limit of bellwire.yaml that its attempts share with other steps; none: not even the one of its action"},
     {"guarantee", "{\"enum\":[\"at_least_once\",\"at_most_once\"]}",

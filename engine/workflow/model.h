@@ -160,6 +160,7 @@ struct bw_step {
     int32_t undoes;              /* stands in an UNDO: the step whose effect it takes back; else -1 */
     struct bw_endings endings;   /* FOREACH: of the runs of its items */
     int64_t timeout_ms;          /* 0 = written neither here nor in the defaults: the action's, else 60 s */
+    int64_t heartbeat_ms;        /* 0 = not written: the action's, else its code need not beat */
     struct bw_template *outputs; /* MAP over `result`, or NULL */
     struct bw_mark mark;
 };

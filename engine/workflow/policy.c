@@ -1,5 +1,5 @@
-/* What a step does when it fails, how often it may have its effect, and how it can end its run: retry, max_elapsed, timeout, limit, guarantee,
- * effect, on_error, stop, and the defaults of the workflow for them. */
+/* What a step does when it fails, how often it may have its effect, and how it can end its run: retry, max_elapsed, timeout, heartbeat, limit,
+ * guarantee, effect, on_error, stop, and the defaults of the workflow for them. */
 #include "base/units.h"
 #include "workflow/internal.h"
 #include <stdlib.h>
@@ -17,6 +17,19 @@ int64_t bw_timeout_load(struct bw_loader *loader, const struct bw_yaml_node *nod
     bw_load_error(loader, bw_mark_of(node), "step.timeout", "write a duration such as 500ms, 30s, 5m or 1h30m, at most 24h",
                   "timeout is no usable duration");
     return 0;
+}
+
+/* Behind the step's timeout, which it has to be shorter than. */
+static void load_heartbeat(struct bw_loader *loader, const struct bw_yaml_node *node, struct bw_step *step)
+{
+    struct bw_error err;
+    if (node->kind != BW_YAML_STRING || !bw_duration_parse(node->text, &step->heartbeat_ms, &err) || step->heartbeat_ms < 1 ||
+        step->heartbeat_ms > TIMEOUT_MAX_MS)
+        bw_load_error(loader, bw_mark_of(node), "step.heartbeat", "write a duration such as 30s or 5m, at most 24h",
+                      "heartbeat is no usable duration");
+    else if (step->timeout_ms && step->heartbeat_ms >= step->timeout_ms)
+        bw_load_error(loader, bw_mark_of(node), "step.heartbeat", "write less than the `timeout`, or give the step a longer one",
+                      "the step's timeout is over before its heartbeat could be missed");
 }
 
 static void load_codes(struct bw_loader *loader, const struct bw_yaml_node *list, struct bw_retry *retry)
@@ -165,7 +178,7 @@ static void load_guarantee(struct bw_loader *loader, const struct bw_yaml_node *
 
 void bw_policy_load(struct bw_loader *loader, const struct bw_yaml_node *map, struct bw_step *step, const struct bw_step_defaults *defaults)
 {
-    static const char *const attempt_keys[] = {"retry", "max_elapsed", "timeout", "repeat", "limit", "guarantee", "effect"};
+    static const char *const attempt_keys[] = {"retry", "max_elapsed", "timeout", "heartbeat", "repeat", "limit", "guarantee", "effect"};
     const struct bw_yaml_node *value;
     bool has_attempts = step->kind == BW_STEP_USES || step->kind == BW_STEP_LUA;
     if ((value = bw_yaml_get(map, "retry"))) load_retry(loader, value, &step->retry);
@@ -186,6 +199,7 @@ void bw_policy_load(struct bw_loader *loader, const struct bw_yaml_node *map, st
     if (!has_attempts) return;
     bw_retry_fill(&step->retry, &defaults->retry);
     if (!step->timeout_ms) step->timeout_ms = defaults->timeout_ms;
+    if ((value = bw_yaml_get(map, "heartbeat"))) load_heartbeat(loader, value, step);
     bool may_call = step->kind == BW_STEP_USES || memmem(step->lua.ptr ? step->lua.ptr : "", step->lua.len, "ctx", 3); /* others: pure code */
     if (!step->limit.name.len && may_call) step->limit = defaults->limit;
     load_guarantee(loader, map, step, may_call);

@@ -137,7 +137,7 @@ static void http_cancel(void *instance, struct bw_plugin_call *call)
     struct http_request *request = call->data;
     if (!request) return;
     curl_multi_remove_handle(http->multi, request->easy);
-    http_request_complete(request, CURLE_OPERATION_TIMEDOUT);
+    http_request_complete(request, CURLE_ABORTED_BY_CALLBACK);
     http_request_free(request);
 }
 

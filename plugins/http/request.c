@@ -375,6 +375,8 @@ void http_request_complete(struct http_request *request, CURLcode result)
     } else if (request->response.is_too_large) {
         snprintf(message, sizeof message, "the answer is larger than %u bytes", HTTP_RESPONSE_BYTES_MAX);
         fail(request, BW_PLUGIN_FAIL, "http.too_large", message);
+    } else if (result == CURLE_ABORTED_BY_CALLBACK) {
+        fail(request, BW_PLUGIN_FAIL, BELLWIRE_PLUGIN_CANCELLED, "the request was broken off, because the step is not wanted any more");
     } else if (result != CURLE_OK) {
         snprintf(message, sizeof message, "%s", *request->error ? request->error : curl_easy_strerror(result));
         bool is_permanent = result == CURLE_URL_MALFORMAT || result == CURLE_UNSUPPORTED_PROTOCOL || result == CURLE_PEER_FAILED_VERIFICATION;

@@ -201,6 +201,7 @@ static void test_with_fail_fast_those_beside_it_are_cancelled(void **state)
     struct open_call a = next_call(&engine), b = next_call(&engine);
     answer_fail(&engine, a);
     assert_int_equal(number(engine_next(&engine, BW_MSG_CALL_CANCEL)->head, "call"), b.call);
+    answer_fail(&engine, b);
     const json_t *run = only_run(&engine, FAILED);
     assert_int_equal(state_of(run, "b"), 22);
     engine_stop(&engine);

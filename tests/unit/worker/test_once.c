@@ -273,15 +273,19 @@ static void test_what_the_run_ends_is_cancelled_or_unknown(void **state)
                          HEAD "fail_fast: true\nsteps: [{parallel: [{id: a, " ONCE ", uses: my/call@1}, {id: b, uses: my/look@1}]}]\n", NULL);
         engine_event(&engine, "{}");
         const struct answer *report = report_with_ack(&engine);
-        int64_t number_of_report = number(report->head, "report");
+        int64_t number_of_report = number(report->head, "report"), called = 0;
         int64_t look = number(engine_next(&engine, BW_MSG_CALL)->head, "call");
         if (is_called) {
             engine_commit(&engine, number_of_report);
-            engine_next(&engine, BW_MSG_CALL);
+            called = number(engine_next(&engine, BW_MSG_CALL)->head, "call");
         }
         engine_send(&engine, BW_MSG_CALL_RESULT, NULL, 0, "{\"call\":%lld,\"outcome\":\"fail\",\"error\":{\"code\":\"no\",\"message\":\"m\"}}",
                     (long long)look);
-        if (is_called) engine_next(&engine, BW_MSG_CALL_CANCEL);
+        if (is_called) {
+            engine_next(&engine, BW_MSG_CALL_CANCEL);
+            engine_send(&engine, BW_MSG_CALL_RESULT, NULL, 0,
+                        "{\"call\":%lld,\"outcome\":\"fail\",\"doubtful\":true,\"error\":{\"code\":\"no\",\"message\":\"m\"}}", (long long)called);
+        }
         const json_t *run = only_run(&engine, FAILED);
         assert_string_equal(code_of(run), "no");
         assert_string_equal(text(step_at(run, 0), "path"), "a");

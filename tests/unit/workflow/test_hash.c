@@ -80,6 +80,7 @@ static void test_what_it_does_matters(void **state)
         {"timeout: 90s", "timeout: 91s"},
         {", timeout: 90s", ""},
         {"timeout: 90s", "timeout: 90s, limit: llm"},
+        {"timeout: 90s", "timeout: 90s, heartbeat: 30s"},
         {"timeout: 90s", "timeout: 90s, guarantee: at_most_once"},
         {"timeout: 90s", "timeout: 90s, sensitive: true"},
         {"timeout: 90s", "timeout: 90s, effect: read"},

@@ -1,0 +1,38 @@
+/* A step that is not wanted any more: its run is cancelled, or a step beside it has failed and the workflow says `fail_fast`. Code that executes is
+ * told, and has a time to end by itself, because what it has done already is worth knowing: a result that still comes is recorded, and `undo` takes
+ * back what it says. */
+#include "worker/internal.h"
+#include <stdio.h>
+
+static void on_grace_over(evutil_socket_t fd, short what, void *arg)
+{
+    struct bw_attempt *attempt = arg;
+    struct bw_run *run = attempt->run;
+    (void)fd, (void)what;
+    bw_step_cancel(attempt);
+    bw_run_advance(run);
+}
+
+static void tell_plugin(struct bw_attempt *attempt)
+{
+    char head[80];
+    int len = snprintf(head, sizeof head, "{\"call\":%lld,\"grace_ms\":%d,\"keep\":true}", (long long)attempt->call, BW_GIVE_UP_MS);
+    bw_channel_send(bw_attempt_worker(attempt)->channel, BW_MSG_CALL_CANCEL, (struct bw_slice){head, (size_t)len}, NULL, 0);
+}
+
+void bw_step_give_up(struct bw_attempt *attempt)
+{
+    if (attempt->is_unwanted) return;
+    if (!attempt->task && attempt->wait != BW_WAIT_PLUGIN) {
+        bw_step_cancel(attempt);
+        return;
+    }
+    int64_t left_ms = bw_attempt_left_ms(attempt);
+    attempt->is_unwanted = true;
+    bw_timer_stop(attempt->beat_timer);
+    bw_attempt_set_timer(attempt, on_grace_over, left_ms < BW_GIVE_UP_MS ? left_ms : BW_GIVE_UP_MS);
+    if (attempt->task)
+        bw_step_break_off(attempt);
+    else
+        tell_plugin(attempt);
+}
