@@ -14,6 +14,7 @@ DOORS = {  # header → the only folder or file that may include it
     r"sqlite3\.h": ["engine/store/"],
     r"zstd\.h": ["engine/store/"],
     r"event2/http.*": ["engine/ingest/"],
+    r"openssl/ssl\.h": ["engine/ingest/"],
     r"curl/.*": ["engine/worker/", "engine/cmd/http_post.c"],
     r"lua.*\.h": ["engine/lua/"],
 }

@@ -2,6 +2,7 @@
 #include "cmd/options.h"
 #include "cmd/setup.h"
 #include "cmd/test_files.h"
+#include "ingest/tls.h"
 #include "serve/inspect.h"
 #include "source/source.h"
 #include "workflow/model.h"
@@ -9,6 +10,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+static void check_certificates(const struct bw_config *config, struct bw_errors *errs)
+{
+    struct bw_error err;
+    struct bw_tls *tls = config->tls.pair_count ? bw_tls_load(&config->tls, &err) : NULL;
+    if (config->tls.pair_count && !tls) bw_errors_push(errs, &err);
+    bw_tls_unref(tls);
+}
 
 /* Sources can only be judged with the schemes that loaded. The result says of each whether its events' names are signed. */
 static bool *check_sources(const struct bw_config *config, struct bw_errors *errs)
@@ -115,9 +124,10 @@ static int check_main(int argc, char **argv)
     /* With a broken configuration the workflows are still checked, under what is good of it, or the default folders beside it: every error in one go.
      */
     struct bw_config *fallback = NULL;
-    if ((config = bw_config_load(config_path, &errs)))
+    if ((config = bw_config_load(config_path, &errs))) {
         are_signed = check_sources(config, &errs);
-    else if (!(fallback = bw_config_load_without_secrets(config_path, NULL)))
+        check_certificates(config, &errs);
+    } else if (!(fallback = bw_config_load_without_secrets(config_path, NULL)))
         fallback = bw_config_load("/dev/null", NULL);
     if (config || fallback) {
         if ((loaded = bw_inspect_catalog(config ? config : fallback, NULL, &err)))

@@ -35,7 +35,8 @@ static struct curl_slist *split(struct bw_slice headers)
     return list;
 }
 
-bool bw_http_post(const char *url, struct bw_slice headers, struct bw_slice body, unsigned *status, struct bw_buf *answer, struct bw_error *err)
+bool bw_http_post(const char *url, const char *ca_file, struct bw_slice headers, struct bw_slice body, unsigned *status, struct bw_buf *answer,
+                  struct bw_error *err)
 {
     struct curl_slist *list = NULL;
     char reason[CURL_ERROR_SIZE] = "";
@@ -48,6 +49,7 @@ bool bw_http_post(const char *url, struct bw_slice headers, struct bw_slice body
     curl_easy_setopt(easy, CURLOPT_URL, url);
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(easy, CURLOPT_PROXY, "");
+    if (ca_file) curl_easy_setopt(easy, CURLOPT_CAINFO, ca_file);
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_TIMEOUT, TIMEOUT_S);
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, list);
@@ -63,6 +65,8 @@ bool bw_http_post(const char *url, struct bw_slice headers, struct bw_slice body
     if (!good) {
         bw_error_set(err, "send.failed", "cannot post to %s: %s", url, *reason ? reason : curl_easy_strerror(result));
         if (result == CURLE_COULDNT_CONNECT) bw_error_hint(err, "is the engine running? start it with: bellwire serve");
+        if (result == CURLE_PEER_FAILED_VERIFICATION)
+            bw_error_hint(err, "the certificate is not trusted, or not of this name; --ca FILE names the authority that signed it");
     }
     curl_slist_free_all(list);
     curl_easy_cleanup(easy);

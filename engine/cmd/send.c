@@ -11,7 +11,7 @@
 #define BODY_BYTES_MAX (64u << 20)
 
 struct sending {
-    const char *config_path, *url, *event, *id, *type;
+    const char *config_path, *url, *ca, *event, *id, *type;
     struct bw_option_list secrets;
     bool only_print, as_json;
 };
@@ -66,14 +66,14 @@ static int post(const struct sending *sending, const struct bw_config *config, c
     if (sending->url)
         bw_buf_append_text(&url, sending->url);
     else
-        bw_buf_printf(&url, strchr(config->listen[0].host, ':') ? "http://[%s]:%u%s" : "http://%s:%u%s", config->listen[0].host,
-                      config->listen[0].port, source->path);
+        bw_buf_printf(&url, strchr(config->listen[0].host, ':') ? "%s://[%s]:%u%s" : "%s://%s:%u%s", config->listen[0].is_tls ? "https" : "http",
+                      config->listen[0].host, config->listen[0].port, source->path);
     if (sending->only_print) {
         printf("POST %s\n%.*s\n", url.data, (int)headers.len, headers.ptr);
         fwrite(body.ptr, 1, body.len, stdout);
         putchar('\n');
         result = 0;
-    } else if (!bw_http_post(url.data, headers, body, &status, &answer, &err)) {
+    } else if (!bw_http_post(url.data, sending->ca, headers, body, &status, &answer, &err)) {
         bw_print_error("send", &err);
     } else {
         if (sending->as_json)
@@ -90,10 +90,15 @@ static int post(const struct sending *sending, const struct bw_config *config, c
 static int send_main(int argc, char **argv)
 {
     struct sending sending = {.type = "application/json", .event = "", .id = ""};
-    const struct bw_option options[] = {{.name = "config", .value = &sending.config_path}, {.name = "url", .value = &sending.url},
-                                        {.name = "event", .value = &sending.event},        {.name = "id", .value = &sending.id},
-                                        {.name = "type", .value = &sending.type},          {.name = "secret", .list = &sending.secrets},
-                                        {.name = "print", .flag = &sending.only_print},    {.name = "json", .flag = &sending.as_json}};
+    const struct bw_option options[] = {{.name = "config", .value = &sending.config_path},
+                                        {.name = "url", .value = &sending.url},
+                                        {.name = "ca", .value = &sending.ca},
+                                        {.name = "event", .value = &sending.event},
+                                        {.name = "id", .value = &sending.id},
+                                        {.name = "type", .value = &sending.type},
+                                        {.name = "secret", .list = &sending.secrets},
+                                        {.name = "print", .flag = &sending.only_print},
+                                        {.name = "json", .flag = &sending.as_json}};
     int first, status = bw_options_parse(&bw_command_send, argc, argv, options, sizeof options / sizeof *options, &first);
     struct bw_errors errs = {0};
     struct bw_buf body = {0}, headers = {0};
@@ -136,12 +141,13 @@ const struct bw_command bw_command_send = {
     .name = "send",
     .summary = "sign a body as the provider does, and post it to the engine",
     .usage =
-        "usage: bellwire send SOURCE [FILE] [--event NAME] [--id ID] [--url URL] [--secret NAME=VALUE] [--type TYPE] [--print] [--json] [--config "
-        "FILE]\n\n"
+        "usage: bellwire send SOURCE [FILE] [--event NAME] [--id ID] [--url URL] [--ca FILE] [--secret NAME=VALUE] [--type TYPE] [--print] [--json] "
+        "[--config FILE]\n\n"
         "Signs the body of FILE ('-': standard input; without FILE: {}) as the source's provider would, and posts it to the configured address.\n\n"
         "  --event NAME          what the event header says: push, issues.opened\n"
         "  --id ID               the delivery id (a fresh one); the same id again is a redelivery\n"
         "  --url URL             another address than the configured one\n"
+        "  --ca FILE             trust what this authority has signed (PEM), instead of the system's: of scripts/dev-cert, for example\n"
         "  --secret NAME=VALUE   sign with another secret\n"
         "  --type TYPE           content type (application/json)\n"
         "  --print               print the signed request instead of sending it\n"

@@ -5,6 +5,7 @@
 #include "config/limits.h"
 #include "config/secrets.h"
 #include "config/sources.h"
+#include "config/tls.h"
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,8 +22,9 @@
 #define FIELD(name) offsetof(struct bw_config, name)
 static const struct bw_key keys[] = {
     {"listen", BW_KEY_SPECIAL, 0, 0, 0, "http://127.0.0.1:8080", "where to listen, one URL or a list; port 0 takes any free port"},
+    {"tls", BW_KEY_SPECIAL, 0, 0, 0, "", "certificates for https:// addresses, see below"},
     {"allow_plaintext", BW_KEY_BOOL, FIELD(allow_plaintext), 0, 0, "false", "plain HTTP on addresses other than loopback"},
-    {"public_url", BW_KEY_TEXT, FIELD(public_url), 0, 0, "http:// and the first address of listen",
+    {"public_url", BW_KEY_TEXT, FIELD(public_url), 0, 0, "the first address of listen",
      "how people reach this engine: links to approvals begin with it"},
     {"data", BW_KEY_TEXT, FIELD(data), 0, 0, "./data", "folder of the store"},
     {"workflows", BW_KEY_TEXT, FIELD(workflows), 0, 0, "./workflows", "folder of the workflows (*.yaml)"},
@@ -44,7 +46,6 @@ static const struct bw_key keys[] = {
     {"retention", BW_KEY_SPECIAL, 0, 0, 0, "", "how long finished things stay in the store, see below"},
     {"limits", BW_KEY_SPECIAL, 0, 0, 0, "", "what steps of all workflows share: rates and numbers at once, see below"},
     {"admin", BW_KEY_LATER, 0, 0, 0, NULL, NULL},
-    {"tls", BW_KEY_LATER, 0, 0, 0, NULL, NULL},
     {"store", BW_KEY_LATER, 0, 0, 0, NULL, NULL},
     {"queue", BW_KEY_LATER, 0, 0, 0, NULL, NULL},
     {"pools", BW_KEY_LATER, 0, 0, 0, NULL, NULL},
@@ -91,7 +92,7 @@ static bool is_loopback(const char *host)
 
 static bool split_url(const char *url, char *host, size_t size, long *port)
 {
-    const char *at = url + strlen("http://"), *end;
+    const char *at = strstr(url, "://") + 3, *end;
     struct in6_addr address;
     if (*at == '[') {
         end = strchr(++at, ']');
@@ -118,19 +119,21 @@ static void read_listen_url(const struct bw_key_context *context, const struct b
     char host[64];
     long port = 0;
     const char *url = node->kind == BW_YAML_STRING ? node->text.ptr : "";
-    if (!strncmp(url, "https://", 8)) {
-        bw_key_error(context, node, "config.not_supported", "put a TLS proxy in front, and listen on http://127.0.0.1:8080",
-                     "https is not supported by this version");
-        return;
-    }
-    if (strncmp(url, "http://", 7) || !split_url(url, host, sizeof host, &port)) {
-        bw_key_error(context, node, "listen.url", "write for example http://127.0.0.1:8080 or http://[::1]:8080",
+    bool is_tls = !strncmp(url, "https://", 8);
+    if ((!is_tls && strncmp(url, "http://", 7)) || !split_url(url, host, sizeof host, &port)) {
+        bw_key_error(context, node, "listen.url", "write for example http://127.0.0.1:8080, https://0.0.0.0:8443 or http://[::1]:8080",
                      "'%s' is no address to listen on: scheme, numeric address and port are needed", url);
         return;
     }
-    if (!config->allow_plaintext && !is_loopback(host))
-        bw_key_error(context, node, "listen.plaintext", "put a TLS proxy in front, or write `allow_plaintext: true` if this network is trusted",
-                     "plain HTTP on %s would send secrets and events over the network in the clear", host);
+    if (is_tls && !config->tls.pair_count)
+        bw_key_error(context, node, "listen.no_certificate", "write tls: {cert: FILE, key: FILE}; scripts/dev-cert makes a pair to try it with",
+                     "'%s' needs a certificate", url);
+    if (!is_tls && !config->allow_plaintext && !is_loopback(host))
+        bw_key_error(
+            context, node, "listen.plaintext",
+            "listen on https:// with tls: {cert, key}, put a TLS proxy in front, or write `allow_plaintext: true` if this network is trusted",
+            "plain HTTP on %s would send secrets and events over the network in the clear", host);
+    config->listen[config->listen_count].is_tls = is_tls;
     config->listen[config->listen_count].host = bw_slice_dup(bw_slice_of(host));
     config->listen[config->listen_count++].port = (uint16_t)port;
 }
@@ -140,7 +143,7 @@ static void read_listen(const struct bw_key_context *context, const struct bw_ya
     size_t count = node && node->kind == BW_YAML_LIST ? node->count : 1;
     if (!(config->listen = calloc(count + 1, sizeof *config->listen))) return;
     if (!node) {
-        config->listen[0] = (struct bw_listen){bw_slice_dup(bw_slice_of("127.0.0.1")), 8080};
+        config->listen[0] = (struct bw_listen){.host = bw_slice_dup(bw_slice_of("127.0.0.1")), .port = 8080};
         config->listen_count = 1;
     } else if (node->kind == BW_YAML_LIST) {
         if (!node->count) bw_key_error(context, node, "listen.none", "write for example http://127.0.0.1:8080", "listen needs at least one address");
@@ -172,7 +175,7 @@ void bw_config_public_url(const struct bw_config *config, uint16_t port, struct 
     if (config->public_url)
         bw_buf_append_text(out, config->public_url);
     else
-        bw_buf_printf(out, strchr(host, ':') ? "http://[%s]:%u" : "http://%s:%u", host, port ? port : listen->port);
+        bw_buf_printf(out, strchr(host, ':') ? "%s://[%s]:%u" : "%s://%s:%u", listen->is_tls ? "https" : "http", host, port ? port : listen->port);
 }
 
 /* ---- the file ---- */
@@ -240,6 +243,7 @@ static struct bw_config *load(const char *path, bool without_secrets, struct bw_
     if (root && root->kind != BW_YAML_MAP) root = NULL;
     const struct bw_yaml_node *retention = root ? bw_yaml_get(root, "retention") : NULL;
     if (retention) bw_keys_read(&context, retention, "retention", retention_keys, RETENTION_KEY_COUNT, config);
+    bw_tls_read(&context, root ? bw_yaml_get(root, "tls") : NULL, config->folder, &config->tls);
     read_listen(&context, root ? bw_yaml_get(root, "listen") : NULL, config);
     check_public_url(&context, root ? bw_yaml_get(root, "public_url") : NULL, config);
     if (root) bw_sources_read(&context, bw_yaml_get(root, "sources"), config);
@@ -276,6 +280,7 @@ void bw_config_free(struct bw_config *config)
     if (!config) return;
     for (size_t i = 0; i < config->listen_count; i++) free(config->listen[i].host);
     free(config->listen);
+    bw_tls_config_free(&config->tls);
     bw_sources_free(config->sources, config->source_count);
     bw_secrets_free(config->secrets, config->secret_count);
     bw_limits_free(config->limits, config->limit_count);
@@ -290,20 +295,13 @@ void bw_config_free(struct bw_config *config)
     free(config);
 }
 
-static void help_of_keys(struct bw_buf *out, const struct bw_key *list, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if (list[i].help)
-            bw_buf_printf(out, "  %-22s %s%s%s%s\n", list[i].name, list[i].help, *list[i].otherwise ? " (" : "", list[i].otherwise,
-                          *list[i].otherwise ? ")" : "");
-}
-
 void bw_config_help(struct bw_buf *out)
 {
     bw_buf_append_text(out, "bellwire.yaml (every key has a default):\n");
-    help_of_keys(out, keys, KEY_COUNT);
+    bw_keys_help(out, keys, KEY_COUNT);
     bw_buf_append_text(out, "\nretention:\n");
-    help_of_keys(out, retention_keys, RETENTION_KEY_COUNT);
+    bw_keys_help(out, retention_keys, RETENTION_KEY_COUNT);
+    bw_tls_help(out);
     bw_limits_help(out);
     bw_sources_help(out);
 }

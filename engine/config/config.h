@@ -39,6 +39,22 @@ struct bw_source_config {
 struct bw_listen {
     char *host;    /* numeric address */
     uint16_t port; /* 0 = any free port, logged at start */
+    bool is_tls;
+};
+
+struct bw_tls_pair { /* paths of PEM files */
+    char *cert, *key;
+};
+struct bw_tls_config {
+    struct bw_tls_pair *pairs; /* one at least as soon as a listener is_tls; the first is for names that none has */
+    size_t pair_count;
+    char *client_ca, *client_crl; /* NULL: none. With client_ca clients show certificates */
+    bool client_required;
+    char **client_names; /* none: any that the authority has signed */
+    size_t client_name_count;
+    struct bw_tls_pair pair; /* while it is read */
+    const char *file;        /* where it is written; borrowed from the configuration */
+    int line, column;
 };
 
 struct bw_retention_config { /* how long finished things stay; 0 = for ever */
@@ -62,6 +78,7 @@ struct bw_config {
     char *folder; /* what relative paths are relative to */
     struct bw_listen *listen;
     size_t listen_count;
+    struct bw_tls_config tls;
     bool allow_plaintext;
     char *public_url; /* as people reach it, without a slash at the end; NULL: the first address that it listens on */
     char *data, *workflows, *actions, *plugins, *schemes; /* ready to open */

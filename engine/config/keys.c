@@ -112,3 +112,11 @@ void bw_keys_read(const struct bw_key_context *context, const struct bw_yaml_nod
             read_value(context, map->pairs[i].value, &keys[k], (char *)target + keys[k].offset);
     }
 }
+
+void bw_keys_help(struct bw_buf *out, const struct bw_key *keys, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (keys[i].help)
+            bw_buf_printf(out, "  %-22s %s%s%s%s\n", keys[i].name, keys[i].help, *keys[i].otherwise ? " (" : "", keys[i].otherwise,
+                          *keys[i].otherwise ? ")" : "");
+}

@@ -2,6 +2,7 @@
  * refuses what the table does not know ("did you mean", or "not supported by this version" for keys of the language that are still to come). */
 #ifndef BW_CONFIG_KEYS_H
 #define BW_CONFIG_KEYS_H
+#include "base/buf.h"
 #include "base/error.h"
 #include "base/yaml.h"
 #include <stddef.h>
@@ -34,4 +35,5 @@ void bw_key_error(const struct bw_key_context *context, const struct bw_yaml_nod
 /* Fills the fields of `target` from `map`; every fault is reported, none stops the reading. where: "sources.github", for messages. */
 void bw_keys_read(const struct bw_key_context *context, const struct bw_yaml_node *map, const char *where, const struct bw_key *keys, size_t count,
                   void *target);
+void bw_keys_help(struct bw_buf *out, const struct bw_key *keys, size_t count); /* a line for each, for --help */
 #endif

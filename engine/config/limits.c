@@ -77,8 +77,5 @@ void bw_limits_free(struct bw_limit_config *limits, size_t count)
 void bw_limits_help(struct bw_buf *out)
 {
     bw_buf_append_text(out, "\nlimits.NAME (steps share it by `limit: NAME`):\n");
-    for (size_t i = 0; i < KEY_COUNT; i++)
-        if (limit_keys[i].help)
-            bw_buf_printf(out, "  %-22s %s%s%s%s\n", limit_keys[i].name, limit_keys[i].help, *limit_keys[i].otherwise ? " (" : "",
-                          limit_keys[i].otherwise, *limit_keys[i].otherwise ? ")" : "");
+    bw_keys_help(out, limit_keys, KEY_COUNT);
 }

@@ -248,7 +248,7 @@ static struct delivery *make_delivery(struct bw_connection *connection, struct e
     struct bw_loop *loop = connection->loop;
     struct bw_slice remote = bw_slice_of(remote_of(request)), id = judgement->delivery_id;
     bw_buf_clear(&loop->kept);
-    bw_headers_keep(&loop->kept, from, source);
+    bw_headers_keep(&loop->kept, from, source, bw_buf_slice(&connection->client));
     struct bw_slice data = judgement->data; /* the body, or what the scheme takes out of it */
     struct bw_slice packed = bw_pack(loop->packer, data);
     size_t room = data.len + packed.len + loop->kept.len + strlen(source->name) + 1 + judgement->event.len + ID_MAX + remote.len;

@@ -1,7 +1,6 @@
 #include "ingest/connections.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include <event2/listener.h>
 #include <stdlib.h>
 
 #define SWEEP_MS 250
@@ -20,6 +19,8 @@ static void release(struct bw_connection *connection)
     evbuffer_remove_cb_entry(bufferevent_get_input(connection->bev), connection->watch);
     if (!connection->is_established) bufferevent_decref(connection->bev);
     if (connection->held) evbuffer_free(connection->held);
+    bw_tls_unref(connection->tls);
+    bw_buf_free(&connection->client);
     bw_intake_release(connection, connection->reserved);
     atomic_fetch_sub_explicit(&loop->ingest->live, 1, memory_order_relaxed);
     free(connection);
@@ -54,47 +55,37 @@ static void on_input(struct evbuffer *input, const struct evbuffer_cb_info *info
     connection->is_in_gate = false;
 }
 
-static void set_doors(struct bw_loop *loop, bool open)
-{
-    for (size_t i = 0; loop->doors && i < loop->ingest->options.config->listen_count; i++) {
-        if (!loop->doors[i]) continue;
-        struct evconnlistener *listener = evhttp_bound_socket_get_listener(loop->doors[i]);
-        if (open)
-            evconnlistener_enable(listener);
-        else
-            evconnlistener_disable(listener);
-    }
-}
-
 static void keep_cap(struct bw_loop *loop)
 {
     struct bw_ingest *ingest = loop->ingest;
     size_t live = atomic_load_explicit(&ingest->live, memory_order_relaxed);
     if (!loop->is_at_cap && live >= ingest->live_max) {
         loop->is_at_cap = true;
-        set_doors(loop, false);
+        bw_loop_set_doors(loop);
         bw_log(BW_LOG_WARN, "ingest.full", BW_INT("connections", live), BW_STR("message", "no more connections are accepted until some have ended"));
     } else if (loop->is_at_cap && live <= ingest->live_max - ingest->live_max / 10 - (ingest->live_max < 10)) {
         loop->is_at_cap = false;
-        set_doors(loop, true);
+        bw_loop_set_doors(loop);
     }
 }
 
 /* evhttp has accepted a connection and asks what to read it with. If it gets NULL it makes a bufferevent of its own, past the gate:
  * bw_connection_begin() then finds no record, and the request is refused. */
-static struct bufferevent *on_accept(struct event_base *base, void *arg)
+struct bufferevent *bw_connection_accept(struct event_base *base, void *arg)
 {
-    struct bw_loop *loop = arg;
+    const struct bw_door *door = arg;
+    struct bw_loop *loop = door->loop;
     struct bw_ingest *ingest = loop->ingest;
     struct bw_connection *connection = calloc(1, sizeof *connection);
     if (!connection) return NULL;
-    connection->bev = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
+    connection->bev = door->is_tls ? bw_tls_accept(loop->tls, base) : bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
     if (!connection->bev) goto no_memory;
     connection->watch = evbuffer_add_cb(bufferevent_get_input(connection->bev), on_input, connection);
     if (!connection->watch) goto no_memory;
     /* evhttp keeps a whole body with a known length in this buffer; above that it would buffer an endless line without limit. */
     bufferevent_setwatermark(connection->bev, EV_READ, 0, ingest->body_max + BW_GATE_HEAD_MAX + SLACK_BYTES);
     bufferevent_incref(connection->bev);
+    if (door->is_tls) connection->tls = bw_tls_ref(loop->tls);
     connection->loop = loop;
     connection->fd = -1;
     connection->since_us = connection->arrived_us = bw_clock_mono_us();
@@ -115,6 +106,7 @@ static void on_close(struct evhttp_connection *from, void *arg)
     struct bw_connection *connection = arg;
     struct bw_loop *loop = connection->loop;
     (void)from;
+    if (connection->tls) bw_tls_say_goodbye(connection->bev);
     release(connection);
     bw_loop_end_if_done(loop);
 }
@@ -137,6 +129,7 @@ struct bw_connection *bw_connection_begin(struct bw_loop *loop, struct evhttp_re
         evhttp_connection_set_closecb(evhttp_request_get_connection(request), on_close, connection);
         bufferevent_decref(connection->bev); /* evhttp still has its own */
         connection->is_established = true;
+        if (connection->tls) bw_tls_client(connection->bev, &connection->client);
     }
     connection->is_busy = true;
     return connection;
@@ -225,16 +218,15 @@ static bool sweep_every(struct bw_loop *loop, int ms)
 
 bool bw_connections_open(struct bw_loop *loop)
 {
-    evhttp_set_bevcb(loop->http, on_accept, loop);
     loop->sweep = event_new(loop->base, -1, EV_PERSIST, on_sweep, loop);
     return loop->sweep && sweep_every(loop, SWEEP_MS);
 }
 
 void bw_connections_drain(struct bw_loop *loop)
 {
-    for (size_t i = 0; loop->doors && i < loop->ingest->options.config->listen_count; i++) {
-        if (loop->doors[i]) evhttp_del_accept_socket(loop->http, loop->doors[i]);
-        loop->doors[i] = NULL;
+    for (size_t i = 0; i < loop->door_count; i++) {
+        if (loop->doors[i].socket) evhttp_del_accept_socket(loop->doors[i].http, loop->doors[i].socket);
+        loop->doors[i].socket = NULL;
     }
     sweep_every(loop, SWEEP_DRAINING_MS);
     bw_connections_sweep(loop);

@@ -16,6 +16,8 @@ struct bw_connection {
     struct bw_loop *loop;
     struct bw_connection *previous, *next;
     struct bufferevent *bev;
+    struct bw_tls *tls;   /* NULL: plain */
+    struct bw_buf client; /* the subject of its certificate; empty: it has shown none */
     struct evbuffer_cb_entry *watch;
     int fd; /* -1 until the first byte */
     bool is_established, is_busy /* a request is in our hands */, is_in_gate;
@@ -35,7 +37,8 @@ struct bw_connection {
 };
 
 bool bw_connections_open(struct bw_loop *loop);
-void bw_connections_close(struct bw_loop *loop); /* after evhttp_free() */
+struct bufferevent *bw_connection_accept(struct event_base *base, void *door); /* evhttp's callback for each connection */
+void bw_connections_close(struct bw_loop *loop);                               /* after evhttp_free() */
 /* The connection of a request that evhttp has just completed, now busy; NULL if it did not come through the gate. */
 struct bw_connection *bw_connection_begin(struct bw_loop *loop, struct evhttp_request *request);
 /* Its answer is handed to evhttp: body_bytes are no longer in flight. Nothing if the connection is gone. */

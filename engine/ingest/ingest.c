@@ -5,6 +5,7 @@
 #include "ingest/loop.h"
 #include <event2/event.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -59,8 +60,8 @@ static bool open_doors(struct bw_ingest *ingest, size_t index, int *fds, struct 
     bool good = true;
     for (size_t i = 0; i < ingest->loop_count; i++) {
         struct bw_loop *loop = &ingest->loops[i];
-        loop->doors[index] = evhttp_accept_socket_with_handle(loop->http, fds[i]); /* takes the descriptor, if it succeeds */
-        if (loop->doors[index]) continue;
+        struct bw_door *door = &loop->doors[index];
+        if ((door->socket = evhttp_accept_socket_with_handle(door->http, fds[i]))) continue; /* it has taken the descriptor */
         close(fds[i]);
         good = bw_error_set(err, "listen.failed", "no memory for a listener");
     }
@@ -118,6 +119,30 @@ struct bw_ingest *bw_ingest_start(const struct bw_ingest_options *options, struc
     if (ingest->router && prepare(ingest, err) && start_threads(ingest, err)) return ingest;
     bw_ingest_stop(ingest);
     return NULL;
+}
+
+struct tls_mail {
+    struct bw_loop_mail mail;
+    struct bw_tls *tls;
+};
+
+static void take_tls(struct bw_loop *loop, struct bw_loop_mail *mail)
+{
+    struct tls_mail *message = (struct tls_mail *)((char *)mail - offsetof(struct tls_mail, mail));
+    bw_tls_unref(loop->tls);
+    loop->tls = message->tls;
+    free(message);
+}
+
+bool bw_ingest_set_tls(struct bw_ingest *ingest, struct bw_tls *tls)
+{
+    for (size_t i = 0; i < ingest->loop_count; i++) {
+        struct tls_mail *message = malloc(sizeof *message);
+        if (!message) return false;
+        *message = (struct tls_mail){.mail.run = take_tls, .tls = bw_tls_ref(tls)};
+        bw_mailbox_post(ingest->loops[i].mailbox, &message->mail.mail);
+    }
+    return true;
 }
 
 uint16_t bw_ingest_port(const struct bw_ingest *ingest, size_t index)

@@ -17,6 +17,7 @@
 #include "dispatch/awaits.h"
 #include "dispatch/inbox.h"
 #include "dispatch/status.h"
+#include "ingest/tls.h"
 #include "source/source.h"
 #include "store/store.h"
 
@@ -25,7 +26,8 @@ struct bw_ingest_options {
     const struct bw_source *const *sources;
     size_t source_count;
     struct bw_store *store;
-    void *arg; /* of both hooks */
+    struct bw_tls *tls; /* of the addresses that are https; borrowed until bw_ingest_start() returns. NULL: none is */
+    void *arg;          /* of both hooks */
     /* The catalogue revision for an event that is accepted now, and: does any workflow of that revision wait for events of this name? If not,
      * the event is stored as done and committed() does not see it. And the keys by which parked runs wait for it. One answer, since the
      * catalogue may change at any time. NULL: revision 0, all are awaited, no keys. */
@@ -43,6 +45,8 @@ struct bw_ingest_options {
 struct bw_ingest;
 struct bw_ingest *bw_ingest_start(const struct bw_ingest_options *options, struct bw_error *err); /* options is copied; NULL: listen.* */
 uint16_t bw_ingest_port(const struct bw_ingest *ingest, size_t index);                            /* the real port of config->listen[index] */
+/* Connections that come from now on begin with it, those that are there end on theirs. False without memory: call it again. */
+bool bw_ingest_set_tls(struct bw_ingest *ingest, struct bw_tls *tls);
 /* What runs answer to senders who wait for it; arg is the ingest. Any thread. The answer leaves when bw_ingest_stop() has not ended the waiting. */
 struct bw_responders bw_ingest_responders(struct bw_ingest *ingest);
 size_t bw_ingest_held(const struct bw_ingest *ingest);        /* senders who wait for a run's answer; any thread */

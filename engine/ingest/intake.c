@@ -208,9 +208,9 @@ bool bw_intake_answer_refused(struct bw_connection *connection)
     if (!connection->refusal || connection->is_marked) return false;
     struct evbuffer *input = bufferevent_get_input(connection->bev);
     connection->is_in_gate = true;
-    evbuffer_unfreeze(input, 0); /* between reads a socket's buffer takes nothing at its end */
+    if (!connection->tls) evbuffer_unfreeze(input, 0); /* between reads a socket's buffer takes nothing at its end; that of TLS is never frozen */
     mark(connection, input);
-    evbuffer_freeze(input, 0);
+    if (!connection->tls) evbuffer_freeze(input, 0);
     connection->is_in_gate = false;
     connection->since_us = bw_clock_mono_us();
     bufferevent_trigger(connection->bev, EV_READ, 0);

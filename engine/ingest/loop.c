@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "ingest/asked.h"
 #include "ingest/connections.h"
+#include "ingest/handshakes.h"
 #include "ingest/held.h"
 #include <event2/event.h>
 #include <event2/listener.h>
@@ -14,6 +15,27 @@
 
 static _Thread_local struct bw_loop *this_loop; /* for the one callback that is told only its evhttp */
 
+void bw_loop_set_doors(struct bw_loop *loop)
+{
+    bool is_open = !loop->is_at_cap && !loop->is_out_of_descriptors;
+    for (size_t i = 0; i < loop->door_count; i++) {
+        struct bw_door *door = &loop->doors[i];
+        if (!door->socket) continue;
+        struct evconnlistener *listener = evhttp_bound_socket_get_listener(door->socket);
+        if (is_open && !(door->is_tls && loop->has_many_handshakes))
+            evconnlistener_enable(listener);
+        else
+            evconnlistener_disable(listener);
+    }
+}
+
+static void set_https_doors(void *arg, bool is_open)
+{
+    struct bw_loop *loop = arg;
+    loop->has_many_handshakes = !is_open;
+    bw_loop_set_doors(loop);
+}
+
 /* accept() failed, mostly for want of descriptors. The socket stays readable, so without a pause libevent would spin and log at full speed. */
 static void on_accept_error(struct evconnlistener *listener, void *http)
 {
@@ -21,8 +43,9 @@ static void on_accept_error(struct evconnlistener *listener, void *http)
     int why = evutil_socket_geterror(evconnlistener_get_fd(listener));
     int64_t now_us = bw_clock_mono_us(), before = atomic_load(&said_us);
     const struct timeval pause = {.tv_usec = DESCRIPTORS_PAUSE_MS * 1000};
-    (void)http;
-    evconnlistener_disable(listener);
+    (void)http, (void)listener; /* errno says it on this system */
+    this_loop->is_out_of_descriptors = true;
+    bw_loop_set_doors(this_loop);
     event_add(this_loop->open_again, &pause);
     if ((before && now_us - before < 1000000) || !atomic_compare_exchange_strong(&said_us, &before, now_us)) return;
     bw_log(BW_LOG_ERROR, "ingest.accept_failed", BW_STR("message", evutil_socket_error_to_string(why)),
@@ -33,8 +56,8 @@ static void on_open_again(evutil_socket_t fd, short what, void *arg)
 {
     struct bw_loop *loop = arg;
     (void)fd, (void)what;
-    for (size_t i = 0; !loop->is_at_cap && i < loop->ingest->options.config->listen_count; i++)
-        if (loop->doors[i]) evconnlistener_enable(evhttp_bound_socket_get_listener(loop->doors[i]));
+    loop->is_out_of_descriptors = false;
+    bw_loop_set_doors(loop);
 }
 
 static void on_mail(struct bw_mail *mail, void *arg)
@@ -68,17 +91,32 @@ void bw_loop_end_if_done(struct bw_loop *loop)
     if (bw_connections_are_written(loop) || bw_clock_mono_us() > loop->stop_deadline_us) event_base_loopexit(loop->base, NULL);
 }
 
-static bool set_up_http(struct bw_loop *loop)
+static bool set_up_door(struct bw_loop *loop, const struct bw_listen *listen)
 {
-    if (!(loop->http = evhttp_new(loop->base))) return false;
+    struct bw_door *door = &loop->doors[loop->door_count];
+    *door = (struct bw_door){.loop = loop, .http = evhttp_new(loop->base), .is_tls = listen->is_tls};
+    if (!door->http) return false;
+    loop->door_count++;
     /* The gate answers what is larger; these are the second line, and what a connection past the gate would meet. */
-    evhttp_set_max_headers_size(loop->http, BW_GATE_HEAD_MAX);
-    evhttp_set_max_body_size(loop->http, (ev_ssize_t)loop->ingest->body_max);
-    evhttp_set_default_content_type(loop->http, NULL);
-    evhttp_set_allowed_methods(loop->http, EVHTTP_REQ_GET | EVHTTP_REQ_POST | EVHTTP_REQ_HEAD | EVHTTP_REQ_PUT | EVHTTP_REQ_DELETE |
+    evhttp_set_max_headers_size(door->http, BW_GATE_HEAD_MAX);
+    evhttp_set_max_body_size(door->http, (ev_ssize_t)loop->ingest->body_max);
+    evhttp_set_default_content_type(door->http, NULL);
+    evhttp_set_allowed_methods(door->http, EVHTTP_REQ_GET | EVHTTP_REQ_POST | EVHTTP_REQ_HEAD | EVHTTP_REQ_PUT | EVHTTP_REQ_DELETE |
                                                EVHTTP_REQ_OPTIONS | EVHTTP_REQ_PATCH);
-    evhttp_set_gencb(loop->http, bw_accept_request, loop);
-    return bw_connections_open(loop);
+    evhttp_set_gencb(door->http, bw_accept_request, loop);
+    evhttp_set_bevcb(door->http, bw_connection_accept, door);
+    return true;
+}
+
+static bool set_up_doors(struct bw_loop *loop)
+{
+    const struct bw_ingest_options *options = &loop->ingest->options;
+    if (!(loop->doors = calloc(options->config->listen_count + 1, sizeof *loop->doors))) return false;
+    for (size_t i = 0; i < options->config->listen_count; i++)
+        if (!set_up_door(loop, &options->config->listen[i])) return false;
+    if (!options->tls) return true;
+    loop->tls = bw_tls_ref(options->tls);
+    return (loop->handshakes = bw_handshakes_new(loop->base, set_https_doors, loop));
 }
 
 bool bw_loop_open(struct bw_loop *loop, struct bw_ingest *ingest, struct bw_error *err)
@@ -87,24 +125,24 @@ bool bw_loop_open(struct bw_loop *loop, struct bw_ingest *ingest, struct bw_erro
     loop->packer = bw_packer_new();
     loop->drain.run = drain;
     loop->stop.run = stop;
-    loop->doors = calloc(ingest->options.config->listen_count + 1, sizeof *loop->doors);
     /* No locks in libevent: nobody but this loop's thread calls it, others post to the mailbox. */
     struct event_config *config = event_config_new();
     if (config && !event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK)) loop->base = event_base_new_with_config(config);
     if (config) event_config_free(config);
-    if (loop->base) {
+    if (loop->base && !event_base_priority_init(loop->base, 3)) {
         loop->mailbox = bw_mailbox_new(loop->base, on_mail, loop);
         loop->open_again = event_new(loop->base, -1, 0, on_open_again, loop);
     }
-    if (loop->doors && loop->mailbox && loop->open_again && set_up_http(loop)) return true;
+    if (loop->mailbox && loop->open_again && set_up_doors(loop) && bw_connections_open(loop)) return true;
     return bw_error_set(err, "listen.failed", "no memory or descriptors for an ingest thread");
 }
 
 void *bw_loop_run(void *arg)
 {
     struct bw_loop *loop = this_loop = arg;
-    for (size_t i = 0; i < loop->ingest->options.config->listen_count; i++)
-        evconnlistener_set_error_cb(evhttp_bound_socket_get_listener(loop->doors[i]), on_accept_error);
+    for (size_t i = 0; i < loop->door_count; i++)
+        evconnlistener_set_error_cb(evhttp_bound_socket_get_listener(loop->doors[i].socket), on_accept_error);
+    bw_handshakes_begin(loop->handshakes);
     event_base_dispatch(loop->base);
     return NULL;
 }
@@ -113,8 +151,10 @@ void bw_loop_close(struct bw_loop *loop)
 {
     if (loop->mailbox) bw_mailbox_free(loop->mailbox);
     loop->is_stopping = false;
-    if (loop->http) evhttp_free(loop->http); /* doors and connections */
+    for (size_t i = 0; i < loop->door_count; i++) evhttp_free(loop->doors[i].http); /* with its connections */
     bw_connections_close(loop);
+    bw_handshakes_free(loop->handshakes);
+    bw_tls_unref(loop->tls);
     if (loop->open_again) event_free(loop->open_again);
     if (loop->base) event_base_free(loop->base); /* also ends the bufferevents whose end was put off */
     bw_buf_free(&loop->parts.url);

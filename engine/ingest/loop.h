@@ -7,6 +7,7 @@
 #include "ingest/ingest.h"
 #include "ingest/request.h"
 #include "ingest/router.h"
+#include "ingest/tls.h"
 #include "store/pack.h"
 #include <event2/http.h>
 #include <pthread.h>
@@ -22,6 +23,12 @@ struct bw_held_table { /* held.h */
     atomic_size_t count;
     size_t max;
 };
+struct bw_door { /* one of config->listen, as one loop has it. evhttp tells its callbacks nothing of where a connection came in: each has its own */
+    struct bw_loop *loop;
+    struct evhttp *http;
+    struct evhttp_bound_socket *socket; /* NULL: closed for good */
+    bool is_tls;
+};
 struct bw_loop_mail { /* to a loop, from any thread */
     struct bw_mail mail;
     void (*run)(struct bw_loop *loop, struct bw_loop_mail *mail);
@@ -32,14 +39,17 @@ struct bw_loop {
     pthread_t thread;
     bool has_thread;
     struct event_base *base;
-    struct evhttp *http;
     struct bw_mailbox *mailbox;
-    struct evhttp_bound_socket **doors; /* one for each config->listen */
+    struct bw_door *doors; /* one for each config->listen */
+    size_t door_count;
+    struct bw_tls *tls; /* what the next connection begins with; NULL: no door is_tls */
+    struct bw_handshakes *handshakes;
     struct event *sweep, *open_again;
     struct bw_connection *connections;
     struct bw_connection **by_fd; /* connections that have sent a byte */
     size_t by_fd_count;
-    bool is_at_cap, is_stopping;
+    bool is_stopping;
+    bool is_at_cap, is_out_of_descriptors, has_many_handshakes; /* why doors are closed for now */
     int64_t stop_deadline_us;
     size_t parked;          /* requests of this loop that the writer has */
     struct bw_held *held;   /* senders that wait for a run's answer */
@@ -73,5 +83,6 @@ bool bw_loop_open(struct bw_loop *loop, struct bw_ingest *ingest, struct bw_erro
 void bw_loop_close(struct bw_loop *loop);                                                /* after its thread has ended */
 void *bw_loop_run(void *loop);
 void bw_loop_end_if_done(struct bw_loop *loop);
+void bw_loop_set_doors(struct bw_loop *loop);                       /* open or closed, as the loop's flags say */
 void bw_accept_request(struct evhttp_request *request, void *loop); /* accept.c: evhttp's callback for each whole request */
 #endif

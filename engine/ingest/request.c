@@ -3,6 +3,8 @@
 #include <event2/keyvalq_struct.h>
 #include <strings.h>
 
+#define OURS "bellwire-" /* what the engine itself says of an event */
+
 void bw_target_split(struct bw_slice target, struct bw_slice *path, struct bw_slice *query)
 {
     const char *mark = target.len ? memchr(target.ptr, '?', target.len) : NULL;
@@ -65,6 +67,7 @@ bool bw_header_is_kept(struct bw_slice name, const struct bw_source_config *sour
 {
     static const char *const words[] = {"authorization", "cookie",  "signature", "hmac",       "token", "secret",
                                         "password",      "api-key", "apikey",    "credential", "-mac"};
+    if (name.len >= sizeof OURS - 1 && strncasecmp(name.ptr, OURS, sizeof OURS - 1) == 0) return false;
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (contains_nocase(name, words[i])) return false;
     for (size_t i = 0; i < source->option_count; i++)
@@ -80,9 +83,13 @@ static bool came_before(const struct bw_request *request, size_t index)
     return false;
 }
 
-void bw_headers_keep(struct bw_buf *out, const struct bw_request *request, const struct bw_source_config *source)
+void bw_headers_keep(struct bw_buf *out, const struct bw_request *request, const struct bw_source_config *source, struct bw_slice client)
 {
     bw_buf_append_char(out, '{');
+    if (client.len) {
+        bw_buf_append_text(out, "\"" BW_CLIENT_HEADER "\":");
+        bw_buf_append_json_string(out, client);
+    }
     for (size_t i = 0; i < request->header_count; i++) {
         struct bw_header header = request->headers[i];
         size_t before = out->len;

@@ -7,6 +7,7 @@
 #include <event2/http.h>
 
 #define BW_KEPT_HEADERS_MAX 8192 /* bytes of their JSON */
+#define BW_CLIENT_HEADER "bellwire-client-subject"
 
 /* Splits a request target at its first '?'; query is empty (ptr at the end) without one. */
 void bw_target_split(struct bw_slice target, struct bw_slice *path, struct bw_slice *query);
@@ -25,6 +26,7 @@ bool bw_request_set_source(struct bw_request_parts *parts, struct evhttp_request
 /* May this header be stored? Credentials, cookies and signatures may not: a stored event must not be replayable or tell a secret. By the names that
  * senders use, and for generic schemes by the header that the source's options name. */
 bool bw_header_is_kept(struct bw_slice name, const struct bw_source_config *source);
-/* Compact JSON object with names in lower case, values as received; repeated names: the first one. Headers that do not fit are left out. */
-void bw_headers_keep(struct bw_buf *out, const struct bw_request *request, const struct bw_source_config *source);
+/* Compact JSON object with names in lower case, values as received; repeated names: the first one. Headers that do not fit are left out.
+ * client: what a certificate says of the sender, kept as BW_CLIENT_HEADER; no sender can write a header of that beginning itself. */
+void bw_headers_keep(struct bw_buf *out, const struct bw_request *request, const struct bw_source_config *source, struct bw_slice client);
 #endif

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "dispatch/dispatch.h"
 #include "ingest/ingest.h"
+#include "serve/certificates.h"
 #include "serve/letters_office.h"
 #include "source/source.h"
 #include "store/store.h"
@@ -25,6 +26,7 @@ struct engine {
     struct bw_store *store;
     struct bw_dispatch *dispatch;
     struct bw_ingest *ingest;
+    struct bw_certificates *certificates; /* NULL: no address is https */
     struct bw_letter_office *letters;
     struct bw_control *control; /* NULL: commands cannot reach the engine */
     struct event *on_term, *on_int, *on_hup, *on_store, *on_drain_deadline;
@@ -143,6 +145,7 @@ static void on_ready(void *arg, uint32_t revision)
                                               .sources = (const struct bw_source *const *)engine->sources,
                                               .source_count = engine->config->source_count,
                                               .store = engine->store,
+                                              .tls = bw_certificates_tls(engine->certificates),
                                               .arg = engine,
                                               .bind = bind_event,
                                               .committed = on_committed,
@@ -157,6 +160,7 @@ static void on_ready(void *arg, uint32_t revision)
         return;
     }
     engine->phase = SERVING;
+    bw_certificates_serve(engine->certificates, engine->ingest);
     tell_public_url(engine);
     const struct bw_responders responders = bw_ingest_responders(engine->ingest);
     bw_dispatch_set_responders(engine->dispatch, &responders);
@@ -164,8 +168,9 @@ static void on_ready(void *arg, uint32_t revision)
         bw_log_error(BW_LOG_WARN, "control.closed", &err); /* webhooks do not need it */
     for (size_t i = 0; i < engine->config->listen_count; i++) {
         char url[96];
-        const char *host = engine->config->listen[i].host;
-        snprintf(url, sizeof url, strchr(host, ':') ? "http://[%s]:%u" : "http://%s:%u", host, bw_ingest_port(engine->ingest, i));
+        const struct bw_listen *listen = &engine->config->listen[i];
+        snprintf(url, sizeof url, strchr(listen->host, ':') ? "%s://[%s]:%u" : "%s://%s:%u", listen->is_tls ? "https" : "http", listen->host,
+                 bw_ingest_port(engine->ingest, i));
         bw_log(BW_LOG_INFO, "engine.listening", BW_STR("url", url), BW_INT("revision", revision), BW_INT("sources", engine->config->source_count),
                BW_INT("after_ms", (bw_clock_mono_us() - engine->started_us) / 1000), BW_STR("version", BELLWIRE_VERSION));
     }
@@ -206,6 +211,7 @@ static void on_signal(evutil_socket_t signal_number, short what, void *arg)
     engine->phase = STOPPING;
     bw_log(BW_LOG_INFO, "engine.stopping", BW_INT("signal", signal_number), BW_INT("events_in_hand", bw_dispatch_in_hand(engine->dispatch)));
     bw_dispatch_set_responders(engine->dispatch, NULL);
+    bw_certificates_serve(engine->certificates, NULL);
     bw_ingest_stop(engine->ingest); /* returns when everything parked at the writer is answered */
     engine->ingest = NULL;
     const struct timeval deadline = {.tv_sec = engine->config->drain_ms / 1000, .tv_usec = engine->config->drain_ms % 1000 * 1000};
@@ -217,6 +223,7 @@ static void on_hangup(evutil_socket_t signal_number, short what, void *arg)
 {
     struct engine *engine = arg;
     (void)signal_number, (void)what;
+    if (engine->certificates) bw_certificates_reload(engine->certificates);
     if (engine->dispatch) bw_dispatch_reload(engine->dispatch);
 }
 
@@ -254,7 +261,9 @@ static void raise_descriptor_limit(void)
 
 static void end(struct engine *engine)
 {
+    bw_certificates_serve(engine->certificates, NULL);
     if (engine->ingest) bw_ingest_stop(engine->ingest);
+    bw_certificates_free(engine->certificates);
     bw_control_free(engine->control); /* whoever has not been answered yet sees it close */
     if (engine->dispatch) bw_dispatch_stop(engine->dispatch);
     if (engine->store) bw_store_close(engine->store);
@@ -287,6 +296,7 @@ int bw_serve(const struct bw_config *config)
     }
     bw_error_set(&err, "memory", "out of memory");
     if (!make_events(&engine) || !(engine.store = bw_store_open_keeping(config->data, &config->retention, &err))) goto fail;
+    if (!(engine.certificates = bw_certificates_new(engine.base, config, &err)) && *err.code) goto fail;
     struct bw_dispatch_options with_store = options;
     with_store.store = engine.store;
     if (!(engine.dispatch = bw_dispatch_new(engine.base, &with_store, &handlers, &err))) goto fail;

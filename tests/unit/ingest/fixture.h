@@ -59,6 +59,7 @@ void bw_source_judge(const struct bw_source *source, const struct bw_request *re
     bw_buf_clear(scratch);
     *out = (struct bw_judgement){.verdict = BW_VERIFIED,
                                  .event_trusted = true,
+                                 .data = request->body,
                                  .delivery_id = header_value(request, "X-Id", ""),
                                  .event = header_value(request, "X-Event", "push")};
     if (bw_slice_is(verdict, "refused")) {

@@ -65,7 +65,7 @@ static void test_kept_headers_are_one_json_object(void **state)
                                         {BW_SLICE("Two"), BW_SLICE("")}};
     const struct bw_request request = {.headers = headers, .header_count = 4};
     struct bw_buf out = {0};
-    bw_headers_keep(&out, &request, &source);
+    bw_headers_keep(&out, &request, &source, BW_SLICE(""));
     assert_true(bw_slice_is(bw_buf_slice(&out), "{\"x-one\":\"a\\\\b\\t\",\"two\":\"\"}"));
     bw_buf_free(&out);
 }
@@ -80,7 +80,7 @@ static void test_kept_headers_are_bounded_and_still_json(void **state)
         {BW_SLICE("One"), {large, sizeof large}}, {BW_SLICE("Two"), {large, sizeof large}}, {BW_SLICE("Three"), BW_SLICE("3")}};
     const struct bw_request request = {.headers = headers, .header_count = 3};
     struct bw_buf out = {0};
-    bw_headers_keep(&out, &request, &source);
+    bw_headers_keep(&out, &request, &source, BW_SLICE(""));
     assert_in_range(out.len, 5000, BW_KEPT_HEADERS_MAX);
     assert_true(bw_json_scan(bw_buf_slice(&out), NULL, NULL, NULL));
     assert_memory_equal(out.data + out.len - 14, "\",\"three\":\"3\"}", 14);
