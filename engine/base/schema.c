@@ -31,7 +31,13 @@ struct field {
 struct bw_schema {
     struct field *fields;
     size_t count;
-    bool is_open; /* loaded from NULL: anything goes */
+    bool is_open;       /* loaded from NULL: anything goes */
+    struct node *value; /* of a value, not of a map of fields */
+};
+struct check {              /* one value under one schema */
+    const char *prefix;     /* of the error's code */
+    struct bw_buf *pointer; /* where it is, when a foreign value is checked, which may hold more than the schema names; NULL: it is one of ours */
+    struct bw_error *err;
 };
 
 static void node_free(struct node *node)
@@ -54,6 +60,7 @@ void bw_schema_free(struct bw_schema *schema)
         node_free(schema->fields[i].node);
     }
     free(schema->fields);
+    node_free(schema->value);
     free(schema);
 }
 
@@ -208,6 +215,18 @@ struct bw_schema *bw_schema_load(const json_t *fields, struct bw_error *err)
     return schema;
 }
 
+struct bw_schema *bw_schema_load_value(const json_t *value, struct bw_error *err)
+{
+    struct bw_schema *schema = calloc(1, sizeof *schema);
+    if (!schema) {
+        bw_error_set(err, "memory", "out of memory");
+        return NULL;
+    }
+    if ((schema->value = load_node(value, "the body", err))) return schema;
+    free(schema);
+    return NULL;
+}
+
 /* ---- checking ---- */
 
 static const char *value_type(const json_t *value)
@@ -218,17 +237,45 @@ static const char *value_type(const json_t *value)
     return names[json_typeof(value)];
 }
 
-static bool wrong(struct bw_error *err, const char *prefix, const char *kind, const char *path, const char *format, ...)
-    __attribute__((format(printf, 5, 6)));
-static bool wrong(struct bw_error *err, const char *prefix, const char *kind, const char *path, const char *format, ...)
+static bool wrong(const struct check *check, const char *kind, const char *path, const char *format, ...) __attribute__((format(printf, 4, 5)));
+static bool wrong(const struct check *check, const char *kind, const char *path, const char *format, ...)
 {
     char code[48], text[300];
     va_list args;
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    snprintf(code, sizeof code, "%s.%s", prefix, kind);
-    return bw_error_set(err, code, "%s: %s", path, text);
+    snprintf(code, sizeof code, "%s.%s", check->prefix, kind);
+    if (check->pointer) return bw_error_set(check->err, code, "%s", text);
+    return bw_error_set(check->err, code, "%s: %s", path, text);
+}
+
+/* The place of a member or an item: as RFC 6901 has it, whole; or as Lua would write it, in `inner`. Returns what leave() needs. */
+static size_t enter(const struct check *check, const char *path, const char *name, size_t index, char inner[PATH_MAX_BYTES])
+{
+    size_t before = check->pointer ? check->pointer->len : 0;
+    if (!check->pointer) {
+        if (name)
+            snprintf(inner, PATH_MAX_BYTES, "%s%s%s", path, *path ? "." : "", name);
+        else
+            snprintf(inner, PATH_MAX_BYTES, "%s[%zu]", path, index + 1);
+        return 0;
+    }
+    *inner = '\0';
+    if (!name) bw_buf_printf(check->pointer, "/%zu", index);
+    if (name) bw_buf_append_char(check->pointer, '/');
+    for (; name && *name; name++) {
+        if (*name == '~' || *name == '/')
+            bw_buf_append_text(check->pointer, *name == '~' ? "~0" : "~1");
+        else
+            bw_buf_append_char(check->pointer, *name);
+    }
+    return before;
+}
+
+static void leave(const struct check *check, size_t before)
+{
+    if (check->pointer && check->pointer->data) check->pointer->data[check->pointer->len = before] = '\0';
 }
 
 static bool format_matches(const char *format, const char *text)
@@ -263,53 +310,61 @@ static size_t characters(const char *text)
     return count;
 }
 
-static bool check_fields(const struct bw_schema *schema, json_t *object, bool open, const char *path, const char *prefix, struct bw_error *err);
+static bool check_fields(const struct check *check, const struct bw_schema *schema, json_t *object, bool open, const char *path);
 
-static bool check_node(const struct node *node, json_t *value, const char *path, const char *prefix, struct bw_error *err)
+/* Of our own values, which Lua may have made. */
+static bool takes_empty(const struct check *check, const struct node *node, const json_t *value)
+{
+    return !check->pointer && is_empty_array(node, value);
+}
+
+static bool check_node(const struct check *check, const struct node *node, json_t *value, const char *path)
 {
     size_t index;
     json_t *item;
     if (!type_matches(node->type, value))
-        return wrong(err, prefix, "type", path, "expected %s %s, found %s", strchr("aio", *type_names[node->type]) ? "an" : "a",
-                     type_names[node->type], value_type(value));
+        return wrong(check, "type", path, "expected %s %s, found %s", strchr("aio", *type_names[node->type]) ? "an" : "a", type_names[node->type],
+                     value_type(value));
     if (node->choices) {
         json_array_foreach(node->choices, index, item) if (json_equal(item, value)) break;
         if (index == json_array_size(node->choices)) {
             struct bw_buf list = {0};
             bw_json_append(&list, node->choices);
-            wrong(err, prefix, "enum", path, "must be one of %.200s", list.data ? list.data : "");
+            wrong(check, "enum", path, "must be one of %.200s", list.data ? list.data : "");
             bw_buf_free(&list);
             return false;
         }
     }
     if (json_is_number(value)) {
         if (node->min && json_number_value(value) < json_number_value(node->min))
-            return wrong(err, prefix, "range", path, "must be at least %g", json_number_value(node->min));
+            return wrong(check, "range", path, "must be at least %g", json_number_value(node->min));
         if (node->max && json_number_value(value) > json_number_value(node->max))
-            return wrong(err, prefix, "range", path, "must be at most %g", json_number_value(node->max));
+            return wrong(check, "range", path, "must be at most %g", json_number_value(node->max));
     }
     if (json_is_string(value)) {
         if (node->max_length >= 0 && characters(json_string_value(value)) > (size_t)node->max_length)
-            return wrong(err, prefix, "range", path, "must have at most %lld characters", (long long)node->max_length);
+            return wrong(check, "range", path, "must have at most %lld characters", (long long)node->max_length);
         if (node->format && !format_matches(node->format, json_string_value(value)))
-            return wrong(err, prefix, "format", path, "must be a %s", node->format);
+            return wrong(check, "format", path, "must be a %s", node->format);
     }
     if (json_is_array(value)) {
         if (node->max_items >= 0 && json_array_size(value) > (size_t)node->max_items)
-            return wrong(err, prefix, "range", path, "must have at most %lld items, found %zu", (long long)node->max_items, json_array_size(value));
+            return wrong(check, "range", path, "must have at most %lld items, found %zu", (long long)node->max_items, json_array_size(value));
         json_array_foreach(value, index, item)
         {
             char inner[PATH_MAX_BYTES];
-            snprintf(inner, sizeof inner, "%s[%zu]", path, index + 1);
-            if (node->items && is_empty_array(node->items, item) && json_array_set_new(value, index, item = json_array()))
-                return bw_error_set(err, "memory", "out of memory");
-            if (node->items && !check_node(node->items, item, inner, prefix, err)) return false;
+            if (!node->items) break;
+            size_t before = enter(check, path, NULL, index, inner);
+            if (takes_empty(check, node->items, item) && json_array_set_new(value, index, item = json_array()))
+                return bw_error_set(check->err, "memory", "out of memory");
+            if (!check_node(check, node->items, item, inner)) return false;
+            leave(check, before);
         }
     }
-    return !json_is_object(value) || !node->properties || check_fields(node->properties, value, false, path, prefix, err);
+    return !json_is_object(value) || !node->properties || check_fields(check, node->properties, value, check->pointer != NULL, path);
 }
 
-static bool check_unknown(const struct bw_schema *schema, const json_t *object, const char *path, const char *prefix, struct bw_error *err)
+static bool check_unknown(const struct check *check, const struct bw_schema *schema, const json_t *object, const char *path)
 {
     const char *name, *known[64];
     json_t *value;
@@ -321,38 +376,45 @@ static bool check_unknown(const struct bw_schema *schema, const json_t *object, 
         while (i < schema->count && strcmp(schema->fields[i].name, name)) i++;
         if (i < schema->count) continue;
         const char *near = bw_suggest(bw_slice_of(name), known, count);
-        wrong(err, prefix, "unknown", *path ? path : name, "there is no field '%s'", name);
-        if (near) bw_error_hint(err, "did you mean '%s'?", near);
+        wrong(check, "unknown", *path ? path : name, "there is no field '%s'", name);
+        if (near) bw_error_hint(check->err, "did you mean '%s'?", near);
         return false;
     }
     return true;
 }
 
-static bool check_fields(const struct bw_schema *schema, json_t *object, bool open, const char *path, const char *prefix, struct bw_error *err)
+static bool check_fields(const struct check *check, const struct bw_schema *schema, json_t *object, bool open, const char *path)
 {
-    if (!open && !check_unknown(schema, object, path, prefix, err)) return false;
+    if (!open && !check_unknown(check, schema, object, path)) return false;
     for (size_t i = 0; i < schema->count; i++) {
         const struct field *field = &schema->fields[i];
         json_t *value = json_object_get(object, field->name);
         char inner[PATH_MAX_BYTES];
-        snprintf(inner, sizeof inner, "%s%s%s", path, *path ? "." : "", field->name);
+        size_t before = enter(check, path, field->name, 0, inner);
         if (!value && field->node->otherwise) {
-            if (json_object_set_new(object, field->name, json_deep_copy(field->node->otherwise))) return bw_error_set(err, "memory", "out of memory");
-            continue;
+            if (json_object_set_new(object, field->name, json_deep_copy(field->node->otherwise)))
+                return bw_error_set(check->err, "memory", "out of memory");
+        } else if (!value) {
+            if (field->node->required) return wrong(check, "missing", inner, "is required");
+        } else {
+            if (takes_empty(check, field->node, value) && json_object_set_new(object, field->name, value = json_array()))
+                return bw_error_set(check->err, "memory", "out of memory");
+            if (!check_node(check, field->node, value, inner)) return false;
         }
-        if (value && is_empty_array(field->node, value) && json_object_set_new(object, field->name, value = json_array()))
-            return bw_error_set(err, "memory", "out of memory");
-        if (!value) {
-            if (field->node->required) return wrong(err, prefix, "missing", inner, "is required");
-        } else if (!check_node(field->node, value, inner, prefix, err)) {
-            return false;
-        }
+        leave(check, before);
     }
     return true;
 }
 
 bool bw_schema_check(const struct bw_schema *schema, json_t *object, bool open, const char *prefix, struct bw_error *err)
 {
-    if (!json_is_object(object)) return wrong(err, prefix, "type", "the value", "expected an object, found %s", value_type(object));
-    return schema->is_open || check_fields(schema, object, open, "", prefix, err);
+    const struct check check = {.prefix = prefix, .err = err};
+    if (!json_is_object(object)) return wrong(&check, "type", "the value", "expected an object, found %s", value_type(object));
+    return schema->is_open || check_fields(&check, schema, object, open, "");
+}
+
+bool bw_schema_check_value(const struct bw_schema *schema, json_t *value, const char *prefix, struct bw_buf *pointer, struct bw_error *err)
+{
+    const struct check check = {.prefix = prefix, .pointer = pointer, .err = err};
+    return check_node(&check, schema->value, value, "");
 }

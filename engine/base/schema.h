@@ -6,7 +6,7 @@
 #include "base/error.h"
 #include "base/json.h"
 
-struct bw_schema; /* immutable after load */
+struct bw_schema; /* immutable after load: any thread */
 /* fields: a JSON object name → schema. Errors: schema.invalid with a JSON path in the message. NULL fields = anything goes. */
 struct bw_schema *bw_schema_load(const json_t *fields, struct bw_error *err);
 void bw_schema_free(struct bw_schema *schema);
@@ -15,4 +15,9 @@ void bw_schema_free(struct bw_schema *schema);
  * array is asked for becomes an empty array (Lua writes both as {}). Error code `prefix` + ".type|.missing|.unknown|.enum|.range|.format", e.g.
  * input.missing. */
 bool bw_schema_check(const struct bw_schema *schema, json_t *object, bool open, const char *prefix, struct bw_error *err);
+/* A schema of one value of any type: {type: object, properties: {…}}. */
+struct bw_schema *bw_schema_load_value(const json_t *value, struct bw_error *err);
+/* Checks a value that somebody else has made: members that the schema does not name are his business, at every level, and nothing is filled in or
+ * changed. False: `pointer` (RFC 6901; "" = the whole) is what does not fit, and err says why without it, and without anything of the value. */
+bool bw_schema_check_value(const struct bw_schema *schema, json_t *value, const char *prefix, struct bw_buf *pointer, struct bw_error *err);
 #endif
