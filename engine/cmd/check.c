@@ -4,10 +4,9 @@
 #include "cmd/test_files.h"
 #include "ingest/tls.h"
 #include "serve/inspect.h"
-#include "source/source.h"
+#include "serve/routes.h"
 #include "workflow/model.h"
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -19,27 +18,15 @@ static void check_certificates(const struct bw_config *config, struct bw_errors 
     bw_tls_unref(tls);
 }
 
-/* Sources can only be judged with the schemes that loaded. The result says of each whether its events' names are signed. */
-static bool *check_sources(const struct bw_config *config, struct bw_errors *errs)
-{
-    struct bw_schemes *schemes = bw_schemes_load(config->schemes, errs);
-    bool *are_signed = calloc(config->source_count + 1, sizeof *are_signed);
-    for (size_t i = 0; schemes && are_signed && i < config->source_count; i++) {
-        struct bw_source *source = bw_source_new(&config->sources[i], schemes, errs);
-        are_signed[i] = source && bw_source_names_are_signed(source);
-        bw_source_free(source);
-    }
-    bw_schemes_free(schemes);
-    return are_signed;
-}
-
-static void list_good(const json_t *loaded, const struct bw_config *config, const bool *are_signed)
+static void list_good(const json_t *loaded, const struct bw_routes *routes)
 {
     size_t index, inner, scheduled;
     json_t *workflow, *event;
-    for (size_t i = 0; i < config->source_count; i++)
-        fprintf(stderr, "source    %-20s POST %s, verified as %s%s\n", config->sources[i].name, config->sources[i].path, config->sources[i].verify,
-                are_signed && are_signed[i] ? "" : "; the names of its events are not signed (event.trusted is false)");
+    for (size_t i = 0; i < bw_routes_count(routes); i++) {
+        const struct bw_source_config *source = bw_routes_at(routes, i);
+        fprintf(stderr, "%-9s %-20s POST %s, verified as %s%s\n", source->is_trigger ? "webhook" : "source", source->name, source->path,
+                source->verify, bw_routes_names_are_signed(routes, i) ? "" : "; the names of its events are not signed (event.trusted is false)");
+    }
     json_array_foreach(json_object_get(loaded, "workflows"), index, workflow)
     {
         fprintf(stderr, "workflow  %-20s", bw_json_str(workflow, "name", ""));
@@ -114,7 +101,6 @@ static int check_main(int argc, char **argv)
     struct bw_config *config;
     struct bw_error err;
     json_t *loaded = NULL;
-    bool *are_signed = NULL;
     size_t tests = 0;
 
     if (status >= 0) return status;
@@ -124,8 +110,10 @@ static int check_main(int argc, char **argv)
     /* With a broken configuration the workflows are still checked, under what is good of it, or the default folders beside it: every error in one go.
      */
     struct bw_config *fallback = NULL;
+    struct bw_schemes *schemes = NULL;
+    struct bw_routes *routes = NULL;
     if ((config = bw_config_load(config_path, &errs))) {
-        are_signed = check_sources(config, &errs);
+        schemes = bw_schemes_load(config->schemes, &errs);
         check_certificates(config, &errs);
     } else if (!(fallback = bw_config_load_without_secrets(config_path, NULL)))
         fallback = bw_config_load("/dev/null", NULL);
@@ -134,6 +122,9 @@ static int check_main(int argc, char **argv)
             bw_inspect_errors(loaded, &errs);
         else
             bw_errors_push(&errs, &err);
+        if (schemes) /* sources can only be judged with the schemes that loaded */
+            routes = bw_routes_new(&(struct bw_routes_from){.config = config, .schemes = schemes, .workflows = json_object_get(loaded, "workflows")},
+                                   &errs);
         if (loaded) tests = check_tests(config ? config : fallback, loaded, &errs);
     }
     bw_print_errors(&errs, as_json);
@@ -141,17 +132,18 @@ static int check_main(int argc, char **argv)
         fprintf(stderr, "%zu error%s\n", errs.count, errs.count == 1 ? "" : "s");
         status = 1;
     } else {
-        if (!as_json) list_good(loaded, config, are_signed);
+        if (!as_json) list_good(loaded, routes);
         if (!as_json) warn_of_rivals(loaded);
-        fprintf(stderr, "all good: %zu source%s, %zu workflow%s, %zu action%s, %zu test%s\n", config->source_count,
-                config->source_count == 1 ? "" : "s", json_array_size(json_object_get(loaded, "workflows")),
+        fprintf(stderr, "all good: %zu source%s, %zu workflow%s, %zu action%s, %zu test%s\n", bw_routes_count(routes),
+                bw_routes_count(routes) == 1 ? "" : "s", json_array_size(json_object_get(loaded, "workflows")),
                 json_array_size(json_object_get(loaded, "workflows")) == 1 ? "" : "s", json_array_size(json_object_get(loaded, "actions")),
                 json_array_size(json_object_get(loaded, "actions")) == 1 ? "" : "s", tests, tests == 1 ? "" : "s");
         status = 0;
     }
-    free(are_signed);
     json_decref(loaded);
     bw_errors_free(&errs);
+    bw_routes_free(routes);
+    bw_schemes_free(schemes);
     bw_config_free(config);
     bw_config_free(fallback);
     return status;

@@ -1,9 +1,11 @@
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "cmd/http_post.h"
 #include "cmd/options.h"
 #include "cmd/setup.h"
-#include "source/source.h"
+#include "serve/inspect.h"
+#include "serve/routes.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,12 +38,31 @@ static struct bw_source_config *with_secrets(const struct bw_source_config *sour
     return copy;
 }
 
-static const struct bw_source_config *find_source(const struct bw_config *config, const char *name)
+/* The sources of the configuration, and when the one that is asked for is none of them those of the workflows, which have to be loaded for that. */
+static struct bw_routes *make_routes(const struct bw_config *config, const struct bw_schemes *schemes, const char *name, struct bw_errors *errs)
 {
-    for (size_t i = 0; i < config->source_count; i++)
-        if (!strcmp(config->sources[i].name, name)) return &config->sources[i];
-    fprintf(stderr, "bellwire send: there is no source '%s'; configured are:", name);
-    for (size_t i = 0; i < config->source_count; i++) fprintf(stderr, " %s", config->sources[i].name);
+    struct bw_routes_from from = {.config = config, .schemes = schemes};
+    struct bw_routes *routes = bw_routes_new(&from, errs);
+    struct bw_error err;
+    if (!routes || errs->count || bw_routes_find(routes, name)) return routes;
+    json_t *loaded = bw_inspect_catalog(config, NULL, &err);
+    if (!loaded) {
+        bw_errors_push(errs, &err);
+        return routes;
+    }
+    bw_routes_free(routes);
+    from.workflows = json_object_get(loaded, "workflows");
+    routes = bw_routes_new(&from, errs);
+    json_decref(loaded);
+    return routes;
+}
+
+static const struct bw_source_config *find_source(const struct bw_routes *routes, const char *name)
+{
+    const struct bw_source_config *found = bw_routes_find(routes, name);
+    if (found) return found;
+    fprintf(stderr, "bellwire send: there is no source '%s'; there are:", name);
+    for (size_t i = 0; i < bw_routes_count(routes); i++) fprintf(stderr, " %s", bw_routes_at(routes, i)->name);
     fputc('\n', stderr);
     return NULL;
 }
@@ -108,9 +129,11 @@ static int send_main(int argc, char **argv)
     if (status >= 0) return status;
     if (argc == first || argc - first > 2) return bw_options_wrong(&bw_command_send, "name a source, and a file with the body");
     if (!(config = bw_setup_config("send", sending.config_path))) return 1;
-    const struct bw_source_config *found = find_source(config, argv[first]);
-    struct bw_source_config *source_config = found ? with_secrets(found, &sending.secrets) : NULL;
+    bw_log_setup(BW_LOG_OFF, BW_LOG_TEXT, "send");
     struct bw_schemes *schemes = bw_schemes_load(config->schemes, &errs);
+    struct bw_routes *routes = schemes ? make_routes(config, schemes, argv[first], &errs) : NULL;
+    const struct bw_source_config *found = routes ? find_source(routes, argv[first]) : NULL;
+    struct bw_source_config *source_config = found ? with_secrets(found, &sending.secrets) : NULL;
     struct bw_source *source = source_config && schemes ? bw_source_new(source_config, schemes, &errs) : NULL;
     bw_print_errors(&errs, false);
     status = 1;
@@ -123,13 +146,14 @@ static int send_main(int argc, char **argv)
             status = post(&sending, config, source_config, bw_buf_slice(&headers), bw_buf_slice(&body));
     }
     bw_source_free(source);
-    bw_schemes_free(schemes);
     for (size_t i = 0; source_config && sending.secrets.count && i < source_config->secret_count; i++) {
         free(source_config->secrets[i].name);
         free(source_config->secrets[i].values);
     }
     if (source_config && sending.secrets.count) free(source_config->secrets);
     free(source_config);
+    bw_routes_free(routes);
+    bw_schemes_free(schemes);
     bw_buf_free(&headers);
     bw_buf_free(&body);
     bw_errors_free(&errs);
@@ -143,7 +167,8 @@ const struct bw_command bw_command_send = {
     .usage =
         "usage: bellwire send SOURCE [FILE] [--event NAME] [--id ID] [--url URL] [--ca FILE] [--secret NAME=VALUE] [--type TYPE] [--print] [--json] "
         "[--config FILE]\n\n"
-        "Signs the body of FILE ('-': standard input; without FILE: {}) as the source's provider would, and posts it to the configured address.\n\n"
+        "Signs the body of FILE ('-': standard input; without FILE: {}) as the source's provider would, and posts it to the configured address.\n"
+        "SOURCE is one of bellwire.yaml, or a workflow with a webhook of its own.\n\n"
         "  --event NAME          what the event header says: push, issues.opened\n"
         "  --id ID               the delivery id (a fresh one); the same id again is a redelivery\n"
         "  --url URL             another address than the configured one\n"

@@ -1,6 +1,7 @@
 #include "config/config.h"
 #include "base/file.h"
 #include "base/yaml.h"
+#include "config/guards.h"
 #include "config/keys.h"
 #include "config/limits.h"
 #include "config/secrets.h"
@@ -13,7 +14,6 @@
 #include <unistd.h>
 
 #define FILE_BYTES_MAX (1u << 20)
-#define BODY_BYTES_HARD (25u << 20)
 #define MAX_SIZE_LEAST (16u << 20)
 #define MAX_SIZE_MOST (1ULL << 50)
 #define DAY_MS (24 * 3600 * 1000LL)
@@ -35,8 +35,10 @@ static const struct bw_key keys[] = {
     {"secrets", BW_KEY_SPECIAL, 0, 0, 0, "", "what workflows may be granted: {NAME: {env: NAME}} or {file: PATH}"},
     {"workers", BW_KEY_COUNT, FIELD(workers), 1, 256, "cores - 1, at least 1", "run worker processes"},
     {"ingest_threads", BW_KEY_COUNT, FIELD(ingest_threads), 1, 64, "1, above 2 cores half of them, at most 4", "threads that listen"},
-    {"max_body", BW_KEY_SIZE, FIELD(max_body_bytes), 1, BODY_BYTES_HARD, "1MiB", "largest request body"},
+    {"max_body", BW_KEY_SIZE, FIELD(max_body_bytes), 1, BW_BODY_BYTES_HARD, "1MiB", "largest request body"},
     {"max_connections", BW_KEY_COUNT, FIELD(max_connections), 1, 1000000, "10000", "open connections in all"},
+    {"trusted_proxies", BW_KEY_SPECIAL, 0, 0, 0, "none",
+     "addresses of your proxies, [10.0.0.0/8]: from them the client is the last one of X-Forwarded-For that is none of them"},
     {"request_deadline", BW_KEY_DURATION, FIELD(request_deadline_ms), 0, 0, "10s", "time for a whole request to arrive"},
     {"idle", BW_KEY_DURATION, FIELD(idle_ms), 0, 0, "30s", "how long a connection may wait for its next request"},
     {"lua_memory", BW_KEY_SIZE, FIELD(lua_memory_bytes), 1 << 20, 1u << 30, "32MiB", "memory of one run's Lua code"},
@@ -246,6 +248,8 @@ static struct bw_config *load(const char *path, bool without_secrets, struct bw_
     bw_tls_read(&context, root ? bw_yaml_get(root, "tls") : NULL, config->folder, &config->tls);
     read_listen(&context, root ? bw_yaml_get(root, "listen") : NULL, config);
     check_public_url(&context, root ? bw_yaml_get(root, "public_url") : NULL, config);
+    if (root)
+        bw_ranges_read(&context, bw_yaml_get(root, "trusted_proxies"), "trusted_proxies", &config->trusted_proxies, &config->trusted_proxy_count);
     if (root) bw_sources_read(&context, bw_yaml_get(root, "sources"), config);
     if (root) bw_limits_read(&context, bw_yaml_get(root, "limits"), config);
     if (root) check_secret_names(&context, bw_yaml_get(root, "secrets"));
@@ -284,6 +288,7 @@ void bw_config_free(struct bw_config *config)
     bw_sources_free(config->sources, config->source_count);
     bw_secrets_free(config->secrets, config->secret_count);
     bw_limits_free(config->limits, config->limit_count);
+    free(config->trusted_proxies);
     free(config->public_url);
     free(config->data);
     free(config->workflows);

@@ -8,12 +8,23 @@
 #define BW_CONFIG_CONFIG_H
 #include "base/buf.h"
 #include "base/error.h"
+#include "base/net_range.h"
 #include <stdint.h>
+
+#define BW_BODY_BYTES_HARD (25u << 20) /* of a request; GitHub sends up to 25 MB */
+
+struct bw_schema;
 
 struct bw_secret { /* one name with one or more values (rotation): the first signs, all verify */
     char *name;
     struct bw_slice *values; /* NUL-terminated behind len; wiped on free */
     size_t count;
+};
+
+struct bw_rate_config { /* count 0: none */
+    int64_t count;      /* so many requests … */
+    int64_t period_ms;  /* … in this time */
+    int64_t burst;      /* so many at once after a rest */
 };
 
 struct bw_source_config {
@@ -28,12 +39,19 @@ struct bw_source_config {
     char **dedupe_refs; /* override of the scheme's id refs */
     size_t dedupe_ref_count;
     int64_t dedupe_window_ms; /* 3 d */
-    uint64_t max_body_bytes;  /* default the instance's; at most 25 MiB (GitHub's limit) */
+    uint64_t max_body_bytes;  /* default the instance's; at most BW_BODY_BYTES_HARD */
     char *public_url;         /* as the provider knows it, or NULL */
     char **options;           /* parameters of generic schemes as NAME=VALUE (hmac: header, algorithm, encoding, prefix, …) */
     size_t option_count;
-    const char *file; /* where it is written, NULL = nowhere; borrowed from the configuration */
-    int line, column;
+    struct bw_schema *schema;           /* of the body; NULL: anything */
+    struct bw_rate_config rate;         /* of all its requests together, those that are verified */
+    struct bw_rate_config address_rate; /* of each address that sends */
+    struct bw_net_range *allow;         /* who may send at all */
+    size_t allow_count;                 /* 0: anybody */
+    const char *file;                   /* where it is written, NULL = nowhere; borrowed */
+    int line, column;                   /* of its name */
+    int path_line, path_column;
+    bool is_trigger; /* a `webhook` trigger of the workflow of that name */
 };
 
 struct bw_listen {
@@ -84,14 +102,16 @@ struct bw_config {
     char *data, *workflows, *actions, *plugins, *schemes; /* ready to open */
     unsigned workers;                                     /* default: cores - 1, at least 1 */
     unsigned ingest_threads;                              /* default: 1 up to 2 cores, cores / 2 above, at most 4 */
-    uint64_t max_body_bytes;                              /* 1 MiB, hard maximum 25 MiB */
+    uint64_t max_body_bytes;                              /* 1 MiB, at most BW_BODY_BYTES_HARD */
     unsigned max_connections;                             /* 10,000 */
     int64_t request_deadline_ms;                          /* 10 s: first byte to whole request */
     int64_t idle_ms;                                      /* 30 s keep-alive */
     uint64_t lua_memory_bytes;                            /* 32 MiB per run */
     int64_t stall_ms;                                     /* 2 s: longest time that user code may hold a worker without giving way */
     int64_t drain_ms;                                     /* 30 s */
-    bool allow_private_network;                           /* outgoing calls to loopback and private addresses; default false */
+    struct bw_net_range *trusted_proxies;                 /* whose X-Forwarded-For is believed */
+    size_t trusted_proxy_count;
+    bool allow_private_network; /* outgoing calls to loopback and private addresses; default false */
     struct bw_retention_config retention;
     struct bw_source_config *sources;
     size_t source_count;

@@ -125,6 +125,7 @@ void bw_dispatch_catalog_loaded(struct bw_dispatch *dispatch, const json_t *head
         return;
     }
     dispatch->workflows = json_incref((json_t *)workflows);
+    if (dispatch->handlers.prepare) dispatch->handlers.prepare(dispatch->handlers.arg, workflows, dispatch->load_errors);
     bw_awaits_publish_take(&dispatch->awaits, awaited); /* from here on events are accepted under it */
     if (dispatch->handlers.ready) dispatch->handlers.ready(dispatch->handlers.arg, dispatch->revision);
     json_t *all = json_copy((json_t *)head), *errors = json_array();

@@ -30,6 +30,11 @@ struct bw_dispatch_options {
 };
 struct bw_dispatch_handlers { /* main thread */
     void *arg;
+    /* Who may send, for a catalogue that is about to become the current one: everything is made that serving it needs, with the secrets as they are
+     * now, and nothing changes yet. False: what is wrong is added to `errors`. The first catalogue is served without what is wrong in it, any later
+     * one not at all. Then comes settle(): is it the current one now? (Not for the first: `ready` says so.) Both NULL: nobody sends. */
+    bool (*prepare)(void *arg, const json_t *workflows, json_t *errors);
+    void (*settle)(void *arg, bool is_taken);
     void (*ready)(void *arg, uint32_t revision);                          /* the catalogue is stored and loaded: events may be accepted */
     void (*catalog)(void *arg, const json_t *loaded);                     /* a worker has loaded it: BW_MSG_CATALOG_LOADED, once */
     void (*trace)(void *arg, const struct bw_message *message);           /* BW_MSG_TRACE; may be NULL */
@@ -50,10 +55,11 @@ const json_t *bw_dispatch_workflows(const struct bw_dispatch *dispatch);
 /* Any thread: the current revision, for an event that is accepted now. Not awaited: no workflow of that revision has a trigger for this name, so the
  * event can be stored as done and need not be posted. The keys are what parked runs may be waiting for: they are stored with the event. */
 void bw_dispatch_bind(struct bw_dispatch *dispatch, struct bw_slice event_name, struct bw_slice body, struct bw_binding *out);
-/* Reads workflows and actions again. Without an error in any of them they become the current revision: events accepted from then on run under it,
- * earlier ones end under theirs. Otherwise nothing changes, and the log says what is wrong. */
+/* Reads workflows, actions and secrets of sources again. Without an error in any of them they become the current revision: events accepted from then
+ * on run under it, earlier ones end under theirs. Otherwise nothing changes, and the log says what is wrong. */
 void bw_dispatch_reload(struct bw_dispatch *dispatch);
-size_t bw_dispatch_log_errors(const json_t *loaded);  /* the errors of a BW_MSG_CATALOG_LOADED, a line each */
+json_t *bw_dispatch_error_json(const struct bw_error *err, const char *class); /* an ERROR of wire/messages.h; new reference */
+size_t bw_dispatch_log_errors(const json_t *loaded);                           /* the errors of a BW_MSG_CATALOG_LOADED, a line each */
 void bw_dispatch_drain(struct bw_dispatch *dispatch); /* no event is started any more; `drained` follows when the workers are empty */
 /* Cancels a run: `done` is called once, on this thread, perhaps at once. state: "cancelling": it will end, whatever happens from here on; or
  * "cancelled". Otherwise NULL and err: "run.unknown", "run.ended", … */

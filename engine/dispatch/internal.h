@@ -290,5 +290,4 @@ bool bw_dispatch_store_revision(struct bw_dispatch *dispatch, const struct bw_re
 void bw_dispatch_activate(struct bw_dispatch *dispatch, uint32_t revision, struct bw_awaited *awaited); /* takes over `awaited` */
 void bw_dispatch_check_drained(struct bw_dispatch *dispatch);
 void bw_dispatch_fail(struct bw_dispatch *dispatch, const struct bw_error *err);
-json_t *bw_dispatch_error_json(const struct bw_error *err, const char *class); /* an ERROR of wire/messages.h; new reference */
 #endif

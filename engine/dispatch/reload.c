@@ -41,8 +41,21 @@ static void add_error(struct bw_reload *reload, const struct bw_error *err)
     json_array_append_new(reload->errors, bw_dispatch_error_json(err, NULL));
 }
 
+static bool prepare_routes(struct bw_reload *reload, const json_t *workflows)
+{
+    const struct bw_dispatch_handlers *handlers = &reload->dispatch->handlers;
+    return !handlers->prepare || handlers->prepare(handlers->arg, workflows, reload->errors);
+}
+
+static void settle_routes(struct bw_reload *reload, bool is_taken)
+{
+    const struct bw_dispatch_handlers *handlers = &reload->dispatch->handlers;
+    if (handlers->settle) handlers->settle(handlers->arg, is_taken);
+}
+
 static void refuse(struct bw_reload *reload)
 {
+    settle_routes(reload, false);
     json_t *all = json_pack("{s:O}", "errors", reload->errors);
     size_t count = bw_dispatch_log_errors(all);
     char message[160];
@@ -112,7 +125,7 @@ static void on_trial_ended(struct bw_process *process, int wait_status, const ch
     bw_worker_free(worker);
     if (dispatch->is_draining || dispatch->is_failed)
         forget(reload);
-    else if (json_array_size(reload->errors))
+    else if (json_array_size(reload->errors) || !prepare_routes(reload, json_object_get(reload->loaded, "workflows")))
         refuse(reload);
     else
         store_candidate(reload);
@@ -145,6 +158,12 @@ static void begin(struct bw_reload *reload)
     if (!(reload->candidate = bw_catalog_read(dispatch, reload->errors, &err))) {
         refuse_for(reload, &err);
     } else if (!json_array_size(reload->errors) && bw_catalog_equal(reload->candidate, dispatch->catalog)) {
+        /* The files are; what they name need not be: a secret may have been rotated. */
+        if (!prepare_routes(reload, dispatch->workflows)) {
+            refuse(reload);
+            return;
+        }
+        settle_routes(reload, true);
         bw_log(BW_LOG_DEBUG, "catalog.unchanged", BW_INT("revision", dispatch->revision));
         forget(reload);
     } else {
@@ -181,6 +200,7 @@ void bw_reload_stored(struct bw_reload *reload, uint32_t revision, const struct 
     dispatch->workflows = json_incref((json_t *)workflows);
     reload->candidate = NULL;
     bw_dispatch_activate(dispatch, revision, awaited);
+    settle_routes(reload, true); /* behind it: who is let in by a new route finds the workflow that waits */
     BW_CRASH_POINT("dispatch.after_activate");
     bw_log(BW_LOG_INFO, "catalog.activated", BW_INT("revision", revision),
            BW_INT("workflows", json_array_size(json_object_get(reload->loaded, "workflows"))),

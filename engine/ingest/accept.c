@@ -1,5 +1,6 @@
-/* The way of a request: gate's refusal → route → method → load → encoding → judge → record → park → answer.
- * The loop's thread, except where said.
+/* The way of a request: gate's refusal → route → address → method → load → encoding → judge → rate → schema → record → park → answer.
+ * What anybody can send is counted by address, before it is verified; what is counted by source was verified: forged requests cost its sender
+ * nothing. The loop's thread, except where said.
  *
  * One allocation holds an accepted request: the event for the dispatcher, the store's operation, and all bytes that both borrow. It is freed when the
  * answer is sent and the dispatcher is done, whichever is later. A refusal's record is a smaller allocation that the writer frees. */
@@ -8,6 +9,7 @@
 #include "base/log.h"
 #include "base/utf8.h"
 #include "ingest/approve.h"
+#include "ingest/body.h"
 #include "ingest/connections.h"
 #include "ingest/held.h"
 #include "ingest/reply.h"
@@ -17,8 +19,7 @@
 #include <stdlib.h>
 
 #define EVENT_NAME_MAX 200
-#define ID_MAX 255    /* of a dedupe id; longer ones are known by their hash */
-#define REMOTE_MAX 64 /* a numeric address */
+#define ID_MAX 255 /* of a dedupe id; longer ones are known by their hash */
 
 struct delivery {
     struct bw_accepted accepted;
@@ -33,24 +34,32 @@ struct delivery {
     char bytes[]; /* body, headers, name, packed body, id, remote */
 };
 
-struct refusal {
+struct refusal { /* a record of its own: what it names may be gone before the writer comes to it */
     struct bw_store_op op;
-    char remote[REMOTE_MAX];
+    char bytes[]; /* source, remote, detail */
 };
 
 struct verdict { /* of a request that starts nothing */
     unsigned status;
     enum bw_outcome outcome;
-    const char *reason; /* static; for the log and the record, never for the sender */
+    const char *reason; /* for the log and the record */
 };
 
-static const char *remote_of(struct evhttp_request *request)
+static struct bw_slice peer_of(struct evhttp_request *request)
 {
     char *address = NULL;
     ev_uint16_t port;
     struct evhttp_connection *from = evhttp_request_get_connection(request);
     if (from) evhttp_connection_get_peer(from, &address, &port);
-    return address ? address : "";
+    return bw_slice_of(address ? address : "");
+}
+
+static struct bw_slice put(char **at, struct bw_slice bytes)
+{
+    struct bw_slice copy = {*at, bytes.len};
+    memcpy(*at, bytes.ptr ? bytes.ptr : "", bytes.len);
+    *at += bytes.len;
+    return copy;
 }
 
 static void log_delivery(const struct bw_delivery *delivery, const char *event, int64_t waited_us)
@@ -73,12 +82,13 @@ static void record(struct bw_loop *loop, const struct bw_delivery *delivery)
     struct bw_store *store = loop->ingest->options.store;
     /* Beyond this the store drowns, and a record of each refusal would only add to it. */
     if (bw_store_is_failed(store) || bw_store_queued(store) > 2 * loop->ingest->options.queued_max) return;
-    struct refusal *refusal = malloc(sizeof *refusal);
+    struct refusal *refusal = malloc(sizeof *refusal + delivery->source.len + delivery->remote.len + delivery->detail.len);
     if (!refusal) return;
+    char *at = refusal->bytes;
     refusal->op = (struct bw_store_op){.kind = BW_OP_DELIVERY, .done = free_refusal, .owner = refusal, .delivery = *delivery};
-    refusal->op.delivery.remote.ptr = refusal->remote;
-    if (refusal->op.delivery.remote.len > sizeof refusal->remote) refusal->op.delivery.remote.len = sizeof refusal->remote;
-    memcpy(refusal->remote, delivery->remote.ptr, refusal->op.delivery.remote.len);
+    refusal->op.delivery.source = put(&at, delivery->source);
+    refusal->op.delivery.remote = put(&at, delivery->remote);
+    refusal->op.delivery.detail = put(&at, delivery->detail);
     bw_store_submit(store, &refusal->op);
 }
 
@@ -96,16 +106,16 @@ static void answer(struct bw_loop *loop, struct evhttp_request *request, struct 
 }
 
 /* Answers a request that starts nothing, and records it. */
-static void conclude(struct bw_connection *connection, struct evhttp_request *request, const struct bw_source *source, const struct verdict *verdict,
+static void conclude(struct bw_connection *connection, struct evhttp_request *request, const struct bw_route *route, const struct verdict *verdict,
                      struct bw_reply *reply)
 {
     struct bw_loop *loop = connection->loop;
     size_t body_bytes = evbuffer_get_length(evhttp_request_get_input_buffer(request));
     const struct bw_delivery delivery = {.at_ms = bw_clock_wall_ms(),
-                                         .source = source ? bw_slice_of(bw_source_settings(source)->name) : BW_SLICE(""),
+                                         .source = route ? bw_slice_of(route->settings->name) : BW_SLICE(""),
                                          .status = verdict->status,
                                          .outcome = verdict->outcome,
-                                         .remote = bw_slice_of(remote_of(request)),
+                                         .remote = bw_slice_of(loop->client.text),
                                          .detail = bw_slice_of(verdict->reason),
                                          .bytes = (uint32_t)body_bytes,
                                          .took_us = microseconds(connection->arrived_us, bw_clock_mono_us())};
@@ -114,13 +124,13 @@ static void conclude(struct bw_connection *connection, struct evhttp_request *re
     answer(loop, request, reply, body_bytes);
 }
 
-static void refuse(struct bw_connection *connection, struct evhttp_request *request, const struct bw_source *source, unsigned status,
+static void refuse(struct bw_connection *connection, struct evhttp_request *request, const struct bw_route *route, unsigned status,
                    enum bw_outcome outcome, const char *reason)
 {
     struct bw_reply reply;
     bw_reply_refuse(&reply, status);
     if (status == 405) reply.allow = "POST";
-    conclude(connection, request, source, &(struct verdict){status, outcome, reason}, &reply);
+    conclude(connection, request, route, &(struct verdict){status, outcome, reason}, &reply);
 }
 
 static enum bw_outcome outcome_of(unsigned status)
@@ -213,14 +223,6 @@ static void on_done(struct bw_store_op *op)
     if (is_held) options.committed(options.arg, accepted);
 }
 
-static struct bw_slice put(char **at, struct bw_slice bytes)
-{
-    struct bw_slice copy = {*at, bytes.len};
-    memcpy(*at, bytes.ptr ? bytes.ptr : "", bytes.len);
-    *at += bytes.len;
-    return copy;
-}
-
 static struct bw_slice put_name(char **at, const char *source, struct bw_slice event)
 {
     struct bw_slice name = put(at, bw_slice_of(source));
@@ -246,7 +248,7 @@ static struct delivery *make_delivery(struct bw_connection *connection, struct e
                                       const struct bw_request *from, const struct bw_judgement *judgement)
 {
     struct bw_loop *loop = connection->loop;
-    struct bw_slice remote = bw_slice_of(remote_of(request)), id = judgement->delivery_id;
+    struct bw_slice remote = bw_slice_of(loop->client.text), id = judgement->delivery_id;
     bw_buf_clear(&loop->kept);
     bw_headers_keep(&loop->kept, from, source, bw_buf_slice(&connection->client));
     struct bw_slice data = judgement->data; /* the body, or what the scheme takes out of it */
@@ -331,33 +333,58 @@ static bool has_foreign_encoding(const struct bw_request *request)
     return header && (count > 1 || !bw_slice_is_nocase(header->value, "identity"));
 }
 
-static void judge(struct bw_connection *connection, struct evhttp_request *request, const struct bw_source *source, bool is_post)
+/* 422 with the place; what stands there is not repeated, neither to the sender nor in the record. */
+static bool fits_schema(struct bw_connection *connection, struct evhttp_request *request, const struct bw_route *route, struct bw_slice data)
+{
+    struct bw_misfit misfit = {0};
+    struct bw_reply reply;
+    if (bw_body_fits(route->settings->schema, data, &misfit)) return true;
+    bw_reply_bytes(&reply, 422, NULL, bw_buf_slice(&misfit.answer));
+    conclude(connection, request, route, &(struct verdict){422, BW_OUTCOME_INVALID, misfit.reason.data ? misfit.reason.data : "schema"}, &reply);
+    bw_misfit_clear(&misfit);
+    return false;
+}
+
+static void judge(struct bw_connection *connection, struct evhttp_request *request, const struct bw_route *route, bool is_post)
 {
     struct bw_loop *loop = connection->loop;
     struct bw_judgement judgement = {0};
     struct bw_reply reply;
-    bw_source_judge(source, &loop->parts.request, &loop->scratch, &judgement);
+    bw_source_judge(route->source, &loop->parts.request, &loop->scratch, &judgement);
     if (judgement.verdict == BW_HANDSHAKE) {
         bw_reply_bytes(&reply, judgement.answer_status, judgement.answer_type, judgement.answer_body);
         reply.headers = judgement.answer_headers;
-        conclude(connection, request, source, &(struct verdict){judgement.answer_status, BW_OUTCOME_HANDSHAKE, "handshake"}, &reply);
+        conclude(connection, request, route, &(struct verdict){judgement.answer_status, BW_OUTCOME_HANDSHAKE, "handshake"}, &reply);
     } else if (!is_post) {
-        refuse(connection, request, source, 405, BW_OUTCOME_BAD_METHOD, "method");
+        refuse(connection, request, route, 405, BW_OUTCOME_BAD_METHOD, "method");
     } else if (judgement.verdict == BW_REFUSED) {
-        refuse(connection, request, source, 401, BW_OUTCOME_UNVERIFIED, judgement.reason);
+        refuse(connection, request, route, 401, BW_OUTCOME_UNVERIFIED, judgement.reason);
     } else if (judgement.verdict == BW_MALFORMED) {
         bw_reply_malformed(&reply, &judgement.fault);
         const char *reason = judgement.fault.reason ? judgement.fault.reason : judgement.reason;
-        conclude(connection, request, source, &(struct verdict){400, BW_OUTCOME_MALFORMED, reason}, &reply);
+        conclude(connection, request, route, &(struct verdict){400, BW_OUTCOME_MALFORMED, reason}, &reply);
     } else if (judgement.event.len > EVENT_NAME_MAX) {
-        refuse(connection, request, source, 400, BW_OUTCOME_MALFORMED, "event name longer than 200 bytes");
+        refuse(connection, request, route, 400, BW_OUTCOME_MALFORMED, "event name longer than 200 bytes");
+    } else if (route->meter && !bw_meter_take(route->meter, bw_clock_mono_us())) {
+        refuse(connection, request, route, 429, BW_OUTCOME_RATE_LIMITED, "rate of the source");
+    } else if (route->settings->schema && !fits_schema(connection, request, route, judgement.data)) {
+        return; /* said */
     } else {
-        struct delivery *delivery = make_delivery(connection, request, bw_source_settings(source), &loop->parts.request, &judgement);
-        if (delivery)
+        struct delivery *delivery = make_delivery(connection, request, route->settings, &loop->parts.request, &judgement);
+        if (delivery && route->settings->is_trigger && !delivery->binding.is_awaited) {
+            bw_accepted_unref(&delivery->accepted); /* its workflow went away while the request came in: it would start nothing */
+            refuse(connection, request, route, 404, BW_OUTCOME_UNKNOWN_PATH, "the workflow is gone");
+        } else if (delivery)
             park(connection, delivery);
         else
-            refuse(connection, request, source, 503, BW_OUTCOME_OVERLOADED, "no memory");
+            refuse(connection, request, route, 503, BW_OUTCOME_OVERLOADED, "no memory");
     }
+}
+
+static bool is_allowed(const struct bw_route *route, const struct bw_client *client)
+{
+    const struct bw_source_config *settings = route->settings;
+    return !settings->allow_count || bw_net_ranges_hold(settings->allow, settings->allow_count, &client->address);
 }
 
 static void handle(struct bw_connection *connection, struct evhttp_request *request)
@@ -372,7 +399,7 @@ static void handle(struct bw_connection *connection, struct evhttp_request *requ
     if (bw_approve_is_path(loop->parts.path)) {
         if (has_foreign_encoding(parsed))
             refuse(connection, request, NULL, 415, BW_OUTCOME_BAD_TYPE, "content encoding");
-        else if (!bw_approve_request(loop, request, bw_slice_of(remote_of(request))))
+        else if (!bw_approve_request(loop, request, bw_slice_of(loop->client.text)))
             refuse(connection, request, NULL, 404, BW_OUTCOME_UNKNOWN_PATH, "no link of ours");
         return;
     }
@@ -380,19 +407,23 @@ static void handle(struct bw_connection *connection, struct evhttp_request *requ
         if (!bw_status_request(loop, request)) refuse(connection, request, NULL, 404, BW_OUTCOME_UNKNOWN_PATH, "no link of ours");
         return;
     }
-    const struct bw_source *source = bw_router_find(loop->ingest->router, loop->parts.path);
-    if (!source) {
+    const struct bw_route *route = bw_router_find(connection->router, loop->parts.path);
+    if (!route) {
         refuse(connection, request, NULL, 404, BW_OUTCOME_UNKNOWN_PATH, "unknown path");
+    } else if (!is_allowed(route, &loop->client)) {
+        refuse(connection, request, route, 403, BW_OUTCOME_FORBIDDEN, "address not allowed");
+    } else if (route->meter && !bw_meter_take_for(route->meter, &loop->client.address, bw_clock_mono_us())) {
+        refuse(connection, request, route, 429, BW_OUTCOME_RATE_LIMITED, "rate of the address");
     } else if (!is_post && !is_get && !bw_slice_is(parsed->method, "OPTIONS")) { /* these may be a handshake: the source says */
-        refuse(connection, request, source, 405, BW_OUTCOME_BAD_METHOD, "method");
+        refuse(connection, request, route, 405, BW_OUTCOME_BAD_METHOD, "method");
     } else if (is_overloaded(loop->ingest)) {
-        refuse(connection, request, source, 503, BW_OUTCOME_OVERLOADED, "overloaded");
+        refuse(connection, request, route, 503, BW_OUTCOME_OVERLOADED, "overloaded");
     } else if (has_foreign_encoding(parsed)) {
-        refuse(connection, request, source, 415, BW_OUTCOME_BAD_TYPE, "content encoding");
-    } else if (!bw_request_set_source(&loop->parts, request, bw_source_settings(source), bw_clock_wall_ms())) {
-        refuse(connection, request, source, 503, BW_OUTCOME_OVERLOADED, "no memory");
+        refuse(connection, request, route, 415, BW_OUTCOME_BAD_TYPE, "content encoding");
+    } else if (!bw_request_set_source(&loop->parts, request, route->settings, bw_clock_wall_ms())) {
+        refuse(connection, request, route, 503, BW_OUTCOME_OVERLOADED, "no memory");
     } else {
-        judge(connection, request, source, is_post);
+        judge(connection, request, route, is_post);
     }
 }
 
@@ -402,11 +433,14 @@ void bw_accept_request(struct evhttp_request *request, void *arg)
     struct bw_reply reply;
     struct bw_connection *connection = bw_connection_begin(loop, request);
     bool is_readable = evhttp_request_get_uri(request) && bw_request_read(&loop->parts, request);
+    const struct bw_config *config = loop->ingest->options.config;
+    const struct bw_request unread = {0};
+    bw_client_of(peer_of(request), is_readable ? &loop->parts.request : &unread, config->trusted_proxies, config->trusted_proxy_count, &loop->client);
     if (!connection || (!is_readable && !connection->refusal)) { /* past the gate: there was no memory for its record */
         bw_reply_refuse(&reply, 503);
         answer(loop, request, &reply, 0);
     } else if (connection->refusal && connection->handled == connection->gate.completed) {
-        refuse(connection, request, connection->source, connection->refusal->status, outcome_of(connection->refusal->status),
+        refuse(connection, request, connection->route, connection->refusal->status, outcome_of(connection->refusal->status),
                connection->refusal->reason);
     } else {
         handle(connection, request);

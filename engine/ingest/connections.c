@@ -21,6 +21,7 @@ static void release(struct bw_connection *connection)
     if (connection->held) evbuffer_free(connection->held);
     bw_tls_unref(connection->tls);
     bw_buf_free(&connection->client);
+    bw_router_unref(connection->router);
     bw_intake_release(connection, connection->reserved);
     atomic_fetch_sub_explicit(&loop->ingest->live, 1, memory_order_relaxed);
     free(connection);
@@ -83,7 +84,7 @@ struct bufferevent *bw_connection_accept(struct event_base *base, void *arg)
     connection->watch = evbuffer_add_cb(bufferevent_get_input(connection->bev), on_input, connection);
     if (!connection->watch) goto no_memory;
     /* evhttp keeps a whole body with a known length in this buffer; above that it would buffer an endless line without limit. */
-    bufferevent_setwatermark(connection->bev, EV_READ, 0, ingest->body_max + BW_GATE_HEAD_MAX + SLACK_BYTES);
+    bw_connection_expect(connection, bw_router_body_max(bw_loop_router(loop)));
     bufferevent_incref(connection->bev);
     if (door->is_tls) connection->tls = bw_tls_ref(loop->tls);
     connection->loop = loop;
@@ -99,6 +100,14 @@ no_memory:
     if (connection->bev) bufferevent_free(connection->bev);
     free(connection);
     return NULL;
+}
+
+void bw_connection_expect(struct bw_connection *connection, uint64_t body_bytes)
+{
+    size_t watermark = body_bytes + BW_GATE_HEAD_MAX + SLACK_BYTES;
+    if (watermark <= connection->watermark) return;
+    connection->watermark = watermark;
+    bufferevent_setwatermark(connection->bev, EV_READ, 0, watermark);
 }
 
 static void on_close(struct evhttp_connection *from, void *arg)
@@ -187,13 +196,26 @@ static bool is_given_up(const struct bw_connection *connection)
     return !connection->is_established && !on_event;
 }
 
+/* What was replaced must not live for as long as a sender keeps its connection: there are secrets in it. */
+static void drop_old_router(struct bw_connection *connection)
+{
+    if (!connection->router || connection->router == bw_loop_router(connection->loop)) return;
+    if (connection->is_busy || connection->refusal || connection->gate.completed != connection->handled || bw_gate_is_waiting(&connection->gate))
+        return;
+    bw_router_unref(connection->router);
+    connection->router = NULL;
+    connection->route = NULL;
+}
+
 void bw_connections_sweep(struct bw_loop *loop)
 {
+    bw_loop_router(loop);
     int64_t now_us = bw_clock_mono_us();
     for (struct bw_connection *connection = loop->connections, *next; connection; connection = next) {
         next = connection->next; /* nothing below ends another connection than this one */
         bool has_close_callback = connection->is_established;
         if (!is_given_up(connection)) {
+            drop_old_router(connection);
             if (!is_overdue(connection, now_us) || bw_intake_answer_refused(connection)) continue;
             end(connection);
             if (has_close_callback) continue;

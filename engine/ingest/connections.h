@@ -25,12 +25,14 @@ struct bw_connection {
     int64_t arrived_us; /* first byte of the request that comes next */
     /* the gate and what it holds back; see intake.c */
     struct bw_gate gate;
-    struct evbuffer *held;          /* the beginning of a head, or NULL */
-    uint64_t handled;               /* requests that evhttp has given us */
-    uint64_t body_max;              /* of the request in the gate */
-    uint64_t counted, reserved;     /* of gate.body; of in_flight */
-    const struct bw_source *source; /* whose path the request in the gate is for */
-    bool is_link;                   /* it is one of a link to an approval */
+    struct evbuffer *held;        /* the beginning of a head, or NULL */
+    uint64_t handled;             /* requests that evhttp has given us */
+    uint64_t body_max;            /* of the request in the gate */
+    uint64_t counted, reserved;   /* of gate.body; of in_flight */
+    size_t watermark;             /* that much of its input is read ahead of evhttp */
+    struct bw_router *router;     /* of that request: it ends with what it has found, whatever is loaded meanwhile */
+    const struct bw_route *route; /* whose path it is for */
+    bool is_link;                 /* it is one of a link to an approval */
     const struct bw_gate_fault *refusal;
     bool is_marked;   /* evhttp has been given what leads to the refusal's answer */
     uint64_t discard; /* bytes of the refused body to swallow before that */
@@ -45,6 +47,8 @@ struct bw_connection *bw_connection_begin(struct bw_loop *loop, struct evhttp_re
 void bw_connection_end(struct bw_loop *loop, struct evhttp_request *request, size_t body_bytes);
 /* Its answer comes later, and its body is not needed for it: those bytes are no longer in flight. */
 void bw_connection_hold(struct bw_loop *loop, struct evhttp_request *request, size_t body_bytes);
+/* A body may be so long: it has to fit into what is read ahead. */
+void bw_connection_expect(struct bw_connection *connection, uint64_t body_bytes);
 bool bw_connections_are_written(const struct bw_loop *loop); /* no answer waits to be sent */
 void bw_connections_sweep(struct bw_loop *loop);
 void bw_connections_drain(struct bw_loop *loop); /* closes the doors, and sweeps often from here on */

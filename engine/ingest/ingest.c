@@ -36,10 +36,30 @@ static void set_up_process(void)
     event_set_fatal_callback(on_libevent_fatal);
 }
 
-uint64_t bw_ingest_body_max(const struct bw_ingest *ingest, const struct bw_source *source)
+uint64_t bw_ingest_body_max(const struct bw_ingest *ingest, const struct bw_route *route)
 {
-    uint64_t own = bw_source_settings(source)->max_body_bytes;
+    uint64_t own = route->settings->max_body_bytes;
     return own ? own : ingest->options.config->max_body_bytes;
+}
+
+struct bw_router *bw_loop_router(struct bw_loop *loop)
+{
+    struct bw_ingest *ingest = loop->ingest;
+    /* The loop holds a reference of its own one, so no other can have its address: the same pointer is the same router, and costs no lock. */
+    if (atomic_load_explicit(&ingest->router, memory_order_acquire) == loop->router) return loop->router;
+    pthread_mutex_lock(&ingest->router_lock);
+    struct bw_router *router = bw_router_ref(atomic_load(&ingest->router));
+    pthread_mutex_unlock(&ingest->router_lock);
+    bw_router_unref(loop->router);
+    return loop->router = router;
+}
+
+void bw_ingest_set_router_take(struct bw_ingest *ingest, struct bw_router *router)
+{
+    pthread_mutex_lock(&ingest->router_lock);
+    struct bw_router *old = atomic_exchange(&ingest->router, router);
+    pthread_mutex_unlock(&ingest->router_lock);
+    bw_router_unref(old);
 }
 
 /* A cap above what descriptors allow would be met as EMFILE, which nobody answers well. */
@@ -74,11 +94,6 @@ static bool prepare(struct bw_ingest *ingest, struct bw_error *err)
     if (!ingest->options.queued_max) ingest->options.queued_max = QUEUED_MAX;
     if (!ingest->options.in_flight_bytes) ingest->options.in_flight_bytes = IN_FLIGHT_BYTES;
     ingest->live_max = connections_max(config);
-    ingest->body_max = 65536;
-    for (size_t i = 0; i < ingest->options.source_count; i++) {
-        uint64_t max = bw_ingest_body_max(ingest, ingest->options.sources[i]);
-        if (max > ingest->body_max) ingest->body_max = max;
-    }
     size_t loop_count = config->ingest_threads ? config->ingest_threads : 1;
     ingest->ports = calloc(config->listen_count + 1, sizeof *ingest->ports);
     ingest->loops = calloc(loop_count, sizeof *ingest->loops);
@@ -110,13 +125,15 @@ struct bw_ingest *bw_ingest_start(const struct bw_ingest_options *options, struc
 {
     struct bw_ingest *ingest = calloc(1, sizeof *ingest);
     if (!ingest) {
+        bw_router_unref(options->router);
         bw_error_set(err, "no_memory", "no memory for the listener");
         return NULL;
     }
     ingest->options = *options;
+    pthread_mutex_init(&ingest->router_lock, NULL);
+    atomic_init(&ingest->router, options->router);
     set_up_process();
-    ingest->router = bw_router_new(options->sources, options->source_count, err);
-    if (ingest->router && prepare(ingest, err) && start_threads(ingest, err)) return ingest;
+    if (prepare(ingest, err) && start_threads(ingest, err)) return ingest;
     bw_ingest_stop(ingest);
     return NULL;
 }
@@ -201,7 +218,8 @@ void bw_ingest_stop(struct bw_ingest *ingest)
         if (ingest->loops[i].has_thread) pthread_join(ingest->loops[i].thread, NULL);
         bw_loop_close(&ingest->loops[i]);
     }
-    bw_router_free(ingest->router);
+    bw_router_unref(atomic_load(&ingest->router));
+    pthread_mutex_destroy(&ingest->router_lock);
     bw_held_table_close(&ingest->held);
     free(ingest->ports);
     free(ingest->loops);

@@ -2,7 +2,8 @@
  *
  * THREADS: bw_ingest_start() makes config->ingest_threads threads, each with an event loop and an evhttp of its own; they share the port by
  * SO_REUSEPORT. A loop never waits for the disk: a request is parked until the store's writer says committed, then answered.
- * OWNERSHIP: config, sources and store are borrowed. The sources' settings must live until the store is closed: delivery records name them.
+ * OWNERSHIP: config and store are borrowed; a reference of the router is taken over.
+ * ROUTES may be replaced at any time: what begins to arrive from then on finds the new ones, what has begun ends with those that it has found.
  * HOOKS: bind() is called on ingest threads. committed() is called on the store's writer thread, in commit order, once for each new event, and
  * takes over one reference; it must be short. The event's bytes stay valid while that reference is held, so nobody reads it back from the disk.
  * PROMISE: 2xx for an event only after its commit. Every request that reaches a verdict is recorded as a delivery, refused ones too, except
@@ -17,14 +18,13 @@
 #include "dispatch/awaits.h"
 #include "dispatch/inbox.h"
 #include "dispatch/status.h"
+#include "ingest/router.h"
 #include "ingest/tls.h"
-#include "source/source.h"
 #include "store/store.h"
 
 struct bw_ingest_options {
     const struct bw_config *config;
-    const struct bw_source *const *sources;
-    size_t source_count;
+    struct bw_router *router; /* taken over, also when the start fails */
     struct bw_store *store;
     struct bw_tls *tls; /* of the addresses that are https; borrowed until bw_ingest_start() returns. NULL: none is */
     void *arg;          /* of both hooks */
@@ -44,7 +44,9 @@ struct bw_ingest_options {
 
 struct bw_ingest;
 struct bw_ingest *bw_ingest_start(const struct bw_ingest_options *options, struct bw_error *err); /* options is copied; NULL: listen.* */
-uint16_t bw_ingest_port(const struct bw_ingest *ingest, size_t index);                            /* the real port of config->listen[index] */
+/* Takes over one reference. When it returns every request whose head has not been read yet meets this router. One thread at a time. */
+void bw_ingest_set_router_take(struct bw_ingest *ingest, struct bw_router *router);
+uint16_t bw_ingest_port(const struct bw_ingest *ingest, size_t index); /* the real port of config->listen[index] */
 /* Connections that come from now on begin with it, those that are there end on theirs. False without memory: call it again. */
 bool bw_ingest_set_tls(struct bw_ingest *ingest, struct bw_tls *tls);
 /* What runs answer to senders who wait for it; arg is the ingest. Any thread. The answer leaves when bw_ingest_stop() has not ended the waiting. */

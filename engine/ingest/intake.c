@@ -49,7 +49,17 @@ static const struct bw_gate_fault *explain(const struct bw_connection *connectio
 {
     if (fault != &bw_gate_too_large) return fault;
     if (announced <= connection->body_max) return &overloaded;
-    return connection->source || connection->is_link ? fault : &unknown_path;
+    return connection->route || connection->is_link ? fault : &unknown_path;
+}
+
+static void find_route(struct bw_connection *connection, struct bw_slice path)
+{
+    struct bw_router *router = bw_loop_router(connection->loop);
+    if (connection->router != router) {
+        bw_router_unref(connection->router);
+        connection->router = bw_router_ref(router);
+    }
+    connection->route = path.len ? bw_router_find(router, path) : NULL;
 }
 
 /* The head ends at `end` of work. */
@@ -64,9 +74,10 @@ static void pass_head(struct bw_connection *connection, struct evbuffer *work, s
     evbuffer_copyout_from(work, &from, loop->head, gate->unit);
     const struct bw_gate_fault *fault = bw_gate_parse_head((struct bw_slice){loop->head, gate->unit}, &head);
     bw_target_split(head.target, &path, &query);
-    connection->source = head.target.len ? bw_router_find(loop->ingest->router, path) : NULL;
+    find_route(connection, path);
     connection->is_link = head.target.len && bw_approve_is_path(path);
-    connection->body_max = connection->source ? bw_ingest_body_max(loop->ingest, connection->source) : UNKNOWN_BODY_MAX;
+    connection->body_max = connection->route ? bw_ingest_body_max(loop->ingest, connection->route) : UNKNOWN_BODY_MAX;
+    bw_connection_expect(connection, connection->body_max);
     reserve(connection); /* the request before this one, if it was chunked */
     connection->counted = 0;
     if (fault) {

@@ -99,7 +99,7 @@ static bool set_up_door(struct bw_loop *loop, const struct bw_listen *listen)
     loop->door_count++;
     /* The gate answers what is larger; these are the second line, and what a connection past the gate would meet. */
     evhttp_set_max_headers_size(door->http, BW_GATE_HEAD_MAX);
-    evhttp_set_max_body_size(door->http, (ev_ssize_t)loop->ingest->body_max);
+    evhttp_set_max_body_size(door->http, BW_BODY_BYTES_HARD);
     evhttp_set_default_content_type(door->http, NULL);
     evhttp_set_allowed_methods(door->http, EVHTTP_REQ_GET | EVHTTP_REQ_POST | EVHTTP_REQ_HEAD | EVHTTP_REQ_PUT | EVHTTP_REQ_DELETE |
                                                EVHTTP_REQ_OPTIONS | EVHTTP_REQ_PATCH);
@@ -157,6 +157,7 @@ void bw_loop_close(struct bw_loop *loop)
     bw_tls_unref(loop->tls);
     if (loop->open_again) event_free(loop->open_again);
     if (loop->base) event_base_free(loop->base); /* also ends the bufferevents whose end was put off */
+    bw_router_unref(loop->router);
     bw_buf_free(&loop->parts.url);
     bw_buf_free(&loop->scratch);
     bw_buf_free(&loop->kept);

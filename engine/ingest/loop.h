@@ -4,6 +4,7 @@
 #define BW_INGEST_LOOP_H
 #include "base/mailbox.h"
 #include "base/map.h"
+#include "ingest/client.h"
 #include "ingest/ingest.h"
 #include "ingest/request.h"
 #include "ingest/router.h"
@@ -55,7 +56,9 @@ struct bw_loop {
     struct bw_held *held;   /* senders that wait for a run's answer */
     struct bw_asked *asked; /* requests for whose answer the main thread looks (asked.h) */
     struct bw_loop_mail drain, stop;
+    struct bw_router *router; /* the one that it has seen last; bw_loop_router() */
     /* reused by one request after the other */
+    struct bw_client client;
     struct bw_request_parts parts;
     struct bw_buf scratch, kept;
     struct bw_packer *packer;
@@ -64,8 +67,8 @@ struct bw_loop {
 
 struct bw_ingest {
     struct bw_ingest_options options;
-    struct bw_router *router;
-    uint64_t body_max; /* the largest that any source takes */
+    pthread_mutex_t router_lock; /* from reading `router` to having a reference of it */
+    _Atomic(struct bw_router *) router;
     size_t live_max;
     uint16_t *ports;
     size_t loop_count;
@@ -78,7 +81,8 @@ struct bw_ingest {
     atomic_size_t in_flight; /* body bytes announced by requests that are not answered yet */
 };
 
-uint64_t bw_ingest_body_max(const struct bw_ingest *ingest, const struct bw_source *source);
+uint64_t bw_ingest_body_max(const struct bw_ingest *ingest, const struct bw_route *route);
+struct bw_router *bw_loop_router(struct bw_loop *loop);                                  /* ingest.c: that of now; the reference is the loop's */
 bool bw_loop_open(struct bw_loop *loop, struct bw_ingest *ingest, struct bw_error *err); /* loop.c */
 void bw_loop_close(struct bw_loop *loop);                                                /* after its thread has ended */
 void *bw_loop_run(void *loop);

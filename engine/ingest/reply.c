@@ -13,6 +13,7 @@ static const struct status {
     {202, "Accepted", ""},
     {400, "Bad Request", "malformed"},
     {401, "Unauthorized", "unverified"},
+    {403, "Forbidden", "forbidden"},
     {404, "Not Found", "unknown_path"},
     {405, "Method Not Allowed", "bad_method"},
     {410, "Gone", "gone"},
@@ -21,6 +22,7 @@ static const struct status {
     {415, "Unsupported Media Type", "bad_type"},
     {417, "Expectation Failed", "malformed"},
     {422, "Unprocessable Content", "wrong"},
+    {429, "Too Many Requests", "rate_limited"},
     {431, "Request Header Fields Too Large", "too_large"},
     {503, "Service Unavailable", "overloaded"},
     {505, "HTTP Version Not Supported", "malformed"},
@@ -80,7 +82,7 @@ void bw_reply_refuse(struct bw_reply *reply, unsigned status)
 {
     reset(reply, status);
     set_text(reply, "{\"error\":\"%s\"}\n", find(status)->error);
-    if (status == 503) reply->retry_after_s = 1 + (unsigned)(bw_random_unit() * 30);
+    if (status == 503 || status == 429) reply->retry_after_s = 1 + (unsigned)(bw_random_unit() * 30);
 }
 
 void bw_reply_bytes(struct bw_reply *reply, unsigned status, const char *type, struct bw_slice body)

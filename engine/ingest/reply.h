@@ -20,7 +20,8 @@ struct bw_reply {
 };
 void bw_reply_accepted(struct bw_reply *reply, const char *event, bool is_duplicate); /* 202 or 200; event: "evt_…", NULL = it is gone */
 void bw_reply_malformed(struct bw_reply *reply, const struct bw_json_fault *fault);   /* 400 with line and column */
-/* Any other refusal: {"error":KIND} by its status; 503 gets Retry-After, 1 to 30 s at random, so that refused senders do not come back as one. */
+/* Any other refusal: {"error":KIND} by its status; 503 and 429 get Retry-After, 1 to 30 s at random, so that refused senders do not come back as one.
+ */
 void bw_reply_refuse(struct bw_reply *reply, unsigned status);
 void bw_reply_bytes(struct bw_reply *reply, unsigned status, const char *type, struct bw_slice body); /* borrows type and body until sent */
 void bw_reply_send(struct evhttp_request *request, const struct bw_reply *reply); /* a request whose connection is gone is only freed */

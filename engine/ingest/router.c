@@ -1,34 +1,87 @@
 #include "ingest/router.h"
 #include "base/map.h"
+#include <stdatomic.h>
 #include <stdlib.h>
 
 struct bw_router {
+    atomic_uint references;
     struct bw_map *by_path;
+    struct bw_route *routes;
+    size_t count;
+    void (*release)(void *owner);
+    void *owner;
 };
 
-struct bw_router *bw_router_new(const struct bw_source *const *sources, size_t count, struct bw_error *err)
+/* A reload is no way to a fresh burst. */
+static struct bw_meter *meter_of(const struct bw_router *before, const struct bw_source_config *settings)
+{
+    for (size_t i = 0; before && i < before->count; i++) {
+        const struct bw_route *route = &before->routes[i];
+        if (route->meter && !strcmp(route->settings->name, settings->name) && bw_meter_fits(route->meter, settings))
+            return bw_meter_ref(route->meter);
+    }
+    return bw_meter_new(settings);
+}
+
+static bool add(struct bw_router *router, const struct bw_source *source, const struct bw_router *before)
+{
+    struct bw_route *route = &router->routes[router->count++];
+    *route = (struct bw_route){.source = source, .settings = bw_source_settings(source)};
+    bool has_rate = route->settings->rate.count || route->settings->address_rate.count;
+    if (has_rate && !(route->meter = meter_of(before, route->settings))) return false;
+    return bw_map_set(router->by_path, bw_slice_of(route->settings->path), route);
+}
+
+struct bw_router *bw_router_new(const struct bw_source *const *sources, size_t count, const struct bw_router *before, void (*release)(void *owner),
+                                void *owner, struct bw_error *err)
 {
     struct bw_router *router = calloc(1, sizeof *router);
-    if (!router || !(router->by_path = bw_map_new())) goto no_memory;
-    for (size_t i = 0; i < count; i++) {
-        struct bw_slice path = bw_slice_of(bw_source_settings(sources[i])->path);
-        if (!bw_map_set(router->by_path, path, (void *)(uintptr_t)sources[i])) goto no_memory; /* the map keeps pointers to anything */
-    }
+    if (!router) goto no_memory;
+    atomic_init(&router->references, 1);
+    router->by_path = bw_map_new();
+    router->routes = calloc(count + 1, sizeof *router->routes);
+    if (!router->by_path || !router->routes) goto no_memory;
+    for (size_t i = 0; i < count; i++)
+        if (!add(router, sources[i], before)) goto no_memory;
+    router->release = release;
+    router->owner = owner;
     return router;
 no_memory:
-    bw_router_free(router);
+    bw_router_unref(router);
     bw_error_set(err, "no_memory", "no memory for the routes");
     return NULL;
 }
 
-void bw_router_free(struct bw_router *router)
+struct bw_router *bw_router_ref(struct bw_router *router)
 {
-    if (!router) return;
+    atomic_fetch_add(&router->references, 1);
+    return router;
+}
+
+void bw_router_unref(struct bw_router *router)
+{
+    if (!router || atomic_fetch_sub(&router->references, 1) > 1) return;
+    for (size_t i = 0; router->routes && i < router->count; i++) bw_meter_unref(router->routes[i].meter);
+    if (router->release) router->release(router->owner);
     bw_map_free(router->by_path, NULL);
+    free(router->routes);
     free(router);
 }
 
-const struct bw_source *bw_router_find(const struct bw_router *router, struct bw_slice path)
+const struct bw_route *bw_router_find(const struct bw_router *router, struct bw_slice path)
 {
     return bw_map_get(router->by_path, path);
+}
+
+size_t bw_router_count(const struct bw_router *router)
+{
+    return router->count;
+}
+
+uint64_t bw_router_body_max(const struct bw_router *router)
+{
+    uint64_t max = 0;
+    for (size_t i = 0; i < router->count; i++)
+        if (router->routes[i].settings->max_body_bytes > max) max = router->routes[i].settings->max_body_bytes;
+    return max;
 }

@@ -6,7 +6,7 @@
 #include "ingest/ingest.h"
 #include "serve/certificates.h"
 #include "serve/letters_office.h"
-#include "source/source.h"
+#include "serve/routes.h"
 #include "store/store.h"
 #include <pthread.h>
 #include <signal.h>
@@ -22,7 +22,8 @@ struct engine {
     const struct bw_config *config;
     struct event_base *base;
     struct bw_schemes *schemes;
-    struct bw_source **sources;
+    struct bw_router *prepared; /* not served yet */
+    struct bw_router *router;   /* what is served; NULL until then */
     struct bw_store *store;
     struct bw_dispatch *dispatch;
     struct bw_ingest *ingest;
@@ -50,16 +51,16 @@ static void on_fatal(void *arg, const struct bw_error *err)
 
 /* ---- start ---- */
 
-static bool make_sources(struct engine *engine)
+/* What bellwire.yaml itself says: with an error in that nothing starts. */
+static bool check_sources(struct engine *engine)
 {
     struct bw_errors errs = {0};
-    const struct bw_config *config = engine->config;
-    engine->schemes = bw_schemes_load(config->schemes, &errs);
-    engine->sources = calloc(config->source_count + 1, sizeof *engine->sources);
-    for (size_t i = 0; engine->schemes && engine->sources && i < config->source_count; i++)
-        engine->sources[i] = bw_source_new(&config->sources[i], engine->schemes, &errs);
+    struct bw_routes *routes = NULL;
+    if ((engine->schemes = bw_schemes_load(engine->config->schemes, &errs)))
+        routes = bw_routes_new(&(struct bw_routes_from){.config = engine->config, .schemes = engine->schemes}, &errs);
     for (size_t i = 0; i < errs.count; i++) bw_log_error(BW_LOG_ERROR, "config.error", &errs.items[i]);
-    bool good = engine->schemes && engine->sources && !errs.count;
+    bool good = routes && !errs.count;
+    bw_routes_free(routes);
     bw_errors_free(&errs);
     return good;
 }
@@ -68,10 +69,55 @@ static void redact_secrets(const struct bw_config *config)
 {
     for (size_t i = 0; i < config->secret_count; i++)
         for (size_t k = 0; k < config->secrets[i].count; k++) bw_log_redact(config->secrets[i].name, config->secrets[i].values[k]);
-    for (size_t s = 0; s < config->source_count; s++)
-        for (size_t i = 0; i < config->sources[s].secret_count; i++)
-            for (size_t k = 0; k < config->sources[s].secrets[i].count; k++)
-                bw_log_redact(config->sources[s].secrets[i].name, config->sources[s].secrets[i].values[k]);
+}
+
+/* ---- who may send: the routes of a catalogue, in two steps ---- */
+
+/* From the second time on `sources` of bellwire.yaml is read again with the workflows: a secret may have another value now. */
+static bool prepare_routes(void *arg, const json_t *workflows, json_t *errors)
+{
+    struct engine *engine = arg;
+    struct bw_errors errs = {0};
+    struct bw_error err;
+    struct bw_config *config = engine->router ? bw_config_load(engine->config->file, &errs) : NULL;
+    struct bw_routes *routes = NULL;
+    bw_router_unref(engine->prepared);
+    engine->prepared = NULL;
+    bw_error_set(&err, "memory", "out of memory");
+    if (config || !engine->router)
+        routes = bw_routes_new(
+            &(struct bw_routes_from){.config = config ? config : engine->config, .schemes = engine->schemes, .workflows = workflows}, &errs);
+    if (routes) bw_routes_redact(routes);
+    if (routes && config)
+        bw_routes_own_config(routes, config);
+    else
+        bw_config_free(config);
+    if (routes && !(engine->prepared = bw_routes_router_take(routes, engine->router, &err))) bw_routes_free(routes);
+    if (!engine->prepared && !errs.count) bw_errors_push(&errs, &err);
+    for (size_t i = 0; i < errs.count; i++) json_array_append_new(errors, bw_dispatch_error_json(&errs.items[i], NULL));
+    bool good = !errs.count;
+    bw_errors_free(&errs);
+    return good;
+}
+
+/* What was prepared is what is served from now on. Returns a reference for the listener. */
+static struct bw_router *take_prepared(struct engine *engine)
+{
+    bw_router_unref(engine->router);
+    engine->router = engine->prepared;
+    engine->prepared = NULL;
+    return bw_router_ref(engine->router);
+}
+
+static void settle_routes(void *arg, bool is_taken)
+{
+    struct engine *engine = arg;
+    if (is_taken && engine->ingest && engine->prepared) {
+        bw_ingest_set_router_take(engine->ingest, take_prepared(engine));
+        bw_log(BW_LOG_INFO, "sources.activated", BW_INT("sources", bw_router_count(engine->router)));
+    }
+    bw_router_unref(engine->prepared);
+    engine->prepared = NULL;
 }
 
 /* Writer thread, in commit order. */
@@ -141,20 +187,20 @@ static void tell_public_url(struct engine *engine)
 static void on_ready(void *arg, uint32_t revision)
 {
     struct engine *engine = arg;
-    const struct bw_ingest_options options = {.config = engine->config,
-                                              .sources = (const struct bw_source *const *)engine->sources,
-                                              .source_count = engine->config->source_count,
-                                              .store = engine->store,
-                                              .tls = bw_certificates_tls(engine->certificates),
-                                              .arg = engine,
-                                              .bind = bind_event,
-                                              .committed = on_committed,
-                                              .link_key = bw_dispatch_approval_key(engine->dispatch),
-                                              .ask_approval = ask_approval,
-                                              .ask_status = ask_status};
+    struct bw_ingest_options options = {.config = engine->config,
+                                        .store = engine->store,
+                                        .tls = bw_certificates_tls(engine->certificates),
+                                        .arg = engine,
+                                        .bind = bind_event,
+                                        .committed = on_committed,
+                                        .link_key = bw_dispatch_approval_key(engine->dispatch),
+                                        .ask_approval = ask_approval,
+                                        .ask_status = ask_status};
     struct bw_error err;
     if (engine->phase != STARTING) return;
-    if (!(engine->ingest = bw_ingest_start(&options, &err))) {
+    bw_error_set(&err, "memory", "out of memory");
+    if (engine->prepared) options.router = take_prepared(engine);
+    if (!options.router || !(engine->ingest = bw_ingest_start(&options, &err))) {
         bw_log_error(BW_LOG_ERROR, "engine.listen", &err);
         leave(engine, 1);
         return;
@@ -171,7 +217,7 @@ static void on_ready(void *arg, uint32_t revision)
         const struct bw_listen *listen = &engine->config->listen[i];
         snprintf(url, sizeof url, strchr(listen->host, ':') ? "%s://[%s]:%u" : "%s://%s:%u", listen->is_tls ? "https" : "http", listen->host,
                  bw_ingest_port(engine->ingest, i));
-        bw_log(BW_LOG_INFO, "engine.listening", BW_STR("url", url), BW_INT("revision", revision), BW_INT("sources", engine->config->source_count),
+        bw_log(BW_LOG_INFO, "engine.listening", BW_STR("url", url), BW_INT("revision", revision), BW_INT("sources", bw_router_count(engine->router)),
                BW_INT("after_ms", (bw_clock_mono_us() - engine->started_us) / 1000), BW_STR("version", BELLWIRE_VERSION));
     }
 }
@@ -269,8 +315,8 @@ static void end(struct engine *engine)
     if (engine->store) bw_store_close(engine->store);
     bw_letter_office_free(engine->letters);
     bw_dispatch_free(engine->dispatch);
-    for (size_t i = 0; engine->sources && i < engine->config->source_count; i++) bw_source_free(engine->sources[i]);
-    free(engine->sources);
+    bw_router_unref(engine->prepared);
+    bw_router_unref(engine->router);
     bw_schemes_free(engine->schemes);
     if (engine->on_term) event_free(engine->on_term);
     if (engine->on_int) event_free(engine->on_int);
@@ -284,13 +330,19 @@ int bw_serve(const struct bw_config *config)
 {
     struct engine engine = {.config = config, .started_us = bw_clock_mono_us()};
     const struct bw_dispatch_options options = {.config = config, .store_folder = config->data, .with_schedules = true, .watch_files = true};
-    const struct bw_dispatch_handlers handlers = {.arg = &engine, .ready = on_ready, .catalog = on_catalog, .fatal = on_fatal, .drained = on_drained};
+    const struct bw_dispatch_handlers handlers = {.arg = &engine,
+                                                  .prepare = prepare_routes,
+                                                  .settle = settle_routes,
+                                                  .ready = on_ready,
+                                                  .catalog = on_catalog,
+                                                  .fatal = on_fatal,
+                                                  .drained = on_drained};
     struct bw_error err;
 
     prctl(PR_SET_DUMPABLE, 0); /* secrets are in this memory: no core files, no ptrace by others of the same user */
     raise_descriptor_limit();
     redact_secrets(config);
-    if (!make_sources(&engine)) {
+    if (!check_sources(&engine)) {
         engine.status = 1;
         goto out;
     }

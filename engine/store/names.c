@@ -5,10 +5,11 @@ struct named {
     const char *name;
 };
 static const struct named outcomes[] = {
-    {BW_OUTCOME_ACCEPTED, "accepted"},     {BW_OUTCOME_DUPLICATE, "duplicate"},   {BW_OUTCOME_HANDSHAKE, "handshake"},
-    {BW_OUTCOME_UNVERIFIED, "unverified"}, {BW_OUTCOME_MALFORMED, "malformed"},   {BW_OUTCOME_TOO_LARGE, "too_large"},
-    {BW_OUTCOME_BAD_TYPE, "bad_type"},     {BW_OUTCOME_BAD_METHOD, "bad_method"}, {BW_OUTCOME_UNKNOWN_PATH, "unknown_path"},
-    {BW_OUTCOME_OVERLOADED, "overloaded"},
+    {BW_OUTCOME_ACCEPTED, "accepted"},     {BW_OUTCOME_DUPLICATE, "duplicate"},       {BW_OUTCOME_HANDSHAKE, "handshake"},
+    {BW_OUTCOME_UNVERIFIED, "unverified"}, {BW_OUTCOME_MALFORMED, "malformed"},       {BW_OUTCOME_TOO_LARGE, "too_large"},
+    {BW_OUTCOME_BAD_TYPE, "bad_type"},     {BW_OUTCOME_BAD_METHOD, "bad_method"},     {BW_OUTCOME_UNKNOWN_PATH, "unknown_path"},
+    {BW_OUTCOME_OVERLOADED, "overloaded"}, {BW_OUTCOME_RATE_LIMITED, "rate_limited"}, {BW_OUTCOME_FORBIDDEN, "forbidden"},
+    {BW_OUTCOME_INVALID, "invalid"},
 };
 static const struct named run_states[] = {
     {BW_RUN_BLOCKED, "blocked"},     {BW_RUN_ACTIVE, "active"}, {BW_RUN_PARKED, "parked"},       {BW_RUN_DELAYED, "delayed"},

@@ -40,6 +40,9 @@ enum bw_outcome { /* of a delivery; stored, never renumber. 10 and above are ref
                   BW_OUTCOME_BAD_METHOD = 14,
                   BW_OUTCOME_UNKNOWN_PATH = 15,
                   BW_OUTCOME_OVERLOADED = 16,
+                  BW_OUTCOME_RATE_LIMITED = 17,
+                  BW_OUTCOME_FORBIDDEN = 18, /* from an address that may not send */
+                  BW_OUTCOME_INVALID = 19,   /* verified, but no such body as the source's schema wants */
 };
 enum bw_run_state {                     /* 20 and above are final */
                     BW_RUN_BLOCKED = 1, /* waits for a slot */

@@ -36,6 +36,9 @@ static void test_everything_of_a_source_is_taken(void **state)
                                          "    max_body: 5MiB\n"
                                          "    public_url: https://hooks.example/in/a\n"
                                          "    options: {header: x-sig, tolerance: 10}\n"
+                                         "    schema: {type: object, properties: {id: {type: string, required: true}}}\n"
+                                         "    rate: [{limit: 100/1s}, {limit: 10/2s, burst: 3, by: address}]\n"
+                                         "    allow: [192.0.2.7, 10.0.0.0/8, \"2001:db8::/32\", \"::ffff:198.51.100.0/120\"]\n"
                                          "  fixed: {path: /f, verify: none, event: note.added}\n");
     const struct bw_source_config *source = &config->sources[0];
     assert_string_equal(source->secrets[0].name, "secret");
@@ -48,6 +51,12 @@ static void test_everything_of_a_source_is_taken(void **state)
     assert_string_equal(source->public_url, "https://hooks.example/in/a");
     assert_string_equal(source->options[0], "header=x-sig");
     assert_string_equal(source->options[1], "tolerance=10");
+    assert_non_null(source->schema);
+    assert_true(source->rate.count == 100 && source->rate.period_ms == 1000 && source->rate.burst == 100);
+    assert_true(source->address_rate.count == 10 && source->address_rate.period_ms == 2000 && source->address_rate.burst == 3);
+    assert_int_equal(source->allow_count, 4);
+    assert_int_equal(source->allow[3].bits, 24);
+    assert_false(source->is_trigger);
     assert_string_equal(config->sources[1].event, "note.added");
     bw_config_free(config);
     unsetenv("BW_TEST_ONE");
@@ -62,11 +71,32 @@ static const struct refusal refusals[] = {
     {"sources:\n  §1: {path: /a, verify: none}\n", "config.name", "begin with a letter"},
     {"sources:\n  §aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa: {path: /a, verify: none}\n", "config.name", "must be of"},
     {SOURCE("    §pathh: /x\n"), "config.unknown_key", "did you mean 'path'?"},
-    {SOURCE("    §rate: 5/1s\n"), "config.not_supported", "rate"},
+    {SOURCE("    rate: §5/1s\n"), "config.type", "{limit: 100/1s"},
+    {SOURCE("    rate: §[]\n"), "config.type", "empty list"},
+    {SOURCE("    rate: {limit: §5}\n"), "source.rate", "no usable rate"},
+    {SOURCE("    rate: {limit: §0/1s}\n"), "source.rate", "limit: 100/1s"},
+    {SOURCE("    rate: §{burst: 5}\n"), "source.rate", "no limit"},
+    {SOURCE("    rate: {limit: 5/1s, burst: §0}\n"), "config.range", "1 to 1000000"},
+    {SOURCE("    rate: {limit: 5/1s, by: §sender}\n"), "source.rate", "source or address"},
+    {SOURCE("    rate: {limit: 5/1s, §per: address}\n"), "config.unknown_key", "rate"},
+    {SOURCE("    rate: [{limit: 5/1s}, §{limit: 6/1s}]\n"), "source.rate", "two rates by source"},
+    {SOURCE("    rate: [{limit: 5/1s, by: address}, {limit: 6/1s, by: §address}]\n"), "source.rate", "two rates by address"},
+    {SOURCE("    allow: §10.0.0.0/8\n"), "config.type", "[192.0.2.7, 10.0.0.0/8]"},
+    {SOURCE("    allow: §[]\n"), "config.type", "a list of addresses"},
+    {SOURCE("    allow: [10.0.0.0/8, §10.0.0.1/8]\n"), "config.address", "write the network, 10.0.0.0/8"},
+    {SOURCE("    allow: [§example.com]\n"), "config.address", "'example.com' is no address"},
+    {SOURCE("    allow: [§10.0.0.0/33]\n"), "config.address", "no address or network"},
+    {SOURCE("    allow: [§{}]\n"), "config.address", "a map is no address"},
+    {SOURCE("    schema: §string\n"), "source.schema", "a schema must be a map"},
+    {SOURCE("    schema: §{type: strin}\n"), "source.schema", "did you mean 'string'?"},
+    {SOURCE("    schema: §{propertys: {}}\n"), "source.schema", "did you mean 'properties'?"},
+    {SOURCE("    schema: {type: object, properties: {a: {type: array, items: {§default: 1}}}}\n"), "source.schema", "kept as it came"},
+    {"trusted_proxies: [§10.0.0.7/8]\n", "config.address", "10.0.0.0/8"},
     {"sources:\n  s: {path: §in, verify: none}\n", "source.path", "begin with '/'"},
     {"sources:\n  s: {path: §/a?b, verify: none}\n", "source.path", "'?'"},
     {"sources:\n  s: {path: §/a%20, verify: none}\n", "source.path", "'%'"},
     {"sources:\n  s: {path: §/healthz, verify: none}\n", "source.path", "the engine's own"},
+    {"sources:\n  s: {path: §/status/a, verify: none}\n", "source.path", "below /status/"},
     {"sources:\n  s: {path: /a, verify: none}\n  t: {path: §/a, verify: none}\n", "source.same_path", "s and t"},
     {"sources:\n  s: {path: /a, verify: §[none]}\n", "config.type", "must be text"},
     {SOURCE("    max_body: §26MiB\n"), "config.range", "26214400"},

@@ -125,10 +125,17 @@ static struct server *server_new(void)
     server->sources[1].config = (struct bw_source_config){.name = (char *)"beta", .path = (char *)"/in/beta", .max_body_bytes = 300000};
     server->source_list[0] = &server->sources[0];
     server->source_list[1] = &server->sources[1];
-    server->options = (struct bw_ingest_options){
-        .config = &server->config, .sources = server->source_list, .source_count = 2, .arg = server, .bind = bind_seventh, .committed = on_committed};
+    server->options = (struct bw_ingest_options){.config = &server->config, .arg = server, .bind = bind_seventh, .committed = on_committed};
     assert_int_equal(sem_init(&server->news, 0, 0), 0);
     return server;
+}
+
+/* The listener takes a reference over each time. */
+static struct bw_ingest *listen_to_sources(struct server *server, struct bw_error *err)
+{
+    server->options.router = bw_router_new(server->source_list, 2, NULL, NULL, NULL, err);
+    assert_non_null(server->options.router);
+    return bw_ingest_start(&server->options, err);
 }
 
 static void server_start(struct server *server)
@@ -136,7 +143,7 @@ static void server_start(struct server *server)
     struct bw_error err = {0};
     server->options.store = server->store = bw_store_open(NULL, &err);
     if (!server->store) fail_msg("%s", err.message);
-    server->ingest = bw_ingest_start(&server->options, &err);
+    server->ingest = listen_to_sources(server, &err);
     if (!server->ingest) fail_msg("%s", err.message);
     server->port = bw_ingest_port(server->ingest, 0);
 }

@@ -343,7 +343,7 @@ static void test_every_refusal_is_recorded(void **state)
     assert_non_null(mkdtemp(folder));
     server->options.store = server->store = bw_store_open(folder, &err);
     assert_non_null(server->store);
-    server->ingest = bw_ingest_start(&server->options, &err);
+    server->ingest = listen_to_sources(server, &err);
     assert_non_null(server->ingest);
     server->port = bw_ingest_port(server->ingest, 0);
     expect(server, POST("X-Verdict: refused\r\n", 2, "{}"), 401, NULL, true);
@@ -590,7 +590,7 @@ static void test_a_port_in_use_is_named_even_with_several_threads(void **state)
     server_start(server);
     second->listen[0].port = server->port;
     second->options.store = server->store;
-    assert_null(bw_ingest_start(&second->options, &err));
+    assert_null(listen_to_sources(second, &err));
     char expected[64];
     snprintf(expected, sizeof expected, "127.0.0.1:%u is in use by another process", server->port);
     assert_string_equal(err.code, "listen.in_use");
@@ -605,10 +605,10 @@ static void test_an_address_that_is_not_ours_is_named(void **state)
     struct server *server = *state;
     struct bw_error err = {0};
     server->listen[0].host = (char *)"192.0.2.1";
-    assert_null(bw_ingest_start(&server->options, &err));
+    assert_null(listen_to_sources(server, &err));
     assert_string_equal(err.code, "listen.no_address");
     server->listen[0].host = (char *)"localhost";
-    assert_null(bw_ingest_start(&server->options, &err));
+    assert_null(listen_to_sources(server, &err));
     assert_string_equal(err.code, "listen.address");
 }
 
