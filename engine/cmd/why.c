@@ -220,8 +220,8 @@ static void judge(const struct report *report, const struct bw_workflow *workflo
     }
     for (size_t i = 0; i < workflow->trigger_count; i++) {
         const struct bw_trigger *trigger = &workflow->triggers[i];
-        if (trigger->kind != BW_TRIGGER_EVENT) continue;
-        if (!bw_workflow_matches(trigger, event->row.name)) {
+        if (trigger->kind != BW_TRIGGER_EVENT && trigger->kind != BW_TRIGGER_WEBHOOK) continue;
+        if (!bw_workflow_matches(trigger, event->row.source, event->row.name)) {
             if (!strcmp(verdict->kind, "condition")) continue; /* that came nearer */
             verdict->mark = trigger->mark;
             verdict->kind = "name";

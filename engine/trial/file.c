@@ -129,7 +129,14 @@ static void read_headers(const struct bw_trial_reader *reader, const struct bw_y
     json_decref(headers);
 }
 
-static void read_event(const struct bw_trial_reader *reader, const struct bw_yaml_node *node, bool is_later, struct bw_trial_event *event)
+/* What comes in by the workflow's own webhook has its name as source, and in front of the event's. */
+static bool is_by_webhook(struct bw_slice workflow, struct bw_slice event_name)
+{
+    return event_name.len > workflow.len && !memcmp(event_name.ptr, workflow.ptr, workflow.len) && event_name.ptr[workflow.len] == '.';
+}
+
+static void read_event(const struct bw_trial_reader *reader, const struct bw_yaml_node *node, struct bw_slice workflow, bool is_later,
+                       struct bw_trial_event *event)
 {
     const struct bw_yaml_node *trusted = bw_yaml_get(node, "trusted"), *after = bw_yaml_get(node, "after");
     event->node = node;
@@ -140,6 +147,7 @@ static void read_event(const struct bw_trial_reader *reader, const struct bw_yam
         return;
     if (!bw_yaml_get(node, "name")) bw_trial_error(reader, node, "test.event", "write for example name: github.push", "an event needs a name");
     read_text(reader, node, "name", &event->name);
+    if (is_by_webhook(workflow, event->name)) event->source = workflow;
     read_text(reader, node, "source", &event->source);
     if (trusted && trusted->kind != BW_YAML_BOOL) bw_trial_error(reader, trusted, "test.type", NULL, "trusted must be true or false");
     if (trusted && trusted->kind == BW_YAML_BOOL) event->is_trusted = trusted->boolean;
@@ -159,7 +167,7 @@ static void read_events(const struct bw_trial_reader *reader, const struct bw_ya
     for (size_t i = 0; i < node->count; i++) {
         struct bw_trial_event event = {0};
         size_t at = test->event_count++;
-        read_event(reader, node->items[i], true, &event);
+        read_event(reader, node->items[i], test->workflow, true, &event);
         for (; at && test->events[at - 1].after_ms > event.after_ms; at--) test->events[at] = test->events[at - 1];
         test->events[at] = event;
     }
@@ -176,7 +184,7 @@ static void read_beginning(const struct bw_trial_reader *reader, const struct bw
         inputs = bw_yaml_get(common, "inputs");
     }
     if (event) {
-        read_event(reader, event, false, &test->first);
+        read_event(reader, event, test->workflow, false, &test->first);
         return;
     }
     test->first = (struct bw_trial_event){

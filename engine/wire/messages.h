@@ -65,7 +65,7 @@ enum bw_message_type {
      * events), collects: bool, events: [glob], steps: [path], inner: [path: in a foreach, or after the end], waits: [{event, by}], respond_ms: 0 =
      * the sender does not wait for it, schedules:
      * [{cron, tz, missed: number (enum bw_missed), max_age_ms}], labels?: {NAME: text}, keep_ok_ms?, keep_failed_ms?: ages after which its runs may
-     * go, 0 = never, line, column, trusted_warning?: […]}], actions: [{name: "ns/name@major", version, doc, file, kind: "lua"|"plugin", inputs: {…},
+     * go, 0 = never, webhook?: its trigger as it is written (base/yaml_tree.h): a source of that name, line, column, trusted_warning?: […]}], actions: [{name: "ns/name@major", version, doc, file, kind: "lua"|"plugin", inputs: {…},
      * outputs: {…}, secrets: […], effect}], errors: [ERROR with file, line, column]} a broken file is left out and named in errors; the others work.
      */
     BW_MSG_CATALOG_LOADED = 33,

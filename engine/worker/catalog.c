@@ -330,7 +330,7 @@ static json_t *describe_workflow(const struct bw_catalog_workflow *entry)
         else if (trigger->kind == BW_TRIGGER_SCHEDULE)
             json_array_append_new(schedules, json_pack("{s:s%,s:s%,s:i,s:I}", "cron", trigger->cron.ptr, trigger->cron.len, "tz", trigger->zone.ptr,
                                                        trigger->zone.len, "missed", trigger->missed, "max_age_ms", (json_int_t)trigger->max_age_ms));
-        else if (trigger->kind == BW_TRIGGER_EVENT)
+        else if (trigger->kind == BW_TRIGGER_EVENT || trigger->kind == BW_TRIGGER_WEBHOOK)
             json_array_append_new(events, json_stringn(workflow->triggers[i].event.ptr, workflow->triggers[i].event.len));
     }
     for (size_t i = 0; i < workflow->step_count; i++)
@@ -349,6 +349,9 @@ static json_t *describe_workflow(const struct bw_catalog_workflow *entry)
         version, "manual", is_manual, "ordered", workflow->concurrency.limit || workflow->rate.count || workflow->collect.max_events, "collects",
         workflow->collect.max_events > 0, "callable", is_callable(workflow), "events", events, "steps", steps, "inner", inner, "waits", waits,
         "schedules", schedules, "respond_ms", (json_int_t)workflow->respond_ms, "line", workflow->mark.line, "column", workflow->mark.column);
+    for (size_t i = 0; i < workflow->trigger_count; i++)
+        if (workflow->triggers[i].kind == BW_TRIGGER_WEBHOOK)
+            json_object_set_new(described, "webhook", bw_json_load(workflow->triggers[i].webhook, NULL));
     if (workflow->labels.len) json_object_set_new(described, "labels", bw_json_load(workflow->labels, NULL));
     if (workflow->keep_ok_ms != BW_AGE_UNSET) json_object_set_new(described, "keep_ok_ms", json_integer(workflow->keep_ok_ms));
     if (workflow->keep_failed_ms != BW_AGE_UNSET) json_object_set_new(described, "keep_failed_ms", json_integer(workflow->keep_failed_ms));

@@ -126,7 +126,7 @@ static bool wants(struct bw_worker_event *event, struct bw_catalog_workflow *ent
     for (size_t i = 0; i < workflow->trigger_count; i++) {
         const struct bw_trigger *trigger = &workflow->triggers[i];
         bool answer = true;
-        if (!bw_workflow_matches(trigger, event->name)) continue;
+        if (!bw_workflow_matches(trigger, event->source, event->name)) continue;
         if (trigger->condition < 0) return true;
         struct bw_uid run = bw_uid_of_run(event->uid, workflow->name);
         struct bw_script *script = bw_catalog_take_script(event->worker, entry, err);

@@ -119,11 +119,12 @@ void bw_matching_free(struct bw_matching *matching);
 struct bw_catalog_workflow *bw_catalog_workflow_named(const struct bw_catalog *catalog, struct bw_slice name); /* NULL: there is none */
 /* The workflows of which a trigger could want the event, in their order: bw_workflow_matches() has the last word. An event for one workflow: that
  * one. for (struct bw_candidates all = bw_candidates_of(event); (entry = bw_candidates_next(&all));) */
+#define BW_CANDIDATE_LISTS 3
 struct bw_candidates {
     const struct bw_catalog *catalog;
     struct bw_catalog_workflow *only;
-    const size_t *exact, *globs;
-    size_t exact_count, glob_count;
+    const size_t *next[BW_CANDIDATE_LISTS]; /* those that name it, those of its source, those with a star */
+    size_t left[BW_CANDIDATE_LISTS];
 };
 struct bw_candidates bw_candidates_of(const struct bw_worker_event *event);
 struct bw_catalog_workflow *bw_candidates_next(struct bw_candidates *candidates);

@@ -8,9 +8,10 @@ struct list { /* indices into catalog->workflows, ascending, each once */
     size_t count, capacity;
 };
 struct bw_matching {
-    struct bw_map *by_event; /* name without a star → struct list * */
-    struct bw_map *by_name;  /* of a workflow → its struct bw_catalog_workflow *, borrowed */
-    struct list globs;       /* those with a star in one of their triggers: looked at for each event */
+    struct bw_map *by_event;  /* name without a star → struct list * */
+    struct bw_map *by_source; /* of a webhook → struct list * */
+    struct bw_map *by_name;   /* of a workflow → its struct bw_catalog_workflow *, borrowed */
+    struct list globs;        /* those with a star in one of their triggers: looked at for each event */
 };
 
 static bool append(struct list *list, size_t index)
@@ -33,23 +34,29 @@ static void free_list(void *list)
     free(list);
 }
 
-static bool add_trigger(struct bw_matching *matching, const struct bw_trigger *trigger, size_t index)
+static bool append_to(struct bw_map *lists, struct bw_slice name, size_t index)
 {
-    if (trigger->kind != BW_TRIGGER_EVENT) return true;
-    if (memchr(trigger->event.ptr, '*', trigger->event.len)) return append(&matching->globs, index);
-    struct list *list = bw_map_get(matching->by_event, trigger->event);
-    if (!list && (!(list = calloc(1, sizeof *list)) || !bw_map_set(matching->by_event, trigger->event, list))) {
+    struct list *list = bw_map_get(lists, name);
+    if (!list && (!(list = calloc(1, sizeof *list)) || !bw_map_set(lists, name, list))) {
         free(list);
         return false;
     }
     return append(list, index);
 }
 
+static bool add_trigger(struct bw_matching *matching, const struct bw_trigger *trigger, size_t index)
+{
+    if (trigger->kind == BW_TRIGGER_WEBHOOK) return append_to(matching->by_source, trigger->source, index);
+    if (trigger->kind != BW_TRIGGER_EVENT) return true;
+    if (memchr(trigger->event.ptr, '*', trigger->event.len)) return append(&matching->globs, index);
+    return append_to(matching->by_event, trigger->event, index);
+}
+
 struct bw_matching *bw_matching_new(struct bw_catalog_workflow *workflows, size_t count)
 {
     struct bw_matching *matching = calloc(1, sizeof *matching);
     if (!matching) return NULL;
-    bool good = (matching->by_event = bw_map_new()) && (matching->by_name = bw_map_new());
+    bool good = (matching->by_event = bw_map_new()) && (matching->by_source = bw_map_new()) && (matching->by_name = bw_map_new());
     for (size_t i = 0; good && i < count; i++) {
         const struct bw_workflow *workflow = workflows[i].workflow;
         good = bw_map_set(matching->by_name, workflow->name, &workflows[i]);
@@ -64,6 +71,7 @@ void bw_matching_free(struct bw_matching *matching)
 {
     if (!matching) return;
     bw_map_free(matching->by_event, free_list);
+    bw_map_free(matching->by_source, free_list);
     bw_map_free(matching->by_name, NULL);
     free(matching->globs.items);
     free(matching);
@@ -79,23 +87,23 @@ struct bw_candidates bw_candidates_of(const struct bw_worker_event *event)
     const struct bw_matching *matching = event->catalog->matching;
     if (event->workflow.len)
         return (struct bw_candidates){.catalog = event->catalog, .only = bw_catalog_workflow_named(event->catalog, event->workflow)};
-    const struct list *exact = bw_map_get(matching->by_event, event->name);
-    return (struct bw_candidates){.catalog = event->catalog,
-                                  .exact = exact ? exact->items : NULL,
-                                  .exact_count = exact ? exact->count : 0,
-                                  .globs = matching->globs.items,
-                                  .glob_count = matching->globs.count};
+    const struct list *lists[] = {bw_map_get(matching->by_event, event->name), bw_map_get(matching->by_source, event->source), &matching->globs};
+    struct bw_candidates candidates = {.catalog = event->catalog};
+    for (size_t i = 0; i < BW_CANDIDATE_LISTS; i++)
+        if (lists[i]) candidates.next[i] = lists[i]->items, candidates.left[i] = lists[i]->count;
+    return candidates;
 }
 
 struct bw_catalog_workflow *bw_candidates_next(struct bw_candidates *candidates)
 {
     struct bw_catalog_workflow *only = candidates->only;
+    size_t least = SIZE_MAX;
     candidates->only = NULL;
     if (only) return only;
-    if (!candidates->exact_count && !candidates->glob_count) return NULL;
-    bool by_exact = candidates->exact_count && (!candidates->glob_count || *candidates->exact <= *candidates->globs);
-    size_t index = by_exact ? *candidates->exact : *candidates->globs;
-    if (candidates->exact_count && *candidates->exact == index) candidates->exact++, candidates->exact_count--;
-    if (candidates->glob_count && *candidates->globs == index) candidates->globs++, candidates->glob_count--;
-    return &candidates->catalog->workflows[index];
+    for (size_t i = 0; i < BW_CANDIDATE_LISTS; i++)
+        if (candidates->left[i] && *candidates->next[i] < least) least = *candidates->next[i];
+    if (least == SIZE_MAX) return NULL;
+    for (size_t i = 0; i < BW_CANDIDATE_LISTS; i++)
+        if (candidates->left[i] && *candidates->next[i] == least) candidates->next[i]++, candidates->left[i]--;
+    return &candidates->catalog->workflows[least];
 }

@@ -108,7 +108,7 @@ static bool may_answer(const struct bw_worker_event *event, const struct bw_work
 {
     if (!workflow->respond_ms || event->workflow.len) return false;
     for (size_t i = 0; i < workflow->trigger_count; i++)
-        if (bw_workflow_matches(&workflow->triggers[i], event->name)) return true;
+        if (bw_workflow_matches(&workflow->triggers[i], event->source, event->name)) return true;
     return false;
 }
 

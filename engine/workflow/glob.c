@@ -42,9 +42,11 @@ bool bw_glob_match(struct bw_slice glob, struct bw_slice name)
     return g == g_end;
 }
 
-bool bw_workflow_matches(const struct bw_trigger *trigger, struct bw_slice event_name)
+bool bw_workflow_matches(const struct bw_trigger *trigger, struct bw_slice source, struct bw_slice event_name)
 {
-    return trigger->kind == BW_TRIGGER_EVENT && bw_glob_match(trigger->event, event_name);
+    /* A run may cause an event of any name: it does not come in by the webhook for that. */
+    if (trigger->kind == BW_TRIGGER_WEBHOOK && !bw_slice_equal(trigger->source, source)) return false;
+    return (trigger->kind == BW_TRIGGER_EVENT || trigger->kind == BW_TRIGGER_WEBHOOK) && bw_glob_match(trigger->event, event_name);
 }
 
 bool bw_is_event_name(struct bw_slice name)

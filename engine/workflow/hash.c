@@ -228,7 +228,12 @@ void bw_workflow_canonical(const struct bw_workflow *workflow, struct bw_buf *ou
         bw_buf_append_json_string(out, workflow->triggers[i].cron);
         bw_buf_append_text(out, ",\"tz\":");
         bw_buf_append_json_string(out, workflow->triggers[i].zone);
-        bw_buf_printf(out, ",\"missed\":[%d,%lld]}", workflow->triggers[i].missed, (long long)workflow->triggers[i].max_age_ms);
+        bw_buf_printf(out, ",\"missed\":[%d,%lld]", workflow->triggers[i].missed, (long long)workflow->triggers[i].max_age_ms);
+        if (workflow->triggers[i].definition.len) {
+            bw_buf_append_text(out, ",\"webhook\":");
+            append_sorted_json(out, workflow->triggers[i].definition);
+        }
+        bw_buf_append_char(out, '}');
     }
     bw_buf_append_text(out, "],\"vars\":");
     append_sorted_json(out, workflow->vars.len ? workflow->vars : BW_SLICE("{}"));

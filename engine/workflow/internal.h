@@ -105,6 +105,10 @@ void bw_limit_load(struct bw_loader *loader, const struct bw_yaml_node *node, st
 /* schedule.c */
 void bw_schedule_load(struct bw_loader *loader, const struct bw_yaml_node *map, struct bw_trigger *trigger);
 
+/* webhook.c */
+extern const char *const bw_webhook_only_keys[]; /* of a trigger: those that go with `webhook` alone; ends with NULL */
+void bw_webhook_load(struct bw_loader *loader, const struct bw_yaml_node *map, struct bw_trigger *trigger);
+
 /* foreach.c */
 bool bw_foreach_load(struct bw_loader *loader, const struct bw_yaml_node *map, struct bw_step *step, const struct bw_list_place *place);
 void bw_inputs_load(struct bw_loader *loader, const struct bw_yaml_node *map);

@@ -62,6 +62,11 @@ static void append_part(struct bw_buf *out, const char *const *verbs, const char
     bw_buf_append_char(out, '}');
 }
 
+static void append_webhook_keys(struct bw_buf *out)
+{
+    for (size_t i = 0; bw_webhook_only_keys[i]; i++) bw_buf_printf(out, "\"%s\":[\"webhook\"],", bw_webhook_only_keys[i]);
+}
+
 void bw_workflow_json_schema(struct bw_buf *out)
 {
     bw_buf_append_text(out, "{\"$schema\":\"https://json-schema.org/draft/2020-12/schema\",\"title\":\"Bellwire workflow\",");
@@ -69,8 +74,10 @@ void bw_workflow_json_schema(struct bw_buf *out)
     bw_buf_append_text(out, ",\"required\":[\"name\",\"on\",\"steps\"],\"$defs\":{\"trigger\":{");
     append_properties(out, bw_trigger_keys, bw_trigger_key_count);
     bw_buf_append_text(out, ",\"oneOf\":[{\"required\":[\"event\"]},{\"required\":[\"manual\"]},{\"required\":[\"schedule\"]},{\"required\":["
-                            "\"call\"]}],\"dependentRequired\":{\"if\":[\"event\"],"
-                            "\"tz\":[\"schedule\"],\"missed\":[\"schedule\"],\"max_age\":[\"schedule\"]}},\"step\":{");
+                            "\"call\"]},{\"required\":[\"webhook\",\"verify\"]}],\"dependentSchemas\":{\"if\":{\"anyOf\":[{\"required\":[\"event\"]},"
+                            "{\"required\":[\"webhook\"]}]}},\"dependentRequired\":{");
+    append_webhook_keys(out);
+    bw_buf_append_text(out, "\"tz\":[\"schedule\"],\"missed\":[\"schedule\"],\"max_age\":[\"schedule\"]}},\"step\":{");
     append_properties(out, bw_step_keys, bw_step_key_count);
     append_verbs(out);
     append_no_policy(out);

@@ -5,6 +5,15 @@
 #define TEXT "{\"type\":\"string\",\"not\":{\"pattern\":\"\\\\$\\\\{\\\\{\"}}"
 #define MAP "{\"type\":\"object\"}"
 #define DURATION "{\"type\":\"string\",\"pattern\":\"^(?=[0-9])([0-9]+d)?([0-9]+h)?([0-9]+m(?!s))?([0-9]+s)?([0-9]+ms)?$\"}"
+#define TEXT_GIVEN "{\"type\":\"string\",\"minLength\":1}"
+#define SECRET                                                                                                                        \
+    "{\"type\":\"object\",\"minProperties\":1,\"maxProperties\":1,\"additionalProperties\":false,\"properties\":{\"env\":" TEXT_GIVEN \
+    ",\"file\":" TEXT_GIVEN "}}"
+#define REF_LIST "{\"type\":\"array\",\"minItems\":1,\"items\":{\"type\":\"string\"}}"
+#define REFS "{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"refs\"],\"properties\":{\"refs\":" REF_LIST "}}"
+#define SOURCE_RATE                                                                                                                            \
+    "{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"limit\"],\"properties\":{\"limit\":{\"type\":\"string\",\"pattern\":" \
+    "\"^[0-9]+/[0-9]+[a-z]+\"},\"burst\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":1000000},\"by\":{\"enum\":[\"source\",\"address\"]}}}"
 #define EVENT_PART "(\\\\*|\\\\*?[^.*]+(\\\\*[^.*]+)*\\\\*?)"
 #define EVENT                                                              \
     "{\"type\":\"string\",\"pattern\":\"^(" EVENT_PART "(\\\\." EVENT_PART \
@@ -61,7 +70,24 @@ const struct bw_load_key bw_trigger_keys[] = {
     {"event", EVENT, "name of the event; * stands for one part, a trailing ** for the rest"},
     {"if", EXPR, "must be true for this event"},
     {"manual", "{\"enum\":[true,null]}", "may be started by hand: bellwire run NAME"},
-    {"webhook", NULL, NULL},
+    {"webhook", "{\"type\":\"string\",\"pattern\":\"^/[^?# %]*$\"}",
+     "a path that senders post to: a source of this workflow alone, whose events are called NAME.… after the workflow"},
+    {"verify", TEXT_GIVEN, "of a webhook: how its requests are verified (bellwire schemes), or none"},
+    {"secrets", "{\"type\":\"object\",\"additionalProperties\":{\"anyOf\":[" SECRET ",{\"type\":\"array\",\"minItems\":1,\"items\":" SECRET "}]}}",
+     "of a webhook: the secrets of its scheme by name, {env: NAME} or {file: PATH}, or a list of those (rotation)"},
+    {"name", "{\"anyOf\":[{\"type\":\"string\",\"pattern\":\"^[A-Za-z0-9_.:-]+$\",\"maxLength\":128}," REFS "]}",
+     "of a webhook: what its events are called, fixed or {refs: [header:x-event, json:/type]} (what the scheme says)"},
+    {"dedupe", "{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{\"refs\":" REF_LIST ",\"window\":" DURATION "}}",
+     "of a webhook: {refs: [header:x-id], window: 3d} (what the scheme says)"},
+    {"max_body", "{\"type\":[\"string\",\"integer\"]}", "of a webhook: the largest body (that of the instance)"},
+    {"public_url", "{\"type\":\"string\",\"pattern\":\"^https?://\"}", "of a webhook: its URL as the sender knows it, for schemes that sign it"},
+    {"options", "{\"type\":\"object\",\"additionalProperties\":{\"type\":[\"string\",\"number\",\"boolean\",\"null\"]}}",
+     "of a webhook: parameters of the generic schemes"},
+    {"schema", "{\"$ref\":\"#/$defs/schema\"}", "of a webhook: what a body must be; any other gets 422"},
+    {"rate", "{\"anyOf\":[" SOURCE_RATE ",{\"type\":\"array\",\"minItems\":1,\"maxItems\":2,\"items\":" SOURCE_RATE "}]}",
+     "of a webhook: how much may come, as {limit: 100/1s, burst: 200}, by source or by address; above it 429"},
+    {"allow", "{\"type\":\"array\",\"minItems\":1,\"items\":{\"type\":\"string\",\"pattern\":\"^[0-9A-Fa-f.:]+(/[0-9]+)?$\"}}",
+     "of a webhook: the only addresses and networks that may send; others get 403"},
     {"schedule", "{\"type\":\"string\",\"pattern\":\"\\\\S\"}", "a cron rule: minute hour day month weekday, or @daily"},
     {"tz", "{\"type\":\"string\",\"pattern\":\"\\\\S\"}", "the time zone of the rule: Europe/Berlin (UTC)"},
     {"missed", "{\"enum\":[\"latest\",\"all\",\"skip\"]}", "which of the firings are made up for that came while nobody served (latest)"},

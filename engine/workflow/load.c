@@ -2,6 +2,30 @@
 #include <openssl/sha.h>
 #include <stdlib.h>
 
+static const char *const other_kinds[] = {"event", "manual", "schedule", "call"};
+
+/* Its keys are known to the reader of sources. */
+static void load_webhook(struct bw_loader *loader, const struct bw_yaml_node *map, struct bw_trigger *trigger)
+{
+    for (size_t i = 0; i < sizeof other_kinds / sizeof *other_kinds; i++) {
+        if (!bw_yaml_get(map, other_kinds[i])) continue;
+        bw_load_error(loader, trigger->mark, "trigger.kind", "write two triggers", "a trigger is either a webhook or something else, not also `%s`",
+                      other_kinds[i]);
+        return;
+    }
+    bw_webhook_load(loader, map, trigger);
+}
+
+static void refuse_webhook_keys(struct bw_loader *loader, const struct bw_yaml_node *map)
+{
+    const char *const *names = bw_webhook_only_keys;
+    for (size_t i = 0; i < map->count; i++)
+        for (size_t k = 0; names[k]; k++)
+            if (bw_slice_is(map->pairs[i].key->text, names[k]))
+                bw_load_error(loader, bw_mark_of(map->pairs[i].key), "trigger.kind", "write for example {webhook: /in/NAME, verify: github}",
+                              "`%s` goes with `webhook`", names[k]);
+}
+
 static void load_trigger(struct bw_loader *loader, const struct bw_yaml_node *map, struct bw_trigger *trigger)
 {
     const struct bw_yaml_node *event, *manual, *schedule, *call, *condition;
@@ -12,15 +36,21 @@ static void load_trigger(struct bw_loader *loader, const struct bw_yaml_node *ma
                       bw_yaml_kind_name(map->kind));
         return;
     }
+    if (bw_yaml_get(map, "webhook")) {
+        load_webhook(loader, map, trigger);
+        return;
+    }
     bw_check_keys(loader, map, "a trigger", bw_trigger_keys, bw_trigger_key_count);
+    refuse_webhook_keys(loader, map);
     event = bw_yaml_get(map, "event");
     manual = bw_yaml_get(map, "manual");
     schedule = bw_yaml_get(map, "schedule");
     call = bw_yaml_get(map, "call");
     condition = bw_yaml_get(map, "if");
     if (!!event + !!manual + !!schedule + !!call != 1) {
-        bw_load_error(loader, trigger->mark, "trigger.kind", "write {event: NAME}, {schedule: \"0 9 * * MON\"}, {manual: true} or {call: true}",
-                      "a trigger is either an event, a schedule, by hand, or a call by another workflow");
+        bw_load_error(loader, trigger->mark, "trigger.kind",
+                      "write {event: NAME}, {webhook: /PATH, verify: SCHEME}, {schedule: \"0 9 * * MON\"}, {manual: true} or {call: true}",
+                      "a trigger is either an event, a webhook, a schedule, by hand, or a call by another workflow");
         return;
     }
     if (schedule || bw_yaml_get(map, "tz") || bw_yaml_get(map, "missed") || bw_yaml_get(map, "max_age")) {

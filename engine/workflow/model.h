@@ -37,7 +37,7 @@ struct bw_text_piece {
     uint32_t expr;
 };
 
-enum bw_trigger_kind { BW_TRIGGER_EVENT, BW_TRIGGER_MANUAL, BW_TRIGGER_SCHEDULE, BW_TRIGGER_CALL };
+enum bw_trigger_kind { BW_TRIGGER_EVENT, BW_TRIGGER_MANUAL, BW_TRIGGER_SCHEDULE, BW_TRIGGER_CALL, BW_TRIGGER_WEBHOOK };
 enum bw_missed { BW_MISSED_LATEST, BW_MISSED_ALL, BW_MISSED_SKIP }; /* firings while nobody served */
 struct bw_trigger {
     enum bw_trigger_kind kind;
@@ -45,7 +45,10 @@ struct bw_trigger {
     int32_t condition;          /* expr index or -1 */
     struct bw_slice cron, zone; /* SCHEDULE: as written; both have been tried */
     enum bw_missed missed;
-    int64_t max_age_ms; /* SCHEDULE: a firing that is later than that is left out */
+    int64_t max_age_ms;         /* SCHEDULE: a firing that is later than that is left out */
+    struct bw_slice source;     /* WEBHOOK: the only one whose events it wants, the workflow's name; `event` is then NAME.** */
+    struct bw_slice webhook;    /* WEBHOOK: as it is written, for the engine (base/yaml_tree.h) */
+    struct bw_slice definition; /* WEBHOOK: the same without places and `if`, JSON */
     struct bw_mark mark;
 };
 
@@ -283,7 +286,7 @@ size_t bw_workflow_load(struct bw_slice text, const char *file, struct bw_workfl
 void bw_workflow_free(struct bw_workflow *workflow);
 /* hash.c: the canonical definition (JSON) that the hash is made of. */
 void bw_workflow_canonical(const struct bw_workflow *workflow, struct bw_buf *out);
-bool bw_workflow_matches(const struct bw_trigger *trigger, struct bw_slice event_name);
+bool bw_workflow_matches(const struct bw_trigger *trigger, struct bw_slice source, struct bw_slice event_name);
 bool bw_glob_match(struct bw_slice glob, struct bw_slice name);
 #define BW_ENGINE_EVENTS "bellwire."         /* names of events that the engine alone causes begin like that */
 bool bw_is_event_name(struct bw_slice name); /* of an event that a workflow may cause */

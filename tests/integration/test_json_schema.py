@@ -68,6 +68,13 @@ GOOD = [
     workflow(more="concurrency: {limit: 2, on_failed: hold}\npriority: -3600\n"), workflow(more="concurrency: {}\npriority: \"${{ event.data.n }}\"\n"),
     workflow(more="delay: \"${{ event.data.n }}m\"\n"), workflow(more="collect: {quiet: 2m}\n"),
     workflow(more="collect: {max_wait: 15m, max_events: 50, key: event.data.repo}\n"),
+    workflow(on="[{webhook: /in/NAME, verify: none}]"), workflow(on="[{manual: true}, {webhook: /in/NAME, verify: none, if: event.data.n > 1, name: order.paid}]"),
+    workflow(on="[{webhook: /in/NAME, verify: none, name: {refs: ['json:/type']}, dedupe: {refs: ['header:x-id'], window: 7d}, max_body: 64KiB, "
+             "public_url: 'https://hooks.example/in', allow: [10.0.0.0/8, '2001:db8::/32', '::1']}]"),
+    workflow(on="[{webhook: /in/NAME, verify: none, schema: {type: object, properties: {id: {type: string, required: true}}}, rate: {limit: 100/1s, burst: 5}}]"),
+    workflow(on="[{webhook: /in/NAME, verify: none, rate: [{limit: 5/1m, by: source}, {limit: 1/1s, by: address}]}]"),
+    workflow(on="[{webhook: /in/NAME, verify: github, secrets: {webhook_secret: [{env: PATH}, {env: HOME}]}}]"),
+    workflow(on="[{webhook: /in/NAME, verify: hmac, secrets: {secret: {env: PATH}}, options: {header: x-signature, encoding: base64}}]"),
 ]
 
 BAD = [
@@ -111,6 +118,15 @@ BAD = [
     workflow(on="[{event: 7}]"), workflow(on="[{event: a, if: 7}]"), workflow(on="[{event: a, if: ''}]"), workflow(on="[{event: a, if: ' '}]"),
     workflow(on="[{schedule: 7}]"), workflow(on="[{tz: UTC}]"), workflow(on="[{event: a, tz: UTC}]"), workflow(on="[{schedule: '@daily', missed: some}]"),
     workflow(on="[{schedule: '@daily', max_age: soon}]"), workflow(on="[{schedule: '@daily', if: x}]"), workflow(on="[{schedule: '@daily', event: a}]"), workflow(on="[{evnt: a}]"),
+    workflow(on="[{webhook: /in/NAME}]"), workflow(on="[{webhook: in, verify: none}]"), workflow(on="[{webhook: '/a?b', verify: none}]"), workflow(on="[{verify: none}]"),
+    workflow(on="[{webhook: [a], verify: none}]"), workflow(on="[{webhook: /in/NAME, verify: none, event: a}]"), workflow(on="[{event: a, rate: {limit: 1/1s}}]"),
+    workflow(on="[{webhook: /in/NAME, verify: none, tz: UTC}]"), workflow(on="[{webhook: /in/NAME, verify: none, verfy: x}]"),
+    workflow(on="[{webhook: /in/NAME, verify: none, name: 'a b'}]"), workflow(on="[{webhook: /in/NAME, verify: none, name: {ref: [x]}}]"),
+    workflow(on="[{webhook: /in/NAME, verify: github, secrets: {webhook_secret: plain}}]"), workflow(on="[{webhook: /in/NAME, verify: none, rate: 5/1s}]"),
+    workflow(on="[{webhook: /in/NAME, verify: none, rate: {limit: 5/1s, by: sender}}]"), workflow(on="[{webhook: /in/NAME, verify: none, rate: {burst: 5}}]"),
+    workflow(on="[{webhook: /in/NAME, verify: none, allow: 10.0.0.0/8}]"), workflow(on="[{webhook: /in/NAME, verify: none, allow: [example.com]}]"),
+    workflow(on="[{webhook: /in/NAME, verify: none, schema: {type: text}}]"), workflow(on="[{webhook: /in/NAME, verify: none, public_url: hooks}]"),
+    workflow(on="[{webhook: /in/NAME, verify: none, dedupe: 3d}]"), workflow(on="[{webhook: /in/NAME, verify: none, options: [a]}]"),
     workflow(steps="{}"), workflow(steps="[]"), workflow(steps="[x]"),
     workflow(steps="[" + ", ".join(f"{{id: s{i}, set: {{}}}}" for i in range(501)) + "]"),
     step("set: {}"), step("id: a"), step("id: a, set: {}, lua: return 1"), step("id: a, set: {}, with: {}"), step("id: a, sett: {}"),
@@ -154,6 +170,10 @@ BAD = [
 
 # What a JSON Schema cannot say: it sees one value at a time, and no expression.
 LOADER_ONLY = [
+    workflow(on="[{webhook: /in/NAME, verify: githubb}]"), workflow(on="[{webhook: /in/NAME, verify: github}]"),  # no such scheme; its secret is missing
+    workflow(on="[{webhook: /healthz, verify: none}]"), workflow(on="[{webhook: /in/good-0, verify: none}, {webhook: /in/NAME, verify: none}]"),
+    workflow(on="[{webhook: /in/NAME, verify: none, allow: [10.0.0.1/8]}]"), workflow(on="[{webhook: /in/NAME, verify: none, rate: [{limit: 5/1s}, {limit: 5/1s}]}]"),
+    workflow(on="[{webhook: /in/NAME, verify: none, schema: {default: 1}}]"),
     step("id: a, approve: {message: m, need: 3, to: [ann, bob]}"),          # more than are asked
     workflow(steps="[{id: a, foreach: [1], steps: [{id: b, set: {}}]}, {id: c, set: {x: \"${{ steps.b.x }}\"}}]"),  # a step of an item
     workflow(steps="[{id: a, set: {}}, {id: b, foreach: [1], steps: [{id: c, needs: [a], set: {}}]}]"),

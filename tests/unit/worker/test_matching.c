@@ -32,6 +32,7 @@ static struct bw_catalog random_catalog(size_t count)
         struct bw_buf yaml = {0};
         bw_buf_printf(&yaml, "name: w%zu\non:\n  - {manual: true}\n", i);
         for (unsigned k = below(4); k; k--) bw_buf_printf(&yaml, "  - {event: '%s'}\n", random_glob());
+        if (below(2)) bw_buf_printf(&yaml, "  - {webhook: /in/w%zu, verify: none}\n", i);
         bw_buf_append_text(&yaml, "steps: [{id: s, set: {a: 1}}]\n");
         assert_int_equal(bw_workflow_load(bw_buf_slice(&yaml), "w.yaml", &loaded, &errs), 1);
         catalog.workflows[catalog.workflow_count++].workflow = loaded[0];
@@ -50,30 +51,31 @@ static void free_catalog(struct bw_catalog *catalog)
     free(catalog->workflows);
 }
 
-static bool matches(const struct bw_workflow *workflow, struct bw_slice name)
+static bool matches(const struct bw_workflow *workflow, struct bw_slice source, struct bw_slice name)
 {
     for (size_t i = 0; i < workflow->trigger_count; i++)
-        if (bw_workflow_matches(&workflow->triggers[i], name)) return true;
+        if (bw_workflow_matches(&workflow->triggers[i], source, name)) return true;
     return false;
 }
 
 static void test_those_that_match_are_found_each_once_and_in_order(void **arg)
 {
     (void)arg;
-    static const char *const names[] = {"a.b", "a.c", "a.d", "a.b.c", "b", "b.c.d", "b.x.d", "c", "a.bb", ""};
+    static const char *const names[] = {"a.b", "a.c", "a.d", "a.b.c", "b", "b.c.d", "b.x.d", "c", "a.bb", "", "w3.a", "w5.a.b"};
+    static const char *const sources[] = {"s", "w3", "w5", ""};
     for (unsigned turn = 0; turn < 200; turn++) {
         struct bw_catalog catalog = random_catalog(below(12));
         for (size_t n = 0; n < sizeof names / sizeof *names; n++) {
-            struct bw_worker_event event = {.catalog = &catalog, .name = bw_slice_of(names[n])};
+            struct bw_worker_event event = {.catalog = &catalog, .name = bw_slice_of(names[n]), .source = bw_slice_of(sources[below(4)])};
             struct bw_catalog_workflow *entry, *last = NULL;
             size_t next = 0;
             for (struct bw_candidates all = bw_candidates_of(&event); (entry = bw_candidates_next(&all)); last = entry) {
                 assert_true(!last || entry > last);
-                if (!matches(entry->workflow, event.name)) continue;
-                while (&catalog.workflows[next] != entry) assert_false(matches(catalog.workflows[next++].workflow, event.name));
+                if (!matches(entry->workflow, event.source, event.name)) continue;
+                while (&catalog.workflows[next] != entry) assert_false(matches(catalog.workflows[next++].workflow, event.source, event.name));
                 next++;
             }
-            while (next < catalog.workflow_count) assert_false(matches(catalog.workflows[next++].workflow, event.name));
+            while (next < catalog.workflow_count) assert_false(matches(catalog.workflows[next++].workflow, event.source, event.name));
         }
         free_catalog(&catalog);
     }

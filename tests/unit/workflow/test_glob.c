@@ -79,10 +79,23 @@ static void test_only_events_match_a_trigger(void **state)
     (void)state;
     struct loaded loaded = load_text("name: t\non: [{event: \"a.*\"}, {manual: true}]\nsteps: [{id: a, set: {}}]\n");
     const struct bw_workflow *workflow = only(&loaded);
-    assert_true(bw_workflow_matches(&workflow->triggers[0], BW_SLICE("a.b")));
-    assert_false(bw_workflow_matches(&workflow->triggers[0], BW_SLICE("b.a")));
-    assert_false(bw_workflow_matches(&workflow->triggers[1], BW_SLICE("")));
-    assert_false(bw_workflow_matches(&workflow->triggers[1], BW_SLICE("a.b")));
+    assert_true(bw_workflow_matches(&workflow->triggers[0], BW_SLICE("s"), BW_SLICE("a.b")));
+    assert_false(bw_workflow_matches(&workflow->triggers[0], BW_SLICE("s"), BW_SLICE("b.a")));
+    assert_false(bw_workflow_matches(&workflow->triggers[1], BW_SLICE("s"), BW_SLICE("")));
+    assert_false(bw_workflow_matches(&workflow->triggers[1], BW_SLICE("s"), BW_SLICE("a.b")));
+    unload(&loaded);
+}
+
+/* What a run emits may be called like that; it has not come in by the path. */
+static void test_a_webhook_wants_the_events_of_its_own_source_alone(void **state)
+{
+    (void)state;
+    struct loaded loaded = load_text("name: orders\non: [{webhook: /o, verify: none}]\nsteps: [{id: a, set: {}}]\n");
+    const struct bw_trigger *trigger = &only(&loaded)->triggers[0];
+    assert_true(bw_workflow_matches(trigger, BW_SLICE("orders"), BW_SLICE("orders.paid")));
+    assert_true(bw_workflow_matches(trigger, BW_SLICE("orders"), BW_SLICE("orders.paid.late")));
+    assert_false(bw_workflow_matches(trigger, BW_SLICE("workflow/other"), BW_SLICE("orders.paid")));
+    assert_false(bw_workflow_matches(trigger, BW_SLICE("order"), BW_SLICE("orders.paid")));
     unload(&loaded);
 }
 
@@ -93,6 +106,7 @@ int main(void)
         cmocka_unit_test(test_star_stays_in_its_part),
         cmocka_unit_test(test_star_within_a_part_takes_any_run_of_letters),
         cmocka_unit_test(test_double_star_takes_the_rest),
+        cmocka_unit_test(test_a_webhook_wants_the_events_of_its_own_source_alone),
         cmocka_unit_test(test_many_stars_do_not_explode),
         cmocka_unit_test(test_only_events_match_a_trigger),
     };

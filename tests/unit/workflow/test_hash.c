@@ -104,6 +104,37 @@ static void test_what_it_does_matters(void **state)
     }
 }
 
+static void test_what_a_webhook_says_matters(void **state)
+{
+    (void)state;
+    static const char *const triggers[] = {
+        "{webhook: /a, verify: hmac, secrets: {secret: {env: A}}}",
+        "{webhook: /b, verify: hmac, secrets: {secret: {env: A}}}",
+        "{webhook: /a, verify: hmac, secrets: {secret: {env: B}}}",
+        "{webhook: /a, verify: hmac, secrets: {secret: {env: A}}, rate: {limit: 5/1s}}",
+        "{webhook: /a, verify: hmac, secrets: {secret: {env: A}}, if: event.data.n > 1}",
+        "{webhook: /a, verify: none}",
+    };
+    static const char *const same[][2] = {
+        {"{webhook: /a, verify: hmac, secrets: {secret: {env: A}}}", "{secrets: {secret: {env: A}},\n      \"webhook\": '/a', verify: hmac}"},
+        {"{webhook: /a, verify: none, if: event.data.n > 1}", "{webhook: /a, verify: none, if: \"${{ event.data.n > 1 }}\"}"},
+    };
+    uint8_t hashes[COUNT(triggers)][32];
+    char text[300];
+    for (size_t i = 0; i < COUNT(triggers); i++) {
+        snprintf(text, sizeof text, "name: t\non: [%s]\nsteps: [{id: a, set: {}}]\n", triggers[i]);
+        hash_of(text, hashes[i]);
+        for (size_t k = 0; k < i; k++) assert_memory_not_equal(hashes[i], hashes[k], 32);
+    }
+    for (size_t i = 0; i < COUNT(same); i++) {
+        for (size_t k = 0; k < 2; k++) {
+            snprintf(text, sizeof text, "name: t\non: [%s]\nsteps: [{id: a, set: {}}]\n", same[i][k]);
+            hash_of(text, hashes[k]);
+        }
+        assert_memory_equal(hashes[0], hashes[1], 32);
+    }
+}
+
 static void test_what_a_limit_says_matters(void **state)
 {
     (void)state;
@@ -234,6 +265,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_layout_comments_and_order_of_keys_do_not_matter),
         cmocka_unit_test(test_what_it_does_matters),
+        cmocka_unit_test(test_what_a_webhook_says_matters),
         cmocka_unit_test(test_what_a_limit_says_matters),
         cmocka_unit_test(test_who_decides_matters),
         cmocka_unit_test(test_when_runs_begin_matters),
