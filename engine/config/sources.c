@@ -48,7 +48,7 @@ static const struct form webhook_form = {webhook_keys,     sizeof webhook_keys /
 static const struct own_path { /* what the engine answers by itself */
     const char *path;
     bool is_prefix;
-} own_paths[] = {{"/healthz", false}, {"/approve/", true}, {"/status/", true}};
+} own_paths[] = {{"/healthz", false}, {"/approve/", true}, {"/callback/", true}, {"/status/", true}};
 
 bool bw_config_is_name(struct bw_slice text)
 {

@@ -174,6 +174,7 @@ static void on_mail(struct bw_mail *mail, void *arg)
     case BW_MAIL_SCHEDULE: bw_schedules_stored(mail); break;
     case BW_MAIL_LIMITS: bw_permits_stored(mail); break;
     case BW_MAIL_APPROVAL: bw_approvals_mail(mail); break;
+    case BW_MAIL_CALLBACK: bw_callbacks_mail(mail); break;
     case BW_MAIL_STATUS: bw_status_mail(mail); break;
     case BW_MAIL_CANCEL: bw_cancels_stored(mail); break;
     case BW_MAIL_PAIRS: bw_pairs_stored(mail); break;

@@ -50,6 +50,15 @@ static void answer(struct bw_plugin_call *call, const char *outcome, const json_
     json_decref(head);
 }
 
+static void answer_pending(const struct bw_plugin_call *call, int64_t within_ms)
+{
+    char head[96];
+    if (!call->worker || call->worker->state != BW_WORKER_LIVE) return;
+    int len =
+        snprintf(head, sizeof head, "{\"call\":%lld,\"outcome\":\"pending\",\"within_ms\":%lld}", (long long)call->worker_call, (long long)within_ms);
+    bw_channel_send(call->worker->channel, BW_MSG_CALL_RESULT, (struct bw_slice){head, (size_t)len}, NULL, 0);
+}
+
 static void call_free(struct bw_plugin_host *host, struct bw_plugin_call *call)
 {
     TAILQ_REMOVE(&host->calls, call, link);
@@ -71,8 +80,12 @@ static void on_result(struct bw_plugin_host *host, const struct bw_message *mess
     {
         if (call->id != id) continue;
         bool has_output = part >= 0 && (size_t)part < message->part_count;
-        answer(call, bw_json_str(message->head, "outcome", "fail"), json_object_get(message->head, "error"),
-               bw_json_bool(message->head, "doubtful", false), has_output ? &message->parts[part] : NULL);
+        const char *outcome = bw_json_str(message->head, "outcome", "fail");
+        if (!strcmp(outcome, "pending"))
+            answer_pending(call, bw_json_int(message->head, "within_ms", 0));
+        else
+            answer(call, outcome, json_object_get(message->head, "error"), bw_json_bool(message->head, "doubtful", false),
+                   has_output ? &message->parts[part] : NULL);
         call_free(host, call);
         return;
     }
@@ -339,6 +352,7 @@ void bw_hosts_call(struct bw_run_worker *worker, const struct bw_message *messag
                                 (json_int_t)bw_json_int(head, "attempt", 1), "timeout_ms", (json_int_t)bw_json_int(head, "timeout_ms", 60000),
                                 "heartbeat_ms", (json_int_t)bw_json_int(head, "heartbeat_ms", 0), "once", bw_json_bool(head, "once", false),
                                 "secrets", pick_secrets(dispatch->options.config, json_object_get(head, "secrets")), "input_part", 0);
+    if (json_object_get(head, "callback_url")) json_object_set(execute, "callback_url", json_object_get(head, "callback_url"));
     bw_channel_send_json(host->channel, BW_MSG_HOST_EXECUTE, execute, &message->parts[part], 1);
     json_decref(execute);
 }

@@ -39,6 +39,7 @@ enum bw_mail_kind {
     BW_MAIL_CANCEL,
     BW_MAIL_WATCHED,
     BW_MAIL_APPROVAL,
+    BW_MAIL_CALLBACK,
     BW_MAIL_STATUS,
     BW_MAIL_TRIAL
 };
@@ -226,6 +227,7 @@ void bw_permits_stored(struct bw_mail *mail);
 void bw_permits_free(struct bw_permits *permits);
 /* approvals.c */
 bool bw_approvals_open(struct bw_dispatch *dispatch, struct bw_error *err); /* the key of the store's links; blocks until it is on disk */
+void bw_callbacks_mail(struct bw_mail *mail);                               /* callbacks.c */
 void bw_approvals_mail(struct bw_mail *mail);
 /* status.c */
 void bw_status_mail(struct bw_mail *mail);

@@ -78,6 +78,7 @@ void bw_host_execute(struct bw_host *host, const struct bw_message *message)
         .timeout_ms = bw_json_int(call->head, "timeout_ms", 60000),
         .is_once = bw_json_bool(call->head, "once", false),
         .heartbeat_ms = bw_json_int(call->head, "heartbeat_ms", 0),
+        .callback_url = bw_json_str(call->head, "callback_url", NULL),
     };
     host->plugin->execute(host->instance, &call->call);
 }
@@ -149,18 +150,22 @@ static void append_error(struct bw_buf *head, const struct bw_plugin_result *res
 void bw_host_complete(const struct bw_plugin_host *services, struct bw_plugin_call *plugin_call, const struct bw_plugin_result *result)
 {
     struct bw_host_call *call = of_call(plugin_call);
-    static const char *const names[] = {[BW_PLUGIN_OK] = "ok", [BW_PLUGIN_RETRY] = "retry", [BW_PLUGIN_FAIL] = "fail"};
+    static const char *const names[] = {
+        [BW_PLUGIN_OK] = "ok", [BW_PLUGIN_RETRY] = "retry", [BW_PLUGIN_FAIL] = "fail", [BW_PLUGIN_PENDING] = "pending"};
     (void)services;
     if (atomic_exchange(&call->is_completed, true)) {
         bw_host_log(services, NULL, BW_PLUGIN_WARN, "complete() was called twice for one call: the second result is dropped");
         return;
     }
-    enum bw_plugin_outcome outcome = result->outcome <= BW_PLUGIN_FAIL ? result->outcome : BW_PLUGIN_FAIL;
+    enum bw_plugin_outcome outcome = result->outcome <= BW_PLUGIN_PENDING ? result->outcome : BW_PLUGIN_FAIL;
     bw_buf_printf(&call->result, "{\"call\":%lld,\"outcome\":\"%s\"", (long long)call->id, names[outcome]);
     if (outcome == BW_PLUGIN_OK) {
         bw_buf_append_text(&call->result, ",\"output_part\":0");
         call->output_len = result->output ? result->output_len : 2;
         if ((call->output = malloc(call->output_len + 1))) memcpy(call->output, result->output ? result->output : "{}", call->output_len);
+    } else if (outcome == BW_PLUGIN_PENDING) {
+        bool can_say = result->size >= offsetof(struct bw_plugin_result, within_ms) + sizeof result->within_ms;
+        if (can_say && result->within_ms > 0) bw_buf_printf(&call->result, ",\"within_ms\":%lld", (long long)result->within_ms);
     } else {
         bool can_say = result->size >= offsetof(struct bw_plugin_result, is_doubtful) + sizeof result->is_doubtful; /* it may be an older one */
         if (can_say && result->is_doubtful) bw_buf_append_text(&call->result, ",\"doubtful\":true");

@@ -10,6 +10,7 @@
 #include "base/utf8.h"
 #include "ingest/approve.h"
 #include "ingest/body.h"
+#include "ingest/callback.h"
 #include "ingest/connections.h"
 #include "ingest/held.h"
 #include "ingest/reply.h"
@@ -396,10 +397,11 @@ static void handle(struct bw_connection *connection, struct evhttp_request *requ
         answer_health(connection, request, is_get);
         return;
     }
-    if (bw_approve_is_path(loop->parts.path)) {
+    bool is_callback = bw_callback_is_path(loop->parts.path);
+    if (is_callback || bw_approve_is_path(loop->parts.path)) {
         if (has_foreign_encoding(parsed))
             refuse(connection, request, NULL, 415, BW_OUTCOME_BAD_TYPE, "content encoding");
-        else if (!bw_approve_request(loop, request, bw_slice_of(loop->client.text)))
+        else if (!(is_callback ? bw_callback_request : bw_approve_request)(loop, request, bw_slice_of(loop->client.text)))
             refuse(connection, request, NULL, 404, BW_OUTCOME_UNKNOWN_PATH, "no link of ours");
         return;
     }

@@ -92,14 +92,6 @@ static json_t *read_form(struct bw_slice body)
     return NULL;
 }
 
-static bool is_type(const struct bw_request *request, const char *type)
-{
-    size_t count, len = strlen(type);
-    const struct bw_header *header = bw_request_header(request, "Content-Type", &count);
-    if (!header || count > 1 || header->value.len < len || !bw_slice_is_nocase((struct bw_slice){header->value.ptr, len}, type)) return false;
-    return header->value.len == len || header->value.ptr[len] == ';' || header->value.ptr[len] == ' ';
-}
-
 static void refuse(struct bw_loop *loop, struct evhttp_request *request, unsigned status, size_t body_bytes)
 {
     struct bw_reply reply;
@@ -117,8 +109,8 @@ static unsigned read_given(struct bw_loop *loop, struct evhttp_request *request,
     if (!bw_slice_is(parsed->method, "POST")) return 0;
     if (!body.ptr) return 503;
     asked->query.votes = true;
-    asked->asked.wants_json = is_type(parsed, "application/json");
-    asked->query.has_texts = is_type(parsed, "application/x-www-form-urlencoded");
+    asked->asked.wants_json = bw_request_is_type(parsed, "application/json");
+    asked->query.has_texts = bw_request_is_type(parsed, "application/x-www-form-urlencoded");
     if (!asked->asked.wants_json && !asked->query.has_texts) return 415;
     asked->query.given = asked->asked.wants_json ? bw_json_load(body, NULL) : read_form(body);
     evbuffer_drain(input, evbuffer_get_length(input));
@@ -141,7 +133,7 @@ bool bw_approve_request(struct bw_loop *loop, struct evhttp_request *request, st
         return true;
     }
     if (gone.token.expires_ms <= bw_clock_wall_ms()) {
-        send_answer(loop, request, &gone, is_type(parsed, "application/json"), body_bytes);
+        send_answer(loop, request, &gone, bw_request_is_type(parsed, "application/json"), body_bytes);
         return true;
     }
     bool has_room = bw_asked_enter(loop);

@@ -7,15 +7,16 @@
  * HOOKS: bind() is called on ingest threads. committed() is called on the store's writer thread, in commit order, once for each new event, and
  * takes over one reference; it must be short. The event's bytes stay valid while that reference is held, so nobody reads it back from the disk.
  * PROMISE: 2xx for an event only after its commit. Every request that reaches a verdict is recorded as a delivery, refused ones too, except
- * /healthz, links of ours (approve.h, status.h) and what is refused while the store is failed or hopelessly behind. A client that leaves before the
- * answer changes nothing. PROCESS-WIDE: from the first start on, SIGPIPE is ignored and libevent's messages go to our log. The listening sockets are
- * made exclusively first, so another process on the port is an error ("listen.in_use"), never a silent sharing of its traffic. */
+ * /healthz, links of ours (approve.h, callback.h, status.h) and what is refused while the store is failed or hopelessly behind. A client that leaves
+ * before the answer changes nothing. PROCESS-WIDE: from the first start on, SIGPIPE is ignored and libevent's messages go to our log. The listening
+ * sockets are made exclusively first, so another process on the port is an error ("listen.in_use"), never a silent sharing of its traffic. */
 #ifndef BW_INGEST_INGEST_H
 #define BW_INGEST_INGEST_H
 #include "base/error.h"
 #include "config/config.h"
 #include "dispatch/approval.h"
 #include "dispatch/awaits.h"
+#include "dispatch/callback.h"
 #include "dispatch/inbox.h"
 #include "dispatch/status.h"
 #include "ingest/router.h"
@@ -33,10 +34,11 @@ struct bw_ingest_options {
      * catalogue may change at any time. NULL: revision 0, all are awaited, no keys. */
     void (*bind)(void *arg, struct bw_slice event_name, struct bw_slice body, struct bw_binding *out);
     void (*committed)(void *arg, struct bw_accepted *accepted);
-    /* Links to approvals and to the states of runs: the key that they are made with, and who answers for them on the main thread. NULL: there
-     * are none. */
+    /* Links to approvals, of steps that wait for a callback, and to the states of runs: the key that they are made with, and who answers for them on
+     * the main thread. NULL: there are none. */
     const uint8_t *link_key;
     void (*ask_approval)(void *arg, struct bw_approval_query *query); /* any thread */
+    void (*ask_callback)(void *arg, struct bw_callback_query *query); /* any thread */
     void (*ask_status)(void *arg, struct bw_status_query *query);     /* any thread */
     size_t queued_max;                                                /* operations waiting at the store above which requests get 503; 0 = 8192 */
     size_t in_flight_bytes; /* body bytes being read or parked above which requests get 503 before their body is read; 0 = 128 MiB */

@@ -8,6 +8,7 @@
  * closing with unread bytes in the socket would reset the connection under our answer. */
 #include "base/clock.h"
 #include "ingest/approve.h"
+#include "ingest/callback.h"
 #include "ingest/connections.h"
 
 #define SWALLOW_MAX (64u * 1024 * 1024) /* above it the sender does not mean it: answer at once */
@@ -75,8 +76,11 @@ static void pass_head(struct bw_connection *connection, struct evbuffer *work, s
     const struct bw_gate_fault *fault = bw_gate_parse_head((struct bw_slice){loop->head, gate->unit}, &head);
     bw_target_split(head.target, &path, &query);
     find_route(connection, path);
-    connection->is_link = head.target.len && bw_approve_is_path(path);
-    connection->body_max = connection->route ? bw_ingest_body_max(loop->ingest, connection->route) : UNKNOWN_BODY_MAX;
+    bool is_callback = head.target.len && bw_callback_is_path(path);
+    connection->is_link = is_callback || (head.target.len && bw_approve_is_path(path));
+    connection->body_max = connection->route ? bw_ingest_body_max(loop->ingest, connection->route)
+                           : is_callback     ? BW_CALLBACK_BODY_MAX
+                                             : UNKNOWN_BODY_MAX;
     bw_connection_expect(connection, connection->body_max);
     reserve(connection); /* the request before this one, if it was chunked */
     connection->counted = 0;

@@ -108,3 +108,11 @@ void bw_headers_keep(struct bw_buf *out, const struct bw_request *request, const
     }
     bw_buf_append_char(out, '}');
 }
+
+bool bw_request_is_type(const struct bw_request *request, const char *type)
+{
+    size_t count, len = strlen(type);
+    const struct bw_header *header = bw_request_header(request, "Content-Type", &count);
+    if (!header || count > 1 || header->value.len < len || !bw_slice_is_nocase((struct bw_slice){header->value.ptr, len}, type)) return false;
+    return header->value.len == len || header->value.ptr[len] == ';' || header->value.ptr[len] == ' ';
+}

@@ -29,4 +29,6 @@ bool bw_header_is_kept(struct bw_slice name, const struct bw_source_config *sour
 /* Compact JSON object with names in lower case, values as received; repeated names: the first one. Headers that do not fit are left out.
  * client: what a certificate says of the sender, kept as BW_CLIENT_HEADER; no sender can write a header of that beginning itself. */
 void bw_headers_keep(struct bw_buf *out, const struct bw_request *request, const struct bw_source_config *source, struct bw_slice client);
+/* Its one Content-Type is this, whatever parameters it has. */
+bool bw_request_is_type(const struct bw_request *request, const char *type);
 #endif

@@ -110,6 +110,35 @@ static int ctx_retry(lua_State *L)
     return ask_failure(L, "retry", "retry");
 }
 
+/* A value as those: returned, it says that the result will be posted. */
+static int ctx_pending(lua_State *L)
+{
+    static const char *const known[] = {"within"};
+    struct bw_task *task = current(L);
+    int64_t within_ms = 0;
+    lua_settop(L, 1);
+    if (!lua_isnil(L, 1)) {
+        luaL_checktype(L, 1, LUA_TTABLE);
+        bw_api_check_keys(L, "pending", known, 1);
+        lua_getfield(L, 1, "within");
+        if (!lua_isnil(L, -1) && (within_ms = bw_api_duration_ms(L, -1)) < 1)
+            return luaL_error(L, "pending: within must be seconds or a duration such as \"2h\"");
+    }
+    task->unused_failure = "ctx.pending";
+    return make_failure(L, "pending", "pending", "its result will be posted", within_ms);
+}
+
+static int ctx_callback_url(lua_State *L)
+{
+    const struct bw_task_services *services = &current(L)->options.services;
+    struct bw_buf *out = bw_lua_push_buf(L);
+    if (!services->callback_url || !services->callback_url(services->arg, out))
+        return luaL_error(L, "no link to this step can be made: nothing listens, or its path has more than 64 bytes");
+    lua_pushlstring(L, out->data, out->len);
+    bw_buf_free(out);
+    return 1;
+}
+
 int bw_api_raise_transient(lua_State *L, const char *code, const char *message, bool is_transient)
 {
     make_failure(L, is_transient ? "retry" : "fail", code, message, -1);
@@ -138,7 +167,7 @@ bool bw_api_is_failure(lua_State *L, int index, struct bw_task_failure *failure)
     copy_field(L, index, "code", code, sizeof code);
     copy_field(L, index, "message", message, sizeof message);
     bw_error_set(&failure->error, *code ? code : "failed", "%s", message);
-    failure->class = !strcmp(kind, "retry") ? BW_FAILURE_TRANSIENT : BW_FAILURE_PERMANENT;
+    failure->class = !strcmp(kind, "retry") ? BW_FAILURE_TRANSIENT : !strcmp(kind, "pending") ? BW_FAILURE_NONE : BW_FAILURE_PERMANENT;
     lua_pushliteral(L, "after_ms");
     lua_rawget(L, index);
     failure->retry_after_ms = lua_isinteger(L, -1) ? lua_tointeger(L, -1) : -1;
@@ -373,9 +402,19 @@ static int group_index(lua_State *L)
 
 void bw_api_open(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"http", bw_api_http},        {"secret", ctx_secret},       {"fail", ctx_fail}, {"retry", ctx_retry},
-                                         {"cancelled", ctx_cancelled}, {"heartbeat", ctx_heartbeat}, {"now", ctx_now},   {"sleep", ctx_sleep},
-                                         {"urlencode", ctx_urlencode}, {"hmac", ctx_hmac},           {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"http", bw_api_http},
+                                         {"secret", ctx_secret},
+                                         {"fail", ctx_fail},
+                                         {"retry", ctx_retry},
+                                         {"cancelled", ctx_cancelled},
+                                         {"heartbeat", ctx_heartbeat},
+                                         {"pending", ctx_pending},
+                                         {"callback_url", ctx_callback_url},
+                                         {"now", ctx_now},
+                                         {"sleep", ctx_sleep},
+                                         {"urlencode", ctx_urlencode},
+                                         {"hmac", ctx_hmac},
+                                         {NULL, NULL}};
     lua_createtable(L, 0, 16);
     luaL_setfuncs(L, functions, 0);
     lua_createtable(L, 0, 1);

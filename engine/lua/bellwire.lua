@@ -54,8 +54,8 @@ function ctx.http(request) end
 ---@return string
 function ctx.secret(name) end
 
----@class bellwire.failure  # made by ctx.fail and ctx.retry, raised by ctx.http: read it after pcall
----@field kind "fail"|"retry"
+---@class bellwire.failure  # made by ctx.fail, ctx.retry and ctx.pending, raised by ctx.http: read it after pcall
+---@field kind "fail"|"retry"|"pending"
 ---@field class "permanent"|"transient"
 ---@field code string
 ---@field message string
@@ -71,6 +71,17 @@ function ctx.fail(why) end
 ---@param why string|{code?: string, message?: string, after?: bellwire.duration}  # after: also the text of a Retry-After header
 ---@return bellwire.failure
 function ctx.retry(why) end
+
+---The link to which somebody else can post this step's result, when the code has returned ctx.pending(). Whoever has it can answer, once: treat it as a
+---secret. Each attempt has its own; that of an earlier attempt still counts.
+---@return string
+function ctx.callback_url() end
+
+---The result will be posted to ctx.callback_url(): `return ctx.pending{within = "2d"}`. The step waits, over restarts as well; without `within` as long as
+---the run may take. What is posted is {"output": {…}}, or {"error": {"code", "message", "retry"}}. Thrown away it is an error (lua.error).
+---@param how? {within?: bellwire.duration}
+---@return bellwire.failure
+function ctx.pending(how) end
 
 ---Is the step not wanted any more: was its run cancelled? Code that computes for long asks now and then. From then on it has 10 seconds to return what it
 ---has, which is recorded, and it can wait for nothing: a request that is on its way is broken off, and ctx.http and ctx.sleep raise the failure

@@ -113,6 +113,7 @@ struct bw_task_services { /* what ctx reaches; functions are called on the worke
     void (*log)(void *arg, const char *level, struct bw_slice message);
     bool (*cancelled)(void *arg); /* from then on the code can wait for nothing any more: ctx.http and ctx.sleep raise BW_STEP_CANCELLED */
     void (*heartbeat)(void *arg);
+    bool (*callback_url)(void *arg, struct bw_buf *out); /* where the result may be posted after BW_TASK_PENDING; false: nothing listens */
 };
 struct bw_task_options {
     size_t step;
@@ -132,6 +133,7 @@ enum bw_task_state {
     BW_TASK_WAITS,   /* it asked for something: bw_task_request(); answer with bw_task_answer(), then resume */
     BW_TASK_DONE,    /* bw_task_output() */
     BW_TASK_FAILED,  /* bw_task_failure() */
+    BW_TASK_PENDING, /* its result will be posted: bw_task_within_ms() */
 };
 /* Runs the coroutine for at most one slice. */
 enum bw_task_state bw_task_resume(struct bw_task *task);
@@ -164,11 +166,12 @@ struct bw_http_answer {
 bool bw_task_answer(struct bw_task *task, const struct bw_http_answer *answer);
 
 struct bw_slice bw_task_output(const struct bw_task *task); /* DONE: JSON text; `return nil` is {}; scalar results are {"value": …} */
-enum bw_failure_class { BW_FAILURE_BUG, BW_FAILURE_PERMANENT, BW_FAILURE_TRANSIENT, BW_FAILURE_TIMEOUT };
+enum bw_failure_class { BW_FAILURE_BUG, BW_FAILURE_PERMANENT, BW_FAILURE_TRANSIENT, BW_FAILURE_TIMEOUT, BW_FAILURE_NONE /* PENDING */ };
 struct bw_task_failure {
     enum bw_failure_class class;
     int64_t retry_after_ms; /* ctx.retry{after=…}, -1 = not given */
     struct bw_error error;  /* file:line of the Lua code where known */
 };
 const struct bw_task_failure *bw_task_failure(const struct bw_task *task);
+int64_t bw_task_within_ms(const struct bw_task *task); /* 0: as long as the run may take */
 #endif

@@ -182,7 +182,7 @@ static enum bw_task_state end_failed(struct bw_task *task, int status)
         if (read != LUA_OK) return fail(task, task->script->L, read, "lua.error");
         if (ending.is_failure) {
             bw_error_at(&task->failure.error, task->place.file, task->place.line, task->place.column);
-            return BW_TASK_FAILED;
+            return task->failure.class == BW_FAILURE_NONE ? BW_TASK_PENDING : BW_TASK_FAILED;
         }
     }
     return fail(task, task->thread, status, "lua.error");
@@ -207,6 +207,7 @@ static enum bw_task_state end_returned(struct bw_task *task, int results)
         return BW_TASK_FAILED;
     }
     if (ending.is_failure) bw_error_at(&task->failure.error, task->place.file, task->place.line, task->place.column);
+    if (ending.is_failure && task->failure.class == BW_FAILURE_NONE) return BW_TASK_PENDING;
     return ending.is_failure ? BW_TASK_FAILED : BW_TASK_DONE;
 }
 
@@ -280,6 +281,10 @@ bool bw_task_answer(struct bw_task *task, const struct bw_http_answer *answer)
 struct bw_slice bw_task_output(const struct bw_task *task)
 {
     return bw_buf_slice(&task->output);
+}
+int64_t bw_task_within_ms(const struct bw_task *task)
+{
+    return task->failure.retry_after_ms > 0 ? task->failure.retry_after_ms : 0;
 }
 const struct bw_task_failure *bw_task_failure(const struct bw_task *task)
 {

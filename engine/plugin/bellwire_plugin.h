@@ -28,6 +28,10 @@
  * and a result that comes in them is recorded. One that has done its work all the same is completed as OK, so that the workflow can undo it; one that
  * has not as FAIL with the code BELLWIRE_PLUGIN_CANCELLED.
  *
+ * PENDING. A result that comes from somebody else, much later, need not be waited for: hand callback_url to whoever will have it, and complete() the
+ * call as PENDING. It is over then, and no process is needed any more: the step waits, over restarts as well, until a JSON body is posted there,
+ * {"output": {…}} or {"error": {"code", "message", "retry": true or false}}. The link is of this attempt; an earlier attempt's still counts.
+ *
  * HEARTBEAT. With heartbeat_ms > 0 the call has to say that it is alive, by heartbeat(), at least that often: the attempt of one that is silent for
  * longer fails and is tried again, long before timeout_ms is over. A beat costs next to nothing, in a tight loop as well.
  *
@@ -68,12 +72,14 @@ struct bw_plugin_call {
     void *data;                  /* the plugin's: its own state of this call */
     bool is_once;                /* guarantee: at_most_once: send nothing a second time by yourself */
     int64_t heartbeat_ms;        /* heartbeat() has to be called so often; 0 = it need not be */
+    const char *callback_url;    /* where the result may be posted after BW_PLUGIN_PENDING; NULL: no link can be made */
 };
 
 enum bw_plugin_outcome {
-    BW_PLUGIN_OK = 0,    /* output is the step's output */
-    BW_PLUGIN_RETRY = 1, /* a failure that may pass: tried again by the step's retry rules, not before retry_after_ms */
-    BW_PLUGIN_FAIL = 2,  /* a failure that stays */
+    BW_PLUGIN_OK = 0,      /* output is the step's output */
+    BW_PLUGIN_RETRY = 1,   /* a failure that may pass: tried again by the step's retry rules, not before retry_after_ms */
+    BW_PLUGIN_FAIL = 2,    /* a failure that stays */
+    BW_PLUGIN_PENDING = 3, /* somebody who was given callback_url will post the result there */
 };
 struct bw_plugin_result {
     size_t size;
@@ -84,6 +90,7 @@ struct bw_plugin_result {
     const char *message;    /* RETRY, FAIL: for people; never put a secret in */
     int64_t retry_after_ms; /* RETRY: -1 = no wish */
     bool is_doubtful;       /* RETRY, FAIL: the effect may have happened all the same: no answer came. Never tried again under at_most_once */
+    int64_t within_ms;      /* PENDING: how long it may take until the result is posted; 0 = as long as the run may take */
 };
 
 enum bw_plugin_watch_for { BW_PLUGIN_READ = 1, BW_PLUGIN_WRITE = 2 };

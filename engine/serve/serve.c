@@ -137,6 +137,11 @@ static void ask_approval(void *arg, struct bw_approval_query *query)
     bw_dispatch_ask_approval(((struct engine *)arg)->dispatch, query);
 }
 
+static void ask_callback(void *arg, struct bw_callback_query *query)
+{
+    bw_dispatch_ask_callback(((struct engine *)arg)->dispatch, query);
+}
+
 static void ask_status(void *arg, struct bw_status_query *query)
 {
     bw_dispatch_ask_status(((struct engine *)arg)->dispatch, query);
@@ -195,6 +200,7 @@ static void on_ready(void *arg, uint32_t revision)
                                         .committed = on_committed,
                                         .link_key = bw_dispatch_approval_key(engine->dispatch),
                                         .ask_approval = ask_approval,
+                                        .ask_callback = ask_callback,
                                         .ask_status = ask_status};
     struct bw_error err;
     if (engine->phase != STARTING) return;

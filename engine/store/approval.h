@@ -10,8 +10,10 @@ struct bw_vote { /* what a person decides for a step that waits for it */
     struct bw_slice form;       /* JSON object: what else was asked for */
     struct bw_slice remote;     /* from where it came */
     int64_t at_ms;
-    bool is_counted; /* out: the step waited for it. Else nothing was written: something came before it, or there is no such step */
-    bool decides;    /* out: with it as many as are needed have chosen this */
+    bool is_callback;   /* not a person's: what a step in its iteration waits for (a callback); what has ended an attempt before it stays written */
+    uint32_t iteration; /* then */
+    bool is_counted;    /* out: the step waited for it. Else nothing was written: something came before it, or there is no such step */
+    bool decides;       /* out: with it as many as are needed have chosen this */
 };
 
 struct bw_approval { /* a step, as far as it concerns who decides for it; borrowed until the visit returns */
@@ -24,6 +26,7 @@ struct bw_approval { /* a step, as far as it concerns who decides for it; borrow
     int64_t due_ms;         /* when that is over; 0 = not waiting */
     struct bw_vote vote;    /* the one that decided, without run, step and remote; choice empty: none did */
     struct bw_vote own;     /* nothing is decided yet: that of `actor`, the same */
+    bool has_voted;         /* `actor` has, however long ago: also for a question that was asked anew since */
     struct bw_slice tally;  /* JSON object: how many have chosen what */
 };
 typedef bool bw_approval_visit(void *arg, const struct bw_approval *approval);

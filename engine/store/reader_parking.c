@@ -46,7 +46,8 @@ bool bw_reader_approval(struct bw_reader *reader, struct bw_uid run, struct bw_s
         .vote = {.choice = bw_sql_column(row, 6), .by = bw_sql_column(row, 7), .at_ms = sqlite3_column_int64(row, 8), .form = bw_sql_column(row, 9)},
         .is_sensitive = sqlite3_column_int(row, 10) != 0,
         .own = {.choice = bw_sql_column(row, 11), .by = actor, .at_ms = sqlite3_column_int64(row, 12), .form = bw_sql_column(row, 13)},
-        .tally = bw_sql_column(row, 14)};
+        .tally = bw_sql_column(row, 14),
+        .has_voted = sqlite3_column_int(row, 15) != 0};
     visit(arg, &approval);
     sqlite3_reset(row);
     return true;

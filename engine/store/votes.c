@@ -35,7 +35,7 @@ static bool audit(struct bw_parking *parking, const struct bw_vote *vote, struct
     bool good = !detail.failed || bw_error_set(err, "store.refused", "no memory for an audit row");
     bw_sql_bind_int(statement, 1, vote->at_ms);
     bw_sql_bind_text(statement, 2, vote->by);
-    bw_sql_bind_text(statement, 3, BW_SLICE("vote"));
+    bw_sql_bind_text(statement, 3, vote->is_callback ? BW_SLICE("callback") : BW_SLICE("vote"));
     bw_sql_bind_text(statement, 4, bw_slice_of(bw_uid_text(vote->run, BW_UID_RUN, target)));
     bw_sql_bind_text(statement, 5, bw_buf_slice(&detail));
     good = good && bw_sql_run(statement, err);
@@ -64,6 +64,17 @@ static bool count(struct bw_parking *parking, int64_t run_id, const struct bw_vo
     return true;
 }
 
+static bool has_voted(struct bw_parking *parking, int64_t run_id, const struct bw_vote *vote, bool *answer, struct bw_error *err)
+{
+    sqlite3_stmt *statement = parking->sql->has_voted;
+    bw_sql_bind_int(statement, 1, run_id);
+    bw_sql_bind_text(statement, 2, vote->step);
+    bw_sql_bind_text(statement, 3, vote->by);
+    if (!bw_sql_next(statement, answer, err)) return false;
+    if (*answer) sqlite3_reset(statement);
+    return true;
+}
+
 bool bw_votes_apply(struct bw_parking *parking, struct bw_vote *vote, struct bw_error *err)
 {
     sqlite3_stmt *find = parking->sql->awaits_vote;
@@ -75,10 +86,18 @@ bool bw_votes_apply(struct bw_parking *parking, struct bw_vote *vote, struct bw_
     if (!bw_sql_next(find, &has_row, err)) return false;
     if (!has_row) return true;
     int64_t run_id = sqlite3_column_int64(find, 0), need = sqlite3_column_int64(find, 1);
-    bool was_decided = sqlite3_column_int(find, 2) != 0; /* and the run was resumed, and asks once more */
+    bool was_decided = sqlite3_column_int(find, 2) != 0; /* and the run was resumed, or the step is tried again, and asks once more */
+    bool awaits_callback = sqlite3_column_type(find, 3) == SQLITE_INTEGER;
+    bool fits = vote->is_callback ? awaits_callback && sqlite3_column_int64(find, 3) == vote->iteration : !awaits_callback;
+    sqlite3_stmt *settle = vote->is_callback ? parking->sql->settle_votes : parking->sql->forget_votes;
     sqlite3_reset(find);
-    if ((was_decided && !run_on_step(parking->sql->forget_votes, run_id, vote->step, err)) || !count(parking, run_id, vote, &votes, err))
-        return false;
+    if (!fits) return true;
+    if (vote->is_callback) {
+        bool is_known;
+        if (!has_voted(parking, run_id, vote, &is_known, err)) return false;
+        if (is_known) return true;
+    }
+    if ((was_decided && !run_on_step(settle, run_id, vote->step, err)) || !count(parking, run_id, vote, &votes, err)) return false;
     vote->decides = votes + 1 >= need;
     if (!put_vote(parking, run_id, vote, err)) return false;
     vote->decides = vote->decides && vote->is_counted;

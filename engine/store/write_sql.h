@@ -148,6 +148,8 @@
     X(put_vote)                \
     X(count_votes)             \
     X(forget_votes)            \
+    X(has_voted)               \
+    X(settle_votes)            \
     X(delete_votes)            \
     X(get_key)                 \
     X(put_key)                 \

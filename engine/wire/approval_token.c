@@ -1,6 +1,7 @@
 #include "wire/approval_token.h"
 #include "base/codec.h"
 #include "wire/seal.h"
+#include <stdio.h>
 #include <string.h>
 
 enum { FOR_ANYBODY = 1, FOR_ACTOR = 2 }; /* versions */
@@ -8,10 +9,10 @@ enum { FOR_ANYBODY = 1, FOR_ACTOR = 2 }; /* versions */
 #define FIXED_BYTES (1 + sizeof(struct bw_uid) + EXPIRY_BYTES)
 #define TOKEN_BYTES_MAX (FIXED_BYTES + 1 + BW_APPROVAL_STEP_MAX + BW_APPROVAL_ACTOR_MAX + BW_SEAL_BYTES)
 
-static const char label[] = "bellwire approval";
+static const char approval[] = "bellwire approval", callback[] = "bellwire callback";
 
-bool bw_approval_token_append(struct bw_buf *out, const uint8_t key[BW_APPROVAL_KEY_BYTES], struct bw_uid run, struct bw_slice step,
-                              struct bw_slice actor, int64_t expires_ms)
+static bool append(struct bw_buf *out, const uint8_t key[BW_APPROVAL_KEY_BYTES], const char *label, struct bw_uid run, struct bw_slice step,
+                   struct bw_slice actor, int64_t expires_ms)
 {
     uint8_t bytes[TOKEN_BYTES_MAX];
     size_t len = 0;
@@ -30,7 +31,7 @@ bool bw_approval_token_append(struct bw_buf *out, const uint8_t key[BW_APPROVAL_
     return !out->failed;
 }
 
-bool bw_approval_token_read(struct bw_slice text, const uint8_t key[BW_APPROVAL_KEY_BYTES], struct bw_approval_token *out)
+static bool read(struct bw_slice text, const uint8_t key[BW_APPROVAL_KEY_BYTES], const char *label, struct bw_approval_token *out)
 {
     uint8_t bytes[TOKEN_BYTES_MAX];
     size_t len = 0;
@@ -53,5 +54,33 @@ bool bw_approval_token_read(struct bw_slice text, const uint8_t key[BW_APPROVAL_
     if (step_len > BW_APPROVAL_STEP_MAX || actor_len > BW_APPROVAL_ACTOR_MAX) return false;
     memcpy(out->step, step, step_len);
     memcpy(out->actor, step + step_len, actor_len);
+    return true;
+}
+
+bool bw_approval_token_append(struct bw_buf *out, const uint8_t key[BW_APPROVAL_KEY_BYTES], struct bw_uid run, struct bw_slice step,
+                              struct bw_slice actor, int64_t expires_ms)
+{
+    return append(out, key, approval, run, step, actor, expires_ms);
+}
+
+bool bw_approval_token_read(struct bw_slice text, const uint8_t key[BW_APPROVAL_KEY_BYTES], struct bw_approval_token *out)
+{
+    return read(text, key, approval, out);
+}
+
+bool bw_callback_token_append(struct bw_buf *out, const uint8_t key[BW_APPROVAL_KEY_BYTES], struct bw_uid run, struct bw_slice step,
+                              const struct bw_callback_turn *turn, int64_t expires_ms)
+{
+    char text[BW_APPROVAL_ACTOR_MAX + 1];
+    int len = snprintf(text, sizeof text, "%u.%u.%lld", turn->iteration, turn->attempt, (long long)turn->started_ms);
+    return append(out, key, callback, run, step, (struct bw_slice){text, (size_t)len}, expires_ms);
+}
+
+bool bw_callback_token_read(struct bw_slice text, const uint8_t key[BW_APPROVAL_KEY_BYTES], struct bw_approval_token *out,
+                            struct bw_callback_turn *turn)
+{
+    long long started_ms;
+    if (!read(text, key, callback, out) || sscanf(out->actor, "%u.%u.%lld", &turn->iteration, &turn->attempt, &started_ms) != 3) return false;
+    turn->started_ms = started_ms;
     return true;
 }

@@ -39,8 +39,9 @@ enum bw_message_type {
      * [{run: uid, path, count}]} a step that died with its worker count times; above 5 it fails with "worker_lost" */
     BW_MSG_EVENT = 4,
     BW_MSG_COMMITTED = 5, /* {report} the report with that number is on disk; sent for reports with ack */
-    /* Outcome of BW_MSG_CALL; missing: nobody offers the action now. {call, outcome: "ok"|"retry"|"fail"|"missing", error?: ERROR, doubtful?: its
-       effect may have happened, output_part?} */
+    /* Outcome of BW_MSG_CALL; missing: nobody offers the action now; pending: its result will be posted to callback_url, within_ms: 0 = as long as
+       the run may take. {call, outcome: "ok"|"retry"|"fail"|"missing"|"pending", within_ms?, error?: ERROR, doubtful?: its effect may have happened,
+       output_part?} */
     BW_MSG_CALL_RESULT = 6,
     /* Only with `trial`. {now_ms: the time from now on, ask: number, workflow?, mocks?: {step: [{with?, output?, error?, after_ms?}]}}
      * With a workflow a test begins: only that one's triggers are asked from now on, and steps get the answers of `mocks`. Timers that are due are
@@ -87,7 +88,7 @@ enum bw_message_type {
      * ack first and waits; so does each attempt of a step with at_most_once, whose state is then `started`. */
     BW_MSG_REPORT = 34,
     /* Execute a plugin's action. {call: number, action: "ns/name@major", run: uid, step: path, attempt, key, timeout_ms, heartbeat_ms: 0 = it need
-       not beat, once: bool (at_most_once), secrets: [names], input_part} */
+       not beat, once: bool (at_most_once), secrets: [names], callback_url?, input_part} */
     BW_MSG_CALL = 35,
     /* {call, grace_ms, keep?: bool} the call is no longer wanted: the plugin is told, and its process is ended when the call is still open after
      * grace_ms. With `keep` a result that comes until then is wanted all the same. Another one about the same call can only shorten its time. */
@@ -113,14 +114,14 @@ enum bw_message_type {
     /* ---- engine → plugin host ---- */
     /* First message. {path, allow_private_network: bool, config: {}, log_level, log_format} */
     BW_MSG_HOST_LOAD = 64,
-    /* {call, action: "ns/name", key, run, step, attempt, timeout_ms, heartbeat_ms, once, secrets: {NAME: value}, input_part} */
+    /* {call, action: "ns/name", key, run, step, attempt, timeout_ms, heartbeat_ms, once, secrets: {NAME: value}, callback_url?, input_part} */
     BW_MSG_HOST_EXECUTE = 65,
     BW_MSG_HOST_CANCEL = 66, /* {call} */
 
     /* ---- plugin host → engine ---- */
     BW_MSG_HOST_MANIFEST = 96, /* {manifest: {…}, abi} the plugin is loaded and initialised */
     BW_MSG_HOST_REFUSED = 97,  /* {error: ERROR} and the host exits */
-    BW_MSG_HOST_RESULT = 98,   /* {call, outcome: "ok"|"retry"|"fail", error?: ERROR, output_part?} */
+    BW_MSG_HOST_RESULT = 98,   /* {call, outcome: "ok"|"retry"|"fail"|"pending", within_ms?, error?: ERROR, output_part?} */
     BW_MSG_HOST_BEAT = 100,    /* {call} the plugin works on it; at most one in a quarter of its heartbeat_ms, or in a second */
     BW_MSG_HOST_LOG = 99,      /* {level, message, call?} also what the plugin wrote to stdout and stderr, a line each */
 };

@@ -406,6 +406,17 @@ void bw_permit_ask(struct bw_attempt *attempt);                           /* bw_
 void bw_permit_release(struct bw_attempt *attempt, int64_t pause_ms);     /* pause_ms > 0: nobody is to begin under that limit for so long */
 void bw_permit_given(struct bw_worker *worker, const struct bw_message *message);
 
+/* ---- pending.c ---- */
+bool bw_callback_url(const struct bw_attempt *attempt, struct bw_buf *out); /* false: nothing listens */
+void bw_pending_begin(struct bw_attempt *attempt, int64_t within_ms);       /* its code has ended and says so. 0: as long as the run may take */
+void bw_pending_answered(struct bw_attempt *attempt, const json_t *wake);
+void bw_pending_timed_out(struct bw_attempt *attempt);
+static inline bool bw_step_is_pending(const struct bw_run *run, size_t step)
+{
+    enum bw_step_kind kind = run->entry->workflow->steps[step].kind;
+    return run->results[step].state == BW_STATE_WAITING && (kind == BW_STEP_USES || kind == BW_STEP_LUA);
+}
+
 /* ---- heartbeat.c ---- */
 void bw_heartbeat_start(struct bw_attempt *attempt, int64_t every_ms); /* 0: it need not beat */
 void bw_heartbeat_note(struct bw_attempt *attempt);                    /* it has */
@@ -428,6 +439,7 @@ size_t bw_step_grants(const struct bw_attempt *attempt, bool only_declared, stru
 /* ---- step_end.c: each ends the attempt and goes on with the run; both may be freed when they return ---- */
 /* error: the reason; class as in messages.h */
 void bw_step_fail(struct bw_attempt *attempt, const struct bw_error *err, enum bw_error_class class, int64_t retry_after_ms);
+int64_t bw_step_last_ms(const struct bw_attempt *attempt);                            /* when `max_elapsed` of the step is over; 0 = it has none */
 void bw_step_wait_for_action(struct bw_attempt *attempt, const struct bw_error *err); /* it is not there now: the same attempt again, later */
 void bw_step_succeed(struct bw_attempt *attempt, struct bw_slice output);
 void bw_step_succeed_checked(struct bw_attempt *attempt, struct bw_slice output); /* an action's output, against what it promised */

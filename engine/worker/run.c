@@ -85,7 +85,7 @@ static void restore_waiting(struct bw_step_result *result, int state, const json
     result->due_ms = bw_json_int(recorded, "due_ms", 0);
     result->wake = json_object_get(recorded, "wake");
     result->children = json_object_get(recorded, "children");
-    if (state == BW_STATE_RETRYING) bw_repeat_restore(result, bw_json_slice(json_object_get(recorded, "output_text")));
+    if (state == BW_STATE_RETRYING || state == BW_STATE_WAITING) bw_repeat_restore(result, bw_json_slice(json_object_get(recorded, "output_text")));
     if (state == BW_STATE_RETRYING && !result->due_ms && !result->wake) { /* its process died while it waited in memory */
         result->ended_ms = bw_json_int(recorded, "ended_ms", 0);
         return;

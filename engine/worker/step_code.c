@@ -30,6 +30,11 @@ static void on_heartbeat(void *attempt)
     bw_heartbeat_note(attempt);
 }
 
+static bool on_callback_url(void *attempt, struct bw_buf *out)
+{
+    return bw_callback_url(attempt, out);
+}
+
 static const struct bw_slice *secret_value(const struct bw_worker *worker, struct bw_slice name)
 {
     return bw_map_get(worker->secrets, name);
@@ -142,6 +147,7 @@ void bw_step_continue(struct bw_attempt *attempt)
     switch (state) {
     case BW_TASK_YIELDED: bw_attempt_ready(attempt); break;
     case BW_TASK_WAITS: begin_request(attempt); break;
+    case BW_TASK_PENDING: bw_pending_begin(attempt, bw_task_within_ms(attempt->task)); break;
     case BW_TASK_DONE: bw_step_succeed_checked(attempt, bw_task_output(attempt->task)); break;
     case BW_TASK_FAILED: {
         struct bw_task_failure failure = *bw_task_failure(attempt->task);
@@ -163,7 +169,7 @@ void bw_step_start_lua(struct bw_attempt *attempt, const char *key)
         .grants = grants,
         .grant_count = bw_step_grants(attempt, true, grants, 64),
         .deadline_us = attempt->deadline_us,
-        .services = {.arg = attempt, .log = on_log, .cancelled = is_cancelled, .heartbeat = on_heartbeat},
+        .services = {.arg = attempt, .log = on_log, .cancelled = is_cancelled, .heartbeat = on_heartbeat, .callback_url = on_callback_url},
     };
     bw_note_enter_step(attempt->run, attempt->step, attempt->deadline_us);
     attempt->task = bw_task_new(attempt->run->script, &options, &err);
@@ -181,7 +187,7 @@ void bw_step_start_plugin(struct bw_attempt *attempt, const char *key, int64_t t
     struct bw_worker *worker = bw_attempt_worker(attempt);
     const struct bw_action *action = bw_attempt_action(attempt);
     struct bw_slice input = bw_buf_slice(&attempt->input);
-    struct bw_buf head = {0};
+    struct bw_buf head = {0}, url = {0};
     attempt->call = ++worker->next_call;
     bw_buf_printf(
         &head,
@@ -194,7 +200,13 @@ void bw_step_start_plugin(struct bw_attempt *attempt, const char *key, int64_t t
         if (i) bw_buf_append_char(&head, ',');
         bw_buf_append_json_string(&head, bw_slice_of(action->secrets[i]));
     }
-    bw_buf_append_text(&head, "]}");
+    bw_buf_append_char(&head, ']');
+    if (bw_callback_url(attempt, &url)) {
+        bw_buf_append_text(&head, ",\"callback_url\":");
+        bw_buf_append_json_string(&head, bw_buf_slice(&url));
+    }
+    bw_buf_free(&url);
+    bw_buf_append_char(&head, '}');
     attempt->wait = BW_WAIT_PLUGIN;
     attempt->is_exposed = true;
     TAILQ_INSERT_TAIL(&worker->called, attempt, link);
@@ -221,6 +233,10 @@ void bw_step_plugin_result(struct bw_attempt *attempt, const struct bw_message *
         if (value) bw_error_set(&err, "output.invalid", "the plugin's output is no JSON object");
         memcpy(err.code, "output.invalid", sizeof "output.invalid");
         bw_step_fail(attempt, &err, BW_CLASS_OUTPUT, -1);
+        return;
+    }
+    if (!strcmp(outcome, "pending")) {
+        bw_pending_begin(attempt, bw_json_int(message->head, "within_ms", 0));
         return;
     }
     const json_t *error = json_object_get(message->head, "error");

@@ -34,8 +34,9 @@ static void on_retry(evutil_socket_t fd, short what, void *arg)
     struct bw_attempt *attempt = arg;
     (void)fd, (void)what;
     attempt->wait = BW_WAIT_NONE;
-    if (!bw_attempt_result(attempt)->attempt && bw_attempt_result(attempt)->iteration)
-        bw_step_begin(attempt); /* another time of a `repeat`: its key is another one, and may be in its inputs */
+    bool is_another_time = !bw_attempt_result(attempt)->attempt && bw_attempt_result(attempt)->iteration;
+    if (is_another_time || !attempt->input.len)
+        bw_step_begin(attempt); /* of a `repeat`: its key is another one, and may be in its inputs. Or it was parked: there are none */
     else
         bw_step_attempt(attempt);
 }
@@ -60,6 +61,13 @@ static int64_t next_attempt_in_ms(struct bw_attempt *attempt, const struct bw_er
     int64_t delay_ms = bw_retry_delay_ms(&retry, result->attempt, retry_after_ms),
             elapsed_ms = bw_clock_wall_ms() - result->started_ms - result->queued_ms;
     return elapsed_ms > retry.max_elapsed_ms - delay_ms ? -1 : delay_ms;
+}
+
+int64_t bw_step_last_ms(const struct bw_attempt *attempt)
+{
+    const struct bw_retry retry = retry_of(attempt);
+    const struct bw_step_result *result = bw_attempt_result(attempt);
+    return retry.max_elapsed_ms < BW_WORKFLOW_WAIT_MAX_MS ? result->started_ms + result->queued_ms + retry.max_elapsed_ms : 0;
 }
 
 void bw_step_try_again(struct bw_attempt *attempt, int64_t delay_ms)

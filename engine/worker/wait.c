@@ -144,6 +144,8 @@ static void on_time(struct bw_attempt *attempt)
         bw_step_succeed(attempt, BW_SLICE("{}"));
     } else if (step->kind == BW_STEP_APPROVE) {
         bw_approve_timed_out(attempt);
+    } else if (bw_step_is_pending(attempt->run, attempt->step)) {
+        bw_pending_timed_out(attempt);
     } else if (step->kind != BW_STEP_WAIT) {
         bw_attempt_result(attempt)->due_ms = 0;
         bw_step_begin(attempt); /* the next attempt, from the rendering of its inputs on */
@@ -184,6 +186,8 @@ void bw_wait_resume(struct bw_attempt *attempt)
         bw_wait_hold(attempt, result->due_ms); /* something else woke the run */
     else if (wake && bw_json_int(wake, "kind", 0) == BW_WAKE_EVENT)
         on_event(attempt, wake);
+    else if (wake && bw_json_int(wake, "kind", 0) == BW_WAKE_VOTE && bw_step_is_pending(attempt->run, attempt->step))
+        bw_pending_answered(attempt, wake);
     else if (wake && bw_json_int(wake, "kind", 0) == BW_WAKE_VOTE)
         bw_approve_voted(attempt, wake);
     else
@@ -290,8 +294,7 @@ bool bw_run_may_park(const struct bw_run *run)
     TAILQ_FOREACH(attempt, &run->attempts, sibling)
     {
         const struct bw_step_result *result = bw_attempt_result(attempt);
-        enum bw_step_kind kind = bw_attempt_step(attempt)->kind;
-        bool has_time = kind != BW_STEP_WAIT && kind != BW_STEP_APPROVE && kind != BW_STEP_FOREACH && kind != BW_STEP_CALL; /* that ends it */
+        bool has_time = bw_attempt_step(attempt)->kind == BW_STEP_SLEEP || result->state == BW_STATE_RETRYING; /* that ends it */
         if (has_time && result->due_ms <= soon_ms) return false;
     }
     return true;

@@ -120,7 +120,8 @@ WHERE s.run_id = ?1 ORDER BY s.position, s.path;
 -- name: approval
 SELECT r.state, EXISTS (SELECT 1 FROM wakes e WHERE e.run_id = r.id AND e.path = ''), s.state, s.output, w.kind, t.due_ms, v.choice, v.actor, v.at_ms, v.form,
     coalesce(s.sensitive, 0), o.choice, o.at_ms, o.form,
-    (SELECT json_group_object(choice, n) FROM (SELECT choice, count(*) AS n FROM votes c WHERE c.run_id = r.id AND c.path = ?2 GROUP BY choice))
+    (SELECT json_group_object(choice, n) FROM (SELECT choice, count(*) AS n FROM votes c WHERE c.run_id = r.id AND c.path = ?2 GROUP BY choice)),
+    EXISTS (SELECT 1 FROM votes a WHERE a.run_id = r.id AND a.path = ?2 AND a.actor = ?3)
 FROM runs r LEFT JOIN steps s ON s.run_id = r.id AND s.path = ?2 LEFT JOIN wakes w ON w.run_id = r.id AND w.path = ?2
 LEFT JOIN timers t ON t.run_id = r.id AND t.path = ?2 LEFT JOIN votes v ON v.run_id = r.id AND v.path = ?2 AND v.decides
 LEFT JOIN votes o ON o.run_id = r.id AND o.path = ?2 AND o.actor = ?3 AND v.run_id IS NULL

@@ -241,9 +241,10 @@ INSERT INTO steps(run_id, path, position, state, attempt, started_ms, ended_ms, 
 SELECT ?1, path, ?4, state, attempt, started_ms, ended_ms, input_names, output, error, sensitive, state <> 20 FROM steps
 WHERE run_id = ?2 AND path = ?3 AND state IN (20, 21);
 -- While the step waits, and nothing has come that ends the run's steps; a step that waits for something else has no output (votes.c). How many must
--- choose the same, and has it been decided? Then it was asked before, and its votes are those of then.
+-- choose the same, and has it been decided? Then it was asked before, and its votes are those of then. In which iteration does it wait for a callback?
 -- name: awaits_vote
-SELECT r.id, coalesce(json_extract(CAST(s.output AS TEXT), '$.need'), 1), EXISTS (SELECT 1 FROM votes v WHERE v.run_id = r.id AND v.path = ?2 AND v.decides)
+SELECT r.id, coalesce(json_extract(CAST(s.output AS TEXT), '$.need'), 1), EXISTS (SELECT 1 FROM votes v WHERE v.run_id = r.id AND v.path = ?2 AND v.decides),
+    json_extract(CAST(s.output AS TEXT), '$.iteration')
 FROM runs r JOIN steps s ON s.run_id = r.id AND s.path = ?2 AND s.state = 3 AND s.output IS NOT NULL
 WHERE r.uid = ?1 AND r.state < 20 AND NOT EXISTS (SELECT 1 FROM wakes w WHERE w.run_id = r.id AND w.path IN ('', ?2));
 -- name: count_votes
@@ -252,6 +253,10 @@ SELECT count(*) FROM votes WHERE run_id = ?1 AND path = ?2 AND choice = ?3;
 INSERT INTO votes(run_id, path, choice, actor, at_ms, form, remote, decides) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING;
 -- name: forget_votes
 DELETE FROM votes WHERE run_id = ?1 AND path = ?2;
+-- name: has_voted
+SELECT 1 FROM votes WHERE run_id = ?1 AND path = ?2 AND actor = ?3;
+-- name: settle_votes
+UPDATE votes SET decides = 0 WHERE run_id = ?1 AND path = ?2;
 -- name: delete_votes
 DELETE FROM votes WHERE (run_id, path, actor) IN (SELECT run_id, path, actor FROM votes WHERE run_id = ?1 LIMIT ?2);
 -- name: get_key

@@ -97,6 +97,7 @@ static const struct refusal refusals[] = {
     {"sources:\n  s: {path: §/a%20, verify: none}\n", "source.path", "'%'"},
     {"sources:\n  s: {path: §/healthz, verify: none}\n", "source.path", "the engine's own"},
     {"sources:\n  s: {path: §/status/a, verify: none}\n", "source.path", "below /status/"},
+    {"sources:\n  s: {path: §/callback/a, verify: none}\n", "source.path", "below /callback/ are the engine's own"},
     {"sources:\n  s: {path: /a, verify: none}\n  t: {path: §/a, verify: none}\n", "source.same_path", "s and t"},
     {"sources:\n  s: {path: /a, verify: §[none]}\n", "config.type", "must be text"},
     {SOURCE("    max_body: §26MiB\n"), "config.range", "26214400"},

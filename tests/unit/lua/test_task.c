@@ -232,6 +232,8 @@ static const struct {
     {"return action{name = 'a/b', version = '1.0.0'}", "action.invalid", 0},
     {"return action{name = 'ab', version = '1.0.0', run = function() end}", "action.invalid", 0},
     {"return action{name = 'a/b', version = '1.0.0', limit = {name = 'llm'}, run = function() end}", "action.invalid", 0},
+    {"return action{name = 'a/b', version = '1.0.0', heartbeat = 'soon', run = function() end}", "action.invalid", 0},
+    {"return action{name = 'a/b', version = '1.0.0', heartbeat = 30, run = function() end}", "action.invalid", 0},
     {"return action{name = 'a/b', version = '1.0.0', input = {}, run = function() end}", "action.invalid", 0},
     {"return action{name = 'a/b', version = '1.0.0', inputs = {x = {type = 'text'}}, run = function() end}", "action.invalid", 0},
     {"while true do end", "lua.timeout", 0},

@@ -441,6 +441,64 @@ static void test_a_crash_leaves_all_of_a_vote_or_nothing(void **state)
 #endif
 }
 
+/* ---- callbacks ---- */
+
+static bool post(const char *by, uint32_t iteration, const char *what)
+{
+    struct bw_vote vote = {.run = uid_of(1),
+                           .step = BW_SLICE("ask"),
+                           .choice = bw_slice_of(what),
+                           .by = bw_slice_of(by),
+                           .form = BW_SLICE("{\"n\":1}"),
+                           .remote = BW_SLICE("127.0.0.1"),
+                           .at_ms = 77,
+                           .is_callback = true,
+                           .iteration = iteration};
+    struct bw_store_op op = {.kind = BW_OP_VOTE, .vote = &vote};
+    commit(&op);
+    assert_int_equal(vote.is_counted, vote.decides);
+    return vote.is_counted;
+}
+
+static const char awaiting[] = "{\"callback\":true,\"iteration\":1}";
+
+static void test_a_callback_answers_its_iteration_and_no_approval(void **state)
+{
+    (void)state;
+    put_step(1, BW_RUN_PARKED, asking("ask", 5000));
+    assert_false(post("1.1.5", 1, "output"));
+    assert_false(post("0.1.5", 0, "output"));
+    put_step(1, BW_RUN_PARKED, asking_for(awaiting));
+    assert_false(vote(1, "a"));
+    assert_false(post("0.1.5", 0, "output"));
+    assert_int_equal(query("SELECT count(*) FROM votes"), 0);
+    assert_int_equal(state_of(1), BW_RUN_PARKED);
+    assert_true(post("1.1.5", 1, "output"));
+    assert_int_equal(state_of(1), BW_RUN_ACTIVE);
+    assert_rows(1, 0, 0, 1);
+    assert_int_equal(wake_of(1, "kind"), BW_WAKE_VOTE);
+    assert_int_equal(query("SELECT count(*) FROM audit WHERE verb = 'callback' AND detail = 'ask: output from 127.0.0.1'"), 1);
+    assert_false(post("1.2.5", 1, "error")); /* too late */
+    assert_int_equal(query("SELECT count(*) FROM votes"), 1);
+}
+
+static void test_each_link_answers_once_however_often_its_step_waits(void **state)
+{
+    (void)state;
+    put_step(1, BW_RUN_PARKED, asking_for(awaiting));
+    assert_true(post("1.1.5", 1, "error"));
+    put_step(1, BW_RUN_ACTIVE, step_row("ask", BW_STEP_RETRYING));
+    put_step(1, BW_RUN_PARKED, asking_for(awaiting)); /* the next attempt */
+    assert_false(post("1.1.5", 1, "error"));
+    assert_int_equal(state_of(1), BW_RUN_PARKED);
+    assert_int_equal(query("SELECT count(*) FROM votes WHERE decides"), 1);
+    assert_true(post("1.2.5", 1, "output"));
+    assert_int_equal(state_of(1), BW_RUN_ACTIVE);
+    assert_int_equal(query("SELECT count(*) FROM votes"), 2);
+    assert_int_equal(query("SELECT count(*) FROM votes WHERE decides AND actor = '1.2.5'"), 1);
+    assert_int_equal(query("SELECT count(*) FROM votes WHERE decides"), 1); /* the row of the step is read with one */
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 4 && !strcmp(argv[1], "child")) return child(argv[2], atoll(argv[3]));
@@ -460,6 +518,8 @@ int main(int argc, char **argv)
         PARKING(test_a_step_that_asks_again_takes_a_new_vote),
         PARKING(test_what_is_read_of_an_approval),
         PARKING(test_what_was_decided_in_an_older_store_stays_decided),
+        PARKING(test_a_callback_answers_its_iteration_and_no_approval),
+        PARKING(test_each_link_answers_once_however_often_its_step_waits),
         PARKING(test_the_key_is_made_once),
         PARKING(test_a_crash_leaves_all_of_a_vote_or_nothing),
     };

@@ -135,6 +135,35 @@ static void test_what_is_far_too_long_is_refused(void **state)
     for (size_t len = 0; len < sizeof text; len += 7) assert_false(reads(text, len));
 }
 
+/* ---- callbacks ---- */
+
+static void test_a_callback_is_read_back_and_is_no_approval(void **state)
+{
+    (void)state;
+    const struct bw_callback_turn turn = {4000000000u, 7, 1795485722717LL};
+    struct bw_callback_turn read;
+    struct bw_approval_token token;
+    struct bw_buf text = {0}, approval = {0};
+    assert_true(bw_callback_token_append(&text, key, run, BW_SLICE("order"), &turn, EXPIRES_MS));
+    assert_true(bw_callback_token_read(bw_buf_slice(&text), key, &token, &read));
+    assert_true(bw_uid_equal(token.run, run));
+    assert_string_equal(token.step, "order");
+    assert_true(token.expires_ms == EXPIRES_MS);
+    assert_true(read.iteration == turn.iteration && read.attempt == turn.attempt && read.started_ms == turn.started_ms);
+    assert_false(bw_callback_token_read(bw_buf_slice(&text), other_key, &token, &read));
+    assert_false(reads(text.data, text.len));
+    assert_true(bw_approval_token_append(&approval, key, run, BW_SLICE("order"), BW_SLICE("1.2.3"), EXPIRES_MS));
+    assert_false(bw_callback_token_read(bw_buf_slice(&approval), key, &token, &read));
+    for (size_t i = 0; i < text.len; i++) {
+        char was = text.data[i];
+        text.data[i] = was == 'A' ? 'B' : 'A';
+        assert_false(bw_callback_token_read(bw_buf_slice(&text), key, &token, &read));
+        text.data[i] = was;
+    }
+    bw_buf_free(&text);
+    bw_buf_free(&approval);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -145,6 +174,7 @@ int main(void)
         cmocka_unit_test(test_a_token_with_any_bit_altered_is_refused),
         cmocka_unit_test(test_a_token_with_any_character_changed_added_or_missing_is_refused),
         cmocka_unit_test(test_what_is_far_too_long_is_refused),
+        cmocka_unit_test(test_a_callback_is_read_back_and_is_no_approval),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
