@@ -51,9 +51,8 @@ static bool is_waited_for(struct bw_callback_query *query)
                             &found, &err)) {
         bw_log_error(BW_LOG_WARN, "dispatch.callback", &err);
         query->answer = BW_CALLBACK_LATER;
-    } else if (!found) {
-        query->answer =
-            BW_CALLBACK_LATER; /* it has no row yet: its first step may have given the link away. One that is gone has let its link expire */
+    } else if (!found) { /* it has no row yet, and its first step has given the link away; those of runs that are kept no more expire */
+        query->answer = BW_CALLBACK_LATER;
     }
     return query->answer == none;
 }
