@@ -1,8 +1,6 @@
 #include "store/admission.h"
 #include "base/clock.h"
-#include "base/json.h"
 #include "base/units.h"
-#include "store/asks.h"
 #include "store/parking_step.h"
 #include "store/rates.h"
 #include "store/slots.h"
@@ -14,21 +12,6 @@ bool bw_admission_owns(struct bw_slice path)
 }
 
 /* ---- what is not run ---- */
-
-static bool end_run(struct bw_parking *parking, int64_t run_id, enum bw_run_state state, const struct bw_error *why, struct bw_slice by,
-                    struct bw_error *err)
-{
-    sqlite3_stmt *end = parking->sql->end_blocked_run;
-    struct bw_buf error = {0};
-    bw_json_append_error(&error, why, "permanent", by);
-    bw_sql_bind_int(end, 1, run_id);
-    bw_sql_bind_int(end, 2, state);
-    bw_sql_bind_int(end, 3, bw_clock_wall_ms());
-    bw_sql_bind_text(end, 4, bw_buf_slice(&error));
-    bool good = error.failed ? bw_error_set(err, "memory", "out of memory") : bw_sql_run(end, err);
-    bw_buf_free(&error);
-    return good && bw_parking_end(parking, run_id, true, err);
-}
 
 static void rate_text(const struct bw_start_new *start, char out[80])
 {
@@ -46,7 +29,7 @@ static bool skip_for_rate(struct bw_parking *parking, int64_t run_id, const stru
     bw_error_set(&why, "run.rate", "not run, because the rate %s is used up: the next one may begin in %s", rate,
                  bw_duration_text(turn->at_us / 1000 - now_ms + 1, wait));
     bw_error_hint(&why, "to have such runs wait for their turn: over: delay; to run this one now: bellwire runs replay");
-    return end_run(parking, run_id, BW_RUN_SKIPPED, &why, BW_SLICE("rate"), err);
+    return bw_parking_refuse(parking, run_id, BW_RUN_SKIPPED, &why, BW_SLICE("rate"), err);
 }
 
 static bool fail_for_rate(struct bw_parking *parking, int64_t run_id, const struct bw_start_new *start, const struct bw_turn *turn, int64_t now_ms,
@@ -58,7 +41,7 @@ static bool fail_for_rate(struct bw_parking *parking, int64_t run_id, const stru
     bw_error_set(&why, "run.rate_too_far", "under the rate %s its turn would come in %s, and a run may take %s in all", rate,
                  bw_duration_text(turn->at_us / 1000 - now_ms, wait), bw_duration_text(start->most_ms, most));
     bw_error_hint(&why, "more comes in than the rate lets through: raise it, or leave runs out with over: skip; then: bellwire runs replay");
-    return end_run(parking, run_id, BW_RUN_FAILED, &why, BW_SLICE("rate"), err);
+    return bw_parking_refuse(parking, run_id, BW_RUN_FAILED, &why, BW_SLICE("rate"), err);
 }
 
 static bool skip_as_late(struct bw_parking *parking, int64_t run_id, const char *what, struct bw_error *err)
@@ -66,7 +49,7 @@ static bool skip_as_late(struct bw_parking *parking, int64_t run_id, const char 
     struct bw_error why = {0};
     bw_error_set(&why, "run.start_within", "not run, because %s", what);
     bw_error_hint(&why, "to run it all the same: bellwire runs replay");
-    return end_run(parking, run_id, BW_RUN_SKIPPED, &why, BW_SLICE("start_within"), err);
+    return bw_parking_refuse(parking, run_id, BW_RUN_SKIPPED, &why, BW_SLICE("start_within"), err);
 }
 
 /* ---- its way ---- */
@@ -87,12 +70,27 @@ static bool set_state(sqlite3_stmt *statement, int64_t run_id, struct bw_error *
 }
 
 /* Its time has come. */
-static bool go_on(struct bw_parking *parking, int64_t run_id, int64_t event_id, const struct bw_slot_new *slot, const struct bw_start_new *start,
-                  int64_t now_ms, struct bw_error *err)
+static bool go_on(struct bw_parking *parking, const struct bw_admitted *run, int64_t now_ms, struct bw_error *err)
 {
-    bool was_delayed = start->count || start->ready_ms;
-    if (!slot->most) return activate(parking, run_id, start->until_ms, now_ms, err);
-    return bw_slots_admit(parking, &(struct bw_slot_ask){run_id, event_id, start->until_ms, !was_delayed, false, slot}, err);
+    const struct bw_start_new *start = &run->asks.start;
+    if (!run->asks.slot.most) return activate(parking, run->id, start->until_ms, now_ms, err);
+    return bw_slots_admit(parking,
+                          &(struct bw_slot_ask){.run_id = run->id,
+                                                .event_id = run->event_id,
+                                                .until_ms = start->until_ms,
+                                                .keeps_order = !start->count && !start->ready_ms,
+                                                .is_called = run->is_called,
+                                                .slot = &run->asks.slot},
+                          err);
+}
+
+/* However full its group is. */
+static bool ask_again(struct bw_parking *parking, const struct bw_admitted *run, struct bw_error *err)
+{
+    return bw_slots_admit(
+        parking,
+        &(struct bw_slot_ask){.run_id = run->id, .event_id = run->event_id, .must_run = true, .is_called = run->is_called, .slot = &run->asks.slot},
+        err);
 }
 
 static bool delay(struct bw_parking *parking, int64_t run_id, const struct bw_start_new *start, const struct bw_turn *turn, int64_t now_ms,
@@ -103,9 +101,10 @@ static bool delay(struct bw_parking *parking, int64_t run_id, const struct bw_st
                         : bw_parking_set_timer(parking, run_id, BW_PATH_START, start->ready_ms, err);
 }
 
-bool bw_admission_decide(struct bw_parking *parking, int64_t run_id, int64_t event_id, const struct bw_run_row *run, struct bw_error *err)
+bool bw_admission_decide(struct bw_parking *parking, const struct bw_admitted *run, struct bw_error *err)
 {
-    const struct bw_start_new *start = &run->start;
+    const struct bw_start_new *start = &run->asks.start;
+    int64_t run_id = run->id;
     int64_t now_ms = bw_clock_wall_ms();
     struct bw_turn turn = {.at_us = start->ready_ms * 1000, .is_delayed = start->ready_ms > now_ms};
     char when[BW_CLOCK_TEXT], what[160];
@@ -119,34 +118,34 @@ bool bw_admission_decide(struct bw_parking *parking, int64_t run_id, int64_t eve
     }
     int64_t from_ms = start->ready_ms > now_ms ? start->ready_ms : now_ms; /* a `delay` is meant to be as long as it is */
     if (start->count && turn.at_us / 1000 - from_ms > start->most_ms) return fail_for_rate(parking, run_id, start, &turn, now_ms, err);
-    if (start->until_ms && (turn.is_delayed || run->slot.most) && !bw_parking_set_timer(parking, run_id, BW_PATH_WITHIN, start->until_ms, err))
+    if (start->until_ms && (turn.is_delayed || run->asks.slot.most) && !bw_parking_set_timer(parking, run_id, BW_PATH_WITHIN, start->until_ms, err))
         return false;
     if (turn.is_delayed) return delay(parking, run_id, start, &turn, now_ms, err);
     if (start->count && !bw_rates_take(parking, run_id, start, &turn, now_ms, err)) return false;
-    return go_on(parking, run_id, event_id, &run->slot, start, now_ms, err);
+    return go_on(parking, run, now_ms, err);
 }
 
 /* ---- later ---- */
 
 struct found {
     int state;
-    int64_t event_id;
     bool has_steps;
-    struct bw_asks asks;
+    struct bw_admitted run;
 };
 
 static bool find(struct bw_parking *parking, int64_t run_id, struct found *found, struct bw_error *err)
 {
     sqlite3_stmt *row = parking->sql->find_asks;
     bool has_row;
-    *found = (struct found){.state = BW_RUN_CANCELLED};
+    *found = (struct found){.state = BW_RUN_CANCELLED, .run = {.id = run_id}};
     bw_sql_bind_int(row, 1, run_id);
     if (!bw_sql_next(row, &has_row, err)) return false;
     if (!has_row) return true;
     found->state = sqlite3_column_int(row, 0);
-    found->event_id = sqlite3_column_int64(row, 1);
+    found->run.event_id = sqlite3_column_int64(row, 1);
     found->has_steps = sqlite3_column_int(row, 3) != 0;
-    bool good = bw_asks_read(bw_sql_column(row, 2), &found->asks, err);
+    found->run.is_called = sqlite3_column_int(row, 4) != 0;
+    bool good = bw_asks_read(bw_sql_column(row, 2), &found->run.asks, err);
     sqlite3_reset(row);
     return good;
 }
@@ -166,8 +165,8 @@ bool bw_admission_fire(struct bw_parking *parking, int64_t run_id, struct bw_sli
         return true;
     }
     if (found.state != BW_RUN_DELAYED) return true;
-    if (found.asks.start.count && !bw_rates_begin(parking, run_id, &found.asks.start, now_ms, &begins, err)) return false;
-    return !begins || go_on(parking, run_id, found.event_id, &found.asks.slot, &found.asks.start, now_ms, err);
+    if (found.run.asks.start.count && !bw_rates_begin(parking, run_id, &found.run.asks.start, now_ms, &begins, err)) return false;
+    return !begins || go_on(parking, &found.run, now_ms, err);
 }
 
 bool bw_admission_again(struct bw_parking *parking, int64_t run_id, int64_t after, struct bw_error *err)
@@ -175,9 +174,9 @@ bool bw_admission_again(struct bw_parking *parking, int64_t run_id, int64_t afte
     struct found found;
     bool has_slot = false;
     if (!find(parking, run_id, &found, err)) return false;
-    if (found.asks.slot.most && !bw_slots_take_over(parking, run_id, after ? after : run_id, &has_slot, err)) return false;
-    if (!found.asks.slot.most || has_slot) return bw_parking_enqueue(parking, run_id, err);
-    return bw_slots_admit(parking, &(struct bw_slot_ask){run_id, found.event_id, 0, false, true, &found.asks.slot}, err);
+    bool asks = found.run.asks.slot.most > 0;
+    if (asks && !bw_slots_take_over(parking, run_id, after ? after : run_id, &has_slot, err)) return false;
+    return !asks || has_slot ? bw_parking_enqueue(parking, run_id, err) : ask_again(parking, &found.run, err);
 }
 
 bool bw_admission_ended(struct bw_parking *parking, int64_t run_id, struct bw_error *err)
@@ -190,6 +189,22 @@ bool bw_admission_repair(struct bw_parking *parking, int64_t run_id, struct bw_e
     struct found found;
     if (!find(parking, run_id, &found, err)) return false;
     if (found.state == BW_RUN_DELAYED) return bw_parking_set_timer(parking, run_id, BW_PATH_START, bw_clock_wall_ms(), err);
-    if (!found.asks.slot.most) return activate(parking, run_id, 0, bw_clock_wall_ms(), err);
-    return bw_slots_admit(parking, &(struct bw_slot_ask){run_id, found.event_id, 0, false, true, &found.asks.slot}, err);
+    if (!found.run.asks.slot.most) return activate(parking, run_id, 0, bw_clock_wall_ms(), err);
+    return ask_again(parking, &found.run, err);
+}
+
+bool bw_admission_of_call(struct bw_parking *parking, int64_t parent_id, struct bw_slice path, struct bw_error *err)
+{
+    sqlite3_stmt *row = parking->sql->unadmitted_child;
+    struct found found;
+    bool has_row;
+    bw_sql_bind_int(row, 1, parent_id);
+    bw_sql_bind_text(row, 2, path);
+    if (!bw_sql_next(row, &has_row, err)) return false;
+    if (!has_row) return true; /* its step was said before, or has ended with its run */
+    int64_t run_id = sqlite3_column_int64(row, 0);
+    bool is_again = sqlite3_column_int(row, 1) == BW_RUN_ACTIVE;
+    sqlite3_reset(row);
+    if (is_again) return bw_admission_again(parking, run_id, 0, err);
+    return find(parking, run_id, &found, err) && bw_admission_decide(parking, &found.run, err);
 }

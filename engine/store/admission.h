@@ -1,17 +1,26 @@
 /* admission.h: when a run begins that does not begin at once (`rate`, `delay`, `start_within`, `concurrency`): semantics.md 2.5, "Admission order".
- * The worker reports it as BLOCKED and without steps, with what its workflow says (struct bw_start_new, struct bw_slot_new), since keys are
- * expressions; what becomes of it is decided here, in the transaction that makes its row: DELAYED   its turn under the rate, or its time, has not
- * come: rates.h. Its timer has the path ~start BLOCKED   it waits for a slot: slots.h ACTIVE    and in the queue, as if it had been woken SKIPPED,
- * FAILED   it is not run, and its error says why, with figures A run that begins at once, or whose workflow says nothing of the kind, costs no
- * statement here.
+ * The worker reports it as BLOCKED and without steps, or the step that calls its workflow (struct bw_join_new), with what that says (struct
+ * bw_start_new, struct bw_slot_new), since keys are expressions; what becomes of it is decided here, in the transaction that makes its row: DELAYED
+ * its turn under the rate, or its time, has not come: rates.h. Its timer has the path ~start BLOCKED   it waits for a slot: slots.h ACTIVE    and in
+ * the queue, as if it had been woken SKIPPED, FAILED   it is not run, and its error says why, with figures A run that begins at once, or whose
+ * workflow says nothing of the kind, costs no statement here.
  *
  * Writer thread, inside a transaction, as parking.h. */
 #ifndef BW_STORE_ADMISSION_H
 #define BW_STORE_ADMISSION_H
+#include "store/asks.h"
 #include "store/parking.h"
 
+struct bw_admitted {
+    int64_t id, event_id;
+    bool is_called; /* a step has started it */
+    struct bw_asks asks;
+};
 /* A new run; its row says BLOCKED. */
-bool bw_admission_decide(struct bw_parking *parking, int64_t run_id, int64_t event_id, const struct bw_run_row *run, struct bw_error *err);
+bool bw_admission_decide(struct bw_parking *parking, const struct bw_admitted *run, struct bw_error *err);
+/* The step has called a workflow, perhaps once more: the same for that run. After its parent has parked, if it does: what becomes of it may wake
+ * that. */
+bool bw_admission_of_call(struct bw_parking *parking, int64_t parent_id, struct bw_slice path, struct bw_error *err);
 /* The timer with this path has fired: one of the two that runs have which have not begun. */
 bool bw_admission_fire(struct bw_parking *parking, int64_t run_id, struct bw_slice path, int64_t now_ms, struct bw_error *err);
 bool bw_admission_owns(struct bw_slice path);

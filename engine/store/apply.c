@@ -249,7 +249,8 @@ static bool put_run(struct bw_writer *writer, struct bw_store_op *op, const stru
     if (is_new) {
         known.id = sqlite3_last_insert_rowid(writer->db);
         if (state == BW_RUN_BLOCKED)
-            return bw_admission_decide(&writer->parking, known.id, op->event_id, run, err) &&
+            return bw_admission_decide(&writer->parking,
+                                       &(struct bw_admitted){.id = known.id, .event_id = op->event_id, .asks = {run->slot, run->start}}, err) &&
                    (!op->refused || tell_refused(writer, op, known.id, run, err));
     } else if (state == BW_RUN_BLOCKED) {
         return true; /* said before a crash */
@@ -275,9 +276,13 @@ static bool put_run(struct bw_writer *writer, struct bw_store_op *op, const stru
          (known.is_child && !bw_children_ended(&writer->parking, known.id, state, run->ended_ms, err))))
         return false;
     if (state == BW_RUN_PARKED && !bw_parking_park(&writer->parking, known.id, run->deadline_ms, err)) return false;
-    /* Only now: an event that the run causes may wake the run itself, and what it wakes must be parked or not, not half of it. */
-    for (size_t i = 0; i < run->step_count; i++)
-        if (!emit(writer, op, run->steps[i].emits, run->steps[i].emit_count, err)) return false;
+    /* Only now: an event that the run causes, or a run that it calls and that is not begun, may wake the run itself, and what it wakes must be parked
+     * or not, not half of it. */
+    for (size_t i = 0; i < run->step_count; i++) {
+        const struct bw_step_row *step = &run->steps[i];
+        if (step->join && bw_join_asks(step->join) && !bw_admission_of_call(&writer->parking, known.id, step->path, err)) return false;
+        if (!emit(writer, op, step->emits, step->emit_count, err)) return false;
+    }
     return state != BW_RUN_FAILED || !run->failure || emit_failure(writer, op, known.id, run->failure, err);
 }
 
@@ -303,21 +308,10 @@ static bool report(struct bw_writer *writer, struct bw_store_op *op, struct bw_e
 /* It has never begun: there is nothing to end in it. */
 static bool end_unbegun(struct bw_writer *writer, const struct bw_store_op *op, int64_t run_id, struct bw_error *err)
 {
-    struct bw_parking *parking = &writer->parking;
-    sqlite3_stmt *end = writer->sql.end_blocked_run;
     struct bw_error cancelled;
-    struct bw_buf error = {0};
     bw_error_set(&cancelled, "run.cancelled", "the run was cancelled before it began%s%.*s", op->cancel.reason.len ? ": " : "",
                  (int)op->cancel.reason.len, op->cancel.reason.len ? op->cancel.reason.ptr : "");
-    bw_json_append_error(&error, &cancelled, "permanent", (struct bw_slice){0});
-    bw_sql_bind_int(end, 1, run_id);
-    bw_sql_bind_int(end, 2, BW_RUN_CANCELLED);
-    bw_sql_bind_int(end, 3, op->now_ms);
-    bw_sql_bind_text(end, 4, bw_buf_slice(&error));
-    bool good =
-        bw_sql_run(end, err) && bw_parking_end(parking, run_id, true, err) && bw_children_ended(parking, run_id, BW_RUN_CANCELLED, op->now_ms, err);
-    bw_buf_free(&error);
-    return good;
+    return bw_parking_refuse(&writer->parking, run_id, BW_RUN_CANCELLED, &cancelled, (struct bw_slice){0}, err);
 }
 
 static bool cancel(struct bw_writer *writer, struct bw_store_op *op, struct bw_error *err)

@@ -1,6 +1,6 @@
 #include "store/children.h"
 #include "base/clock.h"
-#include "base/crash_point.h"
+#include "store/admission.h"
 #include "store/letters_apply.h"
 #include "store/parking_step.h"
 #include <stdlib.h>
@@ -18,7 +18,14 @@ struct join { /* its row */
     int64_t again, again_from; /* children that are to be run once more */
     char workflow[80];
     uint8_t version[32];
+    struct bw_slice asks; /* of a called workflow: its run asks by it when it may begin, but not here (bw_admission_of_call()) */
 };
+
+bool bw_join_asks(const struct bw_join_new *join)
+{
+    const struct bw_start_new *start = &join->start;
+    return join->is_call && (join->slot.most || start->count || start->ready_ms || start->until_ms);
+}
 
 /* ---- items ---- */
 
@@ -69,13 +76,15 @@ static bool insert_child(struct bw_parking *parking, const struct join *join, in
     bw_sql_bind_int(statement, 5, bw_clock_wall_ms());
     bw_sql_bind_int(statement, 6, join->run_id);
     bw_sql_bind_int(statement, 7, join->id);
+    bw_sql_bind_int(statement, 8, join->asks.len ? BW_RUN_BLOCKED : BW_RUN_ACTIVE);
+    bw_sql_bind_text_or_null(statement, 9, join->asks);
     if (!bw_sql_run(statement, err)) return false;
     int64_t run_id = sqlite3_last_insert_rowid(sqlite3_db_handle(statement));
     bw_sql_bind_int(sql->put_child, 1, run_id);
     bw_sql_bind_int(sql->put_child, 2, join->id);
     bw_sql_bind_int(sql->put_child, 3, number);
     bw_sql_bind_blob_or_null(sql->put_child, 4, input);
-    return bw_sql_run(sql->put_child, err) && bw_parking_enqueue(parking, run_id, err);
+    return bw_sql_run(sql->put_child, err) && (join->asks.len || bw_parking_enqueue(parking, run_id, err));
 }
 
 /* The next items, up to `count` of them out of one block. */
@@ -119,7 +128,9 @@ static bool start_again(struct bw_parking *parking, struct join *join, struct bw
     bw_sql_bind_text(set, 2, bw_slice_of(join->workflow));
     bw_sql_bind_blob(set, 3, join->version, sizeof join->version);
     bw_sql_bind_int(set, 4, join->run_id);
-    return bw_sql_run(set, err) && bw_letters_revive(parking, run_id, bw_clock_wall_ms(), err);
+    bw_sql_bind_text_or_null(set, 5, join->asks);
+    return bw_sql_run(set, err) && bw_letters_revive(parking, run_id, bw_clock_wall_ms(), err) &&
+           (join->asks.len || bw_admission_again(parking, run_id, 0, err));
 }
 
 static int64_t alive(const struct join *join)
@@ -204,13 +215,18 @@ static bool reopen(struct bw_parking *parking, struct join *join, const struct b
     return alive(join) > 0 || begin_again(parking, join->run_id, bw_slice_of(join->path), err); /* 0: all of them had succeeded */
 }
 
-bool bw_children_begin(struct bw_parking *parking, int64_t run_id, struct bw_uid run, int64_t event_id, const struct bw_step_row *step,
-                       struct bw_error *err)
+static bool begin(struct bw_parking *parking, int64_t run_id, struct bw_uid run, int64_t event_id, const struct bw_step_row *step,
+                  struct bw_slice asks, struct bw_error *err)
 {
     const struct bw_write_statements *sql = parking->sql;
     const struct bw_join_new *from = step->join;
-    struct join join = {
-        .run_id = run_id, .event_id = event_id, .run = run, .total = from->total, .concurrency = from->concurrency, .allowed = from->allowed};
+    struct join join = {.run_id = run_id,
+                        .event_id = event_id,
+                        .run = run,
+                        .total = from->total,
+                        .concurrency = from->concurrency,
+                        .allowed = from->allowed,
+                        .asks = asks};
     sqlite3_stmt *statement = sql->put_join;
     if (step->path.len >= sizeof join.path || from->workflow.len >= sizeof join.workflow || !from->concurrency ||
         (!from->total && !from->is_reopened))
@@ -241,6 +257,16 @@ bool bw_children_begin(struct bw_parking *parking, int64_t run_id, struct bw_uid
         if (!bw_sql_run(sql->put_context, err)) return false;
     }
     return put_items(parking, join.id, from, err) && start(parking, &join, err);
+}
+
+bool bw_children_begin(struct bw_parking *parking, int64_t run_id, struct bw_uid run, int64_t event_id, const struct bw_step_row *step,
+                       struct bw_error *err)
+{
+    struct bw_buf asks = {0};
+    if (bw_join_asks(step->join)) bw_asks_append(&asks, &step->join->slot, &step->join->start);
+    bool good = asks.failed ? bw_error_set(err, "memory", "out of memory") : begin(parking, run_id, run, event_id, step, bw_buf_slice(&asks), err);
+    bw_buf_free(&asks);
+    return good;
 }
 
 /* ---- ends ---- */

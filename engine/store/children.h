@@ -16,6 +16,8 @@
 #define BW_STORE_CHILDREN_H
 #include "store/parking.h"
 
+/* Does the run of a called workflow ask when it may begin? Then it is BLOCKED, and bw_admission_of_call() is to follow. */
+bool bw_join_asks(const struct bw_join_new *join);
 /* After the step's row was written; nothing if its join is there already. */
 bool bw_children_begin(struct bw_parking *parking, int64_t run_id, struct bw_uid run, int64_t event_id, const struct bw_step_row *step,
                        struct bw_error *err);

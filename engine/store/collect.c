@@ -211,7 +211,8 @@ static bool flush(struct bw_parking *parking, const struct bw_store_op *wake, st
         if (!insert(parking, due, revision, &is_new, err)) return false;
     }
     int64_t run_id = sqlite3_last_insert_rowid(sqlite3_db_handle(parking->sql->begin));
-    return run->state == BW_RUN_BLOCKED ? bw_admission_decide(parking, run_id, due->event_id, run, err) : bw_parking_enqueue(parking, run_id, err);
+    if (run->state != BW_RUN_BLOCKED) return bw_parking_enqueue(parking, run_id, err);
+    return bw_admission_decide(parking, &(struct bw_admitted){.id = run_id, .event_id = due->event_id, .asks = {run->slot, run->start}}, err);
 }
 
 bool bw_collect_fire(struct bw_parking *parking, const struct bw_store_op *wake, bool *more, struct bw_error *err)

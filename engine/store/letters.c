@@ -18,7 +18,7 @@ bool bw_letters_revive(struct bw_parking *parking, int64_t run_id, int64_t now_m
     bw_sql_bind_int(sql->revive_steps, 1, run_id);
     bw_sql_bind_int(sql->revive_run, 1, run_id);
     bw_sql_bind_int(sql->revive_run, 2, now_ms);
-    return bw_sql_run(sql->revive_steps, err) && bw_sql_run(sql->revive_run, err) && bw_admission_again(parking, run_id, 0, err);
+    return bw_sql_run(sql->revive_steps, err) && bw_sql_run(sql->revive_run, err);
 }
 
 /* ---- may it? ---- */
@@ -168,7 +168,8 @@ static bool resolve(struct bw_parking *parking, const struct bw_letters *letters
     bw_sql_bind_int(parking->sql->resolve_run, 1, found->id);
     bw_sql_bind_int(parking->sql->resolve_run, 2, how);
     bw_sql_bind_int(parking->sql->resolve_run, 3, letters->now_ms);
-    return bw_sql_run(parking->sql->resolve_run, err) && (found->state != BW_RUN_FAILED || bw_slots_resolved(parking, found->id, err));
+    return bw_sql_run(parking->sql->resolve_run, err) && bw_slots_resolved(parking, found->id, err) &&
+           bw_slots_resolved_below(parking, found->id, err);
 }
 
 static bool resume(struct bw_parking *parking, const struct bw_letters *letters, struct bw_letter *letter, const struct bw_letter_found *found,
@@ -182,7 +183,8 @@ static bool resume(struct bw_parking *parking, const struct bw_letters *letters,
     snprintf(detail, sizeof detail, "it had failed with %s%s", found->error[0] ? found->error : "no error",
              letters->revision ? "; goes on as the latest version" : "");
     if (letters->revision && !set_version(parking, letters, found, err)) return false;
-    return bw_letters_revive(parking, found->id, letters->now_ms, err) && bw_letter_audit(parking, letters, letter->run, "resume", detail, err);
+    return bw_letters_revive(parking, found->id, letters->now_ms, err) && bw_admission_again(parking, found->id, 0, err) &&
+           bw_letter_audit(parking, letters, letter->run, "resume", detail, err);
 }
 
 /* Who is asked again is told again: an approval begins with what notifies for it. */

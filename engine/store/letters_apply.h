@@ -16,7 +16,7 @@ struct bw_letter_found { /* the run, before anything is done about it */
 };
 
 bool bw_letters_apply(struct bw_parking *parking, struct bw_letters *letters, struct bw_error *err);
-/* A run that has ended is active again and in the queue; what it has not finished is run once more. */
+/* A run that has ended is active again, and bw_admission_again() is to follow; what it has not finished is run once more. */
 bool bw_letters_revive(struct bw_parking *parking, int64_t run_id, int64_t now_ms, struct bw_error *err);
 bool bw_letter_refuse(struct bw_letter *letter, const char *code, const char *message, const char *hint); /* true */
 bool bw_letter_audit(struct bw_parking *parking, const struct bw_letters *letters, struct bw_uid run, const char *verb, const char *detail,

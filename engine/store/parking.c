@@ -2,6 +2,7 @@
 #include "store/parking.h"
 #include "base/clock.h"
 #include "base/crash_point.h"
+#include "base/json.h"
 #include "store/admission.h"
 #include "store/children.h"
 #include "store/collect.h"
@@ -299,4 +300,21 @@ bool bw_parking_end(struct bw_parking *parking, int64_t run_id, bool has_live, s
     if (!for_run(sql->delete_run_timers, run_id, err)) return false;
     if (sqlite3_changes(sqlite3_db_handle(sql->begin)) > 0) parking->is_due_unsure = true;
     return for_run(sql->delete_run_waits, run_id, err) && for_run(sql->delete_run_wakes, run_id, err) && bw_children_close_run(parking, run_id, err);
+}
+
+bool bw_parking_refuse(struct bw_parking *parking, int64_t run_id, enum bw_run_state state, const struct bw_error *why, struct bw_slice by,
+                       struct bw_error *err)
+{
+    sqlite3_stmt *end = parking->sql->end_blocked_run;
+    struct bw_buf error = {0};
+    int64_t now_ms = bw_clock_wall_ms();
+    bw_json_append_error(&error, why, "permanent", by);
+    bw_sql_bind_int(end, 1, run_id);
+    bw_sql_bind_int(end, 2, state);
+    bw_sql_bind_int(end, 3, now_ms);
+    bw_sql_bind_text(end, 4, bw_buf_slice(&error));
+    bool good = error.failed ? bw_error_set(err, "memory", "out of memory") : bw_sql_run(end, err);
+    bw_buf_free(&error);
+    return good && bw_parking_end_steps(parking, run_id, err) && bw_parking_end(parking, run_id, true, err) &&
+           bw_children_ended(parking, run_id, state, now_ms, err);
 }

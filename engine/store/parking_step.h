@@ -17,6 +17,9 @@ bool bw_parking_set_timer(struct bw_parking *parking, int64_t run_id, struct bw_
 /* A transaction does no more work of that kind than commits can wait for; some in any case. */
 bool bw_parking_is_spent(const struct bw_parking *parking);
 void bw_parking_spend(struct bw_parking *parking); /* one more */
+/* A run that is not begun after all, or not again: it ends like this, and who waits for it hears of it. by: what has decided that. */
+bool bw_parking_refuse(struct bw_parking *parking, int64_t run_id, enum bw_run_state state, const struct bw_error *why, struct bw_slice by,
+                       struct bw_error *err);
 bool bw_parking_enqueue(struct bw_parking *parking, int64_t run_id, struct bw_error *err);
 bool bw_parking_unpark(struct bw_parking *parking, int64_t run_id, struct bw_error *err); /* if it is parked: active, and in the queue */
 #endif

@@ -1,6 +1,7 @@
 #include "store/approval.h"
 #include "store/asks.h"
 #include "store/reader_sql.h"
+#include <stdio.h>
 
 bool bw_reader_queue(struct bw_reader *reader, int64_t after, size_t limit, bw_queued_visit *visit, void *arg, size_t *count, struct bw_error *err)
 {
@@ -129,9 +130,27 @@ bool bw_reader_run_wait(struct bw_reader *reader, int64_t run_id, struct bw_run_
                                  .most = (uint32_t)sqlite3_column_int64(row, 3),
                                  .held = (uint32_t)sqlite3_column_int64(row, 4),
                                  .ahead = (uint32_t)sqlite3_column_int64(row, 5),
-                                 .kept = bw_sql_column_uid(row, 6)};
+                                 .kept = bw_sql_column_uid(row, 6),
+                                 .lender = bw_sql_column_uid(row, 7)};
     sqlite3_reset(row);
     return good;
+}
+
+bool bw_reader_unbegun_call(struct bw_reader *reader, int64_t run_id, struct bw_unbegun_call *call, struct bw_error *err)
+{
+    sqlite3_stmt *row = reader->sql.unbegun_call;
+    bool has_row;
+    *call = (struct bw_unbegun_call){.run_id = 0};
+    bw_reader_begin(reader);
+    bw_sql_bind_int(row, 1, run_id);
+    if (!bw_sql_next(row, &has_row, err)) return false;
+    if (!has_row) return true;
+    struct bw_slice path = bw_sql_column(row, 2);
+    call->run_id = sqlite3_column_int64(row, 0);
+    call->run = bw_sql_column_uid(row, 1);
+    snprintf(call->path, sizeof call->path, "%.*s", (int)path.len, path.ptr);
+    sqlite3_reset(row);
+    return true;
 }
 
 bool bw_reader_parked_count(struct bw_reader *reader, uint64_t *count, struct bw_error *err)

@@ -29,6 +29,7 @@
     X(limits)                 \
     X(audit)                  \
     X(run_wait)               \
+    X(unbegun_call)           \
     X(parked_count)           \
     X(deliveries)             \
     X(refused_of_source)      \

@@ -138,6 +138,28 @@ struct bw_limit_row { /* what a named limit is owed under one key; wall clock */
     struct bw_slice name, key;
     int64_t free_ms, paused_ms; /* when nothing is owed any more; until when nothing begins, 0 = not paused */
 };
+/* REPLACE: those that wait end as cancelled, it waits instead. CANCEL_RUNNING: and one that has a slot is cancelled. */
+enum bw_when_full { BW_FULL_QUEUE, BW_FULL_SKIP, BW_FULL_REPLACE, BW_FULL_CANCEL_RUNNING };
+#define BW_SLOT_GROUP_BYTES 32
+struct bw_slot_new { /* a run that is there for the first time: may it be ACTIVE? most 0: as far as slots go. Not read back */
+    uint8_t group[BW_SLOT_GROUP_BYTES];
+    uint32_t most; /* of the group's runs that hold one */
+    enum bw_when_full when_full;
+    uint32_t max_queue; /* more than that do not wait: it ends as SKIPPED */
+    bool holds_parked;  /* it keeps its slot while it is parked; else it waits for one again when it is woken */
+    bool holds_failed;  /* it keeps its slot when it has failed, until it is resumed and ends otherwise, or is replayed or discarded */
+    int32_t priority;   /* seconds of head start among those that wait, at most BW_PRIORITY_MAX; those of one priority in the order of their events */
+};
+#define BW_PRIORITY_MAX 3600
+struct bw_start_new { /* the same: when may it begin, or wait for its slot? All zero: now */
+    uint8_t group[BW_SLOT_GROUP_BYTES];
+    uint32_t count, burst; /* of the group's runs, `count` begin in each period, and at most `burst` at once after a rest. count 0: no such limit */
+    int64_t period_ms;
+    bool skips;       /* it is SKIPPED when it could not begin at once; else DELAYED, and begins in the order of admission */
+    int64_t most_ms;  /* its turn would come later than that: it FAILED */
+    int64_t ready_ms; /* not before, wall clock */
+    int64_t until_ms; /* SKIPPED, when it is not ACTIVE by then; 0 = whenever */
+};
 struct bw_join_new { /* runs that a step starts (children.h); not read back */
     struct bw_slice workflow;
     uint8_t version[32];
@@ -148,6 +170,9 @@ struct bw_join_new { /* runs that a step starts (children.h); not read back */
     bool is_call, is_detached;
     bool needs_event;  /* its body: else the children do without */
     bool needs_events; /* all those that the run was made of */
+    /* Of a called workflow: by what it is admitted, as a run that is reported as BLOCKED. All zero: it begins at once. */
+    struct bw_slot_new slot;
+    struct bw_start_new start;
     /* The step has started them before and its run is resumed: those that failed and those that had not begun are run, with this context. No items;
      * of a called workflow its input, which it then has. */
     bool is_reopened;
@@ -182,28 +207,6 @@ struct bw_step_row {
     struct bw_join_counts children; /* only read */
     bool is_sensitive;              /* what it gives is shown nowhere */
     bool is_again;                  /* only read: its run was resumed after this, see letters.h */
-};
-/* REPLACE: those that wait end as cancelled, it waits instead. CANCEL_RUNNING: and one that has a slot is cancelled. */
-enum bw_when_full { BW_FULL_QUEUE, BW_FULL_SKIP, BW_FULL_REPLACE, BW_FULL_CANCEL_RUNNING };
-#define BW_SLOT_GROUP_BYTES 32
-struct bw_slot_new { /* a BLOCKED run, reported for the first time: may it be ACTIVE? most 0: as far as slots go. Not read back */
-    uint8_t group[BW_SLOT_GROUP_BYTES];
-    uint32_t most; /* of the group's runs that hold one */
-    enum bw_when_full when_full;
-    uint32_t max_queue; /* more than that do not wait: it ends as SKIPPED */
-    bool holds_parked;  /* it keeps its slot while it is parked; else it waits for one again when it is woken */
-    bool holds_failed;  /* it keeps its slot when it has failed, until it is resumed and ends otherwise, or is replayed or discarded */
-    int32_t priority;   /* seconds of head start among those that wait, at most BW_PRIORITY_MAX; those of one priority in the order of their events */
-};
-#define BW_PRIORITY_MAX 3600
-struct bw_start_new { /* the same: when may it begin, or wait for its slot? All zero: now */
-    uint8_t group[BW_SLOT_GROUP_BYTES];
-    uint32_t count, burst; /* of the group's runs, `count` begin in each period, and at most `burst` at once after a rest. count 0: no such limit */
-    int64_t period_ms;
-    bool skips;       /* it is SKIPPED when it could not begin at once; else DELAYED, and begins in the order of admission */
-    int64_t most_ms;  /* its turn would come later than that: it FAILED */
-    int64_t ready_ms; /* not before, wall clock */
-    int64_t until_ms; /* SKIPPED, when it is not ACTIVE by then; 0 = whenever */
 };
 /* The event is gathered with others of its group, and one run is made of all of them: so long after the last one, so long after the first one, or
  * when there are so many, whatever comes first. Then `slot` and `start` of the last one count, with the times of `start` from then on. */
@@ -474,12 +477,20 @@ struct bw_run_wait {
     int64_t begins_ms; /* DELAYED: as reckoned now */
     uint32_t count;    /* its rate: so many in period_ms; 0 = it has none */
     int64_t period_ms;
-    uint32_t most, held; /* BLOCKED: slots of its group */
-    uint32_t ahead;      /* runs in front of it */
-    int64_t until_ms;    /* when it is skipped; 0 = never */
-    struct bw_uid kept;  /* a run that has failed and keeps a slot of the group; zero: there is none */
+    uint32_t most, held;  /* BLOCKED: slots of its group */
+    uint32_t ahead;       /* runs in front of it */
+    int64_t until_ms;     /* when it is skipped; 0 = never */
+    struct bw_uid kept;   /* a run that has failed and keeps a slot of the group; zero: there is none */
+    struct bw_uid lender; /* BLOCKED: the run above it on whose slot it is to be (nest.h); zero: it is to have one of its own */
 };
 bool bw_reader_run_wait(struct bw_reader *reader, int64_t run_id, struct bw_run_wait *wait, struct bw_error *err);
+/* A workflow that the run has called and waits for, and that has not begun. */
+struct bw_unbegun_call {
+    int64_t run_id; /* 0: there is none */
+    struct bw_uid run;
+    char path[80]; /* the step */
+};
+bool bw_reader_unbegun_call(struct bw_reader *reader, int64_t run_id, struct bw_unbegun_call *call, struct bw_error *err);
 bool bw_reader_parked_count(struct bw_reader *reader, uint64_t *count, struct bw_error *err);
 
 struct bw_delivery_row {

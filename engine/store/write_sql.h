@@ -57,6 +57,12 @@
     X(set_slot)                \
     X(delete_slot)             \
     X(find_slot)               \
+    X(unadmitted_child)        \
+    X(slots_above)             \
+    X(next_event)              \
+    X(group_holders)           \
+    X(waiting_below)           \
+    X(kept_below)              \
     X(count_slots)             \
     X(first_slot)              \
     X(unblock_run)             \

@@ -148,9 +148,14 @@ SELECT r.asks, coalesce(t.due_ms, d.due_ms), u.due_ms, s.most, (SELECT count(*) 
     CASE WHEN r.state = 4 THEN (SELECT count(*) FROM delayed f WHERE f.grp = d.grp AND f.run_id < d.run_id)
     ELSE (SELECT count(*) FROM slots o WHERE o.grp = s.grp AND o.state = 0
         AND (o.order_ms, o.event_id, o.run_id) < (s.order_ms, s.event_id, s.run_id)) END,
-    (SELECT f.uid FROM slots h JOIN runs f ON f.id = h.run_id WHERE h.grp = s.grp AND h.state = 1 AND f.state = 21 LIMIT 1)
+    (SELECT f.uid FROM slots h JOIN runs f ON f.id = h.run_id WHERE h.grp = s.grp AND h.state = 1 AND f.state = 21 LIMIT 1),
+    (SELECT uid FROM runs WHERE id = s.lender)
 FROM runs r LEFT JOIN timers t ON t.run_id = r.id AND t.path = '~start' LEFT JOIN timers u ON u.run_id = r.id AND u.path = '~within'
 LEFT JOIN delayed d ON d.run_id = r.id LEFT JOIN slots s ON s.run_id = r.id AND s.state = 0 WHERE r.id = ?1 AND r.state IN (1, 4);
+-- Of the runs that the run's steps have called, the first one that has not begun.
+-- name: unbegun_call
+SELECT c.run_id, r.uid, j.path FROM joins j JOIN children c ON c.join_id = j.id JOIN runs r ON r.id = c.run_id
+WHERE j.run_id = ?1 AND j.is_open AND j.is_call AND r.state IN (1, 4) ORDER BY c.run_id LIMIT 1;
 -- name: parked_count
 SELECT count(*) FROM runs INDEXED BY runs_unusual WHERE state <> 20 AND state = 3;
 

@@ -128,8 +128,8 @@ SELECT items FROM join_items WHERE id = ?1;
 -- name: delete_items
 DELETE FROM join_items WHERE id >= ?1 AND id < ?2;
 -- name: insert_child_run
-INSERT INTO runs(uid, event_id, workflow, version, state, lost, started_ms, ended_ms, revision, collector_id)
-SELECT ?1, ?2, ?3, ?4, 2, 0, ?5, 0, revision, CASE WHEN (SELECT is_call FROM joins WHERE id = ?7) THEN 0 ELSE collector_id END
+INSERT INTO runs(uid, event_id, workflow, version, state, lost, started_ms, ended_ms, revision, collector_id, asks)
+SELECT ?1, ?2, ?3, ?4, ?8, 0, ?5, 0, revision, CASE WHEN (SELECT is_call FROM joins WHERE id = ?7) THEN 0 ELSE collector_id END, ?9
 FROM runs WHERE id = ?6;
 -- name: put_child
 INSERT INTO children(run_id, join_id, item, input) VALUES(?1, ?2, ?3, ?4);
@@ -188,6 +188,12 @@ UPDATE children SET input = ?2 WHERE join_id = ?1;
 SELECT c.run_id, c.item FROM children c JOIN runs r ON r.id = c.run_id
 WHERE c.join_id = ?1 AND c.item >= ?2 AND r.state IN (21, 22) ORDER BY c.item LIMIT 1;
 
+-- A run that was just called, or is run once more, and has not asked when it may begin.
+-- name: unadmitted_child
+SELECT r.id, r.state FROM joins j JOIN children c ON c.join_id = j.id JOIN runs r ON r.id = c.run_id
+WHERE j.run_id = ?1 AND j.path = ?2 AND ((r.state = 1 AND NOT EXISTS (SELECT 1 FROM slots s WHERE s.run_id = r.id))
+    OR (r.state = 2 AND NOT EXISTS (SELECT 1 FROM queue q WHERE q.run_id = r.id)));
+
 -- The dead letter (letters.c).
 -- name: find_letter
 SELECT r.id, r.state, r.resolved, r.event_id, r.workflow, r.version,
@@ -230,7 +236,7 @@ UPDATE steps SET again = 1 WHERE run_id = ?1 AND state <> 20;
 -- name: set_version
 UPDATE runs SET version = ?2, revision = ?3 WHERE id = ?1;
 -- name: set_child_version
-UPDATE runs SET workflow = ?2, version = ?3, revision = (SELECT p.revision FROM runs p WHERE p.id = ?4) WHERE id = ?1;
+UPDATE runs SET workflow = ?2, version = ?3, asks = ?5, revision = (SELECT p.revision FROM runs p WHERE p.id = ?4) WHERE id = ?1;
 -- name: resolve_run
 UPDATE runs SET resolved = ?2, resolved_ms = ?3 WHERE id = ?1 AND state = 21;
 -- name: insert_replay
@@ -272,8 +278,8 @@ DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE target = ?1 LIMIT ?2);
 -- name: any_slot
 SELECT 1 FROM slots LIMIT 1;
 -- name: put_slot
-INSERT INTO slots(run_id, grp, state, event_id, most, holds_parked, order_ms, priority, until_ms, holds_failed)
-VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10);
+INSERT INTO slots(run_id, grp, state, event_id, most, holds_parked, order_ms, priority, until_ms, holds_failed, lender, base, called)
+VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13);
 -- name: set_slot
 UPDATE slots SET state = ?2 WHERE run_id = ?1;
 -- name: delete_slot
@@ -302,11 +308,39 @@ SELECT coalesce(max(order_ms + 1000 * priority), 0) FROM slots;
 -- name: move_slot
 UPDATE slots SET run_id = ?2 WHERE run_id = ?1 AND state = 1;
 
+-- Slots above and below a run (nest.c). Above it: runs that wait for it, the nearest one first.
+-- name: slots_above
+WITH RECURSIVE up(id, far) AS (
+    SELECT ?1, 0 UNION ALL
+    SELECT j.run_id, far + 1 FROM up u JOIN children c ON c.run_id = u.id JOIN joins j ON j.id = c.join_id AND j.is_open
+)
+SELECT s.run_id, s.grp, coalesce(s.base, s.grp) = ?2, s.holds_parked FROM up u JOIN slots s ON s.run_id = u.id AND s.state = 1 WHERE u.far > 0 ORDER BY u.far;
+-- name: next_event
+SELECT coalesce(max(id), 0) + 1 FROM events;
+-- name: group_holders
+SELECT run_id, holds_parked FROM slots WHERE grp = ?1 AND state = 1 ORDER BY holds_parked, run_id;
+-- Runs below one that it waits for and that wait for slots; whether they have begun. From those that wait upwards: a run may have very many below it.
+-- name: waiting_below
+SELECT s.run_id, s.grp, EXISTS (SELECT 1 FROM steps WHERE run_id = s.run_id) FROM slots s INDEXED BY slots_called
+WHERE EXISTS (SELECT 1 FROM joins WHERE run_id = ?1 AND is_open) AND s.state = 0 AND s.called = 1 AND ?1 IN (
+    WITH RECURSIVE up(id) AS (
+        SELECT j.run_id FROM children c JOIN joins j ON j.id = c.join_id AND j.is_open WHERE c.run_id = s.run_id UNION ALL
+        SELECT j.run_id FROM up u JOIN children c ON c.run_id = u.id JOIN joins j ON j.id = c.join_id AND j.is_open
+    ) SELECT id FROM up);
+-- A slot that a run below has kept when it failed, of one about which something is done.
+-- name: kept_below
+SELECT s.run_id FROM slots s INDEXED BY slots_kept WHERE s.state = 1 AND s.holds_failed = 1 AND ?1 IN (
+    WITH RECURSIVE up(id) AS (
+        SELECT j.run_id FROM children c JOIN joins j ON j.id = c.join_id AND NOT j.is_detached WHERE c.run_id = s.run_id UNION ALL
+        SELECT j.run_id FROM up u JOIN children c ON c.run_id = u.id JOIN joins j ON j.id = c.join_id AND NOT j.is_detached
+    ) SELECT id FROM up) LIMIT 1;
+
 -- Runs that begin later (admission.c, rates.c). Their timer has the path ~start, that of `start_within` ~within: no step is called like that.
 -- name: delay_run
 UPDATE runs SET state = 4 WHERE id = ?1;
 -- name: find_asks
-SELECT state, event_id, asks, EXISTS (SELECT 1 FROM steps WHERE run_id = runs.id) FROM runs WHERE id = ?1;
+SELECT state, event_id, asks, EXISTS (SELECT 1 FROM steps WHERE run_id = runs.id), EXISTS (SELECT 1 FROM children WHERE run_id = runs.id)
+FROM runs WHERE id = ?1;
 -- name: find_rate
 SELECT taken_us, reserved_us FROM rates WHERE grp = ?1;
 -- name: put_rate
