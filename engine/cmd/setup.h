@@ -15,7 +15,7 @@ struct bw_config *bw_setup_config(const char *command, const char *path);
 void bw_print_line(struct bw_buf *line);
 /* "12:04:05.123" of today or "2026-11-23 12:04:05", local time is never used: UTC; 24 bytes. */
 const char *bw_print_time(int64_t wall_ms, char out[32]);
-/* What a run waits for that is delayed or blocked, with figures; nothing when it is neither. False: said on stderr. */
+/* What a run waits for that is delayed or blocked, or that has called one that is, with figures; else nothing. False: said on stderr. */
 struct bw_reader;
 bool bw_wait_text(struct bw_reader *reader, int64_t run_id, struct bw_buf *out);
 #endif
