@@ -7,6 +7,40 @@ static struct bw_slice part_of(const struct bw_message *message, const json_t *f
     return part >= 0 && (size_t)part < message->part_count ? message->parts[part] : (struct bw_slice){"", 0};
 }
 
+static bool read_slot(const json_t *from, struct bw_slot_new *slot)
+{
+    size_t len = 0;
+    if (!from) return true;
+    slot->most = (uint32_t)bw_json_int(from, "most", 1);
+    slot->when_full = (enum bw_when_full)bw_json_int(from, "when_full", BW_FULL_QUEUE);
+    slot->max_queue = (uint32_t)bw_json_int(from, "max_queue", 0);
+    slot->holds_parked = bw_json_bool(from, "holds_parked", true);
+    slot->holds_failed = bw_json_bool(from, "holds_failed", false);
+    slot->priority = (int32_t)bw_json_int(from, "priority", 0);
+    return bw_hex_decode(bw_json_slice(json_object_get(from, "group")), false, slot->group, sizeof slot->group, &len) && len == sizeof slot->group;
+}
+
+static bool read_start(const json_t *run, struct bw_start_new *start)
+{
+    const json_t *rate = json_object_get(run, "rate");
+    size_t len = 0;
+    start->ready_ms = bw_json_int(run, "ready_ms", 0);
+    start->until_ms = bw_json_int(run, "until_ms", 0);
+    if (!rate) return true;
+    start->count = (uint32_t)bw_json_int(rate, "count", 0);
+    start->period_ms = bw_json_int(rate, "period_ms", 0);
+    start->burst = (uint32_t)bw_json_int(rate, "burst", 1);
+    start->skips = bw_json_bool(rate, "skips", false);
+    start->most_ms = bw_json_int(rate, "most_ms", 0);
+    return start->period_ms > 0 && start->burst > 0 &&
+           bw_hex_decode(bw_json_slice(json_object_get(rate, "group")), false, start->group, sizeof start->group, &len) && len == sizeof start->group;
+}
+
+bool bw_admission_read(const json_t *from, struct bw_slot_new *slot, struct bw_start_new *start)
+{
+    return read_slot(json_object_get(from, "slot"), slot) && read_start(from, start);
+}
+
 bool bw_join_read(const struct bw_message *message, const json_t *from, struct bw_join_new *join)
 {
     size_t len = 0;
@@ -28,6 +62,7 @@ bool bw_join_read(const struct bw_message *message, const json_t *from, struct b
     join->context = part_of(message, from, "context_part");
     join->is_reopened = bw_json_bool(from, "reopen", false);
     for (left = join->items; bw_child_item_next(&left, &item);) count++;
+    if (join->is_call && !bw_admission_read(from, &join->slot, &join->start)) return false;
     bool is_complete = count == join->total && count > 0 && count <= BW_CHILDREN_MAX;
     return !left.len && (is_complete || join->is_reopened) && join->concurrency > 0;
 }

@@ -119,34 +119,6 @@ static bool read_emits(struct bw_stored_report *report, const struct bw_message 
                                   bw_json_slice(json_object_get(run, "workflow")), message, list);
 }
 
-static bool read_slot(const json_t *from, struct bw_slot_new *slot)
-{
-    size_t len = 0;
-    slot->most = (uint32_t)bw_json_int(from, "most", 1);
-    slot->when_full = (enum bw_when_full)bw_json_int(from, "when_full", BW_FULL_QUEUE);
-    slot->max_queue = (uint32_t)bw_json_int(from, "max_queue", 0);
-    slot->holds_parked = bw_json_bool(from, "holds_parked", true);
-    slot->holds_failed = bw_json_bool(from, "holds_failed", false);
-    slot->priority = (int32_t)bw_json_int(from, "priority", 0);
-    return bw_hex_decode(bw_json_slice(json_object_get(from, "group")), false, slot->group, sizeof slot->group, &len) && len == sizeof slot->group;
-}
-
-static bool read_start(const json_t *run, struct bw_start_new *start)
-{
-    const json_t *rate = json_object_get(run, "rate");
-    size_t len = 0;
-    start->ready_ms = bw_json_int(run, "ready_ms", 0);
-    start->until_ms = bw_json_int(run, "until_ms", 0);
-    if (!rate) return true;
-    start->count = (uint32_t)bw_json_int(rate, "count", 0);
-    start->period_ms = bw_json_int(rate, "period_ms", 0);
-    start->burst = (uint32_t)bw_json_int(rate, "burst", 1);
-    start->skips = bw_json_bool(rate, "skips", false);
-    start->most_ms = bw_json_int(rate, "most_ms", 0);
-    return start->period_ms > 0 && start->burst > 0 &&
-           bw_hex_decode(bw_json_slice(json_object_get(rate, "group")), false, start->group, sizeof start->group, &len) && len == sizeof start->group;
-}
-
 static bool read_collect(const json_t *from, struct bw_collect_new *collect)
 {
     size_t len = 0;
@@ -176,8 +148,7 @@ static bool read_run(struct bw_stored_report *report, const struct bw_message *m
     run->error = keep_json(report, json_object_get(from, "error"));
     run->steps = steps;
     run->deadline_ms = bw_json_int(from, "deadline_ms", 0);
-    if (json_object_get(from, "slot") && !read_slot(json_object_get(from, "slot"), &run->slot)) return false;
-    if (run->state == BW_RUN_BLOCKED && !read_start(from, &run->start)) return false;
+    if (run->state == BW_RUN_BLOCKED && !bw_admission_read(from, &run->slot, &run->start)) return false;
     if (json_object_get(from, "collect") && !read_collect(json_object_get(from, "collect"), &run->collect)) return false;
     run->is_settled = bw_json_bool(from, "settled", false);
     json_array_foreach(json_object_get(from, "steps"), index, step)

@@ -82,10 +82,11 @@ enum bw_message_type {
      *                   respond?: {status, type, headers?: {}, part: the body} the answer to the sender, when this is on disk
      *                   emits?: [{uid, name, key?, part: its data}] events that it causes,
      *                   join?: {workflow, version: hex, total, concurrency, allowed, depth, call, detached, event: do they need its body?, events?:
-     * do they need all those that the run was made of?, items_part, context_part, reopen?: true: it has started them before, see struct bw_join_new}
-     * runs that it starts (store.h): items are texts, each behind four bytes of length due_ms?, since_ms?, arms?: [{key, since_event}] what ends the
-     * waiting of a step (store.h)}]}]} A one-step run is one report with done. A later effect that depends on unrecorded results sends a report with
-     * ack first and waits; so does each attempt of a step with at_most_once, whose state is then `started`. */
+     * do they need all those that the run was made of?, items_part, context_part, reopen?: true: it has started them before, see struct bw_join_new,
+     * slot?, rate?, ready_ms?, until_ms?: of a called workflow, as of a run that is BLOCKED} runs that it starts (store.h): items are texts, each
+     * behind four bytes of length due_ms?, since_ms?, arms?: [{key, since_event}] what ends the waiting of a step (store.h)}]}]} A one-step run is
+     * one report with done. A later effect that depends on unrecorded results sends a report with ack first and waits; so does each attempt of a step
+     * with at_most_once, whose state is then `started`. */
     BW_MSG_REPORT = 34,
     /* Execute a plugin's action. {call: number, action: "ns/name@major", run: uid, step: path, attempt, key, timeout_ms, heartbeat_ms: 0 = it need
        not beat, once: bool (at_most_once), secrets: [names], callback_url?, input_part} */

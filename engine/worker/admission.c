@@ -12,15 +12,27 @@ bool bw_admission_collects(const struct bw_worker_event *event, const struct bw_
     return workflow->collect.max_events && !event->workflow.len;
 }
 
+bool bw_admission_is_asked_by_call(const struct bw_workflow *workflow)
+{
+    return workflow->concurrency.limit || workflow->rate.count || workflow->delay || workflow->delay_ms || workflow->start_within_ms;
+}
+
 bool bw_admission_is_asked(const struct bw_worker_event *event, const struct bw_workflow *workflow)
 {
-    return bw_admission_collects(event, workflow) || workflow->concurrency.limit || workflow->rate.count || workflow->delay || workflow->delay_ms ||
-           workflow->start_within_ms;
+    return bw_admission_collects(event, workflow) || bw_admission_is_asked_by_call(workflow);
+}
+
+bool bw_admission_has_expressions(const struct bw_workflow *workflow)
+{
+    return workflow->concurrency.key || workflow->rate.key || workflow->priority || workflow->delay;
 }
 
 struct asking {
     struct bw_worker_event *event;
+    struct bw_catalog_workflow *entry;
     const struct bw_workflow *workflow;
+    bool collects;
+    struct bw_slice given;    /* what it is called with; empty: an event starts it */
     struct bw_script *script; /* NULL: nothing is to be evaluated */
 };
 
@@ -91,8 +103,7 @@ static bool make_all(const struct asking *asking, struct bw_admission *out, stru
     const struct bw_workflow *workflow = asking->workflow;
     const struct bw_concurrency *concurrency = &workflow->concurrency;
     bool is_shared = concurrency->scope.len > 0;
-    if (bw_admission_collects(asking->event, workflow) && !make_group(asking, 'c', workflow->name, workflow->collect.key, out->collect_group, err))
-        return false;
+    if (asking->collects && !make_group(asking, 'c', workflow->name, workflow->collect.key, out->collect_group, err)) return false;
     if (workflow->rate.count && !make_group(asking, 'r', workflow->name, workflow->rate.key, out->rate_group, err)) return false;
     if (concurrency->limit &&
         (!make_group(asking, is_shared ? 'g' : 'w', is_shared ? concurrency->scope : workflow->name, concurrency->key, out->slot_group, err) ||
@@ -101,22 +112,36 @@ static bool make_all(const struct asking *asking, struct bw_admission *out, stru
     return make_delay(asking, &out->delay_ms, err);
 }
 
+/* What is needed of the run is there before the run is. */
+static bool evaluate(struct asking *asking, struct bw_uid run, struct bw_admission *out, struct bw_error *err)
+{
+    struct bw_run_scope scope;
+    struct bw_buf inputs = {0};
+    char run_text[BW_UID_TEXT];
+    asking->script = bw_catalog_take_script(asking->event->worker, asking->entry, err);
+    bw_event_scope(asking->event, bw_uid_text(run, BW_UID_RUN, run_text), &scope);
+    bool good = asking->script && bw_script_begin_run(asking->script, &scope, err);
+    if (good && asking->workflow->admission_reads_inputs) {
+        good = bw_inputs_make(asking->event, asking->entry, asking->script, asking->given, &inputs, err);
+        bw_script_set_names(asking->script, bw_buf_slice(&inputs), (struct bw_slice){0});
+    }
+    good = good && make_all(asking, out, err);
+    bw_catalog_return_script(asking->entry, asking->script);
+    bw_buf_free(&inputs);
+    return good;
+}
+
 bool bw_admission_ask(struct bw_worker_event *event, struct bw_catalog_workflow *entry, struct bw_error *err)
 {
     const struct bw_workflow *workflow = entry->workflow;
-    struct asking asking = {.event = event, .workflow = workflow};
+    struct asking asking = {.event = event, .entry = entry, .workflow = workflow, .collects = bw_admission_collects(event, workflow)};
     struct bw_admission admission = {.delay_ms = 0};
     struct bw_uid run = bw_uid_of_run(event->uid, workflow->name);
-    char run_text[BW_UID_TEXT];
     bool good = true;
-    if (workflow->collect.key || workflow->concurrency.key || workflow->rate.key || workflow->priority || workflow->delay) {
-        struct bw_run_scope scope;
-        asking.script = bw_catalog_take_script(event->worker, entry, err);
-        bw_event_scope(event, bw_uid_text(run, BW_UID_RUN, run_text), &scope);
+    if (workflow->collect.key || bw_admission_has_expressions(workflow)) {
         bw_note_enter(event, run, BW_SLICE("trigger"), 0);
-        good = asking.script && bw_script_begin_run(asking.script, &scope, err) && make_all(&asking, &admission, err);
+        good = evaluate(&asking, run, &admission, err);
         bw_note_leave(event->worker);
-        bw_catalog_return_script(entry, asking.script);
     } else {
         good = make_all(&asking, &admission, err);
     }
@@ -124,5 +149,19 @@ bool bw_admission_ask(struct bw_worker_event *event, struct bw_catalog_workflow 
         bw_report_admission(event, entry, &admission);
         bw_event_run_ended(event);
     }
+    return good;
+}
+
+bool bw_admission_call(const struct bw_attempt *attempt, struct bw_catalog_workflow *callee, struct bw_slice given, struct bw_admission *admission,
+                       struct bw_error *err)
+{
+    const struct bw_workflow *workflow = callee->workflow;
+    struct bw_run *run = attempt->run;
+    struct asking asking = {.event = run->event, .entry = callee, .workflow = workflow, .given = given};
+    if (!bw_admission_is_asked_by_call(workflow)) return true;
+    if (!bw_admission_has_expressions(workflow)) return make_all(&asking, admission, err);
+    bw_note_enter_step(run, attempt->step, 0);
+    bool good = evaluate(&asking, bw_uid_of_child(run->uid, bw_attempt_step(attempt)->path, 0), admission, err);
+    bw_note_leave(run->event->worker);
     return good;
 }

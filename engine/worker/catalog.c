@@ -215,16 +215,6 @@ static bool is_callable(const struct bw_workflow *workflow)
     return false;
 }
 
-/* What a run that a step waits for does not have: nobody asks when it may begin. */
-static const char *admission_key(const struct bw_workflow *workflow)
-{
-    return workflow->concurrency.limit             ? "concurrency"
-           : workflow->rate.count                  ? "rate"
-           : workflow->delay || workflow->delay_ms ? "delay"
-           : workflow->start_within_ms             ? "start_within"
-                                                   : NULL;
-}
-
 /* The workflows that it runs are there and want to be called; else it is said. */
 static bool check_calls(const struct bw_catalog *catalog, const struct bw_workflow *workflow, struct bw_errors *errs)
 {
@@ -239,15 +229,6 @@ static bool check_calls(const struct bw_catalog *catalog, const struct bw_workfl
             const struct bw_workflow *other = catalog->workflows[k].workflow;
             if (bw_slice_equal(other->name, step->callee)) callee = other;
             if (count < NAMES_MAX && is_callable(other)) names[count++] = other->name.ptr;
-        }
-        const char *key = callee ? admission_key(callee) : NULL;
-        if (key) {
-            good = false;
-            struct bw_error *err =
-                bw_errors_add(errs, "call.concurrency", "the workflow %s has `%s`: it cannot be run by others yet", step->callee.ptr, key);
-            if (err) bw_error_hint(err, "move what others run into a workflow without it");
-            place(err, workflow, step->mark);
-            continue;
         }
         if (callee && is_callable(callee)) continue;
         good = false;
@@ -273,6 +254,19 @@ static void drop_broken_callers(struct bw_catalog *catalog, struct bw_errors *er
         catalog->workflow_count--;
         memmove(&catalog->workflows[i], &catalog->workflows[i + 1], (catalog->workflow_count - i) * sizeof *catalog->workflows);
         i = 0;
+    }
+}
+
+/* Whoever starts a run says by what it is admitted. */
+static void note_calls(struct bw_catalog *catalog)
+{
+    for (size_t i = 0; i < catalog->workflow_count; i++) {
+        struct bw_catalog_workflow *entry = &catalog->workflows[i];
+        for (size_t k = 0; k < entry->workflow->step_count; k++) {
+            const struct bw_step *step = &entry->workflow->steps[k];
+            const struct bw_catalog_workflow *callee = step->kind == BW_STEP_CALL ? bw_catalog_workflow_named(catalog, step->callee) : NULL;
+            if (callee) entry->calls_need_event |= callee->workflow->reads_event && bw_admission_has_expressions(callee->workflow);
+        }
     }
 }
 
@@ -417,6 +411,7 @@ void bw_catalog_load(struct bw_worker *worker, const struct bw_message *message)
     }
     drop_broken_callers(catalog, &errs);
     if (!(catalog->matching = bw_matching_new(catalog->workflows, catalog->workflow_count))) exit(70);
+    note_calls(catalog);
     TAILQ_INSERT_TAIL(&worker->catalogs, catalog, link);
     answer(worker, catalog, &errs);
     bw_errors_free(&errs);

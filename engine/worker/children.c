@@ -26,17 +26,14 @@ static json_t *same_named(const struct bw_workflow *workflow, struct bw_slice da
     return inputs;
 }
 
-static bool add_defaults(struct bw_run *run, json_t *inputs, struct bw_error *err)
+static bool add_defaults(const struct bw_workflow *workflow, struct bw_script *script, json_t *inputs, struct bw_error *err)
 {
-    const struct bw_workflow *workflow = run->entry->workflow;
     struct bw_buf text = {0};
     bool good = true;
     for (size_t i = 0; good && i < workflow->input_count; i++) {
         if (!workflow->input_defaults[i] || json_object_get(inputs, workflow->input_names[i].ptr)) continue;
         bw_buf_clear(&text);
-        bw_note_enter(run->event, run->uid, BW_SLICE("inputs"), 0);
-        good = bw_script_render(run->script, workflow->input_defaults[i], &(struct bw_render){0}, &text, err);
-        bw_note_leave(run->event->worker);
+        good = bw_script_render(script, workflow->input_defaults[i], &(struct bw_render){0}, &text, err);
         json_t *value = good ? bw_json_load(bw_buf_slice(&text), err) : NULL;
         good = value != NULL;
         if (json_is_null(value))
@@ -48,29 +45,40 @@ static bool add_defaults(struct bw_run *run, json_t *inputs, struct bw_error *er
     return good;
 }
 
-bool bw_run_make_inputs(struct bw_run *run, struct bw_error *err)
+bool bw_inputs_make(const struct bw_worker_event *event, const struct bw_catalog_workflow *entry, struct bw_script *script, struct bw_slice given,
+                    struct bw_buf *out, struct bw_error *err)
 {
-    const struct bw_workflow *workflow = run->entry->workflow;
-    const struct bw_worker_event *event = run->event;
-    bool is_called = run->child && bw_json_bool(run->child, "call", false), good;
+    const struct bw_workflow *workflow = entry->workflow;
+    bool good;
     json_t *inputs;
-    if (run->child && !is_called) return true; /* an item has those of the run that it belongs to */
-    if (is_called)
-        inputs = bw_json_load(bw_json_slice(json_object_get(run->child, "input_text")), err);
+    if (given.len)
+        inputs = bw_json_load(given, err);
     else if (event->workflow.len && event->body_is_json)
         inputs = same_named(workflow, event->body, err);
     else
         inputs = json_object();
     if (!inputs) return false;
-    if (!run->entry->inputs) {
+    if (!entry->inputs) {
         good = !json_object_size(inputs) || bw_error_set(err, "input.unknown", "the workflow %s has no inputs", workflow->name.ptr);
         if (!good) bw_error_hint(err, "declare them there: inputs: {NAME: {type: string}}");
     } else {
-        good = add_defaults(run, inputs, err) && bw_schema_check(run->entry->inputs, inputs, false, "input", err);
+        good = add_defaults(workflow, script, inputs, err) && bw_schema_check(entry->inputs, inputs, false, "input", err);
     }
     if (!good) bw_error_at(err, workflow->file.ptr, workflow->mark.line, workflow->mark.column);
-    bw_json_append(&run->inputs, inputs);
+    bw_json_append(out, inputs);
     json_decref(inputs);
+    return good;
+}
+
+bool bw_run_make_inputs(struct bw_run *run, struct bw_error *err)
+{
+    bool is_called = run->child && bw_json_bool(run->child, "call", false);
+    if (run->child && !is_called) return true; /* an item has those of the run that it belongs to */
+    struct bw_slice given = is_called ? bw_json_slice(json_object_get(run->child, "input_text")) : (struct bw_slice){0};
+    if (is_called && !given.len) given = BW_SLICE("{}");
+    bw_note_enter(run->event, run->uid, BW_SLICE("inputs"), 0);
+    bool good = bw_inputs_make(run->event, run->entry, run->script, given, &run->inputs, err);
+    bw_note_leave(run->event->worker);
     return good;
 }
 
@@ -269,6 +277,7 @@ static bool fill_join(struct bw_attempt *attempt, struct bw_join *join, struct b
     if (good && is_call) {
         join->total = 1;
         pack(&join->items, bw_buf_slice(&rendered));
+        good = bw_admission_call(attempt, join->entry, bw_buf_slice(&rendered), &join->admission, err);
     } else if (good) {
         if (join->is_reopened)
             join->total = bw_attempt_result(attempt)->children_total; /* of the list that it has begun with */

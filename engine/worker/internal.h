@@ -92,6 +92,7 @@ struct bw_catalog_workflow {
     const char **limits;                  /* per step: the shared limit that its attempts begin under, or NULL */
     struct bw_schema *inputs;             /* NULL: it has none */
     uint8_t version[32];                  /* definition + the actions' sources + plugin name@major */
+    bool calls_need_event;                /* when one that it calls may begin is told by expressions over the event */
     struct bw_script *idle[BW_SCRIPTS_IDLE_MAX];
     size_t idle_count;
 };
@@ -153,7 +154,7 @@ void bw_event_scope(const struct bw_worker_event *event, const char *run_text, s
 /* ---- admission.c ---- */
 /* ---- admission.c ---- */
 #define BW_GROUP_HEX 65
-struct bw_admission { /* what its expressions gave for this event */
+struct bw_admission { /* what its expressions gave for this event, or this call */
     char slot_group[BW_GROUP_HEX], rate_group[BW_GROUP_HEX], collect_group[BW_GROUP_HEX];
     int32_t priority;
     int64_t delay_ms;
@@ -164,6 +165,12 @@ bool bw_admission_collects(const struct bw_worker_event *event, const struct bw_
 /* Such a run is not begun: the store decides, and hands the run out when it is to begin. False: an expression cannot be evaluated. */
 bool bw_admission_ask(struct bw_worker_event *event, struct bw_catalog_workflow *entry, struct bw_error *err);
 void bw_report_admission(struct bw_worker_event *event, const struct bw_catalog_workflow *entry, const struct bw_admission *admission); /* report.c */
+/* The same for runs that a step starts: with what the workflow is called with (JSON). The step's report says it. */
+bool bw_admission_is_asked_by_call(const struct bw_workflow *workflow);
+bool bw_admission_has_expressions(const struct bw_workflow *workflow);
+struct bw_attempt;
+bool bw_admission_call(const struct bw_attempt *attempt, struct bw_catalog_workflow *callee, struct bw_slice given, struct bw_admission *admission,
+                       struct bw_error *err);
 
 /* ---- run.c ---- */
 struct bw_step_result {
@@ -189,9 +196,10 @@ struct bw_step_result {
     const json_t *wake;            /* what ended it while the run was parked: borrowed from the event's head */
 };
 struct bw_join { /* as in BW_MSG_REPORT */
-    const struct bw_catalog_workflow *entry;
+    struct bw_catalog_workflow *entry;
     uint32_t total, concurrency, allowed, depth;
     bool is_reopened;
+    struct bw_admission admission; /* of a called workflow that asks for it */
     struct bw_buf items, context;
 };
 /* Each begins when all that the one before it has begun has come to its end, and is left out when the workflow has nothing for it. */
@@ -368,6 +376,9 @@ bool bw_approval_scope(struct bw_run *run, size_t step, struct bw_buf *out, stru
 void bw_step_begin_children(struct bw_attempt *attempt); /* a `foreach` or a called workflow, behind its condition */
 void bw_step_resume_children(struct bw_attempt *attempt);
 void bw_join_free(struct bw_join *join);
+/* What a run is called with, defaults counted in: `given` (JSON), or what its event holds when given.len is 0. */
+bool bw_inputs_make(const struct bw_worker_event *event, const struct bw_catalog_workflow *entry, struct bw_script *script, struct bw_slice given,
+                    struct bw_buf *out, struct bw_error *err);
 bool bw_run_make_inputs(struct bw_run *run, struct bw_error *err);
 bool bw_run_restore_item(struct bw_run *run, struct bw_error *err); /* what a run has from the one that has started it */
 bool bw_run_is_item(const struct bw_run *run);

@@ -70,18 +70,46 @@ static void append_respond(struct report *report, const json_t *respond)
     report->parts[report->part_count++] = bw_json_slice(json_object_get(respond, "body"));
 }
 
+static void append_slot(struct bw_buf *head, const struct bw_concurrency *concurrency, const struct bw_admission *admission)
+{
+    bw_buf_printf(head,
+                  ",\"slot\":{\"group\":\"%s\",\"most\":%u,\"when_full\":%d,\"max_queue\":%u,\"holds_parked\":%s,\"holds_failed\":%s,"
+                  "\"priority\":%d}",
+                  admission->slot_group, concurrency->limit, concurrency->when_full, concurrency->max_queue,
+                  concurrency->holds_parked ? "true" : "false", concurrency->holds_failed ? "true" : "false", admission->priority);
+}
+
+static void append_rate(struct bw_buf *head, const struct bw_workflow *workflow, const struct bw_admission *admission)
+{
+    const struct bw_rate *rate = &workflow->rate;
+    bw_buf_printf(head, ",\"rate\":{\"group\":\"%s\",\"count\":%u,\"period_ms\":%lld,\"burst\":%u,\"skips\":%s,\"most_ms\":%lld}",
+                  admission->rate_group, rate->count, (long long)rate->period_ms, rate->burst, rate->skips ? "true" : "false",
+                  (long long)(workflow->timeout_ms ? workflow->timeout_ms : BW_WORKFLOW_TIMEOUT_MS));
+}
+
+/* By what a run is admitted; from_ms: what its times count from. */
+static void append_admission(struct bw_buf *head, const struct bw_workflow *workflow, const struct bw_admission *admission, int64_t from_ms)
+{
+    if (workflow->concurrency.limit) append_slot(head, &workflow->concurrency, admission);
+    if (workflow->rate.count) append_rate(head, workflow, admission);
+    if (admission->delay_ms) bw_buf_printf(head, ",\"ready_ms\":%lld", (long long)(from_ms + admission->delay_ms));
+    if (workflow->start_within_ms) bw_buf_printf(head, ",\"until_ms\":%lld", (long long)(from_ms + workflow->start_within_ms));
+}
+
 static void append_join(struct report *report, const struct bw_step *step, const struct bw_join *join)
 {
     char version[65];
-    bool needs_event = step->kind == BW_STEP_CALL ? join->entry->workflow->reads_event : step->reads_event;
+    bool needs_event = join->entry->calls_need_event || (step->kind == BW_STEP_CALL ? join->entry->workflow->reads_event : step->reads_event);
     bw_hex_encode(join->entry->version, sizeof join->entry->version, version);
     bw_buf_printf(&report->head,
                   ",\"join\":{\"workflow\":\"%s\",\"version\":\"%s\",\"total\":%u,\"concurrency\":%u,\"allowed\":%u,\"depth\":%u,\"call\":%s,"
-                  "\"detached\":%s,\"event\":%s,\"events\":%s,\"items_part\":%zu,\"context_part\":%zu%s}",
+                  "\"detached\":%s,\"event\":%s,\"events\":%s,\"items_part\":%zu,\"context_part\":%zu%s",
                   join->entry->workflow->name.ptr, version, join->total, join->concurrency, join->allowed, join->depth,
                   step->kind == BW_STEP_CALL ? "true" : "false", step->is_detached ? "true" : "false", needs_event ? "true" : "false",
                   step->kind != BW_STEP_CALL && step->reads_events ? "true" : "false", report->part_count, report->part_count + 1,
                   join->is_reopened ? ",\"reopen\":true" : "");
+    if (step->kind == BW_STEP_CALL) append_admission(&report->head, join->entry->workflow, &join->admission, bw_clock_wall_ms());
+    bw_buf_append_char(&report->head, '}');
     report->parts[report->part_count++] = bw_buf_slice(&join->items);
     report->parts[report->part_count++] = bw_buf_slice(&join->context);
 }
@@ -161,23 +189,6 @@ void bw_report_event(struct bw_worker_event *event)
     send_report(event, NULL, true, false);
 }
 
-static void append_slot(struct bw_buf *head, const struct bw_concurrency *concurrency, const struct bw_admission *admission)
-{
-    bw_buf_printf(head,
-                  ",\"slot\":{\"group\":\"%s\",\"most\":%u,\"when_full\":%d,\"max_queue\":%u,\"holds_parked\":%s,\"holds_failed\":%s,"
-                  "\"priority\":%d}",
-                  admission->slot_group, concurrency->limit, concurrency->when_full, concurrency->max_queue,
-                  concurrency->holds_parked ? "true" : "false", concurrency->holds_failed ? "true" : "false", admission->priority);
-}
-
-static void append_rate(struct bw_buf *head, const struct bw_workflow *workflow, const struct bw_admission *admission)
-{
-    const struct bw_rate *rate = &workflow->rate;
-    bw_buf_printf(head, ",\"rate\":{\"group\":\"%s\",\"count\":%u,\"period_ms\":%lld,\"burst\":%u,\"skips\":%s,\"most_ms\":%lld}",
-                  admission->rate_group, rate->count, (long long)rate->period_ms, rate->burst, rate->skips ? "true" : "false",
-                  (long long)(workflow->timeout_ms ? workflow->timeout_ms : BW_WORKFLOW_TIMEOUT_MS));
-}
-
 /* For `bellwire run`: one that is skipped by the store would not be heard of any more. */
 static void trace_admission(struct bw_worker_event *event, const struct bw_workflow *workflow, const char *uid, const struct bw_admission *admission)
 {
@@ -206,12 +217,8 @@ void bw_report_admission(struct bw_worker_event *event, const struct bw_catalog_
                   (long long)++event->worker->next_report, (long long)event->job, event->open_runs == 1 ? "true" : "false", event->matched,
                   bw_uid_text(bw_uid_of_run(event->uid, workflow->name), BW_UID_RUN, uid), workflow->name.ptr, version, BW_STATE_BLOCKED,
                   (long long)bw_clock_wall_ms());
-    if (workflow->concurrency.limit) append_slot(&head, &workflow->concurrency, admission);
-    if (workflow->rate.count) append_rate(&head, workflow, admission);
     bool collects = bw_admission_collects(event, workflow);
-    int64_t from_ms = collects ? 0 : event->at_ms; /* its run begins when all are there */
-    if (admission->delay_ms) bw_buf_printf(&head, ",\"ready_ms\":%lld", (long long)(from_ms + admission->delay_ms));
-    if (workflow->start_within_ms) bw_buf_printf(&head, ",\"until_ms\":%lld", (long long)(from_ms + workflow->start_within_ms));
+    append_admission(&head, workflow, admission, collects ? 0 : event->at_ms); /* its run begins when all are there */
     if (collects)
         bw_buf_printf(&head, ",\"collect\":{\"group\":\"%s\",\"quiet_ms\":%lld,\"max_wait_ms\":%lld,\"max_events\":%u}", admission->collect_group,
                       (long long)workflow->collect.quiet_ms, (long long)workflow->collect.max_wait_ms, workflow->collect.max_events);

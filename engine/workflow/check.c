@@ -11,6 +11,7 @@ struct scope {
     const char *where;
     bool has_error;                 /* what it is for is the consequence of a failure */
     bool is_early;                  /* there is no run yet, and no inputs */
+    bool is_admission;              /* there is no run yet, but what it is called with is known */
     const struct bw_step *approval; /* it is the `with` of what notifies for that one */
     bool has_step;                  /* it is the `with` of a step that has attempts */
 };
@@ -169,7 +170,7 @@ static void check_events_name(const struct checked *checked, struct bw_slice nam
     if (!loader->workflow->collect.max_events)
         bw_load_error(loader, mark_at(checked, name.ptr), "expr.events_name", "did you mean `event`? With collect: {quiet: 2m} a run has several",
                       "`events` can only be used in a workflow with `collect`");
-    else if (checked->scope->is_early)
+    else if (checked->scope->is_early || checked->scope->is_admission)
         bw_load_error(loader, mark_at(checked, name.ptr), "expr.too_early", "use the event: ${{ event.data.… }}",
                       "`events` are known when the run begins: %s looks at each of them by itself", checked->scope->where);
     else
@@ -191,6 +192,7 @@ static void check_expr(struct bw_loader *loader, int64_t index, const struct sco
         if (is_name && bw_slice_is(token.text, "event")) note_event(loader->workflow, scope->body);
         if (is_name && bw_slice_is(token.text, "events") && !is_table_key(at, end)) check_events_name(&checked, token.text);
         bool is_inputs = is_name && bw_slice_is(token.text, "inputs");
+        if (is_inputs && scope->is_admission) loader->workflow->admission_reads_inputs = true;
         is_field = bw_slice_is(token.text, ".") || bw_slice_is(token.text, ":");
         if (is_secrets && !scope->allows_secrets && is_indexed(at, end))
             bw_load_error(loader, mark_at(&checked, token.text.ptr), "expr.secret",
@@ -239,10 +241,13 @@ void bw_check_references(struct bw_loader *loader)
     for (size_t i = 0; i < workflow->trigger_count; i++) check_expr(loader, workflow->triggers[i].condition, &trigger);
     for (size_t i = 0; i < workflow->input_count; i++) check_template(loader, workflow->input_defaults[i], &inputs);
     check_template(loader, workflow->collect.key, &(struct scope){.ended = ended, .body = -1, .where = "collect", .is_early = true});
-    check_template(loader, workflow->rate.key, &(struct scope){.ended = ended, .body = -1, .where = "rate", .is_early = true});
-    check_template(loader, workflow->concurrency.key, &(struct scope){.ended = ended, .body = -1, .where = "concurrency", .is_early = true});
-    check_template(loader, workflow->priority, &(struct scope){.ended = ended, .body = -1, .where = "priority", .is_early = true});
-    check_template(loader, workflow->delay, &(struct scope){.ended = ended, .body = -1, .where = "delay", .is_early = true});
+    const struct {
+        const struct bw_template *value;
+        const char *where;
+    } admission[] = {
+        {workflow->rate.key, "rate"}, {workflow->concurrency.key, "concurrency"}, {workflow->priority, "priority"}, {workflow->delay, "delay"}};
+    for (size_t i = 0; i < sizeof admission / sizeof *admission; i++)
+        check_template(loader, admission[i].value, &(struct scope){.ended = ended, .body = -1, .where = admission[i].where, .is_admission = true});
     for (size_t i = 0; i < workflow->step_count; i++)
         if (workflow->steps[i].kind == BW_STEP_FOREACH)
             workflow->steps[i].reads = bw_arena_alloc(loader->arena, workflow->step_count * sizeof *workflow->steps[i].reads);

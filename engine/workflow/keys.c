@@ -275,7 +275,7 @@ const size_t bw_collect_key_count = sizeof bw_collect_keys / sizeof *bw_collect_
 
 const struct bw_load_key bw_concurrency_keys[] = {
     {"limit", "{\"type\":\"integer\",\"minimum\":1,\"maximum\":10000}", "so many at a time (1)"},
-    {"key", EXPR, "counts for each value by itself; of the event"},
+    {"key", EXPR, "counts for each value by itself; of the event, or of inputs"},
     {"scope", "{\"type\":\"string\",\"pattern\":\"^(workflow|global:[a-z][a-z0-9-]*)$\"}",
      "global:NAME is shared by all workflows that say so (workflow)"},
     {"when_full", "{\"enum\":[\"queue\",\"skip\",\"replace\",\"cancel_running\"]}",
@@ -289,7 +289,7 @@ const size_t bw_concurrency_key_count = sizeof bw_concurrency_keys / sizeof *bw_
 
 const struct bw_load_key bw_rate_keys[] = {
     {"limit", "{\"type\":\"string\",\"pattern\":\"^[0-9]+/[0-9]+[a-z]+\"}", "so many in so much time, as 5/1h or 60/1m"},
-    {"key", EXPR, "counts for each value by itself; of the event"},
+    {"key", EXPR, "counts for each value by itself; of the event, or of inputs"},
     {"burst", "{\"type\":\"integer\",\"minimum\":1,\"maximum\":1000000}", "at most so many at once, after a rest (1)"},
     {"over", "{\"enum\":[\"delay\",\"skip\"]}", "what becomes of a run that is too many: it begins later, or is skipped (delay)"},
 };

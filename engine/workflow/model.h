@@ -238,8 +238,9 @@ struct bw_workflow {
     struct bw_slice *input_names;
     struct bw_template **input_defaults; /* those with expressions; NULL: none, or a constant that is part of the schema */
     size_t input_count;
-    bool reads_events; /* one of its expressions reads `events` */
-    bool reads_event;  /* one of its expressions does */
+    bool reads_events;           /* one of its expressions reads `events` */
+    bool reads_event;            /* one of its expressions does */
+    bool admission_reads_inputs; /* one of those that say when a run begins reads `inputs` */
     struct bw_slice *secrets;
     size_t secret_count;
     struct bw_expr *exprs;

@@ -273,14 +273,6 @@ def test_a_resumed_run_waits_for_its_slot(make_engine):
     wait_for("its second failure", lambda: states(engine) == ["failed", "succeeded"])
 
 
-def test_a_workflow_that_may_wait_is_not_called_by_others(make_engine):
-    engine = make_engine()
-    engine.write("workflows/w.yaml", "name: a\non: [{call: true}]\nrate: {limit: 1/1h}\nsteps: [{id: x, set: {}}]\n---\n"
-                 "name: b\non: [{manual: true}]\nsteps: [{id: x, uses: workflow/a}]\n")
-    result = engine.run("check", check=False)
-    assert result.returncode == 1 and "the workflow a has `rate`" in result.stdout + result.stderr
-
-
 def test_who_was_cancelled_while_it_waited_does_nothing_when_it_begins(make_engine):
     gate, engine = Gate(), make_engine()
     text = gated(gate, "{limit: 50}").replace("on: [{event: open.ping}]", 'on: [{event: open.ping, if: "${{ event.data.n < 90 }}"}]')

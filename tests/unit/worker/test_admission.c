@@ -83,6 +83,21 @@ static void test_a_group_is_of_a_workflow_a_kind_and_a_key(void **state)
     assert_string_not_equal(a, stranger);
 }
 
+/* By hand they come from the data, else from their defaults. */
+static void test_a_key_may_be_what_the_run_is_called_with(void **state)
+{
+    static const char by_inputs[] = HEAD "inputs: {k: {type: string, default: \"${{ event.data.other }}\"}}\nrate: {limit: 1/1s, key: inputs.k}\n";
+    static const char by_event[] = HEAD "rate: {limit: 1/1s, key: event.data.k}\n";
+    char a[72], b[72];
+    struct engine engine;
+    (void)state;
+    group_of(by_inputs, "{\"other\":\"x\"}", "rate", a);
+    group_of(by_event, "{\"k\":\"x\"}", "rate", b);
+    assert_string_equal(a, b);
+    assert_string_equal(code_of(report_of(&engine, by_inputs, "{\"other\":5}", FAILED)), "input.type");
+    engine_stop(&engine);
+}
+
 static void test_what_cannot_be_told_fails_the_run(void **state)
 {
     static const struct {
@@ -181,6 +196,7 @@ int main(void)
         cmocka_unit_test(test_times_count_from_the_event_on),
         cmocka_unit_test(test_a_slot_is_asked_for_with_its_priority),
         cmocka_unit_test(test_a_group_is_of_a_workflow_a_kind_and_a_key),
+        cmocka_unit_test(test_a_key_may_be_what_the_run_is_called_with),
         cmocka_unit_test(test_what_cannot_be_told_fails_the_run),
         cmocka_unit_test(test_without_such_keys_a_run_begins_at_once),
         cmocka_unit_test(test_who_begins_late_does_nothing_before_it_has_heard_of_what_cancels_it),

@@ -257,6 +257,111 @@ static void test_a_called_workflow_has_its_inputs_with_defaults(void **state)
     engine_stop(&engine);
 }
 
+#define ADMITTED                                                                                                                           \
+    "name: other\non: [{call: true}, {event: app.pong}]\ninputs: {k: {type: string, default: \"${{ event.data.k }}\"}, n: {default: 7}}\n" \
+    "concurrency: {key: inputs.k, limit: 2, when_full: skip}\npriority: inputs.n\nrate: {limit: 5/1h, key: \"${{ inputs.k }}\"}\n"         \
+    "delay: \"${{ inputs.n }}s\"\nstart_within: 1h\nsteps: [{id: s, set: {}}]\n"
+
+static const json_t *call_admitted(struct engine *engine, const char *with, int state)
+{
+    char workflow[1200];
+    snprintf(workflow, sizeof workflow, "name: w\non: [{event: app.ping}]\nsteps: [{id: call, uses: workflow/other, with: %s}]\n---\n" ADMITTED,
+             with);
+    begin(engine, workflow, "{\"k\":\"ev\"}");
+    return only_run(engine, state);
+}
+
+static void test_a_call_says_by_what_its_run_is_admitted(void **state)
+{
+    struct engine engine;
+    int64_t before_ms = bw_clock_wall_ms();
+    (void)state;
+    const json_t *handed = join_of(step_at(call_admitted(&engine, "{k: one, n: 30}", PARKED), 0)), *slot = json_object_get(handed, "slot");
+    assert_int_equal(number(slot, "most"), 2);
+    assert_int_equal(number(slot, "when_full"), 1);
+    assert_int_equal(number(slot, "priority"), 30);
+    assert_int_equal(number(json_object_get(handed, "rate"), "count"), 5);
+    assert_true(number(handed, "ready_ms") >= before_ms + 30000 && number(handed, "ready_ms") <= bw_clock_wall_ms() + 30000); /* from the call on */
+    assert_int_equal(number(handed, "until_ms") - number(handed, "ready_ms"), 3600000 - 30000);
+    engine_stop(&engine);
+}
+
+static void test_a_call_goes_past_collect(void **state)
+{
+    struct engine engine;
+    (void)state;
+    begin(&engine,
+          "name: w\non: [{event: app.ping}]\nsteps: [{id: call, uses: workflow/other}]\n---\n"
+          "name: other\non: [{call: true}, {event: app.pong}]\ncollect: {quiet: 1h, key: event.data.no.no}\nconcurrency: {}\nsteps: [{id: s, set: "
+          "{}}]\n",
+          "{}");
+    const json_t *handed = join_of(step_at(only_run(&engine, PARKED), 0));
+    assert_int_equal(number(json_object_get(handed, "slot"), "most"), 1);
+    assert_null(json_object_get(handed, "collect"));
+    engine_stop(&engine);
+}
+
+/* A run of an event and one that is called count together when their keys are the same. */
+static void test_the_group_of_a_call_is_that_of_an_event_with_this_key(void **state)
+{
+    static const char *const withs[] = {"{k: one}", "{k: ev}", "{n: 1}"};
+    char groups[4][72];
+    struct engine engine;
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        const json_t *slot = json_object_get(join_of(step_at(call_admitted(&engine, withs[i], PARKED), 0)), "slot");
+        snprintf(groups[i], sizeof groups[i], "%s", text(slot, "group"));
+        engine_stop(&engine);
+    }
+    engine_start(&engine);
+    engine_load_good(&engine, "workflow", "name: other\non: [{event: app.ping}]\nconcurrency: {key: event.data.k}\nsteps: [{id: s, set: {}}]\n",
+                     NULL);
+    engine_event(&engine, "{\"k\":\"ev\"}");
+    snprintf(groups[3], sizeof groups[3], "%s", text(json_object_get(only_run(&engine, 1), "slot"), "group"));
+    engine_stop(&engine);
+    assert_string_not_equal(groups[0], groups[1]);
+    assert_string_equal(groups[1], groups[2]); /* the default is of the event */
+    assert_string_equal(groups[1], groups[3]);
+}
+
+static void test_what_cannot_be_told_of_a_call_fails_the_step(void **state)
+{
+    static const struct {
+        const char *with, *code;
+    } cases[] = {
+        {"{k: one, n: 5000}", "priority.value"}, {"{k: one, n: x}", "priority.value"}, {"{k: 5}", "input.type"}, {"{o: 5}", "input.unknown"}};
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct engine engine;
+        const json_t *run = call_admitted(&engine, cases[i].with, FAILED);
+        if (strcmp(code_of(run), cases[i].code) != 0) fail_msg("%s: %s", cases[i].with, code_of(run));
+        assert_null(join_of(step_at(run, 0)));
+        engine_stop(&engine);
+    }
+}
+
+/* Its worker evaluates the key: it needs the event though no step of it reads that. */
+static void test_who_calls_what_is_admitted_by_the_event_is_handed_that(void **state)
+{
+    static const char *const keys[] = {"event.data.k", "vars.v"};
+    struct engine engine;
+    char workflow[600];
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        snprintf(workflow, sizeof workflow,
+                 "name: w\non: [{event: app.ping}]\nsteps: [{id: a, uses: workflow/between}]\n---\n"
+                 "name: between\non: [{call: true}]\nsteps: [{id: a, uses: workflow/other}]\n---\n"
+                 "name: other\non: [{call: true}]\nvars: {v: 1}\nconcurrency: {key: %s}\nsteps: [{id: a, set: {}}]\n",
+                 keys[i]);
+        begin(&engine, workflow, "{\"k\":1}");
+        const json_t *handed = join_of(step_at(only_run(&engine, PARKED), 0));
+        assert_string_equal(text(handed, "workflow"), "between");
+        assert_int_equal(json_is_true(json_object_get(handed, "event")), i == 0);
+        assert_null(json_object_get(handed, "slot"));
+        engine_stop(&engine);
+    }
+}
+
 static void test_children_begin_while_the_run_is_still_at_work(void **state)
 {
     (void)state;
@@ -323,6 +428,11 @@ int main(void)
         cmocka_unit_test(test_a_call_parks_and_takes_over_the_output),
         cmocka_unit_test(test_the_failure_of_a_called_workflow_is_the_failure_of_the_step),
         cmocka_unit_test(test_a_called_workflow_has_its_inputs_with_defaults),
+        cmocka_unit_test(test_a_call_says_by_what_its_run_is_admitted),
+        cmocka_unit_test(test_a_call_goes_past_collect),
+        cmocka_unit_test(test_the_group_of_a_call_is_that_of_an_event_with_this_key),
+        cmocka_unit_test(test_what_cannot_be_told_of_a_call_fails_the_step),
+        cmocka_unit_test(test_who_calls_what_is_admitted_by_the_event_is_handed_that),
         cmocka_unit_test(test_children_begin_while_the_run_is_still_at_work),
         cmocka_unit_test(test_a_foreach_beside_a_step_that_fails_at_once_starts_nothing),
         cmocka_unit_test(test_a_caller_of_what_is_not_there_is_left_out_and_its_callers_too),
