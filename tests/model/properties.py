@@ -38,7 +38,7 @@ class Seen:
         database = connect(outcome.folder)
         self.query = lambda sql, *values: [dict(row) for row in database.execute(sql, values)]
         self.runs = {}
-        for row in self.query("SELECT r.*, c.join_id, c.item, j.path AS parent_path, p.uid AS parent, j.concurrency AS fan FROM runs r LEFT JOIN children c ON c.run_id = r.id "
+        for row in self.query("SELECT r.*, c.join_id, c.item, j.path AS parent_path, p.uid AS parent, j.concurrency AS fan, j.is_call FROM runs r LEFT JOIN children c ON c.run_id = r.id "
                               "LEFT JOIN joins j ON j.id = c.join_id LEFT JOIN runs p ON p.id = j.run_id"):
             row["uid"] = uid_text(row["uid"])
             row["parent"] = row["parent"] and uid_text(row["parent"])
@@ -60,6 +60,10 @@ class Seen:
             at_ms[place] = now
         for effect in self.effects:
             effect["at_ms"] = at_ms[effect["place"]]
+
+    def is_item(self, run):
+        """Of a foreach: it belongs to the run that has started it."""
+        return run["join_id"] and not run["is_call"]
 
     def known(self, effect):
         return self.schedule.workflow(effect["workflow"]).effects[bare(effect["step"])]
@@ -198,26 +202,48 @@ def nothing_is_left_behind(seen):
         yield "a join is open"
 
 
-@check_of(9)
+def ancestors(seen, run):
+    """Those that wait for it, the nearest first."""
+    while run["parent"]:
+        run = seen.runs[run["parent"]]
+        yield run
+
+
+def scope_of(workflow):
+    rule = workflow.keys.get("concurrency")
+    return rule and rule.get("scope", workflow.name)
+
+
+@check_of(8, 9)
 def runs_of_a_key_do_not_overlap_and_keep_their_order(seen):
+    """With what they have started: from the first effect to the last one. Who has called what is in its own group has lent its slot."""
+    scopes = {}
     for workflow in seen.schedule.workflows:
-        rule = workflow.keys.get("concurrency")
-        if not rule or rule["limit"] != 1 or "hold" in rule:
+        scopes.setdefault(scope_of(workflow), []).append(workflow)
+    for scope, workflows in scopes.items():
+        if not scope or any("hold" in workflow.keys["concurrency"] for workflow in workflows):
             continue
+        names, limit = {workflow.name for workflow in workflows}, workflows[0].keys["concurrency"]["limit"]
+        families = {}
+        for effect in seen.effects:
+            run = seen.runs[effect["run"]]
+            holders = [of for of in (run, *ancestors(seen, run)) if of["workflow"] in names and not seen.is_item(of)]
+            if holders:
+                families.setdefault(holders[-1]["uid"], []).append(effect["place"])
         spans = {}
-        for run in seen.runs.values():
-            if run["workflow"] != workflow.name or run["join_id"]:
-                continue
-            family = {uid for uid, row in seen.runs.items() if uid == run["uid"] or row["parent"] == run["uid"]}
-            places = [effect["place"] for effect in seen.effects if effect["run"] in family]
-            if places:
-                key = json.loads(seen.events[run["event_id"]]["body"])["k"]
-                spans.setdefault(key, []).append((run["event_id"], min(places), max(places)))
+        for uid, places in families.items():
+            run = seen.runs[uid]
+            key = json.loads(seen.events[run["event_id"]]["body"])["k"]
+            spans.setdefault(key, []).append((min(places), max(places), run))
         for key, of in spans.items():
-            of.sort()
-            for (_, _, end), (event, begin, _) in zip(of, of[1:]):
-                if begin < end:
-                    yield f"{workflow.name} key {key}: the run of event {event} began before the one in front of it had ended"
+            of.sort(key=lambda span: span[0])
+            for begin, _, run in of:
+                others = [other["uid"] for first, last, other in of if other is not run and first <= begin < last]
+                if len(others) >= limit:
+                    yield f"{scope} key {key}: {run['uid']} began beside {others}"
+            events = [run["event_id"] for _, _, run in of if not run["join_id"]]
+            if limit == 1 and events != sorted(events) and len(names) == 1:
+                yield f"{scope} key {key}: runs began in the order of the events {events}"
 
 
 def milliseconds(text):
@@ -233,20 +259,21 @@ def no_more_runs_begin_than_the_rate_allows(seen):
             continue  # a run that waits for its slot begins later than it was let in
         begun = {}
         for run in seen.runs.values():
-            if run["workflow"] != workflow.name or run["join_id"]:
+            is_unbegun = run["join_id"] and not any(uid == run["uid"] for uid, _ in seen.steps)
+            if run["workflow"] != workflow.name or seen.is_item(run) or is_unbegun:
                 continue
             refused = run["error"] and json.loads(run["error"]).get("code") == "run.rate"
             if refused and rule["over"] == "delay":
                 yield f"{run['uid']} was left out, not delayed"
             if not refused:
-                begun.setdefault(json.loads(seen.events[run["event_id"]]["body"])["k"], []).append((run["started_ms"], run["event_id"]))
+                begun.setdefault(json.loads(seen.events[run["event_id"]]["body"])["k"], []).append((run["started_ms"], run["id"] if run["join_id"] else run["event_id"]))
         for key, of in begun.items():
             of.sort()
             if [event for _, event in of] != sorted(event for _, event in of):
                 yield f"{workflow.name} key {key}: not in the order of the events: {of}"
             for i, (at, _) in enumerate(of):
                 for k in range(i):
-                    if (i - k + 1 - rule["burst"]) * every[rule["limit"]] > at - of[k][0] + 1:
+                    if (i - k + 1 - rule.get("burst", 1)) * every[rule["limit"]] > at - of[k][0] + 1:
                         yield f"{workflow.name} key {key}: {i - k + 1} runs within {at - of[k][0]} ms at {rule}"
                         return
 
@@ -388,9 +415,10 @@ def children_end_as_their_parents_need(seen):
         parent, step = seen.runs[run["parent"]], seen.steps.get((run["parent"], run["parent_path"]))
         if parent["state"] == CANCELLED and run["ended_ms"] > parent["ended_ms"] and run["state"] == SUCCEEDED:
             yield f"{run['uid']} went on after {parent['uid']} was cancelled"
-        is_call = "callee" == run["workflow"]
-        if is_call and run["state"] == FAILED and step and step["state"] == SUCCEEDED:
-            yield f"{run['uid']} failed and its step {run['parent_path']} succeeded"
+        if run["is_call"] and run["state"] in (FAILED, CANCELLED, SKIPPED) and step and step["state"] == SUCCEEDED:
+            yield f"{run['uid']} ended as {run['state']} and its step {run['parent_path']} succeeded"
+        if run["is_call"] and run["state"] == SKIPPED and run["error"] and step and step["state"] in (FAILED, UNKNOWN):
+            yield f"{run['uid']} was skipped and its step {run['parent_path']} is {step['state']}"
 
 
 @check_of(32)

@@ -115,8 +115,8 @@ class Maker:
             if self.is_timed and rng.random() < 0.5:
                 step["tolerate"] = rng.choice((1, "all"))
             return step
-        if dice < 0.97 and self.callee:
-            return {"id": self.id(), "uses": "workflow/callee", "with": {"n": "${{ event.data.n }}"}}
+        if dice < 0.98 and self.callee:
+            return {"id": self.id(), "uses": "workflow/" + rng.choice(self.callee), "with": {"n": "${{ event.data.n }}", "k": "${{ event.data.k }}"}}
         name = self.id()
         if not self.callee:
             return {"id": name, "set": {"v": 1}}
@@ -143,23 +143,45 @@ def make_workflow(rng, name, triggers, is_timed, callee):
             workflow.keys["collect"]["max_wait"] = f"{rng.randrange(5000, 20000)}ms"
         if rng.random() < 0.5:
             workflow.keys["collect"]["max_events"] = rng.randrange(1, 4)
-    if is_timed and rng.random() < 0.25 and name != "callee":
+    if is_timed and rng.random() < 0.25 and name not in ("callee", "inner"):
         workflow.keys["rate"] = {"limit": rng.choice(("2/1s", "5/1m", "3/1h")), "key": "${{ event.data.k }}", "burst": rng.choice((1, 1, 3)),
                                  "over": rng.choice(("delay", "delay", "skip"))}
-    if rng.random() < 0.4 and name != "callee":
+    if rng.random() < 0.4 and name not in ("callee", "inner"):
         workflow.keys["concurrency"] = {"key": "${{ event.data.k }}", "limit": rng.choice((1, 1, 2))}
         if rng.random() < 0.3:
             workflow.keys["concurrency"]["hold"] = "active"
         if is_timed and rng.random() < 0.4:
             workflow.keys["concurrency"]["when_full"] = rng.choice(("skip", "replace", "cancel_running"))
-    if is_timed and rng.random() < 0.3 and name != "callee":
+    if is_timed and rng.random() < 0.3 and name not in ("callee", "inner"):
         workflow.keys["cancel_on"] = [{"event": "model.c", "by": "data.k", "equals": "${{ event.data.k }}"}]
         if rng.random() < 0.5:
             workflow.keys["undo_on"] = ["failure", "cancel"]
     if is_timed and rng.random() < 0.1:
         workflow.keys["timeout"] = "2h"
+    if name in ("callee", "inner"):
+        workflow.keys["inputs"] = {"n": {"type": "integer"}, "k": {"type": "integer"}}
     workflow.keys["outputs"] = {step["id"]: f"${{{{ steps.{step['id']} }}}}" for step in workflow.steps if "id" in step}
     return workflow
+
+
+def admit_calls(rng, workflows, is_timed):
+    """What is called waits for slots, too. Scopes that they share make circles, and which run of a circle fails depends on time."""
+    limits = {scope: rng.choice((1, 1, 2)) for scope in ("a", "b")}
+    for workflow in workflows:
+        is_called = workflow.name in ("callee", "inner")
+        if is_called and rng.random() < 0.7:
+            workflow.keys["concurrency"] = {"key": "${{ inputs.k }}", "limit": rng.choice((1, 1, 2))}
+            if rng.random() < 0.2:
+                workflow.keys["concurrency"]["hold"] = "active"
+            if is_timed and rng.random() < 0.2:
+                workflow.keys["concurrency"]["when_full"] = rng.choice(("skip", "replace", "cancel_running"))
+        if is_called and is_timed and rng.random() < 0.2:
+            workflow.keys["rate"] = {"limit": rng.choice(("2/1s", "5/1m")), "key": "${{ inputs.k }}", "over": rng.choice(("delay", "skip"))}
+        if is_called and is_timed and rng.random() < 0.2:
+            workflow.keys[rng.choice(("delay", "start_within"))] = f"{rng.randrange(1, 20)}s"
+        if is_timed and "concurrency" in workflow.keys and rng.random() < 0.5:
+            scope = rng.choice(("a", "b"))
+            workflow.keys["concurrency"].update(scope="global:" + scope, limit=limits[scope])
 
 
 class Schedule:
@@ -167,11 +189,12 @@ class Schedule:
         rng = random.Random(seed)
         self.seed = seed
         self.is_timed = rng.random() < 0.6  # what comes of it may depend on how long things take, which a crash changes
-        self.workflows = [make_workflow(rng, "callee", [{"call": True}], self.is_timed, False)]
+        self.workflows = [make_workflow(rng, "inner", [{"call": True}], self.is_timed, ()), make_workflow(rng, "callee", [{"call": True}], self.is_timed, ("inner",))]
         for number in range(rng.randrange(1, 3)):
-            self.workflows.append(make_workflow(rng, f"w{number}", [{"event": f"model.e{number}"}], self.is_timed, True))
+            self.workflows.append(make_workflow(rng, f"w{number}", [{"event": f"model.e{number}"}], self.is_timed, ("callee", "callee", "inner")))
         if rng.random() < 0.4:
-            self.workflows.append(make_workflow(rng, "heir", [{"event": "model.emitted"}], self.is_timed, False))
+            self.workflows.append(make_workflow(rng, "heir", [{"event": "model.emitted"}], self.is_timed, ()))
+        admit_calls(rng, self.workflows, self.is_timed)
         self.events, at_ms = [], START_MS
         for number in range(rng.randrange(2, 9)):
             at_ms += rng.choice((rng.randrange(1, 2000), rng.randrange(1, 2000), rng.randrange(1, HOUR)))
