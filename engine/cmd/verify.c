@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "cmd/options.h"
 #include "cmd/setup.h"
+#include "source/key_ring.h"
 #include "source/source.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -94,7 +95,8 @@ static void rename_secrets(struct material *material, const struct judge *judge,
     }
 }
 
-static void read_options(struct material *material, const json_t *vector)
+/* What is no option of the scheme is one of its secrets under this name, or says nothing to it. */
+static void read_options(struct material *material, const struct judge *judge, const json_t *facts, const json_t *vector)
 {
     const char *name;
     json_t *value;
@@ -102,6 +104,13 @@ static void read_options(struct material *material, const json_t *vector)
     {
         size_t i = material->config.option_count;
         if (i == 16 || !json_is_string(value)) continue;
+        if (!json_object_get(json_object_get(facts, "options"), name)) {
+            if (is_wanted(json_object_get(facts, "secrets"), name))
+                add_secret(material, name, bw_json_slice(value));
+            else if (!judge->as_json)
+                fprintf(stderr, "%s: the scheme has no option '%s': it is left out\n", bw_json_str(vector, "id", "-"), name);
+            continue;
+        }
         snprintf(material->option_texts[i], sizeof material->option_texts[i], "%s=%s", name, json_string_value(value));
         for (char *c = material->option_texts[i]; !strcmp(name, "header") && *c; c++)
             if (*c >= 'A' && *c <= 'Z') *c += 32;
@@ -172,9 +181,9 @@ static void judge_one(struct judge *judge, const json_t *vector)
                                                  .verify = (char *)(judge->scheme ? judge->scheme : bw_json_str(vector, "scheme", "")),
                                                  .dedupe_window_ms = 1};
     read_secrets(material, vector, judge);
-    read_options(material, vector);
     const struct bw_scheme *scheme = bw_schemes_find(judge->schemes, material->config.verify);
     json_t *facts = scheme ? bw_scheme_facts(scheme) : NULL;
+    read_options(material, judge, facts, vector);
     if (facts) rename_secrets(material, judge, facts, bw_json_str(vector, "id", "-"));
     bool is_read = read_request(material, vector);
     material->config.public_url = (char *)(material->request.url.ptr ? material->request.url.ptr : "");
@@ -182,9 +191,17 @@ static void judge_one(struct judge *judge, const json_t *vector)
     if (!source) {
         print_verdict(judge, vector, false, errs.count ? errs.items[0].message : "unreadable vector");
     } else {
+        material->request.ring = bw_key_ring_new();
         bw_source_judge(source, &material->request, &scratch, &judgement);
+        if (judgement.verdict == BW_UNDECIDED) { /* nobody goes anywhere: the keys are in the file */
+            bw_key_ring_give(material->request.ring, &judgement.wish, json_object_get(vector, "certs"), json_object_get(vector, "jwks"),
+                             material->request.now_ms);
+            bw_source_judge(source, &material->request, &scratch, &judgement);
+        }
+        bool is_decided = judgement.verdict != BW_UNDECIDED;
         /* The signature is the question here: a body that is no JSON is another one. */
-        print_verdict(judge, vector, judgement.verdict != BW_REFUSED, judgement.reason);
+        print_verdict(judge, vector, is_decided && judgement.verdict != BW_REFUSED, is_decided ? judgement.reason : "its key is not in the file");
+        bw_key_ring_free(material->request.ring);
     }
     bw_source_free(source);
     bw_errors_free(&errs);
@@ -255,7 +272,8 @@ const struct bw_command bw_command_verify = {
              "Judges captured webhook requests with the same code that serves them, and prints one line each: verdict and reason.\n"
              "A file holds one request as JSON, a list of them, or {\"vectors\": [...]}:\n"
              "  {\"id\", \"scheme\", \"secrets\": [{\"name\", \"value\"}], \"method\", \"url\" (the public one), \"headers\": [[name, value]],\n"
-             "   \"body\" (text) or \"body_b64\", \"now\" (unix seconds: the clock to judge at), \"expect\": \"accept\" | \"reject\" (optional)}\n\n"
+             "   \"body\" (text) or \"body_b64\", \"now\" (unix seconds: the clock to judge at), \"expect\": \"accept\" | \"reject\" (optional),\n"
+             "   \"certs\": {URL: PEM} and \"jwks\": {key id: JWK} (what would be fetched: nothing is), \"config\": {NAME: option of the scheme}}\n\n"
              "  --scheme NAME         judge by this scheme, whatever the file says\n"
              "  --secret NAME=VALUE   a secret of the scheme; may be repeated\n"
              "  --schemes FOLDER      your own schemes\n"

@@ -11,6 +11,8 @@ static const struct bw_algorithm algorithms[] = {
     [BW_ALG_BASIC] = {"basic", NULL, BW_FAMILY_BASIC},
     [BW_ALG_ED25519] = {"ed25519", NULL, BW_FAMILY_PUBLIC},
     [BW_ALG_ECDSA_P256] = {"ecdsa-p256", "SHA256", BW_FAMILY_PUBLIC},
+    [BW_ALG_RSA] = {"rsa", NULL, BW_FAMILY_FETCHED},
+    [BW_ALG_JWT] = {"jwt", NULL, BW_FAMILY_JWT},
 };
 #define COUNT (sizeof algorithms / sizeof *algorithms)
 

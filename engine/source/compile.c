@@ -112,6 +112,7 @@ static void make_paths(struct bw_compiler *compiler, const char *const *pointers
 static void finish(struct bw_compiler *compiler)
 {
     struct bw_program *program = compiler->program;
+    const struct bw_ref whole = {.kind = BW_REF_BODY}, fields = {.kind = BW_REF_FORM, .name = BW_SLICE("")};
     const struct bw_ref authorization = {.kind = BW_REF_HEADER, .name = BW_SLICE("authorization")};
     for (size_t i = 0; i < program->signature_count; i++) {
         if (!program->is_repeatable) add_key_header(compiler, &program->signatures[i]);
@@ -124,8 +125,11 @@ static void finish(struct bw_compiler *compiler)
     for (size_t i = 0; i < program->id_count; i++) finish_ref(compiler, &program->id[i], false);
     for (size_t i = 0; i < program->event_count; i++) finish_ref(compiler, &program->event[i], false);
     program->growth += growth_of(&program->document);
+    if (program->digest.by.kind != BW_REF_LITERAL) finish_ref(compiler, &program->digest.by, true);
+    if (program->fetch.is_there && !program->fetch.url.len) finish_ref(compiler, &program->fetch.url_ref, true);
     if (program->alg == BW_ALG_BASIC) add_key_header(compiler, &authorization);
     if (program->each >= 0) program->reads_json_first = true;
+    program->covers_body = bw_program_signs(program, &whole) || bw_program_signs(program, &fields);
     make_paths(compiler, program->pointers, program->pointer_count, &program->paths);
     make_paths(compiler, program->item_pointers, program->item_pointer_count, &program->item_paths);
     if (program->arena.failed) bw_errors_add(compiler->errs, "memory", "out of memory");
@@ -164,6 +168,8 @@ void bw_program_free(struct bw_program *program)
     if (!program) return;
     bw_json_paths_free(program->paths);
     bw_json_paths_free(program->item_paths);
+    bw_json_paths_free(program->jwt.header_paths);
+    bw_json_paths_free(program->jwt.claim_paths);
     bw_arena_free(&program->arena);
     free(program);
 }

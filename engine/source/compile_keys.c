@@ -4,14 +4,18 @@
 
 #define COUNT(array) (sizeof array / sizeof *array)
 
-static const char *const scheme_keys[] = {"doc",  "console", "like", "alg", "key",   "parse",     "sig",        "msg",    "msg_alt", "each",
-                                          "data", "require", "time", "id",  "event", "handshake", "empty_body", "forbid", "send",    "options"};
+static const char *const scheme_keys[] = {"doc",        "console", "like", "alg",     "key",  "parse",  "sig",   "msg",
+                                          "msg_alt",    "each",    "data", "require", "time", "id",     "event", "handshake",
+                                          "empty_body", "forbid",  "send", "options", "keys", "digest", "jwt"};
 static const char *const key_keys[] = {"secret", "strip", "decode", "bare"};
 static const char *const list_keys[] = {"from", "sep", "eq"};
 static const char *const signature_keys[] = {"from", "enc", "prefix", "any_case", "repeated"};
 static const char *const time_keys[] = {"from", "unit", "past", "future"};
 static const char *const forbid_keys[] = {"characters", "except"};
 static const char *const require_keys[] = {"value", "is", "only"};
+static const char *const fetch_keys[] = {"url", "as", "hosts", "ends", "name", "chain", "post", "at"};
+static const char *const jwt_keys[] = {"algs", "body_hash", "claims", "needs_exp", "max_age", "leeway"};
+static const char *const hash_keys[] = {"claim", "enc"};
 static const char *const handshake_keys[] = {"when", "verify_first", "answer"};
 static const char *const when_keys[] = {"method", "has", "value", "is", "only"};
 static const char *const answer_keys[] = {"status", "headers", "json", "text"};
@@ -69,6 +73,9 @@ void bw_compiler_check_keys(struct bw_compiler *compiler)
     for (size_t i = 0; parse && parse->kind == BW_YAML_MAP && i < parse->count; i++)
         check_map(compiler, parse->pairs[i].value, "parse", list_keys, COUNT(list_keys));
     if (forbid && forbid->kind == BW_YAML_MAP) check_map(compiler, forbid, "forbid", forbid_keys, COUNT(forbid_keys));
+    check_map(compiler, bw_yaml_get(root, "keys"), "keys", fetch_keys, COUNT(fetch_keys));
+    check_map(compiler, bw_yaml_get(root, "jwt"), "jwt", jwt_keys, COUNT(jwt_keys));
+    check_map(compiler, bw_yaml_get(bw_yaml_get(root, "jwt"), "body_hash"), "body_hash", hash_keys, COUNT(hash_keys));
     check_list(compiler, bw_yaml_get(root, "require"), "require", require_keys, COUNT(require_keys));
     check_list(compiler, handshakes, "handshake", handshake_keys, COUNT(handshake_keys));
     for (size_t i = 0; handshakes && handshakes->kind == BW_YAML_LIST && i < handshakes->count; i++) {

@@ -26,7 +26,7 @@ static void compile_key(struct bw_compiler *compiler)
     static const char *const decode_names[] = {"utf8", "base64", "hex", "sha1"};
     const struct bw_yaml_node *key = bw_scheme_node(compiler->scheme, "key"), *secret = bw_yaml_get(key, "secret");
     struct bw_program *program = compiler->program;
-    if (program->alg == BW_ALG_NONE) return;
+    if (program->alg == BW_ALG_NONE || ((program->alg == BW_ALG_RSA || program->alg == BW_ALG_JWT) && !key)) return;
     size_t count = secret && secret->kind == BW_YAML_LIST ? secret->count : 1;
     if (count > BW_KEY_SECRETS_MAX) {
         bw_compiler_complain(compiler, secret, "at most 2", "too many secrets of the key, at", secret->items[BW_KEY_SECRETS_MAX]->text.ptr);
@@ -73,9 +73,10 @@ static void compile_places(struct bw_compiler *compiler)
         return;
     }
     program->signature_count = bw_compiler_request_refs(compiler, from, program->signatures, BW_SIGNATURES_MAX);
-    program->encoding = (enum bw_encoding)bw_compiler_choose(compiler, bw_yaml_get(sig, "enc"),
-                                                             bw_compiler_text(compiler, sig, "enc", program->alg == BW_ALG_EQUAL ? "utf8" : "hex"),
-                                                             encodings, COUNT(encodings), "unknown encoding of the signature");
+    program->encoding = (enum bw_encoding)bw_compiler_choose(
+        compiler, bw_yaml_get(sig, "enc"),
+        bw_compiler_text(compiler, sig, "enc", program->alg == BW_ALG_EQUAL || program->alg == BW_ALG_JWT ? "utf8" : "hex"), encodings,
+        COUNT(encodings), "unknown encoding of the signature");
     program->signature_prefix = bw_compiler_text(compiler, sig, "prefix", "");
     program->any_case = bw_compiler_flag(compiler, sig, "any_case", false);
     program->is_repeatable = bw_compiler_flag(compiler, sig, "repeated", false);
@@ -98,17 +99,17 @@ static void compile_message(struct bw_compiler *compiler)
         program->form_count = part->forms;
         if (other) bw_compiler_complain(compiler, other, "leave msg_alt out", "it has forms of its own:", part->name);
     }
-    if (program->alg != BW_ALG_EQUAL && !program->message_counts[0])
+    if (program->alg != BW_ALG_EQUAL && program->alg != BW_ALG_JWT && !program->message_counts[0])
         bw_compiler_complain(compiler, compiler->scheme->root, "msg: [body]", "nothing says what is signed:", compiler->scheme->name);
 }
 
-static int64_t seconds_of(struct bw_compiler *compiler, const struct bw_yaml_node *time, const char *key)
+int64_t bw_compiler_seconds(struct bw_compiler *compiler, const struct bw_yaml_node *map, const char *key, const char *otherwise)
 {
-    struct bw_slice text = bw_compiler_text(compiler, time, key, "300");
+    struct bw_slice text = bw_compiler_text(compiler, map, key, otherwise);
     bool is_number = text.len && text.len <= 9;
     for (size_t i = 0; i < text.len; i++) is_number = is_number && text.ptr[i] >= '0' && text.ptr[i] <= '9';
     if (is_number) return strtoll(text.ptr, NULL, 10);
-    bw_compiler_complain(compiler, bw_yaml_get(time, key), "write 300 for five minutes", "a whole number of seconds is expected, found", text.ptr);
+    bw_compiler_complain(compiler, bw_yaml_get(map, key), "write 300 for five minutes", "a whole number of seconds is expected, found", text.ptr);
     return 0;
 }
 
@@ -124,8 +125,8 @@ static void compile_time(struct bw_compiler *compiler)
     bw_compiler_request_ref(compiler, at, from, &program->time);
     program->time_unit = (enum bw_time_unit)bw_compiler_choose(compiler, bw_yaml_get(time, "unit"), bw_compiler_text(compiler, time, "unit", "s"),
                                                                units, COUNT(units), "unknown unit of time");
-    program->past_ms = seconds_of(compiler, time, "past") * 1000;
-    program->future_ms = seconds_of(compiler, time, "future") * 1000;
+    program->past_ms = bw_compiler_seconds(compiler, time, "past", "300") * 1000;
+    program->future_ms = bw_compiler_seconds(compiler, time, "future", "300") * 1000;
     /* A clock that anybody can set proves nothing (pitfall 5): it must be inside the signed bytes. */
     if (!bw_program_signs(program, &program->time))
         bw_compiler_complain(compiler, at, "add it to msg, or leave `time` out", "the timestamp is not among the signed parts:", from.ptr);
@@ -222,6 +223,7 @@ void bw_compiler_signature(struct bw_compiler *compiler)
         compile_places(compiler);
         compile_message(compiler);
     }
+    bw_compiler_keys_of_others(compiler);
     compile_requirements(compiler);
     compile_forbid(compiler);
     compile_sent(compiler);

@@ -32,6 +32,9 @@ void bw_compiler_secret(struct bw_compiler *compiler, const struct bw_yaml_node 
 int bw_compiler_pointer(struct bw_compiler *compiler, const struct bw_yaml_node *at, struct bw_slice pointer, bool is_of_item);
 /* compile_signature.c: alg, key, parse, sig, msg, time, require, forbid */
 void bw_compiler_signature(struct bw_compiler *compiler);
+int64_t bw_compiler_seconds(struct bw_compiler *compiler, const struct bw_yaml_node *map, const char *key, const char *otherwise);
+/* compile_others.c: keys, digest, jwt */
+void bw_compiler_keys_of_others(struct bw_compiler *compiler);
 /* signed.c: whatever alternative of it is read, its bytes are among the signed ones */
 bool bw_program_signs(const struct bw_program *program, const struct bw_ref *ref);
 bool bw_ref_same(const struct bw_ref *a, const struct bw_ref *b);

@@ -86,6 +86,18 @@ static json_t *lists_of(const struct bw_scheme *scheme)
     return map;
 }
 
+/* Where public keys come from, and what of a token must be what. */
+static json_t *keys_of(const struct bw_scheme *scheme)
+{
+    const struct bw_yaml_node *keys = bw_scheme_node(scheme, "keys");
+    json_t *facts = json_object();
+    if (!keys) return facts;
+    json_object_set_new(facts, "url", text_of(bw_yaml_get(keys, "url")));
+    json_object_set_new(facts, "as", text_of(bw_yaml_get(keys, "as")));
+    json_object_set_new(facts, "hosts", texts_of(bw_yaml_get(keys, "hosts")));
+    return facts;
+}
+
 json_t *bw_scheme_facts(const struct bw_scheme *scheme)
 {
     const struct bw_source_config nobody = {.name = (char *)"check", .verify = scheme->name};
@@ -101,6 +113,7 @@ json_t *bw_scheme_facts(const struct bw_scheme *scheme)
         json_object_set_new(facts, "signature", texts_of(bw_yaml_get(bw_scheme_node(scheme, "sig"), "from")));
         json_object_set_new(facts, "lists", lists_of(scheme));
         json_object_set_new(facts, "signed", texts_of(bw_scheme_node(scheme, "msg")));
+        json_object_set_new(facts, "keys", keys_of(scheme));
         json_object_set_new(facts, "public_url", json_boolean(program->needs_url));
         if (program->has_time)
             json_object_set_new(facts, "fresh",
@@ -145,6 +158,8 @@ void bw_scheme_describe(const struct bw_scheme *scheme, struct bw_buf *out)
     print_list(out, json_object_get(facts, "signature"), "signature");
     json_object_foreach(json_object_get(facts, "lists"), name, item) bw_buf_printf(out, "  %-9s %s\n", name, json_string_value(item));
     print_list(out, json_object_get(facts, "signed"), "signed");
+    item = json_object_get(facts, "keys");
+    if (json_object_size(item)) bw_buf_printf(out, "  key       fetched: %s\n", bw_json_str(item, "url", ""));
     if (bw_json_bool(facts, "public_url", false)) bw_buf_append_text(out, "  URL       is signed: the source needs public_url\n");
     if (fresh)
         bw_buf_printf(out, "  fresh     %s, %lld s back and %lld s ahead\n", bw_json_str(fresh, "from", ""), (long long)bw_json_int(fresh, "past", 0),

@@ -87,9 +87,9 @@ static bool add_key(struct bw_keys *keys, const struct bw_program *program, cons
     keys->count++;
     if (copy && algorithm->family == BW_FAMILY_PUBLIC && !(key->public_key = read_public(program->alg, key->bytes)))
         return bad_secret(program, name, config, err);
-    if (copy && algorithm->family == BW_FAMILY_HMAC) key->context = bw_hmac_context(algorithm->digest, key->bytes);
-    return (copy && (algorithm->family != BW_FAMILY_HMAC || key->context)) ||
-           bw_error_set(err, "memory", "no memory for the keys of %s", config->name);
+    bool is_hmac = algorithm->family == BW_FAMILY_HMAC || algorithm->family == BW_FAMILY_JWT;
+    if (copy && is_hmac) key->context = bw_hmac_context(algorithm->digest ? algorithm->digest : "SHA256", key->bytes);
+    return (copy && (!is_hmac || key->context)) || bw_error_set(err, "memory", "no memory for the keys of %s", config->name);
 }
 
 bool bw_keys_prepare(struct bw_keys *keys, const struct bw_program *program, const struct bw_source_config *config, struct bw_error *err)

@@ -117,8 +117,9 @@ static const struct bw_part sha256_part = {.name = "sha256-hex", .takes_ref = tr
                             hex_part = {.name = "hmac-hex", .takes_ref = true, .read = hmac_hex},
                             base64_part = {.name = "hmac-base64", .takes_ref = true, .read = hmac_base64},
                             pairs_part = {.name = "form-pairs", .covers_form = true, .growth = 2, .read = form_pairs};
-static const struct bw_part *const parts[] = {&sha256_part, &crc32_part, &escape_part,         &hex_part,
-                                              &base64_part, &pairs_part, &bw_primitive_twilio, &bw_primitive_contentful};
+static const struct bw_part *const parts[] = {&sha256_part,         &crc32_part, &escape_part,         &hex_part,
+                                              &base64_part,         &pairs_part, &bw_primitive_twilio, &bw_primitive_contentful,
+                                              &bw_primitive_aws_sns};
 #define COUNT (sizeof parts / sizeof *parts)
 
 const struct bw_part *bw_part_find(struct bw_slice name)

@@ -9,5 +9,5 @@ bool bw_part_hex(struct bw_trial *trial, const unsigned char *bytes, size_t len,
 bool bw_form_pairs_append(struct bw_trial *trial);
 
 /* primitive_*.c: what one provider alone signs */
-extern const struct bw_part bw_primitive_twilio, bw_primitive_contentful;
+extern const struct bw_part bw_primitive_twilio, bw_primitive_contentful, bw_primitive_aws_sns;
 #endif

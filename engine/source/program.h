@@ -4,6 +4,7 @@
 #include "base/arena.h"
 #include "base/json_scan.h"
 #include "base/yaml.h"
+#include "source/key_ring.h"
 #include "source/source.h"
 #include <openssl/evp.h>
 
@@ -30,8 +31,19 @@ enum bw_alg {
     BW_ALG_BASIC,
     BW_ALG_ED25519,
     BW_ALG_ECDSA_P256,
+    BW_ALG_RSA,
+    BW_ALG_JWT,
 };
-enum bw_family { BW_FAMILY_NONE, BW_FAMILY_HMAC, BW_FAMILY_HASH, BW_FAMILY_TOKEN, BW_FAMILY_BASIC, BW_FAMILY_PUBLIC };
+enum bw_family {
+    BW_FAMILY_NONE,
+    BW_FAMILY_HMAC,
+    BW_FAMILY_HASH,
+    BW_FAMILY_TOKEN,
+    BW_FAMILY_BASIC,
+    BW_FAMILY_PUBLIC,  /* the secret is a public key */
+    BW_FAMILY_FETCHED, /* the public key is fetched */
+    BW_FAMILY_JWT
+};
 struct bw_algorithm {
     const char *name, *digest; /* digest: OpenSSL's name, NULL = none, or built in */
     enum bw_family family;
@@ -119,6 +131,47 @@ struct bw_handshake {
     struct bw_slice header_names[BW_ANSWER_HEADERS_MAX];
     size_t header_count;
 };
+/* Where a public key is fetched. */
+struct bw_fetch_spec {
+    bool is_there;
+    enum bw_fetch_kind kind;
+    struct bw_slice url; /* fixed; empty: url_ref */
+    struct bw_ref url_ref;
+    struct bw_slice hosts[8]; /* patterns; of a fixed URL its own */
+    size_t host_count;
+    struct bw_slice ends, name, at; /* ends: of the path; name: of the certificate; at: pointer of the key in the answer */
+    bool chain;
+    struct {                          /* a question instead of a GET: these as a JSON object. Each key has an answer of its own */
+        struct bw_slice name, secret; /* secret empty: the id of the key */
+    } post[4];
+    size_t post_count;
+};
+struct bw_claim {
+    struct bw_slice name;
+    struct bw_slice expected;
+    bool is_secret; /* `expected` is the name of one */
+};
+enum bw_jwt_alg { BW_JWT_HS256, BW_JWT_RS256, BW_JWT_ES256, BW_JWT_EDDSA };
+#define BW_CLAIMS_MAX 8
+/* Pointers into the claims, in this order: exp, nbf, iat, the hash of the body (if there is one), those that must be something. */
+enum { BW_CLAIM_EXP, BW_CLAIM_NBF, BW_CLAIM_IAT, BW_CLAIM_HASH, BW_CLAIM_OTHERS };
+struct bw_jwt_spec {
+    bool allowed[4]; /* by bw_jwt_alg */
+    bool has_hash, needs_exp;
+    struct bw_slice hash_claim;
+    enum bw_encoding hash_encoding;
+    int64_t max_age_ms, leeway_ms; /* max_age: of iat; 0 = any */
+    struct bw_claim claims[BW_CLAIMS_MAX];
+    size_t claim_count;
+    struct bw_json_paths *header_paths, *claim_paths;
+};
+#define BW_DIGESTS_MAX 4
+struct bw_digest_spec { /* which one, when a field of the request says it */
+    struct bw_ref by;   /* LITERAL: the first */
+    struct bw_slice values[BW_DIGESTS_MAX];
+    const char *names[BW_DIGESTS_MAX];
+    size_t count;
+};
 struct bw_secret_name {
     struct bw_slice name;
     bool is_optional; /* the source works without it: only a handshake wants it, or another one is enough */
@@ -146,9 +199,13 @@ struct bw_program {
     size_t requirement_count;
     struct bw_header sent[BW_SENT_MAX]; /* what a sender adds and nothing here reads by itself: for signing */
     size_t sent_count;
+    bool covers_body; /* whoever signed the request has signed what it says */
     struct bw_ref document; /* what json: reads and what the event's data is; LITERAL = the body */
     int each;               /* pointer of the array whose items are verified one by one, or -1 */
-    unsigned growth;        /* of the scratch, for each byte of the body */
+    struct bw_fetch_spec fetch;
+    struct bw_jwt_spec jwt;
+    struct bw_digest_spec digest;
+    unsigned growth; /* of the scratch, for each byte of the body */
     bool needs_url;
     bool has_time;
     struct bw_ref time;
@@ -194,6 +251,8 @@ struct bw_trial {
     bool has_json, has_item;
     const struct bw_key *key; /* the one that is tried: what secret: of its name reads */
     unsigned form;            /* of the message: 0 = msg */
+    struct bw_key_wish wish;  /* the key that is not there */
+    enum bw_ring_state key_state;
 };
 /* ref.c: false = not there. `occurrences` > 1 for a list key or header that is repeated; may be NULL. */
 bool bw_ref_read(struct bw_trial *trial, const struct bw_ref *ref, struct bw_slice *out, size_t *occurrences);
@@ -221,6 +280,15 @@ bool bw_keys_prepare(struct bw_keys *keys, const struct bw_program *program, con
 void bw_keys_free(struct bw_keys *keys);
 EVP_MAC_CTX *bw_hmac_context(const char *digest, struct bw_slice key);
 
+/* fetched.c: NULL and *key (the caller frees it), or the reason; BW_REASON_KEY: it is to be fetched, trial->wish and key_state say what and how */
+extern const char BW_REASON_KEY[];
+const char *bw_fetched_key(struct bw_trial *trial, struct bw_slice id, EVP_PKEY **key);
+bool bw_public_key_fits(EVP_PKEY *key, const char *digest, struct bw_slice signature, struct bw_slice message);
+/* jwt.c */
+const char *bw_jwt_check(struct bw_trial *trial, struct bw_slice token);
+/* jwt_sign.c: appends a token for this body; false: the scheme's tokens are not signed with a shared key */
+bool bw_jwt_sign(const struct bw_program *program, const struct bw_keys *keys, const struct bw_source_config *config, struct bw_slice body,
+                 int64_t now_ms, struct bw_buf *out);
 /* signature.c */
 const char *bw_signature_check(struct bw_trial *trial); /* NULL = proven, else the reason */
 /* The MAC of msg (or msg_alt, by trial->form). Bytes; 0 = a part of the message is missing. */

@@ -144,6 +144,15 @@ static bool set_signature(struct maker *maker, const struct bw_source *source, c
     return good;
 }
 
+static bool set_token(struct maker *maker, const struct bw_source *source, const struct bw_request *request)
+{
+    struct bw_buf token = {0};
+    bool good = bw_jwt_sign(maker->program, bw_source_keys(source), bw_source_settings(source), request->body, request->now_ms, &token) &&
+                set_value(maker, &maker->program->signatures[0], bw_buf_slice(&token));
+    bw_buf_free(&token);
+    return good;
+}
+
 /* The content type that the caller has set already: it decides how a form is signed. */
 static void take_type(struct maker *maker, const struct bw_buf *headers)
 {
@@ -156,7 +165,7 @@ static void take_type(struct maker *maker, const struct bw_buf *headers)
 
 static bool refuse(const struct bw_source_config *config, enum bw_family family, struct bw_error *err)
 {
-    if (family == BW_FAMILY_PUBLIC)
+    if (family == BW_FAMILY_PUBLIC || family == BW_FAMILY_FETCHED)
         return bw_error_set(err, "sign.unsupported", "the scheme %s signs with a private key that only its sender has: it cannot be sent from here",
                             config->verify);
     return bw_error_set(err, "sign.unsupported", "the scheme %s signs something that is not in a header or in this body: it cannot be sent from here",
@@ -186,6 +195,7 @@ bool bw_source_sign(const struct bw_source *source, struct bw_slice body, struct
                                        .now_ms = now_ms};
     bool good = family == BW_FAMILY_TOKEN || family == BW_FAMILY_BASIC ? set_credentials(maker, source)
                 : family == BW_FAMILY_HMAC || family == BW_FAMILY_HASH ? set_signature(maker, source, &request)
+                : family == BW_FAMILY_JWT                              ? set_token(maker, source, &request)
                                                                        : family == BW_FAMILY_NONE;
     for (size_t i = given; good && i < maker->count; i++) {
         bw_buf_append_slice(headers, maker->headers[i].name);

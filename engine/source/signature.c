@@ -3,6 +3,7 @@
 #include "base/json_view.h"
 #include "source/program.h"
 #include <openssl/crypto.h>
+#include <openssl/err.h>
 #include <string.h>
 
 #define SIGNATURE_BYTES_MAX 512
@@ -154,6 +155,11 @@ static size_t read_candidates(struct bw_trial *trial, struct candidate *out, siz
     return readable;
 }
 
+static struct bw_slice bytes_of(const struct candidate *candidate)
+{
+    return (struct bw_slice){(const char *)candidate->bytes, candidate->len};
+}
+
 /* May this key be that of this signature? Of several secrets, each is for its own place. */
 static bool belongs(const struct bw_program *program, const struct bw_key *key, const struct candidate *candidate)
 {
@@ -176,12 +182,13 @@ static const char *check_mac(struct bw_trial *trial, const struct candidate *can
     return reason;
 }
 
-static bool public_fits(EVP_PKEY *key, const char *digest, const struct candidate *candidate, struct bw_slice message)
+bool bw_public_key_fits(EVP_PKEY *key, const char *digest, struct bw_slice signature, struct bw_slice message)
 {
     EVP_MD_CTX *context = EVP_MD_CTX_new();
     bool good = context && EVP_DigestVerifyInit_ex(context, NULL, digest, NULL, NULL, key, NULL) == 1 &&
-                EVP_DigestVerify(context, candidate->bytes, candidate->len, (const unsigned char *)message.ptr, message.len) == 1;
+                EVP_DigestVerify(context, (const unsigned char *)signature.ptr, signature.len, (const unsigned char *)message.ptr, message.len) == 1;
     EVP_MD_CTX_free(context);
+    if (!good) ERR_clear_error();
     return good;
 }
 
@@ -197,12 +204,52 @@ static const char *check_public(struct bw_trial *trial, const struct candidate *
         for (size_t k = 0; good && k < trial->keys->count; k++)
             for (size_t i = 0; i < count && !fits; i++)
                 fits = belongs(trial->program, &trial->keys->items[k], &candidates[i]) &&
-                       public_fits(trial->keys->items[k].public_key, digest, &candidates[i], bw_buf_slice(&message));
+                       bw_public_key_fits(trial->keys->items[k].public_key, digest, bytes_of(&candidates[i]), bw_buf_slice(&message));
         bw_buf_free(&message);
         if (fits) return NULL;
         if (good) reason = "bad signature";
     }
     return reason;
+}
+
+static const char *digest_of(struct bw_trial *trial)
+{
+    const struct bw_digest_spec *digest = &trial->program->digest;
+    struct bw_slice value;
+    size_t occurrences;
+    if (digest->by.kind == BW_REF_LITERAL) return digest->names[0];
+    if (!bw_ref_read(trial, &digest->by, &value, &occurrences) || occurrences > 1) return NULL;
+    for (size_t i = 0; i < digest->count; i++)
+        if (bw_slice_equal(value, digest->values[i])) return digest->names[i];
+    return NULL;
+}
+
+/* The key last: nobody shall make us fetch one for a request that is refused anyway. */
+static const char *check_fetched(struct bw_trial *trial, const struct candidate *candidates, size_t count)
+{
+    const char *digest = digest_of(trial), *reason = NULL;
+    struct bw_buf message = {0};
+    EVP_PKEY *key = NULL;
+    bool fits = false;
+    if (!digest) return "a version of the signature that is not taken";
+    size_t before = trial->scratch->len;
+    if (!feed(trial, into_buf, &message)) reason = MAC_ERROR;
+    trial->scratch->len = before;
+    if (!reason) reason = bw_fetched_key(trial, BW_SLICE(""), &key);
+    for (size_t i = 0; key && i < count && !fits; i++) fits = bw_public_key_fits(key, digest, bytes_of(&candidates[i]), bw_buf_slice(&message));
+    EVP_PKEY_free(key);
+    bw_buf_free(&message);
+    return reason || fits ? reason : "bad signature";
+}
+
+static const char *check_token_of_web(struct bw_trial *trial)
+{
+    struct bw_slice token, prefix = trial->program->signature_prefix;
+    size_t occurrences;
+    if (!bw_ref_read(trial, &trial->program->signatures[0], &token, &occurrences)) return "missing token";
+    if (occurrences > 1) return "repeated token";
+    if (token.len < prefix.len || memcmp(token.ptr, prefix.ptr, prefix.len) != 0) return "unreadable token";
+    return bw_jwt_check(trial, (struct bw_slice){token.ptr + prefix.len, token.len - prefix.len});
 }
 
 static bool holds_any(struct bw_slice text, struct bw_slice characters)
@@ -235,8 +282,10 @@ static const char *check_one(struct bw_trial *trial)
     enum bw_family family = bw_algorithm(trial->program->alg)->family;
     size_t seen, count;
     if (family == BW_FAMILY_TOKEN) return check_token(trial);
+    if (family == BW_FAMILY_JWT) return check_token_of_web(trial);
     if (trial->program->forbid.len && is_ambiguous(trial)) return "ambiguous signed part";
     if (!(count = read_candidates(trial, candidates, &seen))) return seen ? "unreadable signature" : "missing signature";
+    if (family == BW_FAMILY_FETCHED) return check_fetched(trial, candidates, count);
     return family == BW_FAMILY_PUBLIC ? check_public(trial, candidates, count) : check_mac(trial, candidates, count);
 }
 

@@ -14,6 +14,7 @@ bool bw_ref_same(const struct bw_ref *a, const struct bw_ref *b)
 /* Is a part of this kind, without an alternative, what is signed, by itself or inside a part that covers it? */
 static bool covers_kind(const struct bw_program *program, enum bw_ref_kind kind)
 {
+    if (program->alg == BW_ALG_JWT) return kind == BW_REF_BODY && program->jwt.has_hash;
     for (size_t i = 0; i < program->message_counts[0]; i++) {
         const struct bw_ref *ref = &program->messages[0][i];
         while (ref->kind == BW_REF_PART && !ref->otherwise && ref->part->takes_ref && ref->part->covers_ref) ref = ref->argument;

@@ -74,6 +74,18 @@ static void check_url(const struct bw_source *source, struct bw_errors *errs)
                   config->path ? config->path : "/");
 }
 
+/* A token for anybody is as good as none: who it is for and from must be said. */
+static void check_claims(const struct bw_source *source, struct bw_errors *errs)
+{
+    const struct bw_jwt_spec *jwt = &source->program->jwt;
+    for (size_t i = 0; i < jwt->claim_count; i++) {
+        if (jwt->claims[i].expected.len) continue;
+        struct bw_error *err = bw_errors_add(errs, "source.no_claim", "the source %s does not say what the claim '%s' of its tokens must be",
+                                             source->config->name, jwt->claims[i].name.ptr);
+        bw_error_hint(err, "set it in its options; see: bellwire schemes show %s", source->config->verify);
+    }
+}
+
 struct bw_source *bw_source_new(const struct bw_source_config *config, const struct bw_schemes *schemes, struct bw_errors *errs)
 {
     struct bw_source *source = calloc(1, sizeof *source);
@@ -86,6 +98,7 @@ struct bw_source *bw_source_new(const struct bw_source_config *config, const str
     if (!bw_keys_prepare(&source->keys, source->program, config, &err)) bw_errors_push(errs, &err);
     check_secrets(source, errs);
     check_url(source, errs);
+    check_claims(source, errs);
     if (errs->count == before) return source;
 fail:
     for (size_t i = before; i < errs->count; i++)
@@ -110,7 +123,7 @@ const struct bw_source_config *bw_source_settings(const struct bw_source *source
 bool bw_source_names_are_signed(const struct bw_source *source)
 {
     const struct bw_program *program = source->program;
-    bool are_signed = source->config->event || program->event_count || bw_alg_signs(program->alg);
+    bool are_signed = source->config->event || program->event_count || program->covers_body;
     for (size_t i = 0; i < program->event_count && !source->config->event; i++) are_signed = are_signed && program->event[i].is_signed;
     return are_signed;
 }
@@ -240,7 +253,7 @@ static void name_event(struct bw_trial *trial, struct bw_judgement *out)
         return;
     }
     out->event = clean_name(trial, join(trial, program->event, program->event_count, '.', NAME_BYTES_MAX, &is_signed));
-    out->event_trusted = program->event_count ? out->event.len && is_signed : bw_alg_signs(program->alg);
+    out->event_trusted = program->event_count ? out->event.len && is_signed : program->covers_body;
     if (!out->event.len) out->event = BW_SLICE("event");
 }
 
@@ -258,7 +271,15 @@ void bw_source_judge(const struct bw_source *source, const struct bw_request *re
     find_document(&trial);
     if (program->scans_before_handshake) scan(&trial, NULL);
     if (program->handshake_count && bw_handshake_answer(&trial, false, out)) return;
-    if ((reason = prove(&trial))) {
+    if ((reason = prove(&trial)) == BW_REASON_KEY) {
+        *out = (struct bw_judgement){.verdict = BW_UNDECIDED,
+                                     .reason = reason,
+                                     .wish = trial.wish,
+                                     .is_mine = trial.key_state == BW_RING_WANTED,
+                                     .has_failed = trial.key_state == BW_RING_FAILED};
+        return;
+    }
+    if (reason) {
         refuse(out, reason);
         return;
     }

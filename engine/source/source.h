@@ -15,6 +15,7 @@
 struct bw_header {
     struct bw_slice name, value; /* as received */
 };
+struct bw_key_ring;
 struct bw_request {              /* one request as the schemes see it; borrowed and raw */
     struct bw_slice method, url; /* url: the configured public URL (+ query), or the request target when no public_url is set */
     struct bw_slice query;       /* after '?', raw */
@@ -22,18 +23,31 @@ struct bw_request {              /* one request as the schemes see it; borrowed 
     size_t header_count;
     struct bw_slice body;
     int64_t now_ms;
+    struct bw_key_ring *ring; /* keys that were fetched; NULL: there are none */
+};
+
+enum bw_fetch_kind { BW_FETCH_CERTIFICATE, BW_FETCH_KEY_SET };
+struct bw_key_wish { /* a key that is to be fetched; slices in scratch or in the scheme */
+    enum bw_fetch_kind kind;
+    struct bw_slice ring_url;  /* under which the ring has it */
+    struct bw_slice url, post; /* post: a body to send, or empty: GET */
+    struct bw_slice name, at;  /* of the certificate; pointer of the key in the answer */
+    bool chain;
 };
 
 enum bw_verdict {
     BW_VERIFIED,
     BW_REFUSED,   /* not proven: 401, `reason` for the log only */
     BW_HANDSHAKE, /* answered by the scheme itself, no event */
+    BW_UNDECIDED, /* a key is to be fetched first: `wish`, and is_mine if the caller is the one who has to ask for it */
     BW_MALFORMED, /* verified, but the body is not what its content type says: 400 with line and column */
 };
 struct bw_judgement {
     enum bw_verdict verdict;
     const char *reason;             /* static text: "missing header", "bad signature", "stale timestamp", "duplicate header", … */
     struct bw_json_fault fault;     /* MALFORMED */
+    struct bw_key_wish wish;        /* UNDECIDED */
+    bool is_mine, has_failed;       /* UNDECIDED; has_failed: lately, and nobody will ask again soon */
     struct bw_slice delivery_id;    /* the dedupe id, may point into scratch; empty: no dedupe */
     struct bw_slice event;          /* name without the source's prefix ("push", "issues.opened"); never empty when verified */
     bool event_trusted;             /* the name comes from signed bytes or is fixed by configuration */
@@ -55,8 +69,9 @@ const struct bw_scheme *bw_schemes_at(const struct bw_schemes *schemes, size_t i
 const char *bw_scheme_name(const struct bw_scheme *scheme);
 const char *bw_scheme_doc(const struct bw_scheme *scheme);                   /* one line: what it is for */
 void bw_scheme_describe(const struct bw_scheme *scheme, struct bw_buf *out); /* for people: secrets wanted, what is signed, dedupe id, event name */
-/* {scheme, doc, console, algorithm, secrets: [{name, optional}], signature: [refs], lists: {NAME: ref}, signed: [refs], public_url: bool, fresh?: {from, past, future}, dedupe:
- * [refs], event: [{from, trusted}], data, handshakes: [{when, status, answer, verify_first}], options: {}}. New reference. */
+/* {scheme, doc, console, algorithm, secrets: [{name, optional}], signature: [refs], lists: {NAME: ref}, signed: [refs], keys: {url, as, hosts} or {},
+ * public_url: bool, fresh?: {from, past, future}, dedupe: [refs], event: [{from, trusted}], data, handshakes: [{when, status, answer, verify_first}],
+ * options: {}}. New reference. */
 json_t *bw_scheme_facts(const struct bw_scheme *scheme);
 
 struct bw_source;

@@ -69,7 +69,13 @@ static void test_scheme_of_the_user_is_as_good_as_a_built_in_one(void **state)
     const char *body = "{\"a\":\"x\\u0041\",\"id\":\"i1\"}";
     hex_mac("its-a-secret", format(message, sizeof message, "1760000000|PUT|a b|xA|%s", body), mac);
     const struct bw_header headers[] = {{BW_SLICE("X-Acme"), bw_slice_of(format(value, sizeof value, "t:1760000000; sig:%s", mac))}};
-    struct bw_request request = {BW_SLICE("PUT"), BW_SLICE("/p?k=a+b"), BW_SLICE("z=1&k=a+b"), headers, 1, bw_slice_of(body), NOW_MS};
+    struct bw_request request = {.method = BW_SLICE("PUT"),
+                                 .url = BW_SLICE("/p?k=a+b"),
+                                 .query = BW_SLICE("z=1&k=a+b"),
+                                 .headers = headers,
+                                 .header_count = 1,
+                                 .body = bw_slice_of(body),
+                                 .now_ms = NOW_MS};
     bw_source_judge(fixture.source, &request, &scratch, &out);
     assert_string_equal(out.reason, "verified");
     assert_true(bw_slice_is(out.delivery_id, "i1"));

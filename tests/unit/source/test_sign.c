@@ -29,6 +29,10 @@ static void open_any(struct fixture *fixture, const struct bw_scheme *scheme)
         format(names[i], sizeof names[i], "%s", program->secrets[i].name.ptr);
         add_secret(fixture, names[i], bw_slice_of(secret_for(program, i)));
     }
+    if (!strcmp(bw_scheme_name(scheme), "google-pub-sub")) {
+        add_option(fixture, "audience=a");
+        add_option(fixture, "email=e");
+    }
     fixture->config.public_url = (char *)(uintptr_t) "https://bellwire.example/in/test";
     bw_program_free(program);
     open_source(fixture, bw_scheme_name(scheme));
@@ -110,7 +114,7 @@ static void test_what_is_signed_is_believed_and_no_byte_may_change(void **state)
         close_source(&fixture);
     }
     /* inside the body, or by a private key */
-    assert_string_equal(unable, "adyen braintree discord discord-webhook-events mailgun sendgrid telnyx ");
+    assert_string_equal(unable, "adyen aws-sns braintree discord discord-webhook-events google-pub-sub mailgun paypal plaid sendgrid telnyx ");
     bw_schemes_free(schemes);
     bw_errors_free(&errs);
 }
