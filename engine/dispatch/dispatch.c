@@ -176,6 +176,7 @@ static void on_mail(struct bw_mail *mail, void *arg)
     case BW_MAIL_APPROVAL: bw_approvals_mail(mail); break;
     case BW_MAIL_CALLBACK: bw_callbacks_mail(mail); break;
     case BW_MAIL_STATUS: bw_status_mail(mail); break;
+    case BW_MAIL_FETCH: bw_fetches_mail(mail); break;
     case BW_MAIL_CANCEL: bw_cancels_stored(mail); break;
     case BW_MAIL_PAIRS: bw_pairs_stored(mail); break;
     case BW_MAIL_ABOUT: bw_about_stored(mail); break;
@@ -299,6 +300,7 @@ struct bw_dispatch *bw_dispatch_new(struct event_base *base, const struct bw_dis
     TAILQ_INIT(&dispatch->queued);
     TAILQ_INIT(&dispatch->workers);
     TAILQ_INIT(&dispatch->hosts);
+    TAILQ_INIT(&dispatch->fetches);
     dispatch->jobs = bw_map_new();
     dispatch->load_errors = json_array();
     dispatch->workflow_names = json_object();
@@ -334,6 +336,7 @@ void bw_dispatch_stop(struct bw_dispatch *dispatch)
     if (dispatch->reload) bw_reload_stop(dispatch->reload);
     if (dispatch->wakes) bw_wakes_stop(dispatch->wakes);
     bw_workers_free(dispatch);
+    bw_fetches_free(dispatch);
     bw_hosts_free(dispatch);
     if (dispatch->permits && !was_stopped) bw_permits_store(dispatch->permits);
 }

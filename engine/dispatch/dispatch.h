@@ -16,10 +16,14 @@
 #include <event2/event.h>
 
 struct bw_dispatch;
+struct bw_key_ring;
 struct bw_dispatch_options {
-    const struct bw_config *config; /* borrowed */
-    struct bw_store *store;         /* borrowed; NULL with check_only */
-    const char *store_folder;       /* for reading back; NULL with check_only */
+    const struct bw_config *config;  /* borrowed */
+    struct bw_store *store;          /* borrowed; NULL with check_only */
+    const char *store_folder;        /* for reading back; NULL with check_only */
+    struct bw_key_ring *ring;        /* borrowed: where fetched keys end (fetches.h); NULL: none are */
+    void (*keys_changed)(void *arg); /* something in it is new; main thread; or NULL */
+    void *keys_arg;
     bool trace;                     /* workers report each step as it starts and ends */
     bool hold;                      /* load the catalogue and store it, but hand out nothing */
     bool check_only;                /* load the catalogue in one worker and report; nothing is stored */

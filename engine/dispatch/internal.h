@@ -41,6 +41,7 @@ enum bw_mail_kind {
     BW_MAIL_APPROVAL,
     BW_MAIL_CALLBACK,
     BW_MAIL_STATUS,
+    BW_MAIL_FETCH,
     BW_MAIL_TRIAL
 };
 
@@ -50,6 +51,7 @@ struct bw_reload;
 struct bw_wakes;
 struct bw_schedules;
 struct bw_permits;
+struct bw_fetch;
 struct bw_cancels;
 struct bw_trial_watch;
 
@@ -157,6 +159,10 @@ struct bw_dispatch {
     } resting[BW_WORKERS_RESTING_MAX]; /* numbers of workers that are started again later */
     size_t resting_count;
     int64_t worker_deaths_us[8]; /* the last ones, oldest first: a worker that cannot even start must not spin */
+    /* fetches.c */
+    TAILQ_HEAD(, bw_fetch) fetches;
+    size_t fetch_count;
+    int64_t next_fetch;
     /* hosts.c */
     TAILQ_HEAD(, bw_plugin_host) hosts;
     int64_t next_call;
@@ -231,6 +237,11 @@ void bw_callbacks_mail(struct bw_mail *mail);                               /* c
 void bw_approvals_mail(struct bw_mail *mail);
 /* status.c */
 void bw_status_mail(struct bw_mail *mail);
+/* fetches.c */
+void bw_fetches_mail(struct bw_mail *mail);
+void bw_fetches_take(struct bw_run_worker *worker, const json_t *head); /* BW_MSG_FETCHED */
+void bw_fetches_worker_lost(struct bw_run_worker *worker);
+void bw_fetches_free(struct bw_dispatch *dispatch);
 /* cancels.c */
 struct bw_cancels *bw_cancels_new(void);
 void bw_cancels_tell(struct bw_run_worker *worker, struct bw_uid run, struct bw_slice why); /* {reason?, by}; empty: it has ended for the store */

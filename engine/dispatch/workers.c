@@ -163,6 +163,7 @@ static void on_message(struct bw_channel *channel, const struct bw_message *mess
     case BW_MSG_CALL_CANCEL: bw_hosts_cancel(worker, message->head); break;
     case BW_MSG_PERMIT_ASK: bw_permits_ask(worker, message->head); break;
     case BW_MSG_PERMIT_BACK: bw_permits_back(worker, message->head); break;
+    case BW_MSG_FETCHED: bw_fetches_take(worker, message->head); break;
     case BW_MSG_LOG: log_from_worker(message); break;
     case BW_MSG_TRACE:
         if (dispatch->handlers.trace) dispatch->handlers.trace(dispatch->handlers.arg, message);
@@ -210,6 +211,7 @@ static void on_ended(struct bw_process *process, int wait_status, const char *ho
         note.active = false;
     }
     bw_hosts_cancel_all(worker);
+    bw_fetches_worker_lost(worker);
     bw_jobs_worker_lost(worker, note.active ? &note : NULL, worker->was_stalled, how);
     bw_worker_free(worker);
     bool spins = !note.active && is_spinning(dispatch);

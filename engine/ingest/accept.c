@@ -15,6 +15,7 @@
 #include "ingest/held.h"
 #include "ingest/reply.h"
 #include "ingest/status.h"
+#include "ingest/undecided.h"
 #include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -346,32 +347,31 @@ static bool fits_schema(struct bw_connection *connection, struct evhttp_request 
     return false;
 }
 
-static void judge(struct bw_connection *connection, struct evhttp_request *request, const struct bw_route *route, bool is_post)
+static void conclude_judgement(struct bw_connection *connection, struct evhttp_request *request, const struct bw_route *route,
+                               const struct bw_judgement *judgement, bool is_post)
 {
     struct bw_loop *loop = connection->loop;
-    struct bw_judgement judgement = {0};
     struct bw_reply reply;
-    bw_source_judge(route->source, &loop->parts.request, &loop->scratch, &judgement);
-    if (judgement.verdict == BW_HANDSHAKE) {
-        bw_reply_bytes(&reply, judgement.answer_status, judgement.answer_type, judgement.answer_body);
-        reply.headers = judgement.answer_headers;
-        conclude(connection, request, route, &(struct verdict){judgement.answer_status, BW_OUTCOME_HANDSHAKE, "handshake"}, &reply);
+    if (judgement->verdict == BW_HANDSHAKE) {
+        bw_reply_bytes(&reply, judgement->answer_status, judgement->answer_type, judgement->answer_body);
+        reply.headers = judgement->answer_headers;
+        conclude(connection, request, route, &(struct verdict){judgement->answer_status, BW_OUTCOME_HANDSHAKE, "handshake"}, &reply);
     } else if (!is_post) {
         refuse(connection, request, route, 405, BW_OUTCOME_BAD_METHOD, "method");
-    } else if (judgement.verdict == BW_REFUSED) {
-        refuse(connection, request, route, 401, BW_OUTCOME_UNVERIFIED, judgement.reason);
-    } else if (judgement.verdict == BW_MALFORMED) {
-        bw_reply_malformed(&reply, &judgement.fault);
-        const char *reason = judgement.fault.reason ? judgement.fault.reason : judgement.reason;
+    } else if (judgement->verdict == BW_REFUSED) {
+        refuse(connection, request, route, 401, BW_OUTCOME_UNVERIFIED, judgement->reason);
+    } else if (judgement->verdict == BW_MALFORMED) {
+        bw_reply_malformed(&reply, &judgement->fault);
+        const char *reason = judgement->fault.reason ? judgement->fault.reason : judgement->reason;
         conclude(connection, request, route, &(struct verdict){400, BW_OUTCOME_MALFORMED, reason}, &reply);
-    } else if (judgement.event.len > EVENT_NAME_MAX) {
+    } else if (judgement->event.len > EVENT_NAME_MAX) {
         refuse(connection, request, route, 400, BW_OUTCOME_MALFORMED, "event name longer than 200 bytes");
     } else if (route->meter && !bw_meter_take(route->meter, bw_clock_mono_us())) {
         refuse(connection, request, route, 429, BW_OUTCOME_RATE_LIMITED, "rate of the source");
-    } else if (route->settings->schema && !fits_schema(connection, request, route, judgement.data)) {
+    } else if (route->settings->schema && !fits_schema(connection, request, route, judgement->data)) {
         return; /* said */
     } else {
-        struct delivery *delivery = make_delivery(connection, request, route->settings, &loop->parts.request, &judgement);
+        struct delivery *delivery = make_delivery(connection, request, route->settings, &loop->parts.request, judgement);
         if (delivery && route->settings->is_trigger && !delivery->binding.is_awaited) {
             bw_accepted_unref(&delivery->accepted); /* its workflow went away while the request came in: it would start nothing */
             refuse(connection, request, route, 404, BW_OUTCOME_UNKNOWN_PATH, "the workflow is gone");
@@ -380,6 +380,61 @@ static void judge(struct bw_connection *connection, struct evhttp_request *reque
         else
             refuse(connection, request, route, 503, BW_OUTCOME_OVERLOADED, "no memory");
     }
+}
+
+/* Its key is not here: not believed, not refused. Whoever finds it missing first has it fetched. */
+static void decide_later(struct bw_connection *connection, struct evhttp_request *request, const struct bw_route *route,
+                         const struct bw_judgement *judgement)
+{
+    const struct bw_ingest_options *options = &connection->loop->ingest->options;
+    if (judgement->is_mine && options->fetch_key) options->fetch_key(options->arg, &judgement->wish);
+    bool may_wait = options->fetch_key && !judgement->has_failed;
+    if (may_wait && bw_undecided_wait(connection, request, route)) return;
+    refuse(connection, request, route, 503, BW_OUTCOME_OVERLOADED, judgement->has_failed ? "its key cannot be fetched" : judgement->reason);
+}
+
+static void find_client(struct bw_loop *loop, struct evhttp_request *request, bool is_readable)
+{
+    const struct bw_config *config = loop->ingest->options.config;
+    const struct bw_request unread = {0};
+    bw_client_of(peer_of(request), is_readable ? &loop->parts.request : &unread, config->trusted_proxies, config->trusted_proxy_count, &loop->client);
+}
+
+bool bw_accept_again(struct bw_loop *loop, struct evhttp_request *request, const struct bw_route *route, bool may_wait)
+{
+    struct bw_connection *connection = bw_connection_find(loop, request);
+    struct bw_judgement judgement;
+    struct bw_reply reply;
+    if (!connection || !bw_request_read(&loop->parts, request) ||
+        !bw_request_set_source(&loop->parts, request, route->settings, bw_clock_wall_ms())) {
+        bw_reply_refuse(&reply, 503);
+        answer(loop, request, &reply, evbuffer_get_length(evhttp_request_get_input_buffer(request)));
+        return false;
+    }
+    find_client(loop, request, true);
+    loop->parts.request.ring = loop->ingest->options.ring;
+    bw_source_judge(route->source, &loop->parts.request, &loop->scratch, &judgement);
+    if (judgement.verdict != BW_UNDECIDED) {
+        conclude_judgement(connection, request, route, &judgement, true);
+        return false;
+    }
+    if (may_wait && judgement.is_mine) loop->ingest->options.fetch_key(loop->ingest->options.arg, &judgement.wish);
+    if (may_wait && !judgement.has_failed) return true;
+    refuse(connection, request, route, 503, BW_OUTCOME_OVERLOADED,
+           judgement.has_failed ? "its key cannot be fetched" : "its key was not there in time");
+    return false;
+}
+
+static void judge(struct bw_connection *connection, struct evhttp_request *request, const struct bw_route *route, bool is_post)
+{
+    struct bw_loop *loop = connection->loop;
+    struct bw_judgement judgement = {0};
+    loop->parts.request.ring = loop->ingest->options.ring;
+    bw_source_judge(route->source, &loop->parts.request, &loop->scratch, &judgement);
+    if (judgement.verdict == BW_UNDECIDED && is_post)
+        decide_later(connection, request, route, &judgement);
+    else
+        conclude_judgement(connection, request, route, &judgement, is_post);
 }
 
 static bool is_allowed(const struct bw_route *route, const struct bw_client *client)
@@ -435,9 +490,7 @@ void bw_accept_request(struct evhttp_request *request, void *arg)
     struct bw_reply reply;
     struct bw_connection *connection = bw_connection_begin(loop, request);
     bool is_readable = evhttp_request_get_uri(request) && bw_request_read(&loop->parts, request);
-    const struct bw_config *config = loop->ingest->options.config;
-    const struct bw_request unread = {0};
-    bw_client_of(peer_of(request), is_readable ? &loop->parts.request : &unread, config->trusted_proxies, config->trusted_proxy_count, &loop->client);
+    find_client(loop, request, is_readable);
     if (!connection || (!is_readable && !connection->refusal)) { /* past the gate: there was no memory for its record */
         bw_reply_refuse(&reply, 503);
         answer(loop, request, &reply, 0);

@@ -120,7 +120,7 @@ static void on_close(struct evhttp_connection *from, void *arg)
     bw_loop_end_if_done(loop);
 }
 
-static struct bw_connection *find(struct bw_loop *loop, struct evhttp_request *request)
+struct bw_connection *bw_connection_find(struct bw_loop *loop, struct evhttp_request *request)
 {
     struct evhttp_connection *from = evhttp_request_get_connection(request);
     if (!from) return NULL;
@@ -132,7 +132,7 @@ static struct bw_connection *find(struct bw_loop *loop, struct evhttp_request *r
 
 struct bw_connection *bw_connection_begin(struct bw_loop *loop, struct evhttp_request *request)
 {
-    struct bw_connection *connection = find(loop, request);
+    struct bw_connection *connection = bw_connection_find(loop, request);
     if (!connection) return NULL;
     if (!connection->is_established) {
         evhttp_connection_set_closecb(evhttp_request_get_connection(request), on_close, connection);
@@ -146,7 +146,7 @@ struct bw_connection *bw_connection_begin(struct bw_loop *loop, struct evhttp_re
 
 void bw_connection_end(struct bw_loop *loop, struct evhttp_request *request, size_t body_bytes)
 {
-    struct bw_connection *connection = find(loop, request);
+    struct bw_connection *connection = bw_connection_find(loop, request);
     if (!connection) return;
     connection->is_busy = false;
     connection->handled++;
@@ -156,7 +156,7 @@ void bw_connection_end(struct bw_loop *loop, struct evhttp_request *request, siz
 
 void bw_connection_hold(struct bw_loop *loop, struct evhttp_request *request, size_t body_bytes)
 {
-    struct bw_connection *connection = find(loop, request);
+    struct bw_connection *connection = bw_connection_find(loop, request);
     if (connection) bw_intake_release(connection, body_bytes);
 }
 

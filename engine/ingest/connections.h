@@ -43,6 +43,7 @@ struct bufferevent *bw_connection_accept(struct event_base *base, void *door); /
 void bw_connections_close(struct bw_loop *loop);                               /* after evhttp_free() */
 /* The connection of a request that evhttp has just completed, now busy; NULL if it did not come through the gate. */
 struct bw_connection *bw_connection_begin(struct bw_loop *loop, struct evhttp_request *request);
+struct bw_connection *bw_connection_find(struct bw_loop *loop, struct evhttp_request *request); /* NULL: it is gone */
 /* Its answer is handed to evhttp: body_bytes are no longer in flight. Nothing if the connection is gone. */
 void bw_connection_end(struct bw_loop *loop, struct evhttp_request *request, size_t body_bytes);
 /* Its answer comes later, and its body is not needed for it: those bytes are no longer in flight. */

@@ -3,6 +3,7 @@
 #include "ingest/held.h"
 #include "ingest/listener.h"
 #include "ingest/loop.h"
+#include "ingest/undecided.h"
 #include <event2/event.h>
 #include <signal.h>
 #include <stddef.h>
@@ -160,6 +161,11 @@ bool bw_ingest_set_tls(struct bw_ingest *ingest, struct bw_tls *tls)
         bw_mailbox_post(ingest->loops[i].mailbox, &message->mail.mail);
     }
     return true;
+}
+
+void bw_ingest_keys_changed(struct bw_ingest *ingest)
+{
+    bw_undecided_look_again(ingest);
 }
 
 uint16_t bw_ingest_port(const struct bw_ingest *ingest, size_t index)

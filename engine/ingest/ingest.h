@@ -40,7 +40,10 @@ struct bw_ingest_options {
     void (*ask_approval)(void *arg, struct bw_approval_query *query); /* any thread */
     void (*ask_callback)(void *arg, struct bw_callback_query *query); /* any thread */
     void (*ask_status)(void *arg, struct bw_status_query *query);     /* any thread */
-    size_t queued_max;                                                /* operations waiting at the store above which requests get 503; 0 = 8192 */
+    /* Keys that senders publish (source/key_ring.h): where they are, and who fetches one. NULL: a request that needs one gets 503. */
+    struct bw_key_ring *ring;
+    void (*fetch_key)(void *arg, const struct bw_key_wish *wish); /* any thread; the wish is borrowed */
+    size_t queued_max;                                            /* operations waiting at the store above which requests get 503; 0 = 8192 */
     size_t in_flight_bytes; /* body bytes being read or parked above which requests get 503 before their body is read; 0 = 128 MiB */
 };
 
@@ -51,6 +54,7 @@ void bw_ingest_set_router_take(struct bw_ingest *ingest, struct bw_router *route
 uint16_t bw_ingest_port(const struct bw_ingest *ingest, size_t index); /* the real port of config->listen[index] */
 /* Connections that come from now on begin with it, those that are there end on theirs. False without memory: call it again. */
 bool bw_ingest_set_tls(struct bw_ingest *ingest, struct bw_tls *tls);
+void bw_ingest_keys_changed(struct bw_ingest *ingest); /* something in the ring is new: requests that wait are judged again; any thread */
 /* What runs answer to senders who wait for it; arg is the ingest. Any thread. The answer leaves when bw_ingest_stop() has not ended the waiting. */
 struct bw_responders bw_ingest_responders(struct bw_ingest *ingest);
 size_t bw_ingest_held(const struct bw_ingest *ingest);        /* senders who wait for a run's answer; any thread */

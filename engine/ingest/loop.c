@@ -5,6 +5,7 @@
 #include "ingest/connections.h"
 #include "ingest/handshakes.h"
 #include "ingest/held.h"
+#include "ingest/undecided.h"
 #include <event2/event.h>
 #include <event2/listener.h>
 #include <stddef.h>
@@ -72,6 +73,7 @@ static void drain(struct bw_loop *loop, struct bw_loop_mail *mail)
     event_del(loop->open_again);
     bw_connections_drain(loop);
     bw_held_end_all(loop);
+    bw_undecided_end_all(loop);
 }
 
 static void stop(struct bw_loop *loop, struct bw_loop_mail *mail)
@@ -80,6 +82,7 @@ static void stop(struct bw_loop *loop, struct bw_loop_mail *mail)
     loop->is_stopping = true;
     loop->stop_deadline_us = bw_clock_mono_us() + WRITE_OUT_MS * 1000;
     bw_held_end_all(loop);
+    bw_undecided_end_all(loop);
     bw_asked_end_all(loop); /* the main thread waits for this one: it answers nobody */
     bw_loop_end_if_done(loop);
 }
@@ -87,7 +90,7 @@ static void stop(struct bw_loop *loop, struct bw_loop_mail *mail)
 /* Everything that the writer had is answered, and the answers have left or had their time. Called again by each sweep. */
 void bw_loop_end_if_done(struct bw_loop *loop)
 {
-    if (!loop->is_stopping || loop->parked || loop->held || loop->asked) return;
+    if (!loop->is_stopping || loop->parked || loop->held || loop->asked || loop->undecided) return;
     if (bw_connections_are_written(loop) || bw_clock_mono_us() > loop->stop_deadline_us) event_base_loopexit(loop->base, NULL);
 }
 

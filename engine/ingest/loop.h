@@ -17,6 +17,7 @@
 struct bw_connection;
 struct bw_held;
 struct bw_asked;
+struct bw_undecided;
 struct bw_loop;
 struct bw_held_table { /* held.h */
     pthread_mutex_t lock;
@@ -52,9 +53,11 @@ struct bw_loop {
     bool is_stopping;
     bool is_at_cap, is_out_of_descriptors, has_many_handshakes; /* why doors are closed for now */
     int64_t stop_deadline_us;
-    size_t parked;          /* requests of this loop that the writer has */
-    struct bw_held *held;   /* senders that wait for a run's answer */
-    struct bw_asked *asked; /* requests for whose answer the main thread looks (asked.h) */
+    size_t parked;                  /* requests of this loop that the writer has */
+    struct bw_held *held;           /* senders that wait for a run's answer */
+    struct bw_asked *asked;         /* requests for whose answer the main thread looks (asked.h) */
+    struct bw_undecided *undecided; /* requests whose key is being fetched (undecided.h) */
+    size_t undecided_count;
     struct bw_loop_mail drain, stop;
     struct bw_router *router; /* the one that it has seen last; bw_loop_router() */
     /* reused by one request after the other */

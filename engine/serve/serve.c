@@ -3,10 +3,12 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "dispatch/dispatch.h"
+#include "dispatch/fetches.h"
 #include "ingest/ingest.h"
 #include "serve/certificates.h"
 #include "serve/letters_office.h"
 #include "serve/routes.h"
+#include "source/key_ring.h"
 #include "store/store.h"
 #include <pthread.h>
 #include <signal.h>
@@ -28,6 +30,7 @@ struct engine {
     struct bw_dispatch *dispatch;
     struct bw_ingest *ingest;
     struct bw_certificates *certificates; /* NULL: no address is https */
+    struct bw_key_ring *ring;             /* keys of senders that were fetched */
     struct bw_letter_office *letters;
     struct bw_control *control; /* NULL: commands cannot reach the engine */
     struct event *on_term, *on_int, *on_hup, *on_store, *on_drain_deadline;
@@ -142,6 +145,17 @@ static void ask_callback(void *arg, struct bw_callback_query *query)
     bw_dispatch_ask_callback(((struct engine *)arg)->dispatch, query);
 }
 
+static void fetch_key(void *arg, const struct bw_key_wish *wish)
+{
+    bw_dispatch_fetch_key(((struct engine *)arg)->dispatch, wish);
+}
+
+static void on_keys_changed(void *arg)
+{
+    struct engine *engine = arg;
+    if (engine->ingest) bw_ingest_keys_changed(engine->ingest);
+}
+
 static void ask_status(void *arg, struct bw_status_query *query)
 {
     bw_dispatch_ask_status(((struct engine *)arg)->dispatch, query);
@@ -201,7 +215,9 @@ static void on_ready(void *arg, uint32_t revision)
                                         .link_key = bw_dispatch_approval_key(engine->dispatch),
                                         .ask_approval = ask_approval,
                                         .ask_callback = ask_callback,
-                                        .ask_status = ask_status};
+                                        .ask_status = ask_status,
+                                        .ring = engine->ring,
+                                        .fetch_key = fetch_key};
     struct bw_error err;
     if (engine->phase != STARTING) return;
     bw_error_set(&err, "memory", "out of memory");
@@ -324,6 +340,7 @@ static void end(struct engine *engine)
     bw_router_unref(engine->prepared);
     bw_router_unref(engine->router);
     bw_schemes_free(engine->schemes);
+    bw_key_ring_free(engine->ring);
     if (engine->on_term) event_free(engine->on_term);
     if (engine->on_int) event_free(engine->on_int);
     if (engine->on_hup) event_free(engine->on_hup);
@@ -353,10 +370,15 @@ int bw_serve(const struct bw_config *config)
         goto out;
     }
     bw_error_set(&err, "memory", "out of memory");
-    if (!make_events(&engine) || !(engine.store = bw_store_open_keeping(config->data, &config->retention, &err))) goto fail;
+    if (!make_events(&engine) || !(engine.ring = bw_key_ring_new()) ||
+        !(engine.store = bw_store_open_keeping(config->data, &config->retention, &err)))
+        goto fail;
     if (!(engine.certificates = bw_certificates_new(engine.base, config, &err)) && *err.code) goto fail;
     struct bw_dispatch_options with_store = options;
     with_store.store = engine.store;
+    with_store.ring = engine.ring;
+    with_store.keys_changed = on_keys_changed;
+    with_store.keys_arg = &engine;
     if (!(engine.dispatch = bw_dispatch_new(engine.base, &with_store, &handlers, &err))) goto fail;
     bw_error_set(&err, "memory", "out of memory");
     if (!(engine.letters = bw_letter_office_new(engine.base, engine.store, engine.dispatch))) goto fail;

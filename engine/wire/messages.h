@@ -58,7 +58,10 @@ enum bw_message_type {
     BW_MSG_CANCEL_EVENT = 10,
     BW_MSG_PUBLIC_URL = 11, /* {public_url} instead of the one that was configured: the port is known only now */
     BW_MSG_CALL_BEAT = 12,  /* {call} the plugin has said that it is still at work on it (`heartbeat`) */
-    BW_MSG_PERMIT = 8,      /* {permits: [number]} those attempts may begin */
+    /* A key that senders publish: fetch it. {fetch: number, kind: "certificate"|"jwks", url, post: a JSON body to ask with, or "": GET, name: of the
+     * certificate, chain: bool, at: pointer of the key in the answer, or ""}. Answered by BW_MSG_FETCHED. */
+    BW_MSG_FETCH = 13,
+    BW_MSG_PERMIT = 8, /* {permits: [number]} those attempts may begin */
 
     /* ---- run worker → engine ---- */
     BW_MSG_READY = 32, /* {pid} after BW_MSG_CONFIGURE */
@@ -66,8 +69,9 @@ enum bw_message_type {
      * events), collects: bool, events: [glob], steps: [path], inner: [path: in a foreach, or after the end], waits: [{event, by}], respond_ms: 0 =
      * the sender does not wait for it, schedules:
      * [{cron, tz, missed: number (enum bw_missed), max_age_ms}], labels?: {NAME: text}, keep_ok_ms?, keep_failed_ms?: ages after which its runs may
-     * go, 0 = never, webhook?: its trigger as it is written (base/yaml_tree.h): a source of that name, line, column, trusted_warning?: […]}], actions: [{name: "ns/name@major", version, doc, file, kind: "lua"|"plugin", inputs: {…},
-     * outputs: {…}, secrets: […], effect}], errors: [ERROR with file, line, column]} a broken file is left out and named in errors; the others work.
+     * go, 0 = never, webhook?: its trigger as it is written (base/yaml_tree.h): a source of that name, line, column, trusted_warning?: […]}],
+     * actions: [{name: "ns/name@major", version, doc, file, kind: "lua"|"plugin", inputs: {…}, outputs: {…}, secrets: […], effect}], errors: [ERROR
+     * with file, line, column]} a broken file is left out and named in errors; the others work.
      */
     BW_MSG_CATALOG_LOADED = 33,
     /* One transaction's worth of results of one event.
@@ -110,6 +114,8 @@ enum bw_message_type {
     /* {event: uid, run?: uid of the one that answers the sender of the event, within_ms} no run: none does. Only for events that some workflow with
      * `respond: {mode: result}` has a trigger for; before the first report of one of its runs. */
     BW_MSG_RESPOND = 41,
+    /* {fetch, good_for_ms, keys: [{id, der: base64 of a SubjectPublicKeyInfo}], error?: text} no keys: it failed */
+    BW_MSG_FETCHED = 42,
     BW_MSG_QUIET = 48, /* {ask, due_ms: of the earliest timer, 0 = none} all that was sent before the BW_MSG_TRIAL has been done */
 
     /* ---- engine → plugin host ---- */

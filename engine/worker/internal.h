@@ -477,6 +477,9 @@ void bw_trial_refuse_step(struct bw_attempt *attempt);                          
 void bw_trial_network_error(const struct bw_attempt *attempt, const struct bw_task_request *request, struct bw_error *err);
 void bw_trial_trace_input(struct bw_attempt *attempt); /* nothing outside of a trial */
 
+/* ---- fetch.c ---- */
+void bw_fetch_take(struct bw_worker *worker, const json_t *head); /* BW_MSG_FETCH */
+
 /* ---- http.c ---- */
 struct bw_http *bw_http_new(struct event_base *base, bool allow_private_network);
 typedef void bw_http_done(const struct bw_http_answer *answer, void *arg);

@@ -95,6 +95,7 @@ static void on_message(struct bw_channel *channel, const struct bw_message *mess
     case BW_MSG_PERMIT: bw_permit_given(worker, message); break;
     case BW_MSG_CALL_BEAT: bw_heartbeat_take(worker, bw_json_int(message->head, "call", -1)); break;
     case BW_MSG_CALL_RESULT: on_call_result(worker, message); break;
+    case BW_MSG_FETCH: bw_fetch_take(worker, message->head); break;
     case BW_MSG_TRIAL: bw_trial_take(worker, message); break;
     default: break; /* a newer engine's word that this worker does not know */
     }
