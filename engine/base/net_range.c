@@ -37,7 +37,9 @@ void bw_net_address_append(struct bw_buf *out, const struct bw_net_address *addr
 {
     char text[INET6_ADDRSTRLEN];
     int family = address->family == BW_NET_V4 ? AF_INET : AF_INET6;
-    bw_buf_append_text(out, address->family && inet_ntop(family, address->bytes, text, sizeof text) ? text : "unknown");
+    bw_buf_append_text(out, address->family == BW_NET_UNIX                                            ? "unix"
+                            : address->family && inet_ntop(family, address->bytes, text, sizeof text) ? text
+                                                                                                      : "unknown");
 }
 
 static bool read_bits(struct bw_slice digits, unsigned most, unsigned *out)
@@ -71,6 +73,10 @@ enum bw_net_fault bw_net_range_parse(struct bw_slice text, struct bw_net_range *
     struct bw_net_address written;
     bool is_mapped = address.len && memchr(address.ptr, ':', address.len);
     *out = (struct bw_net_range){0};
+    if (bw_slice_is(text, "unix")) {
+        out->network.family = BW_NET_UNIX;
+        return BW_NET_GOOD;
+    }
     if (!bw_net_address_parse(address, &written) || memchr(address.ptr, '%', address.len)) return BW_NET_NO_ADDRESS;
     is_mapped = is_mapped && written.family == BW_NET_V4;
     unsigned most = bits_of(written.family), bits = most;

@@ -35,8 +35,8 @@ static struct curl_slist *split(struct bw_slice headers)
     return list;
 }
 
-bool bw_http_post(const char *url, const char *ca_file, struct bw_slice headers, struct bw_slice body, unsigned *status, struct bw_buf *answer,
-                  struct bw_error *err)
+bool bw_http_post(const char *url, const char *socket_path, const char *ca_file, struct bw_slice headers, struct bw_slice body, unsigned *status,
+                  struct bw_buf *answer, struct bw_error *err)
 {
     struct curl_slist *list = NULL;
     char reason[CURL_ERROR_SIZE] = "";
@@ -49,6 +49,7 @@ bool bw_http_post(const char *url, const char *ca_file, struct bw_slice headers,
     curl_easy_setopt(easy, CURLOPT_URL, url);
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(easy, CURLOPT_PROXY, "");
+    if (socket_path) curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, socket_path);
     if (ca_file) curl_easy_setopt(easy, CURLOPT_CAINFO, ca_file);
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_TIMEOUT, TIMEOUT_S);
@@ -63,7 +64,8 @@ bool bw_http_post(const char *url, const char *ca_file, struct bw_slice headers,
     *status = (unsigned)code;
     bool good = code && (result == CURLE_OK || result == CURLE_SEND_ERROR); /* a refusal may come before everything is sent */
     if (!good) {
-        bw_error_set(err, "send.failed", "cannot post to %s: %s", url, *reason ? reason : curl_easy_strerror(result));
+        bw_error_set(err, "send.failed", "cannot post to %s%s%s: %s", url, socket_path ? " over " : "", socket_path ? socket_path : "",
+                     *reason ? reason : curl_easy_strerror(result));
         if (result == CURLE_COULDNT_CONNECT) bw_error_hint(err, "is the engine running? start it with: bellwire serve");
         if (result == CURLE_PEER_FAILED_VERIFICATION)
             bw_error_hint(err, "the certificate is not trusted, or not of this name; --ca FILE names the authority that signed it");

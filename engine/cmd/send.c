@@ -4,6 +4,7 @@
 #include "cmd/http_post.h"
 #include "cmd/options.h"
 #include "cmd/setup.h"
+#include "config/listen.h"
 #include "serve/inspect.h"
 #include "serve/routes.h"
 #include <stdio.h>
@@ -80,21 +81,25 @@ static bool read_body(const char *path, struct bw_buf *out, struct bw_error *err
 static int post(const struct sending *sending, const struct bw_config *config, const struct bw_source_config *source, struct bw_slice headers,
                 struct bw_slice body)
 {
+    const struct bw_listen *listen = &config->listen[0];
+    const char *socket_path = sending->url ? NULL : listen->path;
     struct bw_buf url = {0}, answer = {0};
     struct bw_error err;
     unsigned status = 0;
     int result = 1;
     if (sending->url)
         bw_buf_append_text(&url, sending->url);
+    else if (socket_path)
+        bw_buf_append_text(&url, "http://localhost");
     else
-        bw_buf_printf(&url, strchr(config->listen[0].host, ':') ? "%s://[%s]:%u%s" : "%s://%s:%u%s", config->listen[0].is_tls ? "https" : "http",
-                      config->listen[0].host, config->listen[0].port, source->path);
+        bw_listen_append_url(&url, listen, 0);
+    if (!sending->url) bw_buf_append_text(&url, source->path);
     if (sending->only_print) {
         printf("POST %s\n%.*s\n", url.data, (int)headers.len, headers.ptr);
         fwrite(body.ptr, 1, body.len, stdout);
         putchar('\n');
         result = 0;
-    } else if (!bw_http_post(url.data, sending->ca, headers, body, &status, &answer, &err)) {
+    } else if (!bw_http_post(url.data, socket_path, sending->ca, headers, body, &status, &answer, &err)) {
         bw_print_error("send", &err);
     } else {
         if (sending->as_json)

@@ -4,10 +4,10 @@
 #include "config/guards.h"
 #include "config/keys.h"
 #include "config/limits.h"
+#include "config/listen.h"
 #include "config/secrets.h"
 #include "config/sources.h"
 #include "config/tls.h"
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,10 +21,11 @@
 
 #define FIELD(name) offsetof(struct bw_config, name)
 static const struct bw_key keys[] = {
-    {"listen", BW_KEY_SPECIAL, 0, 0, 0, "http://127.0.0.1:8080", "where to listen, one URL or a list; port 0 takes any free port"},
+    {"listen", BW_KEY_SPECIAL, 0, 0, 0, "http://127.0.0.1:8080",
+     "where to listen, one URL or a list; port 0 takes any free port; unix:/run/x.sock?mode=0660 is a Unix socket"},
     {"tls", BW_KEY_SPECIAL, 0, 0, 0, "", "certificates for https:// addresses, see below"},
     {"allow_plaintext", BW_KEY_BOOL, FIELD(allow_plaintext), 0, 0, "false", "plain HTTP on addresses other than loopback"},
-    {"public_url", BW_KEY_TEXT, FIELD(public_url), 0, 0, "the first address of listen",
+    {"public_url", BW_KEY_TEXT, FIELD(public_url), 0, 0, "the first port of listen",
      "how people reach this engine: links to approvals begin with it"},
     {"data", BW_KEY_TEXT, FIELD(data), 0, 0, "./data", "folder of the store"},
     {"workflows", BW_KEY_TEXT, FIELD(workflows), 0, 0, "./workflows", "folder of the workflows (*.yaml)"},
@@ -38,7 +39,8 @@ static const struct bw_key keys[] = {
     {"max_body", BW_KEY_SIZE, FIELD(max_body_bytes), 1, BW_BODY_BYTES_HARD, "1MiB", "largest request body"},
     {"max_connections", BW_KEY_COUNT, FIELD(max_connections), 1, 1000000, "10000", "open connections in all"},
     {"trusted_proxies", BW_KEY_SPECIAL, 0, 0, 0, "none",
-     "addresses of your proxies, [10.0.0.0/8]: from them the client is the last one of X-Forwarded-For that is none of them"},
+     "addresses of your proxies, [10.0.0.0/8], unix for whoever comes over a Unix socket: from them the client is the last one of X-Forwarded-For "
+     "that is none of them"},
     {"request_deadline", BW_KEY_DURATION, FIELD(request_deadline_ms), 0, 0, "10s", "time for a whole request to arrive"},
     {"idle", BW_KEY_DURATION, FIELD(idle_ms), 0, 0, "30s", "how long a connection may wait for its next request"},
     {"lua_memory", BW_KEY_SIZE, FIELD(lua_memory_bytes), 1 << 20, 1u << 30, "32MiB", "memory of one run's Lua code"},
@@ -82,79 +84,6 @@ static void set_defaults(struct bw_config *config)
         (struct bw_retention_config){.deliveries_ms = 14 * DAY_MS, .events_ms = 30 * DAY_MS, .succeeded_ms = 14 * DAY_MS, .failed_ms = 90 * DAY_MS};
 }
 
-/* ---- listen ---- */
-
-static bool is_loopback(const char *host)
-{
-    struct in_addr v4;
-    struct in6_addr v6;
-    if (inet_pton(AF_INET, host, &v4) == 1) return ntohl(v4.s_addr) >> 24 == 127;
-    return inet_pton(AF_INET6, host, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
-}
-
-static bool split_url(const char *url, char *host, size_t size, long *port)
-{
-    const char *at = strstr(url, "://") + 3, *end;
-    struct in6_addr address;
-    if (*at == '[') {
-        end = strchr(++at, ']');
-        if (!end || (size_t)(end - at) >= size || end[1] != ':') return false;
-        memcpy(host, at, (size_t)(end - at));
-        host[end - at] = '\0';
-        end += 2;
-    } else {
-        end = strchr(at, ':');
-        if (!end || (size_t)(end - at) >= size) return false;
-        memcpy(host, at, (size_t)(end - at));
-        host[end - at] = '\0';
-        end++;
-    }
-    if (!strcmp(host, "localhost")) snprintf(host, size, "127.0.0.1");
-    if (inet_pton(AF_INET, host, &address) != 1 && inet_pton(AF_INET6, host, &address) != 1) return false;
-    size_t digits = strspn(end, "0123456789"); /* strtol() would take blanks and signs */
-    *port = digits && digits <= 5 ? strtol(end, NULL, 10) : -1;
-    return *port >= 0 && *port <= 65535 && (!end[digits] || !strcmp(end + digits, "/"));
-}
-
-static void read_listen_url(const struct bw_key_context *context, const struct bw_yaml_node *node, struct bw_config *config)
-{
-    char host[64];
-    long port = 0;
-    const char *url = node->kind == BW_YAML_STRING ? node->text.ptr : "";
-    bool is_tls = !strncmp(url, "https://", 8);
-    if ((!is_tls && strncmp(url, "http://", 7)) || !split_url(url, host, sizeof host, &port)) {
-        bw_key_error(context, node, "listen.url", "write for example http://127.0.0.1:8080, https://0.0.0.0:8443 or http://[::1]:8080",
-                     "'%s' is no address to listen on: scheme, numeric address and port are needed", url);
-        return;
-    }
-    if (is_tls && !config->tls.pair_count)
-        bw_key_error(context, node, "listen.no_certificate", "write tls: {cert: FILE, key: FILE}; scripts/dev-cert makes a pair to try it with",
-                     "'%s' needs a certificate", url);
-    if (!is_tls && !config->allow_plaintext && !is_loopback(host))
-        bw_key_error(
-            context, node, "listen.plaintext",
-            "listen on https:// with tls: {cert, key}, put a TLS proxy in front, or write `allow_plaintext: true` if this network is trusted",
-            "plain HTTP on %s would send secrets and events over the network in the clear", host);
-    config->listen[config->listen_count].is_tls = is_tls;
-    config->listen[config->listen_count].host = bw_slice_dup(bw_slice_of(host));
-    config->listen[config->listen_count++].port = (uint16_t)port;
-}
-
-static void read_listen(const struct bw_key_context *context, const struct bw_yaml_node *node, struct bw_config *config)
-{
-    size_t count = node && node->kind == BW_YAML_LIST ? node->count : 1;
-    if (!(config->listen = calloc(count + 1, sizeof *config->listen))) return;
-    if (!node) {
-        config->listen[0] = (struct bw_listen){.host = bw_slice_dup(bw_slice_of("127.0.0.1")), .port = 8080};
-        config->listen_count = 1;
-    } else if (node->kind == BW_YAML_LIST) {
-        if (!node->count) bw_key_error(context, node, "listen.none", "write for example http://127.0.0.1:8080", "listen needs at least one address");
-        for (size_t i = 0; i < node->count; i++) read_listen_url(context, node->items[i], config);
-    } else {
-        read_listen_url(context, node, config);
-    }
-}
-
 /* ---- public_url ---- */
 
 static void check_public_url(const struct bw_key_context *context, const struct bw_yaml_node *node, struct bw_config *config)
@@ -170,14 +99,26 @@ static void check_public_url(const struct bw_key_context *context, const struct 
     for (size_t len = strlen(url); good && url[len - 1] == '/'; len--) url[len - 1] = '\0';
 }
 
+size_t bw_config_first_port(const struct bw_config *config)
+{
+    size_t index = 0;
+    while (index < config->listen_count && config->listen[index].path) index++;
+    return index;
+}
+
 void bw_config_public_url(const struct bw_config *config, uint16_t port, struct bw_buf *out)
 {
-    const struct bw_listen *listen = &config->listen[0];
-    const char *host = !strcmp(listen->host, "0.0.0.0") ? "127.0.0.1" : !strcmp(listen->host, "::") ? "::1" : listen->host;
-    if (config->public_url)
+    size_t index = bw_config_first_port(config);
+    if (config->public_url) {
         bw_buf_append_text(out, config->public_url);
-    else
-        bw_buf_printf(out, strchr(host, ':') ? "%s://[%s]:%u" : "%s://%s:%u", listen->is_tls ? "https" : "http", host, port ? port : listen->port);
+    } else if (index == config->listen_count) {
+        bw_buf_append_text(out, "http://localhost");
+    } else {
+        struct bw_listen first = config->listen[index];
+        if (!strcmp(first.host, "0.0.0.0")) first.host = (char *)"127.0.0.1";
+        if (!strcmp(first.host, "::")) first.host = (char *)"::1";
+        bw_listen_append_url(out, &first, port);
+    }
 }
 
 /* ---- the file ---- */
@@ -246,7 +187,7 @@ static struct bw_config *load(const char *path, bool without_secrets, struct bw_
     const struct bw_yaml_node *retention = root ? bw_yaml_get(root, "retention") : NULL;
     if (retention) bw_keys_read(&context, retention, "retention", retention_keys, RETENTION_KEY_COUNT, config);
     bw_tls_read(&context, root ? bw_yaml_get(root, "tls") : NULL, config->folder, &config->tls);
-    read_listen(&context, root ? bw_yaml_get(root, "listen") : NULL, config);
+    bw_listen_read(&context, root ? bw_yaml_get(root, "listen") : NULL, config);
     check_public_url(&context, root ? bw_yaml_get(root, "public_url") : NULL, config);
     if (root)
         bw_ranges_read(&context, bw_yaml_get(root, "trusted_proxies"), "trusted_proxies", &config->trusted_proxies, &config->trusted_proxy_count);
@@ -282,8 +223,7 @@ struct bw_config *bw_config_load_without_secrets(const char *path, struct bw_err
 void bw_config_free(struct bw_config *config)
 {
     if (!config) return;
-    for (size_t i = 0; i < config->listen_count; i++) free(config->listen[i].host);
-    free(config->listen);
+    bw_listen_free(config->listen, config->listen_count);
     bw_tls_config_free(&config->tls);
     bw_sources_free(config->sources, config->source_count);
     bw_secrets_free(config->secrets, config->secret_count);

@@ -54,10 +54,12 @@ struct bw_source_config {
     bool is_trigger; /* a `webhook` trigger of the workflow of that name */
 };
 
-struct bw_listen {
-    char *host;    /* numeric address */
+struct bw_listen { /* a port, or a Unix socket */
+    char *host;    /* numeric address; NULL: a Unix socket */
     uint16_t port; /* 0 = any free port, logged at start */
     bool is_tls;
+    char *path;    /* of a Unix socket, ready to open; NULL: a port */
+    unsigned mode; /* of its file */
 };
 
 struct bw_tls_pair { /* paths of PEM files */
@@ -98,7 +100,7 @@ struct bw_config {
     size_t listen_count;
     struct bw_tls_config tls;
     bool allow_plaintext;
-    char *public_url; /* as people reach it, without a slash at the end; NULL: the first address that it listens on */
+    char *public_url; /* as people reach it, without a slash at the end; NULL: the first port that it listens on */
     char *data, *workflows, *actions, *plugins, *schemes; /* ready to open */
     unsigned workers;                                     /* default: cores - 1, at least 1 */
     unsigned ingest_threads;                              /* default: 1 up to 2 cores, cores / 2 above, at most 4 */
@@ -127,7 +129,9 @@ struct bw_config *bw_config_load(const char *path, struct bw_errors *errs);
 struct bw_config *bw_config_load_without_secrets(const char *path, struct bw_errors *errs);
 void bw_config_free(struct bw_config *config);
 void bw_config_help(struct bw_buf *out); /* the reference of all keys, made from the table */
-/* What links to this engine begin with. port: of the first address, when it had any free one; 0 = as configured. */
+size_t
+bw_config_first_port(const struct bw_config *config); /* index of the first in `listen` that is one; listen_count: there are only Unix sockets */
+/* What links to this engine begin with. port: of bw_config_first_port(), when it had any free one; 0 = as configured. */
 void bw_config_public_url(const struct bw_config *config, uint16_t port, struct bw_buf *out);
 const struct bw_secret *bw_config_secret(const struct bw_config *config, struct bw_slice name);
 #endif

@@ -47,15 +47,6 @@ struct verdict { /* of a request that starts nothing */
     const char *reason; /* for the log and the record */
 };
 
-static struct bw_slice peer_of(struct evhttp_request *request)
-{
-    char *address = NULL;
-    ev_uint16_t port;
-    struct evhttp_connection *from = evhttp_request_get_connection(request);
-    if (from) evhttp_connection_get_peer(from, &address, &port);
-    return bw_slice_of(address ? address : "");
-}
-
 static struct bw_slice put(char **at, struct bw_slice bytes)
 {
     struct bw_slice copy = {*at, bytes.len};
@@ -397,7 +388,8 @@ static void find_client(struct bw_loop *loop, struct evhttp_request *request, bo
 {
     const struct bw_config *config = loop->ingest->options.config;
     const struct bw_request unread = {0};
-    bw_client_of(peer_of(request), is_readable ? &loop->parts.request : &unread, config->trusted_proxies, config->trusted_proxy_count, &loop->client);
+    bw_client_of(bw_connection_peer(loop, request), is_readable ? &loop->parts.request : &unread, config->trusted_proxies,
+                 config->trusted_proxy_count, &loop->client);
 }
 
 bool bw_accept_again(struct bw_loop *loop, struct evhttp_request *request, const struct bw_route *route, bool may_wait)

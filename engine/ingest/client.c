@@ -35,7 +35,10 @@ void bw_client_of(struct bw_slice peer, const struct bw_request *request, const 
 {
     *out = (struct bw_client){0};
     note(out, peer);
-    bw_net_address_parse(peer, &out->address);
+    if (bw_slice_is(peer, BW_CLIENT_UNIX))
+        out->address.family = BW_NET_UNIX;
+    else
+        bw_net_address_parse(peer, &out->address);
     for (size_t i = request->header_count; i-- > 0;) {
         struct bw_slice list = request->headers[i].value;
         if (!bw_slice_is_nocase(request->headers[i].name, "X-Forwarded-For")) continue;

@@ -6,6 +6,7 @@
 #include "source/source.h"
 
 #define BW_CLIENT_TEXT 64
+#define BW_CLIENT_UNIX "unix" /* the peer of a connection over a Unix socket. A header cannot say it: there it is no address */
 
 struct bw_client {
     struct bw_net_address address; /* unknown: a trusted proxy does not say it readably. It is in no list of addresses then */

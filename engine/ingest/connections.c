@@ -89,6 +89,7 @@ struct bufferevent *bw_connection_accept(struct event_base *base, void *arg)
     if (door->is_tls) connection->tls = bw_tls_ref(loop->tls);
     connection->loop = loop;
     connection->fd = -1;
+    connection->is_unix = door->is_unix;
     connection->since_us = connection->arrived_us = bw_clock_mono_us();
     connection->next = loop->connections;
     if (connection->next) connection->next->previous = connection;
@@ -128,6 +129,17 @@ struct bw_connection *bw_connection_find(struct bw_loop *loop, struct evhttp_req
     int fd = bufferevent_getfd(bev);
     struct bw_connection *connection = fd >= 0 && (size_t)fd < loop->by_fd_count ? loop->by_fd[fd] : NULL;
     return connection && connection->bev == bev ? connection : NULL;
+}
+
+struct bw_slice bw_connection_peer(struct bw_loop *loop, struct evhttp_request *request)
+{
+    const struct bw_connection *connection = bw_connection_find(loop, request);
+    struct evhttp_connection *from = evhttp_request_get_connection(request);
+    char *address = NULL;
+    ev_uint16_t port;
+    if (connection && connection->is_unix) return BW_SLICE(BW_CLIENT_UNIX);
+    if (from) evhttp_connection_get_peer(from, &address, &port);
+    return bw_slice_of(address ? address : "");
 }
 
 struct bw_connection *bw_connection_begin(struct bw_loop *loop, struct evhttp_request *request)

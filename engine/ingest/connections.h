@@ -19,7 +19,8 @@ struct bw_connection {
     struct bw_tls *tls;   /* NULL: plain */
     struct bw_buf client; /* the subject of its certificate; empty: it has shown none */
     struct evbuffer_cb_entry *watch;
-    int fd; /* -1 until the first byte */
+    int fd;       /* -1 until the first byte */
+    bool is_unix; /* it came over a Unix socket */
     bool is_established, is_busy /* a request is in our hands */, is_in_gate;
     int64_t since_us;   /* what the deadline counts from */
     int64_t arrived_us; /* first byte of the request that comes next */
@@ -44,6 +45,7 @@ void bw_connections_close(struct bw_loop *loop);                               /
 /* The connection of a request that evhttp has just completed, now busy; NULL if it did not come through the gate. */
 struct bw_connection *bw_connection_begin(struct bw_loop *loop, struct evhttp_request *request);
 struct bw_connection *bw_connection_find(struct bw_loop *loop, struct evhttp_request *request); /* NULL: it is gone */
+struct bw_slice bw_connection_peer(struct bw_loop *loop, struct evhttp_request *request);       /* its address; BW_CLIENT_UNIX; "": nobody knows */
 /* Its answer is handed to evhttp: body_bytes are no longer in flight. Nothing if the connection is gone. */
 void bw_connection_end(struct bw_loop *loop, struct evhttp_request *request, size_t body_bytes);
 /* Its answer comes later, and its body is not needed for it: those bytes are no longer in flight. */

@@ -77,7 +77,7 @@ static size_t connections_max(const struct bw_config *config)
 
 static bool open_doors(struct bw_ingest *ingest, size_t index, int *fds, struct bw_error *err)
 {
-    if (!bw_listener_open(&ingest->options.config->listen[index], fds, ingest->loop_count, &ingest->ports[index], err)) return false;
+    if (!bw_listener_open(&ingest->options.config->listen[index], fds, ingest->loop_count, &ingest->listeners[index], err)) return false;
     bool good = true;
     for (size_t i = 0; i < ingest->loop_count; i++) {
         struct bw_loop *loop = &ingest->loops[i];
@@ -96,10 +96,10 @@ static bool prepare(struct bw_ingest *ingest, struct bw_error *err)
     if (!ingest->options.in_flight_bytes) ingest->options.in_flight_bytes = IN_FLIGHT_BYTES;
     ingest->live_max = connections_max(config);
     size_t loop_count = config->ingest_threads ? config->ingest_threads : 1;
-    ingest->ports = calloc(config->listen_count + 1, sizeof *ingest->ports);
+    ingest->listeners = calloc(config->listen_count + 1, sizeof *ingest->listeners);
     ingest->loops = calloc(loop_count, sizeof *ingest->loops);
     int *fds = calloc(loop_count, sizeof *fds);
-    bool good = ingest->ports && ingest->loops && fds && bw_held_table_open(&ingest->held, ingest->live_max / 2);
+    bool good = ingest->listeners && ingest->loops && fds && bw_held_table_open(&ingest->held, ingest->live_max / 2);
     if (!good) bw_error_set(err, "no_memory", "no memory for the ingest threads");
     for (; good && ingest->loop_count < loop_count; ingest->loop_count++) good = bw_loop_open(&ingest->loops[ingest->loop_count], ingest, err);
     for (size_t i = 0; good && i < config->listen_count; i++) good = open_doors(ingest, i, fds, err);
@@ -170,7 +170,7 @@ void bw_ingest_keys_changed(struct bw_ingest *ingest)
 
 uint16_t bw_ingest_port(const struct bw_ingest *ingest, size_t index)
 {
-    return ingest->ports[index];
+    return ingest->listeners[index].port;
 }
 
 static void choose(void *arg, struct bw_uid event, struct bw_uid run, int64_t within_ms)
@@ -211,6 +211,7 @@ size_t bw_ingest_connections(const struct bw_ingest *ingest)
 void bw_ingest_stop_accepting(struct bw_ingest *ingest)
 {
     if (atomic_exchange(&ingest->is_draining, true)) return;
+    for (size_t i = 0; ingest->listeners && i < ingest->options.config->listen_count; i++) bw_listener_close(&ingest->listeners[i]);
     for (size_t i = 0; i < ingest->loop_count; i++)
         if (ingest->loops[i].has_thread) bw_mailbox_post(ingest->loops[i].mailbox, &ingest->loops[i].drain.mail);
 }
@@ -227,7 +228,7 @@ void bw_ingest_stop(struct bw_ingest *ingest)
     bw_router_unref(atomic_load(&ingest->router));
     pthread_mutex_destroy(&ingest->router_lock);
     bw_held_table_close(&ingest->held);
-    free(ingest->ports);
+    free(ingest->listeners);
     free(ingest->loops);
     free(ingest);
 }

@@ -51,7 +51,7 @@ struct bw_ingest;
 struct bw_ingest *bw_ingest_start(const struct bw_ingest_options *options, struct bw_error *err); /* options is copied; NULL: listen.* */
 /* Takes over one reference. When it returns every request whose head has not been read yet meets this router. One thread at a time. */
 void bw_ingest_set_router_take(struct bw_ingest *ingest, struct bw_router *router);
-uint16_t bw_ingest_port(const struct bw_ingest *ingest, size_t index); /* the real port of config->listen[index] */
+uint16_t bw_ingest_port(const struct bw_ingest *ingest, size_t index); /* the real port of config->listen[index]; 0: a Unix socket */
 /* Connections that come from now on begin with it, those that are there end on theirs. False without memory: call it again. */
 bool bw_ingest_set_tls(struct bw_ingest *ingest, struct bw_tls *tls);
 void bw_ingest_keys_changed(struct bw_ingest *ingest); /* something in the ring is new: requests that wait are judged again; any thread */

@@ -3,6 +3,7 @@
  * engine on the port fails in its own first bind. */
 #include "ingest/listener.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -19,11 +20,15 @@ static bool set_option(int fd, int level, int name, int value)
 }
 
 /* Accepted sockets inherit these. */
-static bool set_options(int fd, int family)
+static bool set_options(int fd)
 {
-    return set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1) && set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1) &&
-           set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1) && set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, UNANSWERED_MS) &&
-           (family != AF_INET6 || set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0));
+    return set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1) && set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1) &&
+           set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, UNANSWERED_MS);
+}
+
+static bool set_address_options(int fd, int family)
+{
+    return set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1) && (family != AF_INET6 || set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0));
 }
 
 static bool explain(const struct bw_listen *address, struct bw_error *err)
@@ -51,8 +56,9 @@ static bool explain(const struct bw_listen *address, struct bw_error *err)
 static bool open_one(const struct sockaddr *address, socklen_t len, bool is_first, bool shares, int *out)
 {
     *out = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    return *out >= 0 && set_options(*out, address->sa_family) && (is_first || set_option(*out, SOL_SOCKET, SO_REUSEPORT, 1)) &&
-           bind(*out, address, len) == 0 && (!shares || !is_first || set_option(*out, SOL_SOCKET, SO_REUSEPORT, 1)) && listen(*out, BACKLOG) == 0;
+    return *out >= 0 && set_options(*out) && set_address_options(*out, address->sa_family) &&
+           (is_first || set_option(*out, SOL_SOCKET, SO_REUSEPORT, 1)) && bind(*out, address, len) == 0 &&
+           (!shares || !is_first || set_option(*out, SOL_SOCKET, SO_REUSEPORT, 1)) && listen(*out, BACKLOG) == 0;
 }
 
 static bool parse(const struct bw_listen *address, struct sockaddr_storage *out, socklen_t *len, struct bw_error *err)
@@ -74,7 +80,13 @@ static in_port_t *port_of(struct sockaddr_storage *address)
     return address->ss_family == AF_INET6 ? &((struct sockaddr_in6 *)address)->sin6_port : &((struct sockaddr_in *)address)->sin_port;
 }
 
-bool bw_listener_open(const struct bw_listen *address, int *fds, size_t count, uint16_t *port, struct bw_error *err)
+static void close_all(const int *fds, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (fds[i] >= 0) close(fds[i]);
+}
+
+static bool open_port(const struct bw_listen *address, int *fds, size_t count, uint16_t *port, struct bw_error *err)
 {
     struct sockaddr_storage at = {0}, real = {0};
     socklen_t len = 0, real_len = sizeof real;
@@ -90,7 +102,35 @@ bool bw_listener_open(const struct bw_listen *address, int *fds, size_t count, u
     return true;
 fail:
     explain(address, err);
-    for (size_t i = 0; i <= opened; i++)
-        if (fds[i] >= 0) close(fds[i]);
+    close_all(fds, opened + 1);
     return false;
+}
+
+/* One socket for all: each loop has a descriptor of it that it can close by itself. Whoever comes first takes the connection. */
+static bool share(int fd, int *fds, size_t count, struct bw_error *err)
+{
+    for (size_t i = 0; i < count; i++)
+        if ((fds[i] = fcntl(fd, F_DUPFD_CLOEXEC, 3)) < 0) {
+            bw_error_set(err, "listen.failed", "cannot share a listening socket: %s", strerror(errno));
+            close_all(fds, i);
+            return false;
+        }
+    return true;
+}
+
+bool bw_listener_open(const struct bw_listen *address, int *fds, size_t count, struct bw_listener *out, struct bw_error *err)
+{
+    *out = (struct bw_listener){0};
+    if (!address->path) return open_port(address, fds, count, &out->port, err);
+    int fd = bw_unix_socket_open(address->path, address->mode, BACKLOG, &out->file, err);
+    if (fd < 0) return false;
+    bool good = share(fd, fds, count, err);
+    close(fd);
+    if (!good) bw_unix_socket_remove(&out->file);
+    return good;
+}
+
+void bw_listener_close(struct bw_listener *listener)
+{
+    bw_unix_socket_remove(&listener->file);
 }

@@ -97,7 +97,7 @@ void bw_loop_end_if_done(struct bw_loop *loop)
 static bool set_up_door(struct bw_loop *loop, const struct bw_listen *listen)
 {
     struct bw_door *door = &loop->doors[loop->door_count];
-    *door = (struct bw_door){.loop = loop, .http = evhttp_new(loop->base), .is_tls = listen->is_tls};
+    *door = (struct bw_door){.loop = loop, .http = evhttp_new(loop->base), .is_tls = listen->is_tls, .is_unix = listen->path != NULL};
     if (!door->http) return false;
     loop->door_count++;
     /* The gate answers what is larger; these are the second line, and what a connection past the gate would meet. */

@@ -6,6 +6,7 @@
 #include "base/map.h"
 #include "ingest/client.h"
 #include "ingest/ingest.h"
+#include "ingest/listener.h"
 #include "ingest/request.h"
 #include "ingest/router.h"
 #include "ingest/tls.h"
@@ -29,7 +30,7 @@ struct bw_door { /* one of config->listen, as one loop has it. evhttp tells its 
     struct bw_loop *loop;
     struct evhttp *http;
     struct evhttp_bound_socket *socket; /* NULL: closed for good */
-    bool is_tls;
+    bool is_tls, is_unix;
 };
 struct bw_loop_mail { /* to a loop, from any thread */
     struct bw_mail mail;
@@ -73,7 +74,7 @@ struct bw_ingest {
     pthread_mutex_t router_lock; /* from reading `router` to having a reference of it */
     _Atomic(struct bw_router *) router;
     size_t live_max;
-    uint16_t *ports;
+    struct bw_listener *listeners; /* one for each config->listen; the main thread's */
     size_t loop_count;
     struct bw_loop *loops;
     struct bw_held_table held;

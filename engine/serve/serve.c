@@ -2,6 +2,7 @@
 #include "admin/cancel.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "config/listen.h"
 #include "dispatch/dispatch.h"
 #include "dispatch/fetches.h"
 #include "ingest/ingest.h"
@@ -197,7 +198,8 @@ static const struct bw_control_verb verbs[] = {
 static void tell_public_url(struct engine *engine)
 {
     struct bw_buf url = {0};
-    bw_config_public_url(engine->config, bw_ingest_port(engine->ingest, 0), &url);
+    size_t first = bw_config_first_port(engine->config);
+    bw_config_public_url(engine->config, first < engine->config->listen_count ? bw_ingest_port(engine->ingest, first) : 0, &url);
     if (!url.failed) bw_dispatch_set_public_url(engine->dispatch, url.data);
     bw_buf_free(&url);
 }
@@ -235,12 +237,12 @@ static void on_ready(void *arg, uint32_t revision)
     if (!(engine->control = bw_control_new(engine->base, engine->config->data, verbs, sizeof verbs / sizeof *verbs, engine, &err)))
         bw_log_error(BW_LOG_WARN, "control.closed", &err); /* webhooks do not need it */
     for (size_t i = 0; i < engine->config->listen_count; i++) {
-        char url[96];
-        const struct bw_listen *listen = &engine->config->listen[i];
-        snprintf(url, sizeof url, strchr(listen->host, ':') ? "%s://[%s]:%u" : "%s://%s:%u", listen->is_tls ? "https" : "http", listen->host,
-                 bw_ingest_port(engine->ingest, i));
-        bw_log(BW_LOG_INFO, "engine.listening", BW_STR("url", url), BW_INT("revision", revision), BW_INT("sources", bw_router_count(engine->router)),
-               BW_INT("after_ms", (bw_clock_mono_us() - engine->started_us) / 1000), BW_STR("version", BELLWIRE_VERSION));
+        struct bw_buf url = {0};
+        bw_listen_append_url(&url, &engine->config->listen[i], bw_ingest_port(engine->ingest, i));
+        bw_log(BW_LOG_INFO, "engine.listening", BW_STR("url", url.data), BW_INT("revision", revision),
+               BW_INT("sources", bw_router_count(engine->router)), BW_INT("after_ms", (bw_clock_mono_us() - engine->started_us) / 1000),
+               BW_STR("version", BELLWIRE_VERSION));
+        bw_buf_free(&url);
     }
 }
 

@@ -106,7 +106,7 @@ class Engine:
                 line = json.loads(raw)
             except ValueError:
                 line = {"log": "raw", "message": raw.decode(errors="replace")}
-            if line.get("log") == "engine.listening":
+            if line.get("log") == "engine.listening" and not line["url"].startswith("unix:"):
                 self.port = int(line["url"].rsplit(":", 1)[1])
             self.log.append(line)
             self.lines.put(line)

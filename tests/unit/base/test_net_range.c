@@ -49,13 +49,50 @@ static void test_a_network_holds_its_addresses_and_no_other(void **state)
         if (holds(cases[i].range, cases[i].address) != cases[i].is_in) fail_msg("%s in %s", cases[i].address, cases[i].range);
 }
 
+static void test_unix_is_a_range_and_no_address(void **state)
+{
+    (void)state;
+    struct bw_net_range range;
+    struct bw_net_address who;
+    struct bw_buf text = {0};
+    assert_int_equal(bw_net_range_parse(BW_SLICE("unix"), &range), BW_NET_GOOD);
+    assert_false(bw_net_address_parse(BW_SLICE("unix"), &who)); /* a header cannot say it */
+    assert_false(bw_net_ranges_hold(&range, 1, &who));
+    assert_true(bw_net_address_parse(BW_SLICE("0.0.0.0"), &who));
+    assert_false(bw_net_ranges_hold(&range, 1, &who));
+    who = (struct bw_net_address){.family = BW_NET_UNIX};
+    assert_true(bw_net_ranges_hold(&range, 1, &who));
+    assert_int_equal(bw_net_range_parse(BW_SLICE("0.0.0.0/0"), &range), BW_NET_GOOD);
+    assert_false(bw_net_ranges_hold(&range, 1, &who));
+    bw_net_address_append(&text, &who);
+    assert_string_equal(text.data, "unix");
+    bw_buf_free(&text);
+}
+
 static void test_what_is_no_network_is_refused(void **state)
 {
     (void)state;
-    static const char *const bad[] = {
-        "",           "x",           "10.0.0.0/",    "10.0.0.0/33", "10.0.0.0/08",        "10.0.0.0/-1",    "10.0.0.0/8 ", " 10.0.0.0/8",
-        "10.0.0",     "010.0.0.0/8", "10.0.0.0/8/8", "::1/129",     "::ffff:10.0.0.0/95", "fe80::%eth0/10", "localhost",   "[::1]",
-        "1.2.3.4:80", "0x7f.1",      "::1/1x"};
+    static const char *const bad[] = {"",
+                                      "x",
+                                      "10.0.0.0/",
+                                      "10.0.0.0/33",
+                                      "10.0.0.0/08",
+                                      "10.0.0.0/-1",
+                                      "10.0.0.0/8 ",
+                                      " 10.0.0.0/8",
+                                      "10.0.0",
+                                      "010.0.0.0/8",
+                                      "10.0.0.0/8/8",
+                                      "::1/129",
+                                      "::ffff:10.0.0.0/95",
+                                      "fe80::%eth0/10",
+                                      "localhost",
+                                      "[::1]",
+                                      "unix/0",
+                                      "Unix",
+                                      "1.2.3.4:80",
+                                      "0x7f.1",
+                                      "::1/1x"};
     struct bw_net_range range;
     for (size_t i = 0; i < COUNT(bad); i++)
         if (bw_net_range_parse(bw_slice_of(bad[i]), &range) != BW_NET_NO_ADDRESS) fail_msg("'%s' is taken", bad[i]);
@@ -92,6 +129,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_network_holds_its_addresses_and_no_other),
+        cmocka_unit_test(test_unix_is_a_range_and_no_address),
         cmocka_unit_test(test_what_is_no_network_is_refused),
         cmocka_unit_test(test_an_address_inside_its_network_is_named_with_the_network),
         cmocka_unit_test(test_an_unknown_address_is_in_no_network),

@@ -1,4 +1,5 @@
 /* The keys of bellwire.yaml: default, a good value, a bad one with its place and what to do. */
+#include "base/file.h"
 #include "config_fixture.h"
 
 static void test_without_a_file_everything_has_its_default(void **state)
@@ -73,6 +74,32 @@ static void test_every_key_is_taken(void **state)
     bw_config_free(config);
 }
 
+static void test_a_unix_socket_has_a_path_and_a_mode_and_no_port(void **state)
+{
+    (void)state;
+    struct bw_buf url = {0};
+    struct bw_config *config = load_good("listen: [\"unix:/run/a?mode=600\", unix:b.sock, \"http://[::]:81\"]\nallow_plaintext: true\n");
+    assert_int_equal(config->listen_count, 3);
+    assert_string_equal(config->listen[0].path, "/run/a");
+    assert_int_equal(config->listen[0].mode, 0600);
+    char *beside = bw_file_join(config->folder, "b.sock"); /* relative to the file, as every path */
+    assert_string_equal(config->listen[1].path, beside);
+    assert_int_equal(config->listen[1].mode, 0660);
+    free(beside);
+    assert_null(config->listen[2].path);
+    assert_int_equal(bw_config_first_port(config), 2);
+    bw_config_public_url(config, 0, &url); /* nobody follows a link to a socket file */
+    assert_string_equal(url.data, "http://[::1]:81");
+    bw_buf_free(&url);
+    bw_config_free(config);
+    config = load_good("listen: unix:/run/a\n"); /* without allow_plaintext: it does not leave the machine */
+    assert_int_equal(bw_config_first_port(config), 1);
+    bw_config_public_url(config, 0, &url);
+    assert_string_equal(url.data, "http://localhost");
+    bw_buf_free(&url);
+    bw_config_free(config);
+}
+
 static void test_limits_are_taken_as_they_are_written(void **state)
 {
     (void)state;
@@ -106,6 +133,7 @@ static void test_retention_is_taken_and_what_it_leaves_out_has_its_default(void 
     bw_config_free(config);
 }
 
+#define LONG "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678"
 static const struct refusal refusals[] = {
     {"§[]\n", "config.type", "must be a map"},
     {"a: 1\n§a: 2\n", "yaml.duplicate_key", "already on line 1"},
@@ -176,6 +204,15 @@ static const struct refusal refusals[] = {
     {"listen: §http://::1:80\n", "listen.url", "http://[::1]:8080"},
     {"listen: §8080\n", "listen.url", "scheme"},
     {"listen: §{}\n", "listen.url", "scheme"},
+    {"listen: §\"unix:\"\n", "listen.url", "names no file"},
+    {"listen: §unix:/run/\n", "listen.url", "names no file"},
+    {"listen: §unix:/run/x?mode=\n", "listen.url", "octal"},
+    {"listen: §unix:/run/x?mode=0668\n", "listen.url", "octal"},
+    {"listen: §unix:/run/x?mode=000\n", "listen.url", "octal"},
+    {"listen: §unix:/run/x?mode=4660\n", "listen.url", "octal"},
+    {"listen: §unix:/run/x?mode=00660\n", "listen.url", "octal"},
+    {"listen: §unix:/run/x?owner=www\n", "listen.url", "mode=0660"},
+    {"listen: §unix:/" LONG "\n", "listen.url", "107 bytes"},
     {"listen: §[]\n", "listen.none", "at least one"},
     {"listen: [http://127.0.0.1:1, §7]\n", "listen.url", "scheme"},
     /* Secrets and events over the network in the clear: only when it is written out. */
@@ -274,6 +311,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_without_a_file_everything_has_its_default),
         cmocka_unit_test(test_every_key_is_taken),
+        cmocka_unit_test(test_a_unix_socket_has_a_path_and_a_mode_and_no_port),
         cmocka_unit_test(test_limits_are_taken_as_they_are_written),
         cmocka_unit_test(test_retention_is_taken_and_what_it_leaves_out_has_its_default),
         cmocka_unit_test(test_every_fault_has_its_code_place_and_next_step),

@@ -31,6 +31,10 @@ static const struct {
     {"10.0.0.1", {"[2001:db8::1"}, "10.0.0.1", false},
     {"10.0.0.1", {"unknown, 203.0.113.5"}, "203.0.113.5", true}, /* nobody looks that far */
     {"2001:db8:ff::1", {"203.0.113.5"}, "203.0.113.5", true},
+    {"unix", {NULL}, "unix", true},
+    {"unix", {"203.0.113.5"}, "unix", true},   /* it is not in the list */
+    {"10.0.0.1", {"unix"}, "10.0.0.1", false}, /* only a socket says that */
+    {"10.0.0.1", {"203.0.113.9, unix"}, "10.0.0.1", false},
     {"", {NULL}, "", false},
 };
 
@@ -64,10 +68,26 @@ static void test_without_trusted_proxies_nobody_is_believed(void **state)
     assert_string_equal(client.text, "127.0.0.1");
 }
 
+static void test_a_proxy_on_a_unix_socket_is_believed_when_the_list_says_unix(void **state)
+{
+    (void)state;
+    struct bw_header header = {BW_SLICE("X-Forwarded-For"), BW_SLICE("198.51.100.1, 203.0.113.5")};
+    const struct bw_request request = {.headers = &header, .header_count = 1};
+    struct bw_net_range trusted;
+    struct bw_client client;
+    bw_net_range_parse(BW_SLICE("unix"), &trusted);
+    bw_client_of(BW_SLICE("unix"), &request, &trusted, 1, &client);
+    assert_string_equal(client.text, "203.0.113.5");
+    assert_int_equal(client.address.family, BW_NET_V4);
+    bw_client_of(BW_SLICE("127.0.0.1"), &request, &trusted, 1, &client);
+    assert_string_equal(client.text, "127.0.0.1");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_client_is_the_last_that_no_trusted_proxy_is),
+        cmocka_unit_test(test_a_proxy_on_a_unix_socket_is_believed_when_the_list_says_unix),
         cmocka_unit_test(test_without_trusted_proxies_nobody_is_believed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
