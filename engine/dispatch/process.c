@@ -13,6 +13,15 @@
 
 extern char **environ;
 
+#ifdef BELLWIRE_TEST_HOOKS
+static bw_process_fork *fork_with;
+
+void bw_process_fork_with(bw_process_fork *make)
+{
+    fork_with = make;
+}
+#endif
+
 struct bw_process {
     pid_t pid;
     int pidfd;
@@ -24,8 +33,19 @@ struct bw_process {
 
 /* What a child may know of the environment. Everything else could be a secret. */
 static const char *const passed_variables[] = {
-    "PATH=",           "HOME=",         "LANG=",          "LC_",           "TZ=",           "TMPDIR=",          "SSL_CERT_",
-    "CURL_CA_BUNDLE=", "ASAN_OPTIONS=", "UBSAN_OPTIONS=", "LSAN_OPTIONS=", "TSAN_OPTIONS=", "LD_LIBRARY_PATH=",
+    "PATH=",
+    "HOME=",
+    "LANG=",
+    "LC_",
+    "TZ=",
+    "TMPDIR=",
+    "SSL_CERT_",
+    "CURL_CA_BUNDLE=",
+    "ASAN_OPTIONS=",
+    "UBSAN_OPTIONS=",
+    "LSAN_OPTIONS=",
+    "TSAN_OPTIONS=",
+    "LD_LIBRARY_PATH=",
 #ifdef BELLWIRE_TEST_HOOKS
     "BELLWIRE_CLOCK_AHEAD_MS=", /* one time for all of it */
 #endif
@@ -66,10 +86,10 @@ static void on_ended(evutil_socket_t fd, short what, void *arg)
     process->ended(process, status, how, process->arg);
 }
 
-struct bw_process *bw_process_spawn(struct event_base *base, const char *role, const int *fds, size_t fd_count, bw_process_ended *ended, void *arg,
-                                    struct bw_error *err)
+/* 0, or an errno. */
+/* This program again. 0, or an errno. */
+static int start(const char *role, const int *fds, size_t fd_count, pid_t *pid)
 {
-    struct bw_process *process = calloc(1, sizeof *process);
     char *argv[] = {(char *)"bellwire", (char *)role, NULL};
     char **env = child_environment();
     posix_spawn_file_actions_t actions;
@@ -80,8 +100,7 @@ struct bw_process *bw_process_spawn(struct event_base *base, const char *role, c
 
     posix_spawn_file_actions_init(&actions);
     posix_spawnattr_init(&attributes);
-    if (!process || !env || fd_count > sizeof high / sizeof *high) goto out;
-    process->pidfd = -1;
+    if (!env || fd_count > sizeof high / sizeof *high) goto out;
     /* Sources above the targets, so that no dup2 overwrites one that is still needed. */
     for (; moved < fd_count; moved++)
         if ((high[moved] = fcntl(fds[moved], F_DUPFD_CLOEXEC, 64)) < 0) {
@@ -97,7 +116,34 @@ struct bw_process *bw_process_spawn(struct event_base *base, const char *role, c
     posix_spawnattr_setsigdefault(&attributes, &all);
     posix_spawnattr_setpgroup(&attributes, 0); /* a Ctrl-C on the terminal is the engine's to handle */
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
-    if ((failure = posix_spawn(&process->pid, "/proc/self/exe", &actions, &attributes, argv, env))) goto out;
+    failure = posix_spawn(pid, "/proc/self/exe", &actions, &attributes, argv, env);
+out:
+    for (size_t i = 0; i < moved; i++) close(high[i]);
+    posix_spawn_file_actions_destroy(&actions);
+    posix_spawnattr_destroy(&attributes);
+    free(env);
+    return failure;
+}
+
+static int make(const char *role, const int *fds, size_t fd_count, pid_t *pid)
+{
+#ifdef BELLWIRE_TEST_HOOKS
+    if (fork_with) return (*pid = fork_with(role, fds, fd_count)) < 0 ? errno : 0;
+#endif
+    return start(role, fds, fd_count, pid);
+}
+
+struct bw_process *bw_process_spawn(struct event_base *base, const char *role, const int *fds, size_t fd_count, bw_process_ended *ended, void *arg,
+                                    struct bw_error *err)
+{
+    struct bw_process *process = calloc(1, sizeof *process);
+    int failure = process ? make(role, fds, fd_count, &process->pid) : ENOMEM;
+    for (size_t i = 0; i < fd_count; i++) close(fds[i]);
+    if (failure) {
+        free(process);
+        process = NULL;
+        goto out;
+    }
     process->ended = ended;
     process->arg = arg;
     process->pidfd = (int)syscall(SYS_pidfd_open, process->pid, 0);
@@ -111,14 +157,7 @@ out:
     if (failure) {
         bw_error_set(err, "process.spawn", "cannot start a %s process: %s", role, strerror(failure));
         bw_error_hint(err, "check the limits on processes and open files (ulimit -u, ulimit -n)");
-        free(process);
-        process = NULL;
     }
-    for (size_t i = 0; i < moved; i++) close(high[i]);
-    for (size_t i = 0; i < fd_count; i++) close(fds[i]);
-    posix_spawn_file_actions_destroy(&actions);
-    posix_spawnattr_destroy(&attributes);
-    free(env);
     return process;
 }
 

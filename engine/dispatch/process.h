@@ -17,4 +17,11 @@ struct bw_process *bw_process_spawn(struct event_base *base, const char *role, c
 pid_t bw_process_pid(const struct bw_process *process);
 void bw_process_kill(struct bw_process *process); /* SIGKILL; `ended` follows */
 void bw_process_free(struct bw_process *process); /* kills and reaps it when it still runs */
+
+#ifdef BELLWIRE_TEST_HOOKS
+/* Makes a process of that role, a child of this one, with fds as 3, 4, …; -1 with errno. */
+typedef pid_t bw_process_fork(const char *role, const int *fds, size_t fd_count);
+/* From now on processes are made like this: starting the program again costs more than all that a short test does. */
+void bw_process_fork_with(bw_process_fork *make);
+#endif
 #endif

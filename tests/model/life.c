@@ -1,15 +1,20 @@
 /* One life of an engine for the model tests (driver.py): the real store, dispatch, worker process and timers, without sockets, at a time that stands
  * still while there is something to do and then jumps. What comes in is told by a plan; a crash point (BELLWIRE_CRASH) or the plan ends it early.
  *
- * usage: life FOLDER    reads FOLDER/plan.json, keeps its data in FOLDER/data, says what happens on stderr, a JSON object a line
+ * usage: life --serve   lives of nursery.h
+ *        life FOLDER    reads FOLDER/plan.json, keeps its data in FOLDER/data, says what happens on stderr, a JSON object a line
  * plan: {now_ms, horizon_ms: when to stop even if something is left, kill_worker: after so many traces or 0,
  *        events: [{at_ms, key, name, body: {}} in the order of their time], cancels: [{at_ms, event: key}]} */
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "dispatch/dispatch.h"
+#include "nursery.h"
 #include "worker/worker.h"
+#include <curl/curl.h>
 #include <event2/event.h>
+#include <openssl/hmac.h>
+#include <openssl/sha.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -221,22 +226,44 @@ static int live(struct life *life, const char *folder)
     return life->status;
 }
 
-int main(int argc, char **argv)
+static int live_in(const char *folder)
 {
     char path[256];
     struct life life = {0};
-    if (argc == 2 && !strcmp(argv[1], "worker")) return bw_worker_main();
-    if (argc != 2) return 64;
     signal(SIGPIPE, SIG_IGN); /* as `bellwire serve` does */
     bw_log_setup(BW_LOG_INFO, BW_LOG_JSON, "life");
-    snprintf(path, sizeof path, "%s/plan.json", argv[1]);
+    snprintf(path, sizeof path, "%s/plan.json", folder);
     life.plan = json_load_file(path, 0, NULL);
     if (!life.plan) return 64;
     life.events = json_object_get(life.plan, "events");
     life.now_ms = bw_json_int(life.plan, "now_ms", 0);
     life.horizon_ms = bw_json_int(life.plan, "horizon_ms", INT64_MAX);
     life.kill_at = (size_t)bw_json_int(life.plan, "kill_worker", 0);
-    int status = live(&life, argv[1]);
+    int status = live(&life, folder);
     json_decref(life.plan);
     return status;
+}
+
+static int live_with_nursery(const char *folder)
+{
+    return nursery_open(bw_worker_main) ? 72 : live_in(folder);
+}
+
+/* What every process would do first. */
+static void warm_up(void)
+{
+    struct bw_error err;
+    uint8_t mac[32];
+    curl_global_init(CURL_GLOBAL_DEFAULT);
+    bw_uid_new(1);
+    HMAC(EVP_sha256(), "", 0, mac, 0, mac, NULL);
+    SHA256(mac, 0, mac);
+    bw_store_close(bw_store_open(NULL, &err));
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 2 && !strcmp(argv[1], "worker")) return bw_worker_main();
+    if (argc == 2 && !strcmp(argv[1], "--serve")) return warm_up(), nursery_serve(live_with_nursery);
+    return argc == 2 ? live_in(argv[1]) : 64;
 }

@@ -204,6 +204,7 @@ class Schedule:
             if rng.random() < 0.15:  # its sender did not hear the answer
                 at_ms += rng.randrange(1, 5000)
                 self.events.append({**self.events[-1], "at_ms": at_ms})
+        self.has_store = rng.random() < 0.95  # else it has to make it first, and may die while it does
         self.faults = []
         while rng.random() < 0.6 and len(self.faults) < 4:
             if rng.random() < 0.65:
