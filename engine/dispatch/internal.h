@@ -189,6 +189,7 @@ void bw_reload_request(struct bw_reload *reload);
 void bw_reload_go_on(struct bw_reload *reload);                                                 /* what was asked for and could not begin yet */
 void bw_reload_stored(struct bw_reload *reload, uint32_t revision, const struct bw_error *err); /* err NULL: it is on disk */
 void bw_reload_check(struct bw_reload *reload);                                                 /* now and then */
+bool bw_reload_is_idle(const struct bw_reload *reload);
 void bw_reload_stop(struct bw_reload *reload);
 void bw_reload_free(struct bw_reload *reload);
 /* jobs.c */
@@ -228,7 +229,9 @@ void bw_permits_ask(struct bw_run_worker *worker, const json_t *head);
 void bw_permits_back(struct bw_run_worker *worker, const json_t *head);
 void bw_permits_worker_lost(struct bw_run_worker *worker); /* all that it had comes back */
 void bw_permits_watch(struct bw_permits *permits);         /* stores what is owed, now and then */
-void bw_permits_store(struct bw_permits *permits);         /* now */
+/* In a trial: looks whose turn it is now; true: somebody was told. *due_ms: when it is the next one's turn, 0 = when one is given back. */
+bool bw_permits_turn(struct bw_permits *permits, int64_t *due_ms);
+void bw_permits_store(struct bw_permits *permits); /* now */
 void bw_permits_stored(struct bw_mail *mail);
 void bw_permits_free(struct bw_permits *permits);
 /* approvals.c */

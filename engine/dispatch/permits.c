@@ -37,6 +37,12 @@ struct stored_limits { /* on the way to the disk */
     int64_t mono_us, wall_ms;
 };
 
+/* In a trial time is the trial's own. */
+static int64_t clock_us(const struct bw_permits *permits)
+{
+    return permits->dispatch->options.trial ? bw_clock_wall_ms() * 1000 : bw_clock_mono_us();
+}
+
 /* ---- asked for and given ---- */
 
 struct asked_key {
@@ -96,7 +102,7 @@ void bw_permits_back(struct bw_run_worker *worker, const json_t *head)
     if (!asked) return;
     if (pause_ms > PAUSE_MAX_MS) pause_ms = PAUSE_MAX_MS;
     if (pause_ms > 0) {
-        bw_permit_pause(permits->limiter, asked->permit, bw_clock_mono_us() + pause_ms * 1000);
+        bw_permit_pause(permits->limiter, asked->permit, clock_us(permits) + pause_ms * 1000);
         permits->has_news = true;
     }
     end(permits, asked);
@@ -117,22 +123,40 @@ static void tell(struct bw_run_worker *worker)
     bw_buf_clear(&worker->granted);
 }
 
-static void on_turn(evutil_socket_t fd, short what, void *arg)
+/* Gives permits to those whose turn it is. *wait_us: until the next one's, -1 = until one is given back. */
+static bool give(struct bw_permits *permits, int64_t *wait_us)
 {
-    struct bw_permits *permits = arg;
     struct bw_run_worker *worker;
     struct bw_permit *permit;
-    int64_t now_us = bw_clock_mono_us(), due_us;
-    (void)fd, (void)what;
+    int64_t now_us = clock_us(permits), due_us;
+    bool was_given = false;
     while ((permit = bw_limiter_next(permits->limiter, now_us, &due_us))) {
         const struct bw_asked *asked = bw_permit_owner(permit);
         struct bw_buf *granted = &asked->worker->granted;
         bw_buf_printf(granted, granted->len ? ",%lld" : "{\"permits\":[%lld", (long long)asked->number);
-        permits->has_news = true;
+        permits->has_news = was_given = true;
     }
     TAILQ_FOREACH(worker, &permits->dispatch->workers, link) tell(worker);
-    int64_t wait_us = due_us - now_us;
-    if (due_us >= 0) event_add(permits->turn, &(struct timeval){.tv_sec = wait_us / 1000000, .tv_usec = wait_us % 1000000});
+    *wait_us = due_us < 0 ? -1 : due_us - now_us;
+    return was_given;
+}
+
+static void on_turn(evutil_socket_t fd, short what, void *arg)
+{
+    struct bw_permits *permits = arg;
+    int64_t wait_us;
+    (void)fd, (void)what;
+    if (give(permits, &wait_us)) permits->dispatch->exchanged++;
+    if (wait_us >= 0 && !permits->dispatch->options.trial)
+        event_add(permits->turn, &(struct timeval){.tv_sec = wait_us / 1000000, .tv_usec = wait_us % 1000000});
+}
+
+bool bw_permits_turn(struct bw_permits *permits, int64_t *due_ms)
+{
+    int64_t wait_us;
+    bool was_given = give(permits, &wait_us);
+    *due_ms = wait_us < 0 ? 0 : (clock_us(permits) + wait_us + 999) / 1000;
+    return was_given;
 }
 
 /* ---- what is owed ---- */
@@ -157,7 +181,7 @@ void bw_permits_stored(struct bw_mail *mail)
     if (permits) permits->is_storing = false;
     if (stored->op.failed) { /* a full disk stops no step: what is owed is in memory, and is written again when it changes */
         bw_log_error(BW_LOG_WARN, "limits.not_stored", &stored->op.error);
-        if (permits) permits->stored_us = bw_clock_mono_us() + SWEEP_EVERY_US;
+        if (permits) permits->stored_us = clock_us(permits) + SWEEP_EVERY_US;
     }
     free_stored(stored);
 }
@@ -190,7 +214,7 @@ void bw_permits_store(struct bw_permits *permits)
     struct bw_dispatch *dispatch = permits->dispatch;
     struct stored_limits *stored;
     permits->has_news = false;
-    permits->stored_us = bw_clock_mono_us();
+    permits->stored_us = clock_us(permits);
     if (!dispatch->options.store || !(stored = calloc(1, sizeof *stored))) return;
     stored->dispatch = dispatch;
     stored->mail.kind = BW_MAIL_LIMITS;
@@ -213,7 +237,7 @@ void bw_permits_store(struct bw_permits *permits)
 
 void bw_permits_watch(struct bw_permits *permits)
 {
-    int64_t now_us = bw_clock_mono_us();
+    int64_t now_us = clock_us(permits);
     if (!permits->has_news || permits->is_storing || now_us - permits->stored_us < STORE_EVERY_US) return;
     bw_limiter_sweep(permits->limiter, now_us);
     bw_permits_store(permits);
@@ -226,7 +250,7 @@ static bool owe(void *arg, const struct bw_limit_row *row)
 {
     struct bw_permits *permits = arg;
     const struct bw_config *config = permits->dispatch->options.config;
-    int64_t now_us = bw_clock_mono_us(), now_ms = bw_clock_wall_ms(), owed_us = (row->free_ms - now_ms) * 1000, pause_ms = row->paused_ms - now_ms;
+    int64_t now_us = clock_us(permits), now_ms = bw_clock_wall_ms(), owed_us = (row->free_ms - now_ms) * 1000, pause_ms = row->paused_ms - now_ms;
     for (size_t i = 0; i < config->limit_count; i++) {
         const struct bw_limit_config *limit = &config->limits[i];
         if (!bw_slice_is(row->name, limit->name)) continue;

@@ -233,6 +233,11 @@ void bw_reload_check(struct bw_reload *reload)
     bw_process_kill(reload->worker->process);
 }
 
+bool bw_reload_is_idle(const struct bw_reload *reload)
+{
+    return reload->phase == IDLE && !reload->is_wanted;
+}
+
 /* ---- life ---- */
 
 static void on_changed(void *arg)

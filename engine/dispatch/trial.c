@@ -94,7 +94,12 @@ void bw_dispatch_trial_go_on(struct bw_dispatch *dispatch, int64_t now_ms)
 static bool is_quiet(const struct bw_dispatch *dispatch)
 {
     return TAILQ_EMPTY(&dispatch->queued) && !dispatch->is_behind && !dispatch->open_reports && !dispatch->stalled &&
-           bw_wakes_are_quiet(dispatch->wakes) && !bw_store_is_waking(dispatch->options.store);
+           bw_wakes_are_quiet(dispatch->wakes) && !bw_store_is_waking(dispatch->options.store) && bw_reload_is_idle(dispatch->reload);
+}
+
+static int64_t earlier(int64_t one_ms, int64_t other_ms) /* 0 = never */
+{
+    return one_ms && (!other_ms || one_ms < other_ms) ? one_ms : other_ms;
 }
 
 void bw_trial_look(struct bw_dispatch *dispatch)
@@ -107,12 +112,12 @@ void bw_trial_look(struct bw_dispatch *dispatch)
         trial->exchanged--; /* and once more when it is quiet */
         return;
     }
-    if (trial->exchanged != dispatch->exchanged) {
+    int64_t permits_due_ms = 0;
+    if (bw_permits_turn(dispatch->permits, &permits_due_ms) || trial->exchanged != dispatch->exchanged) {
         ask(trial);
         return;
     }
-    int64_t due_ms = bw_store_next_due(dispatch->options.store);
-    if (trial->worker_due_ms && (!due_ms || trial->worker_due_ms < due_ms)) due_ms = trial->worker_due_ms;
+    int64_t due_ms = earlier(earlier(bw_store_next_due(dispatch->options.store), trial->worker_due_ms), permits_due_ms);
     trial->is_going = false;
     dispatch->handlers.quiet(dispatch->handlers.arg, due_ms);
 }

@@ -79,10 +79,11 @@ void bw_worker_configure(struct bw_run_worker *worker, bool with_secrets)
         json_object_set_new(secrets, config->secrets[i].name, json_stringn(config->secrets[i].values[0].ptr, config->secrets[i].values[0].len));
     for (size_t i = 0; i < config->limit_count; i++)
         json_object_set_new(limits, config->limits[i].name, json_real(config->limits[i].rate_ms ? config->limits[i].burst : 0));
-    json_t *head = json_pack("{s:i,s:I,s:I,s:i,s:b,s:b,s:b,s:o,s:o}", "worker", worker->number, "lua_memory_bytes",
-                             (json_int_t)config->lua_memory_bytes, "stall_ms", (json_int_t)config->stall_ms, "max_output_bytes", MAX_OUTPUT_BYTES,
-                             "allow_private_network", config->allow_private_network, "trace", worker->dispatch->options.trace, "trial",
-                             worker->dispatch->options.trial, "secrets", secrets, "limits", limits);
+    json_t *head =
+        json_pack("{s:i,s:I,s:I,s:i,s:b,s:b,s:b,s:b,s:o,s:o}", "worker", worker->number, "lua_memory_bytes", (json_int_t)config->lua_memory_bytes,
+                  "stall_ms", (json_int_t)config->stall_ms, "max_output_bytes", MAX_OUTPUT_BYTES, "allow_private_network",
+                  config->allow_private_network, "trace", worker->dispatch->options.trace, "trial", worker->dispatch->options.trial, "trial_limits",
+                  worker->dispatch->options.trial_limits, "secrets", secrets, "limits", limits);
     if (with_secrets && worker->dispatch->public_url) {
         char key[2 * BW_STORE_KEY_BYTES + 1];
         bw_hex_encode(worker->dispatch->approval_key, BW_STORE_KEY_BYTES, key);

@@ -66,6 +66,7 @@ struct bw_worker {
     struct event *ready_event;
     struct bw_http *http;
     struct bw_trial *trial;                /* `bellwire test`: no network, and time stands still until it is set. NULL otherwise */
+    bool has_trial_limits;                 /* in it, steps ask for permits as ever */
     TAILQ_HEAD(, bw_timer) timers;         /* in a trial: those that are set, in the order in which that was done */
     struct bw_attempt_list called;         /* waiting for a plugin */
     struct bw_attempt_list unacknowledged; /* waiting for a report to be on disk */

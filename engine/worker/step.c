@@ -24,7 +24,8 @@ void bw_step_attempt(struct bw_attempt *attempt)
     struct bw_step_result *result = bw_attempt_result(attempt);
     char key[BW_IDEMPOTENCY_KEY_TEXT];
     int64_t timeout_ms = timeout_of(attempt);
-    if (attempt->run->entry->limits[attempt->step] && !attempt->permit && !bw_attempt_worker(attempt)->trial) {
+    if (attempt->run->entry->limits[attempt->step] && !attempt->permit &&
+        (!bw_attempt_worker(attempt)->trial || bw_attempt_worker(attempt)->has_trial_limits)) {
         bw_permit_ask(attempt);
         return;
     }

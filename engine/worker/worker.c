@@ -42,6 +42,7 @@ static void configure(struct bw_worker *worker, const struct bw_message *message
     }
     bw_approvals_configure(worker, head);
     if (!(worker->http = bw_http_new(worker->base, worker->allow_private_network))) exit(70);
+    worker->has_trial_limits = bw_json_bool(head, "trial_limits", false);
     if (bw_json_bool(head, "trial", false) && !bw_trial_begin(worker)) exit(70);
     worker->is_configured = true;
     char ready[48];
