@@ -153,6 +153,79 @@ static void test_text_and_whole_values(void **state)
     bw_buf_free(&out);
 }
 
+/* Any JSON, compact, from a seed: nulls, [] and {}, integers of 64 bits, members in any order. */
+static void append_value(struct bw_buf *out, uint32_t *seed, int depth)
+{
+    static const char *const plain[] = {"null",
+                                        "true",
+                                        "false",
+                                        "0",
+                                        "-1",
+                                        "9223372036854775807",
+                                        "-9223372036854775808",
+                                        "9007199254740993",
+                                        "1.5",
+                                        "-0.25",
+                                        "1e+300",
+                                        "\"\"",
+                                        "\"text\"",
+                                        "\"a \\\"quote\\\" and \\\\\"",
+                                        "\"\\n\"",
+                                        "\"äöü\"",
+                                        "[]",
+                                        "{}"};
+    const uint32_t dice = (*seed = *seed * 1664525 + 1013904223) >> 8, count = dice / 64 % 5;
+    if (depth == 0 || dice % 3 == 0) {
+        bw_buf_append_text(out, plain[dice / 3 % (sizeof plain / sizeof *plain)]);
+        return;
+    }
+    bool is_list = dice % 3 == 1;
+    bw_buf_append_char(out, is_list ? '[' : '{');
+    for (uint32_t i = 0; i < count; i++) {
+        if (i) bw_buf_append_char(out, ',');
+        if (!is_list) bw_buf_printf(out, "\"k%u\":", (dice + 7 * i) % 10); /* no two are the same */
+        append_value(out, seed, depth - 1);
+    }
+    bw_buf_append_char(out, is_list ? ']' : '}');
+}
+
+/* What is evaluated once more, after a crash or elsewhere, gives the same bytes: each time here is a script of its own, with hashes of its own. */
+static void test_any_value_passes_whole_and_the_same_each_time(void **state)
+{
+    static const char yaml[] =
+        "name: t\non: [{manual: true}]\nsteps:\n  - id: s\n    lua: return {}\n"
+        "    with: {whole: [\"${{ event.data.v }}\"], made: \"${{ {zeta = 1, alpha = event.data.v, mid = {c = 1, b = 2, a = 3, "
+        "d = 4, f = 5, e = list{}}, [\\\"9\\\"] = json(event.data.v)} }}\"}\n";
+    const struct bw_render none = {0};
+    (void)state;
+    for (uint32_t seed = 1; seed <= 300; seed++) {
+        struct bw_buf value = {0}, body = {0}, wanted = {0}, first = {0};
+        uint32_t from = seed * 7919;
+        append_value(&value, &from, 4);
+        bw_buf_printf(&body, "{\"v\":%.*s}", (int)value.len, value.data);
+        bw_buf_printf(&wanted, "{\"whole\":[%.*s],", (int)value.len, value.data);
+        for (int time = 0; time < 3; time++) {
+            struct fixture fixture;
+            struct bw_buf out = {0};
+            struct bw_error err = {0};
+            fixture_open(&fixture, yaml, NULL, body.data);
+            assert_non_null(fixture.script);
+            if (!bw_script_render(fixture.script, fixture.workflows[0]->steps[0].with, &none, &out, &err)) fail_msg("%s: %s", body.data, err.message);
+            if (strncmp(out.data, wanted.data, wanted.len) != 0) fail_msg("%s became %s", body.data, out.data);
+            if (time == 0)
+                bw_buf_append(&first, out.data, out.len);
+            else if (out.len != first.len || memcmp(out.data, first.data, out.len) != 0)
+                fail_msg("first %s, then %s", first.data, out.data);
+            bw_buf_free(&out);
+            fixture_close(&fixture);
+        }
+        bw_buf_free(&first);
+        bw_buf_free(&wanted);
+        bw_buf_free(&body);
+        bw_buf_free(&value);
+    }
+}
+
 static void test_secrets_are_sealed(void **state)
 {
     const struct bw_grant grant = {BW_SLICE("KEY"), BW_SLICE("hunter2hunter2")};
@@ -196,6 +269,7 @@ int main(void)
         cmocka_unit_test(test_table),
         cmocka_unit_test(test_conditions_take_only_booleans),
         cmocka_unit_test(test_text_and_whole_values),
+        cmocka_unit_test(test_any_value_passes_whole_and_the_same_each_time),
         cmocka_unit_test(test_secrets_are_sealed),
         cmocka_unit_test(test_syntax_errors_have_the_files_place),
     };

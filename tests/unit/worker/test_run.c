@@ -297,6 +297,33 @@ static void test_an_effect_waits_until_the_effect_before_it_is_on_disk(void **st
     engine_stop(&engine);
 }
 
+/* With the commit of the event, n effects in line are n + 1 commits, and none is waited for behind the last of them. What has no effect costs none.
+ */
+static void test_effects_in_line_are_a_report_each(void **state)
+{
+    (void)state;
+    enum { EFFECTS = 7 };
+    struct bw_buf workflow = {0};
+    struct engine engine;
+    int waited = 0;
+    bw_buf_append_text(&workflow, HEAD "steps:\n");
+    for (int i = 0; i < EFFECTS; i++)
+        bw_buf_printf(&workflow, "  - {id: e%d, lua: \"ctx.log('e') return {n = 1}\"}\n  - {id: s%d, set: {n: \"${{ steps.e%d.n }}\"}}\n", i, i, i);
+    engine_start(&engine);
+    engine_load_good(&engine, "workflow", workflow.data, NULL);
+    engine_event(&engine, "{}");
+    const struct answer *report = engine_next(&engine, BW_MSG_REPORT);
+    for (; !json_is_true(json_object_get(report->head, "done")); report = engine_next(&engine, BW_MSG_REPORT)) {
+        assert_true(json_is_true(json_object_get(report->head, "ack")));
+        waited++;
+        engine_commit(&engine, json_integer_value(json_object_get(report->head, "report")));
+    }
+    assert_int_equal(waited, EFFECTS - 1);
+    assert_int_equal(number(run_at(report, 0), "state"), SUCCEEDED);
+    bw_buf_free(&workflow);
+    engine_stop(&engine);
+}
+
 /* A step that is tried again reports on the way, and nobody waits for that report: the next effect has to. */
 static void test_a_report_on_the_way_does_not_stand_for_a_commit(void **state)
 {
@@ -543,6 +570,7 @@ int main(void)
         cmocka_unit_test(test_the_outputs_of_a_workflow_are_limited),
         cmocka_unit_test(test_an_input_above_the_limit_is_an_error_of_the_step),
         cmocka_unit_test(test_an_effect_waits_until_the_effect_before_it_is_on_disk),
+        cmocka_unit_test(test_effects_in_line_are_a_report_each),
         cmocka_unit_test(test_a_report_on_the_way_does_not_stand_for_a_commit),
         cmocka_unit_test(test_a_recovered_run_goes_on_behind_what_is_recorded),
         cmocka_unit_test(test_a_run_that_is_recorded_as_ended_is_not_run_again),
