@@ -22,13 +22,17 @@ import time
 import traceback
 
 import properties
+import properties_more  # noqa: F401: its checks
+import seen
 from schedules import START_MS, Schedule
 
 LIFE = pathlib.Path(os.environ.get("BELLWIRE_BUILD_DIR", "build/debug")) / "tests" / "model_life"
-HORIZON_MS = START_MS + 100 * 86_400_000
+HORIZON_MS = START_MS + 400 * 86_400_000
+STOPPED, CRASHED = 3, 137  # how a life ends
 MEMORY = "/dev/shm" if os.path.isdir("/dev/shm") else None
 LIVES_MAX = 12
 LIFE_SECONDS_MAX = 120
+FAILURES_MAX = int(os.environ.get("BELLWIRE_MODEL_FAILURES", "5"))
 OF_THREAD, NURSERIES = threading.local(), []
 
 
@@ -42,7 +46,7 @@ class Outcome:
     def __init__(self, schedule, folder):
         self.schedule, self.folder, self.lines, self.accepted = schedule, folder, [], {}
         self.snapshots = []  # at the end of each life, what properties.py remembers
-        self.repairs, self.crashes = 0, 0
+        self.repairs, self.crashed_lives = 0, []
 
 
 class Nursery:
@@ -92,8 +96,8 @@ def nursery():
     return OF_THREAD.nursery
 
 
-def live(outcome, folder, fault, now_ms, events, number):
-    plan = {"now_ms": now_ms, "horizon_ms": HORIZON_MS, "kill_worker": fault["kill_worker"], "events": events}
+def live(outcome, folder, fault, now_ms, acts, number):
+    plan = {"now_ms": now_ms, "horizon_ms": HORIZON_MS, "kill_worker": fault["kill_worker"], "approvals": outcome.schedule.approvals(), "acts": acts}
     (folder / "plan.json").write_text(json.dumps(plan))
     status = nursery().live(folder, fault["crash"], folder / f"life{number}.log")
     lines = []
@@ -104,10 +108,11 @@ def live(outcome, folder, fault, now_ms, events, number):
             raise Broken(f"a line that is no JSON: {text[:300]}") from None
         line["life"] = number
         lines.append(line)
-    if status not in (0, 137):
+    if status not in (0, STOPPED, CRASHED):
         raise Broken(f"life {number} ended with {status}: " + "\n".join(json.dumps(line) for line in lines[-3:]))
     outcome.lines += lines
-    outcome.crashes += status == 137
+    if status == CRASHED:
+        outcome.crashed_lives.append(number)
     return status, lines
 
 
@@ -118,18 +123,28 @@ def run(schedule, folder, faults):
     if schedule.has_store:
         (folder / "data").mkdir()
         (folder / "data" / "bellwire.db").write_bytes(nursery().new_store())
-    now_ms, left = START_MS, list(schedule.events)
+        if schedule.keep:
+            with contextlib.closing(sqlite3.connect(folder / "data" / "bellwire.db")) as database:
+                database.executescript(seen.ARCHIVE)
+    now_ms, left = START_MS, list(schedule.acts)
+    files = {f"workflows/{workflow.name}.yaml": workflow.text() for workflow in schedule.workflows}
     for number in range(LIVES_MAX):
         fault = faults[number] if number < len(faults) else {"crash": None, "kill_worker": 0}
         status, lines = live(outcome, folder, fault, now_ms, left, number)
-        told = [line for line in lines if line.get("say") == "accepted"]
-        for line in told:
-            outcome.accepted.setdefault(line["key"], line["event"])
-            if outcome.accepted[line["key"]] != line["event"]:
+        did = {line["number"]: line for line in lines if line.get("say") == "did"}
+        for line in did.values():
+            if line["do"] == "event" and "failed" in line:
+                raise Broken(f"an event was refused: {line}")
+            if line["do"] == "event" and line["event"] and outcome.accepted.setdefault(line["key"], line["event"]) != line["event"]:
                 raise Broken(f"two events for the key {line['key']}")
-        left = left[len(told):]  # a sender who heard nothing sends again
+        for act in left:
+            if act["do"] == "reload" and act["number"] in did and act["which"] != "bad":
+                files.update(act["files"])
+        for path, text in files.items():  # a bad one is taken back by whoever starts the engine again
+            (folder / path).write_text(text)
+        left = [act for act in left if act["number"] not in did]  # who heard nothing asks again
         now_ms = max([now_ms] + [line["at_ms"] for line in lines if line.get("say") == "time"])
-        outcome.snapshots.append((len(outcome.lines), properties.snapshot(folder)))
+        outcome.snapshots.append((len(outcome.lines), seen.snapshot(folder)))
         if status == 0:
             quiet = [line for line in lines if line.get("say") == "quiet"]
             if not quiet or quiet[-1]["endless"]:
@@ -145,8 +160,8 @@ def judge(seed):
     top = pathlib.Path(tempfile.mkdtemp(prefix="bellwire-model-", dir=MEMORY))
     try:
         outcome = run(schedule, top / "faulty", schedule.faults)
-        wrong = properties.check(outcome)
-        if not wrong and outcome.crashes + len(schedule.faults) and not schedule.is_timed:
+        wrong = seen.check(outcome)
+        if not wrong and (outcome.crashed_lives or schedule.faults) and not schedule.is_timed:
             wrong = properties.check_same(outcome, run(schedule, top / "calm", []))
         return wrong
     except Broken as broken:
@@ -174,8 +189,8 @@ def main():
     print(f"seeds from {first} on", flush=True)
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
         waiting = {}
-        while waiting or (tried < count and time.monotonic() - begun < seconds and failed < 5):
-            while len(waiting) < options.jobs and tried < count and time.monotonic() - begun < seconds and failed < 5:
+        while waiting or (tried < count and time.monotonic() - begun < seconds and failed < FAILURES_MAX):
+            while len(waiting) < options.jobs and tried < count and time.monotonic() - begun < seconds and failed < FAILURES_MAX:
                 waiting[pool.submit(judge, first + tried)] = first + tried
                 tried += 1
             for done in concurrent.futures.wait(waiting, return_when=concurrent.futures.FIRST_COMPLETED).done:
@@ -188,7 +203,7 @@ def main():
         each.close()
     spent = sum(os.times()[:4])  # of this process and all below it
     print(f"{tried} schedules in {took:.1f} s ({tried / took * 60:.0f} a minute, {spent * 1000 / max(tried, 1):.0f} ms of a core each), {failed} failed; "
-          f"properties: {properties.names()}")
+          f"properties: {seen.names()}")
     return 1 if failed else 0
 
 

@@ -1,18 +1,18 @@
 /* One life of an engine for the model tests (driver.py): the real store, dispatch, worker process and timers, without sockets, at a time that stands
- * still while there is something to do and then jumps. What comes in is told by a plan; a crash point (BELLWIRE_CRASH) or the plan ends it early.
+ * still while there is something to do and then jumps. What comes from outside is told by a plan; a crash point (BELLWIRE_CRASH) or the plan ends it
+ * early.
  *
  * usage: life --serve   lives of nursery.h
  *        life FOLDER    reads FOLDER/plan.json, keeps its data in FOLDER/data, says what happens on stderr, a JSON object a line
- * plan: {now_ms, horizon_ms: when to stop even if something is left, kill_worker: after so many traces or 0,
- *        events: [{at_ms, key, name, body: {}} in the order of their time], cancels: [{at_ms, event: key}]} */
+ * plan: {now_ms, horizon_ms: when to stop even if something is left, kill_worker: after so many traces or 0, approvals: see people.c,
+ *        acts: [{number, at_ms, do, …}] in the order of their time; acts.c and people.c say what there is} */
+#include "life.h"
 #include "base/clock.h"
-#include "base/json.h"
 #include "base/log.h"
-#include "dispatch/dispatch.h"
+#include "dispatch/internal.h"
 #include "nursery.h"
 #include "worker/worker.h"
 #include <curl/curl.h>
-#include <event2/event.h>
 #include <openssl/hmac.h>
 #include <openssl/sha.h>
 #include <signal.h>
@@ -21,27 +21,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { JUMPS_MAX = 100000, KEPT_MS = 86400000 };
-
-struct life {
-    json_t *plan;
-    const json_t *events;
-    size_t next_event, jumps, traces, kill_at;
-    int64_t now_ms, horizon_ms;
-    struct event_base *base;
-    struct bw_store *store;
-    struct bw_dispatch *dispatch;
-    bool has_begun;
-    int status;
-};
-struct sent {
-    struct bw_store_op op;
-    struct bw_accepted accepted;
-    struct bw_binding binding;
-    struct bw_buf body;
-    struct life *life;
-    const char *key; /* the plan's */
-};
+enum { JUMPS_MAX = 100000 };
 
 static void end(struct life *life, int status)
 {
@@ -49,8 +29,7 @@ static void end(struct life *life, int status)
     event_base_loopbreak(life->base);
 }
 
-/* At once and in one piece: what was said before a crash stays said. */
-static void say(json_t *line)
+void life_say(json_t *line)
 {
     struct bw_buf text = {0};
     bw_json_append(&text, line);
@@ -60,103 +39,93 @@ static void say(json_t *line)
     json_decref(line);
 }
 
-/* ---- events ---- */
-
-static void sent_free(struct sent *sent)
+void life_did(struct life *life, const json_t *act, json_t *more)
 {
-    bw_buf_free(&sent->body);
-    free(sent);
+    json_t *line = json_pack("{s:s,s:I,s:s,s:I}", "say", "did", "number", bw_json_int(act, "number", -1), "do", bw_json_str(act, "do", ""), "at_ms",
+                             (json_int_t)bw_clock_wall_ms());
+    if (more) json_object_update(line, more);
+    json_decref(more);
+    life_say(line);
+    atomic_fetch_sub(&life->open_acts, 1);
 }
 
-static void release(struct bw_accepted *accepted)
+struct bw_reader *life_reader(struct life *life)
 {
-    sent_free((struct sent *)((char *)accepted - offsetof(struct sent, accepted)));
-}
-
-static void on_accepted(struct bw_store_op *op)
-{
-    struct sent *sent = op->owner; /* writer thread */
-    char uid[BW_UID_TEXT];
-    if (op->failed) {
-        sent_free(sent);
-        return;
-    }
-    say(json_pack("{s:s,s:s,s:s,s:b,s:I}", "say", "accepted", "key", sent->key, "event",
-                  bw_uid_text(op->is_duplicate ? op->duplicate_of : sent->accepted.uid, BW_UID_EVENT, uid), "duplicate", op->is_duplicate, "at_ms",
-                  (json_int_t)sent->accepted.at_ms));
-    sent->accepted.event_id = op->event_id;
-    if (op->is_duplicate)
-        sent_free(sent);
-    else
-        bw_dispatch_post(sent->life->dispatch, &sent->accepted);
-}
-
-static void submit(struct life *life, const json_t *from)
-{
-    struct sent *sent = calloc(1, sizeof *sent);
-    if (!sent) abort();
-    struct bw_accepted *event = &sent->accepted;
-    sent->life = life;
-    sent->key = bw_json_str(from, "key", "");
-    bw_json_append(&sent->body, json_object_get(from, "body"));
-    atomic_init(&event->references, 1);
-    event->release = release;
-    event->at_ms = life->now_ms;
-    event->uid = bw_uid_new(event->at_ms);
-    event->revision = bw_dispatch_revision(life->dispatch);
-    event->trusted = true;
-    event->source = BW_SLICE("model");
-    event->name = bw_slice_of(bw_json_str(from, "name", ""));
-    event->headers = BW_SLICE("{}");
-    event->body = bw_buf_slice(&sent->body);
-    bw_dispatch_bind(life->dispatch, event->name, event->body, &sent->binding);
-    sent->op = (struct bw_store_op){
-        .kind = BW_OP_ACCEPT,
-        .done = on_accepted,
-        .owner = sent,
-        .delivery = {.at_ms = event->at_ms, .source = event->source, .status = 202, .outcome = BW_OUTCOME_ACCEPTED},
-        .event = {.uid = event->uid,
-                  .at_ms = event->at_ms,
-                  .revision = event->revision,
-                  .source = event->source,
-                  .name = event->name,
-                  .trusted = true,
-                  .headers = event->headers,
-                  .body = event->body,
-                  .dedupe_key = bw_slice_of(sent->key),
-                  .dedupe_expire_ms = event->at_ms + KEPT_MS,
-                  .keys = sent->binding.keys,
-                  .key_count = sent->binding.key_count},
-    };
-    bw_store_submit(life->store, &sent->op);
+    char data[256];
+    struct bw_error err;
+    snprintf(data, sizeof data, "%s/data", life->folder);
+    if (!life->reader) life->reader = bw_reader_open(data, &err);
+    if (!life->reader) _exit(70);
+    return life->reader;
 }
 
 /* ---- time ---- */
+
+/* Which versions there are from now on: the hash of each workflow, and its first step, by which it is known. */
+static void say_revision(struct life *life)
+{
+    json_t *found = json_object(), *workflow;
+    size_t index;
+    uint32_t revision = bw_dispatch_revision(life->dispatch);
+    if (!bw_dispatch_workflows(life->dispatch) || revision == life->said_revision) {
+        json_decref(found);
+        return;
+    }
+    life->said_revision = revision;
+    json_array_foreach(bw_dispatch_workflows(life->dispatch), index, workflow)
+        json_object_set_new(found, bw_json_str(workflow, "name", ""),
+                            json_pack("[O,O]", json_object_get(workflow, "hash"), json_array_get(json_object_get(workflow, "steps"), 0)));
+    life_say(json_pack("{s:s,s:I,s:o}", "say", "revision", "revision", (json_int_t)revision, "workflows", found));
+}
+
+static void go_on(struct life *life)
+{
+    bw_dispatch_trial_go_on(life->dispatch, life->now_ms);
+    if (life->dispatch->schedules) bw_schedules_watch(life->dispatch->schedules);
+}
+
+static void jump_to(struct life *life, int64_t next_ms)
+{
+    if (next_ms <= life->now_ms) return;
+    life->now_ms = next_ms;
+    life_say(json_pack("{s:s,s:I}", "say", "time", "at_ms", (json_int_t)life->now_ms));
+    bw_clock_stop_at(life->now_ms);
+}
 
 /* Nothing is left to do at this time, and nothing will be before due_ms. */
 static void on_quiet(void *arg, int64_t due_ms)
 {
     struct life *life = arg;
-    const json_t *event = json_array_get(life->events, life->next_event);
-    int64_t event_ms = event ? bw_json_int(event, "at_ms", 0) : INT64_MAX, next_ms = due_ms ? due_ms : INT64_MAX;
-    bool is_event = event && event_ms <= next_ms;
-    if (is_event) next_ms = event_ms;
+    const json_t *act = json_array_get(life->acts, life->next_act);
+    int64_t act_ms = act ? bw_json_int(act, "at_ms", 0) : INT64_MAX, next_ms = due_ms ? due_ms : INT64_MAX;
+    say_revision(life);
+    if (atomic_load(&life->open_acts)) { /* somebody waits for an answer */
+        go_on(life);
+        return;
+    }
+    if (life->dispatch->permits) bw_permits_watch(life->dispatch->permits); /* as it does all the time */
+    bool is_act = act && act_ms <= next_ms;
+    if (is_act) next_ms = act_ms;
     if (next_ms == INT64_MAX || next_ms > life->horizon_ms || ++life->jumps > JUMPS_MAX) {
-        say(json_pack("{s:s,s:I,s:I,s:b,s:I}", "say", "quiet", "at_ms", (json_int_t)life->now_ms, "due_ms", (json_int_t)due_ms, "endless",
-                      life->jumps > JUMPS_MAX, "repairs", (json_int_t)bw_store_repairs(life->store)));
+        life_say(json_pack("{s:s,s:I,s:I,s:b,s:I}", "say", "quiet", "at_ms", (json_int_t)life->now_ms, "due_ms", (json_int_t)due_ms, "endless",
+                           life->jumps > JUMPS_MAX, "repairs", (json_int_t)bw_store_repairs(life->store)));
         end(life, 0);
         return;
     }
-    if (next_ms > life->now_ms) {
-        life->now_ms = next_ms;
-        say(json_pack("{s:s,s:I}", "say", "time", "at_ms", (json_int_t)life->now_ms));
+    jump_to(life, next_ms);
+    while (is_act) { /* those of one time side by side */
+        life->next_act++;
+        atomic_fetch_add(&life->open_acts, 1);
+        if (!strcmp(bw_json_str(act, "do", ""), "stop")) {
+            life_did(life, act, NULL);
+            end(life, 3);
+            return;
+        }
+        acts_begin(life, act);
+        act = json_array_get(life->acts, life->next_act);
+        is_act = act && bw_json_int(act, "at_ms", 0) <= life->now_ms;
     }
-    if (is_event) {
-        life->next_event++;
-        bw_clock_stop_at(life->now_ms);
-        submit(life, event);
-    }
-    bw_dispatch_trial_go_on(life->dispatch, life->now_ms);
+    go_on(life);
 }
 
 static void on_ready(void *arg, uint32_t revision)
@@ -165,7 +134,7 @@ static void on_ready(void *arg, uint32_t revision)
     (void)revision;
     if (life->has_begun) return;
     life->has_begun = true;
-    bw_dispatch_trial_go_on(life->dispatch, life->now_ms);
+    go_on(life);
 }
 
 /* ---- what is seen ---- */
@@ -173,7 +142,7 @@ static void on_ready(void *arg, uint32_t revision)
 static void on_catalog(void *arg, const json_t *loaded)
 {
     if (!json_array_size(json_object_get(loaded, "errors"))) return;
-    say(json_pack("{s:s,s:O}", "say", "errors", "errors", json_object_get(loaded, "errors")));
+    life_say(json_pack("{s:s,s:O}", "say", "errors", "errors", json_object_get(loaded, "errors")));
     end(arg, 65);
 }
 
@@ -182,17 +151,17 @@ static void on_trace(void *arg, const struct bw_message *message)
     struct life *life = arg;
     pid_t pids[8];
     if (!strcmp(bw_json_str(message->head, "what", ""), "step_input")) return;
-    say(json_pack("{s:s,s:O,s:I}", "say", "trace", "trace", message->head, "at_ms", (json_int_t)life->now_ms));
+    life_say(json_pack("{s:s,s:O,s:I}", "say", "trace", "trace", message->head, "at_ms", (json_int_t)life->now_ms));
     if (++life->traces == life->kill_at && bw_dispatch_pids(life->dispatch, pids, 8) > 0) {
-        say(json_pack("{s:s}", "say", "worker_killed"));
+        life_say(json_pack("{s:s}", "say", "worker_killed"));
         kill(pids[0], SIGKILL);
     }
 }
 
 static void on_fatal(void *arg, const struct bw_error *err)
 {
-    say(json_pack("{s:s,s:s,s:s}", "say", "fatal", "code", err->code, "message", err->message));
-    end(arg, 70);
+    life_say(json_pack("{s:s,s:s,s:s}", "say", "fatal", "code", err->code, "message", err->message));
+    if (((struct life *)arg)->base) end(arg, 70);
 }
 
 static int live(struct life *life, const char *folder)
@@ -207,9 +176,10 @@ static int live(struct life *life, const char *folder)
     if (!config) return 64;
     life->base = event_base_new();
     bw_clock_stop_at(life->now_ms);
-    life->store = bw_store_open(data, &err);
-    if (!life->base || !life->store) return 66;
-    const struct bw_dispatch_options options = {.config = config, .store = life->store, .store_folder = data, .trace = true, .trial = true};
+    life->store = bw_store_open_keeping(data, &config->retention, &err);
+    if (!life->base || !life->store) return on_fatal(life, &err), 66;
+    const struct bw_dispatch_options options = {
+        .config = config, .store = life->store, .store_folder = data, .trace = true, .trial = true, .trial_limits = true, .with_schedules = true};
     const struct bw_dispatch_handlers handlers = {
         .arg = life, .ready = on_ready, .catalog = on_catalog, .trace = on_trace, .quiet = on_quiet, .fatal = on_fatal};
     life->dispatch = bw_dispatch_new(life->base, &options, &handlers, &err);
@@ -220,6 +190,7 @@ static int live(struct life *life, const char *folder)
     bw_dispatch_stop(life->dispatch);
     bw_store_close(life->store);
     bw_dispatch_free(life->dispatch);
+    if (life->reader) bw_reader_close(life->reader);
     event_base_free(life->base);
     bw_config_free(config);
     json_decref(mocks);
@@ -229,13 +200,14 @@ static int live(struct life *life, const char *folder)
 static int live_in(const char *folder)
 {
     char path[256];
-    struct life life = {0};
+    struct life life = {.folder = folder};
+    wraps_begin();
     signal(SIGPIPE, SIG_IGN); /* as `bellwire serve` does */
     bw_log_setup(BW_LOG_INFO, BW_LOG_JSON, "life");
     snprintf(path, sizeof path, "%s/plan.json", folder);
     life.plan = json_load_file(path, 0, NULL);
     if (!life.plan) return 64;
-    life.events = json_object_get(life.plan, "events");
+    life.acts = json_object_get(life.plan, "acts");
     life.now_ms = bw_json_int(life.plan, "now_ms", 0);
     life.horizon_ms = bw_json_int(life.plan, "horizon_ms", INT64_MAX);
     life.kill_at = (size_t)bw_json_int(life.plan, "kill_worker", 0);
