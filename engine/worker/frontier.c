@@ -46,6 +46,18 @@ void bw_run_begin_to_end(struct bw_run *run, size_t index)
         if (!is_executing) bw_step_cancel(attempt);
         if (is_executing && is_failure && run->entry->workflow->fail_fast) bw_step_give_up(attempt);
     }
+    /* The same for those that are not taken up yet: the run was parked, and goes on with the step that ends it. One that ends at once does not end
+     * the run: bw_run_advance() follows. */
+    bool was_advancing = run->is_advancing;
+    run->is_advancing = true;
+    for (size_t i = run->phase_first; i < run->phase_limit; i++) {
+        if (!bw_run_is_recorded_wait(run, i) || (int32_t)i == run->entry->workflow->cancel_on) continue; /* which ends with all of them */
+        if (run->results[i].state == BW_STATE_RETRYING || (is_failure && run->entry->workflow->fail_fast))
+            bw_run_end_wait(run, i);
+        else
+            bw_step_begin(bw_attempt_new(run, i));
+    }
+    run->is_advancing = was_advancing;
 }
 
 /* Blocks end when all that is inside of them has. */

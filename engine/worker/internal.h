@@ -256,6 +256,9 @@ bool bw_run_is_recorded_done(const struct bw_worker_event *event, struct bw_uid 
 void bw_run_advance(struct bw_run *run);
 void bw_run_step_ended(struct bw_run *run, size_t step); /* its result is final; bw_run_advance() follows */
 
+/* Does it wait as it was recorded, and has not been taken up since? Then it can be ended: it has failed if it was to be tried again. */
+bool bw_run_is_recorded_wait(const struct bw_run *run, size_t step);
+void bw_run_end_wait(struct bw_run *run, size_t step);
 void bw_run_begin_to_end(struct bw_run *run, size_t step);   /* a failure that nothing forgives, or a `stop`. The first one counts */
 void bw_run_skip_branches(struct bw_run *run, size_t block); /* all but the one that its result names */
 

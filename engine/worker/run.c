@@ -86,6 +86,7 @@ static void restore_waiting(struct bw_step_result *result, int state, const json
     result->wake = json_object_get(recorded, "wake");
     result->children = json_object_get(recorded, "children");
     if (state == BW_STATE_RETRYING || state == BW_STATE_WAITING) bw_repeat_restore(result, bw_json_slice(json_object_get(recorded, "output_text")));
+    if (state == BW_STATE_RETRYING && json_object_get(recorded, "error")) bw_json_append(&result->error, json_object_get(recorded, "error"));
     if (state == BW_STATE_RETRYING && !result->due_ms && !result->wake) { /* its process died while it waited in memory */
         result->ended_ms = bw_json_int(recorded, "ended_ms", 0);
         return;
@@ -156,17 +157,25 @@ void bw_run_park(struct bw_run *run)
     bw_event_run_ended(event);
 }
 
-/* Those that wait as they were recorded, and are not under way. */
+bool bw_run_is_recorded_wait(const struct bw_run *run, size_t index)
+{
+    const struct bw_step_result *result = &run->results[index];
+    return !result->is_under_way && (result->state == BW_STATE_WAITING || result->state == BW_STATE_RETRYING);
+}
+
+void bw_run_end_wait(struct bw_run *run, size_t index)
+{
+    struct bw_step_result *result = &run->results[index];
+    result->state = result->state == BW_STATE_RETRYING && result->error.len ? BW_STATE_FAILED : BW_STATE_CANCELLED; /* else it was to be repeated */
+    result->ended_ms = bw_clock_wall_ms();
+    result->is_reported = false;
+    bw_trace_step(run, index, "step_finished", 0);
+}
+
 static void end_waits(struct bw_run *run)
 {
-    for (size_t i = run->phase_first; i < run->phase_limit; i++) {
-        struct bw_step_result *result = &run->results[i];
-        if (result->is_under_way || (result->state != BW_STATE_WAITING && result->state != BW_STATE_RETRYING)) continue;
-        result->state = result->state == BW_STATE_RETRYING ? BW_STATE_FAILED : BW_STATE_CANCELLED;
-        result->ended_ms = bw_clock_wall_ms();
-        result->is_reported = false;
-        bw_trace_step(run, i, "step_finished", 0);
-    }
+    for (size_t i = run->phase_first; i < run->phase_limit; i++)
+        if (bw_run_is_recorded_wait(run, i)) bw_run_end_wait(run, i);
 }
 
 /* Whatever is under way, or was when it was recorded, is so no more. */

@@ -124,6 +124,66 @@ static void test_what_did_not_end_goes_on_waiting(void **state)
     engine_stop(&engine);
 }
 
+/* A step of a run that was parked fails for good as soon as the run goes on. What was recorded beside it is treated like what is in memory: a step
+ * that waits for its next attempt is not tried again, and leaves nothing behind that would wake the run once more; */
+static void test_a_recorded_retry_beside_a_failure_has_failed(void **state)
+{
+    (void)state;
+    struct engine engine;
+    engine_start(&engine);
+    engine_load_good(
+        &engine, "workflow",
+        HEAD "finally: [{id: z, sleep: 1h}]\nsteps: [{parallel: [{id: a, lua: \"return ctx.fail('no')\"}, {id: b, lua: \"return {}\"}]}]\n", NULL);
+    before_ms = bw_clock_wall_ms();
+    resume(&engine,
+           "{\"path\":\"a\",\"state\":2,\"attempt\":1,\"started_ms\":1,\"due_ms\":2,\"wake\":{\"kind\":1,\"arm\":0,\"at_ms\":2}},"
+           "{\"path\":\"b\",\"state\":2,\"attempt\":1,\"started_ms\":1,\"ended_ms\":2,\"due_ms\":9000000000000,\"error\":{\"code\":\"later\"}}",
+           NULL, 0);
+    const struct answer *report;
+    const json_t *steps = NULL, *step, *b = NULL;
+    size_t index;
+    do {
+        report = engine_next(&engine, BW_MSG_REPORT);
+        steps = json_object_get(run_at(report, 0), "steps");
+        json_array_foreach(steps, index, step) if (!strcmp(text(step, "path"), "b"))
+        {
+            b = step;
+            assert_int_equal(number(b, "state"), FAILED);
+            assert_string_equal(text(json_object_get(b, "error"), "code"), "later");
+        }
+        if (json_is_true(json_object_get(report->head, "ack"))) engine_commit(&engine, json_integer_value(json_object_get(report->head, "report")));
+    } while (!json_is_true(json_object_get(report->head, "done")));
+    assert_non_null(b);
+    assert_int_equal(number(run_at(report, 0), "state"), PARKED); /* in its `finally` */
+    engine_stop(&engine);
+}
+
+/* one that waits for something else waits on, and the run with it. */
+#define LISTENS "{\"path\":\"~cancel_on\",\"state\":3,\"attempt\":1,\"started_ms\":1}"
+static void test_a_recorded_wait_beside_a_failure_comes_to_its_end(void **state)
+{
+    (void)state;
+    struct engine engine;
+    engine_start(&engine);
+    engine_load_good(&engine, "workflow",
+                     HEAD "cancel_on: [{event: app.off}]\nsteps: [{parallel: [{id: a, lua: \"return ctx.fail('no')\"}, {id: b, sleep: 2h}]}]\n",
+                     NULL);
+    before_ms = bw_clock_wall_ms();
+    resume(&engine,
+           "{\"path\":\"a\",\"state\":2,\"attempt\":1,\"started_ms\":1,\"due_ms\":2,\"wake\":{\"kind\":1,\"arm\":0,\"at_ms\":2}},"
+           "{\"path\":\"b\",\"state\":3,\"attempt\":1,\"started_ms\":1,\"due_ms\":9000000000000}," LISTENS,
+           NULL, 0);
+    assert_string_equal(text(parked_step(&engine), "path"), "a");
+    resume(&engine,
+           "{\"path\":\"a\",\"state\":21,\"attempt\":1,\"started_ms\":1,\"ended_ms\":2,\"error\":{\"code\":\"no\"}},"
+           "{\"path\":\"b\",\"state\":3,\"attempt\":1,\"started_ms\":1,\"due_ms\":2,\"wake\":{\"kind\":1,\"arm\":0,\"at_ms\":2}}," LISTENS,
+           NULL, 0);
+    const json_t *run = only_run(&engine, FAILED);
+    assert_string_equal(text(step_at(run, 0), "path"), "b");
+    assert_int_equal(number(step_at(run, 0), "state"), SUCCEEDED);
+    engine_stop(&engine);
+}
+
 static uint64_t key(const char *event, const char *by, const char *value)
 {
     uint64_t made;
@@ -287,6 +347,8 @@ int main(void)
         cmocka_unit_test(test_a_wait_goes_on_behind_an_event_that_its_if_refuses),
         cmocka_unit_test(test_a_wait_that_was_too_long_fails_or_says_so),
         cmocka_unit_test(test_a_wait_for_nothing_that_could_be_there_is_an_error),
+        cmocka_unit_test(test_a_recorded_retry_beside_a_failure_has_failed),
+        cmocka_unit_test(test_a_recorded_wait_beside_a_failure_comes_to_its_end),
         cmocka_unit_test(test_a_retry_that_is_far_away_parks_the_run),
         cmocka_unit_test(test_a_run_ends_when_its_timeout_is_over),
         cmocka_unit_test(test_a_parked_run_is_left_alone_when_its_event_is_recovered),
