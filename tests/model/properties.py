@@ -118,6 +118,8 @@ def a_step_is_repeated_at_its_times(seen):
             keys.append(time["key"])
             if before and not is_broken and time["at_ms"] - before["at_ms"] < known["every_ms"]:
                 yield f"{where} was run again after {time['at_ms'] - before['at_ms']} ms, not {known['every_ms']}"
+        elif before["key"] == time["key"] and before["attempt"] == time["attempt"] and not is_broken:
+            yield f"{where} was run twice as attempt {time['attempt']} of the key {time['key']}"
         elif before["key"] != time["key"] and not is_broken:  # what was not recorded when its process died is done once more, under the same keys
             yield f"{where} went back to the key {time['key']}"
         if len(keys) > known["max"]:

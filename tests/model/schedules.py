@@ -106,6 +106,11 @@ class Maker:
             step["undo"] = undo
         return step
 
+    def wait(self):
+        name, timeout = self.id(), self.rng.randrange(1000, HOUR)
+        self.workflow.waits[name] = timeout
+        return {"id": name, "wait": {"event": "model.w", "by": f"data.{self.workflow.by}", "equals": "${{ event.data.k }}", "timeout": f"{timeout}ms", "on_timeout": "continue"}}
+
     def repeated(self):
         """A step that is run until some time has passed."""
         name, rng = self.id(), self.rng
@@ -150,11 +155,7 @@ class Maker:
         if dice < 0.58 and self.is_timed:
             return self.approval()
         if dice < 0.64:
-            name, timeout = self.id(), rng.randrange(1000, HOUR)
-            if not self.is_timed:
-                return {"id": name, "sleep": "1s"}
-            self.workflow.waits[name] = timeout
-            return {"id": name, "wait": {"event": "model.w", "by": f"data.{self.workflow.by}", "equals": "${{ event.data.k }}", "timeout": f"{timeout}ms", "on_timeout": "continue"}}
+            return self.wait() if self.is_timed else {"id": self.id(), "sleep": "1s"}
         if dice < 0.74:
             return {"parallel": [self.effect(may_fail=self.is_timed) for _ in range(rng.randrange(2, 4))]}
         if dice < 0.82 and depth:
@@ -218,7 +219,7 @@ def admission(rng, name, is_timed):
     return keys
 
 
-def make_workflow(rng, name, triggers, is_timed, callee, limits, like=None):
+def make_workflow(rng, name, triggers, is_timed, callee, limits, like=None, has_wait=False):
     workflow = Workflow(name, triggers)
     workflow.keys = dict(like.keys) if like else admission(rng, name, is_timed)
     for key in ("on_failure", "finally", "outputs"):
@@ -226,7 +227,7 @@ def make_workflow(rng, name, triggers, is_timed, callee, limits, like=None):
     if like:
         workflow.prefix, workflow.by = "t", "j"
     maker = Maker(rng, workflow, is_timed, callee, limits)
-    workflow.steps = [maker.plain()] + maker.several(2) + [maker.plain()]
+    workflow.steps = [maker.plain()] + [maker.wait()] * has_wait + maker.several(2) + [maker.plain()]
     straight = [step["id"] for step in workflow.steps if "id" in step and step["id"] in workflow.effects]
     workflow.order = list(zip(straight, straight[1:]))
     if rng.random() < 0.3:
@@ -270,6 +271,7 @@ class Schedule:
         self.seed = seed
         self.is_timed = rng.random() < 0.6  # what comes of it may depend on how long things take, which a crash changes
         self.has_letters, self.has_cancels, has_reloads, is_kept, has_cron, has_poison = (self.is_timed and rng.random() < share for share in (0.2, 0.2, 0.25, 0.2, 0.15, 0.12))
+        self.has_reloads = has_reloads
         self.limits = self.make_limits() if rng.random() < 0.25 else {}
         self.keep = {kind: f"{rng.choice((1, 60, 3600, 86400, 200 * 86400))}s" for kind in ("deliveries", "events", "succeeded", "failed")} if is_kept else None
         self.workflows = [self.make("inner", [{"call": True}], ()), self.make("callee", [{"call": True}], ("inner",))]
@@ -292,7 +294,8 @@ class Schedule:
         self.others = {}  # name → another version of it
         if has_reloads:
             for workflow in self.workflows[1:3]:
-                self.others[workflow.name] = make_workflow(rng, workflow.name, workflow.triggers, self.is_timed, ("inner",) if workflow.name == "callee" else ("callee", "callee", "inner"), self.limits, like=workflow)
+                calls = ("inner",) if workflow.name == "callee" else ("callee", "callee", "inner")
+                self.others[workflow.name] = make_workflow(rng, workflow.name, workflow.triggers, self.is_timed, calls, self.limits, like=workflow, has_wait=rng.random() < 0.5)
         self.acts = []
         self.make_events()
         end_ms = self.acts[-1]["at_ms"] + HOUR
@@ -318,7 +321,7 @@ class Schedule:
                 self.faults.append({"crash": None, "kill_worker": rng.randrange(1, 60)})
 
     def make(self, name, triggers, calls):
-        return make_workflow(self.rng, name, triggers, self.is_timed, calls, self.limits)
+        return make_workflow(self.rng, name, triggers, self.is_timed, calls, self.limits, has_wait=self.has_reloads and self.rng.random() < 0.5)
 
     def make_limits(self):
         rng, limits = self.rng, {}
@@ -338,7 +341,7 @@ class Schedule:
         rng, at_ms = self.rng, START_MS
         for number in range(rng.randrange(2, 9)):
             at_ms += rng.choice((rng.randrange(1, 2000), rng.randrange(1, 2000), rng.randrange(1, HOUR)))
-            name = rng.choice(("e0", "e0", "e0", "e1", "e1") + (("w", "w", "c") if self.is_timed else ()) + (("p",) if self.has_poison else ()))
+            name = rng.choice(("e0", "e0", "e0", "e1", "e1") + (("w", "w", "c") if self.is_timed else ()) + (("w",) * 4 if self.has_reloads else ()) + (("p",) if self.has_poison else ()))
             body = {"n": number, "k": rng.randrange(1, 3), "j": rng.randrange(1, 3), "items": [{"n": n} for n in range(rng.choice((0, 1, 3, 7)))]}
             self.acts.append({"at_ms": at_ms, "do": "event", "key": f"k{number}", "name": "model." + name, "body": body})
             if rng.random() < 0.15:  # its sender did not hear the answer
