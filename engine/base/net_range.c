@@ -1,5 +1,6 @@
 #include "base/net_range.h"
 #include <arpa/inet.h>
+#include <netinet/in.h>
 #include <string.h>
 
 #define TEXT_MAX 64
@@ -9,9 +10,30 @@ static unsigned bits_of(enum bw_net_family family)
     return family == BW_NET_V4 ? 32 : 128;
 }
 
-bool bw_net_address_parse(struct bw_slice text, struct bw_net_address *out)
+static void unmap(struct bw_net_address *address)
 {
     static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+    if (memcmp(address->bytes, mapped, sizeof mapped) != 0) return;
+    memmove(address->bytes, address->bytes + 12, 4);
+    memset(address->bytes + 4, 0, 12);
+    address->family = BW_NET_V4;
+}
+
+void bw_net_address_of(const struct sockaddr *address, struct bw_net_address *out)
+{
+    *out = (struct bw_net_address){0};
+    if (address->sa_family == AF_INET) {
+        out->family = BW_NET_V4;
+        memcpy(out->bytes, &((const struct sockaddr_in *)address)->sin_addr, 4);
+    } else if (address->sa_family == AF_INET6) {
+        out->family = BW_NET_V6;
+        memcpy(out->bytes, &((const struct sockaddr_in6 *)address)->sin6_addr, 16);
+        unmap(out);
+    }
+}
+
+bool bw_net_address_parse(struct bw_slice text, struct bw_net_address *out)
+{
     char copy[TEXT_MAX];
     const char *zone = text.len ? memchr(text.ptr, '%', text.len) : NULL;
     size_t len = zone ? (size_t)(zone - text.ptr) : text.len;
@@ -25,11 +47,7 @@ bool bw_net_address_parse(struct bw_slice text, struct bw_net_address *out)
     }
     if (inet_pton(AF_INET6, copy, out->bytes) != 1) return false;
     out->family = BW_NET_V6;
-    if (memcmp(out->bytes, mapped, sizeof mapped) == 0) {
-        memmove(out->bytes, out->bytes + 12, 4);
-        memset(out->bytes + 4, 0, 12);
-        out->family = BW_NET_V4;
-    }
+    unmap(out);
     return true;
 }
 

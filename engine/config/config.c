@@ -38,10 +38,14 @@ static const struct bw_key keys[] = {
     {"ingest_threads", BW_KEY_COUNT, FIELD(ingest_threads), 1, 64, "1, above 2 cores half of them, at most 4", "threads that listen"},
     {"max_body", BW_KEY_SIZE, FIELD(max_body_bytes), 1, BW_BODY_BYTES_HARD, "1MiB", "largest request body"},
     {"max_connections", BW_KEY_COUNT, FIELD(max_connections), 1, 1000000, "10000", "open connections in all"},
+    {"max_connections_per_address", BW_KEY_COUNT, FIELD(max_connections_per_address), 1, 1000000, "256",
+     "of them from one address (IPv6: one /64); loopback and trusted_proxies may have any number"},
     {"trusted_proxies", BW_KEY_SPECIAL, 0, 0, 0, "none",
      "addresses of your proxies, [10.0.0.0/8], unix for whoever comes over a Unix socket: from them the client is the last one of X-Forwarded-For "
      "that is none of them"},
-    {"request_deadline", BW_KEY_DURATION, FIELD(request_deadline_ms), 0, 0, "10s", "time for a whole request to arrive"},
+    {"request_deadline", BW_KEY_DURATION, FIELD(request_deadline_ms), 0, 0, "10s",
+     "time for the head of a request to arrive, and until its body has to keep to body_rate"},
+    {"body_rate", BW_KEY_SIZE, FIELD(body_rate), 1, 1u << 30, "1KiB", "bytes that a body must come with in each second beyond request_deadline"},
     {"idle", BW_KEY_DURATION, FIELD(idle_ms), 0, 0, "30s", "how long a connection may wait for its next request"},
     {"lua_memory", BW_KEY_SIZE, FIELD(lua_memory_bytes), 1 << 20, 1u << 30, "32MiB", "memory of one run's Lua code"},
     {"stall", BW_KEY_DURATION, FIELD(stall_ms), 0, 0, "2s", "how long one call inside Lua code may hold its worker"},
@@ -75,7 +79,9 @@ static void set_defaults(struct bw_config *config)
     config->ingest_threads = cores <= 2 ? 1 : cores / 2 < 4 ? (unsigned)cores / 2 : 4;
     config->max_body_bytes = 1 << 20;
     config->max_connections = 10000;
+    config->max_connections_per_address = 256;
     config->request_deadline_ms = 10000;
+    config->body_rate = 1024;
     config->idle_ms = 30000;
     config->lua_memory_bytes = 32u << 20;
     config->stall_ms = 2000;

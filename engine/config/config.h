@@ -106,7 +106,9 @@ struct bw_config {
     unsigned ingest_threads;                              /* default: 1 up to 2 cores, cores / 2 above, at most 4 */
     uint64_t max_body_bytes;                              /* 1 MiB, at most BW_BODY_BYTES_HARD */
     unsigned max_connections;                             /* 10,000 */
-    int64_t request_deadline_ms;                          /* 10 s: first byte to whole request */
+    unsigned max_connections_per_address;                 /* 256; loopback and trusted proxies: any number */
+    int64_t request_deadline_ms;                          /* 10 s: first byte to the end of the head; and for a body before it must keep to … */
+    uint64_t body_rate;                                   /* 1 KiB a second */
     int64_t idle_ms;                                      /* 30 s keep-alive */
     uint64_t lua_memory_bytes;                            /* 32 MiB per run */
     int64_t stall_ms;                                     /* 2 s: longest time that user code may hold a worker without giving way */

@@ -91,13 +91,6 @@ static uint32_t microseconds(int64_t since_us, int64_t until_us)
     return took < 0 ? 0 : took > UINT32_MAX ? UINT32_MAX : (uint32_t)took;
 }
 
-static void answer(struct bw_loop *loop, struct evhttp_request *request, struct bw_reply *reply, size_t body_bytes)
-{
-    if (atomic_load_explicit(&loop->ingest->is_draining, memory_order_relaxed)) reply->closes = true;
-    bw_connection_end(loop, request, body_bytes);
-    bw_reply_send(request, reply);
-}
-
 /* Answers a request that starts nothing, and records it. */
 static void conclude(struct bw_connection *connection, struct evhttp_request *request, const struct bw_route *route, const struct verdict *verdict,
                      struct bw_reply *reply)
@@ -114,7 +107,7 @@ static void conclude(struct bw_connection *connection, struct evhttp_request *re
                                          .took_us = microseconds(connection->arrived_us, bw_clock_mono_us())};
     record(loop, &delivery);
     log_delivery(&delivery, NULL, 0);
-    answer(loop, request, reply, body_bytes);
+    bw_connection_answer(loop, request, reply, body_bytes);
 }
 
 static void refuse(struct bw_connection *connection, struct evhttp_request *request, const struct bw_route *route, unsigned status,
@@ -155,7 +148,7 @@ static void answer_health(struct bw_connection *connection, struct evhttp_reques
         bw_reply_bytes(&reply, 503, NULL, BW_SLICE("{\"status\":\"stopping\"}\n"));
     else
         bw_reply_bytes(&reply, 200, NULL, BW_SLICE("{\"status\":\"ok\"}\n"));
-    answer(loop, request, &reply, 0);
+    bw_connection_answer(loop, request, &reply, 0);
 }
 
 /* ---- accepted ---- */
@@ -191,7 +184,7 @@ static void on_recorded(struct bw_loop *loop, struct bw_loop_mail *mail)
         bw_connection_hold(loop, delivery->request, delivery->body_bytes);
         bw_held_keep(delivery->held, delivery->request);
     } else {
-        answer(loop, delivery->request, &reply, delivery->body_bytes);
+        bw_connection_answer(loop, delivery->request, &reply, delivery->body_bytes);
     }
     bw_accepted_unref(&delivery->accepted);
     bw_loop_end_if_done(loop);
@@ -400,7 +393,7 @@ bool bw_accept_again(struct bw_loop *loop, struct evhttp_request *request, const
     if (!connection || !bw_request_read(&loop->parts, request) ||
         !bw_request_set_source(&loop->parts, request, route->settings, bw_clock_wall_ms())) {
         bw_reply_refuse(&reply, 503);
-        answer(loop, request, &reply, evbuffer_get_length(evhttp_request_get_input_buffer(request)));
+        bw_connection_answer(loop, request, &reply, evbuffer_get_length(evhttp_request_get_input_buffer(request)));
         return false;
     }
     find_client(loop, request, true);
@@ -485,7 +478,7 @@ void bw_accept_request(struct evhttp_request *request, void *arg)
     find_client(loop, request, is_readable);
     if (!connection || (!is_readable && !connection->refusal)) { /* past the gate: there was no memory for its record */
         bw_reply_refuse(&reply, 503);
-        answer(loop, request, &reply, 0);
+        bw_connection_answer(loop, request, &reply, 0);
     } else if (connection->refusal && connection->handled == connection->gate.completed) {
         refuse(connection, request, connection->route, connection->refusal->status, outcome_of(connection->refusal->status),
                connection->refusal->reason);

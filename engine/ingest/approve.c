@@ -3,6 +3,7 @@
 #include "base/codec.h"
 #include "ingest/approval_page.h"
 #include "ingest/asked.h"
+#include "ingest/connections.h"
 #include <event2/buffer.h>
 #include <stdlib.h>
 
@@ -27,7 +28,7 @@ static void send_answer(struct bw_loop *loop, struct evhttp_request *request, co
     reply.headers = bw_approval_headers;
     reply.closes = false;
     if (reply.status == 503) reply.retry_after_s = 2;
-    bw_asked_reply(loop, request, &reply, body_bytes);
+    bw_connection_answer(loop, request, &reply, body_bytes);
     bw_buf_free(&body);
 }
 
@@ -97,7 +98,7 @@ static void refuse(struct bw_loop *loop, struct evhttp_request *request, unsigne
     struct bw_reply reply;
     bw_reply_refuse(&reply, status);
     if (status == 405) reply.allow = "GET, HEAD, POST";
-    bw_asked_reply(loop, request, &reply, body_bytes);
+    bw_connection_answer(loop, request, &reply, body_bytes);
 }
 
 /* 0, or the status of the refusal. */

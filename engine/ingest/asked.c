@@ -78,10 +78,3 @@ void bw_asked_end_all(struct bw_loop *loop)
         kind->answer(loop, request, NULL, wants_json, body_bytes);
     }
 }
-
-void bw_asked_reply(struct bw_loop *loop, struct evhttp_request *request, struct bw_reply *reply, size_t body_bytes)
-{
-    if (atomic_load(&loop->ingest->is_draining)) reply->closes = true;
-    bw_connection_end(loop, request, body_bytes);
-    bw_reply_send(request, reply);
-}

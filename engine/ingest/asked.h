@@ -28,6 +28,4 @@ void bw_asked_leave(struct bw_loop *loop);  /* nobody is asked after all */
 void bw_asked_wait(struct bw_asked *asked); /* in front of asking; from then on it is the list's */
 void bw_asked_told(struct bw_asked *asked); /* main thread: what was asked for is there, or never will be */
 void bw_asked_end_all(struct bw_loop *loop);
-/* Sends it: the connection goes on, or closes when the engine stops. */
-void bw_asked_reply(struct bw_loop *loop, struct evhttp_request *request, struct bw_reply *reply, size_t body_bytes);
 #endif

@@ -1,6 +1,7 @@
 #include "ingest/callback.h"
 #include "base/clock.h"
 #include "ingest/asked.h"
+#include "ingest/connections.h"
 #include <event2/buffer.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,7 +36,7 @@ static void send_answer(struct bw_loop *loop, struct evhttp_request *request, co
     reply.headers = BW_SLICE("Cache-Control\0no-store\0");
     reply.closes = false;
     if (reply.status == 503) reply.retry_after_s = AGAIN_AFTER_S;
-    bw_asked_reply(loop, request, &reply, body_bytes);
+    bw_connection_answer(loop, request, &reply, body_bytes);
     bw_buf_free(&body);
 }
 
@@ -64,7 +65,7 @@ static void refuse(struct bw_loop *loop, struct evhttp_request *request, unsigne
     struct bw_reply reply;
     bw_reply_refuse(&reply, status);
     if (status == 405) reply.allow = "POST";
-    bw_asked_reply(loop, request, &reply, body_bytes);
+    bw_connection_answer(loop, request, &reply, body_bytes);
 }
 
 /* 0, or the status of the refusal. */

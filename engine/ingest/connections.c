@@ -2,10 +2,12 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #define SWEEP_MS 250
 #define SWEEP_DRAINING_MS 20
 #define SLACK_BYTES 65536
+#define REQUESTS_MAX 1000 /* of one connection; then it is closed, and who wants more comes again */
 
 static void release(struct bw_connection *connection)
 {
@@ -23,6 +25,7 @@ static void release(struct bw_connection *connection)
     bw_buf_free(&connection->client);
     bw_router_unref(connection->router);
     bw_intake_release(connection, connection->reserved);
+    bw_origins_leave(loop->ingest->origins, &connection->origin);
     atomic_fetch_sub_explicit(&loop->ingest->live, 1, memory_order_relaxed);
     free(connection);
 }
@@ -95,6 +98,7 @@ struct bufferevent *bw_connection_accept(struct event_base *base, void *arg)
     if (connection->next) connection->next->previous = connection;
     loop->connections = connection;
     atomic_fetch_add_explicit(&ingest->live, 1, memory_order_relaxed);
+    event_active(loop->arrivals, EV_TIMEOUT, 0);
     keep_cap(loop);
     return connection->bev;
 no_memory:
@@ -156,14 +160,19 @@ struct bw_connection *bw_connection_begin(struct bw_loop *loop, struct evhttp_re
     return connection;
 }
 
-void bw_connection_end(struct bw_loop *loop, struct evhttp_request *request, size_t body_bytes)
+void bw_connection_answer(struct bw_loop *loop, struct evhttp_request *request, struct bw_reply *reply, size_t body_bytes)
 {
     struct bw_connection *connection = bw_connection_find(loop, request);
-    if (!connection) return;
-    connection->is_busy = false;
-    connection->handled++;
-    connection->since_us = connection->arrived_us = bw_clock_mono_us();
-    bw_intake_release(connection, body_bytes);
+    if (connection) {
+        connection->is_busy = false;
+        connection->handled++;
+        connection->since_us = connection->arrived_us = bw_clock_mono_us();
+        connection->unsent_us = 0;
+        bw_intake_release(connection, body_bytes);
+    }
+    if (atomic_load_explicit(&loop->ingest->is_draining, memory_order_relaxed) || (connection && connection->handled >= REQUESTS_MAX))
+        reply->closes = true;
+    bw_reply_send(request, reply);
 }
 
 void bw_connection_hold(struct bw_loop *loop, struct evhttp_request *request, size_t body_bytes)
@@ -184,15 +193,33 @@ bool bw_connections_are_written(const struct bw_loop *loop)
     return true;
 }
 
-static bool is_overdue(const struct bw_connection *connection, int64_t now_us)
+/* Sampled by each sweep, forgotten with each new answer: a connection that is busy all the time is not one that takes nothing. */
+static bool is_not_taken(struct bw_connection *connection, int64_t now_us)
+{
+    if (is_written(connection))
+        connection->unsent_us = 0;
+    else if (!connection->unsent_us)
+        connection->unsent_us = now_us;
+    return connection->unsent_us && now_us - connection->unsent_us > 1000 * connection->loop->ingest->options.config->idle_ms;
+}
+
+static int64_t patience_us(const struct bw_connection *connection, bool is_between)
 {
     const struct bw_config *config = connection->loop->ingest->options.config;
+    if (is_between) return 1000 * config->idle_ms;
+    bool is_body = !connection->refusal && bw_gate_is_in_body(&connection->gate);
+    return 1000 * config->request_deadline_ms + (is_body ? (int64_t)(connection->gate.arrived * 1000000 / config->body_rate) : 0);
+}
+
+static bool is_overdue(struct bw_connection *connection, int64_t now_us)
+{
     bool is_between = connection->gate.completed > 0 && !connection->refusal && !bw_gate_is_waiting(&connection->gate);
     if (connection->is_busy) return false;
+    if (is_not_taken(connection, now_us)) return true;
     if (is_between && atomic_load(&connection->loop->ingest->is_draining) && connection->gate.completed == connection->handled &&
         is_written(connection))
         return true;
-    return now_us - connection->since_us > 1000 * (is_between ? config->idle_ms : config->request_deadline_ms);
+    return now_us - connection->since_us > patience_us(connection, is_between);
 }
 
 /* evhttp's own error path: it detaches a request that is in use. shutdown() would not do: a sender that floods keeps the socket readable. */
@@ -234,8 +261,35 @@ void bw_connections_sweep(struct bw_loop *loop)
         }
         if (is_given_up(connection)) release(connection);
     }
+    bw_origins_say(loop->ingest->origins);
     if (!atomic_load(&loop->ingest->is_draining)) keep_cap(loop);
     bw_loop_end_if_done(loop);
+}
+
+static bool is_welcome(struct bw_connection *connection)
+{
+    struct sockaddr_storage peer = {0};
+    socklen_t len = sizeof peer;
+    struct bw_net_address address = {0};
+    connection->is_looked_at = true;
+    if (getpeername(bufferevent_getfd(connection->bev), (struct sockaddr *)&peer, &len) == 0) bw_net_address_of((struct sockaddr *)&peer, &address);
+    return bw_origins_enter(connection->loop->ingest->origins, &address, &connection->origin);
+}
+
+/* evhttp has made the connections that it had accepted: whence do they come? Who came first is let in first. */
+static void on_arrivals(evutil_socket_t fd, short what, void *arg)
+{
+    struct bw_loop *loop = arg;
+    (void)fd, (void)what;
+    struct bw_connection *oldest = loop->connections;
+    while (oldest && !oldest->is_looked_at && oldest->next && !oldest->next->is_looked_at) oldest = oldest->next;
+    for (struct bw_connection *connection = oldest, *next; connection && !connection->is_looked_at; connection = next) {
+        next = connection->previous; /* nothing below ends another connection than this one */
+        if (is_given_up(connection) || is_welcome(connection)) continue;
+        end(connection);
+        if (is_given_up(connection)) release(connection);
+    }
+    if (!atomic_load(&loop->ingest->is_draining)) keep_cap(loop);
 }
 
 static void on_sweep(evutil_socket_t fd, short what, void *arg)
@@ -253,7 +307,8 @@ static bool sweep_every(struct bw_loop *loop, int ms)
 bool bw_connections_open(struct bw_loop *loop)
 {
     loop->sweep = event_new(loop->base, -1, EV_PERSIST, on_sweep, loop);
-    return loop->sweep && sweep_every(loop, SWEEP_MS);
+    loop->arrivals = event_new(loop->base, -1, 0, on_arrivals, loop);
+    return loop->sweep && loop->arrivals && sweep_every(loop, SWEEP_MS);
 }
 
 void bw_connections_drain(struct bw_loop *loop)
@@ -270,5 +325,6 @@ void bw_connections_close(struct bw_loop *loop)
 {
     while (loop->connections) release(loop->connections); /* those that evhttp could not tell us about */
     if (loop->sweep) event_free(loop->sweep);
+    if (loop->arrivals) event_free(loop->arrivals);
     free(loop->by_fd);
 }

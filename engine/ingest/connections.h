@@ -1,14 +1,21 @@
-/* connections.h: a record for each connection, because evhttp keeps none for us: the cap on their number, the deadlines, and the gate. The loop's
- * thread.
+/* connections.h: a record for each connection, because evhttp keeps none for us: the caps on their number, the deadlines, and the gate. The
+ * loop's thread.
  *
  * LIFE: evhttp asks for a bufferevent when it accepts; the record is made then and holds a reference to it. evhttp tells of a connection's end only
  * from its first whole request on (the close callback needs an evhttp_connection); then the reference is given back. Before that a connection that
- * evhttp has given up is known by its missing event callback, and found by the sweep. DEADLINES: from the accept to the first byte and from a
- * request's first byte to its last: config->request_deadline_ms. Between requests and while an answer is not taken: config->idle_ms. evhttp's own
- * timer is reset by each byte, so it is not used. */
+ * evhttp has given up is known by its missing event callback, and found by the sweep. ADDRESSES: evhttp does not
+ * say where a connection comes from before it has made all of it, so that is asked for right after it has accepted what there was: before a byte is
+ * read.
+ *
+ * DEADLINES: from the accept to the first byte and from a request's first byte to the end of its head: config->request_deadline_ms. For its body as
+ * much again, and longer for as long as what has come is config->body_rate a second beyond that: a large body may take its time, one that drips may
+ * not. Between requests: config->idle_ms; and no longer may an answer wait to be taken. evhttp's own timer is reset by each byte, so it is not used.
+ */
 #ifndef BW_INGEST_CONNECTIONS_H
 #define BW_INGEST_CONNECTIONS_H
 #include "ingest/loop.h"
+#include "ingest/origins.h"
+#include "ingest/reply.h"
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 
@@ -19,11 +26,13 @@ struct bw_connection {
     struct bw_tls *tls;   /* NULL: plain */
     struct bw_buf client; /* the subject of its certificate; empty: it has shown none */
     struct evbuffer_cb_entry *watch;
+    struct bw_origin origin;
     int fd;       /* -1 until the first byte */
     bool is_unix; /* it came over a Unix socket */
-    bool is_established, is_busy /* a request is in our hands */, is_in_gate;
+    bool is_looked_at /* where it comes from */, is_established, is_busy /* a request is in our hands */, is_in_gate;
     int64_t since_us;   /* what the deadline counts from */
     int64_t arrived_us; /* first byte of the request that comes next */
+    int64_t unsent_us;  /* since when an answer has been seen waiting to be taken; 0: none */
     /* the gate and what it holds back; see intake.c */
     struct bw_gate gate;
     struct evbuffer *held;        /* the beginning of a head, or NULL */
@@ -46,8 +55,8 @@ void bw_connections_close(struct bw_loop *loop);                               /
 struct bw_connection *bw_connection_begin(struct bw_loop *loop, struct evhttp_request *request);
 struct bw_connection *bw_connection_find(struct bw_loop *loop, struct evhttp_request *request); /* NULL: it is gone */
 struct bw_slice bw_connection_peer(struct bw_loop *loop, struct evhttp_request *request);       /* its address; BW_CLIENT_UNIX; "": nobody knows */
-/* Its answer is handed to evhttp: body_bytes are no longer in flight. Nothing if the connection is gone. */
-void bw_connection_end(struct bw_loop *loop, struct evhttp_request *request, size_t body_bytes);
+/* Hands its answer to evhttp: body_bytes are no longer in flight. The last one that a connection gets says so. */
+void bw_connection_answer(struct bw_loop *loop, struct evhttp_request *request, struct bw_reply *reply, size_t body_bytes);
 /* Its answer comes later, and its body is not needed for it: those bytes are no longer in flight. */
 void bw_connection_hold(struct bw_loop *loop, struct evhttp_request *request, size_t body_bytes);
 /* A body may be so long: it has to fit into what is read ahead. */

@@ -121,6 +121,7 @@ static size_t skip(struct bw_gate *gate, size_t len, enum bw_gate_state next)
 {
     size_t take = len < gate->left ? len : (size_t)gate->left;
     gate->left -= take;
+    gate->arrived += take;
     if (!gate->left) begin(gate, next);
     return take;
 }
@@ -149,6 +150,7 @@ void bw_gate_body(struct bw_gate *gate, const struct bw_gate_head *head, uint64_
     gate->limit = limit;
     gate->body = head->is_chunked ? 0 : head->content_length;
     gate->left = gate->body;
+    gate->arrived = 0;
     if (gate->body > limit)
         bw_gate_refuse(gate, &bw_gate_too_large);
     else if (head->is_chunked)

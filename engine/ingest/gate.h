@@ -44,6 +44,7 @@ struct bw_gate { /* zero-initialise; read by the caller, written by gate.c */
     char last;          /* the byte before */
     uint64_t left;      /* bytes still to come of the body or the chunk */
     uint64_t body;      /* body bytes announced so far by this request */
+    uint64_t arrived;   /* of them; what is between chunks does not count */
     uint64_t limit;     /* most body bytes; may be lowered and raised between calls */
     uint64_t completed; /* requests */
     unsigned digits;    /* of a chunk size */
@@ -55,7 +56,11 @@ size_t bw_gate_feed(struct bw_gate *gate, const char *bytes, size_t len);
 const struct bw_gate_fault *bw_gate_parse_head(struct bw_slice head, struct bw_gate_head *out);
 void bw_gate_body(struct bw_gate *gate, const struct bw_gate_head *head, uint64_t limit); /* leaves AT_HEAD_END; faulty if the body is too large */
 void bw_gate_refuse(struct bw_gate *gate, const struct bw_gate_fault *fault);             /* the caller's own reason */
-static inline bool bw_gate_is_waiting(const struct bw_gate *gate)                         /* a request has begun and is not complete */
+static inline bool bw_gate_is_in_body(const struct bw_gate *gate)
+{
+    return gate->state >= BW_GATE_IN_BODY && gate->state <= BW_GATE_LAST_CHUNK;
+}
+static inline bool bw_gate_is_waiting(const struct bw_gate *gate) /* a request has begun and is not complete */
 {
     return gate->state != BW_GATE_IDLE && gate->state != BW_GATE_FAULTY;
 }

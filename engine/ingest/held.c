@@ -142,9 +142,7 @@ static void finish(struct bw_held *held)
     else
         loop->held = held->next;
     if (held->next) held->next->previous = held->previous;
-    if (atomic_load(&loop->ingest->is_draining)) reply.closes = true;
-    bw_connection_end(loop, held->request, 0);
-    bw_reply_send(held->request, &reply);
+    bw_connection_answer(loop, held->request, &reply, 0);
     bw_buf_free(&url);
     bw_buf_free(&text);
     bw_buf_free(&headers);

@@ -3,6 +3,7 @@
 #include "ingest/held.h"
 #include "ingest/listener.h"
 #include "ingest/loop.h"
+#include "ingest/origins.h"
 #include "ingest/undecided.h"
 #include <event2/event.h>
 #include <signal.h>
@@ -99,7 +100,8 @@ static bool prepare(struct bw_ingest *ingest, struct bw_error *err)
     ingest->listeners = calloc(config->listen_count + 1, sizeof *ingest->listeners);
     ingest->loops = calloc(loop_count, sizeof *ingest->loops);
     int *fds = calloc(loop_count, sizeof *fds);
-    bool good = ingest->listeners && ingest->loops && fds && bw_held_table_open(&ingest->held, ingest->live_max / 2);
+    bool good = ingest->listeners && ingest->loops && fds && bw_held_table_open(&ingest->held, ingest->live_max / 2) &&
+                (ingest->origins = bw_origins_new(config));
     if (!good) bw_error_set(err, "no_memory", "no memory for the ingest threads");
     for (; good && ingest->loop_count < loop_count; ingest->loop_count++) good = bw_loop_open(&ingest->loops[ingest->loop_count], ingest, err);
     for (size_t i = 0; good && i < config->listen_count; i++) good = open_doors(ingest, i, fds, err);
@@ -228,6 +230,7 @@ void bw_ingest_stop(struct bw_ingest *ingest)
     bw_router_unref(atomic_load(&ingest->router));
     pthread_mutex_destroy(&ingest->router_lock);
     bw_held_table_close(&ingest->held);
+    bw_origins_free(ingest->origins);
     free(ingest->listeners);
     free(ingest->loops);
     free(ingest);

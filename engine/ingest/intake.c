@@ -89,6 +89,7 @@ static void pass_head(struct bw_connection *connection, struct evbuffer *work, s
         return;
     }
     bw_gate_body(gate, &head, limit_now(connection));
+    connection->since_us = bw_clock_mono_us();
     if (gate->state == BW_GATE_FAULTY) {
         gate->fault = explain(connection, gate->fault, gate->body);
         if (!head.expects_continue && gate->body <= SWALLOW_MAX) connection->discard = gate->body;

@@ -19,6 +19,7 @@ struct bw_connection;
 struct bw_held;
 struct bw_asked;
 struct bw_undecided;
+struct bw_origins;
 struct bw_loop;
 struct bw_held_table { /* held.h */
     pthread_mutex_t lock;
@@ -47,9 +48,9 @@ struct bw_loop {
     size_t door_count;
     struct bw_tls *tls; /* what the next connection begins with; NULL: no door is_tls */
     struct bw_handshakes *handshakes;
-    struct event *sweep, *open_again;
-    struct bw_connection *connections;
-    struct bw_connection **by_fd; /* connections that have sent a byte */
+    struct event *sweep, *open_again, *arrivals;
+    struct bw_connection *connections; /* the newest first */
+    struct bw_connection **by_fd;      /* connections that have sent a byte */
     size_t by_fd_count;
     bool is_stopping;
     bool is_at_cap, is_out_of_descriptors, has_many_handshakes; /* why doors are closed for now */
@@ -78,6 +79,7 @@ struct bw_ingest {
     size_t loop_count;
     struct bw_loop *loops;
     struct bw_held_table held;
+    struct bw_origins *origins;
     atomic_bool is_draining;
     atomic_size_t live;      /* connections */
     atomic_size_t asked;     /* questions to the main thread */

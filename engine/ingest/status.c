@@ -1,5 +1,6 @@
 #include "ingest/status.h"
 #include "ingest/asked.h"
+#include "ingest/connections.h"
 #include <event2/buffer.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,7 +42,7 @@ static void answer(struct bw_loop *loop, struct evhttp_request *request, const s
         reply.retry_after_s = query->is_over ? 0 : AGAIN_AFTER_S;
     }
     reply.closes = false;
-    bw_asked_reply(loop, request, &reply, body_bytes);
+    bw_connection_answer(loop, request, &reply, body_bytes);
 }
 
 static void asked_free(struct bw_asked *asked)
@@ -69,7 +70,7 @@ bool bw_status_request(struct bw_loop *loop, struct evhttp_request *request)
     if (!bw_slice_is(parsed->method, "GET") && !bw_slice_is(parsed->method, "HEAD")) {
         bw_reply_refuse(&reply, 405);
         reply.allow = "GET, HEAD";
-        bw_asked_reply(loop, request, &reply, body_bytes);
+        bw_connection_answer(loop, request, &reply, body_bytes);
         return true;
     }
     bool has_room = bw_asked_enter(loop);

@@ -22,7 +22,9 @@ static void test_without_a_file_everything_has_its_default(void **state)
     assert_true(config->workers >= 1 && config->ingest_threads >= 1 && config->ingest_threads <= 4);
     assert_int_equal(config->max_body_bytes, 1 << 20);
     assert_int_equal(config->max_connections, 10000);
+    assert_int_equal(config->max_connections_per_address, 256);
     assert_int_equal(config->request_deadline_ms, 10000);
+    assert_int_equal(config->body_rate, 1024);
     assert_int_equal(config->idle_ms, 30000);
     assert_int_equal(config->lua_memory_bytes, 32 << 20);
     assert_int_equal(config->stall_ms, 2000);
@@ -45,13 +47,14 @@ static void test_without_a_file_everything_has_its_default(void **state)
 static void test_every_key_is_taken(void **state)
 {
     (void)state;
-    struct bw_config *config = load_good("listen: [\"http://127.0.0.1:0\", \"http://[::1]:65535/\", \"http://localhost:80\"]\n"
-                                         "allow_plaintext: true\n"
-                                         "data: d\nworkflows: /abs/w\nactions: ./a\nplugins: p/q\nschemes: s\n"
-                                         "workers: 3\ningest_threads: 2\n"
-                                         "max_body: 25MiB\nmax_connections: 7\nrequest_deadline: 1h30m\nidle: 500ms\n"
-                                         "lua_memory: 1MiB\nstall: 1s\ndrain: 1ms\nallow_private_network: true\n"
-                                         "sources: {}\nsecrets: {}\n");
+    struct bw_config *config =
+        load_good("listen: [\"http://127.0.0.1:0\", \"http://[::1]:65535/\", \"http://localhost:80\"]\n"
+                  "allow_plaintext: true\n"
+                  "data: d\nworkflows: /abs/w\nactions: ./a\nplugins: p/q\nschemes: s\n"
+                  "workers: 3\ningest_threads: 2\n"
+                  "max_body: 25MiB\nmax_connections: 7\nmax_connections_per_address: 3\nrequest_deadline: 1h30m\nbody_rate: 2KiB\nidle: 500ms\n"
+                  "lua_memory: 1MiB\nstall: 1s\ndrain: 1ms\nallow_private_network: true\n"
+                  "sources: {}\nsecrets: {}\n");
     char path[300];
     assert_int_equal(config->listen_count, 3);
     assert_string_equal(config->listen[1].host, "::1");
@@ -66,7 +69,9 @@ static void test_every_key_is_taken(void **state)
     assert_int_equal(config->ingest_threads, 2);
     assert_int_equal(config->max_body_bytes, 25 << 20);
     assert_int_equal(config->max_connections, 7);
+    assert_int_equal(config->max_connections_per_address, 3);
     assert_int_equal(config->request_deadline_ms, 5400000);
+    assert_int_equal(config->body_rate, 2048);
     assert_int_equal(config->idle_ms, 500);
     assert_int_equal(config->lua_memory_bytes, 1 << 20);
     assert_int_equal(config->stall_ms, 1000);
@@ -182,6 +187,8 @@ static const struct refusal refusals[] = {
     {"ingest_threads: §65\n", "config.range", "from 1 to 64"},
     {"max_connections: §0\n", "config.range", "from 1 to 1000000"},
     {"max_connections: §1000001\n", "config.range", "from 1 to 1000000"},
+    {"max_connections_per_address: §0\n", "config.range", "from 1 to 1000000"},
+    {"body_rate: §0\n", "config.range", "from 1 to 1073741824"},
     {"max_body: §25MB\n", "config.type", "512KiB or 4MiB"},
     {"max_body: §26MiB\n", "config.range", "26214400"},
     {"max_body: §0\n", "config.range", "from 1"},
@@ -280,6 +287,8 @@ static void test_help_names_every_key_with_its_default(void **state)
                                        "max_body",
                                        "stall",
                                        "max_connections",
+                                       "max_connections_per_address",
+                                       "body_rate",
                                        "lua_memory",
                                        "idle",
                                        "drain",

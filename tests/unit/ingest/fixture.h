@@ -119,6 +119,8 @@ static struct server *server_new(void)
                                         .ingest_threads = 1,
                                         .max_body_bytes = 1000,
                                         .max_connections = 100,
+                                        .max_connections_per_address = 100,
+                                        .body_rate = 1024,
                                         .request_deadline_ms = 20000,
                                         .idle_ms = 20000};
     server->sources[0].config = (struct bw_source_config){.name = (char *)"alpha", .path = (char *)"/in/alpha", .dedupe_window_ms = 60000};

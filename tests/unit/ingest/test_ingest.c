@@ -330,7 +330,12 @@ static void test_a_thousand_pipelined_requests(void **state)
     for (int i = 0; i < 1000; i++) bw_buf_append_text(&many, POST("X-Verdict: handshake\r\n", 2, "{}"));
     say_bytes(fd, many.data, many.len);
     bw_buf_free(&many);
-    for (int i = 0; i < 1000; i++) assert_int_equal(hear(fd).status, 200);
+    for (int i = 1; i <= 1000; i++) {
+        struct response got = hear(fd);
+        assert_int_equal(got.status, 200);
+        assert_int_equal(got.closes, i == 1000); /* so many a connection gets, and no more */
+    }
+    assert_true(is_closed(fd));
     close(fd);
 }
 
@@ -465,6 +470,53 @@ static void test_one_byte_at_a_time_does_not_move_the_deadline(void **state)
     say(fd, "POST /in/alpha HTTP/1.1\r\nX: ");
     while (send(fd, "x", 1, MSG_NOSIGNAL) == 1) usleep(10000);
     close(fd);
+}
+
+/* The one that drips is cut when the deadline is over; by then the others have sent for seconds to come. */
+static void test_a_body_may_take_its_time_but_not_drip(void **state)
+{
+    struct server *server = *state;
+    server->config.request_deadline_ms = 300;
+    server->config.body_rate = 20;
+    server_start(server);
+    char body[801];
+    memset(body, '1', 800);
+    body[800] = '\0';
+    int plain = dial(server), chunked = dial(server), drips = dial(server);
+    say(plain, "POST /in/alpha HTTP/1.1\r\n" HOST "Content-Length: 800\r\n\r\n");
+    say_bytes(plain, body, 600);
+    say(chunked, "POST /in/alpha HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n320\r\n");
+    say_bytes(chunked, body, 600);
+    say(drips, "POST /in/alpha HTTP/1.1\r\n" HOST "Content-Length: 800\r\n\r\n");
+    while (send(drips, "1", 1, MSG_NOSIGNAL) == 1) usleep(100000); /* twice the time that a byte is worth */
+    say_bytes(plain, body, 200);
+    say_bytes(chunked, body, 200);
+    say(chunked, "\r\n0\r\n\r\n");
+    assert_int_equal(hear(plain).status, 202);
+    assert_int_equal(hear(chunked).status, 202);
+    close(plain), close(chunked), close(drips);
+}
+
+static void test_an_answer_that_nobody_takes_ends_the_connection(void **state)
+{
+    struct server *server = *state;
+    server->config.idle_ms = 300;
+    server_start(server);
+    int fd = make_socket(), small = 2048;
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+    join(server, fd);
+    char request[8100];
+    int len = sprintf(request, "GET /in/alpha?%07900d HTTP/1.1\r\n" HOST "X-Verdict: handshake\r\n\r\n", 0);
+    for (int at = 0;;) { /* never reads, and so is not read from at last */
+        ssize_t sent = send(fd, request + at, (size_t)(len - at), MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (sent < 0 && errno != EAGAIN) break;
+        if (sent < 0)
+            usleep(1000);
+        else
+            at = (at + (int)sent) % len;
+    }
+    close(fd);
+    while (bw_ingest_connections(server->ingest)) usleep(1000);
 }
 
 static void test_connections_are_capped_and_the_rest_waits(void **state)
@@ -640,6 +692,8 @@ int main(void)
         BARE(test_bodies_in_flight_are_counted_back),
         BARE(test_slow_senders_are_cut_off),
         BARE(test_one_byte_at_a_time_does_not_move_the_deadline),
+        BARE(test_a_body_may_take_its_time_but_not_drip),
+        BARE(test_an_answer_that_nobody_takes_ends_the_connection),
         BARE(test_connections_are_capped_and_the_rest_waits),
         BARE(test_running_out_of_descriptors_is_said_once_and_survived),
         WITH(test_a_client_that_leaves_changes_nothing),
