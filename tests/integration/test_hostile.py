@@ -1,6 +1,7 @@
 """The front door against senders who mean no good: too many connections, too few descriptors. Plain and over TLS."""
 import fcntl
 import resource
+import shutil
 import socket
 import ssl
 import struct
@@ -107,3 +108,30 @@ def test_a_storm_with_64_descriptors_is_a_line_a_second_and_no_loop(door):
     lines = logged(engine, "ingest.accept_failed")
     assert len(lines) <= time.monotonic() - began + 1
     assert not logged(engine, "libevent")
+
+
+@pytest.mark.parametrize("attack", [
+    ["-H", "-i", "1"],                                    # heads that never end
+    ["-B", "-i", "1", "-s", "8192", "-x", "10"],          # bodies that drip
+    ["-R", "-t", "HEAD"],                                 # ranges
+    ["-X", "-w", "1", "-y", "2", "-n", "1", "-z", "1"],   # answers that are not taken
+], ids=["heads", "bodies", "ranges", "answers"])
+def test_slow_senders_keep_nobody_from_being_served(door, attack):
+    if not shutil.which("slowhttptest"):
+        pytest.skip("slowhttptest is not installed: scripts/install test")
+    engine = door.open("request_deadline: 2s\nidle: 2s\nmax_connections: 500\n")
+    engine.start()
+    url = f"{door.scheme}://127.0.0.1:{engine.port}/in/open"
+    slow = subprocess.Popen(["slowhttptest", *attack, "-c", "200", "-r", "200", "-l", "6", "-p", "3", "-u", url], cwd=engine.folder, stdin=subprocess.DEVNULL,
+                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        served = 0
+        while slow.poll() is None:
+            assert door.ask() == 202
+            served += 1
+    finally:
+        if slow.poll() is None:
+            slow.terminate()
+            slow.wait(60)
+    assert served > 0
+    assert door.ask() == 202
