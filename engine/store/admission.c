@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/units.h"
 #include "store/parking_step.h"
+#include "store/pausing.h"
 #include "store/rates.h"
 #include "store/slots.h"
 #include <stdio.h>
@@ -101,14 +102,13 @@ static bool delay(struct bw_parking *parking, int64_t run_id, const struct bw_st
                         : bw_parking_set_timer(parking, run_id, BW_PATH_START, start->ready_ms, err);
 }
 
-bool bw_admission_decide(struct bw_parking *parking, const struct bw_admitted *run, struct bw_error *err)
+static bool admit(struct bw_parking *parking, const struct bw_admitted *run, struct bw_error *err)
 {
     const struct bw_start_new *start = &run->asks.start;
     int64_t run_id = run->id;
     int64_t now_ms = bw_clock_wall_ms();
     struct bw_turn turn = {.at_us = start->ready_ms * 1000, .is_delayed = start->ready_ms > now_ms};
     char when[BW_CLOCK_TEXT], what[160];
-    parking->admitted++;
     if (start->count && !bw_rates_look(parking, start, now_ms, &turn, err)) return false;
     if (start->until_ms && now_ms > start->until_ms) return skip_as_late(parking, run_id, "it came to be admitted only when its time was over", err);
     if (start->count && start->skips && turn.is_late) return skip_for_rate(parking, run_id, start, &turn, now_ms, err);
@@ -125,11 +125,20 @@ bool bw_admission_decide(struct bw_parking *parking, const struct bw_admitted *r
     return go_on(parking, run, now_ms, err);
 }
 
+bool bw_admission_decide(struct bw_parking *parking, const struct bw_admitted *run, struct bw_error *err)
+{
+    bool is_held;
+    parking->admitted++;
+    if (!bw_pausing_holds_new(parking, run->id, &is_held, err)) return false;
+    return is_held ? bw_pausing_hold(parking, run->id, run->asks.start.until_ms, err) : admit(parking, run, err);
+}
+
 /* ---- later ---- */
 
 struct found {
     int state;
-    bool has_steps;
+    bool has_steps, is_again; /* is_again: somebody has it run once more */
+    int64_t started_ms;
     struct bw_admitted run;
 };
 
@@ -145,6 +154,8 @@ static bool find(struct bw_parking *parking, int64_t run_id, struct found *found
     found->run.event_id = sqlite3_column_int64(row, 1);
     found->has_steps = sqlite3_column_int(row, 3) != 0;
     found->run.is_called = sqlite3_column_int(row, 4) != 0;
+    found->started_ms = sqlite3_column_int64(row, 5);
+    found->is_again = sqlite3_column_int(row, 6) != 0;
     bool good = bw_asks_read(bw_sql_column(row, 2), &found->run.asks, err);
     sqlite3_reset(row);
     return good;
@@ -153,7 +164,7 @@ static bool find(struct bw_parking *parking, int64_t run_id, struct found *found
 bool bw_admission_fire(struct bw_parking *parking, int64_t run_id, struct bw_slice path, int64_t now_ms, struct bw_error *err)
 {
     struct found found;
-    bool begins = true, is_start = bw_slice_equal(path, BW_PATH_START);
+    bool begins = true, is_held, is_start = bw_slice_equal(path, BW_PATH_START);
     int64_t at_ms = bw_clock_wall_ms();
     if (at_ms > now_ms) now_ms = at_ms; /* the rate counts from when it begins indeed */
     parking->admitted++;
@@ -161,10 +172,13 @@ bool bw_admission_fire(struct bw_parking *parking, int64_t run_id, struct bw_sli
         return false;
     if (!is_start) {
         if (found.state == BW_RUN_DELAYED) return skip_as_late(parking, run_id, "its turn did not come in time", err);
+        if (found.state == BW_RUN_HELD) return skip_as_late(parking, run_id, "its workflow was paused until its time was over", err);
         if (found.state == BW_RUN_BLOCKED && !found.has_steps) return skip_as_late(parking, run_id, "it did not get a slot in time", err);
         return true;
     }
     if (found.state != BW_RUN_DELAYED) return true;
+    if (!bw_pausing_holds_admitted(parking, run_id, &is_held, err)) return false;
+    if (is_held) return bw_rates_ended(parking, run_id, err) && bw_pausing_hold(parking, run_id, 0, err);
     if (found.run.asks.start.count && !bw_rates_begin(parking, run_id, &found.run.asks.start, now_ms, &begins, err)) return false;
     return !begins || go_on(parking, &found.run, now_ms, err);
 }
@@ -172,11 +186,24 @@ bool bw_admission_fire(struct bw_parking *parking, int64_t run_id, struct bw_sli
 bool bw_admission_again(struct bw_parking *parking, int64_t run_id, int64_t after, struct bw_error *err)
 {
     struct found found;
-    bool has_slot = false;
-    if (!find(parking, run_id, &found, err)) return false;
+    bool has_slot = false, is_held;
+    if (!find(parking, run_id, &found, err) || !bw_pausing_holds_new(parking, run_id, &is_held, err)) return false;
+    if (is_held && (after || !found.has_steps)) return bw_pausing_hold(parking, run_id, 0, err); /* nothing of it has been done */
     bool asks = found.run.asks.slot.most > 0;
     if (asks && !bw_slots_take_over(parking, run_id, after ? after : run_id, &has_slot, err)) return false;
     return !asks || has_slot ? bw_parking_enqueue(parking, run_id, err) : ask_again(parking, &found.run, err);
+}
+
+bool bw_admission_release(struct bw_parking *parking, int64_t run_id, struct bw_error *err)
+{
+    struct found found;
+    int64_t now_ms = bw_clock_wall_ms();
+    if (!find(parking, run_id, &found, err)) return false;
+    struct bw_start_new *start = &found.run.asks.start;
+    if (found.is_again) return found.run.asks.slot.most ? ask_again(parking, &found.run, err) : activate(parking, run_id, 0, now_ms, err);
+    int64_t left_ms = start->ready_ms - found.started_ms; /* since then it has been held */
+    start->ready_ms = left_ms > 0 ? now_ms + left_ms : 0;
+    return (!start->until_ms || bw_parking_stop_waiting(parking, run_id, BW_PATH_WITHIN, err)) && admit(parking, &found.run, err);
 }
 
 bool bw_admission_ended(struct bw_parking *parking, int64_t run_id, struct bw_error *err)
@@ -188,6 +215,7 @@ bool bw_admission_repair(struct bw_parking *parking, int64_t run_id, struct bw_e
 {
     struct found found;
     if (!find(parking, run_id, &found, err)) return false;
+    if (found.state == BW_RUN_HELD) return bw_admission_release(parking, run_id, err);
     if (found.state == BW_RUN_DELAYED) return bw_parking_set_timer(parking, run_id, BW_PATH_START, bw_clock_wall_ms(), err);
     if (!found.run.asks.slot.most) return activate(parking, run_id, 0, bw_clock_wall_ms(), err);
     return ask_again(parking, &found.run, err);

@@ -13,6 +13,7 @@
 #include "store/letters_apply.h"
 #include "store/pack.h"
 #include "store/parking_step.h"
+#include "store/pausing.h"
 #include "store/revision.h"
 #include "store/votes.h"
 #include "store/writer.h"
@@ -258,7 +259,7 @@ static bool put_run(struct bw_writer *writer, struct bw_store_op *op, const stru
         if (!find_run(writer, run->uid, &known, err)) return false;
         if (known.state == BW_RUN_CANCELLED) return put_late_steps(writer, known.id, run, err);
         if (known.state >= BW_RUN_SUCCEEDED) return true;
-        bool has_own = known.state == BW_RUN_PARKED || known.state == BW_RUN_BLOCKED || known.state == BW_RUN_DELAYED;
+        bool has_own = known.state == BW_RUN_PARKED || known.state == BW_RUN_BLOCKED || known.state == BW_RUN_DELAYED || known.state == BW_RUN_HELD;
         if (has_own && !has_ended) state = (enum bw_run_state)known.state;
         if (!update_run(writer, known.id, run, state, err)) return false;
     }
@@ -338,8 +339,8 @@ static bool cancel(struct bw_writer *writer, struct bw_store_op *op, struct bw_e
     bw_sql_bind_text(sql->put_audit, 4, bw_slice_of(bw_uid_text(op->cancel.run, BW_UID_RUN, target)));
     bw_sql_bind_text_or_null(sql->put_audit, 5, op->cancel.reason);
     if (!bw_sql_run(sql->put_audit, err)) return false;
-    if ((op->cancel.found != BW_RUN_BLOCKED && op->cancel.found != BW_RUN_DELAYED) || has_steps)
-        return bw_parking_cancel(&writer->parking, run_id, op->now_ms, err);
+    bool waits = op->cancel.found == BW_RUN_BLOCKED || op->cancel.found == BW_RUN_DELAYED;
+    if (op->cancel.found != BW_RUN_HELD && (!waits || has_steps)) return bw_parking_cancel(&writer->parking, run_id, op->now_ms, err);
     op->cancel.has_ended = true;
     return end_unbegun(writer, op, run_id, err);
 }
@@ -380,11 +381,13 @@ static bool cause(struct bw_writer *writer, struct bw_store_op *op, bool *more, 
 
 static bool wake(struct bw_writer *writer, struct bw_store_op *op, struct bw_error *err)
 {
-    bool more = false, more_later = false;
+    bool more = false, more_later = false, more_held = false;
     op->first_emitted = 0;
     if (!cause(writer, op, &more_later, err)) return false;
-    if (!bw_collect_fire(&writer->parking, op, &more, err) || !bw_parking_fire(&writer->parking, op->now_ms, &op->more, err)) return false;
-    op->more |= more || more_later;
+    if (!bw_collect_fire(&writer->parking, op, &more, err) || !bw_parking_fire(&writer->parking, op->now_ms, &op->more, err) ||
+        !bw_pausing_release(&writer->parking, &more_held, &op->has_resumed, err))
+        return false;
+    op->more |= more || more_later || more_held;
     return true;
 }
 
@@ -450,6 +453,7 @@ bool bw_writer_apply(struct bw_writer *writer, struct bw_store_op *op, struct bw
     case BW_OP_KEY: return bw_votes_key(&writer->sql, op->key, err);
     case BW_OP_CANCEL: return cancel(writer, op, err);
     case BW_OP_ABOUT: return keep_about(writer, op, err);
+    case BW_OP_PAUSE: return bw_pausing_apply(&writer->parking, op, err);
     case BW_OP_CALL: return call(op, err);
     case BW_OP_FORGET: return bw_forget_all(writer, err);
     }

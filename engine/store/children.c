@@ -3,6 +3,7 @@
 #include "store/admission.h"
 #include "store/letters_apply.h"
 #include "store/parking_step.h"
+#include "store/pausing.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -64,6 +65,18 @@ static bool delete_items(struct bw_parking *parking, int64_t first_id, int64_t b
 
 /* ---- starting ---- */
 
+/* A call is a new run of the workflow that is called; items are part of the run that has begun. */
+static bool is_held(struct bw_parking *parking, const struct join *join, int64_t run_id, bool *answer, struct bw_error *err)
+{
+    sqlite3_stmt *statement = parking->sql->is_called;
+    if (!bw_pausing_holds_new(parking, run_id, answer, err)) return false;
+    if (!*answer) return true;
+    bw_sql_bind_int(statement, 1, join->id);
+    if (!bw_sql_next(statement, answer, err)) return false;
+    sqlite3_reset(statement);
+    return true;
+}
+
 static bool insert_child(struct bw_parking *parking, const struct join *join, int64_t number, struct bw_slice input, struct bw_error *err)
 {
     const struct bw_write_statements *sql = parking->sql;
@@ -84,7 +97,11 @@ static bool insert_child(struct bw_parking *parking, const struct join *join, in
     bw_sql_bind_int(sql->put_child, 2, join->id);
     bw_sql_bind_int(sql->put_child, 3, number);
     bw_sql_bind_blob_or_null(sql->put_child, 4, input);
-    return bw_sql_run(sql->put_child, err) && (join->asks.len || bw_parking_enqueue(parking, run_id, err));
+    bool holds;
+    if (!bw_sql_run(sql->put_child, err)) return false;
+    if (join->asks.len) return true; /* what becomes of it is decided when it asks */
+    if (!is_held(parking, join, run_id, &holds, err)) return false;
+    return holds ? bw_pausing_hold(parking, run_id, 0, err) : bw_parking_enqueue(parking, run_id, err);
 }
 
 /* The next items, up to `count` of them out of one block. */

@@ -3,6 +3,7 @@
 #include "store/admission.h"
 #include "store/asks.h"
 #include "store/parking_step.h"
+#include "store/pausing.h"
 #include <string.h>
 
 struct collector {
@@ -211,7 +212,9 @@ static bool flush(struct bw_parking *parking, const struct bw_store_op *wake, st
         if (!insert(parking, due, revision, &is_new, err)) return false;
     }
     int64_t run_id = sqlite3_last_insert_rowid(sqlite3_db_handle(parking->sql->begin));
-    if (run->state != BW_RUN_BLOCKED) return bw_parking_enqueue(parking, run_id, err);
+    bool is_held;
+    if (!bw_pausing_holds_new(parking, run_id, &is_held, err)) return false;
+    if (run->state != BW_RUN_BLOCKED && !is_held) return bw_parking_enqueue(parking, run_id, err);
     return bw_admission_decide(parking, &(struct bw_admitted){.id = run_id, .event_id = due->event_id, .asks = {run->slot, run->start}}, err);
 }
 

@@ -12,8 +12,9 @@ static const struct named outcomes[] = {
     {BW_OUTCOME_INVALID, "invalid"},
 };
 static const struct named run_states[] = {
-    {BW_RUN_BLOCKED, "blocked"},     {BW_RUN_ACTIVE, "active"}, {BW_RUN_PARKED, "parked"},       {BW_RUN_DELAYED, "delayed"},
-    {BW_RUN_SUCCEEDED, "succeeded"}, {BW_RUN_FAILED, "failed"}, {BW_RUN_CANCELLED, "cancelled"}, {BW_RUN_SKIPPED, "skipped"},
+    {BW_RUN_BLOCKED, "blocked"},     {BW_RUN_ACTIVE, "active"},       {BW_RUN_PARKED, "parked"},
+    {BW_RUN_DELAYED, "delayed"},     {BW_RUN_SUCCEEDED, "succeeded"}, {BW_RUN_FAILED, "failed"},
+    {BW_RUN_CANCELLED, "cancelled"}, {BW_RUN_SKIPPED, "skipped"},     {BW_RUN_HELD, "held"},
 };
 static const struct named step_states[] = {
     {BW_STEP_RETRYING, "retrying"}, {BW_STEP_WAITING, "waiting"},     {BW_STEP_STARTED, "started"}, {BW_STEP_SUCCEEDED, "succeeded"},

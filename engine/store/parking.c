@@ -9,6 +9,7 @@
 #include "store/later.h"
 #include "store/pack.h"
 #include "store/parking_step.h"
+#include "store/pausing.h"
 #include "store/slots.h"
 #include <stdlib.h>
 
@@ -26,6 +27,9 @@ static bool read_due(struct bw_parking *parking, struct bw_error *err)
     int64_t later_ms;
     if (!bw_later_next_due(parking, &later_ms, err)) return false;
     if (later_ms && (!parking->due_ms || later_ms < parking->due_ms)) parking->due_ms = later_ms;
+    bool is_due;
+    if (!bw_pausing_is_due(parking, &is_due, err)) return false;
+    if (is_due) parking->due_ms = 1;
     return true;
 }
 
@@ -35,7 +39,7 @@ bool bw_parking_open(struct bw_parking *parking, const struct bw_write_statement
     parking->sql = sql;
     if (!parking->at_once) parking->at_once = BW_WAKES_AT_ONCE;
     parking->has_collectors = parking->has_later = true; /* the first look tells */
-    if (!read_due(parking, err)) return false;
+    if (!bw_pausing_open(parking, err) || !read_due(parking, err)) return false;
     parking->committed_due_ms = parking->due_ms;
     if (!bw_sql_next(sql->last_queue_id, &has_row, err)) return false;
     parking->last_queue_id = has_row ? sqlite3_column_int64(sql->last_queue_id, 0) : 0;
@@ -50,6 +54,7 @@ bool bw_parking_open(struct bw_parking *parking, const struct bw_write_statement
 void bw_parking_close(struct bw_parking *parking)
 {
     free(parking->watched);
+    bw_pausing_close(parking);
     bw_packer_free(parking->unpacker);
 }
 
@@ -66,6 +71,9 @@ bool bw_parking_flush(struct bw_parking *parking, struct bw_error *err)
     if (parking->collected) BW_CRASH_POINT("store.before_collect");
     if (parking->flushed) BW_CRASH_POINT("store.before_flush");
     if (parking->caused) BW_CRASH_POINT("store.before_later");
+    if (parking->pauses) BW_CRASH_POINT("store.before_pause");
+    if (parking->held) BW_CRASH_POINT("store.before_hold");
+    if (parking->released) BW_CRASH_POINT("store.before_release");
     return true;
 }
 
@@ -73,7 +81,7 @@ static void forget_transaction(struct bw_parking *parking)
 {
     parking->is_due_unsure = false;
     parking->woken_steps = parking->woken_runs = parking->parked = parking->started = parking->joined = parking->letters = parking->votes =
-        parking->admitted = parking->collected = parking->flushed = parking->caused = 0;
+        parking->admitted = parking->collected = parking->flushed = parking->caused = parking->pauses = parking->held = parking->released = 0;
 }
 
 void bw_parking_committed(struct bw_parking *parking)
@@ -88,6 +96,9 @@ void bw_parking_committed(struct bw_parking *parking)
     if (parking->collected) BW_CRASH_POINT("store.after_collect");
     if (parking->flushed) BW_CRASH_POINT("store.after_flush");
     if (parking->caused) BW_CRASH_POINT("store.after_later");
+    if (parking->pauses) BW_CRASH_POINT("store.after_pause");
+    if (parking->held) BW_CRASH_POINT("store.after_hold");
+    if (parking->released) BW_CRASH_POINT("store.after_release");
     if (parking->due_ms && (!parking->committed_due_ms || parking->due_ms < parking->committed_due_ms)) parking->is_due_earlier = true;
     parking->committed_due_ms = parking->due_ms;
     parking->news += parking->woken_runs;
@@ -100,7 +111,8 @@ void bw_parking_rolled_back(struct bw_parking *parking)
     parking->due_ms = parking->committed_due_ms;
     parking->has_collectors = parking->has_later = true; /* the last one may be there again: the next look tells */
     parking->has_delayed = true;                         /* perhaps there is one again */
-    parking->waking = parking->waiter = 0;               /* from the beginning: those who are woken do not wait any more */
+    parking->is_paused_unsure = true;
+    parking->waking = parking->waiter = 0; /* from the beginning: those who are woken do not wait any more */
     parking->waking_key = 0;
     parking->watched_count = parking->watched_committed;
     forget_transaction(parking);

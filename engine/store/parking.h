@@ -37,8 +37,12 @@ struct bw_parking { /* zero-initialise, then bw_parking_open(). Fields are parki
     bool has_later;                   /* perhaps there are such events: else no statement asks */
     struct bw_packer *unpacker;       /* of their bodies; made when it is needed */
     size_t admitted;                  /* by this transaction: runs that admission.c has looked at */
-    size_t news;                      /* runs woken by commits since bw_parking_news() */
-    struct bw_watched *watched;       /* by commits since then, and behind them by this transaction */
+    struct bw_paused *paused;         /* workflows that are paused (pausing.c) */
+    size_t paused_count;
+    bool is_paused_unsure;         /* after a rollback: it is read again */
+    size_t pauses, held, released; /* by this transaction (pausing.c) */
+    size_t news;                   /* runs woken by commits since bw_parking_news() */
+    struct bw_watched *watched;    /* by commits since then, and behind them by this transaction */
     size_t watched_committed, watched_count, watched_capacity;
     bool has_slots;         /* perhaps there is a run that shares slots: else no statement asks (slots.c) */
     int64_t asked_ms;       /* when the last one asked for a slot: does not go back, whatever the clock does */

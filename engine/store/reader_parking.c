@@ -112,6 +112,22 @@ bool bw_reader_audit(struct bw_reader *reader, struct bw_slice target, bw_audit_
     return true;
 }
 
+static bool held_wait(struct bw_reader *reader, int64_t run_id, struct bw_run_wait *wait, struct bw_error *err)
+{
+    sqlite3_stmt *row = reader->sql.held_wait;
+    bool has_row;
+    bw_sql_bind_int(row, 1, run_id);
+    if (!bw_sql_next(row, &has_row, err)) return false;
+    if (!has_row) return true;
+    wait->paused_ms = sqlite3_column_int64(row, 0);
+    struct bw_slice reason = bw_sql_column(row, 1);
+    snprintf(wait->reason, sizeof wait->reason, "%.*s", (int)reason.len, reason.len ? reason.ptr : "");
+    wait->until_ms = sqlite3_column_int64(row, 2);
+    wait->ahead = (uint32_t)sqlite3_column_int64(row, 3);
+    sqlite3_reset(row);
+    return true;
+}
+
 bool bw_reader_run_wait(struct bw_reader *reader, int64_t run_id, struct bw_run_wait *wait, struct bw_error *err)
 {
     sqlite3_stmt *row = reader->sql.run_wait;
@@ -121,7 +137,7 @@ bool bw_reader_run_wait(struct bw_reader *reader, int64_t run_id, struct bw_run_
     bw_reader_begin(reader);
     bw_sql_bind_int(row, 1, run_id);
     if (!bw_sql_next(row, &has_row, err)) return false;
-    if (!has_row) return true;
+    if (!has_row) return held_wait(reader, run_id, wait, err);
     bool good = bw_asks_read(bw_sql_column(row, 0), &asks, err);
     *wait = (struct bw_run_wait){.begins_ms = sqlite3_column_int64(row, 1),
                                  .count = asks.start.count,
@@ -150,6 +166,51 @@ bool bw_reader_unbegun_call(struct bw_reader *reader, int64_t run_id, struct bw_
     call->run = bw_sql_column_uid(row, 1);
     snprintf(call->path, sizeof call->path, "%.*s", (int)path.len, path.ptr);
     sqlite3_reset(row);
+    return true;
+}
+
+bool bw_reader_pauses(struct bw_reader *reader, bw_pause_visit *visit, void *arg, struct bw_error *err)
+{
+    sqlite3_stmt *row = reader->sql.pauses;
+    bw_reader_begin(reader);
+    for (bool has_row;;) {
+        if (!bw_sql_next(row, &has_row, err)) return false;
+        if (!has_row) return true;
+        struct bw_pause pause = {bw_sql_column(row, 0), bw_sql_column(row, 2), bw_sql_column(row, 3), sqlite3_column_int64(row, 1),
+                                 sqlite3_column_int64(row, 4)};
+        if (!visit(arg, &pause)) break;
+    }
+    sqlite3_reset(row);
+    return true;
+}
+
+static bool count(sqlite3_stmt *row, struct bw_slice workflow, uint64_t *sum, struct bw_error *err)
+{
+    bool has_row;
+    bw_sql_bind_text(row, 1, workflow);
+    if (!bw_sql_next(row, &has_row, err)) return false;
+    if (has_row) *sum += (uint64_t)sqlite3_column_int64(row, 0);
+    sqlite3_reset(row);
+    return true;
+}
+
+bool bw_reader_run_counts(struct bw_reader *reader, struct bw_slice workflow, struct bw_run_counts *counts, struct bw_error *err)
+{
+    const struct {
+        enum bw_run_state state;
+        uint64_t *sum;
+    } states[] = {{BW_RUN_ACTIVE, &counts->active},
+                  {BW_RUN_BLOCKED, &counts->waiting},
+                  {BW_RUN_DELAYED, &counts->waiting},
+                  {BW_RUN_PARKED, &counts->waiting},
+                  {BW_RUN_FAILED, &counts->failed}};
+    *counts = (struct bw_run_counts){.held = 0};
+    bw_reader_begin(reader);
+    if (!count(reader->sql.held_count, workflow, &counts->held, err)) return false;
+    for (size_t i = 0; i < sizeof states / sizeof *states; i++) {
+        bw_sql_bind_int(reader->sql.state_count, 2, states[i].state);
+        if (!count(reader->sql.state_count, workflow, states[i].sum, err)) return false;
+    }
     return true;
 }
 

@@ -30,6 +30,10 @@
     X(audit)                  \
     X(run_wait)               \
     X(unbegun_call)           \
+    X(held_wait)              \
+    X(pauses)                 \
+    X(held_count)             \
+    X(state_count)            \
     X(parked_count)           \
     X(deliveries)             \
     X(refused_of_source)      \

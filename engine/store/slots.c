@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "store/nest.h"
 #include "store/parking_step.h"
+#include "store/pausing.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -59,6 +60,13 @@ static bool let_go(struct bw_parking *parking, const struct holder *holder, stru
     return set_state(parking, run_id, SLOT_HELD, err) && bw_sql_run(parking->sql->unblock_run, err) && bw_parking_enqueue(parking, run_id, err);
 }
 
+/* It leaves those that wait for a slot, and asks for one again when its workflow goes on. */
+static bool hold(struct bw_parking *parking, int64_t run_id, struct bw_error *err)
+{
+    bw_sql_bind_int(parking->sql->delete_slot, 1, run_id);
+    return bw_sql_run(parking->sql->delete_slot, err) && bw_pausing_hold(parking, run_id, 0, err);
+}
+
 static bool hand_over(struct bw_parking *parking, const struct group *group, struct bw_error *err)
 {
     for (;;) {
@@ -68,7 +76,9 @@ static bool hand_over(struct bw_parking *parking, const struct group *group, str
         if (!next.run_id) return true;
         if (!count(parking, group, SLOT_HELD, &held, err)) return false;
         if (held >= next.most) return true;
-        if (!let_go(parking, &next, err)) return false;
+        bool is_held;
+        if (!bw_pausing_holds_admitted(parking, next.run_id, &is_held, err)) return false;
+        if (is_held ? !hold(parking, next.run_id, err) : !let_go(parking, &next, err)) return false;
     }
 }
 

@@ -49,6 +49,7 @@ enum bw_run_state {                     /* 20 and above are final */
                     BW_RUN_ACTIVE = 2,
                     BW_RUN_PARKED = 3,
                     BW_RUN_DELAYED = 4, /* its time to begin has not come */
+                    BW_RUN_HELD = 5,    /* its workflow is paused */
                     BW_RUN_SUCCEEDED = 20,
                     BW_RUN_FAILED = 21,
                     BW_RUN_CANCELLED = 22,
@@ -275,6 +276,7 @@ enum bw_store_op_kind {
     BW_OP_KEY,      /* the secret key of the links to approvals, made in this transaction if there is none */
     BW_OP_CANCEL,   /* `cancel`: the flag on the row of a run that has not ended; one that is parked is woken by it */
     BW_OP_ABOUT,    /* `about`: what the catalogue says about its workflows */
+    BW_OP_PAUSE,    /* `pause`: from now on no run of the workflow begins, it is HELD; or they begin again, and those that are held go on: WAKE */
     BW_OP_CALL,     /* runs call(op) on the writer thread inside the group; again if the group is retried */
 };
 #define BW_WAKES_AT_ONCE 500 /* steps woken in one transaction, whatever wakes them; fewer when that takes long */
@@ -302,11 +304,19 @@ struct bw_store_op {
     size_t pair_count;                  /* PAIRS */
     struct {
         struct bw_uid run;
-        struct bw_slice why;                   /* {reason?, by}, JSON; of several the first one stays, */
-        struct bw_slice reason, actor;         /* and goes into the audit */
-        enum bw_run_state found;               /* out: its state before; 0: it has no row */
-        bool has_ended;                        /* out: it was BLOCKED or DELAYED and had not begun: that was its end */
-    } cancel;                                  /* CANCEL */
+        struct bw_slice why;           /* {reason?, by}, JSON; of several the first one stays, */
+        struct bw_slice reason, actor; /* and goes into the audit */
+        enum bw_run_state found;       /* out: its state before; 0: it has no row */
+        bool has_ended;                /* out: it was BLOCKED, DELAYED or HELD and had not begun: that was its end */
+    } cancel;                          /* CANCEL */
+    struct {
+        struct bw_slice workflow;
+        struct bw_slice reason, actor;         /* go into the audit; reason: or empty */
+        bool resumes;                          /* it is not to be paused any more */
+        bool has_changed;                      /* out: false: it was so already, and nothing was written */
+        int64_t since_ms;                      /* out: since when it is paused, or was; 0: it was not */
+    } pause;                                   /* PAUSE; now_ms: when */
+    bool has_resumed;                          /* WAKE: out: of a workflow that was resumed no run is held any more */
     const struct bw_limit_row *limits;         /* LIMITS */
     size_t limit_count;                        /* LIMITS */
     bool (*call)(struct bw_store_op *op);      /* CALL */
@@ -482,6 +492,8 @@ struct bw_run_wait {
     int64_t until_ms;     /* when it is skipped; 0 = never */
     struct bw_uid kept;   /* a run that has failed and keeps a slot of the group; zero: there is none */
     struct bw_uid lender; /* BLOCKED: the run above it on whose slot it is to be (nest.h); zero: it is to have one of its own */
+    int64_t paused_ms;    /* HELD: since when its workflow is paused; 0: its workflow was resumed, and its turn comes */
+    char reason[256];     /* the same: as somebody gave it, or "" */
 };
 bool bw_reader_run_wait(struct bw_reader *reader, int64_t run_id, struct bw_run_wait *wait, struct bw_error *err);
 /* A workflow that the run has called and waits for, and that has not begun. */
@@ -491,6 +503,17 @@ struct bw_unbegun_call {
     char path[80]; /* the step */
 };
 bool bw_reader_unbegun_call(struct bw_reader *reader, int64_t run_id, struct bw_unbegun_call *call, struct bw_error *err);
+struct bw_pause { /* a workflow that is paused; borrowed until the visit returns */
+    struct bw_slice workflow, actor, reason;
+    int64_t since_ms;
+    int64_t resumed_ms; /* it is not any more, and its held runs are being let go; 0: it is */
+};
+typedef bool bw_pause_visit(void *arg, const struct bw_pause *pause);
+bool bw_reader_pauses(struct bw_reader *reader, bw_pause_visit *visit, void *arg, struct bw_error *err);
+struct bw_run_counts {                      /* of one workflow */
+    uint64_t held, active, waiting, failed; /* waiting: delayed, blocked, parked. failed: nothing has been done about it */
+};
+bool bw_reader_run_counts(struct bw_reader *reader, struct bw_slice workflow, struct bw_run_counts *counts, struct bw_error *err);
 bool bw_reader_parked_count(struct bw_reader *reader, uint64_t *count, struct bw_error *err);
 
 struct bw_delivery_row {

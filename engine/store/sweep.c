@@ -27,6 +27,7 @@ enum fault { /* as the statements number them */
              FAULT_BLOCKED_FOR_EVER = 10,
              FAULT_COLLECTED_FOR_EVER = 11,
              FAULT_MISCOUNTED = 12,
+             FAULT_HELD_FOR_EVER = 13,
 };
 static const char *const names[] = {
     [FAULT_NONE] = "",
@@ -42,6 +43,7 @@ static const char *const names[] = {
     [FAULT_BLOCKED_FOR_EVER] = "a blocked run does not wait for a slot",
     [FAULT_COLLECTED_FOR_EVER] = "events were collected, and there is neither a time for their run nor the run",
     [FAULT_MISCOUNTED] = "a collector has not as many events as it has counted",
+    [FAULT_HELD_FOR_EVER] = "a run is held, and its workflow is not paused",
 };
 struct finding {
     int64_t id, run_id;
@@ -50,9 +52,9 @@ struct finding {
 
 static sqlite3_stmt *statement_of(const struct bw_write_statements *sql, size_t check)
 {
-    sqlite3_stmt *const checks[] = {sql->sweep_parked,  sql->sweep_active,  sql->sweep_timers,    sql->sweep_waits,
-                                    sql->sweep_wakes,   sql->sweep_queue,   sql->sweep_joins,     sql->sweep_slots,
-                                    sql->sweep_delayed, sql->sweep_blocked, sql->sweep_collectors};
+    sqlite3_stmt *const checks[] = {sql->sweep_parked,  sql->sweep_active,  sql->sweep_timers, sql->sweep_waits,
+                                    sql->sweep_wakes,   sql->sweep_queue,   sql->sweep_joins,  sql->sweep_slots,
+                                    sql->sweep_delayed, sql->sweep_blocked, sql->sweep_held,   sql->sweep_collectors};
     _Static_assert(sizeof checks / sizeof *checks == BW_SWEEP_CHECKS, "a pass has so many");
     return checks[check];
 }
@@ -92,7 +94,8 @@ static bool repair(struct bw_writer *writer, const struct finding *finding, stru
     case FAULT_QUEUED_BUT_PARKED: bw_sql_bind_int(writer->sql.delete_queue, 1, finding->run_id); return bw_sql_run(writer->sql.delete_queue, err);
     case FAULT_SLOT_FREE: return bw_slots_settle(parking, finding->run_id, err);
     case FAULT_DELAYED_FOR_EVER:
-    case FAULT_BLOCKED_FOR_EVER: return bw_admission_repair(parking, finding->run_id, err);
+    case FAULT_BLOCKED_FOR_EVER:
+    case FAULT_HELD_FOR_EVER: return bw_admission_repair(parking, finding->run_id, err);
     case FAULT_COLLECTED_FOR_EVER:
     case FAULT_MISCOUNTED: return bw_collect_repair(parking, finding->id, err);
     case FAULT_JOIN_UNTOLD: return bw_children_settle(parking, finding->id, err);

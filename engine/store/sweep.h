@@ -17,7 +17,7 @@
 #include <stdint.h>
 
 #define BW_SWEEP_ROWS 200
-#define BW_SWEEP_CHECKS 11
+#define BW_SWEEP_CHECKS 12
 
 struct bw_writer;
 struct bw_sweep {                        /* zero-initialise, then bw_sweep_open(). Fields are sweep.c's */

@@ -208,6 +208,17 @@
     X(wake_all_steps)          \
     X(run_uid)                 \
     X(recount_join)            \
+    X(pauses)                  \
+    X(find_pause)              \
+    X(put_pause)               \
+    X(end_pause)               \
+    X(delete_pause)            \
+    X(hold_run)                \
+    X(run_workflow)            \
+    X(run_to_hold)             \
+    X(first_held)              \
+    X(is_called)               \
+    X(sweep_held)              \
     X(delete_versions)
 
 struct bw_write_statements {

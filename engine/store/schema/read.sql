@@ -155,7 +155,19 @@ LEFT JOIN delayed d ON d.run_id = r.id LEFT JOIN slots s ON s.run_id = r.id AND 
 -- Of the runs that the run's steps have called, the first one that has not begun.
 -- name: unbegun_call
 SELECT c.run_id, r.uid, j.path FROM joins j JOIN children c ON c.join_id = j.id JOIN runs r ON r.id = c.run_id
-WHERE j.run_id = ?1 AND j.is_open AND j.is_call AND r.state IN (1, 4) ORDER BY c.run_id LIMIT 1;
+WHERE j.run_id = ?1 AND j.is_open AND j.is_call AND r.state IN (1, 4, 5) ORDER BY c.run_id LIMIT 1;
+-- name: held_wait
+SELECT CASE WHEN p.resumed_ms THEN 0 ELSE p.since_ms END, p.reason, u.due_ms,
+    CASE WHEN p.resumed_ms THEN (SELECT count(*) FROM runs h INDEXED BY runs_held WHERE h.state = 5 AND h.workflow = r.workflow
+        AND (h.event_id, h.id) < (r.event_id, r.id)) ELSE 0 END
+FROM runs r JOIN pauses p ON p.workflow = r.workflow LEFT JOIN timers u ON u.run_id = r.id AND u.path = '~within' WHERE r.id = ?1 AND r.state = 5;
+-- name: pauses
+SELECT workflow, since_ms, actor, reason, resumed_ms FROM pauses ORDER BY workflow;
+-- Held ones have an index of their own, and may be very many; the others are counted by those that have not succeeded.
+-- name: held_count
+SELECT count(*) FROM runs INDEXED BY runs_held WHERE state = 5 AND workflow = ?1;
+-- name: state_count
+SELECT count(*) FROM runs INDEXED BY runs_unusual WHERE state <> 20 AND state = ?2 AND workflow = ?1 AND NOT resolved;
 -- name: parked_count
 SELECT count(*) FROM runs INDEXED BY runs_unusual WHERE state <> 20 AND state = 3;
 

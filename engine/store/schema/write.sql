@@ -339,7 +339,8 @@ SELECT s.run_id FROM slots s INDEXED BY slots_kept WHERE s.state = 1 AND s.holds
 -- name: delay_run
 UPDATE runs SET state = 4 WHERE id = ?1;
 -- name: find_asks
-SELECT state, event_id, asks, EXISTS (SELECT 1 FROM steps WHERE run_id = runs.id), EXISTS (SELECT 1 FROM children WHERE run_id = runs.id)
+SELECT state, event_id, asks, EXISTS (SELECT 1 FROM steps WHERE run_id = runs.id), EXISTS (SELECT 1 FROM children WHERE run_id = runs.id),
+    started_ms, origin IS NOT NULL OR resumed_ms <> 0
 FROM runs WHERE id = ?1;
 -- name: find_rate
 SELECT taken_us, reserved_us FROM rates WHERE grp = ?1;
@@ -358,6 +359,30 @@ DELETE FROM delayed WHERE run_id = ?1 RETURNING grp;
 SELECT ready_ms FROM delayed WHERE run_id = ?1;
 -- name: first_delayed
 SELECT d.run_id, d.ready_ms, r.asks FROM delayed d JOIN runs r ON r.id = d.run_id WHERE d.grp = ?1 ORDER BY d.run_id LIMIT 1;
+
+-- Workflows that are paused (pausing.c).
+-- name: pauses
+SELECT workflow, resumed_ms <> 0 FROM pauses ORDER BY workflow;
+-- name: find_pause
+SELECT since_ms, resumed_ms FROM pauses WHERE workflow = ?1;
+-- name: put_pause
+INSERT INTO pauses(workflow, since_ms, actor, reason) VALUES(?1, ?2, ?3, ?4)
+ON CONFLICT(workflow) DO UPDATE SET since_ms = excluded.since_ms, actor = excluded.actor, reason = excluded.reason, resumed_ms = 0;
+-- name: end_pause
+UPDATE pauses SET resumed_ms = ?2 WHERE workflow = ?1;
+-- name: delete_pause
+DELETE FROM pauses WHERE workflow = ?1;
+-- name: hold_run
+UPDATE runs SET state = 5, started_ms = ?2 WHERE id = ?1;
+-- name: run_workflow
+SELECT workflow FROM runs WHERE id = ?1;
+-- Nothing of it has been done yet.
+-- name: run_to_hold
+SELECT workflow FROM runs WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM steps WHERE run_id = ?1);
+-- name: first_held
+SELECT id FROM runs INDEXED BY runs_held WHERE state = 5 AND workflow = ?1 ORDER BY event_id, id LIMIT 1;
+-- name: is_called
+SELECT 1 FROM joins WHERE id = ?1 AND is_call;
 
 -- Events of which one run is made (collect.c).
 -- name: is_collected
@@ -575,6 +600,9 @@ FROM runs r INDEXED BY runs_unusual WHERE r.state <> 20 AND r.state = 4 AND r.id
 -- name: sweep_blocked
 SELECT r.id, CASE WHEN EXISTS (SELECT 1 FROM slots WHERE run_id = r.id AND state = 0) THEN 0 ELSE 10 END, r.id
 FROM runs r INDEXED BY runs_unusual WHERE r.state <> 20 AND r.state = 1 AND r.id > ?1 ORDER BY r.id LIMIT ?2;
+-- name: sweep_held
+SELECT r.id, CASE WHEN EXISTS (SELECT 1 FROM pauses WHERE workflow = r.workflow) THEN 0 ELSE 13 END, r.id
+FROM runs r INDEXED BY runs_unusual WHERE r.state <> 20 AND r.state = 5 AND r.id > ?1 ORDER BY r.id LIMIT ?2;
 -- name: sweep_collectors
 SELECT c.id, CASE WHEN c.due_ms IS NULL AND NOT EXISTS (SELECT 1 FROM runs WHERE collector_id = c.id AND collector_id <> 0) THEN 11
     WHEN c.due_ms IS NOT NULL AND c.count <> (SELECT count(*) FROM collected WHERE collector_id = c.id) THEN 12 ELSE 0 END, 0
