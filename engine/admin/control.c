@@ -3,6 +3,7 @@
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/listener.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -93,6 +94,16 @@ void bw_control_refuse(struct bw_control_request *request, const struct bw_error
 uid_t bw_control_peer(const struct bw_control_request *request)
 {
     return request->peer;
+}
+
+const char *bw_control_peer_name(const struct bw_control_request *request, char out[64])
+{
+    const struct passwd *entry = getpwuid(request->peer);
+    if (entry)
+        snprintf(out, 64, "%s", entry->pw_name);
+    else
+        snprintf(out, 64, "uid %ld", (long)request->peer);
+    return out;
 }
 
 /* ---- requests ---- */

@@ -24,7 +24,8 @@ struct bw_control_verb {
 struct bw_control *bw_control_new(struct event_base *base, const char *folder, const struct bw_control_verb *verbs, size_t count, void *arg,
                                   struct bw_error *err);
 void bw_control_free(struct bw_control *control);
-uid_t bw_control_peer(const struct bw_control_request *request); /* who asks: as the kernel says */
+uid_t bw_control_peer(const struct bw_control_request *request);                          /* who asks: as the kernel says */
+const char *bw_control_peer_name(const struct bw_control_request *request, char out[64]); /* its login name, or "uid 1000" */
 /* Frees the request. `more`: what the answer says besides "ok" (an object, its reference is taken over), or NULL. */
 void bw_control_answer(struct bw_control_request *request, json_t *more);
 void bw_control_refuse(struct bw_control_request *request, const struct bw_error *err);

@@ -18,7 +18,7 @@ static const struct bw_command command = {
         "FILTER takes all runs that have not ended, of those only\n"
         "  --workflow NAME   those of this workflow\n"
         "  --label NAME=TEXT those of workflows that have this label now\n"
-        "  --state STATE     those that are delayed, blocked, active or parked\n"
+        "  --state STATE     those that are held, delayed, blocked, active or parked\n"
         "  --event EVENT     those that this event started\n"
         "  --since 2d        those that started in the last 2 days\n"
         "  --older-than 1d   those that started longer ago\n\n"
@@ -39,12 +39,12 @@ struct wish { /* what the command line says */
 
 static bool find(struct wish *wish, struct bw_reader *reader, struct bw_error *err)
 {
-    static const enum bw_run_state live[] = {BW_RUN_DELAYED, BW_RUN_BLOCKED, BW_RUN_PARKED, BW_RUN_ACTIVE};
+    static const enum bw_run_state live[] = {BW_RUN_HELD, BW_RUN_DELAYED, BW_RUN_BLOCKED, BW_RUN_PARKED, BW_RUN_ACTIVE};
     struct bw_run_filter filter = {0};
     if (!bw_run_options_filter(&wish->filter, reader, &filter, err)) return false;
     if (filter.state >= BW_RUN_SUCCEEDED) {
         bw_error_set(err, "run.state", "runs that are %s have ended: there is nothing to cancel", bw_run_state_name((enum bw_run_state)filter.state));
-        bw_error_hint(err, "those that can be cancelled are delayed, blocked, active or parked");
+        bw_error_hint(err, "those that can be cancelled are held, delayed, blocked, active or parked");
         return false;
     }
     if (filter.state) return bw_selection_find(&wish->chosen, filter, reader, err);

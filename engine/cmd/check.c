@@ -20,8 +20,8 @@ static void check_certificates(const struct bw_config *config, struct bw_errors 
 
 static void list_good(const json_t *loaded, const struct bw_routes *routes)
 {
-    size_t index, inner, scheduled;
-    json_t *workflow, *event;
+    size_t index;
+    json_t *workflow;
     for (size_t i = 0; i < bw_routes_count(routes); i++) {
         const struct bw_source_config *source = bw_routes_at(routes, i);
         fprintf(stderr, "%-9s %-20s POST %s, verified as %s%s\n", source->is_trigger ? "webhook" : "source", source->name, source->path,
@@ -29,14 +29,10 @@ static void list_good(const json_t *loaded, const struct bw_routes *routes)
     }
     json_array_foreach(json_object_get(loaded, "workflows"), index, workflow)
     {
-        fprintf(stderr, "workflow  %-20s", bw_json_str(workflow, "name", ""));
-        json_array_foreach(json_object_get(workflow, "events"), inner, event) fprintf(stderr, "%s %s", inner ? "," : " on", json_string_value(event));
-        json_array_foreach(json_object_get(workflow, "schedules"), scheduled, event)
-            fprintf(stderr, "%s %s %s", inner + scheduled ? "," : " at", bw_json_str(event, "cron", ""), bw_json_str(event, "tz", ""));
-        if (bw_json_bool(workflow, "manual", false)) fprintf(stderr, "%s by hand", inner + scheduled ? "," : " on");
-        bool has_trigger = inner + scheduled > 0 || bw_json_bool(workflow, "manual", false);
-        if (bw_json_bool(workflow, "callable", false)) fprintf(stderr, "%s call", has_trigger ? ", by" : " on");
-        fputc('\n', stderr);
+        struct bw_buf triggers = {0};
+        bw_trigger_text(workflow, &triggers);
+        fprintf(stderr, "workflow  %-20s %s\n", bw_json_str(workflow, "name", ""), triggers.len ? triggers.data : "");
+        bw_buf_free(&triggers);
     }
 }
 

@@ -271,7 +271,7 @@ static int runs_main(int argc, char **argv)
     if (argc > first && !bw_uid_parse(bw_slice_of(argv[first]), BW_UID_RUN, &uid))
         return bw_options_wrong(&bw_command_runs, "'%s' is no run id (run_…)", argv[first]);
     if (wanted.state && bw_run_state_parse(bw_slice_of(wanted.state)) < 0)
-        return bw_options_wrong(&bw_command_runs, "'%s' is no state: delayed, blocked, active, parked, succeeded, failed, cancelled or skipped",
+        return bw_options_wrong(&bw_command_runs, "'%s' is no state: held, delayed, blocked, active, parked, succeeded, failed, cancelled or skipped",
                                 wanted.state);
     if (!(config = bw_setup_config("runs", config_path))) return 1;
     if (!(reader = bw_reader_open(config->data, &err))) goto out;
@@ -316,7 +316,7 @@ const struct bw_command bw_command_runs = {
              "FILTER, for the list and for the verbs (the three take failed runs, unless --state says otherwise):\n"
              "  --workflow NAME   only runs of this workflow\n"
              "  --label NAME=TEXT only runs of workflows that have this label now; NAME alone: whatever it says\n"
-             "  --state STATE     delayed, blocked, active, parked, succeeded, failed, cancelled or skipped\n"
+             "  --state STATE     held, delayed, blocked, active, parked, succeeded, failed, cancelled or skipped\n"
              "  --event EVENT     only runs that this event started\n"
              "  --since 2d        only runs that started in the last 2 days\n"
              "  --older-than 1d   only runs that started longer ago\n"

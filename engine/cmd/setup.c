@@ -40,6 +40,18 @@ void bw_print_line(struct bw_buf *line)
     bw_buf_free(line);
 }
 
+void bw_trigger_text(const json_t *workflow, struct bw_buf *out)
+{
+    size_t inner, scheduled;
+    json_t *event;
+    json_array_foreach(json_object_get(workflow, "events"), inner, event) bw_buf_printf(out, "%s %s", inner ? "," : "on", json_string_value(event));
+    json_array_foreach(json_object_get(workflow, "schedules"), scheduled, event)
+        bw_buf_printf(out, "%s %s %s", inner + scheduled ? "," : "at", bw_json_str(event, "cron", ""), bw_json_str(event, "tz", ""));
+    if (bw_json_bool(workflow, "manual", false)) bw_buf_printf(out, "%s by hand", inner + scheduled ? "," : "on");
+    bool has_trigger = inner + scheduled > 0 || bw_json_bool(workflow, "manual", false);
+    if (bw_json_bool(workflow, "callable", false)) bw_buf_printf(out, "%s call", has_trigger ? ", by" : "on");
+}
+
 const char *bw_print_time(int64_t wall_ms, char out[32])
 {
     bw_clock_text(wall_ms, out); /* 2026-11-23T12:00:00.123Z */

@@ -15,7 +15,9 @@ struct bw_config *bw_setup_config(const char *command, const char *path);
 void bw_print_line(struct bw_buf *line);
 /* "12:04:05.123" of today or "2026-11-23 12:04:05", local time is never used: UTC; 24 bytes. */
 const char *bw_print_time(int64_t wall_ms, char out[32]);
-/* What a run waits for that is delayed or blocked, or that has called one that is, with figures; else nothing. False: said on stderr. */
+/* What starts a workflow, as in BW_MSG_CATALOG_LOADED: "on github.push, 0 9 * * * UTC, by hand". */
+void bw_trigger_text(const json_t *workflow, struct bw_buf *out);
+/* What a run waits for that is delayed, blocked or held, or that has called one that is, with figures; else nothing. False: said on stderr. */
 struct bw_reader;
 bool bw_wait_text(struct bw_reader *reader, int64_t run_id, struct bw_buf *out);
 #endif

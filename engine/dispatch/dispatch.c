@@ -178,6 +178,7 @@ static void on_mail(struct bw_mail *mail, void *arg)
     case BW_MAIL_STATUS: bw_status_mail(mail); break;
     case BW_MAIL_FETCH: bw_fetches_mail(mail); break;
     case BW_MAIL_CANCEL: bw_cancels_stored(mail); break;
+    case BW_MAIL_PAUSE: bw_pauses_stored(mail); break;
     case BW_MAIL_PAIRS: bw_pairs_stored(mail); break;
     case BW_MAIL_ABOUT: bw_about_stored(mail); break;
     case BW_MAIL_WATCHED: bw_cancel_on_told(dispatch, mail); break;
@@ -311,6 +312,7 @@ struct bw_dispatch *bw_dispatch_new(struct event_base *base, const struct bw_dis
     if (!options->check_only && !(dispatch->reader = bw_reader_open(options->store_folder, err))) goto fail;
     if (!options->check_only && !bw_pairs_read(dispatch, err)) goto fail;
     if (!options->check_only && !bw_approvals_open(dispatch, err)) goto fail;
+    if (!options->check_only && !bw_pauses_open(dispatch, err)) goto fail;
     if (options->with_schedules && !(dispatch->schedules = bw_schedules_new(dispatch, err))) goto fail;
     if (!options->check_only && !(dispatch->wakes = bw_wakes_new(dispatch))) goto fail;
     if (!options->check_only && !(dispatch->permits = bw_permits_new(dispatch, err))) goto fail;
@@ -366,5 +368,6 @@ void bw_dispatch_free(struct bw_dispatch *dispatch)
     json_decref(dispatch->workflows);
     json_decref(dispatch->load_errors);
     json_decref(dispatch->pairs);
+    json_decref(dispatch->paused);
     free(dispatch);
 }

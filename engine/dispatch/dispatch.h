@@ -70,6 +70,11 @@ void bw_dispatch_drain(struct bw_dispatch *dispatch); /* no event is started any
  * "cancelled". Otherwise NULL and err: "run.unknown", "run.ended", … */
 typedef void bw_dispatch_cancelled(void *arg, const char *state, const struct bw_error *err);
 void bw_dispatch_cancel(struct bw_dispatch *dispatch, struct bw_uid run, const char *reason, const char *by, bw_dispatch_cancelled *done, void *arg);
+/* From now on no run of the workflow begins; or (resumes) they begin again. `done` is called once, on this thread, perhaps at once. op: what was
+ * written (store.h, PAUSE); otherwise NULL and err: "workflow.unknown", … */
+typedef void bw_dispatch_paused(void *arg, const struct bw_store_op *op, const struct bw_error *err);
+void bw_dispatch_pause(struct bw_dispatch *dispatch, const char *workflow, bool resumes, const char *reason, const char *by, bw_dispatch_paused *done,
+                       void *arg);
 size_t bw_dispatch_in_hand(const struct bw_dispatch *dispatch);
 size_t bw_dispatch_pids(const struct bw_dispatch *dispatch, pid_t *out, size_t capacity); /* of workers and hosts; for tests and logs */
 /* With `trial` time stands still: a test begins, at now_ms. Only triggers of that workflow are asked, and steps get the answers of `mocks` (as in

@@ -37,6 +37,7 @@ enum bw_mail_kind {
     BW_MAIL_SCHEDULE,
     BW_MAIL_LIMITS,
     BW_MAIL_CANCEL,
+    BW_MAIL_PAUSE,
     BW_MAIL_WATCHED,
     BW_MAIL_APPROVAL,
     BW_MAIL_CALLBACK,
@@ -130,6 +131,7 @@ struct bw_dispatch {
     struct bw_awaits awaits;
     struct bw_packer *packer; /* of events that runs emit */
     json_t *pairs;            /* [{event, by}]: what events are hashed by, of this and of earlier catalogues */
+    json_t *paused;           /* names of workflows of which no run begins at once: pauses.c; NULL with check_only */
     json_t *workflows;        /* of the current revision: those of its BW_MSG_CATALOG_LOADED; NULL until then */
     json_t *workflow_names;   /* an object with the names of all revisions that workers have loaded */
     json_t *load_errors;      /* errors that the engine itself found: refused plugins, files that hang while loading */
@@ -253,6 +255,11 @@ void bw_cancels_reported(struct bw_dispatch *dispatch, const struct bw_run_row *
 void bw_cancels_drop(struct bw_dispatch *dispatch, const struct bw_run_ids *dropped);                /* the store has cancelled these children */
 void bw_cancels_watch(struct bw_dispatch *dispatch);
 void bw_cancels_free(struct bw_cancels *cancels);
+/* pauses.c */
+bool bw_pauses_open(struct bw_dispatch *dispatch, struct bw_error *err);    /* what earlier processes have left */
+void bw_pauses_tell(struct bw_run_worker *worker);                          /* a new one, before its first event */
+bool bw_pauses_changed(struct bw_dispatch *dispatch, struct bw_error *err); /* in the store: all workers are told */
+void bw_pauses_stored(struct bw_mail *mail);
 /* trial.c */
 struct bw_trial_watch *bw_trial_watch_new(struct bw_dispatch *dispatch);
 void bw_trial_watch_free(struct bw_trial_watch *trial);

@@ -120,6 +120,11 @@ void bw_wakes_fired(struct bw_wakes *wakes)
         return;
     }
     if (op->first_emitted) bw_jobs_read_back(wakes->dispatch, op->first_emitted);
+    struct bw_error err;
+    if (op->has_resumed && !wakes->is_stopped && !bw_pauses_changed(wakes->dispatch, &err)) {
+        bw_dispatch_fail(wakes->dispatch, &err);
+        return;
+    }
     wakes->next_due_ms = bw_store_next_due(wakes->dispatch->options.store);
     bw_wakes_watch(wakes); /* more may be due */
 }

@@ -238,6 +238,7 @@ static bool start_worker(struct bw_dispatch *dispatch, unsigned number, struct b
     if (!worker) return false;
     TAILQ_INSERT_TAIL(&dispatch->workers, worker, link);
     bw_worker_configure(worker, true);
+    bw_pauses_tell(worker);
     return true;
 }
 

@@ -2,7 +2,6 @@
 #include "base/clock.h"
 #include "base/mailbox.h"
 #include "serve/letters.h"
-#include <pwd.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -76,15 +75,6 @@ static void on_done(struct bw_store_op *op)
     bw_mailbox_post(job->office->mailbox, &job->mail);
 }
 
-static void name_actor(uid_t user, char out[64])
-{
-    const struct passwd *entry = getpwuid(user);
-    if (entry)
-        snprintf(out, 64, "%s", entry->pw_name);
-    else
-        snprintf(out, 64, "uid %ld", (long)user);
-}
-
 static bool read_runs(struct job *job, const json_t *runs, struct bw_error *err)
 {
     size_t index;
@@ -153,7 +143,7 @@ void bw_letter_office_take(struct bw_letter_office *office, enum bw_letter_verb 
         job->office = office;
         job->request = request;
         job->body = json_deep_copy(body);
-        name_actor(bw_control_peer(request), job->actor);
+        bw_control_peer_name(request, job->actor);
     }
     if (!job || !job->body || !fill(job, verb, body, &err)) {
         if (job) job_free(job);

@@ -1,5 +1,6 @@
 #include "serve/serve.h"
 #include "admin/cancel.h"
+#include "admin/pause.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "config/listen.h"
@@ -189,8 +190,25 @@ static void on_cancel(void *arg, struct bw_control_request *request, const json_
     bw_admin_cancel(((struct engine *)arg)->dispatch, request, body);
 }
 
-static const struct bw_control_verb verbs[] = {
-    {"runs.cancel", on_cancel}, {"runs.resume", on_resume}, {"runs.replay", on_replay}, {"runs.discard", on_discard}, {"runs.resolve", on_resolve}};
+static void on_workflows(void *arg, struct bw_control_request *request, const json_t *body)
+{
+    (void)body;
+    bw_admin_workflows(((struct engine *)arg)->dispatch, request);
+}
+
+static void on_pause(void *arg, struct bw_control_request *request, const json_t *body)
+{
+    bw_admin_pause(((struct engine *)arg)->dispatch, false, request, body);
+}
+
+static void on_unpause(void *arg, struct bw_control_request *request, const json_t *body)
+{
+    bw_admin_pause(((struct engine *)arg)->dispatch, true, request, body);
+}
+
+static const struct bw_control_verb verbs[] = {{"runs.cancel", on_cancel},    {"runs.resume", on_resume},      {"runs.replay", on_replay},
+                                               {"runs.discard", on_discard},  {"runs.resolve", on_resolve},    {"workflows.list", on_workflows},
+                                               {"workflows.pause", on_pause}, {"workflows.resume", on_unpause}};
 
 /* ---- from ready on ---- */
 

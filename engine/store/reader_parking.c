@@ -119,6 +119,7 @@ static bool held_wait(struct bw_reader *reader, int64_t run_id, struct bw_run_wa
     bw_sql_bind_int(row, 1, run_id);
     if (!bw_sql_next(row, &has_row, err)) return false;
     if (!has_row) return true;
+    wait->is_held = true;
     wait->paused_ms = sqlite3_column_int64(row, 0);
     struct bw_slice reason = bw_sql_column(row, 1);
     snprintf(wait->reason, sizeof wait->reason, "%.*s", (int)reason.len, reason.len ? reason.ptr : "");

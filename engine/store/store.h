@@ -492,6 +492,7 @@ struct bw_run_wait {
     int64_t until_ms;     /* when it is skipped; 0 = never */
     struct bw_uid kept;   /* a run that has failed and keeps a slot of the group; zero: there is none */
     struct bw_uid lender; /* BLOCKED: the run above it on whose slot it is to be (nest.h); zero: it is to have one of its own */
+    bool is_held;         /* HELD */
     int64_t paused_ms;    /* HELD: since when its workflow is paused; 0: its workflow was resumed, and its turn comes */
     char reason[256];     /* the same: as somebody gave it, or "" */
 };

@@ -62,6 +62,7 @@ enum bw_message_type {
      * certificate, chain: bool, at: pointer of the key in the answer, or ""}. Answered by BW_MSG_FETCHED. */
     BW_MSG_FETCH = 13,
     BW_MSG_PERMIT = 8, /* {permits: [number]} those attempts may begin */
+    BW_MSG_PAUSED = 14, /* {workflows: [name]} those of which no run begins by itself, instead of what was said before: it is reported as BLOCKED */
 
     /* ---- run worker → engine ---- */
     BW_MSG_READY = 32, /* {pid} after BW_MSG_CONFIGURE */

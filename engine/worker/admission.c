@@ -12,6 +12,20 @@ bool bw_admission_collects(const struct bw_worker_event *event, const struct bw_
     return workflow->collect.max_events && !event->workflow.len;
 }
 
+void bw_admission_paused(struct bw_worker *worker, const json_t *head)
+{
+    json_decref(worker->paused);
+    worker->paused = json_incref(json_object_get(head, "workflows"));
+}
+
+static bool is_paused(const struct bw_worker *worker, struct bw_slice workflow)
+{
+    size_t index;
+    json_t *name;
+    json_array_foreach(worker->paused, index, name) if (bw_slice_equal(bw_json_slice(name), workflow)) return true;
+    return false;
+}
+
 bool bw_admission_is_asked_by_call(const struct bw_workflow *workflow)
 {
     return workflow->concurrency.limit || workflow->rate.count || workflow->delay || workflow->delay_ms || workflow->start_within_ms;
@@ -19,7 +33,7 @@ bool bw_admission_is_asked_by_call(const struct bw_workflow *workflow)
 
 bool bw_admission_is_asked(const struct bw_worker_event *event, const struct bw_workflow *workflow)
 {
-    return bw_admission_collects(event, workflow) || bw_admission_is_asked_by_call(workflow);
+    return is_paused(event->worker, workflow->name) || bw_admission_collects(event, workflow) || bw_admission_is_asked_by_call(workflow);
 }
 
 bool bw_admission_has_expressions(const struct bw_workflow *workflow)

@@ -30,6 +30,7 @@ enum {
     BW_STATE_ACTIVE = 2,
     BW_STATE_PARKED = 3,  /* of a run */
     BW_STATE_DELAYED = 4, /* of a run: its time to begin has not come */
+    BW_STATE_HELD = 5,    /* of a run: its workflow is paused */
     BW_STATE_RETRYING = 2,
     BW_STATE_WAITING = 3,    /* of a step */
     BW_STATE_STARTED = 4,    /* of a step with at_most_once: it may be called now */
@@ -58,6 +59,7 @@ struct bw_worker {
     uint8_t approval_key[BW_APPROVAL_KEY_BYTES]; /* of links to approvals: no Lua code sees it */
     char *public_url;                            /* what they begin with */
     struct bw_map *secrets;                      /* name → struct bw_slice * */
+    json_t *paused;                              /* names of workflows whose runs the store is asked for; NULL: none */
     struct bw_map *shared;                       /* limits of bellwire.yaml: name → double *, the greatest cost of a step, 0 = any */
     struct bw_map *asked;                        /* permit number (8 bytes) → struct bw_attempt *, those that wait for theirs */
     TAILQ_HEAD(, bw_run) runs;                   /* all that it executes */
@@ -160,6 +162,7 @@ struct bw_admission { /* what its expressions gave for this event, or this call 
     int32_t priority;
     int64_t delay_ms;
 };
+void bw_admission_paused(struct bw_worker *worker, const json_t *head); /* BW_MSG_PAUSED */
 /* May a run of it have to wait before it begins? */
 bool bw_admission_is_asked(const struct bw_worker_event *event, const struct bw_workflow *workflow);
 bool bw_admission_collects(const struct bw_worker_event *event, const struct bw_workflow *workflow); /* its run is made of several events */

@@ -20,8 +20,9 @@ bool bw_run_is_recorded_done(const struct bw_worker_event *event, struct bw_uid 
 {
     const json_t *run = recorded_run(event, uid);
     int64_t state = bw_json_int(run, "state", 0);
-    return state >= BW_STATE_SUCCEEDED || (!event->is_resumed && (state == BW_STATE_PARKED || state == BW_STATE_BLOCKED ||
-                                                                  state == BW_STATE_DELAYED || bw_json_bool(run, "woken", false)));
+    return state >= BW_STATE_SUCCEEDED ||
+           (!event->is_resumed && (state == BW_STATE_PARKED || state == BW_STATE_BLOCKED || state == BW_STATE_DELAYED || state == BW_STATE_HELD ||
+                                   bw_json_bool(run, "woken", false)));
 }
 
 static int64_t timeout_of(const struct bw_run *run)

@@ -93,6 +93,7 @@ static void on_message(struct bw_channel *channel, const struct bw_message *mess
     case BW_MSG_CANCEL: bw_run_take_cancel(worker, message->head); break;
     case BW_MSG_CANCEL_EVENT: bw_cancel_on_take(worker, message); break;
     case BW_MSG_PUBLIC_URL: bw_approvals_configure(worker, message->head); break;
+    case BW_MSG_PAUSED: bw_admission_paused(worker, message->head); break;
     case BW_MSG_PERMIT: bw_permit_given(worker, message); break;
     case BW_MSG_CALL_BEAT: bw_heartbeat_take(worker, bw_json_int(message->head, "call", -1)); break;
     case BW_MSG_CALL_RESULT: on_call_result(worker, message); break;

@@ -186,7 +186,7 @@ class Engine:
         """Waits until `count` runs have ended; returns them, newest first, each with its steps."""
         def ended():
             rows = self.rows("runs", "--limit", str(count + 10), *arguments)
-            done = [row for row in rows if row["state"] not in ("active", "parked", "blocked", "delayed")]
+            done = [row for row in rows if row["state"] not in ("active", "parked", "blocked", "delayed", "held")]
             return done if len(done) >= count else None
         return [self.show_run(row["run"]) for row in wait_for(f"{count} finished runs", ended)]
 

@@ -212,6 +212,20 @@ static void test_events_that_were_collected_and_forgotten_get_their_run(void **s
     assert_sound();
 }
 
+static void test_a_held_run_of_a_workflow_that_is_not_paused_begins(void **state)
+{
+    struct bw_store_op op = {.kind = BW_OP_PAUSE, .now_ms = wall_ms, .pause = {.workflow = BW_SLICE("deploy"), .actor = BW_SLICE("me")}};
+    (void)state;
+    commit(&op);
+    put(1, BW_RUN_BLOCKED, NULL, 0);
+    assert_int_equal(state_of(1), BW_RUN_HELD);
+    assert_int_equal(sweep(), 0);
+    damage("DELETE FROM pauses");
+    assert_repaired(1);
+    assert_int_equal(state_of(1), BW_RUN_ACTIVE);
+    assert_true(queue_of(1) > 0);
+}
+
 static void test_the_idle_writer_sweeps_at_its_start_and_each_minute(void **state)
 {
     struct bw_error err = {0};
@@ -244,6 +258,7 @@ int main(void)
         PARKING(test_ends_that_were_not_counted_are_and_the_next_items_start),
         PARKING(test_many_are_looked_at_in_slices_and_no_more_than_a_share_a_minute),
         PARKING(test_events_that_were_collected_and_forgotten_get_their_run),
+        PARKING(test_a_held_run_of_a_workflow_that_is_not_paused_begins),
         PARKING(test_the_idle_writer_sweeps_at_its_start_and_each_minute),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
