@@ -8,6 +8,7 @@
 #include "config/secrets.h"
 #include "config/sources.h"
 #include "config/tls.h"
+#include "config/values.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,11 +54,11 @@ static const struct bw_key keys[] = {
     {"allow_private_network", BW_KEY_BOOL, FIELD(allow_private_network), 0, 0, "false", "outgoing calls to loopback and private addresses"},
     {"retention", BW_KEY_SPECIAL, 0, 0, 0, "", "how long finished things stay in the store, see below"},
     {"limits", BW_KEY_SPECIAL, 0, 0, 0, "", "what steps of all workflows share: rates and numbers at once, see below"},
+    {"config", BW_KEY_SPECIAL, 0, 0, 0, "", "values of this instance, read as config.NAME in the `with` of steps; SIGHUP reads them again"},
     {"admin", BW_KEY_LATER, 0, 0, 0, NULL, NULL},
     {"store", BW_KEY_LATER, 0, 0, 0, NULL, NULL},
     {"queue", BW_KEY_LATER, 0, 0, 0, NULL, NULL},
     {"pools", BW_KEY_LATER, 0, 0, 0, NULL, NULL},
-    {"config", BW_KEY_LATER, 0, 0, 0, NULL, NULL},
 };
 #define KEY_COUNT (sizeof keys / sizeof *keys)
 
@@ -132,10 +133,9 @@ void bw_config_public_url(const struct bw_config *config, uint16_t port, struct 
 /* Workflows name these in `secrets` and expressions: what is no name there could never be granted. */
 static void check_secret_names(const struct bw_key_context *context, const struct bw_yaml_node *map)
 {
-    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789";
     for (size_t i = 0; map && map->kind == BW_YAML_MAP && i < map->count; i++) {
         const struct bw_yaml_node *key = map->pairs[i].key;
-        if (strspn(key->text.ptr, letters) != key->text.len || !key->text.len || (key->text.ptr[0] >= '0' && key->text.ptr[0] <= '9'))
+        if (!bw_key_is_expr_name(key->text))
             bw_key_error(context, key, "secret.name", "use letters, digits and _, no digit in front", "'%s' is no name of a secret", key->text.ptr);
     }
 }
@@ -198,6 +198,7 @@ static struct bw_config *load(const char *path, bool without_secrets, struct bw_
     if (root)
         bw_ranges_read(&context, bw_yaml_get(root, "trusted_proxies"), "trusted_proxies", &config->trusted_proxies, &config->trusted_proxy_count);
     if (root) bw_sources_read(&context, bw_yaml_get(root, "sources"), config);
+    bw_values_read(&context, root ? bw_yaml_get(root, "config") : NULL, &config->values);
     if (root) bw_limits_read(&context, bw_yaml_get(root, "limits"), config);
     if (root) check_secret_names(&context, bw_yaml_get(root, "secrets"));
     if (root) bw_secrets_read(&context, bw_yaml_get(root, "secrets"), config->folder, &config->secrets, &config->secret_count);
@@ -226,6 +227,32 @@ struct bw_config *bw_config_load_without_secrets(const char *path, struct bw_err
     return load(path, true, errs);
 }
 
+char *bw_config_load_values(const char *file, struct bw_errors *errs)
+{
+    const struct bw_key_context context = {.file = file, .errs = errs};
+    size_t before = errs->count;
+    struct bw_buf text = {0};
+    struct bw_yaml *yaml = NULL;
+    struct bw_error err = {0};
+    char *values = NULL;
+    if (file && strcmp(file, "/dev/null") != 0 &&
+        (!bw_file_read(file, FILE_BYTES_MAX, &text, &err) || (text.len && !(yaml = bw_yaml_load(bw_buf_slice(&text), file, NULL, &err))))) {
+        if (!*err.file) bw_error_at(&err, file, 0, 0);
+        bw_errors_push(errs, &err);
+    }
+    const struct bw_yaml_node *root = yaml ? bw_yaml_root(yaml, 0) : NULL;
+    bool is_map = root && root->kind == BW_YAML_MAP;
+    if (errs->count == before) bw_values_read(&context, is_map ? bw_yaml_get(root, "config") : NULL, &values);
+    if (errs->count == before && !values) bw_errors_add(errs, "memory", "out of memory");
+    if (errs->count != before) {
+        free(values);
+        values = NULL;
+    }
+    bw_yaml_free(yaml);
+    bw_buf_free(&text);
+    return values;
+}
+
 void bw_config_free(struct bw_config *config)
 {
     if (!config) return;
@@ -235,6 +262,7 @@ void bw_config_free(struct bw_config *config)
     bw_secrets_free(config->secrets, config->secret_count);
     bw_limits_free(config->limits, config->limit_count);
     free(config->trusted_proxies);
+    free(config->values);
     free(config->public_url);
     free(config->data);
     free(config->workflows);

@@ -123,12 +123,15 @@ struct bw_config {
     size_t secret_count;
     struct bw_limit_config *limits;
     size_t limit_count;
+    char *values; /* `config`: compact JSON object */
 };
 
 /* path NULL: ./bellwire.yaml if it exists, else defaults. NULL when there is any error. */
 struct bw_config *bw_config_load(const char *path, struct bw_errors *errs);
 /* The same where nobody has the secrets (`bellwire test`): each one's value is "secret-" and its name. */
 struct bw_config *bw_config_load_without_secrets(const char *path, struct bw_errors *errs);
+/* Only `config` of the file (bw_config.file), as it is now: what may change while the engine serves. malloc'd; NULL when there is an error. */
+char *bw_config_load_values(const char *file, struct bw_errors *errs);
 void bw_config_free(struct bw_config *config);
 void bw_config_help(struct bw_buf *out); /* the reference of all keys, made from the table */
 size_t

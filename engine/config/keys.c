@@ -92,6 +92,12 @@ static void read_value(const struct bw_key_context *context, const struct bw_yam
     }
 }
 
+bool bw_key_is_expr_name(struct bw_slice text)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789";
+    return text.len && strspn(text.ptr, letters) == text.len && !(text.ptr[0] >= '0' && text.ptr[0] <= '9');
+}
+
 void bw_keys_read(const struct bw_key_context *context, const struct bw_yaml_node *map, const char *where, const struct bw_key *keys, size_t count,
                   void *target)
 {

@@ -32,6 +32,7 @@ struct bw_key_context {
 };
 void bw_key_error(const struct bw_key_context *context, const struct bw_yaml_node *at, const char *code, const char *hint, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
+bool bw_key_is_expr_name(struct bw_slice text); /* expressions can name it: letters, digits and _, no digit in front */
 /* Fills the fields of `target` from `map`; every fault is reported, none stops the reading. where: "sources.github", for messages. */
 void bw_keys_read(const struct bw_key_context *context, const struct bw_yaml_node *map, const char *where, const struct bw_key *keys, size_t count,
                   void *target);

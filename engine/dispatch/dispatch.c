@@ -306,6 +306,7 @@ struct bw_dispatch *bw_dispatch_new(struct event_base *base, const struct bw_dis
     dispatch->load_errors = json_array();
     dispatch->workflow_names = json_object();
     dispatch->pairs = json_array();
+    if (!(dispatch->values = bw_json_load(bw_slice_of(options->config->values ? options->config->values : "{}"), err))) goto fail;
     if (!dispatch->jobs || !dispatch->pairs || !dispatch->load_errors || !dispatch->workflow_names || !make_events(dispatch)) goto fail;
     /* Watched before they are read: no change falls between. */
     if (!options->check_only && !(dispatch->reload = bw_reload_new(dispatch))) goto fail;
@@ -369,5 +370,6 @@ void bw_dispatch_free(struct bw_dispatch *dispatch)
     json_decref(dispatch->load_errors);
     json_decref(dispatch->pairs);
     json_decref(dispatch->paused);
+    json_decref(dispatch->values);
     free(dispatch);
 }

@@ -78,8 +78,9 @@ void bw_dispatch_pause(struct bw_dispatch *dispatch, const char *workflow, bool 
 size_t bw_dispatch_in_hand(const struct bw_dispatch *dispatch);
 size_t bw_dispatch_pids(const struct bw_dispatch *dispatch, pid_t *out, size_t capacity); /* of workers and hosts; for tests and logs */
 /* With `trial` time stands still: a test begins, at now_ms. Only triggers of that workflow are asked, and steps get the answers of `mocks` (as in
- * BW_MSG_TRIAL). What it begins with is submitted to the store next; then comes bw_dispatch_trial_go_on(). */
-void bw_dispatch_trial_begin(struct bw_dispatch *dispatch, int64_t now_ms, const char *workflow, json_t *mocks);
+ * BW_MSG_TRIAL). values: of `config`, for this test; or NULL. What it begins with is submitted to the store next; then comes
+ * bw_dispatch_trial_go_on(). */
+void bw_dispatch_trial_begin(struct bw_dispatch *dispatch, int64_t now_ms, const char *workflow, json_t *mocks, json_t *values);
 /* It is now_ms. What is due is fired, what there is to do is done, and then `quiet` is called: nothing will happen before next_due_ms (0: at all),
  * unless something is submitted. Calls it once. */
 void bw_dispatch_trial_go_on(struct bw_dispatch *dispatch, int64_t now_ms);

@@ -131,6 +131,7 @@ struct bw_dispatch {
     struct bw_awaits awaits;
     struct bw_packer *packer; /* of events that runs emit */
     json_t *pairs;            /* [{event, by}]: what events are hashed by, of this and of earlier catalogues */
+    json_t *values;           /* `config` of bellwire.yaml */
     json_t *paused;           /* names of workflows of which no run begins at once: pauses.c; NULL with check_only */
     json_t *workflows;        /* of the current revision: those of its BW_MSG_CATALOG_LOADED; NULL until then */
     json_t *workflow_names;   /* an object with the names of all revisions that workers have loaded */
@@ -294,6 +295,7 @@ void bw_workers_free(struct bw_dispatch *dispatch);
 struct bw_run_worker *bw_worker_new(struct bw_dispatch *dispatch, unsigned number, const struct bw_channel_handlers *handlers,
                                     bw_process_ended *ended, struct bw_error *err);
 void bw_worker_configure(struct bw_run_worker *worker, bool with_secrets);
+void bw_worker_send_values(struct bw_run_worker *worker, json_t *values);
 void bw_worker_end_if_stalled(struct bw_run_worker *worker, int64_t now_us);
 /* The worker has ended: false when it was not loading a file. Otherwise err says so and has the file. */
 bool bw_worker_died_loading(const struct bw_run_worker *worker, const char *how, struct bw_error *err);

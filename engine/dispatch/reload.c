@@ -18,6 +18,7 @@ struct bw_reload {
     bool is_wanted;
     int64_t started_us;
     struct bw_revision *candidate;
+    json_t *values;               /* `config` of bellwire.yaml as it is now: it is taken over with the candidate, or refused with it */
     struct bw_run_worker *worker; /* TRYING: loads the candidate, never sees an event */
     bool is_late;
     json_t *errors; /* found in the candidate so far */
@@ -29,10 +30,11 @@ struct bw_reload {
 static void forget(struct bw_reload *reload)
 {
     bw_catalog_free(reload->candidate);
+    json_decref(reload->values);
     json_decref(reload->errors);
     json_decref(reload->loaded);
     reload->candidate = NULL;
-    reload->errors = reload->loaded = NULL;
+    reload->values = reload->errors = reload->loaded = NULL;
     reload->phase = IDLE;
 }
 
@@ -80,6 +82,7 @@ static void on_message(struct bw_channel *channel, const struct bw_message *mess
     struct bw_reload *reload = worker->dispatch->reload;
     (void)channel;
     if (message->type == BW_MSG_READY) {
+        bw_worker_send_values(worker, reload->values ? reload->values : worker->dispatch->values);
         if (!bw_catalog_send_content(worker, 0, reload->candidate)) bw_process_kill(worker->process);
     } else if (message->type == BW_MSG_CATALOG_LOADED && !reload->loaded) {
         reload->loaded = json_incref((json_t *)message->head);
@@ -145,6 +148,35 @@ static void begin_trial(struct bw_reload *reload)
 
 /* ---- from the wish to the current revision ---- */
 
+static void read_values(struct bw_reload *reload)
+{
+    struct bw_errors errs = {0};
+    struct bw_error err;
+    char *text = bw_config_load_values(reload->dispatch->options.config->file, &errs);
+    for (size_t i = 0; i < errs.count; i++) add_error(reload, &errs.items[i]);
+    if (text && !(reload->values = bw_json_load(bw_slice_of(text), &err))) add_error(reload, &err);
+    bw_errors_free(&errs);
+    free(text);
+}
+
+static bool is_unchanged(const struct bw_reload *reload)
+{
+    return !json_array_size(reload->errors) && bw_catalog_equal(reload->candidate, reload->dispatch->catalog) &&
+           json_equal(reload->values, reload->dispatch->values);
+}
+
+static void take_values(struct bw_reload *reload)
+{
+    struct bw_dispatch *dispatch = reload->dispatch;
+    struct bw_run_worker *worker;
+    if (json_equal(reload->values, dispatch->values)) return;
+    json_decref(dispatch->values);
+    dispatch->values = json_incref(reload->values);
+    TAILQ_FOREACH(worker, &dispatch->workers, link)
+    if (worker->state != BW_WORKER_KILLED) bw_worker_send_values(worker, dispatch->values);
+    bw_log(BW_LOG_INFO, "config.changed", BW_INT("values", json_object_size(dispatch->values)));
+}
+
 static void begin(struct bw_reload *reload)
 {
     struct bw_dispatch *dispatch = reload->dispatch;
@@ -155,9 +187,10 @@ static void begin(struct bw_reload *reload)
         bw_log(BW_LOG_ERROR, "catalog.refused", BW_INT("revision", dispatch->revision), BW_STR("message", "out of memory"));
         return;
     }
+    read_values(reload);
     if (!(reload->candidate = bw_catalog_read(dispatch, reload->errors, &err))) {
         refuse_for(reload, &err);
-    } else if (!json_array_size(reload->errors) && bw_catalog_equal(reload->candidate, dispatch->catalog)) {
+    } else if (is_unchanged(reload)) {
         /* The files are; what they name need not be: a secret may have been rotated. */
         if (!prepare_routes(reload, dispatch->workflows)) {
             refuse(reload);
@@ -199,6 +232,7 @@ void bw_reload_stored(struct bw_reload *reload, uint32_t revision, const struct 
     json_decref(dispatch->workflows);
     dispatch->workflows = json_incref((json_t *)workflows);
     reload->candidate = NULL;
+    take_values(reload); /* before the first event under it */
     bw_dispatch_activate(dispatch, revision, awaited);
     settle_routes(reload, true); /* behind it: who is let in by a new route finds the workflow that waits */
     BW_CRASH_POINT("dispatch.after_activate");

@@ -48,12 +48,12 @@ static void send_time(struct bw_trial_watch *trial, struct bw_run_worker *worker
     json_decref(head);
 }
 
-void bw_dispatch_trial_begin(struct bw_dispatch *dispatch, int64_t now_ms, const char *workflow, json_t *mocks)
+void bw_dispatch_trial_begin(struct bw_dispatch *dispatch, int64_t now_ms, const char *workflow, json_t *mocks, json_t *values)
 {
     struct bw_run_worker *worker;
     bw_clock_stop_at(now_ms);
     json_decref(dispatch->trial->begun);
-    dispatch->trial->begun = json_pack("{s:I,s:s,s:O}", "now_ms", (json_int_t)now_ms, "workflow", workflow, "mocks", mocks);
+    dispatch->trial->begun = json_pack("{s:I,s:s,s:O,s:O*}", "now_ms", (json_int_t)now_ms, "workflow", workflow, "mocks", mocks, "config", values);
     TAILQ_FOREACH(worker, &dispatch->workers, link)
     if (worker->state == BW_WORKER_LIVE) bw_channel_send_json(worker->channel, BW_MSG_TRIAL, dispatch->trial->begun, NULL, 0);
 }

@@ -84,6 +84,7 @@ void bw_worker_configure(struct bw_run_worker *worker, bool with_secrets)
                   "stall_ms", (json_int_t)config->stall_ms, "max_output_bytes", MAX_OUTPUT_BYTES, "allow_private_network",
                   config->allow_private_network, "trace", worker->dispatch->options.trace, "trial", worker->dispatch->options.trial, "trial_limits",
                   worker->dispatch->options.trial_limits, "secrets", secrets, "limits", limits);
+    json_object_set(head, "config", worker->dispatch->values);
     if (with_secrets && worker->dispatch->public_url) {
         char key[2 * BW_STORE_KEY_BYTES + 1];
         bw_hex_encode(worker->dispatch->approval_key, BW_STORE_KEY_BYTES, key);
@@ -91,6 +92,13 @@ void bw_worker_configure(struct bw_run_worker *worker, bool with_secrets)
         json_object_set_new(head, "public_url", json_string(worker->dispatch->public_url));
     }
     bw_channel_send_json(worker->channel, BW_MSG_CONFIGURE, head, NULL, 0);
+    json_decref(head);
+}
+
+void bw_worker_send_values(struct bw_run_worker *worker, json_t *values)
+{
+    json_t *head = json_pack("{s:O}", "config", values);
+    bw_channel_send_json(worker->channel, BW_MSG_VALUES, head, NULL, 0);
     json_decref(head);
 }
 

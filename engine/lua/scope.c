@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const names[] = {"event",  "events", "steps", "vars",  "workflow", "run",      "secrets",
-                                    "result", "inputs", "item",  "index", "error",    "approval", "step"};
+static const char *const names[] = {"event",  "events", "steps", "vars",  "workflow", "run",  "secrets", "result",
+                                    "inputs", "item",   "index", "error", "approval", "step", "config"};
 
 static void append_field(struct bw_buf *out, const char *name, struct bw_slice text)
 {
@@ -140,10 +140,38 @@ static int step_error(lua_State *L)
 
 static int refuse_write(lua_State *L)
 {
-    return luaL_error(L, "expressions cannot assign: steps is read-only");
+    return luaL_error(L, "expressions cannot assign");
 }
 
-static const char steps_key;
+/* No table: passed on whole it is an error, not {}. */
+static void open_names(lua_State *L, lua_CFunction index, const char *key)
+{
+    lua_newuserdatauv(L, 1, 0);
+    lua_createtable(L, 0, 3);
+    lua_pushcfunction(L, index);
+    lua_setfield(L, -2, "__index");
+    lua_pushcfunction(L, refuse_write);
+    lua_setfield(L, -2, "__newindex");
+    lua_pushboolean(L, 0);
+    lua_setfield(L, -2, "__metatable");
+    lua_setmetatable(L, -2);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, key);
+}
+
+static int config_index(lua_State *L)
+{
+    const struct bw_render *render = bw_lua_script(L)->render;
+    struct bw_json_view value;
+    struct bw_slice name;
+    name.ptr = luaL_checklstring(L, 2, &name.len);
+    if (!render || !render->config.len) return luaL_error(L, "`config` can only be used in the `with` of a step");
+    if (!bw_json_view_get(bw_json_view_of(render->config), name, &value))
+        return luaL_error(L, "there is no config.%s in bellwire.yaml (SIGHUP reads it again)", name.ptr);
+    bw_view_push(L, value);
+    return 1;
+}
+
+static const char steps_key, config_key;
 
 static bool push_local(lua_State *L, struct bw_script *script, struct bw_slice name)
 {
@@ -170,6 +198,8 @@ static int scope_index(lua_State *L)
         bw_view_push(L, bw_json_view_of(script->workflow->vars.len ? script->workflow->vars : BW_SLICE("{}")));
     } else if (bw_slice_is(name, "secrets")) {
         bw_secret_push_table(L);
+    } else if (bw_slice_is(name, "config")) {
+        lua_rawgetp(L, LUA_REGISTRYINDEX, &config_key);
     } else if (bw_slice_is(name, "workflow")) {
         push_single(L, &script->workflow_text, "{\"name\":", script->workflow->name);
     } else if (bw_slice_is(name, "run")) {
@@ -210,14 +240,6 @@ void bw_scope_open(lua_State *L, int env)
     lua_setfield(L, -2, "__index");
     lua_setmetatable(L, -2);
     lua_pop(L, 1);
-    lua_newuserdatauv(L, 1, 0); /* no table: passed on whole it is an error, not {} */
-    lua_createtable(L, 0, 3);
-    lua_pushcfunction(L, steps_index);
-    lua_setfield(L, -2, "__index");
-    lua_pushcfunction(L, refuse_write);
-    lua_setfield(L, -2, "__newindex");
-    lua_pushboolean(L, 0);
-    lua_setfield(L, -2, "__metatable");
-    lua_setmetatable(L, -2);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &steps_key);
+    open_names(L, steps_index, &steps_key);
+    open_names(L, config_index, &config_key);
 }

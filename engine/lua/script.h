@@ -73,7 +73,8 @@ struct bw_run_scope {           /* what expressions and ctx see; borrowed until 
 /* Appends an event as expressions see it: a JSON object. */
 void bw_script_write_event(const struct bw_run_scope *scope, struct bw_buf *out);
 /* Expression names: events [event…] (only with `collect`), event {id name source at data headers trusted}, vars, inputs, steps, workflow {name}, run
- * {id}, secrets (only inside `with`), result (only in a step's outputs), approval (only in a `notify`), plus the helpers of semantics.md 3.2. */
+ * {id}, secrets and config (only inside `with`), result (only in a step's outputs), approval (only in a `notify`), plus the helpers of
+ * semantics.md 3.2. */
 bool bw_script_begin_run(struct bw_script *script, const struct bw_run_scope *scope, struct bw_error *err);
 /* inputs: what the run is called with. locals: names that only this run has: item, index. Borrowed until bw_script_end_run(). */
 void bw_script_set_names(struct bw_script *script, struct bw_slice inputs, struct bw_slice locals);
@@ -101,6 +102,7 @@ struct bw_render {
     struct bw_slice locals;   /* instead of the run's, or empty */
     struct bw_slice approval; /* JSON for `approval`, or empty */
     struct bw_slice step;     /* JSON for `step`, or empty */
+    struct bw_slice config;   /* JSON object for `config`; empty: it cannot be used there */
 };
 bool bw_script_render(struct bw_script *script, const struct bw_template *template_, const struct bw_render *render, struct bw_buf *out,
                       struct bw_error *err);

@@ -198,6 +198,20 @@ static void read_beginning(const struct bw_trial_reader *reader, const struct bw
         bw_trial_error(reader, node, "test.beginning", "write event: {name: …, data: {…}} or inputs: {…}", "nothing says what the test begins with");
 }
 
+static void read_values(const struct bw_trial_reader *reader, const struct bw_yaml_node *node, struct bw_trial_test *test)
+{
+    if (!node) return;
+    if (node->kind != BW_YAML_MAP) {
+        bw_trial_error(reader, node, "test.type", "write for example config: {crm_url: https://crm.example}", "config must be a map, this is %s",
+                       bw_yaml_kind_name(node->kind));
+        return;
+    }
+    json_t *values = bw_trial_value(node);
+    if (!test->values) test->values = json_object();
+    json_object_update(test->values, values);
+    json_decref(values);
+}
+
 static void read_test(const struct bw_trial_reader *reader, const struct bw_yaml_node *node, const struct bw_yaml_node *common,
                       struct bw_trial_file *file)
 {
@@ -210,7 +224,7 @@ static void read_test(const struct bw_trial_reader *reader, const struct bw_yaml
                                    .mocks = json_object(),
                                    .mock_nodes = {mocks, common_mocks},
                                    .expect = bw_yaml_get(node, "expect")};
-    if (!bw_trial_check_map(reader, node, "a test", "name workflow event inputs mocks clock until events expect skip")) return;
+    if (!bw_trial_check_map(reader, node, "a test", "name workflow event inputs mocks config clock until events expect skip")) return;
     if (!bw_yaml_get(node, "name"))
         bw_trial_error(reader, node, "test.name", "write for example name: a push to main is announced", "a test needs a name");
     read_text(reader, node, "name", &test->name);
@@ -224,6 +238,8 @@ static void read_test(const struct bw_trial_reader *reader, const struct bw_yaml
     read_events(reader, bw_yaml_get(node, "events"), test);
     if (common_mocks) bw_trial_read_mocks(reader, common_mocks, test->mocks);
     if (mocks) bw_trial_read_mocks(reader, mocks, test->mocks);
+    read_values(reader, bw_yaml_get(common, "config"), test);
+    read_values(reader, bw_yaml_get(node, "config"), test);
     if (test->expect) bw_trial_check_expect(reader, test->expect);
 }
 
@@ -250,7 +266,7 @@ struct bw_trial_file *bw_trial_file_parse(struct bw_slice text, const char *path
     }
     const struct bw_yaml_node *root = bw_yaml_root(file->yaml, 0), *tests = bw_yaml_get(root, "tests");
     if (bw_yaml_count(file->yaml) > 1) bw_trial_error(&reader, bw_yaml_root(file->yaml, 1), "test.documents", NULL, "a test file is one document");
-    if (!bw_trial_check_map(&reader, root, "a test file", "workflow clock event inputs mocks tests")) goto fail;
+    if (!bw_trial_check_map(&reader, root, "a test file", "workflow clock event inputs mocks config tests")) goto fail;
     if (!tests || tests->kind != BW_YAML_LIST || !tests->count) {
         bw_trial_error(&reader, tests ? tests : root, "test.tests", "write tests: [{name: …, event: {…}, expect: {…}}]",
                        "a test file needs a list of tests");
@@ -294,6 +310,7 @@ void bw_trial_file_free(struct bw_trial_file *file)
         for (size_t k = 0; k < test->event_count; k++) free_event(&test->events[k]);
         free(test->events);
         json_decref(test->mocks);
+        json_decref(test->values);
     }
     free(file->tests);
     bw_yaml_free(file->yaml);

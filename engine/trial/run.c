@@ -184,7 +184,7 @@ static void begin_test(struct runner *runner, const struct bw_trial_test *test)
         return;
     }
     char *workflow = bw_slice_dup(test->workflow);
-    bw_dispatch_trial_begin(runner->dispatch, runner->now_ms, workflow ? workflow : "", test->mocks);
+    bw_dispatch_trial_begin(runner->dispatch, runner->now_ms, workflow ? workflow : "", test->mocks, test->values);
     free(workflow);
     runner->forget = (struct bw_store_op){.kind = BW_OP_FORGET, .done = on_forgotten};
     bw_store_submit(runner->store, &runner->forget);

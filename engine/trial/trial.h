@@ -26,6 +26,7 @@ struct bw_trial_test {
     struct bw_trial_event first, *events; /* in the order of their time */
     size_t event_count;
     json_t *mocks;                            /* as in BW_MSG_TRIAL */
+    json_t *values;                           /* `config`: the test's, and those of the file that it does not name; NULL: none */
     const struct bw_yaml_node *mock_nodes[2]; /* where they are written: the test's, the file's; NULL = there are none */
     const struct bw_yaml_node *expect;
 };

@@ -15,8 +15,8 @@ enum bw_message_type {
     /* First message. {worker: number, lua_memory_bytes, stall_ms, max_output_bytes, allow_private_network: bool, trace: bool,
      *  trial?: bool: it serves `bellwire test`, limits: {NAME: the greatest cost of a step, 0 = any},
      *  approval_key?: hex, public_url?: what links to approvals are made with (approval_token.h),
-     *  secrets: {NAME: value}, log_level, log_format}; trace asks for BW_MSG_TRACE. The flight page is inherited as fd 4 (wire/flight.h), the channel
-     * is fd 3. */
+     *  secrets: {NAME: value}, config: {NAME: what bellwire.yaml says}, log_level, log_format}; trace asks for BW_MSG_TRACE. The flight page is
+     * inherited as fd 4 (wire/flight.h), the channel is fd 3. */
     BW_MSG_CONFIGURE = 1,
     /* A catalogue revision. {revision, check_only?: bool, files: [{kind: "workflow"|"action"|"plugin", path, part}]}.
      * workflow: YAML text. action: Lua text. plugin: the manifest JSON that its host reported (path = the .so). Answered by BW_MSG_CATALOG_LOADED.
@@ -43,9 +43,9 @@ enum bw_message_type {
        the run may take. {call, outcome: "ok"|"retry"|"fail"|"missing"|"pending", within_ms?, error?: ERROR, doubtful?: its effect may have happened,
        output_part?} */
     BW_MSG_CALL_RESULT = 6,
-    /* Only with `trial`. {now_ms: the time from now on, ask: number, workflow?, mocks?: {step: [{with?, output?, error?, after_ms?}]}}
-     * With a workflow a test begins: only that one's triggers are asked from now on, and steps get the answers of `mocks`. Timers that are due are
-     * fired; then, when nothing is left to do before time passes, BW_MSG_QUIET. */
+    /* Only with `trial`. {now_ms: the time from now on, ask: number, workflow?, mocks?: {step: [{with?, output?, error?, after_ms?}]}, config?}
+     * With a workflow a test begins: only that one's triggers are asked from now on, and steps get the answers of `mocks`; `config` is merged into
+     * what was configured. Timers that are due are fired; then, when nothing is left to do before time passes, BW_MSG_QUIET. */
     BW_MSG_TRIAL = 16,
     BW_MSG_DRAIN = 7, /* {} no event follows; the worker finishes what it has and exits 0 when the engine closes the channel */
 
@@ -63,6 +63,7 @@ enum bw_message_type {
     BW_MSG_FETCH = 13,
     BW_MSG_PERMIT = 8, /* {permits: [number]} those attempts may begin */
     BW_MSG_PAUSED = 14, /* {workflows: [name]} those of which no run begins by itself, instead of what was said before: it is reported as BLOCKED */
+    BW_MSG_VALUES = 15, /* {config} instead of the one that was configured: bellwire.yaml was read again */
 
     /* ---- run worker → engine ---- */
     BW_MSG_READY = 32, /* {pid} after BW_MSG_CONFIGURE */

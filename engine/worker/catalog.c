@@ -300,6 +300,7 @@ static void add_workflow(struct bw_worker *worker, struct bw_catalog *catalog, s
     }
     for (size_t i = 0; entry.limits && i < workflow->step_count; i++)
         entry.limits[i] = find_limit(worker, workflow, &workflow->steps[i], entry.actions[i], errs);
+    bw_values_check(worker, workflow, errs);
     make_version(&entry);
     entry.idle[entry.idle_count++] = script;
     catalog->workflows = grown;

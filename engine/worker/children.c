@@ -175,8 +175,10 @@ static bool place_error(const struct bw_attempt *attempt, struct bw_error *err)
 
 static bool render(const struct bw_attempt *attempt, const struct bw_template *from, struct bw_buf *out, struct bw_error *err)
 {
+    bool is_with = bw_attempt_step(attempt)->kind == BW_STEP_CALL;
+    const struct bw_render with = {.config = is_with ? bw_values_text(bw_attempt_worker(attempt)) : (struct bw_slice){0}};
     bw_note_enter_step(attempt->run, attempt->step, 0);
-    bool good = !from || bw_script_render(attempt->run->script, from, &(struct bw_render){0}, out, err);
+    bool good = !from || bw_script_render(attempt->run->script, from, &with, out, err);
     bw_note_leave(bw_attempt_worker(attempt));
     if (!from) bw_buf_append_text(out, "{}");
     if (good && out->len > BW_INPUT_BYTES_MAX) {

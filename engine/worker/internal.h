@@ -59,6 +59,8 @@ struct bw_worker {
     uint8_t approval_key[BW_APPROVAL_KEY_BYTES]; /* of links to approvals: no Lua code sees it */
     char *public_url;                            /* what they begin with */
     struct bw_map *secrets;                      /* name → struct bw_slice * */
+    json_t *values;                              /* `config` of bellwire.yaml: an object */
+    char *values_text;                           /* the same as JSON; in a trial with what the test says */
     json_t *paused;                              /* names of workflows whose runs the store is asked for; NULL: none */
     struct bw_map *shared;                       /* limits of bellwire.yaml: name → double *, the greatest cost of a step, 0 = any */
     struct bw_map *asked;                        /* permit number (8 bytes) → struct bw_attempt *, those that wait for theirs */
@@ -86,6 +88,12 @@ int64_t bw_timers_next_ms(const struct bw_worker *worker); /* in a trial: the ea
 void bw_timers_fire(struct bw_worker *worker);             /* in a trial: those that are due, one after the other */
 
 enum bw_error_class { BW_CLASS_BUG, BW_CLASS_PERMANENT, BW_CLASS_TRANSIENT, BW_CLASS_TIMEOUT, BW_CLASS_INPUT, BW_CLASS_OUTPUT, BW_CLASS_LOST };
+
+/* ---- values.c: `config` of bellwire.yaml. It is no part of a run: what it says when the inputs of a step are made counts. ---- */
+void bw_values_take(struct bw_worker *worker, const json_t *values);     /* BW_MSG_CONFIGURE, BW_MSG_VALUES; NULL: none */
+void bw_values_override(struct bw_worker *worker, const json_t *values); /* for a test: beside those, or instead of them; NULL: none */
+struct bw_slice bw_values_text(const struct bw_worker *worker);          /* JSON object */
+void bw_values_check(const struct bw_worker *worker, const struct bw_workflow *workflow, struct bw_errors *errs);
 
 /* ---- catalog.c ---- */
 struct bw_catalog_workflow {

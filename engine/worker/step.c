@@ -89,6 +89,7 @@ static bool prepare_input(struct bw_attempt *attempt, struct bw_error *err, enum
     struct bw_render render = {.grants = grants,
                                .grant_count = bw_step_grants(attempt, false, grants, 64),
                                .allow_secrets = true,
+                               .config = bw_values_text(bw_attempt_worker(attempt)),
                                .result = bw_run_result_at(attempt->run, attempt->step)};
     struct bw_buf approval = {0};
     char step_text[BW_IDEMPOTENCY_KEY_TEXT + 16], key[BW_IDEMPOTENCY_KEY_TEXT];

@@ -31,6 +31,7 @@ void bw_trial_take(struct bw_worker *worker, const struct bw_message *message)
         json_decref(trial->head);
         trial->head = json_incref((json_t *)message->head);
         trial->workflow = bw_json_slice(json_object_get(trial->head, "workflow"));
+        bw_values_override(worker, json_object_get(trial->head, "config"));
     }
     if (now_ms > before_ms) bw_clock_skip_us((now_ms - before_ms) * 1000); /* deadlines are told by the monotonic clock */
     bw_clock_stop_at(now_ms);

@@ -40,6 +40,7 @@ static void configure(struct bw_worker *worker, const struct bw_message *message
         if (!most || !bw_map_set(worker->shared, bw_slice_of(name), most)) exit(70);
         *most = json_number_value(value);
     }
+    bw_values_take(worker, json_object_get(head, "config"));
     bw_approvals_configure(worker, head);
     if (!(worker->http = bw_http_new(worker->base, worker->allow_private_network))) exit(70);
     worker->has_trial_limits = bw_json_bool(head, "trial_limits", false);
@@ -93,6 +94,7 @@ static void on_message(struct bw_channel *channel, const struct bw_message *mess
     case BW_MSG_CANCEL: bw_run_take_cancel(worker, message->head); break;
     case BW_MSG_CANCEL_EVENT: bw_cancel_on_take(worker, message); break;
     case BW_MSG_PUBLIC_URL: bw_approvals_configure(worker, message->head); break;
+    case BW_MSG_VALUES: bw_values_take(worker, json_object_get(message->head, "config")); break;
     case BW_MSG_PAUSED: bw_admission_paused(worker, message->head); break;
     case BW_MSG_PERMIT: bw_permit_given(worker, message); break;
     case BW_MSG_CALL_BEAT: bw_heartbeat_take(worker, bw_json_int(message->head, "call", -1)); break;

@@ -14,6 +14,7 @@ struct scope {
     bool is_admission;              /* there is no run yet, but what it is called with is known */
     const struct bw_step *approval; /* it is the `with` of what notifies for that one */
     bool has_step;                  /* it is the `with` of a step that has attempts */
+    bool has_config;                /* it is a `with` */
 };
 
 /* An expression under check: its text as the file has it (not as rewritten), so that places are exact. */
@@ -122,6 +123,19 @@ static void check_secret_name(const struct checked *checked, struct bw_slice nam
                   shown(name), name.ptr);
 }
 
+/* What the instance is configured with is not known here: whoever loads the workflow looks for the names. */
+static void note_value(const struct checked *checked, struct bw_slice name)
+{
+    struct bw_workflow *workflow = checked->loader->workflow;
+    struct bw_arena *arena = checked->loader->arena;
+    struct bw_value_ref *values = bw_arena_alloc(arena, (workflow->value_count + 1) * sizeof *values);
+    if (!values) return;
+    if (workflow->value_count) memcpy(values, workflow->values, workflow->value_count * sizeof *values);
+    values[workflow->value_count] = (struct bw_value_ref){bw_arena_copy(arena, name), mark_at(checked, name.ptr)};
+    workflow->values = values;
+    workflow->value_count++;
+}
+
 /* The text of a string token, when it can be read without knowing Lua's escapes. */
 static bool read_string(struct bw_slice token, struct bw_slice *out)
 {
@@ -191,13 +205,19 @@ static void check_expr(struct bw_loader *loader, int64_t index, const struct sco
         bool is_steps = is_name && bw_slice_is(token.text, "steps"), is_secrets = is_name && bw_slice_is(token.text, "secrets");
         if (is_name && bw_slice_is(token.text, "event")) note_event(loader->workflow, scope->body);
         if (is_name && bw_slice_is(token.text, "events") && !is_table_key(at, end)) check_events_name(&checked, token.text);
-        bool is_inputs = is_name && bw_slice_is(token.text, "inputs");
+        bool is_inputs = is_name && bw_slice_is(token.text, "inputs"), is_config = is_name && bw_slice_is(token.text, "config");
         if (is_inputs && scope->is_admission) loader->workflow->admission_reads_inputs = true;
         is_field = bw_slice_is(token.text, ".") || bw_slice_is(token.text, ":");
         if (is_secrets && !scope->allows_secrets && is_indexed(at, end))
             bw_load_error(loader, mark_at(&checked, token.text.ptr), "expr.secret",
                           "pass it to the step that needs it: with: {token: \"${{ secrets.NAME }}\"}",
                           "secrets can only be used in the `with` of a step");
+        else if (is_config && !scope->has_config && is_indexed(at, end))
+            bw_load_error(loader, mark_at(&checked, token.text.ptr), "expr.config",
+                          "pass it to the step that needs it: with: {url: \"${{ config.NAME }}\"}, or make it a constant: vars",
+                          "`config` can only be used in the `with` of a step: a run does not keep what it says");
+        else if (is_config && scope->has_config && read_name(at, end, false, &name))
+            note_value(&checked, name);
         else if (is_inputs && scope->is_early)
             bw_load_error(loader, mark_at(&checked, token.text.ptr), "expr.too_early", "use the event: ${{ event.data.… }}",
                           "`inputs` are made when the run begins: %s comes before that", scope->where);
@@ -262,14 +282,16 @@ void bw_check_references(struct bw_loader *loader)
                                    .where = "this step",
                                    .has_error = has_error,
                                    .approval = step->notifies >= 0 ? &workflow->steps[step->notifies] : NULL,
-                                   .has_step = step->kind == BW_STEP_USES || step->kind == BW_STEP_LUA},
+                                   .has_step = step->kind == BW_STEP_USES || step->kind == BW_STEP_LUA,
+                                   .has_config = true},
+                           call = {.ended = ended, .body = step->body, .where = where, .has_error = has_error, .has_config = true},
                            failed = {.ended = ended, .body = step->body, .where = "this `catch`", .has_error = true};
         bw_needs_closure(workflow, i, ended);
         for (size_t k = 0; k < i; k++) ended[k] |= bw_ending_reads(workflow, i, k);
         for (size_t k = 0; k < step->catch_count; k++) check_expr(loader, step->catches[k].condition, &failed);
         check_expr(loader, step->key, &plain);
-        if (step->notifies < 0) check_expr(loader, step->condition, &plain);             /* else it is that of its approval */
-        check_template(loader, step->with, step->kind == BW_STEP_CALL ? &plain : &with); /* inputs of a run are stored */
+        if (step->notifies < 0) check_expr(loader, step->condition, &plain);            /* else it is that of its approval */
+        check_template(loader, step->with, step->kind == BW_STEP_CALL ? &call : &with); /* inputs of a run are stored */
         check_template(loader, step->set, &plain);
         check_template(loader, step->outputs, &plain);
         if (step->repeat.max) check_expr(loader, step->repeat.until, &plain);

@@ -8,8 +8,8 @@
 static const char *const foreach_keys[] = {"id",          "name",     "if",    "needs",    "foreach", "as",    "key",
                                            "concurrency", "tolerate", "steps", "on_error", "outputs", "catch", "sensitive"};
 /* What every expression has: an item cannot be called like that. */
-static const char *const taken[] = {"event",  "events", "steps", "vars",   "inputs", "workflow", "run",      "secrets",
-                                    "result", "index",  "ok",    "status", "err",    "error",    "approval", "step"};
+static const char *const taken[] = {"event", "events", "steps",  "vars", "inputs", "workflow", "run",  "secrets", "result",
+                                    "index", "ok",     "status", "err",  "error",  "approval", "step", "config"};
 #define COUNT(array) (sizeof array / sizeof *array)
 
 static void load_as(struct bw_loader *loader, const struct bw_yaml_node *node, struct bw_step *step)

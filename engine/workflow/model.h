@@ -225,6 +225,10 @@ struct bw_collect {          /* several events, one run */
 #define BW_COLLECT_MAX 1000      /* events of a run */
 #define BW_COLLECT_OTHERWISE 100 /* when it is not said */
 
+struct bw_value_ref { /* config.NAME */
+    struct bw_slice name;
+    struct bw_mark mark;
+};
 struct bw_workflow {
     struct bw_slice name, description;
     struct bw_slice labels;             /* compact JSON object of texts; empty: none. No part of the hash, nor is what follows: about.c */
@@ -243,6 +247,8 @@ struct bw_workflow {
     bool admission_reads_inputs; /* one of those that say when a run begins reads `inputs` */
     struct bw_slice *secrets;
     size_t secret_count;
+    struct bw_value_ref *values; /* what its expressions read of `config`; which values there are is not known here */
+    size_t value_count;
     struct bw_expr *exprs;
     size_t expr_count;
     struct bw_step *steps; /* the tree in the order of the file: a block stands in front of what it holds */

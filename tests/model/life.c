@@ -185,7 +185,7 @@ static int live(struct life *life, const char *folder)
     life->dispatch = bw_dispatch_new(life->base, &options, &handlers, &err);
     if (!life->dispatch) return 67;
     json_t *mocks = json_object();
-    bw_dispatch_trial_begin(life->dispatch, life->now_ms, "", mocks); /* before a worker is there: it has the time from its first event on */
+    bw_dispatch_trial_begin(life->dispatch, life->now_ms, "", mocks, NULL); /* before a worker is there: it has the time from its first event on */
     event_base_dispatch(life->base);
     bw_dispatch_stop(life->dispatch);
     bw_store_close(life->store);

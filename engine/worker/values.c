@@ -1,0 +1,52 @@
+#include "base/suggest.h"
+#include "worker/internal.h"
+#include <stdlib.h>
+
+#define NAMES_MAX 256
+
+static void write_text(struct bw_worker *worker, const json_t *values)
+{
+    struct bw_buf text = {0};
+    bw_json_append(&text, values);
+    free(worker->values_text);
+    if (text.failed || !(worker->values_text = bw_slice_dup(bw_buf_slice(&text)))) exit(70);
+    bw_buf_free(&text);
+}
+
+void bw_values_take(struct bw_worker *worker, const json_t *values)
+{
+    json_decref(worker->values);
+    if (!(worker->values = values ? json_deep_copy(values) : json_object())) exit(70);
+    write_text(worker, worker->values);
+}
+
+void bw_values_override(struct bw_worker *worker, const json_t *values)
+{
+    json_t *all = json_copy(worker->values);
+    if (!all || (values && json_object_update(all, (json_t *)values))) exit(70);
+    write_text(worker, all);
+    json_decref(all);
+}
+
+struct bw_slice bw_values_text(const struct bw_worker *worker)
+{
+    return bw_slice_of(worker->values_text);
+}
+
+/* An error for whoever loads the workflow now, and no reason to be without it: a run that is under way may never come there. */
+void bw_values_check(const struct bw_worker *worker, const struct bw_workflow *workflow, struct bw_errors *errs)
+{
+    for (size_t i = 0; i < workflow->value_count; i++) {
+        const struct bw_value_ref *ref = &workflow->values[i];
+        const char *names[NAMES_MAX], *name;
+        size_t count = 0;
+        json_t *value;
+        if (json_object_get(worker->values, ref->name.ptr)) continue;
+        json_object_foreach(worker->values, name, value) if (count < NAMES_MAX) names[count++] = name;
+        const char *near = bw_suggest(ref->name, names, count);
+        struct bw_error *err = bw_errors_add(errs, "expr.unknown_config", "there is no config.%s in bellwire.yaml", ref->name.ptr);
+        if (err && near) bw_error_hint(err, "did you mean '%s'?", near);
+        if (err && !near) bw_error_hint(err, "add it there: config: {%s: …}", ref->name.ptr);
+        if (err) bw_error_at(err, workflow->file.ptr, ref->mark.line, ref->mark.column);
+    }
+}
