@@ -90,7 +90,7 @@ static int run_main(int argc, char **argv)
     size_t len = workflow ? strlen(workflow) : 0;
     if (len > 5 && !file && (!strcmp(workflow + len - 5, ".yaml") || !strcmp(workflow + len - 4, ".yml"))) file = workflow, workflow = NULL;
     bw_log_setup(is_verbose ? BW_LOG_DEBUG : BW_LOG_ERROR, BW_LOG_TEXT, "run");
-    if (!(config = bw_setup_config("run", config_path))) return 1;
+    if (!(config = bw_setup_config_with_secrets("run", config_path))) return 1;
     for (size_t i = 0; i < config->secret_count; i++)
         for (size_t k = 0; k < config->secrets[i].count; k++) bw_log_redact(config->secrets[i].name, config->secrets[i].values[k]);
     config->workers = 1;

@@ -133,7 +133,7 @@ static int send_main(int argc, char **argv)
 
     if (status >= 0) return status;
     if (argc == first || argc - first > 2) return bw_options_wrong(&bw_command_send, "name a source, and a file with the body");
-    if (!(config = bw_setup_config("send", sending.config_path))) return 1;
+    if (!(config = bw_setup_config_with_secrets("send", sending.config_path))) return 1;
     bw_log_setup(BW_LOG_OFF, BW_LOG_TEXT, "send");
     struct bw_schemes *schemes = bw_schemes_load(config->schemes, &errs);
     struct bw_routes *routes = schemes ? make_routes(config, schemes, argv[first], &errs) : NULL;

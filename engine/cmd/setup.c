@@ -21,16 +21,28 @@ void bw_print_error(const char *command, const struct bw_error *err)
     fprintf(stderr, "bellwire %s: %s\n", command, bw_error_text(err, text, sizeof text));
 }
 
-struct bw_config *bw_setup_config(const char *command, const char *path)
+typedef struct bw_config *load_config(const char *path, struct bw_errors *errs);
+
+static struct bw_config *setup(const char *command, const char *path, load_config *load)
 {
     struct bw_errors errs = {0};
-    struct bw_config *config = bw_config_load(path, &errs);
+    struct bw_config *config = load(path, &errs);
     if (!config) {
         bw_print_errors(&errs, false);
         fprintf(stderr, "bellwire %s: the configuration has %zu error%s\n", command, errs.count, errs.count == 1 ? "" : "s");
     }
     bw_errors_free(&errs);
     return config;
+}
+
+struct bw_config *bw_setup_config(const char *command, const char *path)
+{
+    return setup(command, path, bw_config_load_without_programs);
+}
+
+struct bw_config *bw_setup_config_with_secrets(const char *command, const char *path)
+{
+    return setup(command, path, bw_config_load);
 }
 
 void bw_print_line(struct bw_buf *line)

@@ -11,6 +11,8 @@ void bw_print_errors(const struct bw_errors *errs, bool as_json);
 void bw_print_error(const char *command, const struct bw_error *err);
 /* Loads the configuration or prints why not (NULL). */
 struct bw_config *bw_setup_config(const char *command, const char *path);
+/* The same for a command that uses secrets: programs are run for those that come from them. */
+struct bw_config *bw_setup_config_with_secrets(const char *command, const char *path);
 /* Prints and empties the buffer. */
 void bw_print_line(struct bw_buf *line);
 /* "12:04:05.123" of today or "2026-11-23 12:04:05", local time is never used: UTC; 24 bytes. */

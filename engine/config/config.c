@@ -34,7 +34,7 @@ static const struct bw_key keys[] = {
     {"plugins", BW_KEY_TEXT, FIELD(plugins), 0, 0, "./plugins", "folder of the compiled plugins (*.so)"},
     {"schemes", BW_KEY_TEXT, FIELD(schemes), 0, 0, "./schemes", "folder of your own verification schemes (*.yaml)"},
     {"sources", BW_KEY_SPECIAL, 0, 0, 0, "", "who may send, see below"},
-    {"secrets", BW_KEY_SPECIAL, 0, 0, 0, "", "what workflows may be granted: {NAME: {env: NAME}} or {file: PATH}"},
+    {"secrets", BW_KEY_SPECIAL, 0, 0, 0, "", "what workflows may be granted: {NAME: {env: NAME}}, {file: PATH} or {exec: [PROGRAM, …]}"},
     {"workers", BW_KEY_COUNT, FIELD(workers), 1, 256, "cores - 1, at least 1", "run worker processes"},
     {"ingest_threads", BW_KEY_COUNT, FIELD(ingest_threads), 1, 64, "1, above 2 cores half of them, at most 4", "threads that listen"},
     {"max_body", BW_KEY_SIZE, FIELD(max_body_bytes), 1, BW_BODY_BYTES_HARD, "1MiB", "largest request body"},
@@ -163,7 +163,7 @@ static char *folder_of(const char *path)
     return bw_slice_dup((struct bw_slice){path, slash == path ? 1 : (size_t)(slash - path)});
 }
 
-static struct bw_config *load(const char *path, bool without_secrets, struct bw_errors *errs)
+static struct bw_config *load(const char *path, bool without_secrets, bool without_programs, struct bw_errors *errs)
 {
     struct bw_errors own = {0};
     struct bw_config *config = calloc(1, sizeof *config);
@@ -186,7 +186,7 @@ static struct bw_config *load(const char *path, bool without_secrets, struct bw_
     }
     config->folder = config->file && strcmp(config->file, "/dev/null") ? folder_of(config->file) : bw_slice_dup(bw_slice_of("."));
     if (is_read && text.len && !(yaml = bw_yaml_load(bw_buf_slice(&text), config->file, NULL, &err))) bw_errors_push(errs, &err);
-    const struct bw_key_context context = {config->file, errs, without_secrets};
+    const struct bw_key_context context = {config->file, errs, without_secrets, without_programs};
     const struct bw_yaml_node *root = only_root(&context, yaml);
     if (root) bw_keys_read(&context, root, "bellwire.yaml", keys, KEY_COUNT, config);
     if (root && root->kind != BW_YAML_MAP) root = NULL;
@@ -219,12 +219,17 @@ static struct bw_config *load(const char *path, bool without_secrets, struct bw_
 
 struct bw_config *bw_config_load(const char *path, struct bw_errors *errs)
 {
-    return load(path, false, errs);
+    return load(path, false, false, errs);
 }
 
 struct bw_config *bw_config_load_without_secrets(const char *path, struct bw_errors *errs)
 {
-    return load(path, true, errs);
+    return load(path, true, true, errs);
+}
+
+struct bw_config *bw_config_load_without_programs(const char *path, struct bw_errors *errs)
+{
+    return load(path, false, true, errs);
 }
 
 char *bw_config_load_values(const char *file, struct bw_errors *errs)

@@ -1,4 +1,6 @@
 /* config.h: bellwire.yaml → an immutable struct. Everything has a default: a folder without the file is a valid configuration.
+ * Secrets may come from programs ({exec: […]}): then loading starts them and waits for each, 10 s at most. So it is for the time before anything is
+ * served.
  *
  * bw_config_load() reports every error it finds (unknown keys with "did you mean", wrong types, unreadable secrets, empty secrets,
  * plain HTTP off loopback without allow_plaintext, two sources on one path), each with file:line:column. Relative paths are relative
@@ -130,6 +132,8 @@ struct bw_config {
 struct bw_config *bw_config_load(const char *path, struct bw_errors *errs);
 /* The same where nobody has the secrets (`bellwire test`): each one's value is "secret-" and its name. */
 struct bw_config *bw_config_load_without_secrets(const char *path, struct bw_errors *errs);
+/* The same where nobody uses them (commands that only look): no program is run for its secret, which has that value. */
+struct bw_config *bw_config_load_without_programs(const char *path, struct bw_errors *errs);
 /* Only `config` of the file (bw_config.file), as it is now: what may change while the engine serves. malloc'd; NULL when there is an error. */
 char *bw_config_load_values(const char *file, struct bw_errors *errs);
 void bw_config_free(struct bw_config *config);

@@ -28,7 +28,8 @@ struct bw_key {
 struct bw_key_context {
     const char *file;
     struct bw_errors *errs;
-    bool without_secrets; /* their values are not looked for: each is "secret-" and its name */
+    bool without_secrets;  /* their values are not looked for: each is "secret-" and its name */
+    bool without_programs; /* the same of those that programs would say */
 };
 void bw_key_error(const struct bw_key_context *context, const struct bw_yaml_node *at, const char *code, const char *hint, const char *format, ...)
     __attribute__((format(printf, 5, 6)));

@@ -1,5 +1,7 @@
 #include "config/secrets.h"
 #include "base/file.h"
+#include "base/log.h"
+#include "config/program.h"
 #include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,6 +9,8 @@
 #include <sys/stat.h>
 
 #define SECRET_BYTES_MAX 65536
+#define PROGRAM_WORDS_MAX 64
+#define PROGRAM_DEADLINE_MS 10000
 
 static bool is_blank(struct bw_slice value)
 {
@@ -28,6 +32,7 @@ static void add_value(const struct bw_key_context *context, const struct bw_yaml
     secret->values = values;
     char *copy = bw_slice_dup(value);
     if (copy) values[secret->count++] = (struct bw_slice){copy, value.len};
+    if (copy && !context->without_secrets) bw_log_redact(secret->name, value); /* what is said of the next one must not show this one */
 }
 
 static void read_env(const struct bw_key_context *context, const struct bw_yaml_node *name, struct bw_secret *secret)
@@ -42,6 +47,14 @@ static void read_env(const struct bw_key_context *context, const struct bw_yaml_
         add_value(context, name, secret, bw_slice_of(value), from);
 }
 
+/* One line break at the end is the editor's, not the secret's. */
+static struct bw_slice without_break(struct bw_slice value)
+{
+    if (value.len && value.ptr[value.len - 1] == '\n') value.len--;
+    if (value.len && value.ptr[value.len - 1] == '\r') value.len--;
+    return value;
+}
+
 static void read_file(const struct bw_key_context *context, const struct bw_yaml_node *name, const char *folder, struct bw_secret *secret)
 {
     struct bw_buf text = {0};
@@ -54,30 +67,77 @@ static void read_file(const struct bw_key_context *context, const struct bw_yaml
     } else if (!stat(path, &info) && info.st_mode & S_IROTH) {
         bw_key_error(context, name, "secret.readable", "chmod o-r the file", "secret %s: everybody may read %s", secret->name, path);
     } else {
-        /* One line break at the end is the editor's, not the secret's. */
-        struct bw_slice value = bw_buf_slice(&text);
-        if (value.len && value.ptr[value.len - 1] == '\n') value.len--;
-        if (value.len && value.ptr[value.len - 1] == '\r') value.len--;
-        add_value(context, name, secret, value, path);
+        add_value(context, name, secret, without_break(bw_buf_slice(&text)), path);
     }
     if (text.data) OPENSSL_cleanse(text.data, text.len);
     bw_buf_free(&text);
     free(path);
 }
 
+/* Whoever may change one of these may run what they like as the engine's user. */
+static bool is_safe(const struct bw_key_context *context, const struct bw_yaml_node *at, const char *name, const char *path)
+{
+    struct stat info;
+    if (stat(path, &info) || !(info.st_mode & S_IWOTH)) return true; /* one that is not there is refused when it is started */
+    bw_key_error(context, at, "secret.writable", "chmod o-w the file", "secret %s: everybody may change %s, so no program is run", name, path);
+    return false;
+}
+
+static bool may_run(const struct bw_key_context *context, const struct bw_yaml_node *words, const char *folder, const struct bw_secret *secret)
+{
+    const char *program = words->items[0]->text.ptr;
+    char *path = strchr(program, '/') ? bw_file_join(folder, program) : NULL;
+    bool good = is_safe(context, words, secret->name, context->file) && (!path || is_safe(context, words->items[0], secret->name, path));
+    free(path);
+    return good;
+}
+
+static void run_program(const struct bw_key_context *context, const struct bw_yaml_node *words, const char *folder, struct bw_secret *secret)
+{
+    char *argv[PROGRAM_WORDS_MAX + 1] = {NULL};
+    struct bw_buf text = {0};
+    struct bw_error err = {0};
+    for (size_t i = 0; i < words->count; i++) argv[i] = (char *)words->items[i]->text.ptr;
+    const struct bw_program program = {.argv = argv, .folder = folder, .most_bytes = SECRET_BYTES_MAX, .deadline_ms = PROGRAM_DEADLINE_MS};
+    if (!may_run(context, words, folder, secret)) return;
+    if (bw_program_read(&program, &text, &err))
+        add_value(context, words, secret, without_break(bw_buf_slice(&text)), "the output of its program");
+    else
+        bw_key_error(context, words, "secret.program",
+                     "run it by hand as the engine's user: no shell, a small environment, 10 s, the value on stdout", "secret %s: %s", secret->name,
+                     err.message);
+    if (text.data) OPENSSL_cleanse(text.data, text.len);
+    bw_buf_free(&text);
+}
+
+static bool is_text(const struct bw_yaml_node *node)
+{
+    return node->kind != BW_YAML_NULL && node->kind != BW_YAML_LIST && node->kind != BW_YAML_MAP;
+}
+
+/* The first word names the program. */
+static bool are_words(const struct bw_yaml_node *node)
+{
+    bool good = node->kind == BW_YAML_LIST && node->count && node->count <= PROGRAM_WORDS_MAX;
+    for (size_t i = 0; good && i < node->count; i++)
+        good = is_text(node->items[i]) && (i || node->items[i]->text.len) && strlen(node->items[i]->text.ptr) == node->items[i]->text.len;
+    return good;
+}
+
 static void read_reference(const struct bw_key_context *context, const struct bw_yaml_node *node, const char *folder, struct bw_secret *secret)
 {
-    const struct bw_yaml_node *env = bw_yaml_get(node, "env"), *file = bw_yaml_get(node, "file");
-    const struct bw_yaml_node *name = env ? env : file;
-    bool is_text = name && name->kind != BW_YAML_NULL && name->kind != BW_YAML_LIST && name->kind != BW_YAML_MAP && name->text.len;
-    bool is_good = node->kind == BW_YAML_MAP && node->count == 1 && is_text;
+    const struct bw_yaml_node *env = bw_yaml_get(node, "env"), *file = bw_yaml_get(node, "file"), *exec = bw_yaml_get(node, "exec");
+    const struct bw_yaml_node *name = env ? env : file ? file : exec;
+    bool is_good = node->kind == BW_YAML_MAP && node->count == 1 && name && (exec ? are_words(exec) : is_text(name) && name->text.len);
     char stand_in[300];
     snprintf(stand_in, sizeof stand_in, "secret-%s", secret->name);
     if (!is_good)
         bw_key_error(context, node->count == 1 && name ? name : node, "secret.reference", "secrets are never written into the configuration",
-                     "secret %s must be {env: NAME} or {file: PATH}, or a list of those", secret->name);
-    else if (context->without_secrets)
+                     "secret %s must be {env: NAME}, {file: PATH} or {exec: [PROGRAM, ARGUMENT…]}, or a list of those", secret->name);
+    else if (context->without_secrets || (exec && context->without_programs))
         add_value(context, name, secret, bw_slice_of(stand_in), stand_in);
+    else if (exec)
+        run_program(context, exec, folder, secret);
     else if (env)
         read_env(context, env, secret);
     else
@@ -88,7 +148,8 @@ void bw_secrets_read(const struct bw_key_context *context, const struct bw_yaml_
 {
     if (!map) return;
     if (map->kind != BW_YAML_MAP) {
-        bw_key_error(context, map, "config.type", NULL, "secrets must be a map of names to {env: NAME} or {file: PATH}");
+        bw_key_error(context, map, "config.type", NULL,
+                     "secrets must be a map of names to {env: NAME}, {file: PATH} or {exec: [PROGRAM, ARGUMENT…]}");
         return;
     }
     if (!(*out = calloc(map->count + 1, sizeof **out))) return;

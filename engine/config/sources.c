@@ -12,7 +12,7 @@
 /* clang-format off */
 #define COMMON_KEYS \
     {"verify", BW_KEY_TEXT, FIELD(verify), 0, 0, "required", "the scheme (bellwire schemes), or none"}, \
-    {"secrets", BW_KEY_SPECIAL, 0, 0, 0, "", "the scheme's secrets by name: {env: NAME}, {file: PATH}, or a list of those (rotation)"}, \
+    {"secrets", BW_KEY_SPECIAL, 0, 0, 0, "", "the scheme's secrets by name: {env: NAME}, {file: PATH}, {exec: [PROGRAM, …]}, or a list of those (rotation)"}, \
     {"dedupe", BW_KEY_SPECIAL, 0, 0, 0, "the scheme's", "{refs: [header:x-id], window: 3d}"}, \
     {"max_body", BW_KEY_SIZE, FIELD(max_body_bytes), 1, BW_BODY_BYTES_HARD, "the instance's", "largest body"}, \
     {"public_url", BW_KEY_TEXT, FIELD(public_url), 0, 0, "", "the URL as the provider knows it, for schemes that sign it"}, \

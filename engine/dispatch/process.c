@@ -1,4 +1,5 @@
 #include "dispatch/process.h"
+#include "base/environment.h"
 #include "base/log.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -10,8 +11,6 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-extern char **environ;
 
 #ifdef BELLWIRE_TEST_HOOKS
 static bw_process_fork *fork_with;
@@ -30,40 +29,6 @@ struct bw_process {
     bw_process_ended *ended;
     void *arg;
 };
-
-/* What a child may know of the environment. Everything else could be a secret. */
-static const char *const passed_variables[] = {
-    "PATH=",
-    "HOME=",
-    "LANG=",
-    "LC_",
-    "TZ=",
-    "TMPDIR=",
-    "SSL_CERT_",
-    "CURL_CA_BUNDLE=",
-    "ASAN_OPTIONS=",
-    "UBSAN_OPTIONS=",
-    "LSAN_OPTIONS=",
-    "TSAN_OPTIONS=",
-    "LD_LIBRARY_PATH=",
-#ifdef BELLWIRE_TEST_HOOKS
-    "BELLWIRE_CLOCK_AHEAD_MS=", /* one time for all of it */
-#endif
-};
-
-static char **child_environment(void)
-{
-    size_t count = 0, kept = 0;
-    while (environ[count]) count++;
-    char **list = calloc(count + 1, sizeof *list);
-    for (size_t i = 0; list && i < count; i++)
-        for (size_t k = 0; k < sizeof passed_variables / sizeof *passed_variables; k++)
-            if (!strncmp(environ[i], passed_variables[k], strlen(passed_variables[k]))) {
-                list[kept++] = environ[i];
-                break;
-            }
-    return list;
-}
 
 static void describe_end(int status, char *how, size_t size)
 {
@@ -91,7 +56,7 @@ static void on_ended(evutil_socket_t fd, short what, void *arg)
 static int start(const char *role, const int *fds, size_t fd_count, pid_t *pid)
 {
     char *argv[] = {(char *)"bellwire", (char *)role, NULL};
-    char **env = child_environment();
+    char **env = bw_child_environment();
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     sigset_t none, all;

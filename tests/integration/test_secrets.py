@@ -42,3 +42,25 @@ def test_a_secret_that_was_not_granted_is_an_error(make_engine):
     engine.write("workflows/ask.yaml", "name: ask\non: [{event: github.push}]\nsteps:\n  - id: s\n    with: {t: '${{ secrets.TOKEN }}'}\n    lua: return {}\n")
     result = engine.run("check", check=False)
     assert result.returncode == 1 and "TOKEN" in result.stderr and "secrets" in result.stderr
+
+
+def test_secrets_from_programs(make_engine):
+    program = '#!/bin/sh\necho "$1" >>asked\n[ -e broken ] && { echo "no ticket for $1" >&2; exit 3; }\necho "' + CANARY + '-$1"\n'
+    engine = make_engine(CONFIG.replace("{env: GITHUB_WEBHOOK_SECRET}", "{exec: [./vault, hook]}") + "secrets:\n  TOKEN: {exec: [./vault, token]}\n")
+    engine.write("vault", program, 0o755)
+    engine.write("workflows/leak.yaml", "name: leak\non: [{event: github.push}]\nsecrets: [TOKEN]\nsteps:\n"
+                 "  - {id: out, with: {t: \"${{ secrets.TOKEN }}\"}, lua: \"return {t = input.t, n = #input.t}\"}\noutputs: {t: \"${{ steps.out.t }}\", n: \"${{ steps.out.n }}\"}\n")
+    engine.start()
+    assert engine.push(secret=CANARY + "-hook")[0] == 202 and engine.push(secret="wrong")[0] == 401
+    [run] = engine.finished_runs(1)
+    assert run["output"] == {"t": "[secret:TOKEN]", "n": len(CANARY + "-token")}
+    asked = (engine.folder / "asked").read_text().split()
+    assert sorted(asked) == ["hook", "token"]  # once each, and not by commands that only look
+    engine.stop()
+    for path in (engine.folder / "data").iterdir():
+        assert CANARY.encode() not in path.read_bytes(), path
+    engine.write("broken", "")
+    result = engine.run("serve", check=False)
+    assert result.returncode == 1 and CANARY not in result.stderr
+    assert "bellwire.yaml" in result.stderr and "no ticket for token" in result.stderr and "status 3" in result.stderr
+    assert engine.run("check", check=False).returncode == 1
