@@ -6,6 +6,8 @@
 
 /* Reads a whole regular file of at most `limit` bytes. Error codes: file.missing, file.unreadable, file.too_large. */
 bool bw_file_read(const char *path, size_t limit, struct bw_buf *out, struct bw_error *err);
+/* Puts `text` there as a whole or not at all, on disk when it returns. What is there keeps its permissions; a symbolic link stays one. */
+bool bw_file_replace(const char *path, struct bw_slice text, struct bw_error *err);
 /* Paths of the regular files below `folder` that end in `suffix`, relative to it, sorted bytewise; hidden names are left out.
  * A missing folder is an empty list. `recursive` looks into subfolders (depth at most 8). Free with bw_file_list_free(). */
 bool bw_file_list(const char *folder, const char *suffix, bool recursive, char ***out, size_t *count, struct bw_error *err);

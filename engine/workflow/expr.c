@@ -1,6 +1,8 @@
 /* Expressions as text: where they end, what their tokens are, and the aliases != && || ! that people bring from other languages.
  * All three must see strings and comments as Lua sees them: a quote in a comment opens nothing, "}}" in a string closes nothing. */
 #include "workflow/internal.h"
+#include <stdio.h>
+#include <string.h>
 
 static bool is_name_start(char c)
 {
@@ -106,33 +108,48 @@ const char *bw_expr_end(const char *at, const char *end)
     return NULL;
 }
 
+bool bw_alias_next(struct bw_aliases *aliases, struct bw_alias *alias)
+{
+    static const struct {
+        const char *text, *lua;
+        bool is_word;
+    } known[] = {{"!=", "~=", false}, {"&&", "and", true}, {"||", "or", true}, {"!", "not", true}};
+    const char *end = aliases->end;
+    while (aliases->at < end) {
+        const char *at = aliases->at, *behind = skip_opaque(at, end);
+        size_t i = 0, len = 0, count = sizeof known / sizeof *known;
+        for (; behind == at && i < count; i++) {
+            len = strlen(known[i].text);
+            if ((size_t)(end - at) >= len && !memcmp(at, known[i].text, len)) break;
+        }
+        if (behind > at || i == count) {
+            aliases->at = behind > at ? behind : at + 1;
+            continue;
+        }
+        /* A word needs room beside it, where there is none yet. */
+        bool before = known[i].is_word && at > aliases->begin && at != aliases->behind && !is_blank_char(at[-1]) && !strchr("([{,", at[-1]);
+        bool after = known[i].is_word && at + len < end && !is_blank_char(at[len]);
+        *alias = (struct bw_alias){.text = {at, len}};
+        snprintf(alias->lua, sizeof alias->lua, "%s%s%s", before ? " " : "", known[i].lua, after ? " " : "");
+        aliases->at = aliases->behind = at + len;
+        return true;
+    }
+    return false;
+}
+
 /* Line breaks stay where they are, so that Lua's line numbers are the file's. */
 static struct bw_slice rewrite(struct bw_loader *loader, struct bw_slice source)
 {
-    static const struct {
-        const char *alias, *lua;
-    } aliases[] = {{"!=", "~="}, {"&&", " and "}, {"||", " or "}, {"!", " not "}};
-    const char *at = source.ptr, *end = at + source.len;
+    struct bw_aliases aliases = bw_aliases_of(source);
+    const char *at = source.ptr;
+    struct bw_alias alias;
     struct bw_buf out = {0};
-    while (at < end) {
-        const char *behind = skip_opaque(at, end);
-        if (behind > at) {
-            bw_buf_append(&out, at, (size_t)(behind - at));
-            at = behind;
-            continue;
-        }
-        size_t i = 0, len = 0;
-        for (; i < sizeof aliases / sizeof *aliases; i++) {
-            len = strlen(aliases[i].alias);
-            if ((size_t)(end - at) >= len && !memcmp(at, aliases[i].alias, len)) break;
-        }
-        if (i < sizeof aliases / sizeof *aliases) {
-            bw_buf_append_text(&out, aliases[i].lua);
-            at += len;
-        } else {
-            bw_buf_append_char(&out, *at++);
-        }
+    while (bw_alias_next(&aliases, &alias)) {
+        bw_buf_append(&out, at, (size_t)(alias.text.ptr - at));
+        bw_buf_append_text(&out, alias.lua);
+        at = alias.text.ptr + alias.text.len;
     }
+    bw_buf_append(&out, at, (size_t)(aliases.end - at));
     struct bw_slice copy = bw_arena_copy(loader->arena, bw_buf_slice(&out));
     if (out.failed) loader->arena->failed = true;
     bw_buf_free(&out);

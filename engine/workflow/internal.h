@@ -36,6 +36,10 @@ struct bw_loader {
     const struct bw_yaml_node **undos; /* the same */
 };
 
+/* load.c: as bw_workflow_load(); each document is seen when it was loaded without errors, with all that is known of its text. */
+typedef void bw_loaded_visit(void *arg, struct bw_loader *loader);
+size_t bw_load_documents(struct bw_slice text, const char *file, struct bw_workflow ***out, struct bw_errors *errs, bw_loaded_visit *seen, void *arg);
+
 /* report.c */
 void bw_load_error(struct bw_loader *loader, struct bw_mark at, const char *code, const char *hint, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
@@ -54,6 +58,19 @@ int32_t bw_expr_field(struct bw_loader *loader, const struct bw_yaml_node *node,
 void bw_expr_unclosed(struct bw_loader *loader, const struct bw_yaml_node *node, const char *open);  /* reports the ${{ at open */
 /* Behind the "}}" that closes the expression that begins at `at`; NULL when there is none. Strings, comments and braces of Lua are respected. */
 const char *bw_expr_end(const char *at, const char *end);
+/* The spellings that people bring from other languages, outside of strings and comments, and what Lua has for them. */
+struct bw_aliases {
+    const char *begin, *at, *end, *behind; /* behind: where the last one ended */
+};
+struct bw_alias {
+    struct bw_slice text; /* part of the expression */
+    char lua[8];          /* instead, with a blank where it needs one */
+};
+static inline struct bw_aliases bw_aliases_of(struct bw_slice source)
+{
+    return (struct bw_aliases){source.ptr, source.ptr, source.ptr + source.len, NULL};
+}
+bool bw_alias_next(struct bw_aliases *aliases, struct bw_alias *alias);
 /* The next Lua token at or after `at` outside of strings and comments; false at the end. */
 struct bw_token {
     enum { BW_TOKEN_NAME, BW_TOKEN_STRING, BW_TOKEN_OTHER } kind;

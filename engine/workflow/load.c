@@ -220,7 +220,8 @@ static void make_hash(struct bw_workflow *workflow, struct bw_arena *arena)
     bw_buf_free(&canonical);
 }
 
-static struct bw_workflow *load_document(struct bw_slice text, const char *file, const struct bw_yaml_node *root, struct bw_errors *errs)
+static struct bw_workflow *load_document(struct bw_slice text, const char *file, const struct bw_yaml_node *root, struct bw_errors *errs,
+                                         bw_loaded_visit *seen, void *arg)
 {
     struct bw_workflow_owner *owner = calloc(1, sizeof *owner);
     if (!owner) {
@@ -231,7 +232,10 @@ static struct bw_workflow *load_document(struct bw_slice text, const char *file,
     load_root(&loader, root);
     if (!loader.has_failed) make_hash(&owner->workflow, &owner->arena);
     if (owner->arena.failed) bw_errors_add(errs, "memory", "out of memory while loading %s", file);
-    if (!loader.has_failed && !owner->arena.failed) return &owner->workflow;
+    if (!loader.has_failed && !owner->arena.failed) {
+        if (seen) seen(arg, &loader);
+        return &owner->workflow;
+    }
     bw_workflow_free(&owner->workflow);
     return NULL;
 }
@@ -245,6 +249,11 @@ static bool is_left_over(const struct bw_yaml *yaml, size_t document)
 
 size_t bw_workflow_load(struct bw_slice text, const char *file, struct bw_workflow ***out, struct bw_errors *errs)
 {
+    return bw_load_documents(text, file, out, errs, NULL, NULL);
+}
+
+size_t bw_load_documents(struct bw_slice text, const char *file, struct bw_workflow ***out, struct bw_errors *errs, bw_loaded_visit *seen, void *arg)
+{
     struct bw_error err;
     struct bw_yaml *yaml = bw_yaml_load(text, file, NULL, &err);
     size_t count = 0;
@@ -257,7 +266,7 @@ size_t bw_workflow_load(struct bw_slice text, const char *file, struct bw_workfl
     if (!list) bw_errors_add(errs, "memory", "out of memory while loading %s", file);
     for (size_t i = 0; list && i < bw_yaml_count(yaml); i++) {
         if (is_left_over(yaml, i)) continue;
-        struct bw_workflow *workflow = load_document(text, file, bw_yaml_root(yaml, i), errs);
+        struct bw_workflow *workflow = load_document(text, file, bw_yaml_root(yaml, i), errs, seen, arg);
         if (workflow) list[count++] = workflow;
     }
     bw_yaml_free(yaml);
