@@ -163,7 +163,7 @@ static char *folder_of(const char *path)
     return bw_slice_dup((struct bw_slice){path, slash == path ? 1 : (size_t)(slash - path)});
 }
 
-static struct bw_config *load(const char *path, bool without_secrets, bool without_programs, struct bw_errors *errs)
+static struct bw_config *load(const char *path, bool without_secrets, enum bw_programs programs, struct bw_errors *errs)
 {
     struct bw_errors own = {0};
     struct bw_config *config = calloc(1, sizeof *config);
@@ -186,7 +186,7 @@ static struct bw_config *load(const char *path, bool without_secrets, bool witho
     }
     config->folder = config->file && strcmp(config->file, "/dev/null") ? folder_of(config->file) : bw_slice_dup(bw_slice_of("."));
     if (is_read && text.len && !(yaml = bw_yaml_load(bw_buf_slice(&text), config->file, NULL, &err))) bw_errors_push(errs, &err);
-    const struct bw_key_context context = {config->file, errs, without_secrets, without_programs};
+    const struct bw_key_context context = {config->file, errs, without_secrets, programs};
     const struct bw_yaml_node *root = only_root(&context, yaml);
     if (root) bw_keys_read(&context, root, "bellwire.yaml", keys, KEY_COUNT, config);
     if (root && root->kind != BW_YAML_MAP) root = NULL;
@@ -219,17 +219,22 @@ static struct bw_config *load(const char *path, bool without_secrets, bool witho
 
 struct bw_config *bw_config_load(const char *path, struct bw_errors *errs)
 {
-    return load(path, false, false, errs);
+    return load(path, false, BW_PROGRAMS_RUN, errs);
 }
 
 struct bw_config *bw_config_load_without_secrets(const char *path, struct bw_errors *errs)
 {
-    return load(path, true, true, errs);
+    return load(path, true, BW_PROGRAMS_STAND_IN, errs);
 }
 
 struct bw_config *bw_config_load_without_programs(const char *path, struct bw_errors *errs)
 {
-    return load(path, false, true, errs);
+    return load(path, false, BW_PROGRAMS_STAND_IN, errs);
+}
+
+struct bw_config *bw_config_load_again(const char *path, struct bw_errors *errs)
+{
+    return load(path, false, BW_PROGRAMS_KNOWN, errs);
 }
 
 char *bw_config_load_values(const char *file, struct bw_errors *errs)

@@ -134,6 +134,8 @@ struct bw_config *bw_config_load(const char *path, struct bw_errors *errs);
 struct bw_config *bw_config_load_without_secrets(const char *path, struct bw_errors *errs);
 /* The same where nobody uses them (commands that only look): no program is run for its secret, which has that value. */
 struct bw_config *bw_config_load_without_programs(const char *path, struct bw_errors *errs);
+/* The same while the engine serves, without waiting for anybody: a program's secret has the value of its last run in this process. */
+struct bw_config *bw_config_load_again(const char *path, struct bw_errors *errs);
 /* Only `config` of the file (bw_config.file), as it is now: what may change while the engine serves. malloc'd; NULL when there is an error. */
 char *bw_config_load_values(const char *file, struct bw_errors *errs);
 void bw_config_free(struct bw_config *config);

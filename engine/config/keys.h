@@ -28,8 +28,10 @@ struct bw_key {
 struct bw_key_context {
     const char *file;
     struct bw_errors *errs;
-    bool without_secrets;  /* their values are not looked for: each is "secret-" and its name */
-    bool without_programs; /* the same of those that programs would say */
+    bool without_secrets; /* their values are not looked for: each is "secret-" and its name */
+    /* Secrets that programs say: they are run, or have the stand-in value, or (while the engine serves) the value that they had when they were last
+     * run, or are refused. */
+    enum bw_programs { BW_PROGRAMS_RUN, BW_PROGRAMS_STAND_IN, BW_PROGRAMS_KNOWN, BW_PROGRAMS_REFUSED } programs;
 };
 void bw_key_error(const struct bw_key_context *context, const struct bw_yaml_node *at, const char *code, const char *hint, const char *format, ...)
     __attribute__((format(printf, 5, 6)));

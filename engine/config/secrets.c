@@ -1,6 +1,7 @@
 #include "config/secrets.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "config/known.h"
 #include "config/program.h"
 #include <openssl/crypto.h>
 #include <stdio.h>
@@ -100,12 +101,17 @@ static void run_program(const struct bw_key_context *context, const struct bw_ya
     for (size_t i = 0; i < words->count; i++) argv[i] = (char *)words->items[i]->text.ptr;
     const struct bw_program program = {.argv = argv, .folder = folder, .most_bytes = SECRET_BYTES_MAX, .deadline_ms = PROGRAM_DEADLINE_MS};
     if (!may_run(context, words, folder, secret)) return;
-    if (bw_program_read(&program, &text, &err))
+    bool is_known = context->programs == BW_PROGRAMS_KNOWN;
+    if (is_known && !bw_known_get(argv, folder, &text)) {
+        bw_key_error(context, words, "secret.not_asked", "send SIGHUP: then it is run", "secret %s: its program was not run yet", secret->name);
+    } else if (is_known || bw_program_read(&program, &text, &err)) {
+        if (!is_known) bw_known_put(argv, folder, bw_buf_slice(&text));
         add_value(context, words, secret, without_break(bw_buf_slice(&text)), "the output of its program");
-    else
+    } else {
         bw_key_error(context, words, "secret.program",
                      "run it by hand as the engine's user: no shell, a small environment, 10 s, the value on stdout", "secret %s: %s", secret->name,
                      err.message);
+    }
     if (text.data) OPENSSL_cleanse(text.data, text.len);
     bw_buf_free(&text);
 }
@@ -134,7 +140,10 @@ static void read_reference(const struct bw_key_context *context, const struct bw
     if (!is_good)
         bw_key_error(context, node->count == 1 && name ? name : node, "secret.reference", "secrets are never written into the configuration",
                      "secret %s must be {env: NAME}, {file: PATH} or {exec: [PROGRAM, ARGUMENT…]}, or a list of those", secret->name);
-    else if (context->without_secrets || (exec && context->without_programs))
+    else if (exec && context->programs == BW_PROGRAMS_REFUSED)
+        bw_key_error(context, exec, "secret.program_here", "put the source into bellwire.yaml, or the value into a file or the environment",
+                     "secret %s: a workflow runs no programs", secret->name);
+    else if (context->without_secrets || (exec && context->programs == BW_PROGRAMS_STAND_IN))
         add_value(context, name, secret, bw_slice_of(stand_in), stand_in);
     else if (exec)
         run_program(context, exec, folder, secret);

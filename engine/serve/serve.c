@@ -9,6 +9,7 @@
 #include "ingest/ingest.h"
 #include "serve/certificates.h"
 #include "serve/letters_office.h"
+#include "serve/programs.h"
 #include "serve/routes.h"
 #include "source/key_ring.h"
 #include "store/store.h"
@@ -34,6 +35,7 @@ struct engine {
     struct bw_certificates *certificates; /* NULL: no address is https */
     struct bw_key_ring *ring;             /* keys of senders that were fetched */
     struct bw_letter_office *letters;
+    struct bw_programs_asked *programs;
     struct bw_control *control; /* NULL: commands cannot reach the engine */
     struct event *on_term, *on_int, *on_hup, *on_store, *on_drain_deadline;
     enum phase phase;
@@ -84,7 +86,7 @@ static bool prepare_routes(void *arg, const json_t *workflows, json_t *errors)
     struct engine *engine = arg;
     struct bw_errors errs = {0};
     struct bw_error err;
-    struct bw_config *config = engine->router ? bw_config_load(engine->config->file, &errs) : NULL;
+    struct bw_config *config = engine->router ? bw_config_load_again(engine->config->file, &errs) : NULL;
     struct bw_routes *routes = NULL;
     bw_router_unref(engine->prepared);
     engine->prepared = NULL;
@@ -312,6 +314,12 @@ static void on_hangup(evutil_socket_t signal_number, short what, void *arg)
     struct engine *engine = arg;
     (void)signal_number, (void)what;
     if (engine->certificates) bw_certificates_reload(engine->certificates);
+    if (engine->programs) bw_programs_ask(engine->programs);
+}
+
+static void on_programs_asked(void *arg)
+{
+    struct engine *engine = arg;
     if (engine->dispatch) bw_dispatch_reload(engine->dispatch);
 }
 
@@ -351,6 +359,7 @@ static void end(struct engine *engine)
 {
     bw_certificates_serve(engine->certificates, NULL);
     if (engine->ingest) bw_ingest_stop(engine->ingest);
+    bw_programs_free(engine->programs);
     bw_certificates_free(engine->certificates);
     bw_control_free(engine->control); /* whoever has not been answered yet sees it close */
     if (engine->dispatch) bw_dispatch_stop(engine->dispatch);
@@ -401,6 +410,7 @@ int bw_serve(const struct bw_config *config)
     with_store.keys_arg = &engine;
     if (!(engine.dispatch = bw_dispatch_new(engine.base, &with_store, &handlers, &err))) goto fail;
     bw_error_set(&err, "memory", "out of memory");
+    if (!(engine.programs = bw_programs_new(engine.base, config->file, on_programs_asked, &engine))) goto fail;
     if (!(engine.letters = bw_letter_office_new(engine.base, engine.store, engine.dispatch))) goto fail;
     event_base_dispatch(engine.base);
     bw_log(BW_LOG_INFO, "engine.stopped", BW_INT("status", engine.status));

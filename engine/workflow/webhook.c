@@ -62,7 +62,7 @@ void bw_webhook_load(struct bw_loader *loader, const struct bw_yaml_node *map, s
     struct bw_source_config source;
     struct bw_buf glob = {0};
     const struct bw_yaml_node *condition = bw_yaml_get(map, "if");
-    const struct bw_key_context context = {.file = loader->file, .errs = &errs, .without_secrets = true};
+    const struct bw_key_context context = {.file = loader->file, .errs = &errs, .without_secrets = true, .programs = BW_PROGRAMS_REFUSED};
     be_unique(loader, trigger);
     trigger->kind = BW_TRIGGER_WEBHOOK;
     refuse_holes(loader, map);

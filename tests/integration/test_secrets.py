@@ -1,7 +1,9 @@
 """Canaries: no secret in the database, the logs, the answers."""
 import json
+import os
+import signal
 
-from conftest import CONFIG
+from conftest import CONFIG, wait_for
 
 CANARY = "canary-7f3a9c51d2e84b60"
 
@@ -64,3 +66,38 @@ def test_secrets_from_programs(make_engine):
     assert result.returncode == 1 and CANARY not in result.stderr
     assert "bellwire.yaml" in result.stderr and "no ticket for token" in result.stderr and "status 3" in result.stderr
     assert engine.run("check", check=False).returncode == 1
+
+
+def test_sighup_asks_programs_again_and_the_engine_serves_on_while_they_think(make_engine):
+    engine = make_engine(CONFIG.replace("{env: GITHUB_WEBHOOK_SECRET}", "{exec: [./vault]}"))
+    engine.write("vault", '#!/bin/sh\necho asked >>asked\n[ -e gate ] && cat gate >/dev/null\ncat value\n', 0o755)
+    engine.write("value", CANARY + "-one\n")
+    engine.write("workflows/w.yaml", "name: w\non: [{event: github.push}]\nsteps: [{id: a, set: {n: 1}}]\n")
+    engine.start()
+    engine.write("value", CANARY + "-two\n")
+    os.mkfifo(engine.folder / "gate")
+    engine.process.send_signal(signal.SIGHUP)
+    wait_for("the program to be asked", lambda: (engine.folder / "asked").read_text().count("asked") == 2)
+    assert engine.push(secret=CANARY + "-one")[0] == 202  # it waits for us, and nobody waits for it
+    engine.finished_runs(1)
+    engine.write("workflows/v.yaml", "name: v\non: [{event: a.b}]\nsteps: [{id: a, set: {n: 1}}]\n")  # a reload meanwhile asks nobody
+    engine.wait_log("catalog.activated")
+    assert engine.push(secret=CANARY + "-one")[0] == 202
+    (engine.folder / "gate").write_text("go\n")
+    os.remove(engine.folder / "gate")
+    wait_for("the new secret", lambda: engine.push(secret=CANARY + "-two")[0] == 202)
+    assert engine.push(secret=CANARY + "-one")[0] == 401
+    engine.write("vault", "#!/bin/sh\necho out of tickets >&2; exit 3\n", 0o755)
+    engine.process.send_signal(signal.SIGHUP)
+    assert "out of tickets" in engine.wait_log("catalog.error")["message"]
+    engine.wait_log("catalog.refused")
+    assert engine.push(secret=CANARY + "-two")[0] == 202
+    engine.stop()
+    assert CANARY not in json.dumps(engine.log)
+
+
+def test_a_workflow_runs_no_programs(make_engine):
+    engine = make_engine(CONFIG)
+    engine.write("workflows/w.yaml", "name: w\non: [{webhook: /in/w, verify: hmac, secrets: {secret: {exec: [touch, was-run]}}}]\nsteps: [{id: a, set: {n: 1}}]\n")
+    result = engine.run("check", check=False)
+    assert result.returncode == 1 and "a workflow runs no programs" in result.stderr and not (engine.folder / "was-run").exists()
