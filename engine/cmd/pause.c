@@ -7,7 +7,7 @@
 #include "cmd/options.h"
 #include "cmd/setup.h"
 #include "cmd/workflows.h"
-#include "store/store.h"
+#include "store/pauses.h"
 #include <stdio.h>
 #include <string.h>
 

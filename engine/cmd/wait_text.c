@@ -1,7 +1,7 @@
 /* What a run waits for that has not begun, or has called one that has not, with figures: for `runs show` and `why`. */
 #include "base/units.h"
 #include "cmd/setup.h"
-#include "store/store.h"
+#include "store/run_wait.h"
 
 static void append_ahead(struct bw_buf *out, uint32_t ahead)
 {

@@ -5,7 +5,7 @@
 #include "cmd/options.h"
 #include "cmd/setup.h"
 #include "serve/inspect.h"
-#include "store/store.h"
+#include "store/pauses.h"
 #include <stdio.h>
 #include <string.h>
 

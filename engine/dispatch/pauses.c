@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/suggest.h"
 #include "dispatch/internal.h"
+#include "store/pauses.h"
 #include <stdlib.h>
 #include <string.h>
 

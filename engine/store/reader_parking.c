@@ -1,6 +1,8 @@
 #include "store/approval.h"
 #include "store/asks.h"
+#include "store/pauses.h"
 #include "store/reader_sql.h"
+#include "store/run_wait.h"
 #include <stdio.h>
 
 bool bw_reader_queue(struct bw_reader *reader, int64_t after, size_t limit, bw_queued_visit *visit, void *arg, size_t *count, struct bw_error *err)
