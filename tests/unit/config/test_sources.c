@@ -117,7 +117,7 @@ static const struct refusal refusals[] = {
     {SOURCE("    options: {header: §[a]}\n"), "config.type", "header"},
     {SOURCE("    secrets: §[a]\n"), "config.type", "map of names"},
     {SOURCE("    secrets: {a: §plain-text}\n"), "secret.reference", "never written into the configuration"},
-    {SOURCE("    secrets: {a: §{vault: x}}\n"), "secret.reference", "{env: NAME} or {file: PATH}"},
+    {SOURCE("    secrets: {a: §{vault: x}}\n"), "secret.reference", "{env: NAME}, {file: PATH} or {exec: "},
     {SOURCE("    secrets: {a: §{env: A, file: b}}\n"), "secret.reference", "or a list of those"},
     {SOURCE("    secrets: {a: §[]}\n"), "secret.empty", "no value"},
     {SOURCE("    secrets: {a: [§x]}\n"), "secret.reference", "{env: NAME}"},

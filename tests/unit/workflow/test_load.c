@@ -451,7 +451,7 @@ static void test_everything_that_is_written_arrives_in_the_model(void **state)
     assert_int_equal(step->kind, BW_STEP_USES);
     assert_slice(step->id, "greet");
     assert_slice(step->name, "Say hello");
-    assert_slice(workflow->exprs[step->condition].source, "event.data.n > 1  and   not false");
+    assert_slice(workflow->exprs[step->condition].source, "event.data.n > 1 and not false");
     assert_slice(step->action, "http/request");
     assert_int_equal(step->major, 12);
     assert_int_equal(step->timeout_ms, 5400000);

@@ -116,7 +116,7 @@ static void test_line_breaks_in_expressions_are_kept(void **state)
 {
     (void)state;
     struct loaded loaded = load_text("name: t\non: [{manual: true}]\nsteps:\n  - id: s\n    if: |\n      a !=\n      b &&\n      !c\n    set: {}\n");
-    assert_slice(only(&loaded)->exprs[0].source, "a ~=\nb  and \n not c");
+    assert_slice(only(&loaded)->exprs[0].source, "a ~=\nb and\nnot c");
     unload(&loaded);
 }
 
