@@ -310,36 +310,35 @@ struct bw_store_op {
         bool has_ended;                /* out: it was BLOCKED, DELAYED or HELD and had not begun: that was its end */
     } cancel;                          /* CANCEL */
     struct {
-        struct bw_slice workflow;
-        struct bw_slice reason, actor;         /* go into the audit; reason: or empty */
-        bool resumes;                          /* it is not to be paused any more */
-        bool has_changed;                      /* out: false: it was so already, and nothing was written */
-        int64_t since_ms;                      /* out: since when it is paused, or was; 0: it was not */
-    } pause;                                   /* PAUSE; now_ms: when */
-    bool has_resumed;                          /* WAKE: out: of a workflow that was resumed no run is held any more */
-    const struct bw_limit_row *limits;         /* LIMITS */
-    size_t limit_count;                        /* LIMITS */
-    bool (*call)(struct bw_store_op *op);      /* CALL */
-    int64_t now_ms;                            /* WAKE: timers with due_ms <= now_ms are due. LIMITS: 0 = nothing is removed */
-    const struct bw_collect_version *collects; /* WAKE: what a run made of events takes; not here: the version of its last event */
-    size_t collect_count;                      /* WAKE */
-    uint32_t collect_revision;                 /* WAKE: that of `collects` */
-    bw_store_bind *bind;                       /* WAKE: of events that come later; NULL: they stay where they are */
-    void *bind_arg;                            /* WAKE */
-    struct bw_letters *letters;                /* LETTERS */
-    struct bw_about_list *about;               /* ABOUT */
-    struct bw_vote *vote;                      /* VOTE */
-    uint8_t key[BW_STORE_KEY_BYTES];           /* KEY: out */
-    bool more;                                 /* WAKE: out */
-    int64_t first_emitted;                     /* REPORT, WAKE: out: the lowest id of the events that it caused, 0 = none */
-    struct bw_refused_run *refused;            /* REPORT: in: the owner's, or NULL. Out: a run of it that was to be admitted and has ended instead */
-    struct bw_run_ids *dropped;                /* REPORT: in: the owner's, or NULL. Out: children that were alive and that it has cancelled */
-    int64_t event_id;                          /* REPORT: in. ACCEPT: out */
-    uint32_t revision_id;                      /* REVISION: out; the same content gets the id it had */
-    bool is_duplicate;                         /* ACCEPT: out */
-    struct bw_uid duplicate_of;                /* ACCEPT: out when is_duplicate; zero when retention has removed that event */
-    bool failed;                               /* out */
-    struct bw_error error;                     /* out when failed */
+        struct bw_slice workflow, reason, actor; /* reason: or empty; both go into the audit */
+        bool resumes;                            /* it is not to be paused any more */
+        bool has_changed;                        /* out: false: it was so already, and nothing was written */
+        int64_t since_ms;                        /* out: since when it is paused, or was; 0: it was not */
+    } pause;                                     /* PAUSE; now_ms: when */
+    bool has_resumed;                            /* WAKE: out: of a workflow that was resumed no run is held any more */
+    const struct bw_limit_row *limits;           /* LIMITS */
+    size_t limit_count;                          /* LIMITS */
+    bool (*call)(struct bw_store_op *op);        /* CALL */
+    int64_t now_ms;                              /* WAKE: timers with due_ms <= now_ms are due. LIMITS: 0 = nothing is removed */
+    const struct bw_collect_version *collects;   /* WAKE: what a run made of events takes; not here: the version of its last event */
+    size_t collect_count;                        /* WAKE */
+    uint32_t collect_revision;                   /* WAKE: that of `collects` */
+    bw_store_bind *bind;                         /* WAKE: of events that come later; NULL: they stay where they are */
+    void *bind_arg;                              /* WAKE */
+    struct bw_letters *letters;                  /* LETTERS */
+    struct bw_about_list *about;                 /* ABOUT */
+    struct bw_vote *vote;                        /* VOTE */
+    uint8_t key[BW_STORE_KEY_BYTES];             /* KEY: out */
+    bool more;                                   /* WAKE: out */
+    int64_t first_emitted;                       /* REPORT, WAKE: out: the lowest id of the events that it caused, 0 = none */
+    struct bw_refused_run *refused; /* REPORT: in: the owner's, or NULL. Out: a run of it that was to be admitted and has ended instead */
+    struct bw_run_ids *dropped;     /* REPORT: in: the owner's, or NULL. Out: children that were alive and that it has cancelled */
+    int64_t event_id;               /* REPORT: in. ACCEPT: out */
+    uint32_t revision_id;           /* REVISION: out; the same content gets the id it had */
+    bool is_duplicate;              /* ACCEPT: out */
+    struct bw_uid duplicate_of;     /* ACCEPT: out when is_duplicate; zero when retention has removed that event */
+    bool failed;                    /* out */
+    struct bw_error error;          /* out when failed */
 };
 
 struct bw_store;

@@ -264,6 +264,25 @@ static void test_a_call_of_a_paused_workflow_is_held_and_its_parent_waits(void *
     assert_quiet();
 }
 
+static void test_a_held_call_asks_for_its_slot_when_it_goes_on(void **state)
+{
+    struct bw_join_new asking = call;
+    (void)state;
+    asking.slot = slot_of(1);
+    begin_with_slot(2, "report"); /* the same group: scope */
+    pause_it("charge");
+    start_child(&asking);
+    assert_int_equal(child_state(), BW_RUN_HELD);
+    assert_int_equal(state_of(1), BW_RUN_PARKED);
+    assert_quiet();
+    resume_it("charge");
+    fire(1);
+    assert_int_equal(child_state(), BW_RUN_BLOCKED);
+    end(2);
+    assert_int_equal(child_state(), BW_RUN_ACTIVE);
+    assert_quiet();
+}
+
 static void test_items_of_a_paused_workflow_go_on(void **state)
 {
     struct bw_join_new items = call;
@@ -422,6 +441,7 @@ int main(int argc, char **argv)
         PARKING(test_the_rate_counts_those_that_are_let_go),
         PARKING(test_a_held_run_can_be_cancelled),
         PARKING(test_a_call_of_a_paused_workflow_is_held_and_its_parent_waits),
+        PARKING(test_a_held_call_asks_for_its_slot_when_it_goes_on),
         PARKING(test_items_of_a_paused_workflow_go_on),
         PARKING(test_a_held_call_ends_with_its_parent_and_tells_it_when_it_is_cancelled),
         PARKING(test_the_end_of_the_parent_ends_a_held_call),
