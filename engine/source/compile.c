@@ -121,7 +121,15 @@ static void finish(struct bw_compiler *compiler)
     if (program->has_time) finish_ref(compiler, &program->time, true);
     for (size_t which = 0; which < BW_MESSAGES_MAX; which++)
         for (size_t i = 0; i < program->message_counts[which]; i++) finish_ref(compiler, &program->messages[which][i], true);
-    for (size_t i = 0; i < program->requirement_count; i++) finish_ref(compiler, &program->requirements[i].value, true);
+    for (size_t i = 0; i < program->requirement_count; i++) {
+        const struct bw_ref *value = &program->requirements[i].value;
+        if (value->otherwise && bw_ref_reads_json(program, value))
+            program->tries_json = true;
+        else
+            program->reads_json_first = program->reads_json_first || bw_ref_reads_json(program, value);
+        add_key_header(compiler, value);
+        program->growth += growth_of(value);
+    }
     for (size_t i = 0; i < program->id_count; i++) finish_ref(compiler, &program->id[i], false);
     for (size_t i = 0; i < program->event_count; i++) finish_ref(compiler, &program->event[i], false);
     program->growth += growth_of(&program->document);

@@ -199,7 +199,8 @@ struct bw_program {
     size_t requirement_count;
     struct bw_header sent[BW_SENT_MAX]; /* what a sender adds and nothing here reads by itself: for signing */
     size_t sent_count;
-    bool covers_body; /* whoever signed the request has signed what it says */
+    bool tries_json;        /* a requirement may read JSON, or something else */
+    bool covers_body;       /* whoever signed the request has signed what it says */
     struct bw_ref document; /* what json: reads and what the event's data is; LITERAL = the body */
     int each;               /* pointer of the array whose items are verified one by one, or -1 */
     struct bw_fetch_spec fetch;

@@ -1,11 +1,12 @@
 #include "source/source.h"
 #include "base/suggest.h"
-#include "source/program.h"
+#include "source/part.h"
 #include <stdlib.h>
 #include <string.h>
 
 #define SCRATCH_BYTES 65536
 #define SCRATCH_KEPT (4u << 20)
+#define FORM_GROWTH 12 /* of a form that becomes JSON: each byte may be an escape of six, behind its decoded self */
 #define ID_BYTES_MAX 512
 #define NAME_BYTES_MAX 128
 
@@ -219,15 +220,21 @@ static const char *prove(struct bw_trial *trial)
     if (trial->program->reads_json_first && !scan(trial, NULL)) return "unreadable body";
     /* The cheap check first: a replay costs no hash. */
     if ((reason = bw_freshness_check(trial))) return reason;
+    if (trial->program->tries_json) scan(trial, NULL);
     for (size_t i = 0; i < trial->program->requirement_count; i++)
         if (!holds(trial, &trial->program->requirements[i])) return "a required value is missing or another one";
     return bw_signature_check(trial);
 }
 
+static bool is_called_form(const struct bw_request *request)
+{
+    return bw_request_header(request, "content-type", NULL) && bw_request_is_form(request);
+}
+
 static bool make_room(struct bw_trial *trial)
 {
     struct bw_buf *scratch = trial->scratch;
-    size_t need = SCRATCH_BYTES + (size_t)trial->program->growth * trial->request->body.len;
+    size_t need = SCRATCH_BYTES + (size_t)(trial->program->growth + (is_called_form(trial->request) ? FORM_GROWTH : 0)) * trial->request->body.len;
     if (scratch->capacity > SCRATCH_KEPT && need <= SCRATCH_KEPT) bw_buf_free(scratch); /* one great form is no reason to keep its memory */
     bw_buf_clear(scratch);
     return bw_buf_reserve(scratch, need);
@@ -292,6 +299,12 @@ void bw_source_judge(const struct bw_source *source, const struct bw_request *re
     if (!is_json && program->pointer_count) scan(&trial, NULL); /* JSON under another name: values by path where it can be read */
     if (program->handshake_count && bw_handshake_answer(&trial, true, out)) return;
     out->data = trial.document;
+    if (trial.document.ptr == request->body.ptr && request->body.len && is_called_form(request) && !bw_form_to_json(&trial, &out->data)) {
+        out->verdict = BW_MALFORMED;
+        out->reason = "malformed form";
+        out->fault = (struct bw_json_fault){.reason = "this is no form: a broken %XX, no UTF-8, or too many fields", .line = 1, .column = 1};
+        return;
+    }
     out->delivery_id = join(&trial, program->id, program->id_count, ':', ID_BYTES_MAX, &is_signed);
     name_event(&trial, out);
 }
