@@ -244,6 +244,11 @@ void bw_dispatch_reload(struct bw_dispatch *dispatch)
     if (dispatch->reload) bw_reload_request(dispatch->reload);
 }
 
+bool bw_dispatch_is_reloading(const struct bw_dispatch *dispatch)
+{
+    return dispatch->reload && bw_reload_is_busy(dispatch->reload);
+}
+
 size_t bw_dispatch_in_hand(const struct bw_dispatch *dispatch)
 {
     return dispatch->in_hand;

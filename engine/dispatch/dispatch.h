@@ -63,6 +63,7 @@ void bw_dispatch_bind(struct bw_dispatch *dispatch, struct bw_slice event_name, 
 /* Reads workflows, actions and secrets of sources again. Without an error in any of them they become the current revision: events accepted from then
  * on run under it, earlier ones end under theirs. Otherwise nothing changes, and the log says what is wrong. */
 void bw_dispatch_reload(struct bw_dispatch *dispatch);
+bool bw_dispatch_is_reloading(const struct bw_dispatch *dispatch);             /* one is asked for or on its way */
 json_t *bw_dispatch_error_json(const struct bw_error *err, const char *class); /* an ERROR of wire/messages.h; new reference */
 size_t bw_dispatch_log_errors(const json_t *loaded);                           /* the errors of a BW_MSG_CATALOG_LOADED, a line each */
 void bw_dispatch_drain(struct bw_dispatch *dispatch); /* no event is started any more; `drained` follows when the workers are empty */

@@ -189,6 +189,7 @@ void bw_dispatch_note_order(struct bw_dispatch *dispatch, const json_t *workflow
 /* reload.c */
 struct bw_reload *bw_reload_new(struct bw_dispatch *dispatch);
 void bw_reload_request(struct bw_reload *reload);
+bool bw_reload_is_busy(const struct bw_reload *reload);
 void bw_reload_go_on(struct bw_reload *reload);                                                 /* what was asked for and could not begin yet */
 void bw_reload_stored(struct bw_reload *reload, uint32_t revision, const struct bw_error *err); /* err NULL: it is on disk */
 void bw_reload_check(struct bw_reload *reload);                                                 /* now and then */

@@ -257,6 +257,11 @@ void bw_reload_request(struct bw_reload *reload)
     bw_reload_go_on(reload);
 }
 
+bool bw_reload_is_busy(const struct bw_reload *reload)
+{
+    return reload->is_wanted || reload->phase != IDLE;
+}
+
 void bw_reload_check(struct bw_reload *reload)
 {
     int64_t now = bw_clock_mono_us();

@@ -186,10 +186,18 @@ static bool is_written(const struct bw_connection *connection)
     return evbuffer_get_length(bufferevent_get_output(connection->bev)) == 0;
 }
 
-bool bw_connections_are_written(const struct bw_loop *loop)
+/* One that has just been let in has something to ask: whoever rings while the doors close is answered, not hung up on. */
+static bool is_answered(const struct bw_connection *connection)
+{
+    const struct bw_gate *gate = &connection->gate;
+    bool has_asked = gate->completed > 0 && !bw_gate_is_waiting(gate) && gate->completed == connection->handled;
+    return is_written(connection) && (has_asked || connection->refusal);
+}
+
+bool bw_connections_are_answered(const struct bw_loop *loop)
 {
     for (const struct bw_connection *connection = loop->connections; connection; connection = connection->next)
-        if (!is_written(connection)) return false;
+        if (!is_answered(connection)) return false;
     return true;
 }
 
@@ -250,6 +258,7 @@ void bw_connections_sweep(struct bw_loop *loop)
 {
     bw_loop_router(loop);
     int64_t now_us = bw_clock_mono_us();
+    atomic_store_explicit(&loop->turned_us, now_us, memory_order_relaxed);
     for (struct bw_connection *connection = loop->connections, *next; connection; connection = next) {
         next = connection->next; /* nothing below ends another connection than this one */
         bool has_close_callback = connection->is_established;
@@ -306,6 +315,7 @@ static bool sweep_every(struct bw_loop *loop, int ms)
 
 bool bw_connections_open(struct bw_loop *loop)
 {
+    atomic_init(&loop->turned_us, bw_clock_mono_us());
     loop->sweep = event_new(loop->base, -1, EV_PERSIST, on_sweep, loop);
     loop->arrivals = event_new(loop->base, -1, 0, on_arrivals, loop);
     return loop->sweep && loop->arrivals && sweep_every(loop, SWEEP_MS);

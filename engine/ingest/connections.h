@@ -61,7 +61,7 @@ void bw_connection_answer(struct bw_loop *loop, struct evhttp_request *request, 
 void bw_connection_hold(struct bw_loop *loop, struct evhttp_request *request, size_t body_bytes);
 /* A body may be so long: it has to fit into what is read ahead. */
 void bw_connection_expect(struct bw_connection *connection, uint64_t body_bytes);
-bool bw_connections_are_written(const struct bw_loop *loop); /* no answer waits to be sent */
+bool bw_connections_are_answered(const struct bw_loop *loop); /* nobody is in the middle of a request, or has come and not asked yet */
 void bw_connections_sweep(struct bw_loop *loop);
 void bw_connections_drain(struct bw_loop *loop); /* closes the doors, and sweeps often from here on */
 

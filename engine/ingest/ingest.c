@@ -1,4 +1,5 @@
 #include "ingest/ingest.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "ingest/held.h"
 #include "ingest/listener.h"
@@ -78,8 +79,13 @@ static size_t connections_max(const struct bw_config *config)
 
 static bool open_doors(struct bw_ingest *ingest, size_t index, int *fds, struct bw_error *err)
 {
-    if (!bw_listener_open(&ingest->options.config->listen[index], fds, ingest->loop_count, &ingest->listeners[index], err)) return false;
-    bool good = true;
+    const struct bw_inherited *inherited = ingest->options.inherited;
+    const struct bw_listen *address = &ingest->options.config->listen[index];
+    struct bw_listener *listener = &ingest->listeners[index];
+    bool good = inherited && inherited->count && inherited->fds[index] >= 0
+                    ? bw_listener_adopt(inherited->fds[index], fds, ingest->loop_count, listener, err)
+                    : bw_listener_open(address, fds, ingest->loop_count, listener, err);
+    if (!good) return false;
     for (size_t i = 0; i < ingest->loop_count; i++) {
         struct bw_loop *loop = &ingest->loops[i];
         struct bw_door *door = &loop->doors[index];
@@ -208,6 +214,16 @@ size_t bw_ingest_parked(const struct bw_ingest *ingest)
 size_t bw_ingest_connections(const struct bw_ingest *ingest)
 {
     return atomic_load(&ingest->live);
+}
+
+int64_t bw_ingest_silent_us(const struct bw_ingest *ingest)
+{
+    int64_t now_us = bw_clock_mono_us(), longest_us = 0;
+    for (size_t i = 0; i < ingest->loop_count; i++) {
+        int64_t silent_us = now_us - atomic_load_explicit(&ingest->loops[i].turned_us, memory_order_relaxed);
+        if (silent_us > longest_us) longest_us = silent_us;
+    }
+    return longest_us;
 }
 
 void bw_ingest_stop_accepting(struct bw_ingest *ingest)

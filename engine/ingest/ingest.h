@@ -19,6 +19,7 @@
 #include "dispatch/callback.h"
 #include "dispatch/inbox.h"
 #include "dispatch/status.h"
+#include "ingest/inherited.h"
 #include "ingest/router.h"
 #include "ingest/tls.h"
 #include "store/store.h"
@@ -27,8 +28,9 @@ struct bw_ingest_options {
     const struct bw_config *config;
     struct bw_router *router; /* taken over, also when the start fails */
     struct bw_store *store;
-    struct bw_tls *tls; /* of the addresses that are https; borrowed until bw_ingest_start() returns. NULL: none is */
-    void *arg;          /* of both hooks */
+    struct bw_tls *tls;                   /* of the addresses that are https; borrowed until bw_ingest_start() returns. NULL: none is */
+    const struct bw_inherited *inherited; /* sockets that are there already; borrowed until bw_ingest_start() returns. NULL: none */
+    void *arg;                            /* of both hooks */
     /* The catalogue revision for an event that is accepted now, and: does any workflow of that revision wait for events of this name? If not,
      * the event is stored as done and committed() does not see it. And the keys by which parked runs wait for it. One answer, since the
      * catalogue may change at any time. NULL: revision 0, all are awaited, no keys. */
@@ -60,6 +62,7 @@ struct bw_responders bw_ingest_responders(struct bw_ingest *ingest);
 size_t bw_ingest_held(const struct bw_ingest *ingest);        /* senders who wait for a run's answer; any thread */
 size_t bw_ingest_parked(const struct bw_ingest *ingest);      /* requests waiting for the writer; any thread */
 size_t bw_ingest_connections(const struct bw_ingest *ingest); /* any thread */
+int64_t bw_ingest_silent_us(const struct bw_ingest *ingest);  /* since the loop that has been silent for longest has turned; any thread */
 void bw_ingest_stop_accepting(struct bw_ingest *ingest); /* closes the doors; what is inside is answered with Connection: close. Returns at once. */
 /* The above, waits until everything parked at the writer is answered and written, joins the threads and frees. The store must still be open. */
 void bw_ingest_stop(struct bw_ingest *ingest);

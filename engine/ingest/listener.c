@@ -130,6 +130,17 @@ bool bw_listener_open(const struct bw_listen *address, int *fds, size_t count, s
     return good;
 }
 
+bool bw_listener_adopt(int fd, int *fds, size_t count, struct bw_listener *out, struct bw_error *err)
+{
+    struct sockaddr_storage at = {0};
+    socklen_t len = sizeof at;
+    *out = (struct bw_listener){0};
+    if (getsockname(fd, (struct sockaddr *)&at, &len) || (at.ss_family != AF_UNIX && !set_options(fd)))
+        return bw_error_set(err, "listen.failed", "cannot use an inherited socket: %s", strerror(errno));
+    if (at.ss_family != AF_UNIX) out->port = ntohs(*port_of(&at));
+    return share(fd, fds, count, err);
+}
+
 void bw_listener_close(struct bw_listener *listener)
 {
     bw_unix_socket_remove(&listener->file);

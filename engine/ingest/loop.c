@@ -12,7 +12,7 @@
 #include <stdlib.h>
 
 #define DESCRIPTORS_PAUSE_MS 100
-#define WRITE_OUT_MS 2000 /* at the end: how long answers may take to leave */
+#define WRITE_OUT_MS 2000 /* at the end: how long requests may take to arrive, and answers to leave */
 
 static _Thread_local struct bw_loop *this_loop; /* for the one callback that is told only its evhttp */
 
@@ -87,11 +87,11 @@ static void stop(struct bw_loop *loop, struct bw_loop_mail *mail)
     bw_loop_end_if_done(loop);
 }
 
-/* Everything that the writer had is answered, and the answers have left or had their time. Called again by each sweep. */
+/* Everything that the writer had is answered, whoever is inside has been, and the answers have left or had their time. Called again by each sweep. */
 void bw_loop_end_if_done(struct bw_loop *loop)
 {
     if (!loop->is_stopping || loop->parked || loop->held || loop->asked || loop->undecided) return;
-    if (bw_connections_are_written(loop) || bw_clock_mono_us() > loop->stop_deadline_us) event_base_loopexit(loop->base, NULL);
+    if (bw_connections_are_answered(loop) || bw_clock_mono_us() > loop->stop_deadline_us) event_base_loopexit(loop->base, NULL);
 }
 
 static bool set_up_door(struct bw_loop *loop, const struct bw_listen *listen)

@@ -52,6 +52,7 @@ struct bw_loop {
     struct bw_connection *connections; /* the newest first */
     struct bw_connection **by_fd;      /* connections that have sent a byte */
     size_t by_fd_count;
+    _Atomic int64_t turned_us; /* its last sweep: that the thread is alive */
     bool is_stopping;
     bool is_at_cap, is_out_of_descriptors, has_many_handshakes; /* why doors are closed for now */
     int64_t stop_deadline_us;

@@ -64,6 +64,11 @@ void bw_programs_ask(struct bw_programs_asked *programs)
     if (!programs->is_asking) bw_log(BW_LOG_ERROR, "catalog.refused", BW_STR("message", "no thread to read bellwire.yaml with"));
 }
 
+bool bw_programs_are_asked(const struct bw_programs_asked *programs)
+{
+    return programs->is_asking;
+}
+
 void bw_programs_free(struct bw_programs_asked *programs)
 {
     if (!programs) return;

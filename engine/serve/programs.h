@@ -9,6 +9,7 @@ struct bw_programs_asked;
 /* done(arg): all that bellwire.yaml names have been asked, and what they said is what bw_config_load_again() finds. Not called when one of them
  * failed: that is logged, and everything stays as it is. */
 struct bw_programs_asked *bw_programs_new(struct event_base *base, const char *file, void (*done)(void *arg), void *arg);
-void bw_programs_ask(struct bw_programs_asked *programs);  /* while they are being asked: once more after that */
-void bw_programs_free(struct bw_programs_asked *programs); /* waits for the ones that are being asked */
+void bw_programs_ask(struct bw_programs_asked *programs);             /* while they are being asked: once more after that */
+bool bw_programs_are_asked(const struct bw_programs_asked *programs); /* just now */
+void bw_programs_free(struct bw_programs_asked *programs);            /* waits for the ones that are being asked */
 #endif

@@ -9,6 +9,7 @@
 #include "ingest/ingest.h"
 #include "serve/certificates.h"
 #include "serve/letters_office.h"
+#include "serve/notify.h"
 #include "serve/programs.h"
 #include "serve/routes.h"
 #include "source/key_ring.h"
@@ -22,6 +23,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#define SILENCE_US 1000000 /* so long a busy machine may keep a thread from its turn, however short the watchdog is */
+
 enum phase { STARTING, SERVING, STOPPING, STOPPED };
 struct engine {
     const struct bw_config *config;
@@ -31,14 +34,17 @@ struct engine {
     struct bw_router *router;   /* what is served; NULL until then */
     struct bw_store *store;
     struct bw_dispatch *dispatch;
+    struct bw_inherited inherited;
+    struct bw_notify notify;
     struct bw_ingest *ingest;
     struct bw_certificates *certificates; /* NULL: no address is https */
     struct bw_key_ring *ring;             /* keys of senders that were fetched */
     struct bw_letter_office *letters;
     struct bw_programs_asked *programs;
     struct bw_control *control; /* NULL: commands cannot reach the engine */
-    struct event *on_term, *on_int, *on_hup, *on_store, *on_drain_deadline;
+    struct event *on_term, *on_int, *on_hup, *on_watch, *on_drain_deadline;
     enum phase phase;
+    bool is_reloading; /* as the service manager has been told */
     int status;
     int64_t started_us;
 };
@@ -224,6 +230,22 @@ static void tell_public_url(struct engine *engine)
     bw_buf_free(&url);
 }
 
+static void tell_listening(struct engine *engine, uint32_t revision)
+{
+    struct bw_buf all = {0};
+    for (size_t i = 0; i < engine->config->listen_count; i++) {
+        struct bw_buf url = {0};
+        bw_listen_append_url(&url, &engine->config->listen[i], bw_ingest_port(engine->ingest, i));
+        bw_log(BW_LOG_INFO, "engine.listening", BW_STR("url", url.data), BW_INT("revision", revision),
+               BW_INT("sources", bw_router_count(engine->router)), BW_INT("after_ms", (bw_clock_mono_us() - engine->started_us) / 1000),
+               BW_STR("version", BELLWIRE_VERSION));
+        bw_buf_printf(&all, " %s", url.data ? url.data : "");
+        bw_buf_free(&url);
+    }
+    bw_notify_tell(&engine->notify, "READY=1\nSTATUS=listening on%s", all.data ? all.data : "");
+    bw_buf_free(&all);
+}
+
 /* The catalogue is stored and loaded: from here on an accepted event has a revision to run under. */
 static void on_ready(void *arg, uint32_t revision)
 {
@@ -231,6 +253,7 @@ static void on_ready(void *arg, uint32_t revision)
     struct bw_ingest_options options = {.config = engine->config,
                                         .store = engine->store,
                                         .tls = bw_certificates_tls(engine->certificates),
+                                        .inherited = &engine->inherited,
                                         .arg = engine,
                                         .bind = bind_event,
                                         .committed = on_committed,
@@ -256,14 +279,7 @@ static void on_ready(void *arg, uint32_t revision)
     bw_dispatch_set_responders(engine->dispatch, &responders);
     if (!(engine->control = bw_control_new(engine->base, engine->config->data, verbs, sizeof verbs / sizeof *verbs, engine, &err)))
         bw_log_error(BW_LOG_WARN, "control.closed", &err); /* webhooks do not need it */
-    for (size_t i = 0; i < engine->config->listen_count; i++) {
-        struct bw_buf url = {0};
-        bw_listen_append_url(&url, &engine->config->listen[i], bw_ingest_port(engine->ingest, i));
-        bw_log(BW_LOG_INFO, "engine.listening", BW_STR("url", url.data), BW_INT("revision", revision),
-               BW_INT("sources", bw_router_count(engine->router)), BW_INT("after_ms", (bw_clock_mono_us() - engine->started_us) / 1000),
-               BW_STR("version", BELLWIRE_VERSION));
-        bw_buf_free(&url);
-    }
+    tell_listening(engine, revision);
 }
 
 static void on_catalog(void *arg, const json_t *loaded)
@@ -300,6 +316,7 @@ static void on_signal(evutil_socket_t signal_number, short what, void *arg)
     }
     engine->phase = STOPPING;
     bw_log(BW_LOG_INFO, "engine.stopping", BW_INT("signal", signal_number), BW_INT("events_in_hand", bw_dispatch_in_hand(engine->dispatch)));
+    bw_notify_tell(&engine->notify, "STOPPING=1\nSTATUS=finishing %zu events in hand", bw_dispatch_in_hand(engine->dispatch));
     bw_dispatch_set_responders(engine->dispatch, NULL);
     bw_certificates_serve(engine->certificates, NULL);
     bw_ingest_stop(engine->ingest); /* returns when everything parked at the writer is answered */
@@ -313,6 +330,10 @@ static void on_hangup(evutil_socket_t signal_number, short what, void *arg)
 {
     struct engine *engine = arg;
     (void)signal_number, (void)what;
+    if (engine->phase == SERVING && !engine->is_reloading) {
+        engine->is_reloading = true;
+        bw_notify_tell(&engine->notify, "RELOADING=1\nMONOTONIC_USEC=%lld", (long long)bw_clock_mono_us());
+    }
     if (engine->certificates) bw_certificates_reload(engine->certificates);
     if (engine->programs) bw_programs_ask(engine->programs);
 }
@@ -323,11 +344,30 @@ static void on_programs_asked(void *arg)
     if (engine->dispatch) bw_dispatch_reload(engine->dispatch);
 }
 
+/* What the watchdog of the service manager is fed for: this loop turns, those that listen do, and what they accept can be stored. */
+static bool is_alive(void *arg)
+{
+    const struct engine *engine = arg;
+    int64_t allowed_us = engine->notify.watchdog_us / 2 > SILENCE_US ? engine->notify.watchdog_us / 2 : SILENCE_US;
+    if (engine->store && bw_store_is_failed(engine->store)) return false;
+    return !engine->ingest || bw_ingest_silent_us(engine->ingest) < allowed_us;
+}
+
+/* A reload ends in one of many ways; each of them is an end to the service manager too. */
+static void settle_reload(struct engine *engine)
+{
+    if (!engine->is_reloading || engine->phase != SERVING) return;
+    if ((engine->programs && bw_programs_are_asked(engine->programs)) || bw_dispatch_is_reloading(engine->dispatch)) return;
+    engine->is_reloading = false;
+    bw_notify_tell(&engine->notify, "READY=1");
+}
+
 /* A failed fsync or a damaged file: nothing may be acknowledged any more, so the process ends and recovers at the next start. */
-static void on_store_watch(evutil_socket_t fd, short what, void *arg)
+static void on_watch(evutil_socket_t fd, short what, void *arg)
 {
     struct engine *engine = arg;
     (void)fd, (void)what;
+    settle_reload(engine);
     if (!bw_store_is_failed(engine->store)) return;
     bw_log(BW_LOG_ERROR, "engine.store_failed", BW_STR("message", "the store refuses to write: the engine stops and recovers at its next start"));
     leave(engine, 1);
@@ -340,11 +380,11 @@ static bool make_events(struct engine *engine)
     engine->on_term = evsignal_new(engine->base, SIGTERM, on_signal, engine);
     engine->on_int = evsignal_new(engine->base, SIGINT, on_signal, engine);
     engine->on_hup = evsignal_new(engine->base, SIGHUP, on_hangup, engine);
-    engine->on_store = event_new(engine->base, -1, EV_PERSIST, on_store_watch, engine);
+    engine->on_watch = event_new(engine->base, -1, EV_PERSIST, on_watch, engine);
     engine->on_drain_deadline = event_new(engine->base, -1, 0, on_drain_deadline, engine);
-    return engine->on_term && engine->on_int && engine->on_hup && engine->on_store && engine->on_drain_deadline &&
+    return engine->on_term && engine->on_int && engine->on_hup && engine->on_watch && engine->on_drain_deadline &&
            !event_add(engine->on_term, NULL) && !event_add(engine->on_int, NULL) && !event_add(engine->on_hup, NULL) &&
-           !event_add(engine->on_store, &period);
+           !event_add(engine->on_watch, &period);
 }
 
 static void raise_descriptor_limit(void)
@@ -360,6 +400,7 @@ static void end(struct engine *engine)
     bw_certificates_serve(engine->certificates, NULL);
     if (engine->ingest) bw_ingest_stop(engine->ingest);
     bw_programs_free(engine->programs);
+    bw_inherited_close(&engine->inherited);
     bw_certificates_free(engine->certificates);
     bw_control_free(engine->control); /* whoever has not been answered yet sees it close */
     if (engine->dispatch) bw_dispatch_stop(engine->dispatch);
@@ -373,8 +414,9 @@ static void end(struct engine *engine)
     if (engine->on_term) event_free(engine->on_term);
     if (engine->on_int) event_free(engine->on_int);
     if (engine->on_hup) event_free(engine->on_hup);
-    if (engine->on_store) event_free(engine->on_store);
+    if (engine->on_watch) event_free(engine->on_watch);
     if (engine->on_drain_deadline) event_free(engine->on_drain_deadline);
+    bw_notify_close(&engine->notify);
     if (engine->base) event_base_free(engine->base);
 }
 
@@ -398,8 +440,9 @@ int bw_serve(const struct bw_config *config)
         engine.status = 1;
         goto out;
     }
+    if (!bw_inherited_take(config, &engine.inherited, &err)) goto fail;
     bw_error_set(&err, "memory", "out of memory");
-    if (!make_events(&engine) || !(engine.ring = bw_key_ring_new()) ||
+    if (!make_events(&engine) || !bw_notify_open(&engine.notify, engine.base, is_alive, &engine) || !(engine.ring = bw_key_ring_new()) ||
         !(engine.store = bw_store_open_keeping(config->data, &config->retention, &err)))
         goto fail;
     if (!(engine.certificates = bw_certificates_new(engine.base, config, &err)) && *err.code) goto fail;

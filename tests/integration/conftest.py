@@ -1,4 +1,5 @@
 """The real binary over real sockets: one Engine object is one data folder, started and killed as often as a test likes."""
+import fcntl
 import hashlib
 import hmac
 import http.client
@@ -84,7 +85,8 @@ class Engine:
         return path
 
     # ---- the process ----
-    def start(self, *arguments, wait=True, expect_failure=False):
+    def start(self, *arguments, wait=True, expect_failure=False, sockets=()):
+        """sockets: handed over as systemd does it, from descriptor 3 on."""
         assert self.process is None
         for hook in HOOKS:
             if hook in self.env and hook.encode() not in BINARY.read_bytes():
@@ -92,8 +94,15 @@ class Engine:
         self.lines = queue.Queue()
         self.log = []  # of this start: a line of the one before must not be taken for news
         self.port = None
-        self.process = subprocess.Popen([BINARY, "serve", *arguments], cwd=self.folder, env=self.env, stdin=subprocess.DEVNULL,
+        command = [BINARY, "serve", *arguments]
+        given = [fcntl.fcntl(one.fileno(), fcntl.F_DUPFD, 50) for one in sockets]
+        if given:
+            moves = " ".join(f"{3 + index}<&{fd} {fd}<&-" for index, fd in enumerate(given))
+            command = ["/bin/bash", "-c", f'LISTEN_PID=$$ LISTEN_FDS={len(given)} exec "$0" "$@" {moves}', *command]
+        self.process = subprocess.Popen(command, pass_fds=given, cwd=self.folder, env=self.env, stdin=subprocess.DEVNULL,
                                         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        for fd in given:
+            os.close(fd)
         self.reader = threading.Thread(target=self._read_log, args=(self.process.stderr,), daemon=True)
         self.reader.start()
         if wait:

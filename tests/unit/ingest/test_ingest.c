@@ -619,6 +619,54 @@ static void test_stopping_answers_what_is_parked(void **state)
     close(parked), close(idle), close(begun);
 }
 
+static void test_who_has_just_come_is_answered_at_the_stop(void **state)
+{
+    struct server *server = *state;
+    pthread_t thread;
+    int idle = dial(server), fresh = dial(server);
+    say(idle, "GET /healthz HTTP/1.1\r\n" HOST "\r\n");
+    assert_int_equal(hear(idle).status, 200);
+    while (bw_ingest_connections(server->ingest) < 2) usleep(1000);
+    assert_int_equal(pthread_create(&thread, NULL, stop, server->ingest), 0);
+    assert_true(is_closed(idle)); /* the doors are closed now */
+    say(fresh, POST("", 2, "{}"));
+    struct response got = hear(fresh);
+    assert_int_equal(got.status, 202);
+    assert_true(got.closes);
+    pthread_join(thread, NULL);
+    server->ingest = NULL;
+    assert_int_equal(server->committed_count, 1);
+    close(idle), close(fresh);
+}
+
+static sem_t is_stuck, go_on;
+
+static void bind_stuck(void *arg, struct bw_slice event_name, struct bw_slice body, struct bw_binding *out)
+{
+    sem_post(&is_stuck);
+    sem_wait(&go_on);
+    bind_seventh(arg, event_name, body, out);
+}
+
+static void test_a_loop_that_hangs_is_seen_though_another_turns(void **state)
+{
+    struct server *server = *state;
+    const int64_t long_us = 1500000;
+    sem_init(&is_stuck, 0, 0);
+    sem_init(&go_on, 0, 0);
+    server->options.bind = bind_stuck;
+    server->config.ingest_threads = 2;
+    server_start(server);
+    int fd = dial(server);
+    say(fd, POST("", 2, "{}"));
+    sem_wait(&is_stuck);
+    while (bw_ingest_silent_us(server->ingest) < long_us) usleep(10000);
+    sem_post(&go_on);
+    assert_int_equal(hear(fd).status, 202);
+    while (bw_ingest_silent_us(server->ingest) >= long_us) usleep(10000);
+    close(fd);
+}
+
 static void test_health_says_when_the_doors_are_closed(void **state)
 {
     struct server *server = *state;
@@ -698,6 +746,8 @@ int main(void)
         BARE(test_running_out_of_descriptors_is_said_once_and_survived),
         WITH(test_a_client_that_leaves_changes_nothing),
         WITH(test_stopping_answers_what_is_parked),
+        WITH(test_who_has_just_come_is_answered_at_the_stop),
+        BARE(test_a_loop_that_hangs_is_seen_though_another_turns),
         WITH(test_health_says_when_the_doors_are_closed),
         BARE(test_a_port_in_use_is_named_even_with_several_threads),
         BARE(test_an_address_that_is_not_ours_is_named),
