@@ -31,7 +31,8 @@ struct delivery {
     struct evhttp_request *request;
     size_t body_bytes;
     struct bw_binding binding;
-    struct bw_held *held; /* the sender waits for a run's answer; NULL: for the writer alone */
+    struct bw_share *share; /* of its source, that it counts in; ours */
+    struct bw_held *held;   /* the sender waits for a run's answer; NULL: for the writer alone */
     int64_t submitted_us;
     char bytes[]; /* body, headers, name, packed body, id, remote */
 };
@@ -73,8 +74,7 @@ static void free_refusal(struct bw_store_op *op)
 static void record(struct bw_loop *loop, const struct bw_delivery *delivery)
 {
     struct bw_store *store = loop->ingest->options.store;
-    /* Beyond this the store drowns, and a record of each refusal would only add to it. */
-    if (bw_store_is_failed(store) || bw_store_queued(store) > 2 * loop->ingest->options.queued_max) return;
+    if (!bw_load_leaves_records(loop->ingest)) return;
     struct refusal *refusal = malloc(sizeof *refusal + delivery->source.len + delivery->remote.len + delivery->detail.len);
     if (!refusal) return;
     char *at = refusal->bytes;
@@ -178,6 +178,8 @@ static void on_recorded(struct bw_loop *loop, struct bw_loop_mail *mail)
         op->delivery.outcome = op->is_duplicate ? BW_OUTCOME_DUPLICATE : BW_OUTCOME_ACCEPTED;
     }
     log_delivery(&op->delivery, op->failed || is_gone ? NULL : event, bw_clock_mono_us() - delivery->submitted_us);
+    if (delivery->share) atomic_fetch_sub_explicit(&delivery->share->parked, 1, memory_order_relaxed);
+    bw_share_unref(delivery->share);
     loop->parked--;
     atomic_fetch_sub(&loop->ingest->parked, 1);
     if (delivery->held) {
@@ -293,24 +295,21 @@ static struct delivery *make_delivery(struct bw_connection *connection, struct e
     return delivery;
 }
 
-static void park(struct bw_connection *connection, struct delivery *delivery)
+static void park(struct bw_connection *connection, struct delivery *delivery, struct bw_share *share)
 {
     struct bw_loop *loop = connection->loop;
     delivery->submitted_us = bw_clock_mono_us();
     delivery->op.delivery.took_us = microseconds(connection->arrived_us, delivery->submitted_us);
     struct evbuffer *input = evhttp_request_get_input_buffer(delivery->request);
     evbuffer_drain(input, evbuffer_get_length(input)); /* the copy is enough */
+    delivery->share = share ? bw_share_ref(share) : NULL;
+    if (share) atomic_fetch_add_explicit(&share->parked, 1, memory_order_relaxed);
     loop->parked++;
     atomic_fetch_add(&loop->ingest->parked, 1);
     bw_store_submit(loop->ingest->options.store, &delivery->op);
 }
 
 /* ---- the way of a request to a source ---- */
-
-static bool is_overloaded(const struct bw_ingest *ingest)
-{
-    return bw_store_is_failed(ingest->options.store) || bw_store_queued(ingest->options.store) > ingest->options.queued_max;
-}
 
 static bool has_foreign_encoding(const struct bw_request *request)
 {
@@ -360,7 +359,7 @@ static void conclude_judgement(struct bw_connection *connection, struct evhttp_r
             bw_accepted_unref(&delivery->accepted); /* its workflow went away while the request came in: it would start nothing */
             refuse(connection, request, route, 404, BW_OUTCOME_UNKNOWN_PATH, "the workflow is gone");
         } else if (delivery)
-            park(connection, delivery);
+            park(connection, delivery, route->share);
         else
             refuse(connection, request, route, 503, BW_OUTCOME_OVERLOADED, "no memory");
     }
@@ -450,7 +449,9 @@ static void handle(struct bw_connection *connection, struct evhttp_request *requ
         return;
     }
     const struct bw_route *route = bw_router_find(connection->router, loop->parts.path);
-    if (!route) {
+    if (!route && bw_load_is_over(loop->ingest, NULL)) {
+        refuse(connection, request, NULL, 503, BW_OUTCOME_OVERLOADED, "overloaded");
+    } else if (!route) {
         refuse(connection, request, NULL, 404, BW_OUTCOME_UNKNOWN_PATH, "unknown path");
     } else if (!is_allowed(route, &loop->client)) {
         refuse(connection, request, route, 403, BW_OUTCOME_FORBIDDEN, "address not allowed");
@@ -458,7 +459,7 @@ static void handle(struct bw_connection *connection, struct evhttp_request *requ
         refuse(connection, request, route, 429, BW_OUTCOME_RATE_LIMITED, "rate of the address");
     } else if (!is_post && !is_get && !bw_slice_is(parsed->method, "OPTIONS")) { /* these may be a handshake: the source says */
         refuse(connection, request, route, 405, BW_OUTCOME_BAD_METHOD, "method");
-    } else if (is_overloaded(loop->ingest)) {
+    } else if (bw_load_is_over(loop->ingest, route)) {
         refuse(connection, request, route, 503, BW_OUTCOME_OVERLOADED, "overloaded");
     } else if (has_foreign_encoding(parsed)) {
         refuse(connection, request, route, 415, BW_OUTCOME_BAD_TYPE, "content encoding");

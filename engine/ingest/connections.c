@@ -6,7 +6,7 @@
 
 #define SWEEP_MS 250
 #define SWEEP_DRAINING_MS 20
-#define SLACK_BYTES 65536
+#define SLACK_BYTES 49152 /* with a head: 64 KiB of input, which is all that is read before it is known whose the request is */
 #define REQUESTS_MAX 1000 /* of one connection; then it is closed, and who wants more comes again */
 
 static void release(struct bw_connection *connection)
@@ -25,6 +25,7 @@ static void release(struct bw_connection *connection)
     bw_buf_free(&connection->client);
     bw_router_unref(connection->router);
     bw_intake_release(connection, connection->reserved);
+    bw_share_unref(connection->share);
     bw_origins_leave(loop->ingest->origins, &connection->origin);
     atomic_fetch_sub_explicit(&loop->ingest->live, 1, memory_order_relaxed);
     free(connection);
@@ -87,7 +88,7 @@ struct bufferevent *bw_connection_accept(struct event_base *base, void *arg)
     connection->watch = evbuffer_add_cb(bufferevent_get_input(connection->bev), on_input, connection);
     if (!connection->watch) goto no_memory;
     /* evhttp keeps a whole body with a known length in this buffer; above that it would buffer an endless line without limit. */
-    bw_connection_expect(connection, bw_router_body_max(bw_loop_router(loop)));
+    bw_connection_expect(connection, 0);
     bufferevent_incref(connection->bev);
     if (door->is_tls) connection->tls = bw_tls_ref(loop->tls);
     connection->loop = loop;
@@ -110,7 +111,7 @@ no_memory:
 void bw_connection_expect(struct bw_connection *connection, uint64_t body_bytes)
 {
     size_t watermark = body_bytes + BW_GATE_HEAD_MAX + SLACK_BYTES;
-    if (watermark <= connection->watermark) return;
+    if (watermark == connection->watermark) return;
     connection->watermark = watermark;
     bufferevent_setwatermark(connection->bev, EV_READ, 0, watermark);
 }

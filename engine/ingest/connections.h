@@ -39,6 +39,7 @@ struct bw_connection {
     uint64_t handled;             /* requests that evhttp has given us */
     uint64_t body_max;            /* of the request in the gate */
     uint64_t counted, reserved;   /* of gate.body; of in_flight */
+    struct bw_share *share;       /* that `reserved` counts in; ours */
     size_t watermark;             /* that much of its input is read ahead of evhttp */
     struct bw_router *router;     /* of that request: it ends with what it has found, whatever is loaded meanwhile */
     const struct bw_route *route; /* whose path it is for */
@@ -59,7 +60,7 @@ struct bw_slice bw_connection_peer(struct bw_loop *loop, struct evhttp_request *
 void bw_connection_answer(struct bw_loop *loop, struct evhttp_request *request, struct bw_reply *reply, size_t body_bytes);
 /* Its answer comes later, and its body is not needed for it: those bytes are no longer in flight. */
 void bw_connection_hold(struct bw_loop *loop, struct evhttp_request *request, size_t body_bytes);
-/* A body may be so long: it has to fit into what is read ahead. */
+/* A body so long is coming: it has to fit into what is read ahead. Nothing else has to. */
 void bw_connection_expect(struct bw_connection *connection, uint64_t body_bytes);
 bool bw_connections_are_answered(const struct bw_loop *loop); /* nobody is in the middle of a request, or has come and not asked yet */
 void bw_connections_sweep(struct bw_loop *loop);

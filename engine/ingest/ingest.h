@@ -7,9 +7,10 @@
  * HOOKS: bind() is called on ingest threads. committed() is called on the store's writer thread, in commit order, once for each new event, and
  * takes over one reference; it must be short. The event's bytes stay valid while that reference is held, so nobody reads it back from the disk.
  * PROMISE: 2xx for an event only after its commit. Every request that reaches a verdict is recorded as a delivery, refused ones too, except
- * /healthz, links of ours (approve.h, callback.h, status.h) and what is refused while the store is failed or hopelessly behind. A client that leaves
- * before the answer changes nothing. PROCESS-WIDE: from the first start on, SIGPIPE is ignored and libevent's messages go to our log. The listening
- * sockets are made exclusively first, so another process on the port is an error ("listen.in_use"), never a silent sharing of its traffic. */
+ * /healthz, links of ours (approve.h, callback.h, status.h) and what is refused while the store is failed or half of its queue is full (the log has
+ * those). A client that leaves before the answer changes nothing. PROCESS-WIDE: from the first start on, SIGPIPE is ignored and libevent's messages
+ * go to our log. The listening sockets are made exclusively first, so another process on the port is an error ("listen.in_use"), never a silent
+ * sharing of its traffic. */
 #ifndef BW_INGEST_INGEST_H
 #define BW_INGEST_INGEST_H
 #include "base/error.h"

@@ -17,12 +17,6 @@
 static const struct bw_gate_fault overloaded = {503, "too many body bytes in flight"}, unknown_path = {404, "unknown path"},
                                   no_memory = {503, "no memory"};
 
-static size_t budget(const struct bw_loop *loop)
-{
-    size_t in_flight = atomic_load_explicit(&loop->ingest->in_flight, memory_order_relaxed), max = loop->ingest->options.in_flight_bytes;
-    return in_flight < max ? max - in_flight : 0;
-}
-
 static void reserve(struct bw_connection *connection)
 {
     uint64_t more = connection->gate.body - connection->counted;
@@ -30,6 +24,7 @@ static void reserve(struct bw_connection *connection)
     connection->counted += more;
     connection->reserved += more;
     atomic_fetch_add_explicit(&connection->loop->ingest->in_flight, more, memory_order_relaxed);
+    if (connection->share) atomic_fetch_add_explicit(&connection->share->in_flight, more, memory_order_relaxed);
 }
 
 void bw_intake_release(struct bw_connection *connection, uint64_t body_bytes)
@@ -37,11 +32,12 @@ void bw_intake_release(struct bw_connection *connection, uint64_t body_bytes)
     uint64_t bytes = body_bytes < connection->reserved ? body_bytes : connection->reserved;
     connection->reserved -= bytes;
     atomic_fetch_sub_explicit(&connection->loop->ingest->in_flight, bytes, memory_order_relaxed);
+    if (connection->share) atomic_fetch_sub_explicit(&connection->share->in_flight, bytes, memory_order_relaxed);
 }
 
 static uint64_t limit_now(const struct bw_connection *connection)
 {
-    uint64_t left = budget(connection->loop) + connection->counted;
+    uint64_t left = bw_load_bytes_left(connection->loop->ingest, connection->route, connection->is_link) + connection->counted;
     return left < connection->body_max ? left : connection->body_max;
 }
 
@@ -53,6 +49,16 @@ static const struct bw_gate_fault *explain(const struct bw_connection *connectio
     return connection->route || connection->is_link ? fault : &unknown_path;
 }
 
+/* What a connection has in flight counts as its latest request's: pipelined behind another source's, all of it moves. */
+static void set_share(struct bw_connection *connection, struct bw_share *share)
+{
+    if (connection->share == share) return;
+    if (connection->share) atomic_fetch_sub_explicit(&connection->share->in_flight, connection->reserved, memory_order_relaxed);
+    bw_share_unref(connection->share);
+    connection->share = share ? bw_share_ref(share) : NULL;
+    if (share) atomic_fetch_add_explicit(&share->in_flight, connection->reserved, memory_order_relaxed);
+}
+
 static void find_route(struct bw_connection *connection, struct bw_slice path)
 {
     struct bw_router *router = bw_loop_router(connection->loop);
@@ -61,6 +67,7 @@ static void find_route(struct bw_connection *connection, struct bw_slice path)
         connection->router = bw_router_ref(router);
     }
     connection->route = path.len ? bw_router_find(router, path) : NULL;
+    set_share(connection, connection->route ? connection->route->share : NULL);
 }
 
 /* The head ends at `end` of work. */
@@ -81,7 +88,6 @@ static void pass_head(struct bw_connection *connection, struct evbuffer *work, s
     connection->body_max = connection->route ? bw_ingest_body_max(loop->ingest, connection->route)
                            : is_callback     ? BW_CALLBACK_BODY_MAX
                                              : UNKNOWN_BODY_MAX;
-    bw_connection_expect(connection, connection->body_max);
     reserve(connection); /* the request before this one, if it was chunked */
     connection->counted = 0;
     if (fault) {
@@ -90,6 +96,7 @@ static void pass_head(struct bw_connection *connection, struct evbuffer *work, s
     }
     bw_gate_body(gate, &head, limit_now(connection));
     connection->since_us = bw_clock_mono_us();
+    bw_connection_expect(connection, gate->state == BW_GATE_FAULTY ? 0 : head.is_chunked ? connection->body_max : gate->body);
     if (gate->state == BW_GATE_FAULTY) {
         gate->fault = explain(connection, gate->fault, gate->body);
         if (!head.expects_continue && gate->body <= SWALLOW_MAX) connection->discard = gate->body;

@@ -23,12 +23,23 @@ static struct bw_meter *meter_of(const struct bw_router *before, const struct bw
     return bw_meter_new(settings);
 }
 
-static bool add(struct bw_router *router, const struct bw_source *source, const struct bw_router *before)
+/* What it has now it still has after a reload. */
+static struct bw_share *share_of(const struct bw_router *before, const struct bw_source_config *settings)
+{
+    for (size_t i = 0; before && i < before->count; i++) {
+        const struct bw_route *route = &before->routes[i];
+        if (route->share && !strcmp(route->settings->name, settings->name)) return bw_share_ref(route->share);
+    }
+    return bw_share_new();
+}
+
+static bool add(struct bw_router *router, const struct bw_source *source, bool is_alone, const struct bw_router *before)
 {
     struct bw_route *route = &router->routes[router->count++];
     *route = (struct bw_route){.source = source, .settings = bw_source_settings(source)};
     bool has_rate = route->settings->rate.count || route->settings->address_rate.count;
     if (has_rate && !(route->meter = meter_of(before, route->settings))) return false;
+    if (!is_alone && !(route->share = share_of(before, route->settings))) return false;
     return bw_map_set(router->by_path, bw_slice_of(route->settings->path), route);
 }
 
@@ -42,7 +53,7 @@ struct bw_router *bw_router_new(const struct bw_source *const *sources, size_t c
     router->routes = calloc(count + 1, sizeof *router->routes);
     if (!router->by_path || !router->routes) goto no_memory;
     for (size_t i = 0; i < count; i++)
-        if (!add(router, sources[i], before)) goto no_memory;
+        if (!add(router, sources[i], count == 1, before)) goto no_memory;
     router->release = release;
     router->owner = owner;
     return router;
@@ -61,7 +72,10 @@ struct bw_router *bw_router_ref(struct bw_router *router)
 void bw_router_unref(struct bw_router *router)
 {
     if (!router || atomic_fetch_sub(&router->references, 1) > 1) return;
-    for (size_t i = 0; router->routes && i < router->count; i++) bw_meter_unref(router->routes[i].meter);
+    for (size_t i = 0; router->routes && i < router->count; i++) {
+        bw_meter_unref(router->routes[i].meter);
+        bw_share_unref(router->routes[i].share);
+    }
     if (router->release) router->release(router->owner);
     bw_map_free(router->by_path, NULL);
     free(router->routes);
@@ -76,12 +90,4 @@ const struct bw_route *bw_router_find(const struct bw_router *router, struct bw_
 size_t bw_router_count(const struct bw_router *router)
 {
     return router->count;
-}
-
-uint64_t bw_router_body_max(const struct bw_router *router)
-{
-    uint64_t max = 0;
-    for (size_t i = 0; i < router->count; i++)
-        if (router->routes[i].settings->max_body_bytes > max) max = router->routes[i].settings->max_body_bytes;
-    return max;
 }

@@ -6,6 +6,7 @@
 #ifndef BW_INGEST_ROUTER_H
 #define BW_INGEST_ROUTER_H
 #include "base/error.h"
+#include "ingest/load.h"
 #include "ingest/meter.h"
 #include "source/source.h"
 
@@ -13,6 +14,7 @@ struct bw_route {
     const struct bw_source *source;
     const struct bw_source_config *settings; /* of the source */
     struct bw_meter *meter;                  /* NULL: no rate */
+    struct bw_share *share;                  /* NULL: it is the only source */
 };
 struct bw_router;
 /* Borrows the sources until release(owner) is called (release may be NULL), which is never when this fails. before: whose buckets go on for sources
@@ -23,5 +25,4 @@ struct bw_router *bw_router_ref(struct bw_router *router);
 void bw_router_unref(struct bw_router *router);                                              /* NULL is fine */
 const struct bw_route *bw_router_find(const struct bw_router *router, struct bw_slice path); /* NULL = nobody's */
 size_t bw_router_count(const struct bw_router *router);
-uint64_t bw_router_body_max(const struct bw_router *router); /* the largest that any source says; 0 = none says any */
 #endif

@@ -421,7 +421,7 @@ static void test_overload_is_503_with_retry_after(void **state)
 static void test_bodies_in_flight_are_counted_back(void **state)
 {
     struct server *server = *state;
-    server->options.in_flight_bytes = 900;
+    server->options.in_flight_bytes = 1200; /* 900 for one source */
     server_start(server);
     for (int i = 0; i < 20; i++) { /* each leaves in the middle of 800 bytes: the next one would not fit beside it */
         int fd = dial(server);
