@@ -48,7 +48,7 @@ const struct bw_command bw_command_serve = {
         "them (rotation: change the secret's file, then SIGHUP); what else bellwire.yaml says, schemes and compiled plugins (.so) are read at the\n"
         "start only.\n\n"
         "Under systemd: sockets of a socket unit are used where `listen` has their address (LISTEN_FDS), and Type=notify is told when it is ready, reloads\n"
-        "or stops, and that it lives (NOTIFY_SOCKET, WATCHDOG_USEC).\n\n"
+        "or stops, and that it lives (NOTIFY_SOCKET, WATCHDOG_USEC). The units are in lib/systemd/system.\n\n"
         "  --config FILE       the configuration (./bellwire.yaml)\n"
         "  --log-level LEVEL   debug, info (default), warn, error, off\n"
         "  --log-format FORM   json: one object a line on stderr (default); text: for people\n\n"

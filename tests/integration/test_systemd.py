@@ -1,13 +1,16 @@
 """How the engine stands under systemd, without one: sockets that are handed over, and what the service manager is told. The test is the manager."""
 import http.client
 import os
+import re
+import shutil
 import signal
 import socket
+import subprocess
 import threading
 
 import pytest
 
-from conftest import CONFIG, DEADLINE, wait_for
+from conftest import BUILD, DEADLINE, ROOT, wait_for
 from test_sockets import config, post, refused
 
 
@@ -193,3 +196,29 @@ def test_a_manager_that_is_gone_does_not_matter(engine, tmp_path):
     engine.wait_log("notify.lost")
     assert engine.push()[0] == 202
     assert engine.stop() == 0
+
+
+# ---- the units ----
+
+def analyze(*arguments):
+    if not shutil.which("systemd-analyze"):
+        pytest.skip("systemd-analyze is not there (package systemd)")
+    result = subprocess.run(["systemd-analyze", *arguments], capture_output=True, text=True, timeout=DEADLINE)
+    return result.stdout + result.stderr
+
+
+def test_the_service_is_hardened():
+    said = analyze("security", "--offline=true", "--no-pager", str(BUILD / "bellwire.service"))
+    score = re.search(r"Overall exposure level for bellwire.service: ([0-9.]+)", said)
+    assert score, said
+    assert float(score.group(1)) <= 2.0, said
+
+
+def test_the_units_have_no_unknown_setting(tmp_path):
+    """With the program where the unit looks for it, nothing is left to complain about."""
+    text = (BUILD / "bellwire.service").read_text()
+    program = re.search(r"^ExecStart=(\S+)", text, re.M).group(1)
+    assert program.endswith("/bin/bellwire")
+    (tmp_path / "bellwire.service").write_text(text.replace(program, "/bin/true"))
+    shutil.copy(ROOT / "scripts/systemd/bellwire.socket", tmp_path)
+    assert analyze("verify", "--man=no", str(tmp_path / "bellwire.service"), str(tmp_path / "bellwire.socket")) == ""
