@@ -69,8 +69,11 @@ def instance(make_engine):
     engine = make_engine(CONFIG)
     subprocess.run([ROOT / "scripts" / "dev-cert"], cwd=engine.folder, check=True, capture_output=True)
     engine.start()
-    ports = [int(line["url"].rsplit(":", 1)[1]) for line in engine.log if line.get("log") == "engine.listening"]
-    return engine, ports
+
+    def ports():
+        return [int(line["url"].rsplit(":", 1)[1]) for line in list(engine.log) if line.get("log") == "engine.listening"]
+    wait_for("both of its doors in the log", lambda: len(ports()) == 2)
+    return engine, ports()
 
 
 @pytest.mark.parametrize("step", [1 << 20, 1], ids=["whole", "bytes"])
