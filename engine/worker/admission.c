@@ -132,7 +132,7 @@ static bool evaluate(struct asking *asking, struct bw_uid run, struct bw_admissi
     struct bw_run_scope scope;
     struct bw_buf inputs = {0};
     char run_text[BW_UID_TEXT];
-    asking->script = bw_catalog_take_script(asking->event->worker, asking->entry, err);
+    asking->script = bw_scripts_take(asking->event->worker, asking->entry, err);
     bw_event_scope(asking->event, bw_uid_text(run, BW_UID_RUN, run_text), &scope);
     bool good = asking->script && bw_script_begin_run(asking->script, &scope, err);
     if (good && asking->workflow->admission_reads_inputs) {
@@ -140,7 +140,7 @@ static bool evaluate(struct asking *asking, struct bw_uid run, struct bw_admissi
         bw_script_set_names(asking->script, bw_buf_slice(&inputs), (struct bw_slice){0});
     }
     good = good && make_all(asking, out, err);
-    bw_catalog_return_script(asking->entry, asking->script);
+    bw_scripts_return(asking->event->worker, asking->entry, asking->script);
     bw_buf_free(&inputs);
     return good;
 }

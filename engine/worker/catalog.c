@@ -3,6 +3,7 @@
 #include "base/codec.h"
 #include "base/suggest.h"
 #include "worker/internal.h"
+#include <malloc.h>
 #include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +13,6 @@
 
 static void free_workflow(struct bw_catalog_workflow *entry)
 {
-    for (size_t i = 0; i < entry->idle_count; i++) bw_script_free(entry->idle[i]);
     bw_workflow_free(entry->workflow);
     free(entry->actions);
     free(entry->lua_actions);
@@ -20,9 +20,12 @@ static void free_workflow(struct bw_catalog_workflow *entry)
     bw_schema_free(entry->inputs);
 }
 
-static void free_catalog(struct bw_catalog *catalog)
+static void free_catalog(struct bw_worker *worker, struct bw_catalog *catalog)
 {
-    for (size_t i = 0; i < catalog->workflow_count; i++) free_workflow(&catalog->workflows[i]);
+    for (size_t i = 0; i < catalog->workflow_count; i++) {
+        bw_scripts_drop(worker, &catalog->workflows[i]);
+        free_workflow(&catalog->workflows[i]);
+    }
     for (size_t i = 0; i < catalog->action_count; i++) bw_action_free(catalog->actions[i]);
     bw_matching_free(catalog->matching);
     free(catalog->workflows);
@@ -43,7 +46,7 @@ void bw_catalog_drop(struct bw_worker *worker, uint32_t revision)
     struct bw_catalog *catalog = bw_catalog_find(worker, revision);
     if (!catalog || catalog->events) return; /* in use: it goes with the worker */
     TAILQ_REMOVE(&worker->catalogs, catalog, link);
-    free_catalog(catalog);
+    free_catalog(worker, catalog);
 }
 
 /* ---- actions ---- */
@@ -290,11 +293,11 @@ static void add_workflow(struct bw_worker *worker, struct bw_catalog *catalog, s
         check_guarantee(workflow, step, entry.actions[i], errs);
     }
     load_inputs(&entry, errs);
-    /* Compiling finds the errors of expressions and code now, not at the first event. */
+    /* Compiling finds the errors of expressions and code now, not at the first event. It is not kept: most workflows are idle. */
     struct bw_script *script = errs->count == before && entry.limits ? bw_script_new(workflow, entry.lua_actions, &worker->limits, errs) : NULL;
     struct bw_catalog_workflow *grown = script ? realloc(catalog->workflows, (catalog->workflow_count + 1) * sizeof *grown) : NULL;
+    bw_script_free(script);
     if (!grown) {
-        bw_script_free(script);
         free_workflow(&entry);
         return;
     }
@@ -302,7 +305,6 @@ static void add_workflow(struct bw_worker *worker, struct bw_catalog *catalog, s
         entry.limits[i] = find_limit(worker, workflow, &workflow->steps[i], entry.actions[i], errs);
     bw_values_check(worker, workflow, errs);
     make_version(&entry);
-    entry.idle[entry.idle_count++] = script;
     catalog->workflows = grown;
     catalog->workflows[catalog->workflow_count++] = entry;
     if (entry.workflow->respond_ms) catalog->may_respond = true;
@@ -416,26 +418,5 @@ void bw_catalog_load(struct bw_worker *worker, const struct bw_message *message)
     TAILQ_INSERT_TAIL(&worker->catalogs, catalog, link);
     answer(worker, catalog, &errs);
     bw_errors_free(&errs);
-}
-
-/* ---- scripts ---- */
-
-struct bw_script *bw_catalog_take_script(struct bw_worker *worker, struct bw_catalog_workflow *entry, struct bw_error *err)
-{
-    struct bw_errors errs = {0};
-    if (entry->idle_count) return entry->idle[--entry->idle_count];
-    struct bw_script *script = bw_script_new(entry->workflow, entry->lua_actions, &worker->limits, &errs);
-    if (!script) *err = errs.items[0];
-    bw_errors_free(&errs);
-    return script;
-}
-
-void bw_catalog_return_script(struct bw_catalog_workflow *entry, struct bw_script *script)
-{
-    if (!script) return;
-    bw_script_end_run(script);
-    if (bw_script_is_spent(script) || entry->idle_count == BW_SCRIPTS_IDLE_MAX)
-        bw_script_free(script);
-    else
-        entry->idle[entry->idle_count++] = script;
+    malloc_trim(0); /* what compiling and answering took */
 }

@@ -129,7 +129,7 @@ static bool wants(struct bw_worker_event *event, struct bw_catalog_workflow *ent
         if (!bw_workflow_matches(trigger, event->source, event->name)) continue;
         if (trigger->condition < 0) return true;
         struct bw_uid run = bw_uid_of_run(event->uid, workflow->name);
-        struct bw_script *script = bw_catalog_take_script(event->worker, entry, err);
+        struct bw_script *script = bw_scripts_take(event->worker, entry, err);
         char run_text[BW_UID_TEXT];
         struct bw_run_scope scope;
         bw_event_scope(event, bw_uid_text(run, BW_UID_RUN, run_text), &scope);
@@ -137,7 +137,7 @@ static bool wants(struct bw_worker_event *event, struct bw_catalog_workflow *ent
         *has_failed =
             !script || !bw_script_begin_run(script, &scope, err) || !bw_script_condition(script, (uint32_t)trigger->condition, &answer, err);
         bw_note_leave(event->worker);
-        bw_catalog_return_script(entry, script);
+        bw_scripts_return(event->worker, entry, script);
         if (*has_failed) return true;
         if (answer) return true;
     }

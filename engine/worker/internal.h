@@ -17,7 +17,8 @@
 #define BW_LOST_MAX 5
 #define BW_INPUT_BYTES_MAX (8u << 20)       /* rendered inputs of a step */
 #define BW_RUN_OUTPUT_BYTES_MAX (16u << 20) /* semantics.md 2.5: what a run keeps in all */
-#define BW_SCRIPTS_IDLE_MAX 32
+#define BW_SCRIPTS_IDLE_MAX 32   /* of one workflow */
+#define BW_SCRIPT_IDLE_MS 30000  /* a Lua state that nobody has needed for so long is freed */
 #define BW_GIVE_UP_MS 10000      /* semantics.md 2.5: so long a step that is not wanted any more has to end by itself */
 #define BW_LATE_CALL_MS 1000     /* … and a plugin's call whose time is over */
 #define BW_ACTION_AGAIN_MS 30000 /* semantics.md 2.5: a run whose action is missing looks for it so often */
@@ -66,6 +67,8 @@ struct bw_worker {
     struct bw_map *asked;                        /* permit number (8 bytes) → struct bw_attempt *, those that wait for theirs */
     TAILQ_HEAD(, bw_run) runs;                   /* all that it executes */
     TAILQ_HEAD(, bw_catalog) catalogs;
+    TAILQ_HEAD(, bw_idle_script) idle_scripts;
+    struct event *sweep_event;                     /* while there are some */
     TAILQ_HEAD(bw_attempt_list, bw_attempt) ready; /* their code gave way: one slice each a turn */
     struct event *ready_event;
     struct bw_http *http;
@@ -104,7 +107,7 @@ struct bw_catalog_workflow {
     struct bw_schema *inputs;             /* NULL: it has none */
     uint8_t version[32];                  /* definition + the actions' sources + plugin name@major */
     bool calls_need_event;                /* when one that it calls may begin is told by expressions over the event */
-    struct bw_script *idle[BW_SCRIPTS_IDLE_MAX];
+    struct bw_idle_script *idle;          /* scripts.c */
     size_t idle_count;
 };
 struct bw_catalog {
@@ -121,8 +124,14 @@ struct bw_catalog {
 void bw_catalog_load(struct bw_worker *worker, const struct bw_message *message);
 void bw_catalog_drop(struct bw_worker *worker, uint32_t revision);
 struct bw_catalog *bw_catalog_find(struct bw_worker *worker, uint32_t revision);
-struct bw_script *bw_catalog_take_script(struct bw_worker *worker, struct bw_catalog_workflow *entry, struct bw_error *err);
-void bw_catalog_return_script(struct bw_catalog_workflow *entry, struct bw_script *script);
+
+/* ---- scripts.c: the Lua states of workflows ---- */
+bool bw_scripts_open(struct bw_worker *worker); /* false: no memory */
+/* A state for one run, or for one look at a trigger; NULL: it cannot be made. What was taken is returned, or freed by who found it broken. */
+struct bw_script *bw_scripts_take(struct bw_worker *worker, struct bw_catalog_workflow *entry, struct bw_error *err);
+void bw_scripts_return(struct bw_worker *worker, struct bw_catalog_workflow *entry, struct bw_script *script); /* NULL is fine */
+void bw_scripts_drop(struct bw_worker *worker, struct bw_catalog_workflow *entry);                             /* all that are idle */
+void bw_scripts_sweep(struct bw_worker *worker, int64_t now_us);                                               /* those that are idle for long */
 
 /* ---- matching.c ---- */
 struct bw_worker_event;

@@ -57,7 +57,7 @@ static void run_free(struct bw_run *run)
     bw_buf_free(&run->output);
     bw_buf_free(&run->error);
     bw_buf_free(&run->cancelled);
-    if (run->script) bw_catalog_return_script(run->entry, run->script);
+    if (run->script) bw_scripts_return(run->event->worker, run->entry, run->script);
     free(run);
 }
 
@@ -322,7 +322,7 @@ void bw_run_start(struct bw_worker_event *event, struct bw_catalog_workflow *ent
     bw_trace_run(run, event->is_resumed ? "run_resumed" : "run_started");
     struct bw_run_scope scope;
     bw_event_scope(event, run->uid_text, &scope);
-    run->script = bw_catalog_take_script(event->worker, entry, &err);
+    run->script = bw_scripts_take(event->worker, entry, &err);
     const json_t *recorded = event->head ? recorded_run(event, run->uid) : NULL;
     bool good = run->script && bw_script_begin_run(run->script, &scope, &err) && (!run->child || bw_run_restore_item(run, &err));
     if (!good) { /* nothing can be evaluated: it ends at once */

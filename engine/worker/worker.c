@@ -149,7 +149,7 @@ int bw_worker_main(void)
     worker.asked = bw_map_new();
     worker.base = event_base_new();
     worker.flight = bw_flight_map(FLIGHT_FD);
-    if (!worker.secrets || !worker.shared || !worker.asked || !worker.base || !worker.flight ||
+    if (!worker.secrets || !worker.shared || !worker.asked || !worker.base || !worker.flight || !bw_scripts_open(&worker) ||
         !(worker.ready_event = event_new(worker.base, -1, 0, on_ready, &worker)) ||
         !(worker.channel = bw_channel_new(worker.base, ENGINE_FD, BW_FRAME_BYTES_MAX, &handlers, &worker))) {
         fprintf(stderr, "bellwire worker: this role is started by the engine (bellwire serve)\n");
