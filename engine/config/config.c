@@ -5,6 +5,7 @@
 #include "config/keys.h"
 #include "config/limits.h"
 #include "config/listen.h"
+#include "config/pools.h"
 #include "config/secrets.h"
 #include "config/sources.h"
 #include "config/tls.h"
@@ -36,6 +37,7 @@ static const struct bw_key keys[] = {
     {"sources", BW_KEY_SPECIAL, 0, 0, 0, "", "who may send, see below"},
     {"secrets", BW_KEY_SPECIAL, 0, 0, 0, "", "what workflows may be granted: {NAME: {env: NAME}}, {file: PATH} or {exec: [PROGRAM, …]}"},
     {"workers", BW_KEY_COUNT, FIELD(workers), 1, 256, "cores - 1, at least 1", "run worker processes"},
+    {"pools", BW_KEY_SPECIAL, 0, 0, 0, "", "run worker processes of their own for workflows with `pool: NAME`, see below"},
     {"ingest_threads", BW_KEY_COUNT, FIELD(ingest_threads), 1, 64, "1, above 2 cores half of them, at most 4", "threads that listen"},
     {"max_body", BW_KEY_SIZE, FIELD(max_body_bytes), 1, BW_BODY_BYTES_HARD, "1MiB", "largest request body"},
     {"max_connections", BW_KEY_COUNT, FIELD(max_connections), 1, 1000000, "10000", "open connections in all"},
@@ -58,7 +60,6 @@ static const struct bw_key keys[] = {
     {"admin", BW_KEY_LATER, 0, 0, 0, NULL, NULL},
     {"store", BW_KEY_LATER, 0, 0, 0, NULL, NULL},
     {"queue", BW_KEY_LATER, 0, 0, 0, NULL, NULL},
-    {"pools", BW_KEY_LATER, 0, 0, 0, NULL, NULL},
 };
 #define KEY_COUNT (sizeof keys / sizeof *keys)
 
@@ -199,6 +200,7 @@ static struct bw_config *load(const char *path, bool without_secrets, enum bw_pr
         bw_ranges_read(&context, bw_yaml_get(root, "trusted_proxies"), "trusted_proxies", &config->trusted_proxies, &config->trusted_proxy_count);
     if (root) bw_sources_read(&context, bw_yaml_get(root, "sources"), config);
     bw_values_read(&context, root ? bw_yaml_get(root, "config") : NULL, &config->values);
+    if (root) bw_config_pools_read(&context, bw_yaml_get(root, "pools"), config);
     if (root) bw_limits_read(&context, bw_yaml_get(root, "limits"), config);
     if (root) check_secret_names(&context, bw_yaml_get(root, "secrets"));
     if (root) bw_secrets_read(&context, bw_yaml_get(root, "secrets"), config->folder, &config->secrets, &config->secret_count);
@@ -270,6 +272,7 @@ void bw_config_free(struct bw_config *config)
     bw_tls_config_free(&config->tls);
     bw_sources_free(config->sources, config->source_count);
     bw_secrets_free(config->secrets, config->secret_count);
+    bw_config_pools_free(config->pools, config->pool_count);
     bw_limits_free(config->limits, config->limit_count);
     free(config->trusted_proxies);
     free(config->values);
@@ -291,6 +294,7 @@ void bw_config_help(struct bw_buf *out)
     bw_buf_append_text(out, "\nretention:\n");
     bw_keys_help(out, retention_keys, RETENTION_KEY_COUNT);
     bw_tls_help(out);
+    bw_config_pools_help(out);
     bw_limits_help(out);
     bw_sources_help(out);
 }

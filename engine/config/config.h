@@ -95,6 +95,12 @@ struct bw_limit_config {  /* what steps share by name; engine/dispatch/limiter.h
     unsigned concurrency; /* 0 = any number */
 };
 
+#define BW_CONFIG_POOL_DEFAULT "default"
+struct bw_pool_config { /* run workers that execute the runs of workflows with `pool: NAME`, and nothing else */
+    char *name;         /* [a-z][a-z0-9-]{0,63}, not "default": that is what `workers` sizes */
+    unsigned workers;   /* 1 */
+};
+
 struct bw_config {
     char *file;   /* path of bellwire.yaml, or NULL when there is none */
     char *folder; /* what relative paths are relative to */
@@ -104,7 +110,7 @@ struct bw_config {
     bool allow_plaintext;
     char *public_url; /* as people reach it, without a slash at the end; NULL: the first port that it listens on */
     char *data, *workflows, *actions, *plugins, *schemes; /* ready to open */
-    unsigned workers;                                     /* default: cores - 1, at least 1 */
+    unsigned workers;                                     /* of the default pool; default: cores - 1, at least 1 */
     unsigned ingest_threads;                              /* default: 1 up to 2 cores, cores / 2 above, at most 4 */
     uint64_t max_body_bytes;                              /* 1 MiB, at most BW_BODY_BYTES_HARD */
     unsigned max_connections;                             /* 10,000 */
@@ -123,6 +129,8 @@ struct bw_config {
     size_t source_count;
     struct bw_secret *secrets; /* what workflows may be granted */
     size_t secret_count;
+    struct bw_pool_config *pools; /* without the default one */
+    size_t pool_count;
     struct bw_limit_config *limits;
     size_t limit_count;
     char *values; /* `config`: compact JSON object */

@@ -118,7 +118,7 @@ void bw_dispatch_catalog_loaded(struct bw_dispatch *dispatch, const json_t *head
     dispatch->is_catalog_reported = true;
     struct bw_error err;
     bw_error_set(&err, "memory", "out of memory");
-    if (!bw_pairs_add(dispatch, workflows) || !bw_about_store(dispatch, workflows) ||
+    if (!bw_pools_set(dispatch, workflows) || !bw_pairs_add(dispatch, workflows) || !bw_about_store(dispatch, workflows) ||
         (dispatch->schedules && !bw_schedules_set(dispatch->schedules, workflows)) ||
         !(awaited = bw_awaited_new(dispatch->revision, workflows, dispatch->pairs))) {
         bw_dispatch_fail(dispatch, &err);
@@ -200,7 +200,7 @@ static void on_watch(evutil_socket_t fd, short what, void *arg)
     if (dispatch->schedules) bw_schedules_watch(dispatch->schedules);
     if (dispatch->permits) bw_permits_watch(dispatch->permits);
     if (dispatch->cancels) bw_cancels_watch(dispatch);
-    if (!TAILQ_EMPTY(&dispatch->queued) || dispatch->is_behind || (dispatch->wakes && bw_wakes_are_behind(dispatch->wakes))) bw_jobs_feed(dispatch);
+    if (!bw_pools_are_empty(dispatch) || dispatch->is_behind || (dispatch->wakes && bw_wakes_are_behind(dispatch->wakes))) bw_jobs_feed(dispatch);
     if (dispatch->trial) bw_trial_look(dispatch);
 }
 
@@ -303,7 +303,6 @@ struct bw_dispatch *bw_dispatch_new(struct event_base *base, const struct bw_dis
     dispatch->handlers = *handlers;
     dispatch->is_draining = options->hold;
     dispatch->is_behind = !options->check_only; /* whatever an earlier process left in the store comes first */
-    TAILQ_INIT(&dispatch->queued);
     TAILQ_INIT(&dispatch->workers);
     TAILQ_INIT(&dispatch->hosts);
     TAILQ_INIT(&dispatch->fetches);
@@ -312,7 +311,9 @@ struct bw_dispatch *bw_dispatch_new(struct event_base *base, const struct bw_dis
     dispatch->workflow_names = json_object();
     dispatch->pairs = json_array();
     if (!(dispatch->values = bw_json_load(bw_slice_of(options->config->values ? options->config->values : "{}"), err))) goto fail;
-    if (!dispatch->jobs || !dispatch->pairs || !dispatch->load_errors || !dispatch->workflow_names || !make_events(dispatch)) goto fail;
+    if (!bw_pools_open(dispatch) || !dispatch->jobs || !dispatch->pairs || !dispatch->load_errors || !dispatch->workflow_names ||
+        !make_events(dispatch))
+        goto fail;
     /* Watched before they are read: no change falls between. */
     if (!options->check_only && !(dispatch->reload = bw_reload_new(dispatch))) goto fail;
     if (!options->check_only && !(dispatch->reader = bw_reader_open(options->store_folder, err))) goto fail;
@@ -326,7 +327,7 @@ struct bw_dispatch *bw_dispatch_new(struct event_base *base, const struct bw_dis
     if (!options->check_only && !(dispatch->cancels = bw_cancels_new())) goto fail;
     if (options->trial && !(dispatch->trial = bw_trial_watch_new(dispatch))) goto fail;
     /* Workers and plugins start side by side; the catalogue is read when every plugin has said what it offers. */
-    if (!bw_workers_start(dispatch, options->check_only || options->hold ? 1 : options->config->workers, err)) goto fail;
+    if (!bw_workers_start(dispatch, err)) goto fail;
     if (!bw_hosts_start(dispatch, err)) goto fail;
     bw_dispatch_hosts_settled(dispatch);
     if (dispatch->is_failed) goto fail;
@@ -367,6 +368,7 @@ void bw_dispatch_free(struct bw_dispatch *dispatch)
     bw_permits_free(dispatch->permits);
     bw_cancels_free(dispatch->cancels);
     bw_catalog_free(dispatch->catalog);
+    bw_pools_free(dispatch);
     bw_awaits_end(&dispatch->awaits);
     bw_packer_free(dispatch->packer);
     free(dispatch->public_url);

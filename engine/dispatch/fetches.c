@@ -56,7 +56,7 @@ static struct bw_run_worker *any_worker(struct bw_dispatch *dispatch)
 {
     struct bw_run_worker *worker;
     TAILQ_FOREACH(worker, &dispatch->workers, link)
-    if (worker->state == BW_WORKER_LIVE) return worker;
+    if (worker->pool == dispatch->pools && worker->state == BW_WORKER_LIVE) return worker;
     return NULL;
 }
 

@@ -46,6 +46,8 @@ enum bw_mail_kind {
     BW_MAIL_TRIAL
 };
 
+struct bw_job;
+TAILQ_HEAD(bw_job_list, bw_job);
 struct bw_run_worker;
 struct bw_plugin_host;
 struct bw_reload;
@@ -56,12 +58,22 @@ struct bw_fetch;
 struct bw_cancels;
 struct bw_trial_watch;
 
+struct bw_pool { /* workers, and the jobs that wait for them; dispatch->pools[0] is the default one, which looks at the events */
+    const char *name;
+    unsigned first_worker, workers; /* their numbers */
+    struct bw_job_list queued;
+    size_t queued_count, queued_bytes;
+    bool has_passed_over; /* when there was no room, runs of it were left in the store's queue behind this id */
+    int64_t passed_over_at;
+};
+
 /* One event from the queue until all its runs have ended or are parked; or one run that was parked, until it has ended or is parked again. */
 struct bw_job {
     TAILQ_ENTRY(bw_job) link;
     int64_t number;    /* the event's id, or the run's below zero */
     struct bw_uid run; /* zero: an event */
     struct bw_accepted *event;
+    struct bw_pool *pool;
     struct bw_run_worker *worker; /* who has it, or NULL */
     json_t *verdicts, *lost;      /* see BW_MSG_EVENT; NULL mostly */
     unsigned open_reports;        /* given to the store, not yet committed */
@@ -72,12 +84,12 @@ struct bw_job {
     bool is_orphan;               /* its worker died; it goes back into the queue when open_reports is 0 */
     bool is_woken_again;          /* while its last report is on the way: it goes back into the queue then */
 };
-TAILQ_HEAD(bw_job_list, bw_job);
 
 enum bw_worker_state { BW_WORKER_STARTING, BW_WORKER_LIVE, BW_WORKER_KILLED };
 struct bw_run_worker {
     TAILQ_ENTRY(bw_run_worker) link;
     struct bw_dispatch *dispatch;
+    struct bw_pool *pool; /* NULL: of none */
     unsigned number;
     enum bw_worker_state state;
     struct bw_process *process;
@@ -147,9 +159,12 @@ struct bw_dispatch {
     uint8_t approval_key[BW_STORE_KEY_BYTES]; /* approvals.c; fixed once it was read */
     char *public_url;                         /* NULL with check_only */
     bool is_catalog_known, is_catalog_reported, is_draining, is_drained, is_failed, is_stopped;
+    /* pools.c */
+    struct bw_pool *pools;
+    size_t pool_count;
+    struct bw_map *pool_of; /* name of a workflow → struct bw_pool *, unless it is the default one */
     /* jobs.c */
-    struct bw_job_list queued;
-    size_t queued_count, queued_bytes, in_hand;
+    size_t in_hand;
     struct bw_map *jobs;  /* number (8 bytes) → bw_job, queued and in hand */
     bool is_behind;       /* there may be pending events in the store that are not in memory */
     int64_t behind_after; /* they have greater ids than this */
@@ -203,8 +218,9 @@ void bw_jobs_feed_soon(struct bw_dispatch *dispatch);
 /* Everything that the dead worker had goes back into the queue. `note`: what it was executing, or NULL; was_stalled: the watchdog ended it for that.
  */
 void bw_jobs_worker_lost(struct bw_run_worker *worker, const struct bw_flight_note *note, bool was_stalled, const char *how);
-bool bw_jobs_add_run(struct bw_dispatch *dispatch, const struct bw_queued *queued); /* false: not now, it stays in the store's queue */
-void bw_jobs_read_back(struct bw_dispatch *dispatch, int64_t event_id);             /* events from this id on are in the store, and not known here */
+bool bw_jobs_add_run(struct bw_dispatch *dispatch, const struct bw_queued *queued,
+                     struct bw_pool *pool);                             /* false: not now, it stays in the store's queue */
+void bw_jobs_read_back(struct bw_dispatch *dispatch, int64_t event_id); /* events from this id on are in the store, and not known here */
 struct bw_job *bw_jobs_find(struct bw_dispatch *dispatch, int64_t number);
 struct bw_job *bw_jobs_of_run(struct bw_dispatch *dispatch, struct bw_uid run); /* a worker has it, and perhaps that run; NULL: none has */
 bool bw_jobs_may_have(struct bw_dispatch *dispatch, struct bw_uid run);         /* a run that the store does not know */
@@ -212,6 +228,19 @@ void bw_jobs_finish(struct bw_dispatch *dispatch, struct bw_job *job);          
 void bw_jobs_settle(struct bw_dispatch *dispatch, struct bw_job *job,
                     uint32_t matched); /* a report of it was committed: freed, or back into the queue */
 void bw_jobs_free(struct bw_dispatch *dispatch);
+/* pools.c */
+bool bw_pools_open(struct bw_dispatch *dispatch);                              /* false: no memory */
+bool bw_pools_set(struct bw_dispatch *dispatch, const json_t *workflows);      /* those of a new current revision; false: no memory, as before */
+struct bw_pool *bw_pool_named(struct bw_dispatch *dispatch, const char *name); /* the default one, if there is no such */
+struct bw_pool *bw_pool_of(struct bw_dispatch *dispatch, struct bw_slice workflow);
+struct bw_pool *bw_pool_of_worker(struct bw_dispatch *dispatch, unsigned number); /* NULL: of none */
+void bw_pool_enqueue(struct bw_job *job, bool at_front);
+void bw_pool_dequeue(struct bw_job *job);
+bool bw_pool_is_full(const struct bw_pool *pool);
+bool bw_pool_is_low(const struct bw_pool *pool); /* time to read more from the store */
+bool bw_pools_are_empty(const struct bw_dispatch *dispatch);
+struct bw_run_worker *bw_pool_pick(struct bw_dispatch *dispatch, const struct bw_job *job); /* NULL: nobody can take it now */
+void bw_pools_free(struct bw_dispatch *dispatch);
 /* pairs.c */
 bool bw_pairs_read(struct bw_dispatch *dispatch, struct bw_error *err); /* what earlier processes have left */
 /* Those of a catalogue: they are stored before anything that is accepted or stored after this. False: no memory. */
@@ -275,6 +304,7 @@ void bw_wakes_watch(struct bw_wakes *wakes); /* fires what is due */
 void bw_wakes_fired(struct bw_wakes *wakes);
 void bw_wakes_told(struct bw_wakes *wakes); /* the store has something in its queue, or an earlier timer */
 void bw_wakes_refill(struct bw_wakes *wakes);
+void bw_wakes_pools_changed(struct bw_wakes *wakes);
 bool bw_wakes_are_behind(const struct bw_wakes *wakes);
 bool bw_wakes_are_quiet(const struct bw_wakes *wakes); /* nothing is known here that is not done */
 void bw_wakes_stop(struct bw_wakes *wakes);
@@ -289,7 +319,7 @@ void bw_reports_retry(struct bw_dispatch *dispatch);
 void bw_reports_committed(struct bw_mail *mail);
 void bw_reports_free_stalled(struct bw_dispatch *dispatch);
 /* workers.c */
-bool bw_workers_start(struct bw_dispatch *dispatch, unsigned count, struct bw_error *err);
+bool bw_workers_start(struct bw_dispatch *dispatch, struct bw_error *err); /* those of all pools */
 void bw_workers_watch(struct bw_dispatch *dispatch);
 void bw_workers_free(struct bw_dispatch *dispatch);
 /* A worker process that is in no list: `ended` frees it. `arg` of the handlers and of ended is the worker. NULL with err. */

@@ -18,26 +18,6 @@ struct bw_job *bw_jobs_find(struct bw_dispatch *dispatch, int64_t number)
     return dispatch->jobs ? bw_map_get(dispatch->jobs, key_of(&number)) : NULL;
 }
 
-static size_t bytes_of(const struct bw_job *job)
-{
-    return job->event->body.len + job->event->headers.len + sizeof *job;
-}
-
-static void enqueue(struct bw_dispatch *dispatch, struct bw_job *job, bool at_front)
-{
-    if (at_front)
-        TAILQ_INSERT_HEAD(&dispatch->queued, job, link);
-    else
-        TAILQ_INSERT_TAIL(&dispatch->queued, job, link);
-    dispatch->queued_count++;
-    dispatch->queued_bytes += bytes_of(job);
-}
-
-static bool is_full(const struct bw_dispatch *dispatch)
-{
-    return dispatch->queued_count >= BW_JOBS_QUEUED_MAX || dispatch->queued_bytes >= BW_JOBS_BYTES_MAX;
-}
-
 static void job_free(struct bw_dispatch *dispatch, struct bw_job *job)
 {
     bw_map_remove(dispatch->jobs, key_of(&job->number));
@@ -68,7 +48,7 @@ void bw_jobs_add(struct bw_dispatch *dispatch, struct bw_accepted *event, bool m
         bw_accepted_unref(event);
         return;
     }
-    if (!may_be_recorded && (dispatch->is_behind || is_full(dispatch))) {
+    if (!may_be_recorded && (dispatch->is_behind || bw_pool_is_full(dispatch->pools))) {
         fall_behind(dispatch, event->event_id);
         bw_accepted_unref(event);
         return;
@@ -82,8 +62,9 @@ void bw_jobs_add(struct bw_dispatch *dispatch, struct bw_accepted *event, bool m
     }
     job->number = event->event_id;
     job->event = event;
+    job->pool = dispatch->pools;
     job->may_be_recorded = may_be_recorded;
-    enqueue(dispatch, job, false);
+    bw_pool_enqueue(job, false);
 }
 
 /* ---- reading back ---- */
@@ -130,7 +111,7 @@ static bool add_stored(void *arg, const struct bw_event *row)
     }
     bw_jobs_add(dispatch, event, true);
     if (row->is_damaged && (job = bw_jobs_find(dispatch, row->id))) job->is_damaged = true;
-    return dispatch->queued_bytes < BW_JOBS_BYTES_MAX;
+    return dispatch->pools->queued_bytes < BW_JOBS_BYTES_MAX;
 }
 
 static bool take_event(void *arg, const struct bw_event *row)
@@ -141,7 +122,7 @@ static bool take_event(void *arg, const struct bw_event *row)
     return false;
 }
 
-bool bw_jobs_add_run(struct bw_dispatch *dispatch, const struct bw_queued *queued)
+bool bw_jobs_add_run(struct bw_dispatch *dispatch, const struct bw_queued *queued, struct bw_pool *pool)
 {
     struct bw_job *job = bw_jobs_find(dispatch, -queued->run_id);
     struct bw_error err = {0};
@@ -152,7 +133,7 @@ bool bw_jobs_add_run(struct bw_dispatch *dispatch, const struct bw_queued *queue
         return true;
     }
     if (!(job = calloc(1, sizeof *job))) return false;
-    *job = (struct bw_job){.number = -queued->run_id, .run = queued->run, .is_child = queued->is_child, .may_be_recorded = true};
+    *job = (struct bw_job){.number = -queued->run_id, .run = queued->run, .pool = pool, .is_child = queued->is_child, .may_be_recorded = true};
     if (!bw_reader_event_by_id(dispatch->reader, queued->event_id, queued->needs_event, take_event, job, &found, &err) || !job->event ||
         !bw_map_set(dispatch->jobs, key_of(&job->number), job)) {
         if (err.code[0]) bw_log_error(BW_LOG_ERROR, "dispatch.read_back", &err);
@@ -161,7 +142,7 @@ bool bw_jobs_add_run(struct bw_dispatch *dispatch, const struct bw_queued *queue
         return false;
     }
     if (queued->revision) job->event->revision = queued->revision; /* the event is a copy of this job's own */
-    enqueue(dispatch, job, false);
+    bw_pool_enqueue(job, false);
     return true;
 }
 
@@ -169,39 +150,18 @@ static void refill(struct bw_dispatch *dispatch)
 {
     struct bw_error err;
     size_t visited = 0, limit = 512;
-    if (dispatch->queued_count >= BW_JOBS_QUEUED_MAX / 4 || dispatch->queued_bytes >= BW_JOBS_BYTES_MAX / 2) return;
     if (dispatch->wakes) bw_wakes_refill(dispatch->wakes);
-    if (!dispatch->is_behind) return;
+    if (!dispatch->is_behind || !bw_pool_is_low(dispatch->pools)) return;
     /* Posts that were dropped before this read are committed, so the read sees them; later ones are posted again to a queue that is not
      * behind. Both arrive on this thread, so nothing falls between. */
     if (!bw_reader_pending(dispatch->reader, dispatch->behind_after, limit, add_stored, dispatch, &visited, &err)) {
         bw_log_error(BW_LOG_ERROR, "dispatch.read_back", &err);
         return; /* the next feed tries again */
     }
-    if (visited < limit && !is_full(dispatch)) dispatch->is_behind = false;
+    if (visited < limit && !bw_pool_is_full(dispatch->pools)) dispatch->is_behind = false;
 }
 
 /* ---- handing out ---- */
-
-/* A step says itself how many of its runs may be under way: a fresh worker gets them all. */
-static struct bw_run_worker *pick_worker(struct bw_dispatch *dispatch, const struct bw_job *job)
-{
-    struct bw_run_worker *worker, *best = NULL;
-    if ((dispatch->is_ordered || !dispatch->is_catalog_reported) && job->number > 0) {
-        /* Runs ask for their slots in the order of the events: one worker looks at all of them, and the same one until it ends. If its
-         * successor were any that happens to be there first, events would overtake those that it still looks at. */
-        TAILQ_FOREACH(worker, &dispatch->workers, link)
-        if (worker->state == BW_WORKER_LIVE && (!best || worker->number == dispatch->ordering_worker)) best = worker;
-        if (!best) return NULL;
-        dispatch->ordering_worker = best->number;
-        return best->in_hand < best->may_have && bw_channel_unsent(best->channel) < BW_WORKER_UNSENT_MAX ? best : NULL;
-    }
-    TAILQ_FOREACH(worker, &dispatch->workers, link)
-    if (worker->state == BW_WORKER_LIVE && worker->in_hand < (job->is_child ? BW_WORKER_IN_HAND_MAX : worker->may_have) &&
-        bw_channel_unsent(worker->channel) < BW_WORKER_UNSENT_MAX && (!best || worker->in_hand < best->in_hand))
-        best = worker;
-    return best;
-}
 
 enum handing { HANDED_OVER, NOT_NOW, NEVER, GONE };
 
@@ -289,19 +249,18 @@ out:
     return handing;
 }
 
-void bw_jobs_feed(struct bw_dispatch *dispatch)
+/* Has it handed out anything? */
+static bool feed_pool(struct bw_dispatch *dispatch, struct bw_pool *pool)
 {
     struct bw_run_worker *worker;
-    if (dispatch->is_draining || dispatch->is_failed || dispatch->stalled || !dispatch->revision) return;
-    refill(dispatch);
-    while (!TAILQ_EMPTY(&dispatch->queued) && (worker = pick_worker(dispatch, TAILQ_FIRST(&dispatch->queued)))) {
-        struct bw_job *job = TAILQ_FIRST(&dispatch->queued);
+    struct bw_job *job;
+    bool has_fed = false;
+    while ((job = TAILQ_FIRST(&pool->queued)) && (worker = bw_pool_pick(dispatch, job))) {
         enum handing handing = hand_over(worker, job);
-        if (handing == NOT_NOW) return; /* the channel is gone (its end is on the way) or memory is short: the job stays first */
-        if (handing == NEVER && !bw_reports_give_up(dispatch, job)) return;
-        TAILQ_REMOVE(&dispatch->queued, job, link);
-        dispatch->queued_count--;
-        dispatch->queued_bytes -= bytes_of(job);
+        if (handing == NOT_NOW) break; /* the channel is gone (its end is on the way) or memory is short: the job stays first */
+        if (handing == NEVER && !bw_reports_give_up(dispatch, job)) break;
+        bw_pool_dequeue(job);
+        has_fed = true;
         if (handing == GONE) {
             job_free(dispatch, job);
         } else if (handing == HANDED_OVER) {
@@ -311,7 +270,20 @@ void bw_jobs_feed(struct bw_dispatch *dispatch)
             dispatch->in_hand++;
             dispatch->exchanged++;
         }
-        if (dispatch->queued_count < BW_JOBS_QUEUED_MAX / 4) refill(dispatch);
+        if (bw_pool_is_low(pool)) refill(dispatch);
+    }
+    return has_fed;
+}
+
+void bw_jobs_feed(struct bw_dispatch *dispatch)
+{
+    bool has_fed = true;
+    if (dispatch->is_draining || dispatch->is_failed || dispatch->stalled || !dispatch->revision) return;
+    refill(dispatch);
+    while (has_fed) { /* what is read for one pool may be for another, too */
+        has_fed = false;
+        for (size_t i = 0; i < dispatch->pool_count; i++) has_fed |= feed_pool(dispatch, &dispatch->pools[i]);
+        has_fed &= dispatch->pool_count > 1;
     }
 }
 
@@ -344,7 +316,7 @@ void bw_jobs_settle(struct bw_dispatch *dispatch, struct bw_job *job, uint32_t m
     if (job->open_reports) return;
     if (job->is_finished && job->is_woken_again) {
         job->is_finished = job->is_woken_again = false;
-        enqueue(dispatch, job, false);
+        bw_pool_enqueue(job, false);
         bw_jobs_feed_soon(dispatch);
     } else if (job->is_finished) {
         struct bw_uid uid = job->event->uid;
@@ -353,7 +325,7 @@ void bw_jobs_settle(struct bw_dispatch *dispatch, struct bw_job *job, uint32_t m
         if (dispatch->handlers.event_done && !is_child) dispatch->handlers.event_done(dispatch->handlers.arg, uid, matched);
     } else if (job->is_orphan) {
         job->is_orphan = false;
-        enqueue(dispatch, job, true);
+        bw_pool_enqueue(job, true);
         bw_jobs_feed_soon(dispatch);
     }
 }

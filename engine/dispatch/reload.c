@@ -217,7 +217,7 @@ void bw_reload_stored(struct bw_reload *reload, uint32_t revision, const struct 
         return;
     }
     const json_t *workflows = json_object_get(reload->loaded, "workflows");
-    bool is_set = bw_pairs_add(dispatch, workflows) && bw_about_store(dispatch, workflows) &&
+    bool is_set = bw_pools_set(dispatch, workflows) && bw_pairs_add(dispatch, workflows) && bw_about_store(dispatch, workflows) &&
                   (!dispatch->schedules || bw_schedules_set(dispatch->schedules, workflows));
     struct bw_awaited *awaited = is_set ? bw_awaited_new(revision, workflows, dispatch->pairs) : NULL;
     if (!awaited) {

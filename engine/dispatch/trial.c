@@ -93,7 +93,7 @@ void bw_dispatch_trial_go_on(struct bw_dispatch *dispatch, int64_t now_ms)
 
 static bool is_quiet(const struct bw_dispatch *dispatch)
 {
-    return TAILQ_EMPTY(&dispatch->queued) && !dispatch->is_behind && !dispatch->open_reports && !dispatch->stalled &&
+    return bw_pools_are_empty(dispatch) && !dispatch->is_behind && !dispatch->open_reports && !dispatch->stalled &&
            bw_wakes_are_quiet(dispatch->wakes) && !bw_store_is_waking(dispatch->options.store) && bw_reload_is_idle(dispatch->reload);
 }
 

@@ -74,12 +74,14 @@ void bw_wakes_free(struct bw_wakes *wakes)
 
 bool bw_wakes_are_behind(const struct bw_wakes *wakes)
 {
-    return wakes->is_behind;
+    bool has_passed_over = false;
+    for (size_t i = 0; i < wakes->dispatch->pool_count; i++) has_passed_over |= wakes->dispatch->pools[i].has_passed_over;
+    return wakes->is_behind || has_passed_over;
 }
 
 bool bw_wakes_are_quiet(const struct bw_wakes *wakes)
 {
-    return !wakes->is_behind && !wakes->is_firing && !atomic_load(&wakes->is_told);
+    return !bw_wakes_are_behind(wakes) && !wakes->is_firing && !atomic_load(&wakes->is_told);
 }
 
 /* ---- timers ---- */
@@ -142,31 +144,82 @@ void bw_wakes_told(struct bw_wakes *wakes)
 }
 
 struct batch {
+    struct bw_dispatch *dispatch;
     struct bw_queued runs[READ_AT_ONCE];
+    struct bw_pool *pools[READ_AT_ONCE];
     size_t count;
 };
 
 static bool keep(void *arg, const struct bw_queued *queued)
 {
     struct batch *batch = arg;
+    batch->pools[batch->count] = bw_pool_of(batch->dispatch, queued->workflow);
     batch->runs[batch->count++] = *queued;
     return true;
 }
 
-void bw_wakes_refill(struct bw_wakes *wakes)
+static const struct batch *read_behind(struct bw_wakes *wakes, int64_t after)
 {
     static struct batch batch; /* main thread only */
     struct bw_error err;
     size_t visited = 0;
-    if (!wakes->is_behind) return;
+    batch.dispatch = wakes->dispatch;
     batch.count = 0;
-    if (!bw_reader_queue(wakes->dispatch->reader, wakes->read_to, READ_AT_ONCE, keep, &batch, &visited, &err)) {
-        bw_log_error(BW_LOG_ERROR, "dispatch.read_queue", &err);
-        return; /* the next feed tries again */
+    if (bw_reader_queue(wakes->dispatch->reader, after, READ_AT_ONCE, keep, &batch, &visited, &err)) return &batch;
+    bw_log_error(BW_LOG_ERROR, "dispatch.read_queue", &err);
+    return NULL; /* the next feed tries again */
+}
+
+/* What came last. Runs of a pool that has no room are passed over, so that those behind them need not wait. */
+static void read_on(struct bw_wakes *wakes)
+{
+    const struct batch *batch = read_behind(wakes, wakes->read_to);
+    for (size_t i = 0; batch && i < batch->count; i++) {
+        struct bw_pool *pool = batch->pools[i];
+        if (!pool->has_passed_over && bw_pool_is_full(pool)) {
+            pool->has_passed_over = true;
+            pool->passed_over_at = wakes->read_to;
+        }
+        /* In the order of the queue: behind one that was passed over the others wait, too. */
+        if (!pool->has_passed_over && !bw_jobs_add_run(wakes->dispatch, &batch->runs[i], pool)) return; /* no memory now: the same one again, later */
+        wakes->read_to = batch->runs[i].id;
     }
-    for (size_t i = 0; i < batch.count; i++) {
-        if (!bw_jobs_add_run(wakes->dispatch, &batch.runs[i])) return; /* no memory now: the same one again, later */
-        wakes->read_to = batch.runs[i].id;
+    if (batch && batch->count < READ_AT_ONCE) wakes->is_behind = false;
+}
+
+/* There is room again. What other pools have there is known to them, or passed over as well. */
+static void read_again(struct bw_wakes *wakes, struct bw_pool *pool)
+{
+    const struct batch *batch = read_behind(wakes, pool->passed_over_at);
+    for (size_t i = 0; batch && i < batch->count && batch->runs[i].id <= wakes->read_to; i++) {
+        if (batch->pools[i] == pool && (bw_pool_is_full(pool) || !bw_jobs_add_run(wakes->dispatch, &batch->runs[i], pool))) return;
+        pool->passed_over_at = batch->runs[i].id;
     }
-    if (batch.count < READ_AT_ONCE) wakes->is_behind = false;
+    if (batch && (batch->count < READ_AT_ONCE || pool->passed_over_at >= wakes->read_to || batch->runs[batch->count - 1].id > wakes->read_to))
+        pool->has_passed_over = false;
+}
+
+void bw_wakes_refill(struct bw_wakes *wakes)
+{
+    struct bw_dispatch *dispatch = wakes->dispatch;
+    bool is_low = false;
+    if (dispatch->pool_count > 1 && !dispatch->is_catalog_reported) return; /* nobody knows yet whose they are */
+    for (size_t i = 0; i < dispatch->pool_count; i++) {
+        struct bw_pool *pool = &dispatch->pools[i];
+        is_low |= bw_pool_is_low(pool);
+        if (pool->has_passed_over && bw_pool_is_low(pool)) read_again(wakes, pool);
+    }
+    if (wakes->is_behind && is_low) read_on(wakes);
+}
+
+/* What was passed over may be another pool's now. What is known is known: reading it once more changes nothing. */
+void bw_wakes_pools_changed(struct bw_wakes *wakes)
+{
+    for (size_t i = 0; i < wakes->dispatch->pool_count; i++) {
+        struct bw_pool *pool = &wakes->dispatch->pools[i];
+        if (!pool->has_passed_over) continue;
+        pool->has_passed_over = false;
+        if (pool->passed_over_at < wakes->read_to) wakes->read_to = pool->passed_over_at;
+        wakes->is_behind = true;
+    }
 }

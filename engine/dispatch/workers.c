@@ -74,16 +74,17 @@ fail:
 void bw_worker_configure(struct bw_run_worker *worker, bool with_secrets)
 {
     const struct bw_config *config = worker->dispatch->options.config;
-    json_t *secrets = json_object(), *limits = json_object();
+    json_t *secrets = json_object(), *limits = json_object(), *pools = json_array();
     for (size_t i = 0; with_secrets && i < config->secret_count; i++)
         json_object_set_new(secrets, config->secrets[i].name, json_stringn(config->secrets[i].values[0].ptr, config->secrets[i].values[0].len));
     for (size_t i = 0; i < config->limit_count; i++)
         json_object_set_new(limits, config->limits[i].name, json_real(config->limits[i].rate_ms ? config->limits[i].burst : 0));
-    json_t *head =
-        json_pack("{s:i,s:I,s:I,s:i,s:b,s:b,s:b,s:b,s:o,s:o}", "worker", worker->number, "lua_memory_bytes", (json_int_t)config->lua_memory_bytes,
-                  "stall_ms", (json_int_t)config->stall_ms, "max_output_bytes", MAX_OUTPUT_BYTES, "allow_private_network",
-                  config->allow_private_network, "trace", worker->dispatch->options.trace, "trial", worker->dispatch->options.trial, "trial_limits",
-                  worker->dispatch->options.trial_limits, "secrets", secrets, "limits", limits);
+    for (size_t i = 0; i < config->pool_count; i++) json_array_append_new(pools, json_string(config->pools[i].name));
+    json_t *head = json_pack("{s:i,s:I,s:I,s:i,s:b,s:b,s:b,s:b,s:b,s:o,s:o,s:o}", "worker", worker->number, "lua_memory_bytes",
+                             (json_int_t)config->lua_memory_bytes, "stall_ms", (json_int_t)config->stall_ms, "max_output_bytes", MAX_OUTPUT_BYTES,
+                             "allow_private_network", config->allow_private_network, "trace", worker->dispatch->options.trace, "trial",
+                             worker->dispatch->options.trial, "trial_limits", worker->dispatch->options.trial_limits, "hands_over",
+                             worker->dispatch->pool_count > 1, "secrets", secrets, "limits", limits, "pools", pools);
     json_object_set(head, "config", worker->dispatch->values);
     if (with_secrets && worker->dispatch->public_url) {
         char key[2 * BW_STORE_KEY_BYTES + 1];
@@ -244,15 +245,16 @@ static bool start_worker(struct bw_dispatch *dispatch, unsigned number, struct b
     static const struct bw_channel_handlers handlers = {on_message, on_closed};
     struct bw_run_worker *worker = bw_worker_new(dispatch, number, &handlers, on_ended, err);
     if (!worker) return false;
+    worker->pool = bw_pool_of_worker(dispatch, number);
     TAILQ_INSERT_TAIL(&dispatch->workers, worker, link);
     bw_worker_configure(worker, true);
     bw_pauses_tell(worker);
     return true;
 }
 
-bool bw_workers_start(struct bw_dispatch *dispatch, unsigned count, struct bw_error *err)
+bool bw_workers_start(struct bw_dispatch *dispatch, struct bw_error *err)
 {
-    for (unsigned i = 1; i <= count; i++)
+    for (unsigned i = 1; i <= dispatch->worker_count; i++)
         if (!start_worker(dispatch, i, err)) return false;
     return true;
 }

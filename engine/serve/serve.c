@@ -423,7 +423,7 @@ static void end(struct engine *engine)
 int bw_serve(const struct bw_config *config)
 {
     struct engine engine = {.config = config, .started_us = bw_clock_mono_us()};
-    const struct bw_dispatch_options options = {.config = config, .store_folder = config->data, .with_schedules = true, .watch_files = true};
+    const struct bw_dispatch_options options = {.config = config, .store_folder = config->data, .with_pools = true, .with_schedules = true, .watch_files = true};
     const struct bw_dispatch_handlers handlers = {.arg = &engine,
                                                   .prepare = prepare_routes,
                                                   .settle = settle_routes,

@@ -21,7 +21,8 @@ bool bw_reader_queue(struct bw_reader *reader, int64_t after, size_t limit, bw_q
                                    .event_id = sqlite3_column_int64(statement, 3),
                                    .is_child = sqlite3_column_int(statement, 4) != 0,
                                    .needs_event = sqlite3_column_int(statement, 5) != 0,
-                                   .revision = (uint32_t)sqlite3_column_int64(statement, 6)};
+                                   .revision = (uint32_t)sqlite3_column_int64(statement, 6),
+                                   .workflow = bw_sql_column(statement, 7)};
         ++*count;
         if (!visit(arg, &queued)) break;
     }

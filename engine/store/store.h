@@ -452,7 +452,8 @@ struct bw_queued {
     int64_t run_id, event_id;
     struct bw_uid run;
     bool is_child, needs_event;
-    uint32_t revision; /* 0: that of its event */
+    uint32_t revision;        /* 0: that of its event */
+    struct bw_slice workflow; /* borrowed: until the visit returns */
 };
 typedef bool bw_queued_visit(void *arg, const struct bw_queued *queued);
 /* Woken runs with id > after, ascending, at most limit; *count = how many were visited. */

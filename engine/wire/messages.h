@@ -14,7 +14,8 @@ enum bw_message_type {
     /* ---- engine → run worker ---- */
     /* First message. {worker: number, lua_memory_bytes, stall_ms, max_output_bytes, allow_private_network: bool, trace: bool,
      *  trial?: bool: it serves `bellwire test`, limits: {NAME: the greatest cost of a step, 0 = any},
-     *  approval_key?: hex, public_url?: what links to approvals are made with (approval_token.h),
+     *  pools: [NAME: of those in bellwire.yaml, the default one is not among them], hands_over: bool: it is to report runs of workflows with one of
+     *  them as BLOCKED instead of executing them, approval_key?: hex, public_url?: what links to approvals are made with (approval_token.h),
      *  secrets: {NAME: value}, config: {NAME: what bellwire.yaml says}, log_level, log_format}; trace asks for BW_MSG_TRACE. The flight page is
      * inherited as fd 4 (wire/flight.h), the channel is fd 3. */
     BW_MSG_CONFIGURE = 1,
@@ -61,7 +62,7 @@ enum bw_message_type {
     /* A key that senders publish: fetch it. {fetch: number, kind: "certificate"|"jwks", url, post: a JSON body to ask with, or "": GET, name: of the
      * certificate, chain: bool, at: pointer of the key in the answer, or ""}. Answered by BW_MSG_FETCHED. */
     BW_MSG_FETCH = 13,
-    BW_MSG_PERMIT = 8, /* {permits: [number]} those attempts may begin */
+    BW_MSG_PERMIT = 8,  /* {permits: [number]} those attempts may begin */
     BW_MSG_PAUSED = 14, /* {workflows: [name]} those of which no run begins by itself, instead of what was said before: it is reported as BLOCKED */
     BW_MSG_VALUES = 15, /* {config} instead of the one that was configured: bellwire.yaml was read again */
 
@@ -70,10 +71,10 @@ enum bw_message_type {
     /* {revision, workflows: [{name, description, file, hash: hex, manual: bool, callable: bool, ordered: bool (its runs begin in the order of the
      * events), collects: bool, events: [glob], steps: [path], inner: [path: in a foreach, or after the end], waits: [{event, by}], respond_ms: 0 =
      * the sender does not wait for it, schedules:
-     * [{cron, tz, missed: number (enum bw_missed), max_age_ms}], labels?: {NAME: text}, keep_ok_ms?, keep_failed_ms?: ages after which its runs may
-     * go, 0 = never, webhook?: its trigger as it is written (base/yaml_tree.h): a source of that name, line, column, trusted_warning?: […]}],
-     * actions: [{name: "ns/name@major", version, doc, file, kind: "lua"|"plugin", inputs: {…}, outputs: {…}, secrets: […], effect}], errors: [ERROR
-     * with file, line, column]} a broken file is left out and named in errors; the others work.
+     * [{cron, tz, missed: number (enum bw_missed), max_age_ms}], pool?, labels?: {NAME: text}, keep_ok_ms?, keep_failed_ms?: ages after which its
+     * runs may go, 0 = never, webhook?: its trigger as it is written (base/yaml_tree.h): a source of that name, line, column, trusted_warning?:
+     * […]}], actions: [{name: "ns/name@major", version, doc, file, kind: "lua"|"plugin", inputs: {…}, outputs: {…}, secrets: […], effect}], errors:
+     * [ERROR with file, line, column]} a broken file is left out and named in errors; the others work.
      */
     BW_MSG_CATALOG_LOADED = 33,
     /* One transaction's worth of results of one event.

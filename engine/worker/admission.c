@@ -31,9 +31,16 @@ bool bw_admission_is_asked_by_call(const struct bw_workflow *workflow)
     return workflow->concurrency.limit || workflow->rate.count || workflow->delay || workflow->delay_ms || workflow->start_within_ms;
 }
 
+/* Triggers are looked at by workers of the default pool: what others are to execute goes through the store. */
+static bool is_handed_over(const struct bw_worker *worker, const struct bw_workflow *workflow)
+{
+    return worker->hands_over && workflow->pool.len && bw_map_get(worker->pools, workflow->pool);
+}
+
 bool bw_admission_is_asked(const struct bw_worker_event *event, const struct bw_workflow *workflow)
 {
-    return is_paused(event->worker, workflow->name) || bw_admission_collects(event, workflow) || bw_admission_is_asked_by_call(workflow);
+    return is_handed_over(event->worker, workflow) || is_paused(event->worker, workflow->name) || bw_admission_collects(event, workflow) ||
+           bw_admission_is_asked_by_call(workflow);
 }
 
 bool bw_admission_has_expressions(const struct bw_workflow *workflow)

@@ -182,6 +182,22 @@ static const char *find_limit(const struct bw_worker *worker, const struct bw_wo
     return step->limit.name.ptr;
 }
 
+/* As with a limit the workflow stays: bellwire.yaml is no part of a revision. Its runs are executed by the default pool. */
+static void check_pool(const struct bw_worker *worker, const struct bw_workflow *workflow, struct bw_errors *errs)
+{
+    const char *names[NAMES_MAX] = {BW_POOL_DEFAULT};
+    size_t count = 1, position = 0;
+    struct bw_slice name;
+    void *self;
+    if (!workflow->pool.len || bw_map_get(worker->pools, workflow->pool)) return;
+    while (count < NAMES_MAX && bw_map_next(worker->pools, &position, &name, &self)) names[count++] = name.ptr;
+    const char *near = bw_suggest(workflow->pool, names, count);
+    struct bw_error *err = bw_errors_add(errs, "pool.unknown", "there is no pool %s in bellwire.yaml", workflow->pool.ptr);
+    if (err && near) bw_error_hint(err, "did you mean '%s'?", near);
+    if (err && !near) bw_error_hint(err, "add it there: pools: {%s: {workers: 1}}", workflow->pool.ptr);
+    place(err, workflow, workflow->pool_mark);
+}
+
 /* The version: the definition, and what its actions are. */
 static void make_version(struct bw_catalog_workflow *entry)
 {
@@ -304,6 +320,7 @@ static void add_workflow(struct bw_worker *worker, struct bw_catalog *catalog, s
     for (size_t i = 0; entry.limits && i < workflow->step_count; i++)
         entry.limits[i] = find_limit(worker, workflow, &workflow->steps[i], entry.actions[i], errs);
     bw_values_check(worker, workflow, errs);
+    check_pool(worker, workflow, errs);
     make_version(&entry);
     catalog->workflows = grown;
     catalog->workflows[catalog->workflow_count++] = entry;
@@ -349,6 +366,7 @@ static json_t *describe_workflow(const struct bw_catalog_workflow *entry)
     for (size_t i = 0; i < workflow->trigger_count; i++)
         if (workflow->triggers[i].kind == BW_TRIGGER_WEBHOOK)
             json_object_set_new(described, "webhook", bw_json_load(workflow->triggers[i].webhook, NULL));
+    if (workflow->pool.len) json_object_set_new(described, "pool", json_stringn(workflow->pool.ptr, workflow->pool.len));
     if (workflow->labels.len) json_object_set_new(described, "labels", bw_json_load(workflow->labels, NULL));
     if (workflow->keep_ok_ms != BW_AGE_UNSET) json_object_set_new(described, "keep_ok_ms", json_integer(workflow->keep_ok_ms));
     if (workflow->keep_failed_ms != BW_AGE_UNSET) json_object_set_new(described, "keep_failed_ms", json_integer(workflow->keep_failed_ms));

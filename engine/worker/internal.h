@@ -64,6 +64,8 @@ struct bw_worker {
     char *values_text;                           /* the same as JSON; in a trial with what the test says */
     json_t *paused;                              /* names of workflows whose runs the store is asked for; NULL: none */
     struct bw_map *shared;                       /* limits of bellwire.yaml: name → double *, the greatest cost of a step, 0 = any */
+    struct bw_map *pools;                        /* those of bellwire.yaml: name → itself, the default one is not among them */
+    bool hands_over;                             /* runs of workflows with a pool: this process is of none of those */
     struct bw_map *asked;                        /* permit number (8 bytes) → struct bw_attempt *, those that wait for theirs */
     TAILQ_HEAD(, bw_run) runs;                   /* all that it executes */
     TAILQ_HEAD(, bw_catalog) catalogs;

@@ -21,6 +21,7 @@ static void configure(struct bw_worker *worker, const struct bw_message *message
     const json_t *head = message->head;
     const char *name;
     json_t *value;
+    size_t index;
     worker->limits = (struct bw_script_limits){(size_t)bw_json_int(head, "lua_memory_bytes", 32 << 20), EXPR_INSTRUCTIONS, SLICE_US};
     worker->stall_ms = bw_json_int(head, "stall_ms", 2000);
     worker->max_output_bytes = (size_t)bw_json_int(head, "max_output_bytes", 1 << 20);
@@ -41,6 +42,8 @@ static void configure(struct bw_worker *worker, const struct bw_message *message
         *most = json_number_value(value);
     }
     bw_values_take(worker, json_object_get(head, "config"));
+    json_array_foreach(json_object_get(head, "pools"), index, value) if (!bw_map_set(worker->pools, bw_json_slice(value), worker->pools)) exit(70);
+    worker->hands_over = bw_json_bool(head, "hands_over", false);
     bw_approvals_configure(worker, head);
     if (!(worker->http = bw_http_new(worker->base, worker->allow_private_network))) exit(70);
     worker->has_trial_limits = bw_json_bool(head, "trial_limits", false);
@@ -146,10 +149,11 @@ int bw_worker_main(void)
     TAILQ_INIT(&worker.timers);
     worker.secrets = bw_map_new();
     worker.shared = bw_map_new();
+    worker.pools = bw_map_new();
     worker.asked = bw_map_new();
     worker.base = event_base_new();
     worker.flight = bw_flight_map(FLIGHT_FD);
-    if (!worker.secrets || !worker.shared || !worker.asked || !worker.base || !worker.flight || !bw_scripts_open(&worker) ||
+    if (!worker.secrets || !worker.shared || !worker.pools || !worker.asked || !worker.base || !worker.flight || !bw_scripts_open(&worker) ||
         !(worker.ready_event = event_new(worker.base, -1, 0, on_ready, &worker)) ||
         !(worker.channel = bw_channel_new(worker.base, ENGINE_FD, BW_FRAME_BYTES_MAX, &handlers, &worker))) {
         fprintf(stderr, "bellwire worker: this role is started by the engine (bellwire serve)\n");

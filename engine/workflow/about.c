@@ -1,5 +1,5 @@
-/* What is said about a workflow and changes nothing of what its runs do: `labels` and `retention`. Neither is part of the version: who finds runs by
- * a new label, or keeps them longer, means those that are there already, too. */
+/* What is said about a workflow and changes nothing of what its runs do: `labels`, `retention` and `pool`. None is part of the version: who finds
+ * runs by a new label, keeps them longer or has other workers execute them, means those that are there already, too. */
 #include "base/units.h"
 #include "workflow/internal.h"
 #include <stdio.h>
@@ -86,4 +86,16 @@ void bw_retention_load(struct bw_loader *loader, const struct bw_yaml_node *map)
     bw_check_keys(loader, map, "retention", bw_retention_keys, bw_retention_key_count);
     workflow->keep_ok_ms = load_age(loader, bw_yaml_get(map, "ok"));
     workflow->keep_failed_ms = load_age(loader, bw_yaml_get(map, "failed"));
+}
+
+/* Whether there is such a pool is for whoever knows bellwire.yaml. */
+void bw_pool_load(struct bw_loader *loader, const struct bw_yaml_node *node)
+{
+    struct bw_workflow *workflow = loader->workflow;
+    workflow->pool_mark = bw_mark_of(node);
+    if (node->kind != BW_YAML_STRING || !bw_is_workflow_name(node->text)) /* the same letters */
+        bw_load_error(loader, workflow->pool_mark, "workflow.pool", "write the name of a pool in bellwire.yaml: a-z, 0-9 and '-', a letter in front",
+                      "pool does not name a pool");
+    else if (!bw_slice_is(node->text, BW_POOL_DEFAULT))
+        workflow->pool = bw_arena_copy(loader->arena, node->text);
 }

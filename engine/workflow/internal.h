@@ -149,6 +149,7 @@ extern const size_t bw_retention_key_count;
 #define BW_AGE_SCHEMA "{\"type\":\"string\",\"pattern\":\"^(none|(?=[0-9])([0-9]+d)?([0-9]+h)?([0-9]+m(?!s))?([0-9]+s)?([0-9]+ms)?)$\"}"
 void bw_labels_load(struct bw_loader *loader, const struct bw_yaml_node *map);
 void bw_retention_load(struct bw_loader *loader, const struct bw_yaml_node *map);
+void bw_pool_load(struct bw_loader *loader, const struct bw_yaml_node *node);
 
 /* collect.c */
 extern const struct bw_load_key bw_collect_keys[];

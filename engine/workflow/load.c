@@ -180,6 +180,7 @@ static void load_root(struct bw_loader *loader, const struct bw_yaml_node *root)
     workflow->keep_ok_ms = workflow->keep_failed_ms = BW_AGE_UNSET;
     if ((value = bw_yaml_get(root, "labels"))) bw_labels_load(loader, value);
     if ((value = bw_yaml_get(root, "retention"))) bw_retention_load(loader, value);
+    if ((value = bw_yaml_get(root, "pool"))) bw_pool_load(loader, value);
     if ((value = bw_yaml_get(root, "secrets"))) load_secrets(loader, value);
     if ((value = bw_yaml_get(root, "vars"))) load_vars(loader, value);
     if ((value = bw_yaml_get(root, "inputs"))) bw_inputs_load(loader, value);

@@ -233,8 +233,10 @@ struct bw_workflow {
     struct bw_slice name, description;
     struct bw_slice labels;             /* compact JSON object of texts; empty: none. No part of the hash, nor is what follows: about.c */
     int64_t keep_ok_ms, keep_failed_ms; /* ages after which its runs may go; BW_AGE_UNSET: those of the instance; 0: for ever */
-    struct bw_slice file;               /* as given to the loader */
-    uint8_t hash[32];                   /* SHA-256 of the canonical definition: formatting and comments do not change it (hash.c) */
+    struct bw_slice pool;               /* whose workers execute its runs; empty: those of the default one */
+    struct bw_mark pool_mark;
+    struct bw_slice file; /* as given to the loader */
+    uint8_t hash[32];     /* SHA-256 of the canonical definition: formatting and comments do not change it (hash.c) */
     struct bw_trigger *triggers;
     size_t trigger_count;
     struct bw_slice vars;   /* compact JSON object */
@@ -272,6 +274,7 @@ struct bw_workflow {
 };
 
 #define BW_AGE_UNSET (-1)
+#define BW_POOL_DEFAULT "default"
 #define BW_WORKFLOW_TIMEOUT_MS (30 * 86400000LL)
 #define BW_WORKFLOW_WAIT_MAX_MS (366 * 86400000LL) /* semantics.md 2.5: timers */
 #define BW_WORKFLOW_RESPOND_MAX_MS 60000

@@ -35,6 +35,7 @@ GOOD = [
     step("id: a, approve: {message: m, need: 1}"), step("id: a, approve: {message: m, need: 2, to: [ann@example.com, bob]}"),
     step("id: a, lua: return 1, timeout: 500ms"), step("id: a, set: {}, sensitive: true"), step("id: a, approve: {message: x}, sensitive: false"),
     step("id: a, foreach: [1], sensitive: true, steps: [{id: b, wait: {event: a}, sensitive: true}]"), workflow(more="labels: {a: b, c.d/e-f_9: '1'}\n"),
+    workflow(more="pool: big\n"), workflow(more="pool: default\n"),
     workflow(more="labels: {}\nretention: {ok: none, failed: 1d12h}\n"),
     step("id: a, lua: return 1, timeout: 1m5s"),
     step("id: a, lua: 'return {}', if: false"),
@@ -98,7 +99,7 @@ BAD = [
     workflow(more="description: 7\n"), workflow(more="description: \"${{ x }}\"\n"), workflow(more="descripton: x\n"),
     workflow(more="vars: []\n"), workflow(more="vars: x\n"), workflow(more="outputs: []\n"),
     workflow(more="secrets: A\n"), workflow(more="secrets: [a-b]\n"), workflow(more="secrets: [A, A]\n"), workflow(more="secrets: [1A]\n"),
-    workflow(more="pool: big\n"),  # of a later version
+    workflow(more="pool: Big\n"), workflow(more="pool: [big]\n"), workflow(more="pool: 7\n"), workflow(more="pool: ''\n"),
     workflow(more="collect: {}\n"), workflow(more="collect: {max_events: 5}\n"), workflow(more="collect: {quiet: 2}\n"), workflow(more="collect: 2m\n"),
     workflow(more="collect: {quiet: 2m, max_events: 1001}\n"), workflow(more="collect: {quiet: 2m, max: 5}\n"),
     workflow(more="inputs: []\n"), workflow(more="inputs: {a: string}\n"), workflow(more="inputs: {a: {typ: string}}\n"),
@@ -221,7 +222,7 @@ def verdicts(tmp_path_factory):
     parts = [(name, first, samples[first:first + 60]) for name, samples in (("good", GOOD), ("bad", BAD), ("loader", LOADER_ONLY))
              for first in range(0, len(samples), 60)]
     for name, first, samples in parts:
-        engine = Engine(tmp_path_factory.mktemp("schema") / "instance", "listen: http://127.0.0.1:0\nlimits: {llm: {rate: 10/1s, burst: 5}}\n")
+        engine = Engine(tmp_path_factory.mktemp("schema") / "instance", "listen: http://127.0.0.1:0\npools: {big: {workers: 2}}\nlimits: {llm: {rate: 10/1s, burst: 5}}\n")
         engine.write("actions/demo/act.lua", ACTION)
         engine.write("workflows/good-0.yaml", GOOD[0].replace("NAME", "good-0"))  # who is called
         for index, text in enumerate(samples, first):

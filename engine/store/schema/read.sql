@@ -127,7 +127,7 @@ LEFT JOIN timers t ON t.run_id = r.id AND t.path = ?2 LEFT JOIN votes v ON v.run
 LEFT JOIN votes o ON o.run_id = r.id AND o.path = ?2 AND o.actor = ?3 AND v.run_id IS NULL
 WHERE r.uid = ?1;
 -- name: queue
-SELECT q.id, q.run_id, r.uid, r.event_id, c.run_id IS NOT NULL, coalesce(j.needs_event, 1), r.revision
+SELECT q.id, q.run_id, r.uid, r.event_id, c.run_id IS NOT NULL, coalesce(j.needs_event, 1), r.revision, r.workflow
 FROM queue q CROSS JOIN runs r ON r.id = q.run_id LEFT JOIN children c ON c.run_id = q.run_id LEFT JOIN joins j ON j.id = c.join_id
 WHERE q.id > ?1 ORDER BY q.id LIMIT ?2;
 -- name: join_context

@@ -105,6 +105,20 @@ static void test_a_unix_socket_has_a_path_and_a_mode_and_no_port(void **state)
     bw_config_free(config);
 }
 
+static void test_pools_have_one_worker_unless_they_say_otherwise(void **state)
+{
+    (void)state;
+    struct bw_config *config = load_good("workers: 3\npools: {heavy: {workers: 4}, odd-1: {}, bare: ~}\n");
+    assert_int_equal(config->workers, 3);
+    assert_int_equal(config->pool_count, 3);
+    assert_string_equal(config->pools[0].name, "heavy");
+    assert_int_equal(config->pools[0].workers, 4);
+    assert_string_equal(config->pools[1].name, "odd-1");
+    assert_int_equal(config->pools[1].workers, 1);
+    assert_int_equal(config->pools[2].workers, 1);
+    bw_config_free(config);
+}
+
 static void test_limits_are_taken_as_they_are_written(void **state)
 {
     (void)state;
@@ -155,6 +169,12 @@ static const struct refusal refusals[] = {
     {"retention: {succeeded: §never}\n", "config.type", "none"},
     {"retention: {max_size: §lots}\n", "config.type", "20GiB or none"},
     {"retention: {max_size: §15MiB}\n", "config.range", "16777216"},
+    {"pools: §[a]\n", "config.type", "pools: {heavy:"},
+    {"pools: {heavy: §2}\n", "config.type", "must be a map"},
+    {"pools: {§Heavy: {}}\n", "config.name", "'Heavy'"},
+    {"pools: {§default: {workers: 2}}\n", "pool.default", "workers: 2"},
+    {"pools: {heavy: {workers: §0}}\n", "config.range", "from 1 to 256"},
+    {"pools: {heavy: {§worker: 2}}\n", "config.unknown_key", "did you mean 'workers'?"},
     {"limits: §[a]\n", "config.type", "limits: {crm:"},
     {"limits: {crm: §5}\n", "config.type", "must be a map"},
     {"limits: {§crm: {}}\n", "limit.empty", "limits nothing"},
@@ -321,6 +341,7 @@ int main(void)
         cmocka_unit_test(test_without_a_file_everything_has_its_default),
         cmocka_unit_test(test_every_key_is_taken),
         cmocka_unit_test(test_a_unix_socket_has_a_path_and_a_mode_and_no_port),
+        cmocka_unit_test(test_pools_have_one_worker_unless_they_say_otherwise),
         cmocka_unit_test(test_limits_are_taken_as_they_are_written),
         cmocka_unit_test(test_retention_is_taken_and_what_it_leaves_out_has_its_default),
         cmocka_unit_test(test_every_fault_has_its_code_place_and_next_step),

@@ -38,6 +38,7 @@ static void test_layout_comments_and_order_of_keys_do_not_matter(void **state)
         {"name: t\n", "\"name\": \"\\x74\"\n"},
         {"description: one\n", "description: two\n"}, /* names for people */
         {"description: one\n", ""},
+        {"description: one\n", "pool: heavy\n"},             /* where, not what */
         {"description: one\n", "labels: {team: billing}\n"}, /* what counts for the runs that are there, too */
         {"description: one\n", "retention: {ok: 1h, failed: none}\n"},
         {"name: first, ", ""},

@@ -20,7 +20,7 @@ static const struct refusal refusals[] = {
     {HEAD "steps: [{id: a, set: {}}]\n§step: []\n", "workflow.unknown_key", "did you mean 'steps'?"},
     {HEAD "steps: [{id: a, set: {}}]\n§Steps: []\n", "workflow.unknown_key", "did you mean 'steps'?"},
     {HEAD "steps: [{id: a, set: {}}]\n§somethingelse: []\n", "workflow.unknown_key", "'somethingelse'"},
-    {HEAD "steps: [{id: a, set: {}}]\n§pool: big\n", "workflow.not_supported", "newer version"},
+    {HEAD "steps: [{id: a, set: {}}]\npool: §Big\n", "workflow.pool", "name of a pool"},
     {HEAD "collect: §2m\nsteps: [{id: a, set: {}}]\n", "workflow.type", "collect must be a map"},
     {HEAD "collect: §{max_events: 5}\nsteps: [{id: a, set: {}}]\n", "collect.when", "quiet: 2m"},
     {HEAD "collect: {§quite: 2m}\nsteps: [{id: a, set: {}}]\n", "workflow.unknown_key", "did you mean 'quiet'?"},
