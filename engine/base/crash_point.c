@@ -2,6 +2,7 @@
 
 #ifdef BELLWIRE_TEST_HOOKS
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,5 +27,12 @@ void bw_crash_point_hit(const char *name)
 {
     pthread_once(&is_read, read_environment);
     if ((strcmp(name, wanted.name) == 0 || strcmp(wanted.name, "*") == 0) && wanted.name[0] && atomic_fetch_sub(&wanted.left, 1) == 1) _exit(137);
+}
+
+void bw_crash_step_hit(const char *path, const char *when)
+{
+    const char *text = getenv("BELLWIRE_CRASH_STEP");
+    size_t len = strlen(path);
+    if (text && !strncmp(text, path, len) && !strcmp(text + len, when)) raise(SIGKILL);
 }
 #endif

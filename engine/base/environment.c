@@ -20,6 +20,7 @@ static const char *const passed_variables[] = {
     "LD_LIBRARY_PATH=",
 #ifdef BELLWIRE_TEST_HOOKS
     "BELLWIRE_CLOCK_AHEAD_MS=", /* one time for all of it */
+    "BELLWIRE_CRASH_STEP=",
 #endif
 };
 

@@ -200,7 +200,10 @@ static void on_watch(evutil_socket_t fd, short what, void *arg)
     if (dispatch->schedules) bw_schedules_watch(dispatch->schedules);
     if (dispatch->permits) bw_permits_watch(dispatch->permits);
     if (dispatch->cancels) bw_cancels_watch(dispatch);
-    if (!bw_pools_are_empty(dispatch) || dispatch->is_behind || (dispatch->wakes && bw_wakes_are_behind(dispatch->wakes))) bw_jobs_feed(dispatch);
+    bw_suspects_watch(dispatch);
+    if (!bw_pools_are_empty(dispatch) || !TAILQ_EMPTY(&dispatch->suspects) || dispatch->is_behind ||
+        (dispatch->wakes && bw_wakes_are_behind(dispatch->wakes)))
+        bw_jobs_feed(dispatch);
     if (dispatch->trial) bw_trial_look(dispatch);
 }
 
@@ -304,6 +307,7 @@ struct bw_dispatch *bw_dispatch_new(struct event_base *base, const struct bw_dis
     dispatch->is_draining = options->hold;
     dispatch->is_behind = !options->check_only; /* whatever an earlier process left in the store comes first */
     TAILQ_INIT(&dispatch->workers);
+    TAILQ_INIT(&dispatch->suspects);
     TAILQ_INIT(&dispatch->hosts);
     TAILQ_INIT(&dispatch->fetches);
     dispatch->jobs = bw_map_new();

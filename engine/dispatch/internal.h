@@ -83,13 +83,22 @@ struct bw_job {
     bool is_finished;             /* its last report is on the way to the disk */
     bool is_orphan;               /* its worker died; it goes back into the queue when open_reports is 0 */
     bool is_woken_again;          /* while its last report is on the way: it goes back into the queue then */
+    /* suspects.c */
+    bool is_suspect;
+    bool is_holding; /* its runs have not all asked for their slots: later events wait for that where the order counts */
+    unsigned deaths; /* of workers that had it in hand, and nobody knows of what they died */
+    unsigned alone;  /* those of them that had nothing else in hand */
 };
 
 enum bw_worker_state { BW_WORKER_STARTING, BW_WORKER_LIVE, BW_WORKER_KILLED };
 struct bw_run_worker {
     TAILQ_ENTRY(bw_run_worker) link;
     struct bw_dispatch *dispatch;
-    struct bw_pool *pool; /* NULL: of none */
+    struct bw_pool *pool;    /* NULL: it is the one for suspects */
+    size_t company;          /* of that one: how many it may have in hand now */
+    bool is_dismissed;       /* of that one: ended because nobody needs it */
+    bool is_dead, is_silent; /* its process has ended; all that it had sent was read */
+    char how[64];
     unsigned number;
     enum bw_worker_state state;
     struct bw_process *process;
@@ -181,6 +190,11 @@ struct bw_dispatch {
     TAILQ_HEAD(, bw_fetch) fetches;
     size_t fetch_count;
     int64_t next_fetch;
+    /* suspects.c */
+    struct bw_job_list suspects;
+    struct bw_run_worker *suspect_worker; /* NULL: there is none now */
+    size_t holding;                       /* jobs with is_holding */
+    int64_t suspects_not_before_us, suspects_seen_us;
     /* hosts.c */
     TAILQ_HEAD(, bw_plugin_host) hosts;
     int64_t next_call;
@@ -215,9 +229,8 @@ void bw_reload_free(struct bw_reload *reload);
 void bw_jobs_add(struct bw_dispatch *dispatch, struct bw_accepted *event, bool may_be_recorded);
 void bw_jobs_feed(struct bw_dispatch *dispatch);
 void bw_jobs_feed_soon(struct bw_dispatch *dispatch);
-/* Everything that the dead worker had goes back into the queue. `note`: what it was executing, or NULL; was_stalled: the watchdog ended it for that.
- */
-void bw_jobs_worker_lost(struct bw_run_worker *worker, const struct bw_flight_note *note, bool was_stalled, const char *how);
+/* Everything that the dead worker had goes back into the queue. `note`: what it was executing, or NULL. is_innocent: none of that was the reason. */
+void bw_jobs_worker_lost(struct bw_run_worker *worker, const struct bw_flight_note *note, bool is_innocent);
 bool bw_jobs_add_run(struct bw_dispatch *dispatch, const struct bw_queued *queued,
                      struct bw_pool *pool);                             /* false: not now, it stays in the store's queue */
 void bw_jobs_read_back(struct bw_dispatch *dispatch, int64_t event_id); /* events from this id on are in the store, and not known here */
@@ -241,6 +254,17 @@ bool bw_pool_is_low(const struct bw_pool *pool); /* time to read more from the s
 bool bw_pools_are_empty(const struct bw_dispatch *dispatch);
 struct bw_run_worker *bw_pool_pick(struct bw_dispatch *dispatch, const struct bw_job *job); /* NULL: nobody can take it now */
 void bw_pools_free(struct bw_dispatch *dispatch);
+/* suspects.c */
+void bw_suspects_add(struct bw_dispatch *dispatch, struct bw_job *job);                         /* from now on it is one */
+void bw_suspects_unexplained(struct bw_dispatch *dispatch, struct bw_job *job, bool was_alone); /* its worker died of nobody knows what */
+void bw_suspects_admitted(struct bw_dispatch *dispatch, struct bw_job *job); /* its runs have asked for their slots, or it is freed */
+bool bw_suspects_hold_events(const struct bw_dispatch *dispatch);            /* so that none overtakes one that is looked at again */
+struct bw_run_worker *bw_suspects_pick(struct bw_dispatch *dispatch, const struct bw_job *job); /* NULL: not now */
+void bw_suspects_worker_ended(struct bw_dispatch *dispatch, bool was_idle);
+void bw_suspects_watch(struct bw_dispatch *dispatch);
+void bw_suspects_progress(struct bw_job *job, const json_t *runs); /* it gets on: what it has reported has not ended its worker */
+bool bw_job_is_condemned(const struct bw_job *job);                /* it ends its workers, alone and again and again: its runs fail */
+bool bw_job_is_given_up(const struct bw_job *job);                 /* even that ended its worker */
 /* pairs.c */
 bool bw_pairs_read(struct bw_dispatch *dispatch, struct bw_error *err); /* what earlier processes have left */
 /* Those of a catalogue: they are stored before anything that is accepted or stored after this. False: no memory. */
@@ -320,6 +344,7 @@ void bw_reports_committed(struct bw_mail *mail);
 void bw_reports_free_stalled(struct bw_dispatch *dispatch);
 /* workers.c */
 bool bw_workers_start(struct bw_dispatch *dispatch, struct bw_error *err); /* those of all pools */
+struct bw_run_worker *bw_worker_start(struct bw_dispatch *dispatch, unsigned number, struct bw_error *err);
 void bw_workers_watch(struct bw_dispatch *dispatch);
 void bw_workers_free(struct bw_dispatch *dispatch);
 /* A worker process that is in no list: `ended` frees it. `arg` of the handlers and of ended is the worker. NULL with err. */

@@ -21,6 +21,7 @@ struct bw_job *bw_jobs_find(struct bw_dispatch *dispatch, int64_t number)
 static void job_free(struct bw_dispatch *dispatch, struct bw_job *job)
 {
     bw_map_remove(dispatch->jobs, key_of(&job->number));
+    bw_suspects_admitted(dispatch, job);
     json_decref(job->verdicts);
     json_decref(job->lost);
     bw_accepted_unref(job->event);
@@ -173,6 +174,28 @@ static enum handing report_damaged(const struct bw_accepted *event)
     return NEVER;
 }
 
+static enum handing report_given_up(const struct bw_accepted *event)
+{
+    char uid[BW_UID_TEXT];
+    bw_log(BW_LOG_ERROR, "event.given_up", BW_STR("event", bw_uid_text(event->uid, BW_UID_EVENT, uid)),
+           BW_STR("message", "it has ended every worker process that had it, also when nothing of it was run: it is left as it is"));
+    return NEVER;
+}
+
+static void append_suspicion(struct bw_buf *head, const struct bw_job *job)
+{
+    struct bw_error err;
+    if (!job->is_suspect) return;
+    bw_buf_append_text(head, ",\"suspect\":true");
+    if (!bw_job_is_condemned(job)) return;
+    bw_error_set(&err, "worker_lost", "this run ended its worker process %u times, each time between two pieces of code", job->alone);
+    bw_error_hint(&err, "the engine's log says how the workers ended (worker.lost); it may be the memory that its steps take while they wait");
+    json_t *error = bw_dispatch_error_json(&err, "lost");
+    bw_buf_append_text(head, ",\"condemned\":");
+    bw_json_append(head, error);
+    json_decref(error);
+}
+
 static enum handing hand_over(struct bw_run_worker *worker, struct bw_job *job)
 {
     struct bw_dispatch *dispatch = worker->dispatch;
@@ -185,6 +208,7 @@ static enum handing hand_over(struct bw_run_worker *worker, struct bw_job *job)
     enum handing handing = NOT_NOW;
 
     if (job->is_damaged) return report_damaged(event);
+    if (bw_job_is_given_up(job)) return report_given_up(event);
     if (!bw_catalog_send(worker, event->revision)) return NOT_NOW;
     bw_buf_printf(
         &head,
@@ -206,6 +230,7 @@ static enum handing hand_over(struct bw_run_worker *worker, struct bw_job *job)
         bw_buf_append_text(&head, ",\"lost\":");
         bw_json_append(&head, job->lost);
     }
+    append_suspicion(&head, job);
     if (job->may_be_recorded) {
         struct bw_error err;
         if (!(recorded = calloc(1, sizeof *recorded))) goto out;
@@ -249,17 +274,26 @@ out:
     return handing;
 }
 
-/* Has it handed out anything? */
+static void leave_queue(struct bw_dispatch *dispatch, struct bw_job *job)
+{
+    if (job->is_suspect)
+        TAILQ_REMOVE(&dispatch->suspects, job, link);
+    else
+        bw_pool_dequeue(job);
+}
+
+/* Jobs of a pool; NULL: the suspects. Has it handed out anything? */
 static bool feed_pool(struct bw_dispatch *dispatch, struct bw_pool *pool)
 {
+    struct bw_job_list *list = pool ? &pool->queued : &dispatch->suspects;
     struct bw_run_worker *worker;
     struct bw_job *job;
     bool has_fed = false;
-    while ((job = TAILQ_FIRST(&pool->queued)) && (worker = bw_pool_pick(dispatch, job))) {
+    while ((job = TAILQ_FIRST(list)) && (worker = pool ? bw_pool_pick(dispatch, job) : bw_suspects_pick(dispatch, job))) {
         enum handing handing = hand_over(worker, job);
         if (handing == NOT_NOW) break; /* the channel is gone (its end is on the way) or memory is short: the job stays first */
         if (handing == NEVER && !bw_reports_give_up(dispatch, job)) break;
-        bw_pool_dequeue(job);
+        leave_queue(dispatch, job);
         has_fed = true;
         if (handing == GONE) {
             job_free(dispatch, job);
@@ -270,7 +304,7 @@ static bool feed_pool(struct bw_dispatch *dispatch, struct bw_pool *pool)
             dispatch->in_hand++;
             dispatch->exchanged++;
         }
-        if (bw_pool_is_low(pool)) refill(dispatch);
+        if (pool && bw_pool_is_low(pool)) refill(dispatch);
     }
     return has_fed;
 }
@@ -280,6 +314,7 @@ void bw_jobs_feed(struct bw_dispatch *dispatch)
     bool has_fed = true;
     if (dispatch->is_draining || dispatch->is_failed || dispatch->stalled || !dispatch->revision) return;
     refill(dispatch);
+    feed_pool(dispatch, NULL);
     while (has_fed) { /* what is read for one pool may be for another, too */
         has_fed = false;
         for (size_t i = 0; i < dispatch->pool_count; i++) has_fed |= feed_pool(dispatch, &dispatch->pools[i]);
@@ -316,7 +351,10 @@ void bw_jobs_settle(struct bw_dispatch *dispatch, struct bw_job *job, uint32_t m
     if (job->open_reports) return;
     if (job->is_finished && job->is_woken_again) {
         job->is_finished = job->is_woken_again = false;
-        bw_pool_enqueue(job, false);
+        if (job->is_suspect)
+            TAILQ_INSERT_TAIL(&dispatch->suspects, job, link);
+        else
+            bw_pool_enqueue(job, false);
         bw_jobs_feed_soon(dispatch);
     } else if (job->is_finished) {
         struct bw_uid uid = job->event->uid;
@@ -325,7 +363,10 @@ void bw_jobs_settle(struct bw_dispatch *dispatch, struct bw_job *job, uint32_t m
         if (dispatch->handlers.event_done && !is_child) dispatch->handlers.event_done(dispatch->handlers.arg, uid, matched);
     } else if (job->is_orphan) {
         job->is_orphan = false;
-        bw_pool_enqueue(job, true);
+        if (job->is_suspect)
+            TAILQ_INSERT_HEAD(&dispatch->suspects, job, link);
+        else
+            bw_pool_enqueue(job, true);
         bw_jobs_feed_soon(dispatch);
     }
 }
@@ -389,23 +430,38 @@ static void blame(struct bw_job *job, const struct bw_flight_note *note, bool wa
     json_array_append_new(job->lost, json_pack("{s:s,s:s,s:i}", "run", run, "path", note->path, "count", 1));
 }
 
-void bw_jobs_worker_lost(struct bw_run_worker *worker, const struct bw_flight_note *note, bool was_stalled, const char *how)
+/* The one whose step the note names. */
+static struct bw_job *find_culprit(struct bw_run_worker *worker, const struct bw_flight_note *note)
+{
+    struct bw_job *job;
+    TAILQ_FOREACH(job, &worker->jobs, link)
+    if (note && run_is_of(note->run, job, worker->dispatch->workflow_names)) return job;
+    return NULL;
+}
+
+void bw_jobs_worker_lost(struct bw_run_worker *worker, const struct bw_flight_note *note, bool is_innocent)
 {
     struct bw_dispatch *dispatch = worker->dispatch;
-    struct bw_job *job, *previous;
+    struct bw_job *job, *previous, *culprit = find_culprit(worker, note);
     size_t lost = worker->in_hand;
     TAILQ_FOREACH_REVERSE_SAFE(job, &worker->jobs, bw_job_list, link, previous)
     {
         leave_worker(dispatch, job);
         job->may_be_recorded = true;
         job->is_orphan = true;
-        if (note && run_is_of(note->run, job, dispatch->workflow_names)) blame(job, note, was_stalled, dispatch->options.config->stall_ms);
+        if (job == culprit) {
+            blame(job, note, worker->was_stalled, dispatch->options.config->stall_ms);
+            if (!worker->was_stalled) bw_suspects_add(dispatch, job);
+        } else if (!culprit && !is_innocent) {
+            bw_suspects_unexplained(dispatch, job, lost == 1);
+        }
         bw_jobs_settle(dispatch, job, 0);
     }
     char run[BW_UID_TEXT] = "";
     if (note) bw_uid_text(note->run, BW_UID_RUN, run);
-    bw_log(BW_LOG_WARN, "worker.lost", BW_INT("worker", worker->number), BW_STR("how", how), BW_STR("run", note ? run : NULL),
-           BW_STR("step", note ? note->path : NULL), BW_BOOL("stalled", was_stalled), BW_INT("events_back_in_queue", lost));
+    bw_log(BW_LOG_WARN, "worker.lost", BW_INT("worker", worker->number), BW_STR("pool", worker->pool ? worker->pool->name : "suspects"),
+           BW_STR("how", worker->how), BW_STR("run", note ? run : NULL), BW_STR("step", note ? note->path : NULL),
+           BW_BOOL("stalled", worker->was_stalled), BW_INT("events_back_in_queue", lost));
 }
 
 void bw_jobs_free(struct bw_dispatch *dispatch)

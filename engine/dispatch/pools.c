@@ -115,6 +115,7 @@ bool bw_pools_are_empty(const struct bw_dispatch *dispatch)
 static struct bw_run_worker *pick_in_order(struct bw_dispatch *dispatch, const struct bw_pool *pool)
 {
     struct bw_run_worker *worker, *best = NULL;
+    if (bw_suspects_hold_events(dispatch)) return NULL;
     TAILQ_FOREACH(worker, &dispatch->workers, link)
     if (worker->pool == pool && worker->state == BW_WORKER_LIVE && (!best || worker->number == dispatch->ordering_worker)) best = worker;
     if (!best) return NULL;

@@ -210,6 +210,11 @@ void bw_reports_take(struct bw_run_worker *worker, const struct bw_message *mess
 
     /* Only the one who has the event may write: a report of a worker that was given up is refused (semantics.md 2.3). */
     if (!job || job->worker != worker || job->is_finished) return;
+    if (bw_json_bool(message->head, "admitted", false)) { /* and nothing else */
+        bw_suspects_admitted(dispatch, job);
+        bw_jobs_feed_soon(dispatch);
+        return;
+    }
     BW_CRASH_POINT("dispatch.before_report");
     json_array_foreach(runs, index, run)
     {
@@ -269,6 +274,7 @@ void bw_reports_take(struct bw_run_worker *worker, const struct bw_message *mess
     bool is_done = bw_json_bool(message->head, "done", false);
     report->op.event_done = is_done && job->number > 0;
     report->op.matched = (uint32_t)bw_json_int(message->head, "matched", 0);
+    bw_suspects_progress(job, runs);
     if (is_done) {
         bw_jobs_finish(dispatch, job);
         bw_jobs_feed_soon(dispatch);
@@ -288,9 +294,12 @@ broken:
 /* An event ends without a run; a run that was parked ends as failed. */
 bool bw_reports_give_up(struct bw_dispatch *dispatch, struct bw_job *job)
 {
-    static const char error[] =
+    static const char lost[] = "{\"code\":\"worker_lost\",\"class\":\"lost\",\"message\":\"this run ended every worker process that had it\","
+                               "\"hint\":\"the engine's log says how the workers ended (worker.lost)\"}";
+    static const char damaged[] =
         "{\"code\":\"event.damaged\",\"class\":\"permanent\",\"message\":\"the stored event is not what was accepted: the run "
         "cannot go on\",\"hint\":\"check the disk and the memory of this machine\"}";
+    struct bw_slice error = bw_job_is_given_up(job) ? BW_SLICE(lost) : BW_SLICE(damaged);
     struct bw_stored_report *report = calloc(1, sizeof *report);
     if (!report || !(report->runs = calloc(1, sizeof *report->runs))) {
         free(report);
@@ -300,7 +309,7 @@ bool bw_reports_give_up(struct bw_dispatch *dispatch, struct bw_job *job)
     report->mail.kind = BW_MAIL_REPORT;
     report->job = job->number;
     report->ack = -1;
-    *report->runs = (struct bw_run_row){.uid = job->run, .state = BW_RUN_FAILED, .ended_ms = bw_clock_wall_ms(), .error = BW_SLICE(error)};
+    *report->runs = (struct bw_run_row){.uid = job->run, .state = BW_RUN_FAILED, .ended_ms = bw_clock_wall_ms(), .error = error};
     report->op = (struct bw_store_op){.kind = BW_OP_REPORT,
                                       .done = on_stored,
                                       .owner = report,

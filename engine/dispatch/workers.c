@@ -5,14 +5,13 @@
 #include "dispatch/responses.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #define MAX_OUTPUT_BYTES (1 << 20) /* semantics.md 2.5: step output */
-
-static bool start_worker(struct bw_dispatch *dispatch, unsigned number, struct bw_error *err);
 
 /* ---- one process ---- */
 
@@ -185,13 +184,21 @@ static void on_message(struct bw_channel *channel, const struct bw_message *mess
     }
 }
 
+static void bury(struct bw_run_worker *worker);
+
+/* A worker without a channel is of no use. What it had sent before it died was read by now, and counts. */
 static void on_closed(struct bw_channel *channel, const char *reason, void *arg)
 {
     struct bw_run_worker *worker = arg;
     (void)channel;
+    worker->is_silent = true;
+    if (worker->is_dead) {
+        bury(worker);
+        return;
+    }
     if (worker->state == BW_WORKER_KILLED) return;
     bw_log(BW_LOG_DEBUG, "worker.channel", BW_INT("worker", worker->number), BW_STR("reason", reason));
-    bw_process_kill(worker->process); /* a worker without a channel is of no use; what follows happens in on_ended() */
+    bw_process_kill(worker->process); /* what follows happens in on_ended() */
 }
 
 /* Eight deaths within two seconds, none of them by a step. */
@@ -204,27 +211,10 @@ static bool is_spinning(struct bw_dispatch *dispatch)
     return dispatch->worker_deaths_us[0] && now - dispatch->worker_deaths_us[0] < 2000000;
 }
 
-static void on_ended(struct bw_process *process, int wait_status, const char *how, void *arg)
+static void replace(struct bw_dispatch *dispatch, unsigned number, bool was_noted, const char *how)
 {
-    struct bw_run_worker *worker = arg;
-    struct bw_dispatch *dispatch = worker->dispatch;
-    unsigned number = worker->number;
-    struct bw_flight_note note = last_note(worker);
     struct bw_error err;
-    (void)process, (void)wait_status;
-
-    worker->state = BW_WORKER_KILLED;
-    TAILQ_REMOVE(&dispatch->workers, worker, link);
-    if (bw_worker_died_loading(worker, how, &err)) {
-        bw_catalog_refuse_file(dispatch, note.revision, note.path + 5, &err);
-        bw_log_error(BW_LOG_ERROR, "catalog.file_refused", &err);
-        note.active = false;
-    }
-    bw_hosts_cancel_all(worker);
-    bw_fetches_worker_lost(worker);
-    bw_jobs_worker_lost(worker, note.active ? &note : NULL, worker->was_stalled, how);
-    bw_worker_free(worker);
-    bool spins = !note.active && is_spinning(dispatch);
+    bool spins = !was_noted && is_spinning(dispatch);
     if (spins && (dispatch->trial || !dispatch->is_catalog_reported)) { /* none of them ever did its work: they cannot live here */
         bw_error_set(&err, "worker.spinning", "run workers end as soon as they start (%s)", how);
         bw_error_hint(&err, "the lines before this one in the log say why");
@@ -234,28 +224,66 @@ static void on_ended(struct bw_process *process, int wait_status, const char *ho
                BW_STR("message", "workers end again and again, and not by a step: look for who kills them (memory?)"));
         dispatch->resting[dispatch->resting_count].number = number;
         dispatch->resting[dispatch->resting_count++].due_us = bw_clock_mono_us() + BW_WORKER_REST_US;
-    } else if (!dispatch->is_failed && !start_worker(dispatch, number, &err)) {
+    } else if (!dispatch->is_failed && !bw_worker_start(dispatch, number, &err)) {
         bw_dispatch_fail(dispatch, &err);
     }
+}
+
+/* Its process is gone, and there is nothing of it left to read. */
+static void bury(struct bw_run_worker *worker)
+{
+    struct bw_dispatch *dispatch = worker->dispatch;
+    const struct bw_pool *pool = worker->pool;
+    unsigned number = worker->number;
+    struct bw_flight_note note = last_note(worker);
+    struct bw_error err;
+    char how[sizeof worker->how];
+
+    memcpy(how, worker->how, sizeof how);
+    worker->state = BW_WORKER_KILLED;
+    TAILQ_REMOVE(&dispatch->workers, worker, link);
+    bool was_loading = bw_worker_died_loading(worker, how, &err), was_idle = !worker->in_hand;
+    if (was_loading) {
+        bw_catalog_refuse_file(dispatch, note.revision, note.path + 5, &err);
+        bw_log_error(BW_LOG_ERROR, "catalog.file_refused", &err);
+        note.active = false;
+    }
+    bw_hosts_cancel_all(worker);
+    bw_fetches_worker_lost(worker);
+    if (!worker->is_dismissed) bw_jobs_worker_lost(worker, note.active ? &note : NULL, was_loading);
+    bw_worker_free(worker);
+    if (pool)
+        replace(dispatch, number, note.active, how);
+    else
+        bw_suspects_worker_ended(dispatch, was_idle);
     bw_dispatch_check_drained(dispatch);
 }
 
-static bool start_worker(struct bw_dispatch *dispatch, unsigned number, struct bw_error *err)
+static void on_ended(struct bw_process *process, int wait_status, const char *how, void *arg)
+{
+    struct bw_run_worker *worker = arg;
+    (void)process, (void)wait_status;
+    worker->is_dead = true;
+    snprintf(worker->how, sizeof worker->how, "%s", how);
+    if (worker->is_silent) bury(worker);
+}
+
+struct bw_run_worker *bw_worker_start(struct bw_dispatch *dispatch, unsigned number, struct bw_error *err)
 {
     static const struct bw_channel_handlers handlers = {on_message, on_closed};
     struct bw_run_worker *worker = bw_worker_new(dispatch, number, &handlers, on_ended, err);
-    if (!worker) return false;
+    if (!worker) return NULL;
     worker->pool = bw_pool_of_worker(dispatch, number);
     TAILQ_INSERT_TAIL(&dispatch->workers, worker, link);
     bw_worker_configure(worker, true);
     bw_pauses_tell(worker);
-    return true;
+    return worker;
 }
 
 bool bw_workers_start(struct bw_dispatch *dispatch, struct bw_error *err)
 {
     for (unsigned i = 1; i <= dispatch->worker_count; i++)
-        if (!start_worker(dispatch, i, err)) return false;
+        if (!bw_worker_start(dispatch, i, err)) return false;
     return true;
 }
 
@@ -266,7 +294,7 @@ static void start_rested(struct bw_dispatch *dispatch, int64_t now)
         unsigned number = dispatch->resting[i].number;
         if (now < dispatch->resting[i].due_us) continue;
         dispatch->resting[i] = dispatch->resting[--dispatch->resting_count];
-        if (!dispatch->is_failed && !start_worker(dispatch, number, &err)) bw_dispatch_fail(dispatch, &err);
+        if (!dispatch->is_failed && !bw_worker_start(dispatch, number, &err)) bw_dispatch_fail(dispatch, &err);
     }
 }
 

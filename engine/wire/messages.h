@@ -37,7 +37,10 @@ enum bw_message_type {
      * vote}}]}],      overdue: its deadline_ms has passed wake_events?: [{id, uid, name, source, at_ms, trusted, body_part}]        those that a wake
      * names collected?: [{uid, name, source, at_ms, trusted, body_part, headers_part}]   with `resume`: the run is made of these and, last, of this
      * event verdicts?: [{run: uid, path, error: ERROR}], a step that the engine had to end by killing the worker: it failed with this error lost?:
-     * [{run: uid, path, count}]} a step that died with its worker count times; above 5 it fails with "worker_lost" */
+     * [{run: uid, path, count}]} a step that died with its worker count times; above 5 it fails with "worker_lost"
+     *  suspect?: bool   it may end this worker: what `lost` names begins last; answered by a report {job, admitted: true} when all its runs that ask
+     *                   when they may begin have done so
+     *  condemned?: ERROR   it ends its workers, and nobody knows with which step: its runs fail with this */
     BW_MSG_EVENT = 4,
     BW_MSG_COMMITTED = 5, /* {report} the report with that number is on disk; sent for reports with ack */
     /* Outcome of BW_MSG_CALL; missing: nobody offers the action now; pending: its result will be posted to callback_url, within_ms: 0 = as long as

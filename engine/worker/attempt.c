@@ -1,5 +1,6 @@
 /* A step that is under way: what it holds while it waits, and how it lets go of it. */
 #include "base/clock.h"
+#include "base/crash_point.h"
 #include "worker/internal.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@ void bw_note_enter(const struct bw_worker_event *event, struct bw_uid run, struc
     if (deadline_us && deadline_us + 250000 < deadline) deadline = deadline_us + 250000;
     if (deadline < now + 50000) deadline = now + 50000; /* the watch of the engine is not finer */
     bw_flight_enter(event->worker->flight, run, path, event->catalog->revision, deadline - bw_clock_skip_us(0)); /* the engine has skipped nothing */
+    BW_CRASH_STEP(event->worker->flight->path, "");
 }
 
 void bw_note_enter_step(const struct bw_run *run, size_t step, int64_t deadline_us)
@@ -21,6 +23,7 @@ void bw_note_enter_step(const struct bw_run *run, size_t step, int64_t deadline_
 void bw_note_leave(struct bw_worker *worker)
 {
     bw_flight_leave(worker->flight);
+    BW_CRASH_STEP(worker->flight->path, "~");
 }
 
 struct bw_attempt *bw_attempt_new(struct bw_run *run, size_t step)

@@ -51,6 +51,7 @@ static void release_event(struct bw_worker_event *event)
 {
     event->catalog->events--;
     json_decref(event->head);
+    json_decref(event->cancelled);
     bw_buf_free(&event->events);
     free(event);
 }
@@ -85,7 +86,8 @@ static void keep_part(const struct bw_message *message, json_t *object, const ch
 /* Outputs of recorded steps come as parts: keep them as texts in the head, which outlives the frame. */
 static json_t *keep_recorded(const struct bw_message *message)
 {
-    if (!json_object_get(message->head, "runs") && !json_object_get(message->head, "verdicts") && !json_object_get(message->head, "lost"))
+    if (!json_object_get(message->head, "runs") && !json_object_get(message->head, "verdicts") && !json_object_get(message->head, "lost") &&
+        !json_object_get(message->head, "condemned"))
         return NULL;
     json_t *head = json_deep_copy(message->head), *run, *step;
     size_t i, k;
@@ -171,7 +173,7 @@ static bool has_verdict(const struct bw_worker_event *event, struct bw_uid run, 
 
 struct match {
     struct bw_catalog_workflow *entry;
-    bool has_failed;
+    bool has_failed, is_asked;
     struct bw_error error; /* of the trigger */
 };
 
@@ -230,6 +232,22 @@ static void resume(struct bw_worker_event *event, const struct bw_message *messa
     bw_run_start(event, entry, NULL);
 }
 
+/* One of its runs may have ended a worker. The others come first: that one is not to take them with it again. */
+static void start_apart(struct bw_worker_event *event, const struct match *matches, size_t count)
+{
+    bool is_over = false;
+    bw_report_admitted(event);
+    for (size_t i = 0; i < count; i++)
+        if (!matches[i].is_asked && bw_run_is_accused(event, matches[i].entry))
+            bw_held_add(event, matches[i].entry, matches[i].has_failed ? &matches[i].error : NULL);
+    for (size_t i = 0; i < count && !is_over; i++) {
+        if (matches[i].is_asked || bw_run_is_accused(event, matches[i].entry)) continue;
+        is_over = event->open_runs == 1; /* it may be freed by then */
+        bw_run_start(event, matches[i].entry, matches[i].has_failed ? &matches[i].error : NULL);
+    }
+    if (!is_over && event->held_runs) bw_held_go_on(event);
+}
+
 void bw_event_take(struct bw_worker *worker, const struct bw_message *message)
 {
     struct bw_catalog *catalog = bw_catalog_find(worker, (uint32_t)bw_json_int(message->head, "revision", 0));
@@ -275,15 +293,22 @@ void bw_event_take(struct bw_worker *worker, const struct bw_message *message)
         bw_report_event(event);
         release_event(event);
     }
+    bool is_suspect = count && bw_json_bool(message->head, "suspect", false);
     for (size_t i = 0; i < count; i++) {
-        bool asks = !matches[i].has_failed && bw_admission_is_asked(event, matches[i].entry->workflow);
-        if (asks && bw_admission_ask(event, matches[i].entry, &matches[i].error)) continue;
-        bw_run_start(event, matches[i].entry, asks || matches[i].has_failed ? &matches[i].error : NULL);
+        struct match *match = &matches[i];
+        bool asks = !match->has_failed && bw_admission_is_asked(event, match->entry->workflow);
+        match->is_asked = asks && bw_admission_ask(event, match->entry, &match->error);
+        match->has_failed |= asks;
+        if (!is_suspect && !match->is_asked) bw_run_start(event, match->entry, match->has_failed ? &match->error : NULL);
     }
+    if (is_suspect) start_apart(event, matches, count);
     free(matches);
 }
 
 void bw_event_run_ended(struct bw_worker_event *event)
 {
-    if (--event->open_runs == 0) release_event(event); /* the last run's report said that the event is done */
+    if (--event->open_runs == 0)
+        release_event(event); /* the last run's report said that the event is done */
+    else if (event->held_runs)
+        bw_held_go_on(event);
 }

@@ -17,13 +17,13 @@
 #define BW_LOST_MAX 5
 #define BW_INPUT_BYTES_MAX (8u << 20)       /* rendered inputs of a step */
 #define BW_RUN_OUTPUT_BYTES_MAX (16u << 20) /* semantics.md 2.5: what a run keeps in all */
-#define BW_SCRIPTS_IDLE_MAX 32   /* of one workflow */
-#define BW_SCRIPT_IDLE_MS 30000  /* a Lua state that nobody has needed for so long is freed */
-#define BW_GIVE_UP_MS 10000      /* semantics.md 2.5: so long a step that is not wanted any more has to end by itself */
-#define BW_LATE_CALL_MS 1000     /* … and a plugin's call whose time is over */
-#define BW_ACTION_AGAIN_MS 30000 /* semantics.md 2.5: a run whose action is missing looks for it so often */
-#define BW_PARK_AFTER_MS 5000    /* semantics.md 2.5: shorter waits stay in memory */
-#define BW_RUN_ATTEMPTS_MAX 32   /* semantics.md 2.5: steps of one run that are under way at once */
+#define BW_SCRIPTS_IDLE_MAX 32              /* of one workflow */
+#define BW_SCRIPT_IDLE_MS 30000             /* a Lua state that nobody has needed for so long is freed */
+#define BW_GIVE_UP_MS 10000                 /* semantics.md 2.5: so long a step that is not wanted any more has to end by itself */
+#define BW_LATE_CALL_MS 1000                /* … and a plugin's call whose time is over */
+#define BW_ACTION_AGAIN_MS 30000            /* semantics.md 2.5: a run whose action is missing looks for it so often */
+#define BW_PARK_AFTER_MS 5000               /* semantics.md 2.5: shorter waits stay in memory */
+#define BW_RUN_ATTEMPTS_MAX 32              /* semantics.md 2.5: steps of one run that are under way at once */
 
 /* As stored (store.h): the engine writes these numbers as they come. */
 enum {
@@ -70,7 +70,8 @@ struct bw_worker {
     TAILQ_HEAD(, bw_run) runs;                   /* all that it executes */
     TAILQ_HEAD(, bw_catalog) catalogs;
     TAILQ_HEAD(, bw_idle_script) idle_scripts;
-    struct event *sweep_event;                     /* while there are some */
+    struct event *sweep_event; /* while there are some */
+    TAILQ_HEAD(, bw_held_run) held;
     TAILQ_HEAD(bw_attempt_list, bw_attempt) ready; /* their code gave way: one slice each a turn */
     struct event *ready_event;
     struct bw_http *http;
@@ -166,6 +167,9 @@ struct bw_worker_event {
     struct bw_buf events; /* JSON array of all that its run was made of, itself last, as expressions see them; empty: it alone */
     json_t *head;         /* for runs, verdicts, lost of a recovered event; NULL otherwise */
     size_t open_runs, matched;
+    size_t held_runs; /* of the open ones: held.c */
+    bool is_held_run_due;
+    json_t *cancelled; /* of the run that was held and begins now: it was cancelled meanwhile */
 };
 void bw_event_take(struct bw_worker *worker, const struct bw_message *message);
 void bw_event_run_ended(struct bw_worker_event *event);
@@ -173,7 +177,12 @@ void bw_event_run_ended(struct bw_worker_event *event);
 /* What expressions see of an event, before there is a run. run_text is borrowed as all else. */
 void bw_event_scope(const struct bw_worker_event *event, const char *run_text, struct bw_run_scope *scope);
 
-/* ---- admission.c ---- */
+/* ---- held.c: runs that have ended a worker before, on their way to begin behind all else of their event ---- */
+bool bw_run_is_accused(const struct bw_worker_event *event, const struct bw_catalog_workflow *entry);
+void bw_held_add(struct bw_worker_event *event, struct bw_catalog_workflow *entry, const struct bw_error *trigger_error);
+void bw_held_go_on(struct bw_worker_event *event); /* begins the next one if nothing else of the event is under way; not from within */
+void bw_held_cancel(struct bw_worker *worker, const json_t *head); /* BW_MSG_CANCEL */
+
 /* ---- admission.c ---- */
 #define BW_GROUP_HEX 65
 struct bw_admission { /* what its expressions gave for this event, or this call */
@@ -486,6 +495,7 @@ void bw_error_to_json(struct bw_buf *out, const struct bw_error *err, enum bw_er
 
 /* ---- report.c ---- */
 void bw_report_event(struct bw_worker_event *event);       /* done, without runs */
+void bw_report_admitted(struct bw_worker_event *event);    /* of a suspect: all its runs that ask when they may begin have done so */
 int64_t bw_report_run(struct bw_run *run, bool wants_ack); /* what is not reported yet; the report's number */
 void bw_trace_run(struct bw_run *run, const char *what);
 void bw_trace_step(struct bw_run *run, size_t step, const char *what, int64_t delay_ms);

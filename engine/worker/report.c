@@ -189,6 +189,13 @@ void bw_report_event(struct bw_worker_event *event)
     send_report(event, NULL, true, false);
 }
 
+void bw_report_admitted(struct bw_worker_event *event)
+{
+    char head[64];
+    int len = snprintf(head, sizeof head, "{\"job\":%lld,\"admitted\":true}", (long long)event->job);
+    if (!bw_channel_send(event->worker->channel, BW_MSG_REPORT, (struct bw_slice){head, (size_t)len}, NULL, 0)) exit(70);
+}
+
 /* For `bellwire run`: one that is skipped by the store would not be heard of any more. */
 static void trace_admission(struct bw_worker_event *event, const struct bw_workflow *workflow, const char *uid, const struct bw_admission *admission)
 {

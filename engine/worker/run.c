@@ -255,6 +255,7 @@ void bw_run_take_cancel(struct bw_worker *worker, const json_t *head)
             let_go(run);
         return;
     }
+    bw_held_cancel(worker, head);
 }
 
 /* The workflow's `timeout` is over, wherever the run is. */
@@ -297,6 +298,16 @@ static void on_deadline(evutil_socket_t fd, short what, void *arg)
         bw_run_watch_deadline(run);
     else
         expire(run);
+}
+
+/* It ended its workers, nobody knows with what: none of its steps is begun any more, but what follows its failure is. */
+static bool is_condemned(const struct bw_worker_event *event, struct bw_error *err)
+{
+    const json_t *why = json_object_get(event->head, "condemned");
+    if (!why) return false;
+    bw_error_set(err, bw_json_str(why, "code", "worker_lost"), "%s", bw_json_str(why, "message", ""));
+    bw_error_hint(err, "%s", bw_json_str(why, "hint", ""));
+    return true;
 }
 
 void bw_run_start(struct bw_worker_event *event, struct bw_catalog_workflow *entry, const struct bw_error *trigger_error)
@@ -347,8 +358,13 @@ void bw_run_start(struct bw_worker_event *event, struct bw_catalog_workflow *ent
     bw_script_set_names(run->script, bw_buf_slice(&run->inputs), bw_buf_slice(&run->locals));
     if (entry->workflow->timeout_ms && !(run->timer = bw_timer_new(event->worker, on_deadline, run))) exit(70);
     if (bw_run_restore_outcome(run)) return;
-    if (json_object_get(recorded, "cancelled")) {
-        cancel(run, json_object_get(recorded, "cancelled"));
+    const json_t *cancelled = event->cancelled ? event->cancelled : json_object_get(recorded, "cancelled");
+    if (cancelled) {
+        cancel(run, cancelled);
+        return;
+    }
+    if (is_condemned(event, &err)) {
+        fail_run(run, &err, BW_CLASS_LOST, (struct bw_slice){0});
         return;
     }
     bw_run_restore_ending(run);

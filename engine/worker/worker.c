@@ -147,6 +147,7 @@ int bw_worker_main(void)
     TAILQ_INIT(&worker.called);
     TAILQ_INIT(&worker.unacknowledged);
     TAILQ_INIT(&worker.timers);
+    TAILQ_INIT(&worker.held);
     worker.secrets = bw_map_new();
     worker.shared = bw_map_new();
     worker.pools = bw_map_new();

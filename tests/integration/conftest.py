@@ -20,7 +20,7 @@ BUILD = pathlib.Path(os.environ.get("BELLWIRE_BUILD_DIR", ROOT / "build" / "debu
 BINARY = BUILD / "bellwire"
 SHARED = pathlib.Path(os.environ.get("BELLWIRE_SHARED", ROOT.parent / "shared"))
 SECRET = "its-a-secret-to-everybody"
-HOOKS = ("BELLWIRE_CRASH", "BELLWIRE_CLOCK_AHEAD_MS", "BELLWIRE_KEYS_FROM")  # a test that sets one of these needs a build that obeys it
+HOOKS = ("BELLWIRE_CRASH", "BELLWIRE_CLOCK_AHEAD_MS", "BELLWIRE_KEYS_FROM", "BELLWIRE_CRASH_STEP")  # a test that sets one of these needs a build that obeys it
 DEADLINE = 60  # seconds that anything may take before a test gives up; nothing is measured against it
 
 CONFIG = """
