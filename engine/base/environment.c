@@ -1,4 +1,5 @@
 #include "base/environment.h"
+#include "base/crash_point.h"
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -35,5 +36,9 @@ char **bw_child_environment(void)
                 list[kept++] = environ[i];
                 break;
             }
+#ifdef BELLWIRE_TEST_HOOKS
+    for (size_t i = 0; list && bw_crash_point_is_of_worker() && i < count; i++)
+        if (!strncmp(environ[i], "BELLWIRE_CRASH=", 15)) list[kept++] = environ[i];
+#endif
     return list;
 }

@@ -1,4 +1,5 @@
 /* The table of subcommands and the help made from it. */
+#include "base/crash_point.h"
 #include "base/json.h"
 #include "base/suggest.h"
 #include "cmd/command.h"
@@ -35,6 +36,9 @@ int bw_commands_main(int argc, char **argv)
     size_t visible = 0;
     signal(SIGPIPE, SIG_IGN);
     bw_json_setup();
+#ifdef BELLWIRE_TEST_HOOKS
+    bw_crash_point_read();
+#endif
     if (!strcmp(name, "--help") || !strcmp(name, "-h") || !strcmp(name, "help")) {
         print_help(argc > 1 ? stdout : stderr);
         return argc > 1 ? 0 : 2;

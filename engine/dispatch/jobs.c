@@ -1,4 +1,5 @@
 /* The queue of events. In memory while it is short; when it grows, the store is the queue and memory only its front. */
+#include "base/crash_point.h"
 #include "base/log.h"
 #include "dispatch/recorded.h"
 #include <stdlib.h>
@@ -267,6 +268,7 @@ static enum handing hand_over(struct bw_run_worker *worker, struct bw_job *job)
         }
     }
     bw_buf_append_char(&head, '}');
+    BW_CRASH_POINT(DISPATCH_BEFORE_JOB);
     if (!head.failed && bw_channel_send(worker->channel, BW_MSG_EVENT, bw_buf_slice(&head), parts, part_count)) handing = HANDED_OVER;
 out:
     bw_recorded_free(recorded);

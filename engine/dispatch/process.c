@@ -1,4 +1,5 @@
 #include "dispatch/process.h"
+#include "base/crash_point.h"
 #include "base/environment.h"
 #include "base/log.h"
 #include <errno.h>
@@ -47,6 +48,9 @@ static void on_ended(evutil_socket_t fd, short what, void *arg)
     if (waitpid(process->pid, &status, WNOHANG) != process->pid) return;
     process->is_reaped = true;
     event_del(process->event);
+#ifdef BELLWIRE_TEST_HOOKS
+    bw_crash_point_child_ended(status);
+#endif
     describe_end(status, how, sizeof how);
     process->ended(process, status, how, process->arg);
 }

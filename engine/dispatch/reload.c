@@ -226,7 +226,7 @@ void bw_reload_stored(struct bw_reload *reload, uint32_t revision, const struct 
         return;
     }
     bw_dispatch_note_order(dispatch, workflows);
-    BW_CRASH_POINT("dispatch.before_activate");
+    BW_CRASH_POINT(DISPATCH_BEFORE_ACTIVATE);
     bw_catalog_free(dispatch->catalog);
     dispatch->catalog = reload->candidate;
     json_decref(dispatch->workflows);
@@ -235,7 +235,7 @@ void bw_reload_stored(struct bw_reload *reload, uint32_t revision, const struct 
     take_values(reload); /* before the first event under it */
     bw_dispatch_activate(dispatch, revision, awaited);
     settle_routes(reload, true); /* behind it: who is let in by a new route finds the workflow that waits */
-    BW_CRASH_POINT("dispatch.after_activate");
+    BW_CRASH_POINT(DISPATCH_AFTER_ACTIVATE);
     bw_log(BW_LOG_INFO, "catalog.activated", BW_INT("revision", revision),
            BW_INT("workflows", json_array_size(json_object_get(reload->loaded, "workflows"))),
            BW_INT("actions", json_array_size(json_object_get(reload->loaded, "actions"))),

@@ -215,7 +215,7 @@ void bw_reports_take(struct bw_run_worker *worker, const struct bw_message *mess
         bw_jobs_feed_soon(dispatch);
         return;
     }
-    BW_CRASH_POINT("dispatch.before_report");
+    BW_CRASH_POINT(DISPATCH_BEFORE_REPORT);
     json_array_foreach(runs, index, run)
     {
         step_count += json_array_size(json_object_get(run, "steps"));
@@ -327,7 +327,7 @@ static void acknowledge(const struct bw_stored_report *report)
 {
     struct bw_run_worker *worker;
     char head[48];
-    BW_CRASH_POINT("dispatch.before_ack");
+    BW_CRASH_POINT(DISPATCH_BEFORE_ACK);
     TAILQ_FOREACH(worker, &report->dispatch->workers, link)
     {
         if (worker->number != report->worker || bw_process_pid(worker->process) != report->pid) continue;

@@ -1,5 +1,6 @@
 #include "ingest/held.h"
 #include "base/clock.h"
+#include "base/crash_point.h"
 #include "ingest/connections.h"
 #include "ingest/reply.h"
 #include "ingest/status.h"
@@ -243,6 +244,7 @@ void bw_held_respond(struct bw_held_table *table, const struct bw_response *resp
     bool is_ours = held && bw_uid_equal(held->run, response->run) && take_locked(table, held);
     pthread_mutex_unlock(&table->lock);
     if (!is_ours) return;
+    BW_CRASH_POINT(INGEST_BEFORE_RESPONSE);
     held->status = response->status;
     json_object_foreach((json_t *)response->headers, name, value)
     {

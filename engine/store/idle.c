@@ -45,13 +45,13 @@ static bool checkpoint(struct bw_writer *writer, struct bw_error *err)
 {
     int mode = writer->log_frames > TRUNCATE_FRAMES ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE;
     struct bw_error why = {0};
-    BW_CRASH_POINT("store.before_checkpoint");
+    BW_CRASH_POINT(STORE_BEFORE_CHECKPOINT);
     writer->checkpointed_frames = writer->log_frames; /* also if it fails: the next try comes when the log has grown by as much again */
     sqlite3_busy_timeout(writer->db, 0);              /* never wait for readers */
     int rc = sqlite3_wal_checkpoint_v2(writer->db, "main", mode, NULL, NULL);
     if (rc != SQLITE_OK) bw_sql_fail(writer->db, &why);
     sqlite3_busy_timeout(writer->db, BW_STORE_BUSY_MS);
-    BW_CRASH_POINT("store.after_checkpoint");
+    BW_CRASH_POINT(STORE_AFTER_CHECKPOINT);
     if (rc == SQLITE_OK || rc == SQLITE_BUSY) return true;
     if (is_fatal(&why)) {
         if (err) *err = why;

@@ -58,7 +58,7 @@ bool bw_migrate(sqlite3 *db, const struct bw_embedded *files, struct bw_error *e
     if (!bw_sql_exec(db, "BEGIN IMMEDIATE", err)) return false;
     for (int version = found + 1; version <= newest; version++) {
         if (!apply(db, files, version, err)) goto fail;
-        BW_CRASH_POINT("store.mid_migration");
+        BW_CRASH_POINT(STORE_MID_MIGRATION);
     }
     snprintf(text, sizeof text, "PRAGMA application_id = %d; PRAGMA user_version = %d", BW_STORE_APPLICATION_ID, newest);
     if (!bw_sql_exec(db, text, err) || !bw_sql_exec(db, "COMMIT", err)) goto fail;

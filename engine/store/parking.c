@@ -61,19 +61,19 @@ void bw_parking_close(struct bw_parking *parking)
 bool bw_parking_flush(struct bw_parking *parking, struct bw_error *err)
 {
     if (parking->is_due_unsure && !read_due(parking, err)) return false;
-    if (parking->parked) BW_CRASH_POINT("store.before_park");
-    if (parking->woken_steps) BW_CRASH_POINT("store.before_wake");
-    if (parking->started) BW_CRASH_POINT("store.before_children");
-    if (parking->joined) BW_CRASH_POINT("store.before_join");
-    if (parking->letters) BW_CRASH_POINT("store.before_letters");
-    if (parking->votes) BW_CRASH_POINT("store.before_vote");
-    if (parking->admitted) BW_CRASH_POINT("store.before_admission");
-    if (parking->collected) BW_CRASH_POINT("store.before_collect");
-    if (parking->flushed) BW_CRASH_POINT("store.before_flush");
-    if (parking->caused) BW_CRASH_POINT("store.before_later");
-    if (parking->pauses) BW_CRASH_POINT("store.before_pause");
-    if (parking->held) BW_CRASH_POINT("store.before_hold");
-    if (parking->released) BW_CRASH_POINT("store.before_release");
+    if (parking->parked) BW_CRASH_POINT(STORE_BEFORE_PARK);
+    if (parking->woken_steps) BW_CRASH_POINT(STORE_BEFORE_WAKE);
+    if (parking->started) BW_CRASH_POINT(STORE_BEFORE_CHILDREN);
+    if (parking->joined) BW_CRASH_POINT(STORE_BEFORE_JOIN);
+    if (parking->letters) BW_CRASH_POINT(STORE_BEFORE_LETTERS);
+    if (parking->votes) BW_CRASH_POINT(STORE_BEFORE_VOTE);
+    if (parking->admitted) BW_CRASH_POINT(STORE_BEFORE_ADMISSION);
+    if (parking->collected) BW_CRASH_POINT(STORE_BEFORE_COLLECT);
+    if (parking->flushed) BW_CRASH_POINT(STORE_BEFORE_FLUSH);
+    if (parking->caused) BW_CRASH_POINT(STORE_BEFORE_LATER);
+    if (parking->pauses) BW_CRASH_POINT(STORE_BEFORE_PAUSE);
+    if (parking->held) BW_CRASH_POINT(STORE_BEFORE_HOLD);
+    if (parking->released) BW_CRASH_POINT(STORE_BEFORE_RELEASE);
     return true;
 }
 
@@ -86,19 +86,19 @@ static void forget_transaction(struct bw_parking *parking)
 
 void bw_parking_committed(struct bw_parking *parking)
 {
-    if (parking->parked) BW_CRASH_POINT("store.after_park");
-    if (parking->woken_steps) BW_CRASH_POINT("store.after_wake");
-    if (parking->started) BW_CRASH_POINT("store.after_children");
-    if (parking->joined) BW_CRASH_POINT("store.after_join");
-    if (parking->letters) BW_CRASH_POINT("store.after_letters");
-    if (parking->votes) BW_CRASH_POINT("store.after_vote");
-    if (parking->admitted) BW_CRASH_POINT("store.after_admission");
-    if (parking->collected) BW_CRASH_POINT("store.after_collect");
-    if (parking->flushed) BW_CRASH_POINT("store.after_flush");
-    if (parking->caused) BW_CRASH_POINT("store.after_later");
-    if (parking->pauses) BW_CRASH_POINT("store.after_pause");
-    if (parking->held) BW_CRASH_POINT("store.after_hold");
-    if (parking->released) BW_CRASH_POINT("store.after_release");
+    if (parking->parked) BW_CRASH_POINT(STORE_AFTER_PARK);
+    if (parking->woken_steps) BW_CRASH_POINT(STORE_AFTER_WAKE);
+    if (parking->started) BW_CRASH_POINT(STORE_AFTER_CHILDREN);
+    if (parking->joined) BW_CRASH_POINT(STORE_AFTER_JOIN);
+    if (parking->letters) BW_CRASH_POINT(STORE_AFTER_LETTERS);
+    if (parking->votes) BW_CRASH_POINT(STORE_AFTER_VOTE);
+    if (parking->admitted) BW_CRASH_POINT(STORE_AFTER_ADMISSION);
+    if (parking->collected) BW_CRASH_POINT(STORE_AFTER_COLLECT);
+    if (parking->flushed) BW_CRASH_POINT(STORE_AFTER_FLUSH);
+    if (parking->caused) BW_CRASH_POINT(STORE_AFTER_LATER);
+    if (parking->pauses) BW_CRASH_POINT(STORE_AFTER_PAUSE);
+    if (parking->held) BW_CRASH_POINT(STORE_AFTER_HOLD);
+    if (parking->released) BW_CRASH_POINT(STORE_AFTER_RELEASE);
     if (parking->due_ms && (!parking->committed_due_ms || parking->due_ms < parking->committed_due_ms)) parking->is_due_earlier = true;
     parking->committed_due_ms = parking->due_ms;
     parking->news += parking->woken_runs;

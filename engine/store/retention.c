@@ -407,9 +407,9 @@ static bool commit(struct bw_retention *retention, struct bw_removal *removal, i
     const struct bw_write_statements *sql = retention->sql;
     if (!bw_sql_run(sql->begin, err)) return false;
     bool ok = walk_slice(retention, removal, cursor, is_finished, err);
-    BW_CRASH_POINT("store.before_removal");
+    BW_CRASH_POINT(STORE_BEFORE_REMOVAL);
     if (ok && bw_parking_flush(retention->parking, err) && bw_sql_run(sql->commit, err)) {
-        BW_CRASH_POINT("store.after_removal");
+        BW_CRASH_POINT(STORE_AFTER_REMOVAL);
         bw_parking_committed(retention->parking);
         bw_deliveries_committed(retention->deliveries);
         return true;

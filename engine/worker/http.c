@@ -1,4 +1,5 @@
 /* Outgoing HTTP on the worker's loop: libcurl's multi_socket interface. A request holds no thread. */
+#include "base/crash_point.h"
 #include "base/net_address.h"
 #include "worker/internal.h"
 #include <curl/curl.h>
@@ -133,6 +134,7 @@ static void finish(struct bw_http_call *call, CURLcode result)
         answer.headers = call->answer_headers;
         answer.header_count = call->header_count;
     }
+    BW_CRASH_POINT(WORKER_AFTER_REQUEST);
     call->done(&answer, call->arg);
 }
 
@@ -289,6 +291,7 @@ struct bw_http_call *bw_http_start(struct bw_http *http, const struct bw_task_re
     }
     if (bw_slice_is(request->method, "HEAD")) curl_easy_setopt(call->easy, CURLOPT_NOBODY, 1L);
     curl_easy_setopt(call->easy, CURLOPT_CUSTOMREQUEST, request->method.ptr); /* NUL-terminated by the lua room */
+    BW_CRASH_POINT(WORKER_BEFORE_REQUEST);
     bool good = set_headers(call, request) && !call->request_body.failed &&
                 curl_easy_setopt(call->easy, CURLOPT_HTTPHEADER, call->headers) == CURLE_OK &&
                 curl_easy_setopt(call->easy, CURLOPT_URL, request->url.ptr) == CURLE_OK && curl_multi_add_handle(http->multi, call->easy) == CURLM_OK;

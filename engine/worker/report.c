@@ -1,6 +1,7 @@
 /* Reports are built as text: this is the hot way back, and a tree would cost more than the run. */
 #include "base/clock.h"
 #include "base/codec.h"
+#include "base/crash_point.h"
 #include "worker/internal.h"
 #include <stdlib.h>
 #include <string.h>
@@ -174,6 +175,7 @@ static int64_t send_report(struct bw_worker_event *event, struct bw_run *run, bo
                   (long long)event->job, is_done ? "true" : "false", wants_ack ? "true" : "false", event->matched);
     if (run) append_run(&report, run);
     bw_buf_append_text(&report.head, "]}");
+    BW_CRASH_POINT(WORKER_BEFORE_REPORT);
     /* A result that cannot be sent must not be lost: the worker ends, and another one runs the event with what is recorded. */
     if (report.head.failed || !bw_channel_send(worker->channel, BW_MSG_REPORT, bw_buf_slice(&report.head), report.parts, report.part_count)) exit(70);
     for (size_t i = 0; run && run->owes_report && i < run->entry->workflow->step_count; i++) {

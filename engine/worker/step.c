@@ -1,5 +1,6 @@
 /* A step from its beginning: verdicts, condition, inputs, the first attempt. */
 #include "base/clock.h"
+#include "base/crash_point.h"
 #include "base/json_view.h"
 #include "worker/internal.h"
 #include <stdlib.h>
@@ -46,6 +47,7 @@ void bw_step_attempt(struct bw_attempt *attempt)
     if (!attempt->mock && (bw_attempt_action(attempt) || strstr(bw_attempt_step(attempt)->lua.ptr, "ctx")))
         bw_attempt_set_timer(attempt, bw_step_on_timeout, timeout_ms); /* pure code cannot wait: its own clock is enough */
     bw_heartbeat_start(attempt, attempt->mock ? 0 : heartbeat_of(attempt));
+    BW_CRASH_POINT(WORKER_BEFORE_ATTEMPT);
     if (attempt->mock)
         bw_trial_attempt(attempt, timeout_ms);
     else if (bw_attempt_step(attempt)->kind == BW_STEP_LUA || attempt->run->entry->lua_actions[attempt->step])
