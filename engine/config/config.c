@@ -16,6 +16,9 @@
 #include <unistd.h>
 
 #define FILE_BYTES_MAX (1u << 20)
+#define OUTPUT_BYTES_LEAST 1024u
+#define OUTPUT_BYTES_HARD (8u << 20)      /* semantics.md 2.5, as what follows */
+#define RUN_OUTPUT_BYTES_HARD (64u << 20) /* a frame to a worker holds it: wire/frame.h */
 #define MAX_SIZE_LEAST (16u << 20)
 #define MAX_SIZE_MOST (1ULL << 50)
 #define DAY_MS (24 * 3600 * 1000LL)
@@ -39,7 +42,11 @@ static const struct bw_key keys[] = {
     {"workers", BW_KEY_COUNT, FIELD(workers), 1, 256, "cores - 1, at least 1", "run worker processes"},
     {"pools", BW_KEY_SPECIAL, 0, 0, 0, "", "run worker processes of their own for workflows with `pool: NAME`, see below"},
     {"ingest_threads", BW_KEY_COUNT, FIELD(ingest_threads), 1, 64, "1, above 2 cores half of them, at most 4", "threads that listen"},
-    {"max_body", BW_KEY_SIZE, FIELD(max_body_bytes), 1, BW_BODY_BYTES_HARD, "1MiB", "largest request body"},
+    {"max_body", BW_KEY_SIZE, FIELD(max_body_bytes), 1, BW_BODY_BYTES_HARD, "1MiB", "largest request body, at most 16MiB"},
+    {"max_output", BW_KEY_SIZE, FIELD(max_output_bytes), OUTPUT_BYTES_LEAST, OUTPUT_BYTES_HARD, "1MiB",
+     "largest output of a step, data of an emitted event, answer to a sender; at most 8MiB"},
+    {"max_run_outputs", BW_KEY_SIZE, FIELD(max_run_output_bytes), OUTPUT_BYTES_LEAST, RUN_OUTPUT_BYTES_HARD, "16MiB",
+     "outputs of all steps of a run together, at most 64MiB"},
     {"max_connections", BW_KEY_COUNT, FIELD(max_connections), 1, 1000000, "10000", "open connections in all"},
     {"max_connections_per_address", BW_KEY_COUNT, FIELD(max_connections_per_address), 1, 1000000, "256",
      "of them from one address (IPv6: one /64); loopback and trusted_proxies may have any number"},
@@ -80,6 +87,8 @@ static void set_defaults(struct bw_config *config)
     config->workers = cores > 2 ? (unsigned)cores - 1 : 1;
     config->ingest_threads = cores <= 2 ? 1 : cores / 2 < 4 ? (unsigned)cores / 2 : 4;
     config->max_body_bytes = 1 << 20;
+    config->max_output_bytes = 1 << 20;
+    config->max_run_output_bytes = 16u << 20;
     config->max_connections = 10000;
     config->max_connections_per_address = 256;
     config->request_deadline_ms = 10000;

@@ -13,7 +13,8 @@
 #include "base/net_range.h"
 #include <stdint.h>
 
-#define BW_BODY_BYTES_HARD (25u << 20) /* of a request; GitHub sends up to 25 MB */
+#define BW_BODY_BYTES_HARD (16u << 20)
+#define BW_BODY_BYTES_HARD_GITHUB (25u << 20) /* so much does GitHub send */
 
 struct bw_schema;
 
@@ -41,7 +42,7 @@ struct bw_source_config {
     char **dedupe_refs; /* override of the scheme's id refs */
     size_t dedupe_ref_count;
     int64_t dedupe_window_ms; /* 3 d */
-    uint64_t max_body_bytes;  /* default the instance's; at most BW_BODY_BYTES_HARD */
+    uint64_t max_body_bytes;  /* default the instance's; at most 16 MiB, or 25 MiB with verify: github */
     char *public_url;         /* as the provider knows it, or NULL */
     char **options;           /* parameters of generic schemes as NAME=VALUE (hmac: header, algorithm, encoding, prefix, …) */
     size_t option_count;
@@ -112,7 +113,9 @@ struct bw_config {
     char *data, *workflows, *actions, *plugins, *schemes; /* ready to open */
     unsigned workers;                                     /* of the default pool; default: cores - 1, at least 1 */
     unsigned ingest_threads;                              /* default: 1 up to 2 cores, cores / 2 above, at most 4 */
-    uint64_t max_body_bytes;                              /* 1 MiB, at most BW_BODY_BYTES_HARD */
+    uint64_t max_body_bytes;                              /* 1 MiB, hard maximum 16 MiB */
+    uint64_t max_output_bytes;                            /* of a step: 1 MiB, hard maximum 8 MiB */
+    uint64_t max_run_output_bytes;                        /* of all steps of a run: 16 MiB, hard maximum 64 MiB */
     unsigned max_connections;                             /* 10,000 */
     unsigned max_connections_per_address;                 /* 256; loopback and trusted proxies: any number */
     int64_t request_deadline_ms;                          /* 10 s: first byte to the end of the head; and for a body before it must keep to … */

@@ -14,7 +14,7 @@
     {"verify", BW_KEY_TEXT, FIELD(verify), 0, 0, "required", "the scheme (bellwire schemes), or none"}, \
     {"secrets", BW_KEY_SPECIAL, 0, 0, 0, "", "the scheme's secrets by name: {env: NAME}, {file: PATH}, {exec: [PROGRAM, …]}, or a list of those (rotation)"}, \
     {"dedupe", BW_KEY_SPECIAL, 0, 0, 0, "the scheme's", "{refs: [header:x-id], window: 3d}"}, \
-    {"max_body", BW_KEY_SIZE, FIELD(max_body_bytes), 1, BW_BODY_BYTES_HARD, "the instance's", "largest body"}, \
+    {"max_body", BW_KEY_SIZE, FIELD(max_body_bytes), 1, BW_BODY_BYTES_HARD_GITHUB, "the instance's", "largest body, at most 16MiB; 25MiB with verify: github"}, \
     {"public_url", BW_KEY_TEXT, FIELD(public_url), 0, 0, "", "the URL as the provider knows it, for schemes that sign it"}, \
     {"options", BW_KEY_SPECIAL, 0, 0, 0, "", "parameters of the generic schemes: {header: x-signature, algorithm: hmac-sha256}"}, \
     {"schema", BW_KEY_SPECIAL, 0, 0, 0, "any", "what a body must be: {type: object, properties: {id: {type: string, required: true}}}"}, \
@@ -156,6 +156,9 @@ static void read_source(const struct bw_key_context *context, const struct form 
     read_dedupe(context, bw_yaml_get(map, "dedupe"), source);
     read_options(context, bw_yaml_get(map, "options"), source);
     bw_guards_read(context, map, source);
+    if (source->max_body_bytes > BW_BODY_BYTES_HARD && (!source->verify || strcmp(source->verify, "github")))
+        bw_key_error(context, bw_yaml_get(map, "max_body"), "config.range", "GitHub alone sends more: 25MiB with verify: github",
+                     "max_body must be from 1 to %u bytes", BW_BODY_BYTES_HARD);
     if (!bw_yaml_get(map, "verify"))
         bw_key_error(context, at, "source.no_verify",
                      "name the provider's scheme (bellwire schemes), or write `verify: none` if really anybody may send here",

@@ -1,5 +1,6 @@
 #include "dispatch/awaits.h"
 #include "base/json_view.h"
+#include "base/log.h"
 #include "workflow/model.h"
 #include "workflow/wait_key.h"
 #include <stdlib.h>
@@ -13,6 +14,7 @@ struct responder { /* a trigger of a workflow with `respond: {mode: result}` */
     int64_t within_ms;
 };
 struct bw_awaited {
+    _Atomic bool has_told;   /* of an event that too many wait for */
     struct bw_awaited *next; /* in the list of the retired */
     uint32_t revision;
     struct bw_slice *globs;
@@ -110,13 +112,25 @@ static void find_responders(const struct bw_awaited *awaited, struct bw_slice ev
     }
 }
 
-static void make_keys(const struct bw_awaited *awaited, struct bw_slice event_name, struct bw_slice body, struct bw_binding *out)
+static void tell_too_many(struct bw_awaited *awaited, struct bw_slice event_name)
+{
+    if (atomic_exchange(&awaited->has_told, true)) return;
+    bw_log(BW_LOG_ERROR, "dispatch.too_many_waits", BW_SLC("event", event_name), BW_INT("most", BW_EVENT_KEYS_MAX),
+           BW_STR("message", "steps wait for events of this name by more different fields than an event is looked up by: some will not hear of it"),
+           BW_STR("hint", "let them wait by the same few fields, or for events of several names"));
+}
+
+static void make_keys(struct bw_awaited *awaited, struct bw_slice event_name, struct bw_slice body, struct bw_binding *out)
 {
     bool is_json = false, is_known = false;
-    for (size_t i = 0; i < awaited->pair_count && out->key_count < BW_EVENT_KEYS_MAX; i++) {
+    for (size_t i = 0; i < awaited->pair_count; i++) {
         const struct pair *pair = &awaited->pairs[i];
         struct bw_json_view value = {{"", 0}};
         if (!bw_glob_match(bw_slice_of(pair->event), event_name)) continue;
+        if (out->key_count == BW_EVENT_KEYS_MAX) {
+            tell_too_many(awaited, event_name);
+            return;
+        }
         if (pair->pointer) {
             if (!is_known) is_json = bw_json_scan(body, NULL, NULL, NULL);
             is_known = true;
@@ -131,7 +145,7 @@ void bw_awaits_bind(struct bw_awaits *awaits, struct bw_slice event_name, struct
     /* Counted before the pointer is read, all sequentially consistent: a zero that reclaim sees after an exchange says that every reader of the
      * old object has left, and that the next one reads the new pointer. */
     atomic_fetch_add(&awaits->readers, 1);
-    const struct bw_awaited *awaited = atomic_load(&awaits->current);
+    struct bw_awaited *awaited = atomic_load(&awaits->current);
     out->revision = awaited ? awaited->revision : 0;
     out->is_awaited = awaited && is_awaited_by(awaited, event_name);
     out->key_count = 0;

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define FRAME_SPARE (1u << 20) /* lengths, names, what is lost: the rest of a frame */
+
 /* glibc's <sys/queue.h> has no safe reverse walk. */
 #define TAILQ_FOREACH_REVERSE_SAFE(var, head, headname, field, previous) \
     for ((var) = TAILQ_LAST((head), headname); (var) && ((previous) = TAILQ_PREV((var), headname, field), 1); (var) = (previous))
@@ -250,7 +252,8 @@ static enum handing hand_over(struct bw_run_worker *worker, struct bw_job *job)
             handing = report_damaged(event);
             goto out;
         }
-        if (recorded->too_many) {
+        if (recorded->too_many ||
+            recorded->bytes.len + recorded->head.len + event->body.len + event->headers.len + FRAME_SPARE > BW_FRAME_BYTES_MAX) {
             bw_log(BW_LOG_ERROR, "dispatch.too_many_steps", BW_STR("event", uid),
                    BW_STR("message", "this event has more recorded step outputs than one frame holds, so its runs stay as they are"));
             handing = NEVER;

@@ -141,7 +141,8 @@ static bool add_recorded_run(void *arg, const struct bw_run *run)
         bw_buf_append_slice(head, run->cancel);
     }
     bw_buf_append_text(head, ",\"steps\":[");
-    for (size_t i = 0; i < run->row.step_count; i++) {
+    size_t step_count = run->row.state >= BW_RUN_SUCCEEDED ? 0 : run->row.step_count; /* of one that has ended nobody goes on */
+    for (size_t i = 0; i < step_count; i++) {
         const struct bw_step_row *step = &run->row.steps[i];
         bw_buf_append_text(head, i ? ",{\"path\":" : "{\"path\":");
         bw_buf_append_json_string(head, step->path);

@@ -11,8 +11,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define MAX_OUTPUT_BYTES (1 << 20) /* semantics.md 2.5: step output */
-
 /* ---- one process ---- */
 
 /* A socketpair whose ends are large enough that a burst of events or results does not stall either side. */
@@ -79,8 +77,9 @@ void bw_worker_configure(struct bw_run_worker *worker, bool with_secrets)
     for (size_t i = 0; i < config->limit_count; i++)
         json_object_set_new(limits, config->limits[i].name, json_real(config->limits[i].rate_ms ? config->limits[i].burst : 0));
     for (size_t i = 0; i < config->pool_count; i++) json_array_append_new(pools, json_string(config->pools[i].name));
-    json_t *head = json_pack("{s:i,s:I,s:I,s:i,s:b,s:b,s:b,s:b,s:b,s:o,s:o,s:o}", "worker", worker->number, "lua_memory_bytes",
-                             (json_int_t)config->lua_memory_bytes, "stall_ms", (json_int_t)config->stall_ms, "max_output_bytes", MAX_OUTPUT_BYTES,
+    json_t *head = json_pack("{s:i,s:I,s:I,s:I,s:I,s:b,s:b,s:b,s:b,s:b,s:o,s:o,s:o}", "worker", worker->number, "lua_memory_bytes",
+                             (json_int_t)config->lua_memory_bytes, "stall_ms", (json_int_t)config->stall_ms, "max_output_bytes",
+                             (json_int_t)config->max_output_bytes, "max_run_output_bytes", (json_int_t)config->max_run_output_bytes,
                              "allow_private_network", config->allow_private_network, "trace", worker->dispatch->options.trace, "trial",
                              worker->dispatch->options.trial, "trial_limits", worker->dispatch->options.trial_limits, "hands_over",
                              worker->dispatch->pool_count > 1, "secrets", secrets, "limits", limits, "pools", pools);

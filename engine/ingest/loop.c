@@ -102,7 +102,7 @@ static bool set_up_door(struct bw_loop *loop, const struct bw_listen *listen)
     loop->door_count++;
     /* The gate answers what is larger; these are the second line, and what a connection past the gate would meet. */
     evhttp_set_max_headers_size(door->http, BW_GATE_HEAD_MAX);
-    evhttp_set_max_body_size(door->http, BW_BODY_BYTES_HARD);
+    evhttp_set_max_body_size(door->http, BW_BODY_BYTES_HARD_GITHUB);
     evhttp_set_default_content_type(door->http, NULL);
     evhttp_set_allowed_methods(door->http, EVHTTP_REQ_GET | EVHTTP_REQ_POST | EVHTTP_REQ_HEAD | EVHTTP_REQ_PUT | EVHTTP_REQ_DELETE |
                                                EVHTTP_REQ_OPTIONS | EVHTTP_REQ_PATCH);

@@ -109,6 +109,8 @@ void bw_budget_begin_expr(struct bw_script *script)
     script->is_expired = false;
     script->instructions_left = script->limits.expr_instructions;
     script->memory.running = script->L;
+    script->memory.expr_cap = script->limits.expr_bytes ? script->memory.used + script->limits.expr_bytes : 0;
+    script->memory.was_expr_hit = false;
     bw_budget_install(script->L);
     set_soft(script->L, true);
 }
@@ -126,6 +128,7 @@ void bw_budget_end(struct bw_script *script)
     if (script->mode == BW_MODE_EXPR) set_soft(script->L, false);
     script->mode = BW_MODE_IDLE;
     script->memory.running = NULL;
+    script->memory.expr_cap = 0;
 }
 
 /* ---- pcall and xpcall that do not catch budget errors ----

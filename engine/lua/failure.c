@@ -33,7 +33,7 @@ static int take_line(const char **text, const char *file)
 /* Our own refusals carry their code in front. */
 static const char *take_code(const char **text, const char *otherwise)
 {
-    static const char *const codes[] = {"lua.denied", "lua.timeout", "lua.memory", "expr.not_boolean", "expr.secret"};
+    static const char *const codes[] = {"lua.denied", "lua.timeout", "lua.memory", "expr.not_boolean", "expr.secret", "json.too_deep"};
     for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
         size_t len = strlen(codes[i]);
         if (strncmp(*text, codes[i], len) != 0 || (*text)[len] != ':' || (*text)[len + 1] != ' ') continue;
@@ -94,6 +94,11 @@ static int describe(lua_State *L)
 
 static void set_memory(struct bw_script *script, struct bw_error *err)
 {
+    if (script->memory.expr_cap && script->memory.was_expr_hit && !script->memory.was_hit) {
+        bw_error_set(err, "expr.memory", "the expression needs more than %zu KiB of memory", script->limits.expr_bytes >> 10);
+        bw_error_hint(err, "move the work into a step with `lua`");
+        return;
+    }
     script->is_spent = true;
     bw_error_set(err, "lua.memory", "the code needs more than its %zu KiB of memory", script->memory.cap >> 10);
     bw_error_hint(err, "keep less at once");

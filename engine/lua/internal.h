@@ -14,7 +14,8 @@ enum bw_lua_mode { BW_MODE_IDLE, BW_MODE_EXPR, BW_MODE_TASK };
 
 struct bw_lua_memory {
     size_t used, cap;
-    bool was_hit;
+    size_t expr_cap; /* while an expression is evaluated; else 0 */
+    bool was_hit, was_expr_hit;
     size_t since_hook;  /* bytes asked for since the last hook */
     lua_State *running; /* whose hook is brought forward when that is much */
 };

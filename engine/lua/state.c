@@ -18,6 +18,10 @@ static void *allocate(void *arg, void *block, size_t old_size, size_t new_size)
         memory->was_hit = true;
         return NULL;
     }
+    if (new_size > old_size && memory->expr_cap && memory->used + (new_size - old_size) > memory->expr_cap) {
+        memory->was_expr_hit = true; /* Lua collects garbage and tries again */
+        return NULL;
+    }
     void *moved = realloc(block, new_size);
     if (!moved) return NULL;
     memory->used += new_size - old_size;

@@ -61,7 +61,7 @@ static void push(lua_State *L, struct bw_json_view view, int depth)
     int64_t integer;
     double real;
     luaL_checkstack(L, 6, "JSON nested too deeply");
-    if (depth > BW_VALUE_DEPTH_MAX) luaL_error(L, "JSON nested too deeply");
+    if (depth > BW_VALUE_DEPTH_MAX) luaL_error(L, "json.too_deep: a value nested deeper than %d levels", BW_VALUE_DEPTH_MAX);
     switch (bw_json_view_type(view)) {
     case BW_JSON_TRUE: lua_pushboolean(L, 1); break;
     case BW_JSON_FALSE: lua_pushboolean(L, 0); break;
@@ -238,7 +238,7 @@ static void write_value(struct writer *writer, int index, int depth)
     const struct bw_json_view *view;
     struct bw_slice text;
     luaL_checkstack(L, 8, "a value nested too deeply");
-    if (depth > BW_VALUE_DEPTH_MAX) complain(writer, "a value nested deeper than 64 levels (or a cycle)");
+    if (depth >= BW_VALUE_DEPTH_MAX && lua_istable(L, index)) complain(writer, "json.too_deep: a value nested deeper than 64 levels (or a cycle)");
     if (writer->out->len > bw_lua_script(L)->memory.cap) luaL_error(L, "the value is too large");
     switch (lua_type(L, index)) {
     case LUA_TNIL: bw_buf_append_text(writer->out, "null"); break;

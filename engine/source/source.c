@@ -8,7 +8,7 @@
 #define SCRATCH_KEPT (4u << 20)
 #define FORM_GROWTH 12 /* of a form that becomes JSON: each byte may be an escape of six, behind its decoded self */
 #define ID_BYTES_MAX 512
-#define NAME_BYTES_MAX 128
+#define NAME_BYTES_MAX SIZE_MAX /* one that is too long is not cut: who accepts the request refuses it */
 
 struct bw_source {
     const struct bw_source_config *config;

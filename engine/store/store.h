@@ -111,7 +111,7 @@ struct bw_event_new {
     size_t key_count;
     int64_t due_ms; /* emitted by a step: it comes then, and all that depends on the catalogue is told then (WAKE); 0 = now */
 };
-#define BW_EVENT_KEYS_MAX 32
+#define BW_EVENT_KEYS_MAX 128
 /* Writer thread: tells revision, is_done and keys (put into `keys`) of an event whose time has come. */
 typedef void bw_store_bind(void *arg, struct bw_event_new *event, uint64_t keys[BW_EVENT_KEYS_MAX]);
 struct bw_wait_pair { /* events of this name (a glob) are hashed by this field; empty: by the name alone */

@@ -10,8 +10,8 @@
 #include <stdint.h>
 
 #define BW_FRAME_HEADER 12
-#define BW_FRAME_PARTS_MAX 16384 /* files of a catalogue; outputs of the steps of all runs of one event */
-#define BW_FRAME_BYTES_MAX (64u << 20)
+#define BW_FRAME_PARTS_MAX 16384        /* files of a catalogue; outputs of the steps of all runs of one event */
+#define BW_FRAME_BYTES_MAX (256u << 20) /* an event and what the runs of it that go on have kept */
 
 struct bw_frame {
     uint16_t type;

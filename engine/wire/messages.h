@@ -12,7 +12,7 @@
 
 enum bw_message_type {
     /* ---- engine → run worker ---- */
-    /* First message. {worker: number, lua_memory_bytes, stall_ms, max_output_bytes, allow_private_network: bool, trace: bool,
+    /* First message. {worker: number, lua_memory_bytes, stall_ms, max_output_bytes, max_run_output_bytes, allow_private_network: bool, trace: bool,
      *  trial?: bool: it serves `bellwire test`, limits: {NAME: the greatest cost of a step, 0 = any},
      *  pools: [NAME: of those in bellwire.yaml, the default one is not among them], hands_over: bool: it is to report runs of workflows with one of
      *  them as BLOCKED instead of executing them, approval_key?: hex, public_url?: what links to approvals are made with (approval_token.h),

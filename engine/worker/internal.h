@@ -15,15 +15,14 @@
 
 #define BW_STEP_TIMEOUT_MS 60000
 #define BW_LOST_MAX 5
-#define BW_INPUT_BYTES_MAX (8u << 20)       /* rendered inputs of a step */
-#define BW_RUN_OUTPUT_BYTES_MAX (16u << 20) /* semantics.md 2.5: what a run keeps in all */
-#define BW_SCRIPTS_IDLE_MAX 32              /* of one workflow */
-#define BW_SCRIPT_IDLE_MS 30000             /* a Lua state that nobody has needed for so long is freed */
-#define BW_GIVE_UP_MS 10000                 /* semantics.md 2.5: so long a step that is not wanted any more has to end by itself */
-#define BW_LATE_CALL_MS 1000                /* … and a plugin's call whose time is over */
-#define BW_ACTION_AGAIN_MS 30000            /* semantics.md 2.5: a run whose action is missing looks for it so often */
-#define BW_PARK_AFTER_MS 5000               /* semantics.md 2.5: shorter waits stay in memory */
-#define BW_RUN_ATTEMPTS_MAX 32              /* semantics.md 2.5: steps of one run that are under way at once */
+#define BW_INPUT_BYTES_MAX (8u << 20) /* rendered inputs of a step */
+#define BW_SCRIPTS_IDLE_MAX 32        /* of one workflow */
+#define BW_SCRIPT_IDLE_MS 30000       /* a Lua state that nobody has needed for so long is freed */
+#define BW_GIVE_UP_MS 10000           /* semantics.md 2.5: so long a step that is not wanted any more has to end by itself */
+#define BW_LATE_CALL_MS 1000          /* … and a plugin's call whose time is over */
+#define BW_ACTION_AGAIN_MS 30000      /* semantics.md 2.5: a run whose action is missing looks for it so often */
+#define BW_PARK_AFTER_MS 5000         /* semantics.md 2.5: shorter waits stay in memory */
+#define BW_RUN_ATTEMPTS_MAX 32        /* semantics.md 2.5: steps of one run that are under way at once */
 
 /* As stored (store.h): the engine writes these numbers as they come. */
 enum {
@@ -54,7 +53,7 @@ struct bw_worker {
     struct bw_flight_page *flight;
     struct bw_script_limits limits;
     int64_t stall_ms;
-    size_t max_output_bytes;
+    size_t max_output_bytes, max_run_output_bytes;
     bool allow_private_network, trace, is_configured;
     bool has_approval_key;
     uint8_t approval_key[BW_APPROVAL_KEY_BYTES]; /* of links to approvals: no Lua code sees it */

@@ -199,9 +199,9 @@ void bw_step_succeed(struct bw_attempt *attempt, struct bw_slice raw)
         good = bw_error_set(&err, "output.too_large", "the output has %zu bytes, at most %zu are kept", output.len, worker->max_output_bytes);
         bw_error_hint(&err, "trim it: outputs: {NAME: \"${{ result.… }}\"}");
     }
-    if (good && run->kept_bytes + output.len > BW_RUN_OUTPUT_BYTES_MAX) {
-        good = bw_error_set(&err, "output.too_large", "the outputs of this run's steps have %zu bytes in all, at most %u are kept",
-                            run->kept_bytes + output.len, BW_RUN_OUTPUT_BYTES_MAX);
+    if (good && run->kept_bytes + output.len > worker->max_run_output_bytes) {
+        good = bw_error_set(&err, "output.too_large", "the outputs of this run's steps have %zu bytes in all, at most %zu are kept",
+                            run->kept_bytes + output.len, worker->max_run_output_bytes);
         bw_error_hint(&err, "keep only what later steps need: outputs: {NAME: \"${{ result.… }}\"}");
     }
     if (good) {

@@ -14,6 +14,7 @@
 #define FLIGHT_FD 4
 #define SLICES_A_TURN 64
 #define EXPR_INSTRUCTIONS 100000 /* semantics.md 2.5 */
+#define EXPR_BYTES (4u << 20)
 #define SLICE_US 2000
 
 static void configure(struct bw_worker *worker, const struct bw_message *message)
@@ -22,9 +23,14 @@ static void configure(struct bw_worker *worker, const struct bw_message *message
     const char *name;
     json_t *value;
     size_t index;
-    worker->limits = (struct bw_script_limits){(size_t)bw_json_int(head, "lua_memory_bytes", 32 << 20), EXPR_INSTRUCTIONS, SLICE_US};
     worker->stall_ms = bw_json_int(head, "stall_ms", 2000);
     worker->max_output_bytes = (size_t)bw_json_int(head, "max_output_bytes", 1 << 20);
+    worker->max_run_output_bytes = (size_t)bw_json_int(head, "max_run_output_bytes", 16 << 20);
+    size_t twice = 2 * worker->max_output_bytes; /* a text and what is made of it */
+    worker->limits = (struct bw_script_limits){.memory_bytes = (size_t)bw_json_int(head, "lua_memory_bytes", 32 << 20),
+                                               .expr_instructions = EXPR_INSTRUCTIONS,
+                                               .expr_bytes = twice > EXPR_BYTES ? twice : EXPR_BYTES,
+                                               .slice_us = SLICE_US};
     worker->allow_private_network = bw_json_bool(head, "allow_private_network", false);
     worker->trace = bw_json_bool(head, "trace", false);
     json_object_foreach(json_object_get(head, "secrets"), name, value)

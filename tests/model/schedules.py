@@ -316,7 +316,7 @@ class Schedule:
         self.faults = []
         while rng.random() < 0.6 and len(self.faults) < 4:
             if rng.random() < 0.65:
-                self.faults.append({"crash": f"*:{rng.randrange(1, 80)}", "kill_worker": 0})
+                self.faults.append({"crash": f"*:{int(2 ** rng.uniform(0, 10))}", "kill_worker": 0})
             else:
                 self.faults.append({"crash": None, "kill_worker": rng.randrange(1, 60)})
 

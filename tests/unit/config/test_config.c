@@ -52,7 +52,7 @@ static void test_every_key_is_taken(void **state)
                   "allow_plaintext: true\n"
                   "data: d\nworkflows: /abs/w\nactions: ./a\nplugins: p/q\nschemes: s\n"
                   "workers: 3\ningest_threads: 2\n"
-                  "max_body: 25MiB\nmax_connections: 7\nmax_connections_per_address: 3\nrequest_deadline: 1h30m\nbody_rate: 2KiB\nidle: 500ms\n"
+                  "max_body: 16MiB\nmax_connections: 7\nmax_connections_per_address: 3\nrequest_deadline: 1h30m\nbody_rate: 2KiB\nidle: 500ms\n"
                   "lua_memory: 1MiB\nstall: 1s\ndrain: 1ms\nallow_private_network: true\n"
                   "sources: {}\nsecrets: {}\n");
     char path[300];
@@ -67,7 +67,7 @@ static void test_every_key_is_taken(void **state)
     assert_string_equal(config->workflows, "/abs/w");
     assert_int_equal(config->workers, 3);
     assert_int_equal(config->ingest_threads, 2);
-    assert_int_equal(config->max_body_bytes, 25 << 20);
+    assert_int_equal(config->max_body_bytes, 16 << 20);
     assert_int_equal(config->max_connections, 7);
     assert_int_equal(config->max_connections_per_address, 3);
     assert_int_equal(config->request_deadline_ms, 5400000);
@@ -210,7 +210,10 @@ static const struct refusal refusals[] = {
     {"max_connections_per_address: §0\n", "config.range", "from 1 to 1000000"},
     {"body_rate: §0\n", "config.range", "from 1 to 1073741824"},
     {"max_body: §25MB\n", "config.type", "512KiB or 4MiB"},
-    {"max_body: §26MiB\n", "config.range", "26214400"},
+    {"max_body: §17MiB\n", "config.range", "16777216"},
+    {"max_output: §9MiB\n", "config.range", "8388608"},
+    {"max_output: §1000\n", "config.range", "1024"},
+    {"max_run_outputs: §65MiB\n", "config.range", "67108864"},
     {"max_body: §0\n", "config.range", "from 1"},
     {"lua_memory: §1MB\n", "config.type", "512KiB"},
     {"lua_memory: §1023KiB\n", "config.range", "1048576"},

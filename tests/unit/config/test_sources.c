@@ -101,6 +101,8 @@ static const struct refusal refusals[] = {
     {"sources:\n  s: {path: /a, verify: none}\n  t: {path: §/a, verify: none}\n", "source.same_path", "s and t"},
     {"sources:\n  s: {path: /a, verify: §[none]}\n", "config.type", "must be text"},
     {SOURCE("    max_body: §26MiB\n"), "config.range", "26214400"},
+    {SOURCE("    max_body: §17MiB\n"), "config.range", "16777216"},
+    {"sources:\n  s:\n    path: /in/s\n    verify: github\n    max_body: §26MiB\n", "config.range", "26214400"},
     {SOURCE("    event: §[a]\n"), "config.type", "a name or {refs: [...]}"},
     {SOURCE("    event: §\"\"\n"), "config.type", "a name or"},
     {SOURCE("    event: §a b\n"), "config.event", "letters, digits"},

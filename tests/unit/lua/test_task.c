@@ -79,7 +79,7 @@ static const struct {
     {"error({code = 'x'})", "lua.error"},
     {"ctx.secret('OTHER')", "lua.error"},
     {"return {f = print}", "output.invalid"},
-    {"local t = {} t.t = t return t", "output.invalid"},
+    {"local t = {} t.t = t return t", "json.too_deep"},
     {"return {x = 1/0}", "output.invalid"},
     {"ctx.x = 1", "lua.error"},
     /* hostile: each ends softly, as an error of its own */

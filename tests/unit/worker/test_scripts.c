@@ -18,7 +18,7 @@ static int set_up(void **state)
 {
     struct fixture *fixture = calloc(1, sizeof *fixture);
     fixture->worker.base = event_base_new();
-    fixture->worker.limits = (struct bw_script_limits){32 << 20, 100000, 2000};
+    fixture->worker.limits = (struct bw_script_limits){.memory_bytes = 32 << 20, .expr_instructions = 100000, .slice_us = 2000};
     assert_true(bw_scripts_open(&fixture->worker));
     for (size_t i = 0; i < 2; i++) {
         struct bw_errors errs = {0};
