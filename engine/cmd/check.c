@@ -76,6 +76,15 @@ static void warn_of_rivals(const json_t *loaded)
         }
 }
 
+static void warn_of_doubts(const json_t *loaded)
+{
+    struct bw_errors doubts = {0};
+    char text[1400];
+    bw_inspect_doubts(loaded, &doubts);
+    for (size_t i = 0; i < doubts.count; i++) fprintf(stderr, "warning: %s\n", bw_error_text(&doubts.items[i], text, sizeof text));
+    bw_errors_free(&doubts);
+}
+
 static int print_schema(void)
 {
     struct bw_buf schema = {0};
@@ -130,6 +139,7 @@ static int check_main(int argc, char **argv)
     } else {
         if (!as_json) list_good(loaded, routes);
         if (!as_json) warn_of_rivals(loaded);
+        if (!as_json) warn_of_doubts(loaded);
         fprintf(stderr, "all good: %zu source%s, %zu workflow%s, %zu action%s, %zu test%s\n", bw_routes_count(routes),
                 bw_routes_count(routes) == 1 ? "" : "s", json_array_size(json_object_get(loaded, "workflows")),
                 json_array_size(json_object_get(loaded, "workflows")) == 1 ? "" : "s", json_array_size(json_object_get(loaded, "actions")),

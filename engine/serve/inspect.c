@@ -36,11 +36,11 @@ json_t *bw_inspect_catalog(const struct bw_config *config, const char *only_file
     return inspection.loaded;
 }
 
-size_t bw_inspect_errors(const json_t *loaded, struct bw_errors *errs)
+static size_t read_errors(const json_t *list, struct bw_errors *errs)
 {
     size_t index;
     json_t *error;
-    json_array_foreach(json_object_get(loaded, "errors"), index, error)
+    json_array_foreach(list, index, error)
     {
         struct bw_error *added = bw_errors_add(errs, bw_json_str(error, "code", "error"), "%s", bw_json_str(error, "message", ""));
         if (!added) break;
@@ -48,4 +48,14 @@ size_t bw_inspect_errors(const json_t *loaded, struct bw_errors *errs)
         bw_error_at(added, bw_json_str(error, "file", ""), (int)bw_json_int(error, "line", 0), (int)bw_json_int(error, "column", 0));
     }
     return index;
+}
+
+size_t bw_inspect_errors(const json_t *loaded, struct bw_errors *errs)
+{
+    return read_errors(json_object_get(loaded, "errors"), errs);
+}
+
+size_t bw_inspect_doubts(const json_t *loaded, struct bw_errors *doubts)
+{
+    return read_errors(json_object_get(loaded, "doubts"), doubts);
 }

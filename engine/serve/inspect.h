@@ -10,4 +10,5 @@
 json_t *bw_inspect_catalog(const struct bw_config *config, const char *only_file, struct bw_error *err);
 /* The number of errors that the list adds to errs. */
 size_t bw_inspect_errors(const json_t *loaded, struct bw_errors *errs);
+size_t bw_inspect_doubts(const json_t *loaded, struct bw_errors *doubts); /* what is hardly meant, and no error */
 #endif

@@ -77,7 +77,7 @@ enum bw_message_type {
      * [{cron, tz, missed: number (enum bw_missed), max_age_ms}], pool?, labels?: {NAME: text}, keep_ok_ms?, keep_failed_ms?: ages after which its
      * runs may go, 0 = never, webhook?: its trigger as it is written (base/yaml_tree.h): a source of that name, line, column, trusted_warning?:
      * […]}], actions: [{name: "ns/name@major", version, doc, file, kind: "lua"|"plugin", inputs: {…}, outputs: {…}, secrets: […], effect}], errors:
-     * [ERROR with file, line, column]} a broken file is left out and named in errors; the others work.
+     * [ERROR with file, line, column], doubts: [the same]} a broken file is left out and named in errors; the others work.
      */
     BW_MSG_CATALOG_LOADED = 33,
     /* One transaction's worth of results of one event.

@@ -156,6 +156,23 @@ static void check_guarantee(const struct bw_workflow *workflow, const struct bw_
     place(err, workflow, step->mark);
 }
 
+/* A cost that is written as a number and is more than the burst: its turn would never come. */
+static void check_cost(const struct bw_workflow *workflow, const struct bw_step *step, double most, struct bw_errors *errs)
+{
+    const struct bw_template *cost = step->limit.has_cost ? step->limit.measures : NULL;
+    for (size_t i = 0; cost && cost->kind == BW_TEMPLATE_MAP && i < cost->count; i++)
+        if (bw_slice_is(cost->keys[i], "cost")) cost = cost->items[i];
+    if (!cost || cost->kind != BW_TEMPLATE_CONST || most <= 0) return;
+    json_t *value = bw_json_load(cost->json, NULL), *number = json_is_object(value) ? json_object_get(value, "cost") : value;
+    if (json_is_number(number) && json_number_value(number) > most) {
+        struct bw_error *err = bw_errors_add(errs, "limit.cost", "the cost %.14g is more than the limit %s lets begin at once, which is %.14g",
+                                             json_number_value(number), step->limit.name.ptr, most);
+        if (err) bw_error_hint(err, "give the limit a greater burst in bellwire.yaml, or do less in one step");
+        place(err, workflow, cost->mark.line ? cost->mark : step->limit.mark);
+    }
+    json_decref(value);
+}
+
 /* What the step says, or the workflow, or its action: that is a suggestion, which counts if there is such a limit. A limit that the workflow wants
  * and that is not there is an error, but the workflow stays: bellwire.yaml is no part of a revision, and runs that are parked need theirs. They fail
  * at that step, with a name, and can be resumed. */
@@ -168,7 +185,10 @@ static const char *find_limit(const struct bw_worker *worker, const struct bw_wo
     void *most;
     if (!step->limit.name.len) return wanted && bw_map_get(worker->shared, bw_slice_of(wanted)) ? wanted : NULL;
     if (bw_slice_is(step->limit.name, "none")) return NULL;
-    if (bw_map_get(worker->shared, step->limit.name)) return step->limit.name.ptr;
+    if ((most = bw_map_get(worker->shared, step->limit.name))) {
+        check_cost(workflow, step, *(double *)most, errs);
+        return step->limit.name.ptr;
+    }
     while (count < NAMES_MAX && bw_map_next(worker->shared, &position, &name, &most)) names[count++] = name.ptr;
     const char *near = bw_suggest(step->limit.name, names, count);
     const struct bw_error *last = errs->count ? &errs->items[errs->count - 1] : NULL;
@@ -384,18 +404,28 @@ static json_t *describe_action(const struct bw_action *action)
     return described;
 }
 
-static void answer(struct bw_worker *worker, const struct bw_catalog *catalog, const struct bw_errors *errs)
+static json_t *describe_errors(const struct bw_errors *errs)
 {
-    json_t *workflows = json_array(), *actions = json_array(), *errors = json_array();
-    for (size_t i = 0; i < catalog->workflow_count; i++) json_array_append_new(workflows, describe_workflow(&catalog->workflows[i]));
-    for (size_t i = 0; i < catalog->action_count; i++) json_array_append_new(actions, describe_action(catalog->actions[i]));
+    json_t *described = json_array();
     for (size_t i = 0; i < errs->count; i++) {
         struct bw_buf text = {0};
         bw_error_to_json(&text, &errs->items[i], BW_CLASS_BUG, (struct bw_slice){0});
-        json_array_append_new(errors, json_loadb(text.data, text.len, 0, NULL));
+        json_array_append_new(described, json_loadb(text.data, text.len, 0, NULL));
         bw_buf_free(&text);
     }
-    json_t *head = json_pack("{s:i,s:o,s:o,s:o}", "revision", (int)catalog->revision, "workflows", workflows, "actions", actions, "errors", errors);
+    return described;
+}
+
+static void answer(struct bw_worker *worker, const struct bw_catalog *catalog, const struct bw_errors *errs)
+{
+    json_t *workflows = json_array(), *actions = json_array();
+    struct bw_errors doubts = {0};
+    for (size_t i = 0; i < catalog->workflow_count; i++) json_array_append_new(workflows, describe_workflow(&catalog->workflows[i]));
+    for (size_t i = 0; i < catalog->action_count; i++) json_array_append_new(actions, describe_action(catalog->actions[i]));
+    for (size_t i = 0; i < catalog->workflow_count; i++) bw_workflow_doubts(catalog->workflows[i].workflow, &doubts);
+    json_t *head = json_pack("{s:i,s:o,s:o,s:o,s:o}", "revision", (int)catalog->revision, "workflows", workflows, "actions", actions, "errors",
+                             describe_errors(errs), "doubts", describe_errors(&doubts));
+    bw_errors_free(&doubts);
     bw_channel_send_json(worker->channel, BW_MSG_CATALOG_LOADED, head, NULL, 0);
     json_decref(head);
 }

@@ -92,7 +92,8 @@ static void check_step_name(const struct checked *checked, struct bw_slice name)
         if (scope->ended[i] && workflow->steps[i].id.len) names[known++] = workflow->steps[i].id.ptr;
     const char *near = bw_suggest(name, names, known);
     if (near) snprintf(hint, sizeof hint, "did you mean '%s'?", near);
-    bw_load_error(loader, mark_at(checked, name.ptr), "expr.unknown_step", hint, "there is no step '%.*s' above", shown(name), name.ptr);
+    bw_load_error(loader, mark_at(checked, name.ptr), "expr.unknown_step", near ? hint : "`steps.ID` is what a step above gave, by its `id`",
+                  "there is no step '%.*s' above", shown(name), name.ptr);
 }
 
 static void check_input_name(const struct checked *checked, struct bw_slice name)

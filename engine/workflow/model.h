@@ -294,6 +294,8 @@ struct bw_workflow {
  * file:line:column and "did you mean"; the good ones of the same file are returned. *out is malloc'd (NULL if none). */
 size_t bw_workflow_load(struct bw_slice text, const char *file, struct bw_workflow ***out, struct bw_errors *errs);
 void bw_workflow_free(struct bw_workflow *workflow);
+/* doubts.c: what is no error and hardly meant: waits that together are longer than the run may take, steps behind a `stop` without `if`. */
+void bw_workflow_doubts(const struct bw_workflow *workflow, struct bw_errors *doubts);
 /* hash.c: the canonical definition (JSON) that the hash is made of. */
 void bw_workflow_canonical(const struct bw_workflow *workflow, struct bw_buf *out);
 bool bw_workflow_matches(const struct bw_trigger *trigger, struct bw_slice source, struct bw_slice event_name);

@@ -39,7 +39,8 @@ static void load_written(struct bw_loader *loader, const struct bw_yaml_node *li
         for (size_t k = 0; k < step->need_count; k++) is_twice |= step->needs[k] == found;
         if (found < 0) {
             if ((near = bw_suggest(id->text, names, known))) snprintf(hint, sizeof hint, "did you mean '%s'?", near);
-            bw_load_error(loader, bw_mark_of(id), "step.needs", hint, "there is no step '%s'", id->text.len ? id->text.ptr : "");
+            bw_load_error(loader, bw_mark_of(id), "step.needs", near ? hint : "`needs` names steps by their `id`", "there is no step '%s'",
+                          id->text.len ? id->text.ptr : "");
         } else if (workflow->steps[found].body != step->body) {
             bw_load_error(loader, bw_mark_of(id), "step.needs", "let the `foreach` need it, or be needed",
                           "the step '%s' is not in the same foreach: another run executes it", id->text.ptr);
