@@ -33,7 +33,7 @@ static int take_line(const char **text, const char *file)
 /* Our own refusals carry their code in front. */
 static const char *take_code(const char **text, const char *otherwise)
 {
-    static const char *const codes[] = {"lua.denied", "lua.timeout", "lua.memory", "expr.not_boolean", "expr.secret", "json.too_deep"};
+    static const char *const codes[] = {"lua.denied", "lua.timeout", "lua.memory", "expr.not_boolean", "expr.secret", "expr.memory", "json.too_deep"};
     for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
         size_t len = strlen(codes[i]);
         if (strncmp(*text, codes[i], len) != 0 || (*text)[len] != ':' || (*text)[len + 1] != ' ') continue;

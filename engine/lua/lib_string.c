@@ -13,7 +13,10 @@ static int rep(lua_State *L)
         lua_pushliteral(L, "");
         return 1;
     }
-    if ((uint64_t)count > bw_lua_script(L)->memory.cap / (len + separator_len)) return luaL_error(L, "lua.memory: the resulting text is too large");
+    const struct bw_script *script = bw_lua_script(L);
+    bool is_expr = script->memory.expr_cap > 0;
+    if ((uint64_t)count > (is_expr ? script->limits.expr_bytes : script->memory.cap) / (len + separator_len))
+        return luaL_error(L, "%s: the resulting text is too large", is_expr ? "expr.memory" : "lua.memory");
     size_t total = (size_t)count * (len + separator_len) - separator_len;
     bw_budget_charge(L, total / BYTES_PER_UNIT + (uint64_t)count / 8);
     char *at = luaL_buffinitsize(L, &out, total);

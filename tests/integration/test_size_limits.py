@@ -390,6 +390,12 @@ def test_what_bellwire_yaml_may_say_is_what_the_table_says(make_engine, key, row
             assert not status or json.loads(result.stdout.splitlines()[0])["code"] == "config.range"
 
 
+def test_a_text_that_is_too_large_for_an_expression_is_told_before_it_is_made(make_engine):
+    text = steps("{id: a, set: {n: \"${{ len(('x'):rep(%d)) }}\"}}")
+    assert ran(make_engine(name="at"), text % (3 << 20)) is None
+    assert ran(make_engine(name="over"), text % (4 * 1048576 + 1)) == ("expr.memory", "a")
+
+
 def test_larger_outputs_are_kept_and_come_back_after_a_crash(make_engine):
     """At the hard limits: 8 outputs of 8 MiB, together 64 MiB; a run that is parked behind them is handed to another worker whole."""
     engine = make_engine(CONFIG + "max_output: 8MiB\nmax_run_outputs: 64MiB\nlua_memory: 256MiB\n")
