@@ -50,6 +50,12 @@ void bw_crash_point_read(void)
     pthread_once(&is_read, read_environment);
 }
 
+bool bw_crash_point_is_armed(void)
+{
+    bw_crash_point_read();
+    return wanted.point != NONE;
+}
+
 bool bw_crash_point_is_due(enum bw_crash_point point)
 {
     bw_crash_point_read();

@@ -87,6 +87,7 @@ enum bw_crash_point {
 extern const char *const bw_crash_point_names[BW_CRASH_POINT_COUNT];
 /* Reads the environment, which the first hit does otherwise. What is no point or no count ends the program with status 2. */
 void bw_crash_point_read(void);
+bool bw_crash_point_is_armed(void);                    /* is there any point at all? */
 bool bw_crash_point_is_due(enum bw_crash_point point); /* counts a hit: true = die now */
 void bw_crash_point_hit(enum bw_crash_point point);
 /* For who starts and buries processes: does a child get the point, and has it died of it? Then no other one is to. */
