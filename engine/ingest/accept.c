@@ -17,11 +17,9 @@
 #include "ingest/reply.h"
 #include "ingest/status.h"
 #include "ingest/undecided.h"
-#include <event2/bufferevent.h>
 #include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #define EVENT_NAME_MAX 200
 #define ID_MAX 255 /* of a dedupe id; longer ones are known by their hash */
@@ -161,20 +159,6 @@ static void free_delivery(struct bw_accepted *accepted)
     free(accepted); /* the first member of struct delivery */
 }
 
-/* A test lets the engine die in the middle of an answer. */
-static void hit_point_of(struct evhttp_request *request)
-{
-#ifdef BELLWIRE_TEST_HOOKS
-    static const char begun[] = "HTTP/1.1 202";
-    int fd = bufferevent_getfd(evhttp_connection_get_bufferevent(evhttp_request_get_connection(request)));
-    if (!bw_crash_point_is_due(BW_CRASH_INGEST_MID_ANSWER)) return;
-    (void)!write(fd, begun, sizeof begun - 1);
-    _exit(137);
-#else
-    (void)request;
-#endif
-}
-
 /* The writer has answered: so do we. */
 static void on_recorded(struct bw_loop *loop, struct bw_loop_mail *mail)
 {
@@ -203,8 +187,7 @@ static void on_recorded(struct bw_loop *loop, struct bw_loop_mail *mail)
         bw_connection_hold(loop, delivery->request, delivery->body_bytes);
         bw_held_keep(delivery->held, delivery->request);
     } else {
-        BW_CRASH_POINT(INGEST_BEFORE_ANSWER);
-        hit_point_of(delivery->request);
+        bw_reply_crash(delivery->request);
         bw_connection_answer(loop, delivery->request, &reply, delivery->body_bytes);
     }
     bw_accepted_unref(&delivery->accepted);

@@ -1,9 +1,12 @@
 #include "ingest/reply.h"
+#include "base/crash_point.h"
 #include "base/random.h"
 #include <event2/buffer.h>
+#include <event2/bufferevent.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct status {
     unsigned status;
@@ -112,4 +115,18 @@ void bw_reply_send(struct evhttp_request *request, const struct bw_reply *reply)
     if (body && evhttp_request_get_command(request) != EVHTTP_REQ_HEAD) evbuffer_add(body, reply->body, reply->body_len);
     evhttp_send_reply(request, (int)reply->status, find(reply->status)->phrase, body);
     if (body) evbuffer_free(body);
+}
+
+void bw_reply_crash(struct evhttp_request *request)
+{
+    BW_CRASH_POINT(INGEST_BEFORE_ANSWER);
+#ifdef BELLWIRE_TEST_HOOKS
+    static const char begun[] = "HTTP/1.1 202";
+    int fd = bufferevent_getfd(evhttp_connection_get_bufferevent(evhttp_request_get_connection(request)));
+    if (!bw_crash_point_is_due(BW_CRASH_INGEST_MID_ANSWER)) return;
+    (void)!write(fd, begun, sizeof begun - 1);
+    _exit(137);
+#else
+    (void)request;
+#endif
 }

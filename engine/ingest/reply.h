@@ -25,4 +25,5 @@ void bw_reply_malformed(struct bw_reply *reply, const struct bw_json_fault *faul
 void bw_reply_refuse(struct bw_reply *reply, unsigned status);
 void bw_reply_bytes(struct bw_reply *reply, unsigned status, const char *type, struct bw_slice body); /* borrows type and body until sent */
 void bw_reply_send(struct evhttp_request *request, const struct bw_reply *reply); /* a request whose connection is gone is only freed */
+void bw_reply_crash(struct evhttp_request *request); /* the crash points in front of an answer, and in the middle of it; for tests alone */
 #endif
