@@ -380,7 +380,8 @@ def forgetting(life):
     life.push(delivery="d-1", event="long")
     life.until("the run to sleep", lambda: life.states().get("forever") == "parked")
     life.push(delivery="d-2")
-    life.until("the old run to go", lambda: life.states() == {"forever": "parked"} and life.has_died)
+    life.until("its event to be done", lambda: life.engine.rows("events")[0]["state"] == "done")  # the newest one stays, and that is this one
+    life.until("its run to go", lambda: life.has_died and life.states() == {"forever": "parked"})
     life.end()
     assert life.states() == {"forever": "parked"}
 
