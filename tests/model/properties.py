@@ -134,6 +134,9 @@ def nothing_is_left_behind(seen):
     for run in seen.runs.values():
         if run["state"] < SUCCEEDED:
             yield f"{run['uid']} of {run['workflow']} is left in state {run['state']}"
+        code = run["error"] and json.loads(run["error"]).get("code")
+        if code == "run.timeout" and not any("timeout" in workflow.keys for workflow in seen.schedule.workflows):
+            yield f"{run['uid']} of {run['workflow']} waited for 30 days"
     for (run, path), step in seen.steps.items():
         if step["state"] < SUCCEEDED and run in seen.runs and seen.runs[run]["state"] >= SUCCEEDED:
             yield f"{run} has ended and its step {path} is left in state {step['state']}"

@@ -163,7 +163,7 @@ class Maker:
             if rng.random() < 0.5:
                 block["else"] = self.several(depth - 1)
             return block
-        if dice < 0.92:
+        if dice < 0.89:
             name = self.id()
             body = [self.effect(may_fail=self.is_timed, item=True) for _ in range(rng.randrange(1, 3))]
             concurrency = rng.randrange(1, 4)
@@ -241,9 +241,12 @@ def make_workflow(rng, name, triggers, is_timed, callee, limits, like=None, has_
 def admit_calls(rng, workflows, is_timed):
     """What is called waits for slots, too. Scopes that they share make circles, and which run of a circle fails depends on time."""
     limits = {scope: rng.choice((1, 1, 2)) for scope in ("a", "b")}
+    is_shared = is_timed and rng.random() < 0.4
     for workflow in workflows:
+        if is_shared and "concurrency" not in workflow.keys:
+            workflow.keys["concurrency"] = {"key": "${{ event.data.k }}"}
         is_called = workflow.name in CALLED
-        if is_called and rng.random() < 0.7:
+        if is_called and not is_shared and rng.random() < 0.7:
             workflow.keys["concurrency"] = {"key": "${{ inputs.k }}", "limit": rng.choice((1, 1, 2))}
             if rng.random() < 0.2:
                 workflow.keys["concurrency"]["hold"] = "active"
@@ -253,7 +256,7 @@ def admit_calls(rng, workflows, is_timed):
             workflow.keys["rate"] = {"limit": rng.choice(("2/1s", "5/1m")), "key": "${{ inputs.k }}", "over": rng.choice(("delay", "skip"))}
         if is_called and is_timed and rng.random() < 0.2:
             workflow.keys[rng.choice(("delay", "start_within"))] = f"{rng.randrange(1, 20)}s"
-        if is_timed and "concurrency" in workflow.keys and rng.random() < 0.5:
+        if is_shared or (is_timed and "concurrency" in workflow.keys and rng.random() < 0.3):
             scope = rng.choice(("a", "b"))
             workflow.keys["concurrency"].update(scope="global:" + scope, limit=limits[scope])
 
