@@ -55,7 +55,6 @@ static void on_ended(evutil_socket_t fd, short what, void *arg)
     process->ended(process, status, how, process->arg);
 }
 
-/* 0, or an errno. */
 /* This program again. 0, or an errno. */
 static int start(const char *role, const int *fds, size_t fd_count, pid_t *pid)
 {
