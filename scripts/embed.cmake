@@ -1,12 +1,12 @@
-# Writes a C file with data files as byte arrays: cmake -DOUT=… -DSCHEMES="a;b" -DSQL="c;d" -P embed.cmake
+# Writes a C file with data files as byte arrays: cmake -DOUT=… -DSCHEMES="a;b" -DSQL="c;d" -DTEMPLATES="e;f" -P embed.cmake
 # Table contract: engine/base/embedded.h
 file(WRITE ${OUT}.tmp "#include \"base/embedded.h\"\n")
-foreach(kind SCHEMES SQL)
+foreach(kind SCHEMES SQL TEMPLATES)
   string(TOLOWER ${kind} table)
   set(rows "")
   set(index 0)
   foreach(path IN LISTS ${kind})
-    get_filename_component(name ${path} NAME_WE)
+    get_filename_component(name ${path} NAME_WLE)
     file(READ ${path} hex HEX)
     string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," bytes "${hex}")
     file(APPEND ${OUT}.tmp "static const unsigned char ${table}_${index}[] = {${bytes}0};\n")

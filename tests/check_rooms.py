@@ -7,15 +7,15 @@ import pathlib
 import re
 import sys
 
-ROOMS = ["main", "cmd", "serve", "trial", "admin", "ingest", "dispatch", "worker", "host", "plugin", "lua", "source", "workflow", "store", "wire", "config", "schedule", "base"]
+ROOMS = ["main", "cmd", "serve", "trial", "admin", "ingest", "dispatch", "worker", "host", "plugin", "lua", "source", "workflow", "store", "wire", "config", "schedule", "openapi", "trust", "base"]
 DOORS = {  # header → the only folder or file that may include it
     r"jansson\.h": ["engine/base/json.h"],
     r"yaml\.h": ["engine/base/yaml.c"],
     r"sqlite3\.h": ["engine/store/"],
     r"zstd\.h": ["engine/store/"],
     r"event2/http.*": ["engine/ingest/"],
-    r"openssl/ssl\.h": ["engine/ingest/"],
-    r"curl/.*": ["engine/worker/", "engine/cmd/http_post.c"],
+    r"openssl/ssl\.h": ["engine/ingest/", "engine/trust/"],
+    r"curl/.*": ["engine/worker/", "engine/trust/", "engine/cmd/http_post.c", "engine/base/libcurl.c"],
     r"lua.*\.h": ["engine/lua/"],
 }
 

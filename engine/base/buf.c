@@ -155,8 +155,25 @@ static size_t append_special(struct bw_buf *buf, const char *at, size_t left)
         bw_buf_append(buf, "\xef\xbf\xbd", 3);
         return 1;
     }
-    bw_buf_printf(buf, "\\u%04x", (unsigned)(unsigned char)at[len - 1]); /* C0, DEL or C1: a terminal would obey them */
+    static const char digits[] = "0123456789abcdef"; /* C0, DEL or C1: a terminal would obey them */
+    c = (unsigned char)at[len - 1];
+    bw_buf_append(buf, (char[]){'\\', 'u', '0', '0', digits[c >> 4], digits[c & 15]}, 6);
     return len;
+}
+
+size_t bw_json_string_length(struct bw_slice text)
+{
+    size_t total = 2;
+    for (size_t i = 0; i < text.len;) {
+        size_t run = plain_run(text.ptr + i, text.len - i);
+        total += run;
+        i += run;
+        if (i == text.len) break;
+        size_t len = bw_utf8_length(text.ptr + i, text.len - i);
+        total += len ? 6 : 3; /* a short escape is less */
+        i += len ? len : 1;
+    }
+    return total;
 }
 
 void bw_buf_append_json_string(struct bw_buf *buf, struct bw_slice text)
@@ -193,4 +210,15 @@ char *bw_buf_take(struct bw_buf *buf, size_t *len)
     if (!data) free(buf->data);
     *buf = (struct bw_buf){0};
     return data;
+}
+
+void bw_buf_append_pointer(struct bw_buf *buf, struct bw_slice name)
+{
+    bw_buf_append_char(buf, '/');
+    for (size_t i = 0; i < name.len; i++) {
+        if (name.ptr[i] == '~' || name.ptr[i] == '/')
+            bw_buf_append_text(buf, name.ptr[i] == '~' ? "~0" : "~1");
+        else
+            bw_buf_append_char(buf, name.ptr[i]);
+    }
 }

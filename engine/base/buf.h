@@ -35,6 +35,8 @@ void bw_buf_append_char(struct bw_buf *buf, char c);
 void bw_buf_printf(struct bw_buf *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Appends a JSON string with its quotes; bytes that are no valid UTF-8 become U+FFFD, control characters are escaped. */
 void bw_buf_append_json_string(struct bw_buf *buf, struct bw_slice text);
+size_t bw_json_string_length(struct bw_slice text); /* what that may append, or a little more: \n counts as six bytes */
+void bw_buf_append_pointer(struct bw_buf *buf, struct bw_slice name); /* "/name", a step of a JSON pointer (RFC 6901) */
 bool bw_buf_reserve(struct bw_buf *buf, size_t more);
 void bw_buf_clear(struct bw_buf *buf); /* len = 0, keeps the memory, clears `failed` */
 void bw_buf_free(struct bw_buf *buf);

@@ -1,4 +1,5 @@
 #include "base/clock.h"
+#include "base/units.h"
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -74,4 +75,44 @@ const char *bw_clock_text(int64_t wall_ms, char buf[BW_CLOCK_TEXT])
                                tm.tm_mday % 100, tm.tm_hour % 100, tm.tm_min % 100, tm.tm_sec % 100);
     snprintf(buf + len, BW_CLOCK_TEXT - len, ".%03dZ", (int)ms);
     return buf;
+}
+
+static int days_of(int year, int month)
+{
+    static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    bool is_leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+    return days[month - 1] + (month == 2 && is_leap);
+}
+
+/* Z, or +07:00, and nothing behind it */
+static bool parse_offset(struct bw_slice text, size_t at, int64_t *out_ms)
+{
+    const int hours = bw_digits_at(text, at + 1, 2), minutes = bw_digits_at(text, at + 4, 2);
+    *out_ms = 0;
+    if (at + 1 == text.len && (text.ptr[at] == 'Z' || text.ptr[at] == 'z')) return true;
+    if (at + 6 != text.len || (text.ptr[at] != '+' && text.ptr[at] != '-') || text.ptr[at + 3] != ':') return false;
+    if (hours < 0 || hours > 23 || minutes < 0 || minutes > 59) return false;
+    *out_ms = (text.ptr[at] == '-' ? -60000 : 60000) * (hours * 60 + minutes);
+    return true;
+}
+
+bool bw_clock_parse(struct bw_slice text, int64_t *wall_ms)
+{
+    const int year = bw_digits_at(text, 0, 4), month = bw_digits_at(text, 5, 2), day = bw_digits_at(text, 8, 2);
+    const int hour = bw_digits_at(text, 11, 2), minute = bw_digits_at(text, 14, 2), second = bw_digits_at(text, 17, 2);
+    int64_t fraction_ms = 0, offset_ms;
+    size_t at = 19;
+    if (text.len < 20 || text.ptr[4] != '-' || text.ptr[7] != '-' || !memchr("Tt ", text.ptr[10], 3) || text.ptr[13] != ':' || text.ptr[16] != ':')
+        return false;
+    if (year < 1 || month < 1 || month > 12 || day < 1 || day > days_of(year, month)) return false;
+    if (hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 60) return false; /* 60: a leap second */
+    if (text.ptr[at] == '.') {
+        int64_t scale = 100;
+        for (at++; bw_digits_at(text, at, 1) >= 0; at++, scale /= 10) fraction_ms += bw_digits_at(text, at, 1) * scale;
+        if (at == 20 || at == text.len) return false;
+    }
+    if (!parse_offset(text, at, &offset_ms)) return false;
+    struct tm parts = {.tm_year = year - 1900, .tm_mon = month - 1, .tm_mday = day, .tm_hour = hour, .tm_min = minute, .tm_sec = second};
+    *wall_ms = (int64_t)timegm(&parts) * 1000 - offset_ms + fraction_ms;
+    return true;
 }

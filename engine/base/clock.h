@@ -1,6 +1,7 @@
 /* clock.h: the only door to time, so that a simulator can drive it. Any thread. */
 #ifndef BW_BASE_CLOCK_H
 #define BW_BASE_CLOCK_H
+#include "base/buf.h"
 #include <stdint.h>
 
 /* Unix time in milliseconds; may jump. With BELLWIRE_TEST_HOOKS, BELLWIRE_CLOCK_AHEAD_MS in the environment is added to it. */
@@ -22,4 +23,7 @@ void bw_clock_override(const struct bw_clock *clock); /* NULL = the real one. Se
 /* RFC 3339 in UTC with milliseconds, "2026-11-23T12:00:00.123Z"; buf of at least 32 bytes; returns buf. */
 #define BW_CLOCK_TEXT 32
 const char *bw_clock_text(int64_t wall_ms, char buf[BW_CLOCK_TEXT]);
+/* RFC 3339 with Z or an offset, also with small letters or a blank for the T; milliseconds count, what is smaller does not. False: it is no such
+ * time, and *wall_ms is untouched. */
+bool bw_clock_parse(struct bw_slice text, int64_t *wall_ms);
 #endif

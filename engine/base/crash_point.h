@@ -35,6 +35,7 @@
     X(STORE_AFTER_CHECKPOINT, "store.after_checkpoint")                                                                         \
     X(STORE_BEFORE_EVENT, "store.before_event")                                                                                 \
     X(STORE_AFTER_EVENT, "store.after_event")                                                                                   \
+    X(STORE_MID_BATCH, "store.mid_batch") /* behind each event of a request that has several */                                 \
     X(STORE_BEFORE_REFUSAL, "store.before_refusal")                                                                             \
     X(STORE_AFTER_REFUSAL, "store.after_refusal")                                                                               \
     X(STORE_BEFORE_REPORT, "store.before_report")                                                                               \
@@ -75,6 +76,8 @@
     X(STORE_AFTER_HOLD, "store.after_hold")                                                                                     \
     X(STORE_BEFORE_RELEASE, "store.before_release")                                                                             \
     X(STORE_AFTER_RELEASE, "store.after_release")                                                                               \
+    X(STORE_BEFORE_HANDOVER, "store.before_handover") /* a sender may hand over its secret, or does */                          \
+    X(STORE_AFTER_HANDOVER, "store.after_handover")                                                                             \
     X(STORE_BEFORE_REMOVAL, "store.before_removal") /* retention */                                                             \
     X(STORE_AFTER_REMOVAL, "store.after_removal")
 

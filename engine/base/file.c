@@ -64,7 +64,7 @@ out:
 }
 
 struct listing {
-    const char *suffix;
+    const char *suffix; /* of files; NULL: folders are listed */
     bool recursive;
     char **names;
     size_t count, capacity;
@@ -107,7 +107,9 @@ static bool visit(struct listing *listing, DIR *dir, const char *folder, const c
         /* Gone since readdir, or a link to nowhere: not there. */
         done = errno == ENOENT || not_read(listing->err, path, errno);
     } else if (S_ISREG(info.st_mode)) {
-        done = !ends_with(name, listing->suffix) || keep(listing, relative);
+        done = !listing->suffix || !ends_with(name, listing->suffix) || keep(listing, relative);
+    } else if (S_ISDIR(info.st_mode) && !listing->suffix) {
+        done = keep(listing, relative);
     } else if (S_ISDIR(link.st_mode) && listing->recursive) { /* linked folders are not entered: they may lead in circles */
         done = walk(listing, path, relative, depth + 1);
     } else {
@@ -147,19 +149,28 @@ static int by_bytes(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-bool bw_file_list(const char *folder, const char *suffix, bool recursive, char ***out, size_t *count, struct bw_error *err)
+static bool list(struct listing *listing, const char *folder, char ***out, size_t *count)
 {
-    struct listing listing = {.suffix = suffix, .recursive = recursive, .err = err};
     *out = NULL;
     *count = 0;
-    if (!walk(&listing, folder, "", 0)) {
-        bw_file_list_free(listing.names, listing.count);
+    if (!walk(listing, folder, "", 0)) {
+        bw_file_list_free(listing->names, listing->count);
         return false;
     }
-    if (listing.count) qsort(listing.names, listing.count, sizeof *listing.names, by_bytes);
-    *out = listing.names;
-    *count = listing.count;
+    if (listing->count) qsort(listing->names, listing->count, sizeof *listing->names, by_bytes);
+    *out = listing->names;
+    *count = listing->count;
     return true;
+}
+
+bool bw_file_list(const char *folder, const char *suffix, bool recursive, char ***out, size_t *count, struct bw_error *err)
+{
+    return list(&(struct listing){.suffix = suffix, .recursive = recursive, .err = err}, folder, out, count);
+}
+
+bool bw_file_list_folders(const char *folder, char ***out, size_t *count, struct bw_error *err)
+{
+    return list(&(struct listing){.err = err}, folder, out, count);
 }
 
 void bw_file_list_free(char **list, size_t count)
@@ -199,6 +210,18 @@ static bool write_all(int fd, struct bw_slice text)
         text.len -= (size_t)wrote;
     }
     return true;
+}
+
+bool bw_file_create(const char *path, struct bw_slice text, struct bw_error *err)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    bool good = fd >= 0 && write_all(fd, text);
+    if (!good) {
+        bw_error_set(err, "file.unwritable", "cannot write %s: %s", path, strerror(errno));
+        if (fd >= 0) unlink(path);
+    }
+    if (fd >= 0) close(fd);
+    return good;
 }
 
 bool bw_file_replace(const char *path, struct bw_slice text, struct bw_error *err)

@@ -16,15 +16,15 @@ static const char *skip_space(const char *at, const char *end)
     return at;
 }
 
-/* at is on the opening quote; returns behind the closing one. */
+/* at is on the opening quote; returns behind the closing one: the first with an even number of backslashes before it. Each byte is looked at twice at
+ * most, also in a string that is nothing but escapes. */
 static const char *skip_string(const char *at, const char *end)
 {
-    for (at++; at < end; at++) {
-        const char *quote = memchr(at, '"', (size_t)(end - at));
-        const char *backslash = quote ? memchr(at, '\\', (size_t)(quote - at)) : NULL;
-        if (!quote) return end;
-        if (!backslash) return quote + 1;
-        at = backslash + 1; /* the escaped byte is stepped over by the loop */
+    const char *start = ++at, *quote;
+    for (; (quote = memchr(at, '"', (size_t)(end - at))); at = quote + 1) {
+        const char *backslash = quote;
+        while (backslash > start && backslash[-1] == '\\') backslash--;
+        if ((quote - backslash) % 2 == 0) return quote + 1;
     }
     return end;
 }
@@ -178,10 +178,15 @@ bool bw_json_view_pointer(struct bw_json_view root, const char *pointer, struct 
 
 bool bw_json_view_number(struct bw_json_view view, bool *is_integer, int64_t *integer, double *real)
 {
-    char text[400];
-    if (bw_json_view_type(view) != BW_JSON_NUMBER || view.raw.len >= sizeof text) return false;
-    memcpy(text, view.raw.ptr, view.raw.len);
-    text[view.raw.len] = '\0';
+    char short_text[64];
+    if (bw_json_view_type(view) != BW_JSON_NUMBER) return false;
+    bool is_short = view.raw.len < sizeof short_text;
+    char *text = is_short ? short_text : bw_slice_dup(view.raw);
+    if (!text) return false;
+    if (is_short) {
+        memcpy(text, view.raw.ptr, view.raw.len);
+        text[view.raw.len] = '\0';
+    }
     *is_integer = !strpbrk(text, ".eE");
     errno = 0;
     if (*is_integer) {
@@ -189,6 +194,7 @@ bool bw_json_view_number(struct bw_json_view view, bool *is_integer, int64_t *in
         *is_integer = errno == 0;
     }
     *real = strtod(text, NULL); /* the process never leaves the C locale */
+    if (!is_short) free(text);
     return true;
 }
 

@@ -23,7 +23,8 @@ struct bw_json_iter bw_json_view_iter(struct bw_json_view container);
 /* key is the raw key text with quotes (empty for arrays). False at the end. */
 bool bw_json_iter_next(struct bw_json_iter *iter, struct bw_slice *raw_key, struct bw_json_view *value);
 bool bw_json_view_pointer(struct bw_json_view root, const char *pointer, struct bw_json_view *out); /* RFC 6901 */
-/* Numbers: true and *integer set when it is written without fraction and exponent and fits int64; else *real is set (is_integer false). */
+/* Numbers: true and *integer set when it is written without fraction and exponent and fits int64; else *real is set (is_integer false). False: no
+ * number, or no memory for one of 64 digits and more. */
 bool bw_json_view_number(struct bw_json_view view, bool *is_integer, int64_t *integer, double *real);
 /* Appends the unescaped text of a raw JSON string (with its quotes). */
 void bw_json_unescape_append(struct bw_buf *out, struct bw_slice raw);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #define VALUE_MAX 16384 /* bytes of one value that are shown: a script may raise an error of 10 MB */
@@ -20,6 +21,16 @@ void bw_log_setup(enum bw_log_level least, enum bw_log_format format, const char
     least_level = least;
     line_format = format;
     snprintf(process_name, sizeof process_name, "%s", process);
+}
+
+bool bw_log_level_named(const char *name, enum bw_log_level *level)
+{
+    for (size_t i = 0; i < sizeof level_names / sizeof *level_names; i++) {
+        if (strcmp(level_names[i], name) != 0) continue;
+        *level = (enum bw_log_level)i;
+        return true;
+    }
+    return false;
 }
 
 bool bw_log_enabled(enum bw_log_level level)

@@ -36,9 +36,10 @@ struct bw_log_field {
 void bw_log_write(enum bw_log_level level, const char *name, const struct bw_log_field *fields);
 void bw_log_error(enum bw_log_level level, const char *name, const struct bw_error *err); /* code, message, hint, file, line, column */
 void bw_log_setup(enum bw_log_level least, enum bw_log_format format,
-                  const char *process);                      /* before threads start; process: "engine", "worker", "host" */
-bool bw_log_enabled(enum bw_log_level level);                /* lets hot paths skip the work */
-void bw_log_redact(const char *name, struct bw_slice value); /* at any time, by any thread; without memory all text is hidden from then on */
+                  const char *process);                              /* before threads start; process: "engine", "worker", "host" */
+bool bw_log_level_named(const char *name, enum bw_log_level *level); /* false: no level has that name, and *level is as it was */
+bool bw_log_enabled(enum bw_log_level level);                        /* lets hot paths skip the work */
+void bw_log_redact(const char *name, struct bw_slice value);         /* at any time, by any thread; without memory all text is hidden from then on */
 /* Appends text with every registered secret replaced; returns how many were. For error texts and step outputs. The beginning of a secret
  * (8 bytes or more) at the very end of the text counts too: the text may have been cut there. */
 unsigned bw_redact_append(struct bw_buf *out, struct bw_slice text);

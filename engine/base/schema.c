@@ -1,4 +1,5 @@
 #include "base/schema.h"
+#include "base/clock.h"
 #include "base/codec.h"
 #include "base/suggest.h"
 #include "base/utf8.h"
@@ -36,7 +37,8 @@ struct bw_schema {
 };
 struct check {              /* one value under one schema */
     const char *prefix;     /* of the error's code */
-    struct bw_buf *pointer; /* where it is, when a foreign value is checked, which may hold more than the schema names; NULL: it is one of ours */
+    struct bw_buf *pointer; /* where it is; NULL: nobody asks */
+    bool is_foreign;        /* somebody else has made it: it may hold more than the schema names, and is not changed */
     struct bw_error *err;
 };
 
@@ -103,6 +105,7 @@ static bool is_empty_array(const struct node *node, const json_t *value)
 
 static struct bw_schema *load_fields(const json_t *fields, const char *path, struct bw_error *err);
 static struct node *load_node(const json_t *from, const char *path, struct bw_error *err);
+static bool check_node(const struct check *check, const struct node *node, json_t *value, const char *path);
 
 static bool load_limits(struct node *node, const json_t *from, const char *path, struct bw_error *err)
 {
@@ -119,6 +122,18 @@ static bool load_limits(struct node *node, const json_t *from, const char *path,
     if ((node->min && !json_is_number(node->min)) || (node->max && !json_is_number(node->max)))
         return bw_error_set(err, "schema.invalid", "%s: min and max must be numbers", path);
     return true;
+}
+
+/* It is what a value is when there is none: it must be one that could be given. */
+static bool load_default(struct node *node, const json_t *from, const char *path, struct bw_error *err)
+{
+    struct bw_error why;
+    const struct check check = {.prefix = "schema", .err = &why};
+    if (!from) return true;
+    if (!(node->otherwise = is_empty_array(node, from) ? json_array() : json_deep_copy(from))) return bw_error_set(err, "memory", "out of memory");
+    if (!type_matches(node->type, node->otherwise))
+        return bw_error_set(err, "schema.invalid", "%s: the default is no %s", path, type_names[node->type]);
+    return check_node(&check, node, node->otherwise, "the default") || bw_error_set(err, "schema.invalid", "%s: %s", path, why.message);
 }
 
 static bool load_parts(struct node *node, const json_t *from, const char *path, struct bw_error *err)
@@ -146,14 +161,7 @@ static bool load_parts(struct node *node, const json_t *from, const char *path, 
         if (!(node->items = load_node(items, inner, err))) return false;
     }
     if (properties && !(node->properties = load_fields(properties, path, err))) return false;
-    node->otherwise = json_incref(json_object_get(from, "default"));
-    if (node->otherwise && is_empty_array(node, node->otherwise)) {
-        json_decref(node->otherwise);
-        if (!(node->otherwise = json_array())) return bw_error_set(err, "memory", "out of memory");
-    }
-    if (node->otherwise && !type_matches(node->type, node->otherwise))
-        return bw_error_set(err, "schema.invalid", "%s: the default is no %s", path, type_names[node->type]);
-    return true;
+    return load_default(node, json_object_get(from, "default"), path, err);
 }
 
 static struct node *load_node(const json_t *from, const char *path, struct bw_error *err)
@@ -246,30 +254,23 @@ static bool wrong(const struct check *check, const char *kind, const char *path,
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
     snprintf(code, sizeof code, "%s.%s", check->prefix, kind);
-    if (check->pointer) return bw_error_set(check->err, code, "%s", text);
+    if (check->is_foreign) return bw_error_set(check->err, code, "%s", text);
     return bw_error_set(check->err, code, "%s: %s", path, text);
 }
 
-/* The place of a member or an item: as RFC 6901 has it, whole; or as Lua would write it, in `inner`. Returns what leave() needs. */
+/* The place of a member or an item: as RFC 6901 has it, in the pointer; of ours as Lua would write it, in `inner`. Returns what leave() needs. */
 static size_t enter(const struct check *check, const char *path, const char *name, size_t index, char inner[PATH_MAX_BYTES])
 {
     size_t before = check->pointer ? check->pointer->len : 0;
-    if (!check->pointer) {
-        if (name)
-            snprintf(inner, PATH_MAX_BYTES, "%s%s%s", path, *path ? "." : "", name);
-        else
-            snprintf(inner, PATH_MAX_BYTES, "%s[%zu]", path, index + 1);
-        return 0;
-    }
-    *inner = '\0';
+    if (check->is_foreign)
+        *inner = '\0';
+    else if (name)
+        snprintf(inner, PATH_MAX_BYTES, "%s%s%s", path, *path ? "." : "", name);
+    else
+        snprintf(inner, PATH_MAX_BYTES, "%s[%zu]", path, index + 1);
+    if (!check->pointer) return 0;
     if (!name) bw_buf_printf(check->pointer, "/%zu", index);
-    if (name) bw_buf_append_char(check->pointer, '/');
-    for (; name && *name; name++) {
-        if (*name == '~' || *name == '/')
-            bw_buf_append_text(check->pointer, *name == '~' ? "~0" : "~1");
-        else
-            bw_buf_append_char(check->pointer, *name);
-    }
+    if (name) bw_buf_append_pointer(check->pointer, bw_slice_of(name));
     return before;
 }
 
@@ -288,19 +289,13 @@ static bool format_matches(const char *format, const char *text)
         size_t scheme = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+.-");
         return scheme && isalpha((unsigned char)*text) && text[scheme] == ':' && text[scheme + 1] && !strpbrk(text, " \t\r\n<>\"");
     }
-    const char *pattern = !strcmp(format, "uuid") ? "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx" : "dddd-dd-ddTdd:dd:dd";
-    for (; *pattern; pattern++, text++) {
-        if (*pattern == 'x'   ? !isxdigit((unsigned char)*text)
-            : *pattern == 'd' ? !isdigit((unsigned char)*text)
-            : *pattern == 'T' ? *text != 'T' && *text != 't'
-                              : *text != *pattern)
-            return false;
+    if (!strcmp(format, "date-time")) {
+        int64_t ms;
+        return strlen(text) > 10 && text[10] != ' ' && bw_clock_parse(bw_slice_of(text), &ms);
     }
-    if (!strcmp(format, "uuid")) return !*text;
-    if (*text == '.') text += 1 + strspn(text + 1, "0123456789");
-    if ((*text == 'Z' || *text == 'z') && !text[1]) return true;
-    return (*text == '+' || *text == '-') && isdigit((unsigned char)text[1]) && isdigit((unsigned char)text[2]) && text[3] == ':' &&
-           isdigit((unsigned char)text[4]) && isdigit((unsigned char)text[5]) && !text[6];
+    for (const char *pattern = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx"; *pattern; pattern++, text++)
+        if (*pattern == 'x' ? !isxdigit((unsigned char)*text) : *pattern != *text) return false;
+    return !*text;
 }
 
 static size_t characters(const char *text)
@@ -315,7 +310,7 @@ static bool check_fields(const struct check *check, const struct bw_schema *sche
 /* Of our own values, which Lua may have made. */
 static bool takes_empty(const struct check *check, const struct node *node, const json_t *value)
 {
-    return !check->pointer && is_empty_array(node, value);
+    return !check->is_foreign && is_empty_array(node, value);
 }
 
 static bool check_node(const struct check *check, const struct node *node, json_t *value, const char *path)
@@ -361,7 +356,7 @@ static bool check_node(const struct check *check, const struct node *node, json_
             leave(check, before);
         }
     }
-    return !json_is_object(value) || !node->properties || check_fields(check, node->properties, value, check->pointer != NULL, path);
+    return !json_is_object(value) || !node->properties || check_fields(check, node->properties, value, check->is_foreign, path);
 }
 
 static bool check_unknown(const struct check *check, const struct bw_schema *schema, const json_t *object, const char *path)
@@ -376,6 +371,8 @@ static bool check_unknown(const struct check *check, const struct bw_schema *sch
         while (i < schema->count && strcmp(schema->fields[i].name, name)) i++;
         if (i < schema->count) continue;
         const char *near = bw_suggest(bw_slice_of(name), known, count);
+        char inner[PATH_MAX_BYTES];
+        enter(check, path, name, 0, inner);
         wrong(check, "unknown", *path ? path : name, "there is no field '%s'", name);
         if (near) bw_error_hint(check->err, "did you mean '%s'?", near);
         return false;
@@ -413,8 +410,15 @@ bool bw_schema_check(const struct bw_schema *schema, json_t *object, bool open, 
     return schema->is_open || check_fields(&check, schema, object, open, "");
 }
 
-bool bw_schema_check_value(const struct bw_schema *schema, json_t *value, const char *prefix, struct bw_buf *pointer, struct bw_error *err)
+bool bw_schema_check_placed(const struct bw_schema *schema, json_t *object, const char *prefix, struct bw_buf *pointer, struct bw_error *err)
 {
     const struct check check = {.prefix = prefix, .pointer = pointer, .err = err};
+    if (!json_is_object(object)) return wrong(&check, "type", "the value", "expected an object, found %s", value_type(object));
+    return schema->is_open || check_fields(&check, schema, object, false, "");
+}
+
+bool bw_schema_check_value(const struct bw_schema *schema, json_t *value, const char *prefix, struct bw_buf *pointer, struct bw_error *err)
+{
+    const struct check check = {.prefix = prefix, .pointer = pointer, .is_foreign = true, .err = err};
     return check_node(&check, schema->value, value, "");
 }

@@ -15,6 +15,9 @@ void bw_schema_free(struct bw_schema *schema);
  * array is asked for becomes an empty array (Lua writes both as {}). Error code `prefix` + ".type|.missing|.unknown|.enum|.range|.format", e.g.
  * input.missing. */
 bool bw_schema_check(const struct bw_schema *schema, json_t *object, bool open, const char *prefix, struct bw_error *err);
+/* The same, not open, and `pointer` (RFC 6901; must be empty) says where in the object it is that does not fit; a member that is missing or unknown
+ * by the pointer that it has or would have. */
+bool bw_schema_check_placed(const struct bw_schema *schema, json_t *object, const char *prefix, struct bw_buf *pointer, struct bw_error *err);
 /* A schema of one value of any type: {type: object, properties: {…}}. */
 struct bw_schema *bw_schema_load_value(const json_t *value, struct bw_error *err);
 /* Checks a value that somebody else has made: members that the schema does not name are his business, at every level, and nothing is filled in or

@@ -88,6 +88,17 @@ bool bw_size_parse(struct bw_slice text, uint64_t *out_bytes, struct bw_error *e
     return false;
 }
 
+int bw_digits_at(struct bw_slice text, size_t at, size_t count)
+{
+    int sum = 0;
+    if (at + count > text.len) return -1;
+    for (size_t i = at; i < at + count; i++) {
+        if (text.ptr[i] < '0' || text.ptr[i] > '9') return -1;
+        sum = sum * 10 + (text.ptr[i] - '0');
+    }
+    return sum;
+}
+
 const char *bw_duration_text(int64_t ms, char out[32])
 {
     uint64_t left = ms < 0 ? 0 - (uint64_t)ms : (uint64_t)ms;

@@ -34,6 +34,7 @@ struct load {
     struct bw_yaml_limits limits;
     struct frame *frames;
     size_t depth, frame_capacity, nodes;
+    struct bw_yaml_place end; /* of the text */
     struct bw_error *err;
 };
 
@@ -69,15 +70,23 @@ static bool grow(void **array, size_t *capacity, size_t element)
     return true;
 }
 
+/* libyaml ends a text without a line break at its end with one of its own: what is there is on no line of the file. */
+static struct bw_yaml_place place_of(const struct load *load, yaml_mark_t mark)
+{
+    struct bw_yaml_place place = {(int)mark.line + 1, (int)mark.column + 1};
+    return place.line > load->end.line ? load->end : place;
+}
+
 static __attribute__((format(printf, 4, 5))) bool refuse(struct load *load, yaml_mark_t mark, const char *code, const char *format, ...)
 {
+    const struct bw_yaml_place place = place_of(load, mark);
     va_list args;
     char message[256];
     va_start(args, format);
     vsnprintf(message, sizeof message, format, args);
     va_end(args);
     bw_error_set(load->err, code, "%s", message);
-    bw_error_at(load->err, NULL, (int)mark.line + 1, (int)mark.column + 1);
+    bw_error_at(load->err, NULL, place.line, place.column);
     return false;
 }
 
@@ -92,7 +101,8 @@ static struct bw_yaml_node *new_node(struct load *load, enum bw_yaml_kind kind, 
         no_memory(load);
         return NULL;
     }
-    *node = (struct bw_yaml_node){.kind = kind, .line = (int)mark.line + 1, .column = (int)mark.column + 1, .text = {"", 0}};
+    const struct bw_yaml_place place = place_of(load, mark);
+    *node = (struct bw_yaml_node){.kind = kind, .line = place.line, .column = place.column, .text = {"", 0}};
     return node;
 }
 
@@ -306,7 +316,7 @@ struct bw_yaml *bw_yaml_load(struct bw_slice text, const char *file, const struc
         text.ptr += 3;
         text.len -= 3;
     }
-    good = bw_yaml_check_bytes(text, err) && parse(&load, text);
+    good = bw_yaml_check_bytes(text, &load.end, err) && parse(&load, text);
 out:
     while (load.depth) drop_frame(&load);
     free(load.frames);

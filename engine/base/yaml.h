@@ -48,6 +48,8 @@ const char *bw_yaml_file(const struct bw_yaml *yaml);
 size_t bw_yaml_count(const struct bw_yaml *yaml);
 const struct bw_yaml_node *bw_yaml_root(const struct bw_yaml *yaml, size_t document);
 const struct bw_yaml_node *bw_yaml_get(const struct bw_yaml_node *map, const char *key); /* NULL = absent or no map */
-const char *bw_yaml_kind_name(enum bw_yaml_kind kind);                                   /* "a list", "a string", … for messages */
-void bw_yaml_to_json(const struct bw_yaml_node *node, struct bw_buf *out);               /* compact JSON text, keys in file order */
+/* Bytes of the line break at `at`, 0 if there is none. Lines are counted by LF, CR, CR LF and by what YAML 1.1 has besides: NEL, LS and PS. */
+size_t bw_yaml_break(const char *at, const char *end);
+const char *bw_yaml_kind_name(enum bw_yaml_kind kind);                     /* "a list", "a string", … for messages */
+void bw_yaml_to_json(const struct bw_yaml_node *node, struct bw_buf *out); /* compact JSON text, keys in file order */
 #endif

@@ -3,9 +3,12 @@
 #define BW_BASE_YAML_PARTS_H
 #include "base/yaml.h"
 
+struct bw_yaml_place { /* 1-based; columns count characters */
+    int line, column;
+};
 /* The bytes must be UTF-8 and hold only characters that YAML allows (spec 1.2.2, 5.1). Codes yaml.encoding, yaml.character; err gets line and column.
- */
-bool bw_yaml_check_bytes(struct bw_slice text, struct bw_error *err);
+ * end: the place behind the last character. */
+bool bw_yaml_check_bytes(struct bw_slice text, struct bw_yaml_place *end, struct bw_error *err);
 
 /* Gives a plain scalar its kind and value by the core schema (spec 1.2.2, 10.3.2). Refuses (yaml.number) what has no JSON value: .inf, .nan,
  * integers beyond 64 bits, reals beyond a double. */

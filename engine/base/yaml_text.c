@@ -2,9 +2,16 @@
 #include "base/utf8.h"
 #include "base/yaml_parts.h"
 
-struct place {
-    int line, column;
-};
+size_t bw_yaml_break(const char *at, const char *end)
+{
+    size_t left = (size_t)(end - at);
+    if (left >= 2 && at[0] == '\r' && at[1] == '\n') return 2;
+    if (left && (*at == '\n' || *at == '\r')) return 1;
+    if (left && (unsigned char)*at < 0x80) return 0;                                               /* nearly all there is: nothing to compare */
+    if (left >= 2 && !memcmp(at, "\xc2\x85", 2)) return 2;                                         /* NEL */
+    if (left >= 3 && (!memcmp(at, "\xe2\x80\xa8", 3) || !memcmp(at, "\xe2\x80\xa9", 3))) return 3; /* LS, PS */
+    return 0;
+}
 
 static uint32_t code_point(const char *at, size_t len)
 {
@@ -22,20 +29,18 @@ static bool is_allowed(uint32_t point)
     return point != 0xfeff && point != 0xfffe && point != 0xffff;
 }
 
-static void advance(struct place *place, const char *at, const char *end)
+bool bw_yaml_check_bytes(struct bw_slice text, struct bw_yaml_place *place, struct bw_error *err)
 {
-    bool is_break = *at == '\n' || (*at == '\r' && (at + 1 == end || at[1] != '\n'));
-    place->line += is_break;
-    place->column = is_break ? 1 : place->column + 1;
-}
-
-bool bw_yaml_check_bytes(struct bw_slice text, struct bw_error *err)
-{
-    struct place place = {1, 1};
     const char *end = text.ptr + text.len;
+    *place = (struct bw_yaml_place){1, 1};
     for (const char *at = text.ptr; at < end;) {
-        size_t len = bw_utf8_length(at, (size_t)(end - at));
+        size_t len = bw_utf8_length(at, (size_t)(end - at)), line_end = bw_yaml_break(at, end);
         uint32_t point = len ? code_point(at, len) : 0;
+        if (line_end) {
+            *place = (struct bw_yaml_place){place->line + 1, 1};
+            at += line_end;
+            continue;
+        }
         if (len == 0) {
             bw_error_set(err, "yaml.encoding", "byte 0x%02x is not UTF-8 here", (unsigned)(unsigned char)*at);
             bw_error_hint(err, "save the file as UTF-8");
@@ -43,11 +48,11 @@ bool bw_yaml_check_bytes(struct bw_slice text, struct bw_error *err)
             bw_error_set(err, "yaml.character", "the character U+%04X may not stand in YAML", (unsigned)point);
             bw_error_hint(err, "in double quotes write \\u%04x", (unsigned)point);
         } else {
-            advance(&place, at, end);
+            place->column++;
             at += len;
             continue;
         }
-        bw_error_at(err, NULL, place.line, place.column);
+        bw_error_at(err, NULL, place->line, place->column);
         return false;
     }
     return true;
@@ -56,11 +61,14 @@ bool bw_yaml_check_bytes(struct bw_slice text, struct bw_error *err)
 struct bw_slice bw_yaml_line(struct bw_slice text, int line)
 {
     const char *at = text.ptr, *end = text.ptr + text.len;
-    for (; at < end && line > 1; at++)
-        if (*at == '\n' || (*at == '\r' && (at + 1 == end || at[1] != '\n'))) line--;
+    while (at < end && line > 1) {
+        size_t line_end = bw_yaml_break(at, end);
+        line -= line_end > 0;
+        at += line_end ? line_end : 1;
+    }
     if (line != 1) return (struct bw_slice){"", 0};
     const char *stop = at;
-    while (stop < end && *stop != '\n' && *stop != '\r') stop++;
+    while (stop < end && !bw_yaml_break(stop, end)) stop++;
     return (struct bw_slice){at, (size_t)(stop - at)};
 }
 

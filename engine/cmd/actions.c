@@ -15,8 +15,9 @@ static void print_fields(const char *title, const json_t *fields)
     {
         struct bw_buf otherwise = {0};
         if (json_object_get(field, "default")) bw_json_append(&otherwise, json_object_get(field, "default"));
-        printf("    %-18s %-8s %s%s%s%s\n", name, bw_json_str(field, "type", "any"), bw_json_bool(field, "required", false) ? "required  " : "",
-               otherwise.len ? "default " : "", otherwise.len ? otherwise.data : "", otherwise.len ? "  " : "");
+        printf("    %-18s %-8s %s%s%s%s%s\n", name, bw_json_str(field, "type", "any"), bw_json_bool(field, "secret", false) ? "secret  " : "",
+               bw_json_bool(field, "required", false) ? "required  " : "", otherwise.len ? "default " : "", otherwise.len ? otherwise.data : "",
+               otherwise.len ? "  " : "");
         if (*bw_json_str(field, "doc", "")) printf("%29s%s\n", "", bw_json_str(field, "doc", ""));
         bw_buf_free(&otherwise);
     }
@@ -25,13 +26,21 @@ static void print_fields(const char *title, const json_t *fields)
 static void print_whole(const json_t *action)
 {
     size_t index;
-    json_t *secret;
+    json_t *secret, *need;
     printf("%s  (%s, version %s)\n  %s\n", bw_json_str(action, "name", ""), bw_json_str(action, "kind", ""), bw_json_str(action, "version", ""),
            bw_json_str(action, "doc", ""));
     print_fields("inputs", json_object_get(action, "inputs"));
     print_fields("outputs", json_object_get(action, "outputs"));
+    if (json_object_size(json_object_get(action, "config"))) {
+        char title[160];
+        snprintf(title, sizeof title, "configure.%s in bellwire.yaml, for all actions of the plugin", bw_json_str(action, "plugin", ""));
+        print_fields(title, json_object_get(action, "config"));
+    }
     json_array_foreach(json_object_get(action, "secrets"), index, secret)
         printf("  %s%s\n", index ? "           " : "secrets    ", json_string_value(secret));
+    json_array_foreach(json_object_get(action, "needs"), index, need)
+        printf("  %s%s\n", index ? "           " : "needs      ", json_string_value(need));
+    if (json_object_get(action, "plugin")) printf("  plugin     %s\n", bw_json_str(action, "plugin", ""));
     printf("  effect     %s\n  file       %s\n", bw_json_str(action, "effect", "write"), bw_json_str(action, "file", ""));
 }
 
@@ -50,7 +59,7 @@ static int actions_main(int argc, char **argv)
     if (argc > first && !strcmp(argv[first], "show")) first++;
     bw_log_setup(BW_LOG_ERROR, BW_LOG_TEXT, "actions");
     if (!(config = bw_setup_config("actions", config_path))) return 1;
-    if (!(loaded = bw_inspect_catalog(config, NULL, &err))) {
+    if (!(loaded = bw_inspect_all(config, &err))) {
         bw_print_error("actions", &err);
         bw_config_free(config);
         return 1;
@@ -81,7 +90,8 @@ const struct bw_command bw_command_actions = {
     .summary = "list the actions that steps can use, or show one with its inputs and outputs",
     .usage = "usage: bellwire actions [--json] [--config FILE]\n"
              "       bellwire actions show NAME\n\n"
-             "Lists what a step's `uses:` can name: Lua actions of the actions folder and actions of compiled plugins.\n\n"
+             "Lists what a step's `uses:` can name: Lua actions of the actions folder and actions of compiled plugins.\n"
+             "Bundled plugins that have to be configured are listed as well when they are not: show says what to write.\n\n"
              "example: bellwire actions show http/request\n",
     .run = actions_main,
 };

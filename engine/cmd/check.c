@@ -24,8 +24,11 @@ static void list_good(const json_t *loaded, const struct bw_routes *routes)
     json_t *workflow;
     for (size_t i = 0; i < bw_routes_count(routes); i++) {
         const struct bw_source_config *source = bw_routes_at(routes, i);
-        fprintf(stderr, "%-9s %-20s POST %s, verified as %s%s\n", source->is_trigger ? "webhook" : "source", source->name, source->path,
-                source->verify, bw_routes_names_are_signed(routes, i) ? "" : "; the names of its events are not signed (event.trusted is false)");
+        fprintf(stderr, "%-9s %-20s POST %s, verified as %s%s", source->is_trigger ? "webhook" : "source", source->name, source->path, source->verify,
+                bw_routes_names_are_signed(routes, i) ? "" : "; the names of its events are not signed (event.trusted is false)");
+        if (bw_routes_learns(routes, i))
+            fprintf(stderr, "; its sender hands over the secret, when you let it: bellwire sources open %s", source->name);
+        fputc('\n', stderr);
     }
     json_array_foreach(json_object_get(loaded, "workflows"), index, workflow)
     {

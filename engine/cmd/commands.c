@@ -8,9 +8,10 @@
 #include <string.h>
 
 static const struct bw_command *const table[] = {
-    &bw_command_serve,   &bw_command_check,   &bw_command_fmt,     &bw_command_run,    &bw_command_test,       &bw_command_send,
-    &bw_command_verify,  &bw_command_events,  &bw_command_runs,    &bw_command_why,    &bw_command_deliveries, &bw_command_workflows,
-    &bw_command_actions, &bw_command_schemes, &bw_command_version, &bw_command_worker, &bw_command_host,
+    &bw_command_serve,  &bw_command_check,   &bw_command_fmt,     &bw_command_run,     &bw_command_test,       &bw_command_send,
+    &bw_command_verify, &bw_command_events,  &bw_command_runs,    &bw_command_why,     &bw_command_deliveries, &bw_command_workflows,
+    &bw_command_usage,  &bw_command_sources, &bw_command_actions, &bw_command_schemes, &bw_command_new,        &bw_command_import,
+    &bw_command_plugin, &bw_command_version, &bw_command_worker,  &bw_command_host,
 };
 #define COUNT (sizeof table / sizeof *table)
 
@@ -26,7 +27,7 @@ static void print_help(FILE *out)
     for (size_t i = 0; i < COUNT; i++)
         if (!table[i]->hidden) fprintf(out, "  %-11s %s\n", table[i]->name, table[i]->summary);
     fputs("\nEvery command explains itself: bellwire COMMAND --help\n"
-          "Start here: write workflows/hello.yaml, then run: bellwire check && bellwire serve\n",
+          "Start here: bellwire new workflow hello && bellwire test && bellwire serve\n",
           out);
 }
 

@@ -1,4 +1,5 @@
 #include "cmd/http_post.h"
+#include "base/libcurl.h"
 #include <curl/curl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,7 +42,8 @@ bool bw_http_post(const char *url, const char *socket_path, const char *ca_file,
     struct curl_slist *list = NULL;
     char reason[CURL_ERROR_SIZE] = "";
     long code = 0;
-    CURL *easy = curl_global_init(CURL_GLOBAL_DEFAULT) ? NULL : curl_easy_init();
+    if (!bw_libcurl_load(err)) return false;
+    CURL *easy = curl_easy_init();
     if (!easy || !(list = split(headers))) {
         if (easy) curl_easy_cleanup(easy);
         return bw_error_set(err, "memory", "out of memory for the request");

@@ -1,4 +1,5 @@
 #include "cmd/options.h"
+#include "base/buf.h"
 #include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -18,6 +19,15 @@ int bw_options_wrong(const struct bw_command *command, const char *format, ...)
     return 2;
 }
 
+static void print_help(const struct bw_command *command)
+{
+    struct bw_buf reference = {0};
+    fputs(command->usage, stdout);
+    if (command->reference) command->reference(&reference);
+    if (reference.data) printf("\n%s", reference.data);
+    bw_buf_free(&reference);
+}
+
 int bw_options_parse(const struct bw_command *command, int argc, char **argv, const struct bw_option *options, size_t count, int *first)
 {
     struct option known[OPTIONS_MAX + 2] = {{0}};
@@ -29,7 +39,7 @@ int bw_options_parse(const struct bw_command *command, int argc, char **argv, co
     opterr = 0;
     while ((choice = getopt_long(argc, argv, ":h", known, NULL)) != -1) {
         if (choice == HELP || choice == 'h') {
-            fputs(command->usage, stdout);
+            print_help(command);
             return 0;
         }
         if (choice == ':') return bw_options_wrong(command, "%s needs a value", argv[optind - 1]);

@@ -3,6 +3,7 @@
 #include "base/units.h"
 #include "cmd/letters.h"
 #include "cmd/setup.h"
+#include "cmd/usage.h"
 #include "store/collection.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,6 +50,8 @@ static void append_step(struct bw_buf *out, const struct bw_step_row *step)
     bw_buf_append_slice(out, json_or_null(step->is_sensitive ? (struct bw_slice){0} : step->output));
     bw_buf_append_text(out, ",\"error\":");
     bw_buf_append_slice(out, json_or_null(step->error));
+    bw_buf_append_text(out, ",\"failures\":");
+    bw_buf_append_slice(out, step->failures.len ? step->failures : BW_SLICE("[]"));
     bw_buf_append_char(out, '}');
 }
 
@@ -110,6 +113,22 @@ static void print_output(const char *indent, struct bw_slice output, bool is_sen
     if (output.len) printf("%soutput   %.*s\n", indent, (int)output.len, output.ptr);
 }
 
+/* The attempts that were tried again. */
+static void print_failures(struct bw_slice text)
+{
+    char at[32], took[32];
+    json_t *failures = text.len ? bw_json_load(text, NULL) : NULL, *failure;
+    size_t index;
+    json_array_foreach(failures, index, failure)
+    {
+        const json_t *error = json_object_get(failure, "error");
+        printf("    attempt %lld %s", (long long)bw_json_int(failure, "attempt", 0), bw_print_time(bw_json_int(failure, "at_ms", 0), at));
+        if (json_object_get(failure, "took_ms")) printf("  after %s", bw_duration_text(bw_json_int(failure, "took_ms", 0), took));
+        printf("  %s  [%s]\n", bw_json_str(error, "message", ""), bw_json_str(error, "code", ""));
+    }
+    json_decref(failures);
+}
+
 static void print_steps(const struct bw_run_row *row)
 {
     char took[32], at[32];
@@ -126,6 +145,7 @@ static void print_steps(const struct bw_run_row *row)
         if (step->attempt > 1) printf("  attempt %u", step->attempt);
         putchar('\n');
         if (step->input_names.len > 2) printf("    inputs   %.*s\n", (int)step->input_names.len, step->input_names.ptr);
+        print_failures(step->failures);
         print_output("    ", step->output, step->is_sensitive);
         print_error("    ", step->error);
     }
@@ -202,6 +222,7 @@ static bool show(void *arg, const struct bw_run *run)
             bw_buf_append_text(&line, ",\"audit\":[");
             if (!visit_audit(listing->reader, run, append_act, &line)) return false;
             bw_buf_append_char(&line, ']');
+            if (!bw_usage_append(listing->reader, run->row.uid, &line)) return false;
             if (run->collector_id) {
                 bw_buf_append_text(&line, ",\"events\":[");
                 if (!visit_events(listing->reader, run, INT64_MAX, append_event, &line)) return false;
@@ -232,6 +253,7 @@ static bool show(void *arg, const struct bw_run *run)
                    run->child.path.ptr, run->child.item + 1);
         if (!bw_uid_is_zero(run->origin)) printf("replays  %s\n", bw_uid_text(run->origin, BW_UID_RUN, uid));
         if (!visit_audit(listing->reader, run, print_act, NULL)) return false;
+        if (!bw_usage_print(listing->reader, run->row.uid)) return false;
         print_output("", run->row.output, run->child.is_sensitive);
         struct bw_buf wait = {0};
         if (bw_wait_text(listing->reader, run->id, &wait) && wait.len) printf("waits    %.*s\n", (int)wait.len, wait.data);
@@ -254,6 +276,7 @@ static int runs_main(int argc, char **argv)
                                         {.name = "json", .flag = &listing.as_json},
                                         {.name = "children", .flag = &listing.with_children}};
     if (argc > 1 && !strcmp(argv[1], "cancel")) return bw_runs_cancel(argc - 1, argv + 1);
+    if (argc > 1 && !strcmp(argv[1], "mocks")) return bw_runs_mocks(argc - 1, argv + 1);
     if (argc > 1 && !strcmp(argv[1], "resolve")) return bw_runs_resolve(argc - 1, argv + 1);
     for (enum bw_letter_verb verb = BW_LETTER_RESUME; verb <= BW_LETTER_DISCARD; verb++)
         if (argc > 1 && !strcmp(argv[1], bw_letter_verb_name(verb))) return bw_letters_main(verb, argc - 1, argv + 1);
@@ -307,6 +330,7 @@ const struct bw_command bw_command_runs = {
              "       bellwire runs resume  RUN…|FILTER [--latest] [--dry-run] [--json]\n"
              "       bellwire runs replay  RUN…|FILTER [--from STEP | --same-version] [--dry-run] [--json]\n"
              "       bellwire runs discard RUN…|FILTER [--dry-run] [--json]\n"
+             "       bellwire runs mocks   RUN [--all]   (bellwire runs mocks --help)\n"
              "       bellwire runs resolve RUN --step STEP --succeeded|--failed|--retry   (bellwire runs resolve --help)\n\n"
              "Lists runs, newest first; with an id, shows that run's steps: the names of their inputs, outputs, durations, errors.\n"
              "A run that failed stays in the list of failed runs until something is done about it:\n"

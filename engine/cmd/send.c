@@ -7,6 +7,7 @@
 #include "config/listen.h"
 #include "serve/inspect.h"
 #include "serve/routes.h"
+#include "store/handover.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +15,8 @@
 #define BODY_BYTES_MAX (64u << 20)
 
 struct sending {
-    const char *config_path, *url, *ca, *event, *id, *type;
+    const char *config_path, *url, *ca, *event, *id, *type, *source;
+    char *learnt; /* NAME=VALUE of a secret that its sender has handed over; or NULL */
     struct bw_option_list secrets;
     bool only_print, as_json;
 };
@@ -37,6 +39,30 @@ static struct bw_source_config *with_secrets(const struct bw_source_config *sour
         secret->count = secret->values ? 1 : 0;
     }
     return copy;
+}
+
+static bool add_learnt(void *arg, const struct bw_learnt_secret *secret)
+{
+    struct sending *sending = arg;
+    struct bw_buf text = {0};
+    if (!bw_slice_is(secret->source, sending->source)) return true;
+    bw_buf_append_slice(&text, secret->secret);
+    bw_buf_append_char(&text, '=');
+    bw_buf_append_slice(&text, secret->value);
+    if ((sending->learnt = bw_buf_take(&text, NULL))) sending->secrets.items[sending->secrets.count++] = sending->learnt;
+    return false;
+}
+
+/* What its sender has handed over is in the store, and nowhere else. Without a store the signing says what is missing. */
+static void find_learnt(struct sending *sending, const struct bw_config *config, const struct bw_routes *routes)
+{
+    struct bw_error err;
+    bool learns = false;
+    for (size_t i = 0; i < bw_routes_count(routes); i++)
+        learns |= !strcmp(bw_routes_at(routes, i)->name, sending->source) && bw_routes_learns(routes, i);
+    struct bw_reader *reader = learns && !sending->secrets.count ? bw_reader_open(config->data, &err) : NULL;
+    if (reader) bw_reader_learnt(reader, add_learnt, sending, &err);
+    bw_reader_close(reader);
 }
 
 /* The sources of the configuration, and when the one that is asked for is none of them those of the workflows, which have to be loaded for that. */
@@ -137,6 +163,8 @@ static int send_main(int argc, char **argv)
     bw_log_setup(BW_LOG_OFF, BW_LOG_TEXT, "send");
     struct bw_schemes *schemes = bw_schemes_load(config->schemes, &errs);
     struct bw_routes *routes = schemes ? make_routes(config, schemes, argv[first], &errs) : NULL;
+    sending.source = argv[first];
+    if (routes) find_learnt(&sending, config, routes);
     const struct bw_source_config *found = routes ? find_source(routes, argv[first]) : NULL;
     struct bw_source_config *source_config = found ? with_secrets(found, &sending.secrets) : NULL;
     struct bw_source *source = source_config && schemes ? bw_source_new(source_config, schemes, &errs) : NULL;
@@ -157,6 +185,7 @@ static int send_main(int argc, char **argv)
     }
     if (source_config && sending.secrets.count) free(source_config->secrets);
     free(source_config);
+    free(sending.learnt);
     bw_routes_free(routes);
     bw_schemes_free(schemes);
     bw_buf_free(&headers);

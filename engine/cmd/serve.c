@@ -5,31 +5,25 @@
 #include <string.h>
 #include <unistd.h>
 
-static int parse_level(const char *text)
-{
-    static const char *const names[] = {"debug", "info", "warn", "error", "off"};
-    for (int i = 0; i < 5; i++)
-        if (!strcmp(text, names[i])) return i;
-    return -1;
-}
-
 static int serve_main(int argc, char **argv)
 {
     const char *config_path = NULL, *level_name = "info", *format = NULL;
     const struct bw_option options[] = {
         {.name = "config", .value = &config_path}, {.name = "log-level", .value = &level_name}, {.name = "log-format", .value = &format}};
-    int first, status = bw_options_parse(&bw_command_serve, argc, argv, options, sizeof options / sizeof *options, &first), level;
+    int first, status = bw_options_parse(&bw_command_serve, argc, argv, options, sizeof options / sizeof *options, &first);
+    enum bw_log_level level = BW_LOG_OFF;
     struct bw_errors errs = {0};
     struct bw_config *config;
 
     if (status >= 0) return status;
     if (argc > first) return bw_options_wrong(&bw_command_serve, "unexpected argument '%s'", argv[first]);
-    if ((level = parse_level(level_name)) < 0) return bw_options_wrong(&bw_command_serve, "--log-level is debug, info, warn, error or off");
+    if (strcmp(level_name, "off") && !bw_log_level_named(level_name, &level))
+        return bw_options_wrong(&bw_command_serve, "--log-level is debug, info, warn, error or off");
     if (format && strcmp(format, "json") && strcmp(format, "text")) return bw_options_wrong(&bw_command_serve, "--log-format is json or text");
-    bw_log_setup((enum bw_log_level)level, format && !strcmp(format, "text") ? BW_LOG_TEXT : BW_LOG_JSON, "engine");
+    bw_log_setup(level, format && !strcmp(format, "text") ? BW_LOG_TEXT : BW_LOG_JSON, "engine");
     config = bw_config_load(config_path, &errs);
     for (size_t i = 0; i < errs.count; i++) bw_log_error(BW_LOG_ERROR, "config.error", &errs.items[i]);
-    status = config ? bw_serve(config) : 1;
+    status = config ? bw_serve(config, argv) : 1;
     bw_errors_free(&errs);
     bw_config_free(config);
     return status;
@@ -42,16 +36,21 @@ const struct bw_command bw_command_serve = {
         "usage: bellwire serve [--config FILE] [--log-level LEVEL] [--log-format json|text]\n\n"
         "Listens for webhooks, stores them, runs the workflows that wait for them. Reads bellwire.yaml in this folder, or FILE; without one,\n"
         "serves ./workflows on http://127.0.0.1:8080 with data in ./data. SIGTERM or Ctrl-C: stops accepting, finishes what it has, exits 0.\n\n"
-        "Changed workflows and actions (.yaml, .lua) are taken over while it serves: some 200 ms after the last change of a file, or at once on\n"
+        "Changed workflows, actions and plugins are taken over while it serves: some 200 ms after the last change of a file, or at once on\n"
         "SIGHUP. All of them are checked first: with an error in any, nothing changes and the log says why (catalog.refused). Runs end with the\n"
-        "files with which their event was accepted. `sources` and `config` of bellwire.yaml and the secrets of all sources are read again with\n"
-        "them (rotation: change the secret's file, then SIGHUP); what else bellwire.yaml says, schemes and compiled plugins (.so) are read at the\n"
-        "start only.\n\n"
-        "Under systemd: sockets of a socket unit are used where `listen` has their address (LISTEN_FDS), and Type=notify is told when it is ready, reloads\n"
+        "files with which their event was accepted. So it is with plugins; calls in progress end on the old one. `sources`, `config`, `configure`\n"
+        "and `plugins_may` of bellwire.yaml and the secrets of all sources are read again with them (rotation: change the secret's file, then\n"
+        "SIGHUP); what else bellwire.yaml says and schemes are read at the start only.\n\n"
+        "SIGUSR2: another program takes its place, the one that is then where this one was started from, with all that listens and the same process "
+        "id;\n"
+        "no connection is refused. It is asked first whether it can read the configuration; if not, nothing changes (upgrade.refused).\n\n"
+        "Under systemd: sockets of a socket unit are used where `listen` has their address (LISTEN_FDS), and Type=notify is told when it is ready, "
+        "reloads\n"
         "or stops, and that it lives (NOTIFY_SOCKET, WATCHDOG_USEC). The units are in lib/systemd/system.\n\n"
         "  --config FILE       the configuration (./bellwire.yaml)\n"
         "  --log-level LEVEL   debug, info (default), warn, error, off\n"
         "  --log-format FORM   json: one object a line on stderr (default); text: for people\n\n"
         "example: bellwire check && bellwire serve --log-format text\n",
     .run = serve_main,
+    .reference = bw_config_help,
 };

@@ -3,6 +3,8 @@
 #include "store/store.h"
 #include <string.h>
 
+#define PROGRESS_BYTES 48
+
 static const char *colour(bool is_terminal, const char *code)
 {
     return is_terminal ? code : "";
@@ -21,6 +23,20 @@ static void print_error(FILE *out, const char *indent, const json_t *error)
     if (*bw_json_str(error, "file", "")) fprintf(out, "%s:%lld: ", bw_json_str(error, "file", ""), (long long)bw_json_int(error, "line", 0));
     fprintf(out, "%s  [%s]\n", bw_json_str(error, "message", ""), bw_json_str(error, "code", ""));
     if (*bw_json_str(error, "hint", "")) fprintf(out, "%shint: %s\n", indent, bw_json_str(error, "hint", ""));
+}
+
+/* Over itself, on one line. What a model says must not move the cursor: no control characters. */
+static void print_progress(FILE *out, const char *step, const char *text)
+{
+    size_t len = strlen(text), from = len > PROGRESS_BYTES ? len - PROGRESS_BYTES : 0;
+    while (from < len && ((unsigned char)text[from] & 0xc0) == 0x80) from++;
+    fprintf(out, "  ... %s  ", step);
+    for (const char *at = text + from; *at; at++) {
+        bool is_c1 = (unsigned char)*at == 0xc2 && (unsigned char)at[1] >= 0x80 && (unsigned char)at[1] < 0xa0;
+        at += is_c1;
+        fputc(is_c1 || (unsigned char)*at < ' ' || *at == 0x7f ? ' ' : *at, out);
+    }
+    fputs("\033[K\r", out);
 }
 
 void bw_trace_print(FILE *out, const struct bw_message *message, bool is_terminal)
@@ -46,6 +62,8 @@ void bw_trace_print(FILE *out, const struct bw_message *message, bool is_termina
                 bw_duration_text(bw_json_int(head, "delay_ms", 0), took));
     } else if (!strcmp(what, "step_started")) {
         if (is_terminal) fprintf(out, "  ... %s\r", step);
+    } else if (!strcmp(what, "step_progress")) {
+        if (is_terminal) print_progress(out, step, bw_json_str(head, "text", ""));
     } else if (!strcmp(what, "step_retry")) {
         char delay[32];
         fprintf(out, "  %sagain%s %-20s attempt %lld in %s\n", colour(is_terminal, "\033[33m"), colour(is_terminal, "\033[0m"), step,
@@ -62,6 +80,7 @@ void bw_trace_print(FILE *out, const struct bw_message *message, bool is_termina
                 : delay_ms > 0 ? bw_duration_text(delay_ms, delay)
                                : "for an event");
     } else if (!strcmp(what, "step_finished")) {
+        fputs(colour(is_terminal, "\033[K"), out);
         fprintf(out, "  %s%-5s%s %-20s %8s  %.*s\n", colour(is_terminal, is_good ? "\033[32m" : "\033[31m"),
                 state == BW_STEP_SUCCEEDED ? "ok"
                 : state == BW_STEP_SKIPPED ? "skip"

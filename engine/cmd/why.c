@@ -171,7 +171,8 @@ static void judge_condition(const struct found_event *event, const struct bw_wor
     struct bw_script *script = bw_script_new(workflow, NULL, &limits, &errs);
     verdict->condition = workflow->exprs[trigger->condition].source;
     verdict->mark = workflow->exprs[trigger->condition].mark;
-    if (!script || !bw_script_begin_run(script, &scope, &err) || !bw_script_condition(script, (uint32_t)trigger->condition, &answer, &err)) {
+    if (script) bw_script_begin_run(script, &scope);
+    if (!script || !bw_script_condition(script, (uint32_t)trigger->condition, &answer, &err)) {
         verdict->kind = "error";
         snprintf(verdict->text, sizeof verdict->text, "its `if` raised an error: %.400s",
                  script       ? err.message

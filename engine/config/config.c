@@ -1,6 +1,8 @@
 #include "config/config.h"
 #include "base/file.h"
 #include "base/yaml.h"
+#include "config/budgets.h"
+#include "config/configure.h"
 #include "config/guards.h"
 #include "config/keys.h"
 #include "config/limits.h"
@@ -35,7 +37,7 @@ static const struct bw_key keys[] = {
     {"data", BW_KEY_TEXT, FIELD(data), 0, 0, "./data", "folder of the store"},
     {"workflows", BW_KEY_TEXT, FIELD(workflows), 0, 0, "./workflows", "folder of the workflows (*.yaml)"},
     {"actions", BW_KEY_TEXT, FIELD(actions), 0, 0, "./actions", "folder of the Lua actions (*.lua)"},
-    {"plugins", BW_KEY_TEXT, FIELD(plugins), 0, 0, "./plugins", "folder of the compiled plugins (*.so)"},
+    {"plugins", BW_KEY_TEXT, FIELD(plugins), 0, 0, "./plugins", "folder of your own plugins: *.so, and folders with a plugin.yaml"},
     {"schemes", BW_KEY_TEXT, FIELD(schemes), 0, 0, "./schemes", "folder of your own verification schemes (*.yaml)"},
     {"sources", BW_KEY_SPECIAL, 0, 0, 0, "", "who may send, see below"},
     {"secrets", BW_KEY_SPECIAL, 0, 0, 0, "", "what workflows may be granted: {NAME: {env: NAME}}, {file: PATH} or {exec: [PROGRAM, …]}"},
@@ -62,8 +64,11 @@ static const struct bw_key keys[] = {
     {"drain", BW_KEY_DURATION, FIELD(drain_ms), 0, 0, "30s", "how long a stopping engine waits for running work"},
     {"allow_private_network", BW_KEY_BOOL, FIELD(allow_private_network), 0, 0, "false", "outgoing calls to loopback and private addresses"},
     {"retention", BW_KEY_SPECIAL, 0, 0, 0, "", "how long finished things stay in the store, see below"},
+    {"budgets", BW_KEY_SPECIAL, 0, 0, 0, "", "what calls that are paid by use may take a day, a run, a workflow, see below"},
     {"limits", BW_KEY_SPECIAL, 0, 0, 0, "", "what steps of all workflows share: rates and numbers at once, see below"},
     {"config", BW_KEY_SPECIAL, 0, 0, 0, "", "values of this instance, read as config.NAME in the `with` of steps; SIGHUP reads them again"},
+    {"configure", BW_KEY_SPECIAL, 0, 0, 0, "", "what plugins are told: {PLUGIN: {…}}, see below; SIGHUP reads it again"},
+    {"plugins_may", BW_KEY_SPECIAL, 0, 0, 0, "", "what compiled plugins may need, whatever their manifests say, see below; the same"},
     {"admin", BW_KEY_LATER, 0, 0, 0, NULL, NULL},
     {"store", BW_KEY_LATER, 0, 0, 0, NULL, NULL},
     {"queue", BW_KEY_LATER, 0, 0, 0, NULL, NULL},
@@ -173,59 +178,74 @@ static char *folder_of(const char *path)
     return bw_slice_dup((struct bw_slice){path, slash == path ? 1 : (size_t)(slash - path)});
 }
 
-static struct bw_config *load(const char *path, bool without_secrets, enum bw_programs programs, struct bw_errors *errs)
+static void read_all(const struct bw_key_context *context, const struct bw_yaml_node *root, struct bw_config *config)
 {
-    struct bw_errors own = {0};
-    struct bw_config *config = calloc(1, sizeof *config);
-    struct bw_buf text = {0};
-    struct bw_yaml *yaml = NULL;
-    struct bw_error err;
-    bool is_read = true;
-
-    if (!errs) errs = &own;
-    size_t before = errs->count;
-    if (!config) return NULL;
-    set_defaults(config);
-    if (path || !access(DEFAULT_FILE, F_OK)) {
-        config->file = bw_slice_dup(bw_slice_of(path ? path : DEFAULT_FILE));
-        is_read = !strcmp(config->file, "/dev/null") || bw_file_read(config->file, FILE_BYTES_MAX, &text, &err);
-        if (!is_read) {
-            bw_error_at(&err, config->file, 0, 0);
-            bw_errors_push(errs, &err);
-        }
-    }
-    config->folder = config->file && strcmp(config->file, "/dev/null") ? folder_of(config->file) : bw_slice_dup(bw_slice_of("."));
-    if (is_read && text.len && !(yaml = bw_yaml_load(bw_buf_slice(&text), config->file, NULL, &err))) bw_errors_push(errs, &err);
-    const struct bw_key_context context = {config->file, errs, without_secrets, programs};
-    const struct bw_yaml_node *root = only_root(&context, yaml);
-    if (root) bw_keys_read(&context, root, "bellwire.yaml", keys, KEY_COUNT, config);
+    if (root) bw_keys_read(context, root, "bellwire.yaml", keys, KEY_COUNT, config);
     if (root && root->kind != BW_YAML_MAP) root = NULL;
     const struct bw_yaml_node *retention = root ? bw_yaml_get(root, "retention") : NULL;
-    if (retention) bw_keys_read(&context, retention, "retention", retention_keys, RETENTION_KEY_COUNT, config);
-    bw_tls_read(&context, root ? bw_yaml_get(root, "tls") : NULL, config->folder, &config->tls);
-    bw_listen_read(&context, root ? bw_yaml_get(root, "listen") : NULL, config);
-    check_public_url(&context, root ? bw_yaml_get(root, "public_url") : NULL, config);
+    if (retention) bw_keys_read(context, retention, "retention", retention_keys, RETENTION_KEY_COUNT, config);
+    bw_tls_read(context, root ? bw_yaml_get(root, "tls") : NULL, config->folder, &config->tls);
+    bw_listen_read(context, root ? bw_yaml_get(root, "listen") : NULL, config);
+    check_public_url(context, root ? bw_yaml_get(root, "public_url") : NULL, config);
     if (root)
-        bw_ranges_read(&context, bw_yaml_get(root, "trusted_proxies"), "trusted_proxies", &config->trusted_proxies, &config->trusted_proxy_count);
-    if (root) bw_sources_read(&context, bw_yaml_get(root, "sources"), config);
-    bw_values_read(&context, root ? bw_yaml_get(root, "config") : NULL, &config->values);
-    if (root) bw_config_pools_read(&context, bw_yaml_get(root, "pools"), config);
-    if (root) bw_limits_read(&context, bw_yaml_get(root, "limits"), config);
-    if (root) check_secret_names(&context, bw_yaml_get(root, "secrets"));
-    if (root) bw_secrets_read(&context, bw_yaml_get(root, "secrets"), config->folder, &config->secrets, &config->secret_count);
+        bw_ranges_read(context, bw_yaml_get(root, "trusted_proxies"), "trusted_proxies", &config->trusted_proxies, &config->trusted_proxy_count);
+    if (root) bw_sources_read(context, bw_yaml_get(root, "sources"), config);
+    bw_values_read(context, root ? bw_yaml_get(root, "config") : NULL, &config->values);
+    if (root) bw_config_pools_read(context, bw_yaml_get(root, "pools"), config);
+    bw_budgets_read(context, root ? bw_yaml_get(root, "budgets") : NULL, &config->budgets);
+    if (root) bw_limits_read(context, bw_yaml_get(root, "limits"), config);
+    if (root) check_secret_names(context, bw_yaml_get(root, "secrets"));
+    if (root) bw_secrets_read(context, bw_yaml_get(root, "secrets"), config->folder, &config->secrets, &config->secret_count);
+    bw_configure_read(context, root, config->secrets, config->secret_count, &config->configure);
     place_folder(&config->data, "data", config->folder);
     place_folder(&config->workflows, "workflows", config->folder);
     place_folder(&config->actions, "actions", config->folder);
     place_folder(&config->plugins, "plugins", config->folder);
     place_folder(&config->schemes, "schemes", config->folder);
+}
+
+/* file: NULL if there is none. */
+static struct bw_config *parse(const char *file, struct bw_slice text, bool without_secrets, enum bw_programs programs, struct bw_errors *errs)
+{
+    struct bw_config *config = calloc(1, sizeof *config);
+    struct bw_yaml *yaml = NULL;
+    struct bw_error err;
+    size_t before = errs->count;
+    if (!config) return NULL;
+    set_defaults(config);
+    config->file = file ? bw_slice_dup(bw_slice_of(file)) : NULL;
+    config->folder = file && strcmp(file, "/dev/null") ? folder_of(file) : bw_slice_dup(bw_slice_of("."));
+    if (text.len && !(yaml = bw_yaml_load(text, file, NULL, &err))) bw_errors_push(errs, &err);
+    const struct bw_key_context context = {config->file, errs, without_secrets, programs};
+    read_all(&context, only_root(&context, yaml), config);
     bw_yaml_free(yaml);
-    bw_buf_free(&text);
-    if (errs->count != before) {
-        bw_config_free(config);
-        config = NULL;
+    if (errs->count == before) return config;
+    bw_config_free(config);
+    return NULL;
+}
+
+static struct bw_config *load(const char *path, bool without_secrets, enum bw_programs programs, struct bw_errors *errs)
+{
+    struct bw_errors own = {0};
+    struct bw_buf text = {0};
+    struct bw_error err;
+    const char *file = path || access(DEFAULT_FILE, F_OK) ? path : DEFAULT_FILE;
+    struct bw_config *config = NULL;
+    if (!errs) errs = &own;
+    if (!file || !strcmp(file, "/dev/null") || bw_file_read(file, FILE_BYTES_MAX, &text, &err)) {
+        config = parse(file, bw_buf_slice(&text), without_secrets, programs, errs);
+    } else {
+        bw_error_at(&err, file, 0, 0);
+        bw_errors_push(errs, &err);
     }
+    bw_buf_free(&text);
     bw_errors_free(&own);
     return config;
+}
+
+struct bw_config *bw_config_parse(const char *file, struct bw_slice text, struct bw_errors *errs)
+{
+    return parse(file, text, true, BW_PROGRAMS_STAND_IN, errs);
 }
 
 struct bw_config *bw_config_load(const char *path, struct bw_errors *errs)
@@ -248,30 +268,39 @@ struct bw_config *bw_config_load_again(const char *path, struct bw_errors *errs)
     return load(path, false, BW_PROGRAMS_KNOWN, errs);
 }
 
-char *bw_config_load_values(const char *file, struct bw_errors *errs)
+bool bw_config_load_live(const struct bw_config *config, struct bw_config_live *out, struct bw_errors *errs)
 {
+    const char *file = config->file;
     const struct bw_key_context context = {.file = file, .errs = errs};
     size_t before = errs->count;
     struct bw_buf text = {0};
     struct bw_yaml *yaml = NULL;
     struct bw_error err = {0};
-    char *values = NULL;
+    *out = (struct bw_config_live){0};
     if (file && strcmp(file, "/dev/null") != 0 &&
         (!bw_file_read(file, FILE_BYTES_MAX, &text, &err) || (text.len && !(yaml = bw_yaml_load(bw_buf_slice(&text), file, NULL, &err))))) {
         if (!*err.file) bw_error_at(&err, file, 0, 0);
         bw_errors_push(errs, &err);
     }
     const struct bw_yaml_node *root = yaml ? bw_yaml_root(yaml, 0) : NULL;
-    bool is_map = root && root->kind == BW_YAML_MAP;
-    if (errs->count == before) bw_values_read(&context, is_map ? bw_yaml_get(root, "config") : NULL, &values);
-    if (errs->count == before && !values) bw_errors_add(errs, "memory", "out of memory");
-    if (errs->count != before) {
-        free(values);
-        values = NULL;
+    if (root && root->kind != BW_YAML_MAP) root = NULL;
+    if (errs->count == before) {
+        bw_values_read(&context, root ? bw_yaml_get(root, "config") : NULL, &out->values);
+        bw_configure_read(&context, root, config->secrets, config->secret_count, &out->configure);
     }
+    if (errs->count == before && (!out->values || !out->configure)) bw_errors_add(errs, "memory", "out of memory");
     bw_yaml_free(yaml);
     bw_buf_free(&text);
-    return values;
+    if (errs->count == before) return true;
+    bw_config_live_free(out);
+    return false;
+}
+
+void bw_config_live_free(struct bw_config_live *live)
+{
+    free(live->values);
+    free(live->configure);
+    *live = (struct bw_config_live){0};
 }
 
 void bw_config_free(struct bw_config *config)
@@ -282,9 +311,11 @@ void bw_config_free(struct bw_config *config)
     bw_sources_free(config->sources, config->source_count);
     bw_secrets_free(config->secrets, config->secret_count);
     bw_config_pools_free(config->pools, config->pool_count);
+    bw_budgets_free(&config->budgets);
     bw_limits_free(config->limits, config->limit_count);
     free(config->trusted_proxies);
     free(config->values);
+    free(config->configure);
     free(config->public_url);
     free(config->data);
     free(config->workflows);
@@ -305,6 +336,8 @@ void bw_config_help(struct bw_buf *out)
     bw_tls_help(out);
     bw_config_pools_help(out);
     bw_limits_help(out);
+    bw_configure_help(out);
+    bw_budgets_help(out);
     bw_sources_help(out);
 }
 

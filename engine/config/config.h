@@ -11,6 +11,7 @@
 #include "base/buf.h"
 #include "base/error.h"
 #include "base/net_range.h"
+#include "config/manners.h"
 #include <stdint.h>
 
 #define BW_BODY_BYTES_HARD (16u << 20)
@@ -46,6 +47,9 @@ struct bw_source_config {
     char *public_url;         /* as the provider knows it, or NULL */
     char **options;           /* parameters of generic schemes as NAME=VALUE (hmac: header, algorithm, encoding, prefix, …) */
     size_t option_count;
+    struct bw_acknowledge acknowledge;  /* as the scheme says, unless it is given */
+    struct bw_accepts accepts;          /* the same */
+    bool keeps_batches;                 /* a request with several events in it is one event all the same */
     struct bw_schema *schema;           /* of the body; NULL: anything */
     struct bw_rate_config rate;         /* of all its requests together, those that are verified */
     struct bw_rate_config address_rate; /* of each address that sends */
@@ -96,6 +100,20 @@ struct bw_limit_config {  /* what steps share by name; engine/dispatch/limiter.h
     unsigned concurrency; /* 0 = any number */
 };
 
+struct bw_budget_config {            /* what metered calls may take; -1 = any */
+    int64_t calls, tokens, cost, ms; /* cost: millionths of the currency */
+};
+struct bw_workflow_budget {
+    char *workflow;
+    int line, column;
+    struct bw_budget_config day, run;
+};
+struct bw_budgets_config {
+    struct bw_budget_config day, run; /* of all workflows together; of each run */
+    struct bw_workflow_budget *workflows;
+    size_t workflow_count;
+};
+
 #define BW_CONFIG_POOL_DEFAULT "default"
 struct bw_pool_config { /* run workers that execute the runs of workflows with `pool: NAME`, and nothing else */
     char *name;         /* [a-z][a-z0-9-]{0,63}, not "default": that is what `workers` sizes */
@@ -134,21 +152,29 @@ struct bw_config {
     size_t secret_count;
     struct bw_pool_config *pools; /* without the default one */
     size_t pool_count;
+    struct bw_budgets_config budgets;
     struct bw_limit_config *limits;
     size_t limit_count;
-    char *values; /* `config`: compact JSON object */
+    char *values;    /* `config`: compact JSON object */
+    char *configure; /* `configure` and `plugins_may`: compact JSON object, of the shape that configure.h says */
 };
 
 /* path NULL: ./bellwire.yaml if it exists, else defaults. NULL when there is any error. */
 struct bw_config *bw_config_load(const char *path, struct bw_errors *errs);
 /* The same where nobody has the secrets (`bellwire test`): each one's value is "secret-" and its name. */
 struct bw_config *bw_config_load_without_secrets(const char *path, struct bw_errors *errs);
-/* The same where nobody uses them (commands that only look): no program is run for its secret, which has that value. */
+/* A text as if it stood in this file, which is not read, nor is any other: secrets have the values of bw_config_load_without_secrets(). */
+struct bw_config *bw_config_parse(const char *file, struct bw_slice text, struct bw_errors *errs);
+/* bw_config_load() where nobody uses them (commands that only look): no program is run for its secret, which has that value. */
 struct bw_config *bw_config_load_without_programs(const char *path, struct bw_errors *errs);
 /* The same while the engine serves, without waiting for anybody: a program's secret has the value of its last run in this process. */
 struct bw_config *bw_config_load_again(const char *path, struct bw_errors *errs);
-/* Only `config` of the file (bw_config.file), as it is now: what may change while the engine serves. malloc'd; NULL when there is an error. */
-char *bw_config_load_values(const char *file, struct bw_errors *errs);
+/* What may change while the engine serves, as config->file says it now. False: errs has what is wrong, and `out` is empty. */
+struct bw_config_live {
+    char *values, *configure; /* as in struct bw_config; malloc'd */
+};
+bool bw_config_load_live(const struct bw_config *config, struct bw_config_live *out, struct bw_errors *errs);
+void bw_config_live_free(struct bw_config_live *live);
 void bw_config_free(struct bw_config *config);
 void bw_config_help(struct bw_buf *out); /* the reference of all keys, made from the table */
 size_t

@@ -31,7 +31,8 @@ static bool start(struct running *running, int out, int complaint, struct bw_err
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     sigset_t none, all;
-    char **env = bw_child_environment();
+    char **small = program->environment ? NULL : bw_child_environment();
+    char *const *env = program->environment ? program->environment : small;
     posix_spawn_file_actions_init(&actions);
     posix_spawnattr_init(&attributes);
     posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
@@ -48,7 +49,7 @@ static bool start(struct running *running, int out, int complaint, struct bw_err
     int failure = env ? posix_spawnp(&running->pid, program->argv[0], &actions, &attributes, program->argv, env) : ENOMEM;
     posix_spawn_file_actions_destroy(&actions);
     posix_spawnattr_destroy(&attributes);
-    free(env);
+    free(small);
     if (failure) return bw_error_set(err, "program.start", "cannot start %s: %s", program->argv[0], strerror(failure));
     if ((running->pidfd = pidfd_open(running->pid, 0)) >= 0) return true;
     return bw_error_set(err, "program.start", "cannot watch %s: %s", program->argv[0], strerror(errno));

@@ -11,6 +11,7 @@ struct bw_program {
     const char *folder; /* where it runs */
     size_t most_bytes;  /* of its output */
     int64_t deadline_ms;
+    char *const *environment; /* NULL: the small one (base/environment.h) */
 };
 /* *out: what it has written to its standard output when it has ended with 0. Codes: program.start, program.exit (with the beginning of what it has
  * written to its standard error, secrets that are registered left out), program.timeout, program.too_large. Its whole process group ends then. */

@@ -17,6 +17,9 @@
     {"max_body", BW_KEY_SIZE, FIELD(max_body_bytes), 1, BW_BODY_BYTES_HARD_GITHUB, "the instance's", "largest body, at most 16MiB; 25MiB with verify: github"}, \
     {"public_url", BW_KEY_TEXT, FIELD(public_url), 0, 0, "", "the URL as the provider knows it, for schemes that sign it"}, \
     {"options", BW_KEY_SPECIAL, 0, 0, 0, "", "parameters of the generic schemes: {header: x-signature, algorithm: hmac-sha256}"}, \
+    {"batch", BW_KEY_SPECIAL, 0, 0, 0, "split", "of a scheme with batches: split (each event in it is one) or whole (the request is one event)"}, \
+    {"acknowledge", BW_KEY_SPECIAL, 0, 0, 0, "the scheme's", "the answer to what was taken: {status: 200, headers: {X-Taken: \"yes\"}, body: ok}"}, \
+    {"accepts", BW_KEY_SPECIAL, 0, 0, 0, "the scheme's", "the only content types that are taken: [application/json]"}, \
     {"schema", BW_KEY_SPECIAL, 0, 0, 0, "any", "what a body must be: {type: object, properties: {id: {type: string, required: true}}}"}, \
     {"rate", BW_KEY_SPECIAL, 0, 0, 0, "any", "{limit: 100/1s, burst: 200, by: source or address}, or a list of one of each"}, \
     {"allow", BW_KEY_SPECIAL, 0, 0, 0, "anybody", "the only addresses that may send: [192.0.2.7, 10.0.0.0/8]"}
@@ -123,6 +126,13 @@ static void read_options(const struct bw_key_context *context, const struct bw_y
     }
 }
 
+static void read_batch(const struct bw_key_context *context, const struct bw_yaml_node *node, struct bw_source_config *source)
+{
+    source->keeps_batches = node && bw_slice_is(node->text, "whole");
+    if (node && !source->keeps_batches && !bw_slice_is(node->text, "split"))
+        bw_key_error(context, node, "config.type", NULL, "batch must be split or whole");
+}
+
 static void check_path(const struct bw_key_context *context, const struct bw_yaml_node *at, struct bw_source_config *source)
 {
     const char *path = source->path;
@@ -155,6 +165,9 @@ static void read_source(const struct bw_key_context *context, const struct form 
     read_event(context, bw_yaml_get(map, form->event), form->event, source);
     read_dedupe(context, bw_yaml_get(map, "dedupe"), source);
     read_options(context, bw_yaml_get(map, "options"), source);
+    read_batch(context, bw_yaml_get(map, "batch"), source);
+    bw_acknowledge_read(context->file, context->errs, bw_yaml_get(map, "acknowledge"), &source->acknowledge);
+    bw_accepts_read(context->file, context->errs, bw_yaml_get(map, "accepts"), &source->accepts);
     bw_guards_read(context, map, source);
     if (source->max_body_bytes > BW_BODY_BYTES_HARD && (!source->verify || strcmp(source->verify, "github")))
         bw_key_error(context, bw_yaml_get(map, "max_body"), "config.range", "GitHub alone sends more: 25MiB with verify: github",
@@ -227,6 +240,8 @@ void bw_source_config_clear(struct bw_source_config *source)
     free(source->event);
     free(source->public_url);
     free(source->allow);
+    bw_acknowledge_clear(&source->acknowledge);
+    bw_accepts_clear(&source->accepts);
     bw_schema_free(source->schema);
     bw_secrets_free(source->secrets, source->secret_count);
     free_list(source->event_refs, source->event_ref_count);

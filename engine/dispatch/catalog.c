@@ -1,6 +1,8 @@
-/* The catalogue: what the workflows, actions and plugins folders hold, as bytes. It is read here, understood only in the workers. */
+/* The catalogue: what the workflows, actions and plugins folders hold, as bytes. It is read here, understood only in the workers. packages.c has the
+ * plugins in Lua. */
 #include "base/file.h"
 #include "base/log.h"
+#include "dispatch/hosts.h"
 #include "dispatch/internal.h"
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +26,7 @@ static bool add_file(struct bw_revision *revision, const char *kind, const char 
 }
 
 /* An unreadable file is an error of that file alone. */
-static bool add_path(struct bw_revision *revision, json_t *errors, const char *kind, const char *path)
+bool bw_catalog_add_path(struct bw_revision *revision, json_t *errors, const char *kind, const char *path)
 {
     struct bw_buf text = {0};
     struct bw_error err;
@@ -44,54 +46,61 @@ static bool is_test(const char *name)
     return (len > 10 && !strcmp(name + len - 10, ".test.yaml")) || (len > 9 && !strcmp(name + len - 9, ".test.yml"));
 }
 
-static bool add_folder(struct bw_revision *revision, json_t *errors, const char *kind, const char *folder, const char *suffix, struct bw_error *err)
+/* lib/ in the actions folder, or in one below it, holds what the actions beside it require. */
+static bool is_module(const char *name)
+{
+    return !strncmp(name, "lib/", 4) || strstr(name, "/lib/");
+}
+
+bool bw_catalog_add_folder(struct bw_revision *revision, json_t *errors, const char *kind, const char *folder, const char *suffix, bool recursive,
+                           struct bw_error *err)
 {
     char **names = NULL;
     size_t count = 0;
-    bool added = bw_file_list(folder, suffix, true, &names, &count, err);
+    bool added = bw_file_list(folder, suffix, recursive, &names, &count, err);
     for (size_t i = 0; added && i < count; i++) {
         if (is_test(names[i])) continue;
+        bool is_of_actions = !strcmp(kind, BW_FILE_ACTION) && is_module(names[i]);
         char *path = bw_file_join(folder, names[i]);
-        if (!path || !add_path(revision, errors, kind, path)) added = bw_error_set(err, "memory", "out of memory while reading %s", folder);
+        if (!path || !bw_catalog_add_path(revision, errors, is_of_actions ? BW_FILE_MODULE : kind, path))
+            added = bw_error_set(err, "memory", "out of memory while reading %s", folder);
         free(path);
     }
     bw_file_list_free(names, count);
     return added;
 }
 
-static bool is_kind(const struct bw_revision_file *file, const char *kind)
+static bool add_plugins(const struct bw_dispatch *dispatch, struct bw_revision *revision)
 {
-    return bw_slice_is(file->kind, kind);
-}
-
-static bool add_plugins(struct bw_dispatch *dispatch, struct bw_revision *revision)
-{
-    const struct bw_revision *current = dispatch->catalog;
-    struct bw_plugin_host *host;
+    const struct bw_plugin_host *host;
     bool added = true;
-    for (size_t i = 0; added && current && i < current->count; i++)
-        if (is_kind(&current->files[i], "plugin")) added = add_file(revision, "plugin", current->files[i].path.ptr, current->files[i].content);
-    if (current) return added;
     TAILQ_FOREACH(host, &dispatch->hosts, link)
     {
-        struct bw_buf manifest = {0};
-        if (!added || host->state == BW_HOST_REFUSED || !host->manifest) continue;
-        bw_json_append(&manifest, host->manifest);
-        added = !manifest.failed && add_file(revision, "plugin", host->path, bw_buf_slice(&manifest));
-        bw_buf_free(&manifest);
+        const json_t *manifest = bw_host_manifest(host);
+        struct bw_buf text = {0};
+        if (!added || !manifest) continue;
+        bw_json_append(&text, manifest);
+        added = !text.failed && add_file(revision, host->is_bundled ? BW_FILE_BUNDLED_PLUGIN : BW_FILE_PLUGIN, host->path, bw_buf_slice(&text));
+        bw_buf_free(&text);
     }
     return added;
 }
 
+static bool lies_in(const char *path, const char *folder)
+{
+    size_t len = strlen(folder);
+    return !strncmp(path, folder, len) && (path[len] == '/' || (len && folder[len - 1] == '/'));
+}
+
 /* Before files that are there count: a folder that is not may be on its way (a deployment, a mount), and must not stop what it held. */
-static bool is_gone(const struct bw_dispatch *dispatch, const char *folder, const char *kind, struct bw_error *err)
+static bool is_gone(const struct bw_dispatch *dispatch, const char *folder, struct bw_error *err)
 {
     const struct bw_revision *current = dispatch->catalog;
     bool had_files = false;
-    for (size_t i = 0; current && i < current->count; i++) had_files = had_files || is_kind(&current->files[i], kind);
+    for (size_t i = 0; current && !had_files && i < current->count; i++) had_files = lies_in(current->files[i].path.ptr, folder);
     if (!had_files || access(folder, F_OK) == 0) return false;
     bw_error_set(err, "catalog.folder_missing", "the folder is not there");
-    bw_error_hint(err, "to have no %ss, leave it empty", kind);
+    bw_error_hint(err, "to have nothing in it, leave it empty");
     bw_error_at(err, folder, 0, 0);
     return true;
 }
@@ -105,12 +114,15 @@ struct bw_revision *bw_catalog_read(struct bw_dispatch *dispatch, json_t *errors
     bw_error_set(err, "memory", "out of memory");
     if (!revision) return NULL;
     if (only)
-        is_read = add_path(revision, errors, "workflow", only);
+        is_read = bw_catalog_add_path(revision, errors, BW_FILE_WORKFLOW, only);
     else
-        is_read = !is_gone(dispatch, config->workflows, "workflow", err) &&
-                  add_folder(revision, errors, "workflow", config->workflows, ".yaml", err) &&
-                  add_folder(revision, errors, "workflow", config->workflows, ".yml", err);
-    is_read = is_read && !is_gone(dispatch, config->actions, "action", err) && add_folder(revision, errors, "action", config->actions, ".lua", err);
+        is_read = !is_gone(dispatch, config->workflows, err) &&
+                  bw_catalog_add_folder(revision, errors, BW_FILE_WORKFLOW, config->workflows, ".yaml", true, err) &&
+                  bw_catalog_add_folder(revision, errors, BW_FILE_WORKFLOW, config->workflows, ".yml", true, err);
+    is_read = is_read && !is_gone(dispatch, config->actions, err) &&
+              bw_catalog_add_folder(revision, errors, BW_FILE_ACTION, config->actions, ".lua", true, err) &&
+              !is_gone(dispatch, config->plugins, err) && bw_packages_add(revision, errors, BW_FILE_PACKAGE, config->plugins, err) &&
+              bw_packages_add_bundled(revision, errors, err);
     if (is_read && add_plugins(dispatch, revision)) return revision;
     bw_catalog_free(revision);
     return NULL;
@@ -199,6 +211,47 @@ static void drop_unused(struct bw_run_worker *worker)
     }
 }
 
+/* It could be used, if it were configured; or the reload that is tried takes that away. */
+static bool is_unconfigured(const struct bw_plugin_host *host)
+{
+    bool is_told = host->candidate ? host->candidate->build != NULL : bw_host_is_wanted(host, host->dispatch->configure);
+    return host->wants_configuration && !is_told && !bw_host_manifest(host);
+}
+
+/* Compiled plugins that lie there and are not part of it, as they were refused, or are off: {"unknown": is there one whose name nobody knows?,
+ * "plugins": [name]}. */
+static void append_others(const struct bw_dispatch *dispatch, struct bw_buf *head)
+{
+    const struct bw_plugin_host *host;
+    bool is_unknown = false, is_first = true;
+    bw_buf_append_text(head, ",\"others\":{\"plugins\":[");
+    TAILQ_FOREACH(host, &dispatch->hosts, link)
+    {
+        const char *name = host->build ? bw_json_str(host->build->manifest, "name", NULL) : NULL;
+        if (bw_host_manifest(host) || is_unconfigured(host) || !bw_plugin_file_is_there(host->path)) continue;
+        is_unknown = is_unknown || !name;
+        if (!name) continue;
+        bw_buf_append_text(head, is_first ? "" : ",");
+        bw_buf_append_json_string(head, bw_slice_of(name));
+        is_first = false;
+    }
+    bw_buf_printf(head, "],\"unknown\":%s}", is_unknown ? "true" : "false");
+}
+
+static void append_unconfigured(const struct bw_dispatch *dispatch, struct bw_buf *head)
+{
+    const struct bw_plugin_host *host;
+    const char *before = "";
+    TAILQ_FOREACH(host, &dispatch->hosts, link)
+    {
+        const char *file = bw_host_name(host);
+        if (!is_unconfigured(host)) continue;
+        bw_buf_append_text(head, before);
+        bw_buf_append_json_string(head, (struct bw_slice){file, strcspn(file, ".")});
+        before = ",";
+    }
+}
+
 bool bw_catalog_send_content(struct bw_run_worker *worker, uint32_t revision, const struct bw_revision *content)
 {
     const struct bw_dispatch *dispatch = worker->dispatch;
@@ -206,7 +259,11 @@ bool bw_catalog_send_content(struct bw_run_worker *worker, uint32_t revision, co
     struct bw_buf head = {0};
     size_t part_count = 0;
     if (!parts) return false;
-    bw_buf_printf(&head, "{\"revision\":%u,\"check_only\":%s,\"files\":[", revision, dispatch->options.check_only ? "true" : "false");
+    bw_buf_printf(&head, "{\"revision\":%u,\"check_only\":%s", revision, dispatch->options.check_only ? "true" : "false");
+    append_others(dispatch, &head);
+    bw_buf_append_text(&head, ",\"unconfigured\":[");
+    append_unconfigured(dispatch, &head);
+    bw_buf_append_text(&head, "],\"files\":[");
     for (size_t i = 0; i < content->count; i++) {
         if (is_refused(dispatch, revision, content->files[i].path)) continue;
         bw_buf_append_text(&head, part_count ? ",{\"kind\":" : "{\"kind\":");

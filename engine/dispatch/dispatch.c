@@ -1,6 +1,7 @@
 /* Wiring of the room: start-up order, the periodic watch, draining. */
 #include "dispatch/dispatch.h"
 #include "base/log.h"
+#include "dispatch/hosts.h"
 #include "dispatch/internal.h"
 #include "store/pack.h"
 #include <stdlib.h>
@@ -111,7 +112,7 @@ void bw_dispatch_catalog_loaded(struct bw_dispatch *dispatch, const json_t *head
     struct bw_awaited *awaited;
     json_t *workflow;
     size_t index;
-    /* Also those of older revisions: when a worker dies, the run that it was executing is found by their names. */
+    /* Also those of older revisions: whose a run is that has no row yet is found by their names. */
     bw_dispatch_note_order(dispatch, workflows);
     json_array_foreach(workflows, index, workflow) json_object_set_new(dispatch->workflow_names, bw_json_str(workflow, "name", ""), json_true());
     if (dispatch->is_catalog_reported || bw_json_int(head, "revision", 0) != dispatch->revision) return;
@@ -125,6 +126,7 @@ void bw_dispatch_catalog_loaded(struct bw_dispatch *dispatch, const json_t *head
         return;
     }
     dispatch->workflows = json_incref((json_t *)workflows);
+    bw_usage_check_names(dispatch, workflows);
     if (dispatch->handlers.prepare) dispatch->handlers.prepare(dispatch->handlers.arg, workflows, dispatch->load_errors);
     bw_awaits_publish_take(&dispatch->awaits, awaited); /* from here on events are accepted under it */
     if (dispatch->handlers.ready) dispatch->handlers.ready(dispatch->handlers.arg, dispatch->revision);
@@ -176,6 +178,7 @@ static void on_mail(struct bw_mail *mail, void *arg)
     case BW_MAIL_APPROVAL: bw_approvals_mail(mail); break;
     case BW_MAIL_CALLBACK: bw_callbacks_mail(mail); break;
     case BW_MAIL_STATUS: bw_status_mail(mail); break;
+    case BW_MAIL_USAGE: bw_usage_stored(mail); break;
     case BW_MAIL_FETCH: bw_fetches_mail(mail); break;
     case BW_MAIL_CANCEL: bw_cancels_stored(mail); break;
     case BW_MAIL_PAUSE: bw_pauses_stored(mail); break;
@@ -260,13 +263,10 @@ size_t bw_dispatch_in_hand(const struct bw_dispatch *dispatch)
 size_t bw_dispatch_pids(const struct bw_dispatch *dispatch, pid_t *out, size_t capacity)
 {
     const struct bw_run_worker *worker;
-    const struct bw_plugin_host *host;
     size_t count = 0;
     TAILQ_FOREACH(worker, &dispatch->workers, link)
     if (count < capacity) out[count++] = bw_process_pid(worker->process);
-    TAILQ_FOREACH(host, &dispatch->hosts, link)
-    if (count < capacity && host->process) out[count++] = bw_process_pid(host->process);
-    return count;
+    return count + bw_hosts_pids(dispatch, out + count, capacity - count);
 }
 
 void bw_dispatch_drain(struct bw_dispatch *dispatch)
@@ -315,6 +315,7 @@ struct bw_dispatch *bw_dispatch_new(struct event_base *base, const struct bw_dis
     dispatch->workflow_names = json_object();
     dispatch->pairs = json_array();
     if (!(dispatch->values = bw_json_load(bw_slice_of(options->config->values ? options->config->values : "{}"), err))) goto fail;
+    if (!(dispatch->configure = bw_json_load(bw_slice_of(options->config->configure ? options->config->configure : "{}"), err))) goto fail;
     if (!bw_pools_open(dispatch) || !dispatch->jobs || !dispatch->pairs || !dispatch->load_errors || !dispatch->workflow_names ||
         !make_events(dispatch))
         goto fail;
@@ -328,6 +329,7 @@ struct bw_dispatch *bw_dispatch_new(struct event_base *base, const struct bw_dis
     if (!options->check_only && !(dispatch->wakes = bw_wakes_new(dispatch))) goto fail;
     if (!options->check_only && !(dispatch->permits = bw_permits_new(dispatch, err))) goto fail;
     bw_error_set(err, "memory", "out of memory");
+    if (!bw_suspects_open(dispatch)) goto fail;
     if (!options->check_only && !(dispatch->cancels = bw_cancels_new())) goto fail;
     if (options->trial && !(dispatch->trial = bw_trial_watch_new(dispatch))) goto fail;
     /* Workers and plugins start side by side; the catalogue is read when every plugin has said what it offers. */
@@ -371,6 +373,7 @@ void bw_dispatch_free(struct bw_dispatch *dispatch)
     bw_schedules_free(dispatch->schedules);
     bw_permits_free(dispatch->permits);
     bw_cancels_free(dispatch->cancels);
+    bw_losses_free(dispatch->losses);
     bw_catalog_free(dispatch->catalog);
     bw_pools_free(dispatch);
     bw_awaits_end(&dispatch->awaits);
@@ -382,5 +385,6 @@ void bw_dispatch_free(struct bw_dispatch *dispatch)
     json_decref(dispatch->pairs);
     json_decref(dispatch->paused);
     json_decref(dispatch->values);
+    json_decref(dispatch->configure);
     free(dispatch);
 }

@@ -1,253 +1,341 @@
-/* Plugin hosts: one process per compiled plugin. A host that crashes, hangs or will not load costs the calls it had, nothing else. */
+/* Plugins: one process each. One that crashes, hangs or will not load costs the calls it had, nothing else. */
+#include "dispatch/hosts.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
-#include "dispatch/internal.h"
-#include <errno.h>
-#include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-#define HOST_FRAME_BYTES_MAX (16u << 20)
-#define CRASHES_BEFORE_REST 5 /* reliability.md (h): five within a minute, then back off */
+#define CRASHES_BEFORE_REST 5 /* within a minute, then it backs off */
+#define NEEDS_TOLD_MAX 3
 #define CRASH_WINDOW_US (60 * 1000000LL)
 #define REST_FIRST_US (1 * 1000000LL)
 #define REST_MAX_US (300 * 1000000LL)
 
-static bool start_host(struct bw_plugin_host *host, struct bw_error *err);
-
-static const char *plugin_name(const struct bw_plugin_host *host)
+const char *bw_host_name(const struct bw_plugin_host *host)
 {
     const char *slash = strrchr(host->path, '/');
     return slash ? slash + 1 : host->path;
 }
 
+/* By the name of its file, which is known before anything of it is loaded. */
+bool bw_host_is_wanted(const struct bw_plugin_host *host, const json_t *configure)
+{
+    char name[NAME_MAX];
+    const char *file = bw_host_name(host);
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(file, "."), file);
+    return !host->wants_configuration || bw_settings_is_configured(configure, name);
+}
+
+/* ---- what its processes are made of ---- */
+
+struct bw_plugin_build *bw_plugin_build_new(struct bw_plugin_file *file_take)
+{
+    struct bw_plugin_build *build = calloc(1, sizeof *build);
+    if (!build) {
+        bw_plugin_file_close(file_take);
+        return NULL;
+    }
+    build->references = 1;
+    build->file = *file_take;
+    return build;
+}
+
+struct bw_plugin_build *bw_plugin_build_ref(struct bw_plugin_build *build)
+{
+    build->references++;
+    return build;
+}
+
+void bw_plugin_build_unref(struct bw_plugin_build *build)
+{
+    if (!build || --build->references) return;
+    bw_plugin_file_close(&build->file);
+    json_decref(build->manifest);
+    json_decref(build->needs);
+    bw_settings_free(&build->settings);
+    free(build);
+}
+
+/* ---- the way to a process that takes calls ---- */
+
 static void refuse(struct bw_plugin_host *host, const struct bw_error *err)
 {
+    struct bw_plugin_process *process;
     host->state = BW_HOST_REFUSED;
-    host->error = *err;
-    bw_error_at(&host->error, host->path, 0, 0);
-    bw_log_error(BW_LOG_ERROR, "plugin.refused", &host->error);
-    bw_catalog_refuse_file(host->dispatch, 0, host->path, &host->error);
-    if (host->process) bw_process_kill(host->process);
+    bw_log_error(BW_LOG_ERROR, "plugin.refused", err);
+    TAILQ_FOREACH(process, &host->processes, link)
+    if (!host->candidate || process != host->candidate->process) bw_host_process_kill(process, "the plugin was refused");
+}
+
+/* How long the next one of several in a row lasts. */
+static int64_t next_rest_us(struct bw_plugin_host *host)
+{
+    int64_t rest = REST_FIRST_US << (host->rests < 9 ? host->rests : 9);
+    host->rests++;
+    return rest > REST_MAX_US ? REST_MAX_US : rest;
+}
+
+/* One that was good once may be so again: what its init() wants may be back. */
+static void refuse_file(struct bw_plugin_host *host, const struct bw_error *err)
+{
+    struct bw_error placed = *err;
+    bw_error_at(&placed, host->path, 0, 0);
+    refuse(host, &placed);
+    if (host->was_ready) {
+        host->again_us = bw_clock_mono_us() + next_rest_us(host);
+        return;
+    }
+    bw_catalog_refuse_file(host->dispatch, 0, host->path, &placed);
     bw_dispatch_hosts_settled(host->dispatch);
 }
 
-/* ---- results back to the worker ---- */
-
-static void answer(struct bw_plugin_call *call, const char *outcome, const json_t *error, bool is_doubtful, const struct bw_slice *output)
+/* What is wrong is in the configuration, and is said of that. */
+static void refuse_settings(struct bw_plugin_host *host, const struct bw_errors *errs)
 {
-    if (!call->worker || call->worker->state != BW_WORKER_LIVE) return;
-    json_t *head = json_pack("{s:I,s:s}", "call", (json_int_t)call->worker_call, "outcome", outcome);
-    if (error) json_object_set(head, "error", (json_t *)error);
-    if (is_doubtful) json_object_set_new(head, "doubtful", json_true());
-    if (output) json_object_set_new(head, "output_part", json_integer(0));
-    bw_channel_send_json(call->worker->channel, BW_MSG_CALL_RESULT, head, output, output ? 1 : 0);
-    json_decref(head);
+    host->is_misconfigured = true;
+    for (size_t i = 0; i < errs->count; i++) {
+        refuse(host, &errs->items[i]);
+        json_array_append_new(host->dispatch->load_errors, bw_dispatch_error_json(&errs->items[i], NULL));
+    }
+    bw_dispatch_hosts_settled(host->dispatch);
 }
 
-static void answer_pending(const struct bw_plugin_call *call, int64_t within_ms)
+void bw_host_process_refused(struct bw_plugin_process *process, const struct bw_error *err)
 {
-    char head[96];
-    if (!call->worker || call->worker->state != BW_WORKER_LIVE) return;
-    int len =
-        snprintf(head, sizeof head, "{\"call\":%lld,\"outcome\":\"pending\",\"within_ms\":%lld}", (long long)call->worker_call, (long long)within_ms);
-    bw_channel_send(call->worker->channel, BW_MSG_CALL_RESULT, (struct bw_slice){head, (size_t)len}, NULL, 0);
+    if (bw_host_candidate_failed(process, err, 1)) return;
+    if (process == process->host->current)
+        refuse_file(process->host, err);
+    else
+        bw_host_process_kill(process, err->message);
 }
 
-static void call_free(struct bw_plugin_host *host, struct bw_plugin_call *call)
+void bw_host_start(struct bw_plugin_host *host)
 {
-    TAILQ_REMOVE(&host->calls, call, link);
-    free(call);
+    struct bw_error err;
+    host->state = BW_HOST_LOADING;
+    host->started_us = bw_clock_mono_us();
+    if (!(host->current = bw_host_process_start(host, host->build, &err))) refuse_file(host, &err);
 }
 
-static void answer_error(struct bw_plugin_call *call, const char *outcome, const struct bw_error *err, const char *class, bool is_doubtful)
+/* Before its first instruction nobody knows what it needs: so it is loaded with nothing, says it, and is started again with what it has said. */
+static void start_again(struct bw_plugin_process *process, json_t *needs)
 {
-    json_t *error = bw_dispatch_error_json(err, class);
-    answer(call, outcome, error, is_doubtful, NULL);
-    json_decref(error);
-}
-
-static void on_result(struct bw_plugin_host *host, const struct bw_message *message)
-{
-    struct bw_plugin_call *call;
-    int64_t id = bw_json_int(message->head, "call", -1), part = bw_json_int(message->head, "output_part", -1);
-    TAILQ_FOREACH(call, &host->calls, link)
-    {
-        if (call->id != id) continue;
-        bool has_output = part >= 0 && (size_t)part < message->part_count;
-        const char *outcome = bw_json_str(message->head, "outcome", "fail");
-        if (!strcmp(outcome, "pending"))
-            answer_pending(call, bw_json_int(message->head, "within_ms", 0));
-        else
-            answer(call, outcome, json_object_get(message->head, "error"), bw_json_bool(message->head, "doubtful", false),
-                   has_output ? &message->parts[part] : NULL);
-        call_free(host, call);
+    struct bw_plugin_host *host = process->host;
+    struct bw_plugin_build *build = process->build;
+    struct bw_plugin_process **place = process == host->current ? &host->current : process == host->next ? &host->next : NULL;
+    struct bw_error err;
+    if (host->candidate && process == host->candidate->process) place = &host->candidate->process;
+    if (!place || process->is_leaving) return;
+    if (++build->needs_told > NEEDS_TOLD_MAX) {
+        bw_error_set(&err, "plugin.needs", "the plugin needs something else each time it is loaded");
+        bw_error_hint(&err, "the manifest must be a constant");
+        bw_host_process_refused(process, &err);
         return;
     }
-    bw_log(BW_LOG_DEBUG, "plugin.late_result", BW_STR("plugin", plugin_name(host)), BW_INT("call", id)); /* after a timeout: dropped */
+    json_decref(build->needs);
+    build->needs = json_incref(needs);
+    host->started_us = bw_clock_mono_us();
+    process->is_leaving = true;
+    bw_host_process_leave(process);
+    struct bw_plugin_process *other = bw_host_process_start(host, build, &err);
+    if (other)
+        *place = other;
+    else
+        bw_host_process_refused(process, &err);
 }
 
-static void on_beat(struct bw_plugin_host *host, int64_t id)
+/* By the configuration that would hold for it. */
+static bool may_be(struct bw_plugin_process *process, const json_t *manifest)
 {
-    struct bw_plugin_call *call;
-    char head[48];
-    TAILQ_FOREACH(call, &host->calls, link)
-    if (call->id == id) break;
-    if (!call || !call->worker || call->worker->state != BW_WORKER_LIVE) return;
-    int len = snprintf(head, sizeof head, "{\"call\":%lld}", (long long)call->worker_call);
-    bw_channel_send(call->worker->channel, BW_MSG_CALL_BEAT, (struct bw_slice){head, (size_t)len}, NULL, 0);
-}
-
-static void on_message(struct bw_channel *channel, const struct bw_message *message, void *arg)
-{
-    struct bw_plugin_host *host = arg;
+    struct bw_plugin_host *host = process->host;
+    bool is_candidate = host->candidate && process == host->candidate->process;
     struct bw_error err;
-    (void)channel;
-    switch (message->type) {
-    case BW_MSG_HOST_MANIFEST:
-        if (host->state != BW_HOST_LOADING) break;
-        host->state = BW_HOST_READY;
-        if (!host->manifest) host->manifest = json_incref(json_object_get(message->head, "manifest"));
+    enum bw_settings_may may = bw_settings_may(is_candidate ? host->candidate->configure : host->dispatch->configure, manifest, &err);
+    if (may == BW_PLUGIN_MAY_BE) return true;
+    if (is_candidate) {
+        if (may == BW_PLUGIN_IS_OFF)
+            bw_host_candidate_off(process);
+        else
+            bw_host_candidate_failed(process, &err, 1);
+    } else if (may == BW_PLUGIN_IS_OFF) {
+        bw_log(BW_LOG_INFO, "plugin.off", BW_STR("plugin", bw_host_name(host)),
+               BW_STR("message", "bellwire.yaml lets it need nothing, and it needs something"));
+        host->is_misconfigured = true;
+        host->state = BW_HOST_REFUSED;
+        process->is_unwanted = true;
+        bw_host_process_kill(process, "it is not to be");
         bw_dispatch_hosts_settled(host->dispatch);
-        break;
-    case BW_MSG_HOST_REFUSED: {
-        const json_t *error = json_object_get(message->head, "error");
-        bw_error_set(&err, bw_json_str(error, "code", "plugin.refused"), "%s", bw_json_str(error, "message", "the plugin was refused"));
-        bw_error_hint(&err, "%s", bw_json_str(error, "hint", ""));
-        refuse(host, &err);
-        break;
+    } else {
+        struct bw_errors errs = {.items = &err, .count = 1};
+        refuse_settings(host, &errs);
     }
-    case BW_MSG_HOST_RESULT: on_result(host, message); break;
-    case BW_MSG_HOST_BEAT: on_beat(host, bw_json_int(message->head, "call", -1)); break;
-    case BW_MSG_HOST_LOG:
-        bw_log(BW_LOG_INFO, "plugin.log", BW_STR("plugin", plugin_name(host)), BW_STR("message", bw_json_str(message->head, "message", "")));
-        break;
-    default:
-        bw_log(BW_LOG_ERROR, "plugin.protocol", BW_STR("plugin", plugin_name(host)), BW_INT("type", message->type));
-        bw_process_kill(host->process);
-    }
+    return false;
 }
 
-static void on_closed(struct bw_channel *channel, const char *reason, void *arg)
+static bool has_what_it_needs(const struct bw_plugin_process *process, const json_t *needs)
 {
-    struct bw_plugin_host *host = arg;
-    (void)channel;
-    bw_log(BW_LOG_DEBUG, "plugin.channel", BW_STR("plugin", plugin_name(host)), BW_STR("reason", reason));
-    if (host->process) bw_process_kill(host->process);
+    return json_array_size(needs) ? json_equal(needs, process->needs) : !json_array_size(process->needs);
 }
+
+/* What it is told: by the reload that it is a candidate of, else by the configuration that serves. */
+static bool make_settings(struct bw_plugin_process *process)
+{
+    struct bw_plugin_host *host = process->host;
+    struct bw_plugin_build *build = process->build;
+    bool is_candidate = host->candidate && process == host->candidate->process;
+    struct bw_errors errs = {0};
+    if (build->settings.config ||
+        bw_settings_make(is_candidate ? host->candidate->configure : host->dispatch->configure, build->manifest, &build->settings, &errs))
+        return true;
+    if (is_candidate)
+        bw_host_candidate_failed(process, errs.items, errs.count);
+    else
+        refuse_settings(host, &errs);
+    bw_errors_free(&errs);
+    return false;
+}
+
+static void settle_ready(struct bw_plugin_host *host)
+{
+    if (host->is_doubted) {
+        host->rests = 0;
+        bw_log(BW_LOG_INFO, "plugin.returned", BW_STR("plugin", bw_host_name(host)), BW_STR("message", "it takes calls again"));
+    }
+    host->is_doubted = false;
+    host->state = BW_HOST_READY;
+    bw_dispatch_hosts_settled(host->dispatch);
+}
+
+void bw_host_loaded(struct bw_plugin_process *process, json_t *manifest)
+{
+    struct bw_plugin_host *host = process->host;
+    struct bw_plugin_build *build = process->build;
+    if (!json_equal(build->manifest, manifest)) { /* at first; or it has another one each time, and start_again() ends that */
+        bw_settings_free(&build->settings);
+        json_decref(build->manifest);
+        build->manifest = json_incref(manifest);
+    }
+    if (host->dispatch->options.shows_all && !bw_host_is_wanted(host, host->dispatch->configure))
+        settle_ready(host); /* it is only looked at */
+    else if (!may_be(process, manifest) || !make_settings(process))
+        return; /* it has been said why */
+    else if (!has_what_it_needs(process, build->settings.needs))
+        start_again(process, build->settings.needs);
+    else
+        bw_host_process_init(process);
+}
+
+void bw_host_ready(struct bw_plugin_process *process)
+{
+    struct bw_plugin_host *host = process->host;
+    process->build->needs_told = 0;
+    process->is_ready = true;
+    process->loaded_bytes = bw_process_resident_bytes(process->process);
+    if (bw_host_candidate_ready(process) || bw_host_renew_ready(process)) return;
+    if (process != host->current || host->state != BW_HOST_LOADING) return;
+    settle_ready(host);
+}
+
+/* ---- its end ---- */
 
 static void rest_or_restart(struct bw_plugin_host *host)
 {
     int64_t now = bw_clock_mono_us();
-    struct bw_error err;
     memmove(host->crashes_us, host->crashes_us + 1, (CRASHES_BEFORE_REST - 1) * sizeof *host->crashes_us);
     host->crashes_us[CRASHES_BEFORE_REST - 1] = now;
-    if (host->crashes_us[0] && now - host->crashes_us[0] < CRASH_WINDOW_US) {
-        int64_t rest = REST_FIRST_US << (host->rests < 9 ? host->rests : 9);
-        if (rest > REST_MAX_US) rest = REST_MAX_US;
-        host->rests++;
-        host->state = BW_HOST_RESTING;
-        host->rest_until_us = now + rest;
-        bw_log(BW_LOG_WARN, "plugin.resting", BW_STR("plugin", plugin_name(host)), BW_INT("rest_ms", rest / 1000),
-               BW_STR("message", "it crashed again and again"));
+    if (host->next) { /* it comes at the right time */
+        host->current = host->next;
+        host->next = NULL;
+        host->state = BW_HOST_LOADING;
         return;
     }
-    if (!start_host(host, &err)) refuse(host, &err);
+    if (!host->crashes_us[0] || now - host->crashes_us[0] >= CRASH_WINDOW_US) {
+        bw_host_start(host);
+        return;
+    }
+    int64_t rest = next_rest_us(host);
+    host->state = BW_HOST_RESTING;
+    host->rest_until_us = now + rest;
+    bw_log(BW_LOG_WARN, "plugin.resting", BW_STR("plugin", bw_host_name(host)), BW_INT("rest_ms", rest / 1000),
+           BW_STR("message", "it crashed again and again"));
 }
 
-static void on_ended(struct bw_process *process, int wait_status, const char *how, void *arg)
+void bw_host_process_lost(struct bw_plugin_process *process)
 {
-    struct bw_plugin_host *host = arg;
-    struct bw_plugin_call *call;
+    struct bw_plugin_host *host = process->host;
     struct bw_error err;
-    (void)wait_status;
-
-    bw_channel_free(host->channel);
-    host->channel = NULL;
-    host->process = NULL;
-    bw_process_free(process);
-    if (host->state == BW_HOST_REFUSED) return;
+    if (host->current == process) host->current = NULL;
+    if (bw_host_candidate_lost(process) || bw_host_renew_failed(process) || host->state == BW_HOST_REFUSED) return;
     if (!host->was_ready && host->state == BW_HOST_LOADING) {
-        bw_error_set(&err, "plugin.crashed", "the plugin ended its host while it was loaded or initialised (%s)", how);
+        bw_error_set(&err, "plugin.crashed", "the plugin ended its host while it was loaded or initialised (%s)", process->end.how);
         bw_error_hint(&err, "call its init() from a small main() under a debugger: a plugin is an ordinary shared object (engine/plugin/README.md)");
-        refuse(host, &err);
+        refuse_file(host, &err);
         return;
     }
-    bw_log(BW_LOG_WARN, "plugin.crashed", BW_STR("plugin", plugin_name(host)), BW_STR("how", how));
-    bw_error_set(&err, "plugin.crashed", "the plugin's process ended while it worked on this step (%s)", how);
-    while ((call = TAILQ_FIRST(&host->calls))) {
-        answer_error(call, "retry", &err, "transient", true);
-        call_free(host, call);
-    }
+    bw_log(BW_LOG_WARN, "plugin.crashed", BW_STR("plugin", bw_host_name(host)), BW_STR("how", process->end.how),
+           BW_STR("frames", *process->end.frames ? process->end.frames : NULL));
     rest_or_restart(host);
 }
 
-static bool start_host(struct bw_plugin_host *host, struct bw_error *err)
+struct bw_plugin_host *bw_host_add(struct bw_dispatch *dispatch, const char *path, bool is_bundled)
 {
-    static const struct bw_channel_handlers handlers = {on_message, on_closed};
-    int pair[2];
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
-        return bw_error_set(err, "process.socketpair", "cannot make a socketpair: %s", strerror(errno));
-    host->state = BW_HOST_LOADING;
-    host->started_us = bw_clock_mono_us();
-    host->process = bw_process_spawn(host->dispatch->base, "host", &pair[1], 1, on_ended, host, err);
-    if (!host->process) {
-        close(pair[0]);
-        return false;
+    struct bw_plugin_host *host = calloc(1, sizeof *host);
+    struct bw_plugin_file none = BW_PLUGIN_FILE_NONE;
+    if (!host || !(host->path = bw_slice_dup(bw_slice_of(path))) || !(host->build = bw_plugin_build_new(&none))) {
+        if (host) free(host->path);
+        free(host);
+        return NULL;
     }
-    host->channel = bw_channel_new(host->dispatch->base, pair[0], HOST_FRAME_BYTES_MAX, &handlers, host);
-    if (!host->channel) return bw_error_set(err, "memory", "out of memory");
-    json_t *head =
-        json_pack("{s:s,s:b,s:{}}", "path", host->path, "allow_private_network", host->dispatch->options.config->allow_private_network, "config");
-    bw_channel_send_json(host->channel, BW_MSG_HOST_LOAD, head, NULL, 0);
-    json_decref(head);
-    return true;
+    host->dispatch = dispatch;
+    host->is_bundled = is_bundled;
+    TAILQ_INIT(&host->processes);
+    TAILQ_INSERT_TAIL(&dispatch->hosts, host, link);
+    return host;
 }
 
-static bool add_folder(struct bw_dispatch *dispatch, const char *folder, struct bw_error *err)
+static bool add_folder(struct bw_dispatch *dispatch, const char *folder, bool is_bundled, bool wants_configuration, struct bw_error *err)
 {
     char **names = NULL;
     size_t count = 0;
     if (!bw_file_list(folder, ".so", false, &names, &count, err)) return false;
     for (size_t i = 0; i < count; i++) {
-        struct bw_plugin_host *host = calloc(1, sizeof *host);
-        if (!host) break;
-        host->dispatch = dispatch;
-        host->path = bw_file_join(folder, names[i]);
-        TAILQ_INIT(&host->calls);
-        TAILQ_INSERT_TAIL(&dispatch->hosts, host, link);
+        char *path = bw_file_join(folder, names[i]);
+        struct bw_plugin_host *host = path ? bw_host_add(dispatch, path, is_bundled) : NULL;
+        if (host) host->wants_configuration = wants_configuration;
+        free(path);
     }
     bw_file_list_free(names, count);
     return true;
 }
 
-/* The bundled plugins lie beside the binary in a build tree (plugins/) and under lib/bellwire/plugins when installed. */
 static bool add_bundled(struct bw_dispatch *dispatch, struct bw_error *err)
 {
-    char binary[PATH_MAX], folder[PATH_MAX + 32];
-    ssize_t len = readlink("/proc/self/exe", binary, sizeof binary - 1);
-    if (len <= 0) return true;
-    binary[len] = '\0';
-    const char *parent = dirname(binary);
-    snprintf(folder, sizeof folder, "%s/plugins", parent);
-    if (!add_folder(dispatch, folder, err)) return false;
-    snprintf(folder, sizeof folder, "%s/../lib/bellwire/plugins", parent);
-    return add_folder(dispatch, folder, err);
+    char folder[PATH_MAX];
+    for (size_t i = 0; i < BW_BUNDLED_FOLDERS; i++) {
+        if (!bw_bundled_folder(i, folder)) continue;
+        char *inner = bw_file_join(folder, "when-configured");
+        bool added = inner && add_folder(dispatch, folder, true, false, err) && add_folder(dispatch, inner, true, true, err);
+        free(inner);
+        if (!added) return false;
+    }
+    return true;
 }
 
 bool bw_hosts_start(struct bw_dispatch *dispatch, struct bw_error *err)
 {
     struct bw_plugin_host *host, *next;
-    if (!add_bundled(dispatch, err) || !add_folder(dispatch, dispatch->options.config->plugins, err)) return false;
+    if (!add_bundled(dispatch, err) || !add_folder(dispatch, dispatch->options.config->plugins, false, false, err)) return false;
     for (host = TAILQ_FIRST(&dispatch->hosts); host; host = next) {
-        struct bw_error refused;
         next = TAILQ_NEXT(host, link);
-        if (!start_host(host, &refused)) refuse(host, &refused);
+        if (!dispatch->options.shows_all && !bw_host_is_wanted(host, dispatch->configure))
+            host->state = BW_HOST_REFUSED;
+        else if (bw_plugin_file_read(host->path, &host->build->file, err))
+            bw_host_start(host);
+        else
+            refuse_file(host, err);
     }
     return true;
 }
@@ -256,151 +344,64 @@ bool bw_hosts_all_answered(const struct bw_dispatch *dispatch)
 {
     const struct bw_plugin_host *host;
     TAILQ_FOREACH(host, &dispatch->hosts, link)
-    if (host->state == BW_HOST_LOADING && !host->manifest) return false;
+    if (host->state == BW_HOST_LOADING && !host->was_ready) return false;
     return true;
 }
 
 void bw_hosts_watch(struct bw_dispatch *dispatch)
 {
     struct bw_plugin_host *host;
-    struct bw_plugin_call *call;
+    struct bw_plugin_process *process, *next;
     struct bw_error err;
     int64_t now = bw_clock_mono_us();
     TAILQ_FOREACH(host, &dispatch->hosts, link)
     {
-        if (host->state == BW_HOST_LOADING && !host->was_ready && !host->manifest && now - host->started_us > BW_HOST_LOAD_MS * 1000LL) {
+        if (host->state == BW_HOST_LOADING && !host->was_ready && now - host->started_us > BW_HOST_LOAD_MS * 1000LL) {
             bw_error_set(&err, "plugin.load_timeout", "the plugin did not finish loading within %d ms", BW_HOST_LOAD_MS);
             bw_error_hint(&err, "init() must return at once: move slow work into the first execute()");
-            refuse(host, &err);
+            refuse_file(host, &err);
         }
-        if (host->state == BW_HOST_RESTING && now >= host->rest_until_us && !start_host(host, &err)) refuse(host, &err);
-        TAILQ_FOREACH(call, &host->calls, link)
-        if (call->kill_at_us && now > call->kill_at_us && host->process) {
-            bw_log(BW_LOG_WARN, "plugin.unresponsive", BW_STR("plugin", plugin_name(host)),
-                   BW_STR("message", "it did not give up a cancelled call: its process is ended"));
-            bw_process_kill(host->process);
-            break;
+        if (host->state == BW_HOST_LOADING && host->was_ready && host->current && !host->current->is_ready &&
+            now - host->started_us > BW_HOST_LOAD_MS * 1000LL)
+            bw_host_process_kill(host->current, "it did not finish loading"); /* its constructors, or init(), hang this time */
+        if (host->state == BW_HOST_REFUSED && host->again_us && now >= host->again_us && !host->current && !host->candidate) {
+            host->again_us = 0;
+            host->is_doubted = true;
+            bw_host_start(host);
+        }
+        if (host->state == BW_HOST_RESTING && now >= host->rest_until_us) bw_host_start(host);
+        bw_host_renew_watch(host, now);
+        bw_host_candidate_watch(host, now);
+        for (process = TAILQ_FIRST(&host->processes); process; process = next) {
+            next = TAILQ_NEXT(process, link);
+            bw_host_process_watch(process, now);
         }
     }
 }
 
-/* ---- calls ---- */
-
-static const json_t *find_action(const struct bw_plugin_host *host, struct bw_slice name)
+size_t bw_hosts_pids(const struct bw_dispatch *dispatch, pid_t *out, size_t capacity)
 {
-    const json_t *actions = json_object_get(host->manifest, "actions");
-    size_t index;
-    json_t *action;
-    json_array_foreach(actions, index, action) if (bw_slice_equal(bw_json_slice(json_object_get(action, "name")), name)) return action;
-    return NULL;
-}
-
-static json_t *pick_secrets(const struct bw_config *config, const json_t *names)
-{
-    json_t *values = json_object(), *name;
-    size_t index;
-    json_array_foreach(names, index, name)
-    {
-        const struct bw_secret *secret = bw_config_secret(config, bw_json_slice(name));
-        if (secret) json_object_set_new(values, secret->name, json_stringn(secret->values[0].ptr, secret->values[0].len));
-    }
-    return values;
-}
-
-void bw_hosts_call(struct bw_run_worker *worker, const struct bw_message *message)
-{
-    struct bw_dispatch *dispatch = worker->dispatch;
-    const json_t *head = message->head;
-    struct bw_slice full = bw_json_slice(json_object_get(head, "action"));
-    const char *at = full.len ? memchr(full.ptr, '@', full.len) : NULL;
-    struct bw_slice name = {full.ptr, at ? (size_t)(at - full.ptr) : full.len};
-    struct bw_plugin_call unknown = {.worker = worker, .worker_call = bw_json_int(head, "call", -1)}, *call;
-    int64_t part = bw_json_int(head, "input_part", -1);
-    struct bw_plugin_host *host;
-    struct bw_error err;
-
+    const struct bw_plugin_host *host;
+    const struct bw_plugin_process *process;
+    size_t count = 0;
     TAILQ_FOREACH(host, &dispatch->hosts, link)
-    if (find_action(host, name)) break;
-    if (part < 0 || (size_t)part >= message->part_count) {
-        bw_error_set(&err, "plugin.call", "a worker has called %.*s without an input", (int)full.len, full.ptr);
-        answer_error(&unknown, "fail", &err, "bug", false);
-        return;
-    }
-    if (!host || host->state == BW_HOST_REFUSED) { /* only of a run that began when it was there */
-        bw_error_set(&err, "action.missing", host ? "the plugin of %.*s was refused" : "no plugin offers %.*s any more", (int)full.len, full.ptr);
-        bw_error_hint(&err, "put the plugin back and start the engine again, the run goes on by itself; or cancel it: bellwire runs cancel %s",
-                      bw_json_str(head, "run", "RUN"));
-        answer_error(&unknown, "missing", &err, "transient", false);
-        return;
-    }
-    if (host->state == BW_HOST_RESTING || !host->channel) {
-        bw_error_set(&err, "plugin.resting", "the plugin %s crashed too often and rests for a while", plugin_name(host));
-        answer_error(&unknown, "retry", &err, "transient", false);
-        return;
-    }
-    if (!(call = calloc(1, sizeof *call))) {
-        bw_error_set(&err, "memory", "out of memory");
-        answer_error(&unknown, "retry", &err, "transient", false);
-        return;
-    }
-    call->id = ++dispatch->next_call;
-    call->worker = worker;
-    call->worker_call = unknown.worker_call;
-    TAILQ_INSERT_TAIL(&host->calls, call, link);
-    json_t *execute = json_pack("{s:I,s:s%,s:s,s:s,s:s,s:I,s:I,s:I,s:b,s:o,s:i}", "call", (json_int_t)call->id, "action", name.ptr, name.len, "key",
-                                bw_json_str(head, "key", ""), "run", bw_json_str(head, "run", ""), "step", bw_json_str(head, "step", ""), "attempt",
-                                (json_int_t)bw_json_int(head, "attempt", 1), "timeout_ms", (json_int_t)bw_json_int(head, "timeout_ms", 60000),
-                                "heartbeat_ms", (json_int_t)bw_json_int(head, "heartbeat_ms", 0), "once", bw_json_bool(head, "once", false),
-                                "secrets", pick_secrets(dispatch->options.config, json_object_get(head, "secrets")), "input_part", 0);
-    if (json_object_get(head, "callback_url")) json_object_set(execute, "callback_url", json_object_get(head, "callback_url"));
-    bw_channel_send_json(host->channel, BW_MSG_HOST_EXECUTE, execute, &message->parts[part], 1);
-    json_decref(execute);
-}
-
-static void cancel(struct bw_plugin_host *host, struct bw_plugin_call *call, int64_t grace_ms, bool is_kept)
-{
-    int64_t kill_at_us = bw_clock_mono_us() + grace_ms * 1000;
-    bool is_told = call->kill_at_us != 0;
-    char head[48];
-    int len = snprintf(head, sizeof head, "{\"call\":%lld}", (long long)call->id);
-    if (!is_told || kill_at_us < call->kill_at_us) call->kill_at_us = kill_at_us;
-    if (!is_kept) call->worker = NULL;
-    if (!is_told && host->channel) bw_channel_send(host->channel, BW_MSG_HOST_CANCEL, (struct bw_slice){head, (size_t)len}, NULL, 0);
-}
-
-void bw_hosts_cancel(struct bw_run_worker *worker, const json_t *head)
-{
-    int64_t id = bw_json_int(head, "call", -1);
-    struct bw_plugin_host *host;
-    struct bw_plugin_call *call;
-    TAILQ_FOREACH(host, &worker->dispatch->hosts, link)
-    TAILQ_FOREACH(call, &host->calls, link)
-    {
-        if (call->worker != worker || call->worker_call != id) continue;
-        cancel(host, call, bw_json_int(head, "grace_ms", BW_HOST_GRACE_MS), bw_json_bool(head, "keep", false));
-        return;
-    }
-}
-
-void bw_hosts_cancel_all(struct bw_run_worker *worker)
-{
-    struct bw_plugin_host *host;
-    struct bw_plugin_call *call;
-    TAILQ_FOREACH(host, &worker->dispatch->hosts, link)
-    TAILQ_FOREACH(call, &host->calls, link)
-    if (call->worker == worker) cancel(host, call, BW_HOST_GRACE_MS, false);
+    TAILQ_FOREACH(process, &host->processes, link)
+    if (count < capacity && process->process) out[count++] = bw_process_pid(process->process);
+    return count;
 }
 
 void bw_hosts_free(struct bw_dispatch *dispatch)
 {
     struct bw_plugin_host *host;
     while ((host = TAILQ_FIRST(&dispatch->hosts))) {
-        struct bw_plugin_call *call;
+        struct bw_plugin_process *process;
         TAILQ_REMOVE(&dispatch->hosts, host, link);
-        while ((call = TAILQ_FIRST(&host->calls))) call_free(host, call);
-        if (host->channel) bw_channel_free(host->channel);
-        bw_process_free(host->process);
-        json_decref(host->manifest);
+        bw_host_candidate_free(host);
+        while ((process = TAILQ_FIRST(&host->processes))) {
+            bw_host_calls_drop(process);
+            bw_host_process_free(process);
+        }
+        bw_plugin_build_unref(host->build);
         free(host->path);
         free(host);
     }

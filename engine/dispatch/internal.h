@@ -5,9 +5,12 @@
 #include "base/map.h"
 #include "dispatch/awaits.h"
 #include "dispatch/dispatch.h"
+#include "dispatch/losses.h"
+#include "dispatch/order.h"
 #include "dispatch/process.h"
 #include "wire/flight.h"
 #include "wire/messages.h"
+#include <limits.h>
 #include <sys/queue.h>
 
 #define BW_JOBS_QUEUED_MAX 4096 /* events held in memory before the store becomes the queue */
@@ -43,6 +46,7 @@ enum bw_mail_kind {
     BW_MAIL_CALLBACK,
     BW_MAIL_STATUS,
     BW_MAIL_FETCH,
+    BW_MAIL_USAGE,
     BW_MAIL_TRIAL
 };
 
@@ -75,17 +79,18 @@ struct bw_job {
     struct bw_accepted *event;
     struct bw_pool *pool;
     struct bw_run_worker *worker; /* who has it, or NULL */
-    json_t *verdicts, *lost;      /* see BW_MSG_EVENT; NULL mostly */
+    json_t *verdicts;             /* see BW_MSG_EVENT; NULL mostly */
     unsigned open_reports;        /* given to the store, not yet committed */
     bool is_child;                /* a step has started the run */
     bool is_damaged;              /* its body is not what was accepted: it ends without a run */
     bool may_be_recorded;         /* some of its runs or steps may be in the store already */
     bool is_finished;             /* its last report is on the way to the disk */
-    bool is_orphan;               /* its worker died; it goes back into the queue when open_reports is 0 */
     bool is_woken_again;          /* while its last report is on the way: it goes back into the queue then */
+    bool is_looked_at;            /* of an event: its runs have all asked for their slots, for certain */
     /* suspects.c */
     bool is_suspect;
-    bool is_holding; /* its runs have not all asked for their slots: later events wait for that where the order counts */
+    bool is_apart;   /* it waits among the suspects, not in the queue of its pool */
+    bool has_losses; /* dispatch->losses has had an entry of it */
     unsigned deaths; /* of workers that had it in hand, and nobody knows of what they died */
     unsigned alone;  /* those of them that had nothing else in hand */
 };
@@ -104,6 +109,7 @@ struct bw_run_worker {
     struct bw_process *process;
     struct bw_channel *channel;
     struct bw_flight_page *flight;
+    char *flight_file; /* NULL: it has none */
     struct bw_job_list jobs;
     size_t in_hand, may_have; /* may_have: how many at once, see BW_WORKER_IN_HAND_FIRST */
     uint32_t *revisions;      /* sent, the longest unused first */
@@ -112,31 +118,6 @@ struct bw_run_worker {
     struct bw_buf granted;        /* those that it is told about at the end of this turn */
     bool was_stalled;             /* killed by the watchdog */
     struct bw_flight_note stall;  /* what it was doing then */
-};
-
-/* A plugin call on its way: worker → host → worker. */
-struct bw_plugin_call {
-    TAILQ_ENTRY(bw_plugin_call) link;
-    int64_t id;                   /* between engine and host */
-    struct bw_run_worker *worker; /* NULL: nobody waits for the result any more */
-    int64_t worker_call;
-    int64_t kill_at_us; /* it is not wanted any more: its host is ended then. 0 = it is wanted */
-};
-enum bw_host_state { BW_HOST_LOADING, BW_HOST_READY, BW_HOST_REFUSED, BW_HOST_RESTING };
-struct bw_plugin_host {
-    TAILQ_ENTRY(bw_plugin_host) link;
-    struct bw_dispatch *dispatch;
-    char *path;
-    enum bw_host_state state;
-    bool was_ready; /* its manifest is part of the catalogue */
-    struct bw_process *process;
-    struct bw_channel *channel;
-    json_t *manifest;
-    struct bw_error error; /* REFUSED: why */
-    TAILQ_HEAD(, bw_plugin_call) calls;
-    int64_t started_us, rest_until_us;
-    int64_t crashes_us[5]; /* the last ones, oldest first */
-    unsigned rests;
 };
 
 struct bw_dispatch {
@@ -153,6 +134,7 @@ struct bw_dispatch {
     struct bw_packer *packer; /* of events that runs emit */
     json_t *pairs;            /* [{event, by}]: what events are hashed by, of this and of earlier catalogues */
     json_t *values;           /* `config` of bellwire.yaml */
+    json_t *configure;        /* `configure` of it, as config/configure.h says */
     json_t *paused;           /* names of workflows of which no run begins at once: pauses.c; NULL with check_only */
     json_t *workflows;        /* of the current revision: those of its BW_MSG_CATALOG_LOADED; NULL until then */
     json_t *workflow_names;   /* an object with the names of all revisions that workers have loaded */
@@ -164,6 +146,7 @@ struct bw_dispatch {
     struct bw_permits *permits;               /* NULL with check_only */
     bool is_ordered;                          /* a catalogue had workflows whose runs begin in the order of the events */
     unsigned ordering_worker;                 /* the number of the one that looks at them, 0 = none did yet */
+    struct bw_order order;                    /* of what that one and the one for suspects are given */
     struct bw_cancels *cancels;               /* the same */
     uint8_t approval_key[BW_STORE_KEY_BYTES]; /* approvals.c; fixed once it was read */
     char *public_url;                         /* NULL with check_only */
@@ -191,12 +174,13 @@ struct bw_dispatch {
     size_t fetch_count;
     int64_t next_fetch;
     /* suspects.c */
+    struct bw_losses *losses;
     struct bw_job_list suspects;
     struct bw_run_worker *suspect_worker; /* NULL: there is none now */
-    size_t holding;                       /* jobs with is_holding */
     int64_t suspects_not_before_us, suspects_seen_us;
     /* hosts.c */
-    TAILQ_HEAD(, bw_plugin_host) hosts;
+    bool has_told_open;                 /* that the kernel cannot confine plugins as it should */
+    TAILQ_HEAD(, bw_plugin_host) hosts; /* hosts.h */
     int64_t next_call;
     /* reports.c */
     struct bw_stored_report *stalled; /* waiting for room on the disk */
@@ -205,9 +189,19 @@ struct bw_dispatch {
 };
 
 /* catalog.c */
-/* Files from the folders, plugins from the current revision (at the start: from their hosts). Unreadable files go into `errors`. */
+/* Files from the folders, plugins from their hosts. Unreadable files go into `errors`. */
 struct bw_revision *bw_catalog_read(struct bw_dispatch *dispatch, json_t *errors, struct bw_error *err);
-void bw_catalog_free(struct bw_revision *revision); /* one that bw_catalog_read() made */
+/* Adds the files of `folder` that end in `suffix`, with their paths. What cannot be read is added to errors; false: no memory, or no folder. */
+bool bw_catalog_add_folder(struct bw_revision *revision, json_t *errors, const char *kind, const char *folder, const char *suffix, bool recursive,
+                           struct bw_error *err);
+bool bw_catalog_add_path(struct bw_revision *revision, json_t *errors, const char *kind, const char *path);
+/* packages.c: plugins in Lua are folders with plugin.yaml; the Lua files beside it are actions, those in lib/ modules. */
+bool bw_packages_add(struct bw_revision *revision, json_t *errors, const char *kind, const char *folder, struct bw_error *err);
+bool bw_packages_add_bundled(struct bw_revision *revision, json_t *errors, struct bw_error *err);
+/* Where the plugins are that are part of Bellwire: beside the binary in a build tree, under lib/bellwire/plugins when installed. */
+#define BW_BUNDLED_FOLDERS 2
+bool bw_bundled_folder(size_t index, char out[PATH_MAX]); /* false: it cannot be told */
+void bw_catalog_free(struct bw_revision *revision);       /* one that bw_catalog_read() made */
 bool bw_catalog_equal(const struct bw_revision *one, const struct bw_revision *other);
 bool bw_catalog_send(struct bw_run_worker *worker, uint32_t revision); /* at once, unless the worker has it */
 bool bw_catalog_send_content(struct bw_run_worker *worker, uint32_t revision, const struct bw_revision *content);
@@ -222,6 +216,7 @@ bool bw_reload_is_busy(const struct bw_reload *reload);
 void bw_reload_go_on(struct bw_reload *reload);                                                 /* what was asked for and could not begin yet */
 void bw_reload_stored(struct bw_reload *reload, uint32_t revision, const struct bw_error *err); /* err NULL: it is on disk */
 void bw_reload_check(struct bw_reload *reload);                                                 /* now and then */
+void bw_reload_plugins_settled(struct bw_reload *reload); /* a plugin that it tries is ready, or is not going to be */
 bool bw_reload_is_idle(const struct bw_reload *reload);
 void bw_reload_stop(struct bw_reload *reload);
 void bw_reload_free(struct bw_reload *reload);
@@ -229,7 +224,8 @@ void bw_reload_free(struct bw_reload *reload);
 void bw_jobs_add(struct bw_dispatch *dispatch, struct bw_accepted *event, bool may_be_recorded);
 void bw_jobs_feed(struct bw_dispatch *dispatch);
 void bw_jobs_feed_soon(struct bw_dispatch *dispatch);
-/* Everything that the dead worker had goes back into the queue. `note`: what it was executing, or NULL. is_innocent: none of that was the reason. */
+/* Everything that the dead worker had goes back into the queue, in front and in its order, and waits there until what it has reported is on disk.
+ * `note`: what it was executing, or NULL. is_innocent: none of that was the reason. */
 void bw_jobs_worker_lost(struct bw_run_worker *worker, const struct bw_flight_note *note, bool is_innocent);
 bool bw_jobs_add_run(struct bw_dispatch *dispatch, const struct bw_queued *queued,
                      struct bw_pool *pool);                             /* false: not now, it stays in the store's queue */
@@ -239,7 +235,7 @@ struct bw_job *bw_jobs_of_run(struct bw_dispatch *dispatch, struct bw_uid run); 
 bool bw_jobs_may_have(struct bw_dispatch *dispatch, struct bw_uid run);         /* a run that the store does not know */
 void bw_jobs_finish(struct bw_dispatch *dispatch, struct bw_job *job);          /* the worker is done with it; the last report is on its way */
 void bw_jobs_settle(struct bw_dispatch *dispatch, struct bw_job *job,
-                    uint32_t matched); /* a report of it was committed: freed, or back into the queue */
+                    uint32_t matched); /* a report of it was committed: it may be freed, or handed out again */
 void bw_jobs_free(struct bw_dispatch *dispatch);
 /* pools.c */
 bool bw_pools_open(struct bw_dispatch *dispatch);                              /* false: no memory */
@@ -252,19 +248,25 @@ void bw_pool_dequeue(struct bw_job *job);
 bool bw_pool_is_full(const struct bw_pool *pool);
 bool bw_pool_is_low(const struct bw_pool *pool); /* time to read more from the store */
 bool bw_pools_are_empty(const struct bw_dispatch *dispatch);
+bool bw_pool_keeps_order(const struct bw_dispatch *dispatch, const struct bw_job *job);     /* nothing behind it may be looked at before it */
 struct bw_run_worker *bw_pool_pick(struct bw_dispatch *dispatch, const struct bw_job *job); /* NULL: nobody can take it now */
+void bw_pool_looked(struct bw_run_worker *worker, const json_t *head);                      /* BW_MSG_LOOKED */
 void bw_pools_free(struct bw_dispatch *dispatch);
 /* suspects.c */
-void bw_suspects_add(struct bw_dispatch *dispatch, struct bw_job *job);                         /* from now on it is one */
+bool bw_suspects_open(struct bw_dispatch *dispatch); /* with what earlier engines have left; false: no memory */
+/* A job that may have begun before: it is a suspect, if it was executing when an earlier engine ended, or a worker of this one. */
+void bw_suspects_recall(struct bw_dispatch *dispatch, struct bw_job *job);
+/* Its worker died of what the note says. */
+void bw_suspects_blame(struct bw_dispatch *dispatch, struct bw_job *job, const struct bw_flight_note *note);
+void bw_suspects_forget(struct bw_dispatch *dispatch, struct bw_job *job);                      /* it has ended, or is parked */
 void bw_suspects_unexplained(struct bw_dispatch *dispatch, struct bw_job *job, bool was_alone); /* its worker died of nobody knows what */
-void bw_suspects_admitted(struct bw_dispatch *dispatch, struct bw_job *job); /* its runs have asked for their slots, or it is freed */
-bool bw_suspects_hold_events(const struct bw_dispatch *dispatch);            /* so that none overtakes one that is looked at again */
 struct bw_run_worker *bw_suspects_pick(struct bw_dispatch *dispatch, const struct bw_job *job); /* NULL: not now */
 void bw_suspects_worker_ended(struct bw_dispatch *dispatch, bool was_idle);
 void bw_suspects_watch(struct bw_dispatch *dispatch);
-void bw_suspects_progress(struct bw_job *job, const json_t *runs); /* it gets on: what it has reported has not ended its worker */
-bool bw_job_is_condemned(const struct bw_job *job);                /* it ends its workers, alone and again and again: its runs fail */
-bool bw_job_is_given_up(const struct bw_job *job);                 /* even that ended its worker */
+/* It gets on: what it has reported has not ended its worker. */
+void bw_suspects_progress(struct bw_dispatch *dispatch, struct bw_job *job, const json_t *runs);
+bool bw_job_is_condemned(const struct bw_job *job); /* it ends its workers, alone and again and again: its runs fail */
+bool bw_job_is_given_up(const struct bw_job *job);  /* even that ended its worker */
 /* pairs.c */
 bool bw_pairs_read(struct bw_dispatch *dispatch, struct bw_error *err); /* what earlier processes have left */
 /* Those of a catalogue: they are stored before anything that is accepted or stored after this. False: no memory. */
@@ -280,6 +282,11 @@ bool bw_schedules_set(struct bw_schedules *schedules, const json_t *workflows); 
 void bw_schedules_watch(struct bw_schedules *schedules);                        /* fires what is due */
 void bw_schedules_stored(struct bw_mail *mail);
 void bw_schedules_free(struct bw_schedules *schedules);
+/* usage.c */
+void bw_usage_ask(struct bw_run_worker *worker, const json_t *head); /* BW_MSG_USAGE_ASK */
+void bw_usage_end(struct bw_run_worker *worker, const json_t *head); /* BW_MSG_USAGE_END */
+void bw_usage_stored(struct bw_mail *mail);
+void bw_usage_check_names(struct bw_dispatch *dispatch, const json_t *workflows); /* budgets of workflows that are not there become load errors */
 /* permits.c */
 struct bw_permits *bw_permits_new(struct bw_dispatch *dispatch, struct bw_error *err); /* with what earlier processes have left owed */
 void bw_permits_ask(struct bw_run_worker *worker, const json_t *head);
@@ -351,7 +358,7 @@ void bw_workers_free(struct bw_dispatch *dispatch);
 struct bw_run_worker *bw_worker_new(struct bw_dispatch *dispatch, unsigned number, const struct bw_channel_handlers *handlers,
                                     bw_process_ended *ended, struct bw_error *err);
 void bw_worker_configure(struct bw_run_worker *worker, bool with_secrets);
-void bw_worker_send_values(struct bw_run_worker *worker, json_t *values);
+void bw_worker_send_values(struct bw_run_worker *worker, json_t *values, json_t *configure);
 void bw_worker_end_if_stalled(struct bw_run_worker *worker, int64_t now_us);
 /* The worker has ended: false when it was not loading a file. Otherwise err says so and has the file. */
 bool bw_worker_died_loading(const struct bw_run_worker *worker, const char *how, struct bw_error *err);
@@ -360,10 +367,19 @@ void bw_worker_free(struct bw_run_worker *worker);
 bool bw_hosts_start(struct bw_dispatch *dispatch, struct bw_error *err);
 bool bw_hosts_all_answered(const struct bw_dispatch *dispatch);
 void bw_hosts_watch(struct bw_dispatch *dispatch);
+size_t bw_hosts_pids(const struct bw_dispatch *dispatch, pid_t *out, size_t capacity); /* how many were put into out */
 void bw_hosts_call(struct bw_run_worker *worker, const struct bw_message *message);
 void bw_hosts_cancel(struct bw_run_worker *worker, const json_t *head); /* BW_MSG_CALL_CANCEL */
 void bw_hosts_cancel_all(struct bw_run_worker *worker);                 /* it has ended */
 void bw_hosts_free(struct bw_dispatch *dispatch);
+/* host_candidate.c. A reload: which plugins are told something else? Processes are started for those; then, when none is on its way any more,
+ * bw_reload_plugins_settled(); then either end. What cannot be used is added to `errors`; both are the caller's until then. */
+void bw_hosts_try(struct bw_dispatch *dispatch, const json_t *configure, json_t *errors);
+int64_t bw_hosts_unsettled_us(const struct bw_dispatch *dispatch); /* before that: in how long no file of a plugin is being written; 0: now */
+bool bw_hosts_are_tried(const struct bw_dispatch *dispatch);
+bool bw_hosts_have_changed(const struct bw_dispatch *dispatch); /* there are such processes */
+void bw_hosts_take(struct bw_dispatch *dispatch);               /* they take the calls; what the others have begun ends there */
+void bw_hosts_drop(struct bw_dispatch *dispatch);
 /* dispatch.c */
 void bw_dispatch_hosts_settled(struct bw_dispatch *dispatch);
 void bw_dispatch_catalog_loaded(struct bw_dispatch *dispatch, const json_t *head);

@@ -24,11 +24,28 @@ struct bw_job *bw_jobs_find(struct bw_dispatch *dispatch, int64_t number)
 static void job_free(struct bw_dispatch *dispatch, struct bw_job *job)
 {
     bw_map_remove(dispatch->jobs, key_of(&job->number));
-    bw_suspects_admitted(dispatch, job);
     json_decref(job->verdicts);
-    json_decref(job->lost);
     bw_accepted_unref(job->event);
     free(job);
+}
+
+static void leave_queue(struct bw_dispatch *dispatch, struct bw_job *job)
+{
+    if (job->is_apart)
+        TAILQ_REMOVE(&dispatch->suspects, job, link);
+    else
+        bw_pool_dequeue(job);
+}
+
+static void enter_queue(struct bw_dispatch *dispatch, struct bw_job *job, bool at_front)
+{
+    job->is_apart = job->is_suspect && !bw_pool_keeps_order(dispatch, job);
+    if (!job->is_apart)
+        bw_pool_enqueue(job, at_front);
+    else if (at_front)
+        TAILQ_INSERT_HEAD(&dispatch->suspects, job, link);
+    else
+        TAILQ_INSERT_TAIL(&dispatch->suspects, job, link);
 }
 
 /* From now on the store is the queue, for everything after the events that are in memory. */
@@ -68,7 +85,8 @@ void bw_jobs_add(struct bw_dispatch *dispatch, struct bw_accepted *event, bool m
     job->event = event;
     job->pool = dispatch->pools;
     job->may_be_recorded = may_be_recorded;
-    bw_pool_enqueue(job, false);
+    if (may_be_recorded) bw_suspects_recall(dispatch, job);
+    enter_queue(dispatch, job, false);
 }
 
 /* ---- reading back ---- */
@@ -146,7 +164,8 @@ bool bw_jobs_add_run(struct bw_dispatch *dispatch, const struct bw_queued *queue
         return false;
     }
     if (queued->revision) job->event->revision = queued->revision; /* the event is a copy of this job's own */
-    bw_pool_enqueue(job, false);
+    bw_suspects_recall(dispatch, job);
+    enter_queue(dispatch, job, false);
     return true;
 }
 
@@ -229,9 +248,9 @@ static enum handing hand_over(struct bw_run_worker *worker, struct bw_job *job)
         bw_buf_append_text(&head, ",\"verdicts\":");
         bw_json_append(&head, job->verdicts);
     }
-    if (job->lost) {
+    if (job->has_losses) {
         bw_buf_append_text(&head, ",\"lost\":");
-        bw_json_append(&head, job->lost);
+        bw_losses_append(dispatch->losses, job->number, &head);
     }
     append_suspicion(&head, job);
     if (job->may_be_recorded) {
@@ -279,14 +298,6 @@ out:
     return handing;
 }
 
-static void leave_queue(struct bw_dispatch *dispatch, struct bw_job *job)
-{
-    if (job->is_suspect)
-        TAILQ_REMOVE(&dispatch->suspects, job, link);
-    else
-        bw_pool_dequeue(job);
-}
-
 /* Jobs of a pool; NULL: the suspects. Has it handed out anything? */
 static bool feed_pool(struct bw_dispatch *dispatch, struct bw_pool *pool)
 {
@@ -294,16 +305,25 @@ static bool feed_pool(struct bw_dispatch *dispatch, struct bw_pool *pool)
     struct bw_run_worker *worker;
     struct bw_job *job;
     bool has_fed = false;
-    while ((job = TAILQ_FIRST(list)) && (worker = pool ? bw_pool_pick(dispatch, job) : bw_suspects_pick(dispatch, job))) {
+    while ((job = TAILQ_FIRST(list)) && !job->open_reports) {
+        if (pool && job->is_suspect && !bw_pool_keeps_order(dispatch, job)) { /* it did when it came; now nobody has to wait behind it */
+            leave_queue(dispatch, job);
+            enter_queue(dispatch, job, false);
+            bw_jobs_feed_soon(dispatch);
+            continue;
+        }
+        if (!(worker = pool ? bw_pool_pick(dispatch, job) : bw_suspects_pick(dispatch, job))) break;
         enum handing handing = hand_over(worker, job);
         if (handing == NOT_NOW) break; /* the channel is gone (its end is on the way) or memory is short: the job stays first */
         if (handing == NEVER && !bw_reports_give_up(dispatch, job)) break;
         leave_queue(dispatch, job);
         has_fed = true;
         if (handing == GONE) {
+            bw_suspects_forget(dispatch, job);
             job_free(dispatch, job);
         } else if (handing == HANDED_OVER) {
             TAILQ_INSERT_TAIL(&worker->jobs, job, link);
+            if (bw_pool_keeps_order(dispatch, job)) bw_order_given(&dispatch->order, worker);
             job->worker = worker;
             worker->in_hand++;
             dispatch->in_hand++;
@@ -348,7 +368,6 @@ void bw_jobs_finish(struct bw_dispatch *dispatch, struct bw_job *job)
     if (job->worker && job->worker->may_have < BW_WORKER_IN_HAND_MAX) job->worker->may_have++;
     leave_worker(dispatch, job);
     job->is_finished = true;
-    job->is_orphan = false;
 }
 
 void bw_jobs_settle(struct bw_dispatch *dispatch, struct bw_job *job, uint32_t matched)
@@ -356,23 +375,16 @@ void bw_jobs_settle(struct bw_dispatch *dispatch, struct bw_job *job, uint32_t m
     if (job->open_reports) return;
     if (job->is_finished && job->is_woken_again) {
         job->is_finished = job->is_woken_again = false;
-        if (job->is_suspect)
-            TAILQ_INSERT_TAIL(&dispatch->suspects, job, link);
-        else
-            bw_pool_enqueue(job, false);
+        enter_queue(dispatch, job, false);
         bw_jobs_feed_soon(dispatch);
     } else if (job->is_finished) {
         struct bw_uid uid = job->event->uid;
         bool is_child = job->is_child;
+        bw_suspects_forget(dispatch, job);
         job_free(dispatch, job);
         if (dispatch->handlers.event_done && !is_child) dispatch->handlers.event_done(dispatch->handlers.arg, uid, matched);
-    } else if (job->is_orphan) {
-        job->is_orphan = false;
-        if (job->is_suspect)
-            TAILQ_INSERT_HEAD(&dispatch->suspects, job, link);
-        else
-            bw_pool_enqueue(job, true);
-        bw_jobs_feed_soon(dispatch);
+    } else if (!job->worker) {
+        bw_jobs_feed_soon(dispatch); /* that one had died, and the job has waited for this */
     }
 }
 
@@ -407,61 +419,40 @@ bool bw_jobs_may_have(struct bw_dispatch *dispatch, struct bw_uid run)
     return false;
 }
 
-/* The step that was executing when the worker died: a hang is its fault and final; a crash counts, and the worker gives up above a limit. */
-static void blame(struct bw_job *job, const struct bw_flight_note *note, bool was_stalled, int64_t stall_ms)
+/* A hang is the fault of the step that was executing, and final. A crash counts, and the worker gives up above a limit. */
+static void judge(struct bw_dispatch *dispatch, struct bw_job *job, const struct bw_flight_note *note)
 {
     char run[BW_UID_TEXT];
-    bw_uid_text(note->run, BW_UID_RUN, run);
-    if (was_stalled) {
-        struct bw_error err;
-        bw_error_set(&err, "lua.timeout", "the code did not give way for %lld ms inside one call, so its worker process was ended",
-                     (long long)stall_ms);
-        bw_error_hint(&err, "look for a string pattern or a loop over a huge value; `stall` in bellwire.yaml sets the limit");
-        if (!job->verdicts) job->verdicts = json_array();
-        json_array_append_new(job->verdicts,
-                              json_pack("{s:s,s:s,s:o}", "run", run, "path", note->path, "error", bw_dispatch_error_json(&err, "bug")));
-        return;
-    }
-    size_t index;
-    json_t *entry;
-    if (!job->lost) job->lost = json_array();
-    json_array_foreach(job->lost, index, entry)
-    {
-        if (!strcmp(bw_json_str(entry, "run", ""), run) && !strcmp(bw_json_str(entry, "path", ""), note->path)) {
-            json_object_set_new(entry, "count", json_integer(bw_json_int(entry, "count", 0) + 1));
-            return;
-        }
-    }
-    json_array_append_new(job->lost, json_pack("{s:s,s:s,s:i}", "run", run, "path", note->path, "count", 1));
-}
-
-/* The one whose step the note names. */
-static struct bw_job *find_culprit(struct bw_run_worker *worker, const struct bw_flight_note *note)
-{
-    struct bw_job *job;
-    TAILQ_FOREACH(job, &worker->jobs, link)
-    if (note && run_is_of(note->run, job, worker->dispatch->workflow_names)) return job;
-    return NULL;
+    struct bw_error err;
+    bw_error_set(&err, "lua.timeout", "the code did not give way for %lld ms inside one call, so its worker process was ended",
+                 (long long)dispatch->options.config->stall_ms);
+    bw_error_hint(&err, "look for a string pattern or a loop over a huge value; `stall` in bellwire.yaml sets the limit");
+    if (!job->verdicts) job->verdicts = json_array();
+    json_array_append_new(job->verdicts, json_pack("{s:s,s:s,s:o}", "run", bw_uid_text(note->run, BW_UID_RUN, run), "path", note->path, "error",
+                                                   bw_dispatch_error_json(&err, "bug")));
 }
 
 void bw_jobs_worker_lost(struct bw_run_worker *worker, const struct bw_flight_note *note, bool is_innocent)
 {
     struct bw_dispatch *dispatch = worker->dispatch;
-    struct bw_job *job, *previous, *culprit = find_culprit(worker, note);
+    struct bw_job *job, *previous, *culprit = note ? bw_jobs_find(dispatch, note->job) : NULL;
     size_t lost = worker->in_hand;
+    if (culprit && culprit->worker != worker) culprit = NULL; /* what was executing belongs to a job that has ended */
     TAILQ_FOREACH_REVERSE_SAFE(job, &worker->jobs, bw_job_list, link, previous)
     {
         leave_worker(dispatch, job);
         job->may_be_recorded = true;
-        job->is_orphan = true;
         if (job == culprit) {
-            blame(job, note, worker->was_stalled, dispatch->options.config->stall_ms);
-            if (!worker->was_stalled) bw_suspects_add(dispatch, job);
+            if (worker->was_stalled)
+                judge(dispatch, job, note);
+            else
+                bw_suspects_blame(dispatch, job, note);
         } else if (!culprit && !is_innocent) {
             bw_suspects_unexplained(dispatch, job, lost == 1);
         }
-        bw_jobs_settle(dispatch, job, 0);
+        enter_queue(dispatch, job, true);
     }
+    bw_jobs_feed_soon(dispatch);
     char run[BW_UID_TEXT] = "";
     if (note) bw_uid_text(note->run, BW_UID_RUN, run);
     bw_log(BW_LOG_WARN, "worker.lost", BW_INT("worker", worker->number), BW_STR("pool", worker->pool ? worker->pool->name : "suspects"),

@@ -10,8 +10,7 @@
 
 #define KEY_BYTES 16
 #define PAUSE_MAX_MS 3600000  /* semantics.md 2.5 */
-#define OWED_LEAST_US 1000000 /* less than that is not worth a write: a restart takes as long */
-#define STORE_EVERY_US 250000 /* so much, and the time of a commit, may be forgotten when the machine dies */
+#define STORE_EVERY_US 250000 /* so much, and the time of a commit, may be forgotten when the engine dies; less is not written before it stops */
 #define SWEEP_EVERY_US 10000000
 
 struct bw_asked {               /* a permit that a worker waits for or has */
@@ -209,7 +208,8 @@ static void add_row(void *arg, const struct bw_limit_debt *debt)
     };
 }
 
-void bw_permits_store(struct bw_permits *permits)
+/* What is owed for `least_us` and longer. */
+static void store(struct bw_permits *permits, int64_t least_us)
 {
     struct bw_dispatch *dispatch = permits->dispatch;
     struct stored_limits *stored;
@@ -221,7 +221,7 @@ void bw_permits_store(struct bw_permits *permits)
     stored->mono_us = permits->stored_us;
     stored->wall_ms = bw_clock_wall_ms();
     stored->op = (struct bw_store_op){.kind = BW_OP_LIMITS, .done = on_stored, .owner = stored};
-    bw_limiter_owed(permits->limiter, stored->mono_us, OWED_LEAST_US, add_row, stored);
+    bw_limiter_owed(permits->limiter, stored->mono_us, least_us, add_row, stored);
     if (!stored->op.limit_count) {
         free_stored(stored);
         return;
@@ -235,12 +235,17 @@ void bw_permits_store(struct bw_permits *permits)
     bw_store_submit(dispatch->options.store, &stored->op);
 }
 
+void bw_permits_store(struct bw_permits *permits)
+{
+    store(permits, 1); /* who stops in good order forgets nothing: the next process may begin within the same moment */
+}
+
 void bw_permits_watch(struct bw_permits *permits)
 {
     int64_t now_us = clock_us(permits);
     if (!permits->has_news || permits->is_storing || now_us - permits->stored_us < STORE_EVERY_US) return;
     bw_limiter_sweep(permits->limiter, now_us);
-    bw_permits_store(permits);
+    store(permits, STORE_EVERY_US);
 }
 
 /* ---- life ---- */

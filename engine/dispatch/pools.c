@@ -4,6 +4,7 @@
  * means. */
 #include "base/log.h"
 #include "dispatch/internal.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -110,12 +111,15 @@ bool bw_pools_are_empty(const struct bw_dispatch *dispatch)
 
 /* ---- its workers ---- */
 
-/* Runs ask for their slots in the order of the events: one worker looks at all of them, and the same one until it ends. If its successor were any
- * that happens to be there first, events would overtake those that it still looks at. */
-static struct bw_run_worker *pick_in_order(struct bw_dispatch *dispatch, const struct bw_pool *pool)
+bool bw_pool_keeps_order(const struct bw_dispatch *dispatch, const struct bw_job *job)
+{
+    return (dispatch->is_ordered || !dispatch->is_catalog_reported) && job->number > 0 && !job->is_looked_at;
+}
+
+/* Runs ask for their slots in the order of the events: one worker looks at all of them, and the same one until it ends. */
+static struct bw_run_worker *pick_ordering(struct bw_dispatch *dispatch, const struct bw_pool *pool)
 {
     struct bw_run_worker *worker, *best = NULL;
-    if (bw_suspects_hold_events(dispatch)) return NULL;
     TAILQ_FOREACH(worker, &dispatch->workers, link)
     if (worker->pool == pool && worker->state == BW_WORKER_LIVE && (!best || worker->number == dispatch->ordering_worker)) best = worker;
     if (!best) return NULL;
@@ -123,11 +127,40 @@ static struct bw_run_worker *pick_in_order(struct bw_dispatch *dispatch, const s
     return best->in_hand < best->may_have && bw_channel_unsent(best->channel) < BW_WORKER_UNSENT_MAX ? best : NULL;
 }
 
+static void ask_looker(struct bw_dispatch *dispatch)
+{
+    struct bw_run_worker *worker;
+    char head[48];
+    if (dispatch->order.question) return;
+    TAILQ_FOREACH(worker, &dispatch->workers, link)
+    {
+        if (worker != dispatch->order.looker) continue;
+        int len = snprintf(head, sizeof head, "{\"question\":%lld}", (long long)bw_order_ask(&dispatch->order));
+        bw_channel_send(worker->channel, BW_MSG_LOOK, (struct bw_slice){head, (size_t)len}, NULL, 0); /* or its end is on the way */
+    }
+}
+
+static struct bw_run_worker *pick_in_order(struct bw_dispatch *dispatch, const struct bw_job *job)
+{
+    struct bw_run_worker *worker = job->is_suspect ? bw_suspects_pick(dispatch, job) : pick_ordering(dispatch, job->pool);
+    if (!worker || bw_order_is_turn_of(&dispatch->order, worker)) return worker;
+    ask_looker(dispatch);
+    return NULL;
+}
+
+void bw_pool_looked(struct bw_run_worker *worker, const json_t *head)
+{
+    struct bw_job *job;
+    if (!bw_order_answered(&worker->dispatch->order, worker, bw_json_int(head, "question", 0))) return;
+    TAILQ_FOREACH(job, &worker->jobs, link) job->is_looked_at = job->number > 0;
+    bw_jobs_feed_soon(worker->dispatch);
+}
+
 /* A step says itself how many of its runs may be under way: a fresh worker gets them all. */
 struct bw_run_worker *bw_pool_pick(struct bw_dispatch *dispatch, const struct bw_job *job)
 {
     struct bw_run_worker *worker, *best = NULL;
-    if ((dispatch->is_ordered || !dispatch->is_catalog_reported) && job->number > 0) return pick_in_order(dispatch, job->pool);
+    if (bw_pool_keeps_order(dispatch, job)) return pick_in_order(dispatch, job);
     TAILQ_FOREACH(worker, &dispatch->workers, link)
     if (worker->pool == job->pool && worker->state == BW_WORKER_LIVE &&
         worker->in_hand < (job->is_child ? BW_WORKER_IN_HAND_MAX : worker->may_have) && bw_channel_unsent(worker->channel) < BW_WORKER_UNSENT_MAX &&

@@ -42,10 +42,14 @@ static void describe_end(int status, char *how, size_t size)
 static void on_ended(evutil_socket_t fd, short what, void *arg)
 {
     struct bw_process *process = arg;
+    siginfo_t ended = {0};
     int status = 0;
     char how[64];
     (void)fd, (void)what;
-    if (waitpid(process->pid, &status, WNOHANG) != process->pid) return;
+    /* Left unreaped until its group is dead: its number could be that of another group then. */
+    if (waitid(P_PID, (id_t)process->pid, &ended, WEXITED | WNOHANG | WNOWAIT) || ended.si_pid != process->pid) return;
+    kill(-process->pid, SIGKILL);
+    if (waitpid(process->pid, &status, 0) != process->pid) return;
     process->is_reaped = true;
     event_del(process->event);
 #ifdef BELLWIRE_TEST_HOOKS
@@ -82,7 +86,7 @@ static int start(const char *role, const int *fds, size_t fd_count, pid_t *pid)
     sigfillset(&all);
     posix_spawnattr_setsigmask(&attributes, &none);
     posix_spawnattr_setsigdefault(&attributes, &all);
-    posix_spawnattr_setpgroup(&attributes, 0); /* a Ctrl-C on the terminal is the engine's to handle */
+    posix_spawnattr_setpgroup(&attributes, 0); /* what it starts is killed with it; and a Ctrl-C on the terminal is the engine's to handle */
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
     failure = posix_spawn(pid, "/proc/self/exe", &actions, &attributes, argv, env);
 out:
@@ -134,16 +138,31 @@ pid_t bw_process_pid(const struct bw_process *process)
     return process->pid;
 }
 
+size_t bw_process_resident_bytes(const struct bw_process *process)
+{
+    char path[48], line[128] = "";
+    unsigned long long all, resident = 0;
+    if (!process || process->is_reaped) return 0;
+    snprintf(path, sizeof path, "/proc/%d/statm", (int)process->pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return 0;
+    if (read(fd, line, sizeof line - 1) <= 0 || sscanf(line, "%llu %llu", &all, &resident) != 2) resident = 0;
+    close(fd);
+    return (size_t)resident * (size_t)sysconf(_SC_PAGESIZE);
+}
+
 void bw_process_kill(struct bw_process *process)
 {
-    if (!process->is_reaped) kill(process->pid, SIGKILL);
+    if (process->is_reaped) return;
+    kill(-process->pid, SIGKILL);
+    kill(process->pid, SIGKILL);
 }
 
 void bw_process_free(struct bw_process *process)
 {
     if (!process) return;
     if (!process->is_reaped) {
-        kill(process->pid, SIGKILL);
+        bw_process_kill(process);
         while (waitpid(process->pid, NULL, 0) < 0 && errno == EINTR) {
         }
     }

@@ -1,7 +1,8 @@
 /* process.h: child processes of the engine: this same binary in another role, with its ends of the socketpairs.
  *
  * A child gets exactly the descriptors it is given (as 3, 4, …), standard error, and a filtered environment: the engine's environment holds secrets
- * that user code must not see. Owned by the main thread's loop, which learns of the child's end through a pidfd. */
+ * that user code must not see. It leads a process group, and whatever it starts ends with it. Owned by the main thread's loop, which learns of the
+ * child's end through a pidfd. */
 #ifndef BW_DISPATCH_PROCESS_H
 #define BW_DISPATCH_PROCESS_H
 #include "base/error.h"
@@ -15,8 +16,9 @@ typedef void bw_process_ended(struct bw_process *process, int wait_status, const
 struct bw_process *bw_process_spawn(struct event_base *base, const char *role, const int *fds, size_t fd_count, bw_process_ended *ended, void *arg,
                                     struct bw_error *err);
 pid_t bw_process_pid(const struct bw_process *process);
-void bw_process_kill(struct bw_process *process); /* SIGKILL; `ended` follows */
-void bw_process_free(struct bw_process *process); /* kills and reaps it when it still runs */
+size_t bw_process_resident_bytes(const struct bw_process *process); /* 0: it is not known */
+void bw_process_kill(struct bw_process *process);                   /* SIGKILL to it and its group; `ended` follows */
+void bw_process_free(struct bw_process *process);                   /* kills and reaps it when it still runs */
 
 #ifdef BELLWIRE_TEST_HOOKS
 /* Makes a process of that role, a child of this one, with fds as 3, 4, …; -1 with errno. */

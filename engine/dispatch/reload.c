@@ -1,24 +1,29 @@
-/* Hot reload in two phases (semantics.md 2.5, "Versions"). The files as they are now are a candidate: a worker process of its own loads it, so that a
- * file which hangs or crashes while it is loaded disturbs nobody. Without an error it is stored and then becomes the current revision; with any,
- * nothing changes. One candidate at a time: what is asked for meanwhile is done afterwards. */
+/* Hot reload in two phases (semantics.md 2.5, "Versions"). The files as they are now are a candidate: plugins that are told something else get
+ * processes beside those that serve (host_candidate.c), and then a worker process of its own loads what the folders hold, so that a file which hangs
+ * or crashes while it is loaded disturbs nobody. Without an error it is stored and then becomes the current revision; with any, nothing changes. One
+ * candidate at a time: what is asked for meanwhile is done afterwards. */
 #include "base/clock.h"
 #include "base/crash_point.h"
 #include "base/log.h"
 #include "dispatch/internal.h"
 #include "dispatch/watch.h"
+#include "plugin/settings.h"
 #include <stdlib.h>
 
-#define TRIAL_MS 30000 /* every file has its own, shorter limit: this is for what nobody thought of */
+#define POSTPONED_US_MAX 2000000 /* a file that is written without end is read as it is */
+#define TRIAL_MS 30000           /* every file has its own, shorter limit: this is for what nobody thought of */
 
-enum phase { IDLE, TRYING, STORING };
+enum phase { IDLE, PLUGINS, TRYING, STORING };
 struct bw_reload {
     struct bw_dispatch *dispatch;
     struct bw_watch *watch;
     enum phase phase;
     bool is_wanted;
+    struct event *again;  /* it was put off */
+    int64_t postponed_us; /* since when; 0: it is not */
     int64_t started_us;
     struct bw_revision *candidate;
-    json_t *values;               /* `config` of bellwire.yaml as it is now: it is taken over with the candidate, or refused with it */
+    json_t *values, *configure;   /* of bellwire.yaml as it is now: taken over with the candidate, or refused with it */
     struct bw_run_worker *worker; /* TRYING: loads the candidate, never sees an event */
     bool is_late;
     json_t *errors; /* found in the candidate so far */
@@ -29,12 +34,14 @@ struct bw_reload {
 
 static void forget(struct bw_reload *reload)
 {
+    bw_hosts_drop(reload->dispatch);
     bw_catalog_free(reload->candidate);
     json_decref(reload->values);
+    json_decref(reload->configure);
     json_decref(reload->errors);
     json_decref(reload->loaded);
     reload->candidate = NULL;
-    reload->values = reload->errors = reload->loaded = NULL;
+    reload->values = reload->configure = reload->errors = reload->loaded = NULL;
     reload->phase = IDLE;
 }
 
@@ -82,7 +89,9 @@ static void on_message(struct bw_channel *channel, const struct bw_message *mess
     struct bw_reload *reload = worker->dispatch->reload;
     (void)channel;
     if (message->type == BW_MSG_READY) {
-        bw_worker_send_values(worker, reload->values ? reload->values : worker->dispatch->values);
+        struct bw_dispatch *dispatch = worker->dispatch;
+        bw_worker_send_values(worker, reload->values ? reload->values : dispatch->values,
+                              reload->configure ? reload->configure : dispatch->configure);
         if (!bw_catalog_send_content(worker, 0, reload->candidate)) bw_process_kill(worker->process);
     } else if (message->type == BW_MSG_CATALOG_LOADED && !reload->loaded) {
         reload->loaded = json_incref((json_t *)message->head);
@@ -148,46 +157,46 @@ static void begin_trial(struct bw_reload *reload)
 
 /* ---- from the wish to the current revision ---- */
 
-static void read_values(struct bw_reload *reload)
+static void read_live(struct bw_reload *reload)
 {
+    struct bw_config_live live;
     struct bw_errors errs = {0};
     struct bw_error err;
-    char *text = bw_config_load_values(reload->dispatch->options.config->file, &errs);
+    if (bw_config_load_live(reload->dispatch->options.config, &live, &errs)) {
+        if (!(reload->values = bw_json_load(bw_slice_of(live.values), &err))) add_error(reload, &err);
+        if (!(reload->configure = bw_json_load(bw_slice_of(live.configure), &err))) add_error(reload, &err);
+        bw_config_live_free(&live);
+    }
     for (size_t i = 0; i < errs.count; i++) add_error(reload, &errs.items[i]);
-    if (text && !(reload->values = bw_json_load(bw_slice_of(text), &err))) add_error(reload, &err);
     bw_errors_free(&errs);
-    free(text);
 }
 
 static bool is_unchanged(const struct bw_reload *reload)
 {
-    return !json_array_size(reload->errors) && bw_catalog_equal(reload->candidate, reload->dispatch->catalog) &&
-           json_equal(reload->values, reload->dispatch->values);
+    const struct bw_dispatch *dispatch = reload->dispatch;
+    return !json_array_size(reload->errors) && !bw_hosts_have_changed(dispatch) && bw_catalog_equal(reload->candidate, dispatch->catalog) &&
+           json_equal(reload->values, dispatch->values) && bw_settings_equal(reload->configure, dispatch->configure);
 }
 
 static void take_values(struct bw_reload *reload)
 {
     struct bw_dispatch *dispatch = reload->dispatch;
     struct bw_run_worker *worker;
-    if (json_equal(reload->values, dispatch->values)) return;
+    bool are_same = json_equal(reload->values, dispatch->values), is_told_the_same = bw_settings_equal(reload->configure, dispatch->configure);
     json_decref(dispatch->values);
+    json_decref(dispatch->configure);
     dispatch->values = json_incref(reload->values);
+    dispatch->configure = json_incref(reload->configure); /* also when only its lines have moved: errors name them */
+    if (are_same && is_told_the_same) return;
     TAILQ_FOREACH(worker, &dispatch->workers, link)
-    if (worker->state != BW_WORKER_KILLED) bw_worker_send_values(worker, dispatch->values);
+    if (worker->state != BW_WORKER_KILLED) bw_worker_send_values(worker, dispatch->values, dispatch->configure);
     bw_log(BW_LOG_INFO, "config.changed", BW_INT("values", json_object_size(dispatch->values)));
 }
 
-static void begin(struct bw_reload *reload)
+static void read_catalog(struct bw_reload *reload)
 {
     struct bw_dispatch *dispatch = reload->dispatch;
     struct bw_error err;
-    reload->is_wanted = false;
-    reload->started_us = bw_clock_mono_us();
-    if (!(reload->errors = json_array())) {
-        bw_log(BW_LOG_ERROR, "catalog.refused", BW_INT("revision", dispatch->revision), BW_STR("message", "out of memory"));
-        return;
-    }
-    read_values(reload);
     if (!(reload->candidate = bw_catalog_read(dispatch, reload->errors, &err))) {
         refuse_for(reload, &err);
     } else if (is_unchanged(reload)) {
@@ -197,11 +206,35 @@ static void begin(struct bw_reload *reload)
             return;
         }
         settle_routes(reload, true);
+        take_values(reload);
         bw_log(BW_LOG_DEBUG, "catalog.unchanged", BW_INT("revision", dispatch->revision));
         forget(reload);
     } else {
         begin_trial(reload); /* also when a file cannot be read: all errors at once */
     }
+}
+
+void bw_reload_plugins_settled(struct bw_reload *reload)
+{
+    if (reload->phase != PLUGINS || !bw_hosts_are_tried(reload->dispatch)) return;
+    reload->phase = IDLE;
+    read_catalog(reload);
+}
+
+static void begin(struct bw_reload *reload)
+{
+    struct bw_dispatch *dispatch = reload->dispatch;
+    reload->is_wanted = false;
+    reload->postponed_us = 0;
+    reload->started_us = bw_clock_mono_us();
+    if (!(reload->errors = json_array())) {
+        bw_log(BW_LOG_ERROR, "catalog.refused", BW_INT("revision", dispatch->revision), BW_STR("message", "out of memory"));
+        return;
+    }
+    read_live(reload);
+    reload->phase = PLUGINS;
+    if (reload->configure) bw_hosts_try(dispatch, reload->configure, reload->errors);
+    bw_reload_plugins_settled(reload);
 }
 
 void bw_reload_stored(struct bw_reload *reload, uint32_t revision, const struct bw_error *err)
@@ -233,6 +266,7 @@ void bw_reload_stored(struct bw_reload *reload, uint32_t revision, const struct 
     dispatch->workflows = json_incref((json_t *)workflows);
     reload->candidate = NULL;
     take_values(reload); /* before the first event under it */
+    bw_hosts_take(dispatch);
     bw_dispatch_activate(dispatch, revision, awaited);
     settle_routes(reload, true); /* behind it: who is let in by a new route finds the workflow that waits */
     BW_CRASH_POINT(DISPATCH_AFTER_ACTIVATE);
@@ -244,11 +278,29 @@ void bw_reload_stored(struct bw_reload *reload, uint32_t revision, const struct 
     bw_reload_go_on(reload);
 }
 
+/* Somebody is copying a plugin: he will be done soon. */
+static bool is_postponed(struct bw_reload *reload)
+{
+    int64_t now_us = bw_clock_mono_us(), wait_us = reload->again ? bw_hosts_unsettled_us(reload->dispatch) : 0;
+    if (!reload->postponed_us) reload->postponed_us = now_us;
+    if (!wait_us || now_us - reload->postponed_us >= POSTPONED_US_MAX) return false;
+    const struct timeval wait = {.tv_sec = wait_us / 1000000, .tv_usec = wait_us % 1000000};
+    evtimer_add(reload->again, &wait);
+    return true;
+}
+
 void bw_reload_go_on(struct bw_reload *reload)
 {
     const struct bw_dispatch *dispatch = reload->dispatch;
-    while (reload->is_wanted && reload->phase == IDLE && dispatch->is_catalog_reported && !dispatch->is_draining && !dispatch->is_failed)
+    while (reload->is_wanted && reload->phase == IDLE && dispatch->is_catalog_reported && !dispatch->is_draining && !dispatch->is_failed &&
+           !is_postponed(reload))
         begin(reload);
+}
+
+static void on_again(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd, (void)what;
+    bw_reload_go_on(arg);
 }
 
 void bw_reload_request(struct bw_reload *reload)
@@ -287,10 +339,11 @@ static void on_changed(void *arg)
 struct bw_reload *bw_reload_new(struct bw_dispatch *dispatch)
 {
     struct bw_reload *reload = calloc(1, sizeof *reload);
-    const char *const folders[] = {dispatch->options.config->workflows, dispatch->options.config->actions};
+    const char *const folders[] = {dispatch->options.config->workflows, dispatch->options.config->actions, dispatch->options.config->plugins};
     if (!reload) return NULL;
     reload->dispatch = dispatch;
-    if (dispatch->options.watch_files) reload->watch = bw_watch_new(dispatch->base, folders, 2, on_changed, reload);
+    reload->again = evtimer_new(dispatch->base, on_again, reload);
+    if (dispatch->options.watch_files) reload->watch = bw_watch_new(dispatch->base, folders, 3, on_changed, reload);
     return reload;
 }
 
@@ -298,6 +351,8 @@ void bw_reload_stop(struct bw_reload *reload)
 {
     bw_watch_free(reload->watch);
     bw_worker_free(reload->worker);
+    if (reload->again) event_free(reload->again);
+    reload->again = NULL;
     reload->watch = NULL;
     reload->worker = NULL;
 }

@@ -95,6 +95,7 @@ static void read_step(struct bw_stored_report *report, const struct bw_message *
     step->input_names = keep_json(report, json_object_get(from, "inputs"));
     step->output = keep_part(report, message, from);
     step->error = keep_json(report, json_object_get(from, "error"));
+    step->failures = keep_json(report, json_object_get(from, "failures"));
 }
 
 static bool read_join(struct bw_stored_report *report, const struct bw_message *message, const json_t *from, struct bw_step_row *step)
@@ -210,11 +211,6 @@ void bw_reports_take(struct bw_run_worker *worker, const struct bw_message *mess
 
     /* Only the one who has the event may write: a report of a worker that was given up is refused (semantics.md 2.3). */
     if (!job || job->worker != worker || job->is_finished) return;
-    if (bw_json_bool(message->head, "admitted", false)) { /* and nothing else */
-        bw_suspects_admitted(dispatch, job);
-        bw_jobs_feed_soon(dispatch);
-        return;
-    }
     BW_CRASH_POINT(DISPATCH_BEFORE_REPORT);
     json_array_foreach(runs, index, run)
     {
@@ -256,6 +252,7 @@ void bw_reports_take(struct bw_run_worker *worker, const struct bw_message *mess
         fix(&report->steps[i].input_names, report->bytes.data);
         fix(&report->steps[i].output, report->bytes.data);
         fix(&report->steps[i].error, report->bytes.data);
+        fix(&report->steps[i].failures, report->bytes.data);
     }
     for (size_t i = 0; i < json_array_size(runs); i++) {
         fix(&report->runs[i].output, report->bytes.data);
@@ -274,7 +271,7 @@ void bw_reports_take(struct bw_run_worker *worker, const struct bw_message *mess
     bool is_done = bw_json_bool(message->head, "done", false);
     report->op.event_done = is_done && job->number > 0;
     report->op.matched = (uint32_t)bw_json_int(message->head, "matched", 0);
-    bw_suspects_progress(job, runs);
+    bw_suspects_progress(dispatch, job, runs);
     if (is_done) {
         bw_jobs_finish(dispatch, job);
         bw_jobs_feed_soon(dispatch);

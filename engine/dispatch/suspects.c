@@ -1,13 +1,16 @@
 /* Suspects: what may have ended a worker is executed where it can take nobody else with it.
  *
  * The flight page names the step that a worker was executing when it died: its job is a suspect and runs alone from then on, in a process of its own.
+ * So is what was executing when an earlier engine died, by its own fault or not (losses.h).
  * A worker that dies between steps has no such note (somebody has killed it, or the kernel has, for memory that many steps hold while they wait).
  * That counts against nobody at first. What was in hand at three such deaths is a suspect, too, of a lower rank: it runs in ever smaller company, so
- * that in the end the one that does it is alone, and that one's runs fail after six more deaths. Whoever does not do it gets on meanwhile. */
+ * that in the end the one that does it is alone, and that one's runs fail after six more deaths. Whoever does not do it gets on meanwhile.
+ *
+ * Where runs begin in the order of their events, a suspect that was not looked at keeps its place in the queue of its pool (order.h). */
 #include "base/clock.h"
-#include "base/log.h"
+#include "base/file.h"
 #include "dispatch/internal.h"
-#include <string.h>
+#include <stdlib.h>
 
 #define DEATHS_MAX 3               /* without a note, until what was in hand is suspected */
 #define ALONE_MAX 5                /* semantics.md 2.4 */
@@ -20,37 +23,53 @@ static bool are_used(const struct bw_dispatch *dispatch)
     return !dispatch->options.trial; /* a test has one worker, whose time it is that stands still */
 }
 
-void bw_suspects_add(struct bw_dispatch *dispatch, struct bw_job *job)
+bool bw_suspects_open(struct bw_dispatch *dispatch)
 {
-    if (job->is_suspect || !are_used(dispatch)) return;
-    job->is_suspect = true;
-    job->is_holding = job->number > 0;
-    dispatch->holding += job->is_holding;
+    const struct bw_dispatch_options *options = &dispatch->options;
+    char *folder = options->keeps_flight ? bw_file_join(options->store_folder, BW_FLIGHT_FOLDER) : NULL;
+    bool good = !options->keeps_flight || folder;
+    if (good) good = (dispatch->losses = bw_losses_open(folder)) != NULL;
+    if (good && folder) bw_losses_keep_live(dispatch->losses, dispatch->reader);
+    free(folder);
+    return good;
+}
+
+static void suspect(struct bw_dispatch *dispatch, struct bw_job *job)
+{
+    if (are_used(dispatch)) job->is_suspect = true;
 }
 
 void bw_suspects_unexplained(struct bw_dispatch *dispatch, struct bw_job *job, bool was_alone)
 {
     job->deaths++;
     job->alone += was_alone && job->is_suspect; /* before that it was by chance */
-    if (job->deaths >= DEATHS_MAX) bw_suspects_add(dispatch, job);
+    if (job->deaths >= DEATHS_MAX) suspect(dispatch, job);
 }
 
-void bw_suspects_admitted(struct bw_dispatch *dispatch, struct bw_job *job)
+void bw_suspects_blame(struct bw_dispatch *dispatch, struct bw_job *job, const struct bw_flight_note *note)
 {
-    dispatch->holding -= job->is_holding;
-    job->is_holding = false;
+    bw_losses_add(dispatch->losses, note);
+    job->has_losses = true;
+    suspect(dispatch, job);
 }
 
-bool bw_suspects_hold_events(const struct bw_dispatch *dispatch)
+void bw_suspects_recall(struct bw_dispatch *dispatch, struct bw_job *job)
 {
-    return dispatch->holding > 0 && (dispatch->is_ordered || !dispatch->is_catalog_reported);
+    if (!bw_losses_are_of(dispatch->losses, job->number, job->run)) return;
+    job->has_losses = true;
+    suspect(dispatch, job);
+}
+
+void bw_suspects_forget(struct bw_dispatch *dispatch, struct bw_job *job)
+{
+    if (job->has_losses) bw_losses_forget(dispatch->losses, job->number, NULL, NULL);
 }
 
 /* How many may be in hand together with this one, itself included. */
 static size_t company_of(const struct bw_job *job)
 {
     static const size_t by_deaths[] = {64, 8};
-    if (job->lost || job->alone || job->deaths < DEATHS_MAX) return 1;
+    if (job->has_losses || job->alone || job->deaths < DEATHS_MAX) return 1;
     size_t more = job->deaths - DEATHS_MAX;
     return more < sizeof by_deaths / sizeof *by_deaths ? by_deaths[more] : 1;
 }
@@ -93,22 +112,14 @@ void bw_suspects_watch(struct bw_dispatch *dispatch)
     bw_process_kill(worker->process);
 }
 
-void bw_suspects_progress(struct bw_job *job, const json_t *runs)
+void bw_suspects_progress(struct bw_dispatch *dispatch, struct bw_job *job, const json_t *runs)
 {
-    size_t i, k, m;
-    json_t *run, *step, *entry;
+    size_t i, k;
+    json_t *run, *step;
     if (json_array_size(runs)) job->deaths = job->alone = 0;
-    if (!job->lost) return;
+    if (!job->has_losses) return;
     json_array_foreach(runs, i, run) json_array_foreach(json_object_get(run, "steps"), k, step)
-    {
-        for (m = 0; (entry = json_array_get(job->lost, m));) {
-            if (!strcmp(bw_json_str(entry, "run", ""), bw_json_str(run, "uid", "-")) &&
-                !strcmp(bw_json_str(entry, "path", ""), bw_json_str(step, "path", "-")))
-                json_array_remove(job->lost, m);
-            else
-                m++;
-        }
-    }
+        bw_losses_forget(dispatch->losses, job->number, bw_json_str(run, "uid", "-"), bw_json_str(step, "path", "-"));
 }
 
 bool bw_job_is_condemned(const struct bw_job *job)

@@ -1,6 +1,7 @@
 /* Run workers: started, configured, watched, replaced. */
 #include "base/clock.h"
 #include "base/codec.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "dispatch/responses.h"
 #include <errno.h>
@@ -29,10 +30,29 @@ void bw_worker_free(struct bw_run_worker *worker)
     if (worker->channel) bw_channel_free(worker->channel);
     bw_process_free(worker->process);
     if (worker->flight) bw_flight_unmap(worker->flight);
+    if (worker->flight_file) unlink(worker->flight_file); /* what it says has been counted, or the worker was ended by this engine */
+    free(worker->flight_file);
     bw_permits_worker_lost(worker);
     bw_buf_free(&worker->granted);
     free(worker->revisions);
     free(worker);
+}
+
+/* In a file, for the engine after this one; if that cannot be made, at least for this one. */
+static bool make_page(struct bw_run_worker *worker, int *fd, struct bw_error *err)
+{
+    const struct bw_dispatch_options *options = &worker->dispatch->options;
+    char name[48];
+    snprintf(name, sizeof name, BW_FLIGHT_FOLDER "/%u", worker->number);
+    if (options->keeps_flight && worker->number) {
+        worker->flight_file = bw_file_join(options->store_folder, name);
+        if (worker->flight_file && !bw_flight_create(worker->flight_file, &worker->flight, fd)) return true;
+        bw_log(BW_LOG_WARN, "flight.not_stored", BW_INT("worker", worker->number), BW_STR("message", strerror(errno)));
+        free(worker->flight_file);
+        worker->flight_file = NULL;
+    }
+    if (!bw_flight_create(NULL, &worker->flight, fd)) return true;
+    return bw_error_set(err, "process.flight", "cannot make the flight page: %s", strerror(errno));
 }
 
 struct bw_run_worker *bw_worker_new(struct bw_dispatch *dispatch, unsigned number, const struct bw_channel_handlers *handlers,
@@ -48,11 +68,7 @@ struct bw_run_worker *bw_worker_new(struct bw_dispatch *dispatch, unsigned numbe
     worker->may_have = BW_WORKER_IN_HAND_FIRST;
     TAILQ_INIT(&worker->jobs);
     TAILQ_INIT(&worker->asked);
-    if (bw_flight_create(&worker->flight, &flight)) {
-        bw_error_set(err, "process.flight", "cannot make the flight page: %s", strerror(errno));
-        goto fail;
-    }
-    if (!make_pair(pair, err)) goto fail;
+    if (!make_page(worker, &flight, err) || !make_pair(pair, err)) goto fail;
     int child_fds[2] = {pair[1], flight};
     pair[1] = flight = -1;
     if (!(worker->process = bw_process_spawn(dispatch->base, "worker", child_fds, 2, ended, worker, err))) goto fail;
@@ -84,6 +100,7 @@ void bw_worker_configure(struct bw_run_worker *worker, bool with_secrets)
                              worker->dispatch->options.trial, "trial_limits", worker->dispatch->options.trial_limits, "hands_over",
                              worker->dispatch->pool_count > 1, "secrets", secrets, "limits", limits, "pools", pools);
     json_object_set(head, "config", worker->dispatch->values);
+    json_object_set(head, "configure", worker->dispatch->configure);
     if (with_secrets && worker->dispatch->public_url) {
         char key[2 * BW_STORE_KEY_BYTES + 1];
         bw_hex_encode(worker->dispatch->approval_key, BW_STORE_KEY_BYTES, key);
@@ -94,9 +111,9 @@ void bw_worker_configure(struct bw_run_worker *worker, bool with_secrets)
     json_decref(head);
 }
 
-void bw_worker_send_values(struct bw_run_worker *worker, json_t *values)
+void bw_worker_send_values(struct bw_run_worker *worker, json_t *values, json_t *configure)
 {
-    json_t *head = json_pack("{s:O}", "config", values);
+    json_t *head = json_pack("{s:O,s:O}", "config", values, "configure", configure);
     bw_channel_send_json(worker->channel, BW_MSG_VALUES, head, NULL, 0);
     json_decref(head);
 }
@@ -137,14 +154,8 @@ bool bw_worker_died_loading(const struct bw_run_worker *worker, const char *how,
 
 static void log_from_worker(const struct bw_message *message)
 {
-    static const struct {
-        const char *name;
-        enum bw_log_level level;
-    } levels[] = {{"debug", BW_LOG_DEBUG}, {"info", BW_LOG_INFO}, {"warn", BW_LOG_WARN}, {"error", BW_LOG_ERROR}};
-    const char *name = bw_json_str(message->head, "level", "info");
     enum bw_log_level level = BW_LOG_INFO;
-    for (size_t i = 0; i < sizeof levels / sizeof *levels; i++)
-        if (!strcmp(levels[i].name, name)) level = levels[i].level;
+    bw_log_level_named(bw_json_str(message->head, "level", "info"), &level);
     bw_log(level, "step.log", BW_STR("message", bw_json_str(message->head, "message", "")), BW_STR("run", bw_json_str(message->head, "run", NULL)),
            BW_STR("workflow", bw_json_str(message->head, "workflow", NULL)), BW_STR("step", bw_json_str(message->head, "step", NULL)));
 }
@@ -166,11 +177,14 @@ static void on_message(struct bw_channel *channel, const struct bw_message *mess
         break;
     case BW_MSG_CATALOG_LOADED: bw_dispatch_catalog_loaded(dispatch, message->head); break;
     case BW_MSG_REPORT: bw_reports_take(worker, message); break;
+    case BW_MSG_LOOKED: bw_pool_looked(worker, message->head); break;
     case BW_MSG_RESPOND: bw_responses_choose(dispatch, message->head); break;
     case BW_MSG_CALL: bw_hosts_call(worker, message); break;
     case BW_MSG_CALL_CANCEL: bw_hosts_cancel(worker, message->head); break;
     case BW_MSG_PERMIT_ASK: bw_permits_ask(worker, message->head); break;
     case BW_MSG_PERMIT_BACK: bw_permits_back(worker, message->head); break;
+    case BW_MSG_USAGE_ASK: bw_usage_ask(worker, message->head); break;
+    case BW_MSG_USAGE_END: bw_usage_end(worker, message->head); break;
     case BW_MSG_FETCHED: bw_fetches_take(worker, message->head); break;
     case BW_MSG_LOG: log_from_worker(message); break;
     case BW_MSG_TRACE:
@@ -249,6 +263,7 @@ static void bury(struct bw_run_worker *worker)
     }
     bw_hosts_cancel_all(worker);
     bw_fetches_worker_lost(worker);
+    bw_order_ended(&dispatch->order, worker);
     if (!worker->is_dismissed) bw_jobs_worker_lost(worker, note.active ? &note : NULL, was_loading);
     bw_worker_free(worker);
     if (pool)

@@ -8,7 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BEAT_EVERY_MS 1000 /* no more often than that does a beat go on its way to the worker */
+#define OUTPUT_BYTES_MAX (15u << 20) /* less than a frame; the engine keeps less */
+#define BEAT_EVERY_MS 1000           /* no more often than that does a beat go on its way to the worker */
+#define REMEMBERED 1024              /* calls that are over and whose memory is not used again yet: a plugin may err about its own calls */
 
 enum mail_kind { MAIL_RESULT, MAIL_LOG, MAIL_BEAT };
 
@@ -21,6 +23,7 @@ struct bw_host_call {
     json_t *head; /* owns the strings of call, and the secrets */
     char *input;
     _Atomic bool is_completed, is_cancelled;
+    bool is_over; /* nothing that a plugin says of it counts */
     /* Beats: the flag is set by whoever beats first and cleared when the beat is sent, so however many come in between, there is one mail. */
     _Atomic bool has_beaten;
     struct bw_mail beat;
@@ -32,6 +35,7 @@ struct bw_host_call {
 };
 struct log_line {
     struct bw_mail mail;
+    int64_t call; /* -1: of none */
     enum bw_plugin_level level;
     char text[];
 };
@@ -41,8 +45,12 @@ static struct bw_host_call *of_call(const struct bw_plugin_call *call)
     return (struct bw_host_call *)call;
 }
 
-static void call_free(struct bw_host_call *call)
+/* What the plugin may still hold a pointer to stays a while, completed and empty: whoever completes it again, or beats for it, is told so, and does
+ * not write into the memory of another call. */
+static void call_end(struct bw_host_call *call)
 {
+    static struct bw_host_call *remembered[REMEMBERED];
+    static size_t next;
     *call->previous = call->next;
     if (call->next) call->next->previous = call->previous;
     if (call->beat_timer) event_free(call->beat_timer);
@@ -50,7 +58,16 @@ static void call_free(struct bw_host_call *call)
     bw_buf_free(&call->result);
     free(call->input);
     free(call->output);
-    free(call);
+    call->beat_timer = NULL;
+    call->head = NULL;
+    call->input = call->output = NULL;
+    call->call.action = call->call.input = call->call.idempotency_key = call->call.run = call->call.step = "";
+    call->call.input_len = 0;
+    call->call.callback_url = NULL;
+    call->is_over = true;
+    free(remembered[next]);
+    remembered[next] = call;
+    next = (next + 1) % REMEMBERED;
 }
 
 void bw_host_execute(struct bw_host *host, const struct bw_message *message)
@@ -130,6 +147,7 @@ static void on_beat_due(evutil_socket_t fd, short what, void *arg)
 static void take_beat(struct bw_host_call *call)
 {
     int64_t left_us = call->next_beat_us - bw_clock_mono_us();
+    if (call->is_over) return;
     if (left_us > 0 && !call->beat_timer) call->beat_timer = event_new(call->host->base, -1, 0, on_beat_due, call);
     if (left_us <= 0 || !call->beat_timer || event_add(call->beat_timer, &(struct timeval){.tv_usec = (suseconds_t)(left_us % 1000000)}))
         send_beat(call);
@@ -152,11 +170,14 @@ void bw_host_complete(const struct bw_plugin_host *services, struct bw_plugin_ca
     struct bw_host_call *call = of_call(plugin_call);
     static const char *const names[] = {
         [BW_PLUGIN_OK] = "ok", [BW_PLUGIN_RETRY] = "retry", [BW_PLUGIN_FAIL] = "fail", [BW_PLUGIN_PENDING] = "pending"};
+    static const struct bw_plugin_result too_large = {
+        .size = sizeof too_large, .outcome = BW_PLUGIN_FAIL, .code = "output.too_large", .message = "the output has more than 15 MiB"};
     (void)services;
     if (atomic_exchange(&call->is_completed, true)) {
         bw_host_log(services, NULL, BW_PLUGIN_WARN, "complete() was called twice for one call: the second result is dropped");
         return;
     }
+    if (result->outcome == BW_PLUGIN_OK && result->output && result->output_len > OUTPUT_BYTES_MAX) result = &too_large;
     enum bw_plugin_outcome outcome = result->outcome <= BW_PLUGIN_PENDING ? result->outcome : BW_PLUGIN_FAIL;
     bw_buf_printf(&call->result, "{\"call\":%lld,\"outcome\":\"%s\"", (long long)call->id, names[outcome]);
     if (outcome == BW_PLUGIN_OK) {
@@ -187,22 +208,22 @@ void bw_host_log(const struct bw_plugin_host *services, const struct bw_plugin_c
     struct bw_host *host = services->opaque;
     size_t len = strlen(text);
     struct log_line *line = malloc(sizeof *line + len + 1);
-    (void)call;
     if (!line) return;
+    line->call = call ? of_call(call)->id : -1;
     line->mail.kind = MAIL_LOG;
     line->level = level;
     memcpy(line->text, text, len + 1);
     bw_mailbox_post(host->mailbox, &line->mail);
 }
 
-void bw_host_send_log(struct bw_host *host, enum bw_plugin_level level, const char *text)
+static void send_log(struct bw_host *host, const struct log_line *line)
 {
     static const char *const names[] = {
         [BW_PLUGIN_DEBUG] = "debug", [BW_PLUGIN_INFO] = "info", [BW_PLUGIN_WARN] = "warn", [BW_PLUGIN_ERROR] = "error"};
     struct bw_buf head = {0};
-    bw_buf_printf(&head, "{\"level\":\"%s\",\"message\":", names[level <= BW_PLUGIN_ERROR ? level : BW_PLUGIN_INFO]);
-    bw_buf_append_json_string(&head, bw_slice_of(text));
-    bw_buf_append_char(&head, '}');
+    bw_buf_printf(&head, "{\"level\":\"%s\",\"message\":", names[line->level <= BW_PLUGIN_ERROR ? line->level : BW_PLUGIN_INFO]);
+    bw_buf_append_json_string(&head, bw_slice_of(line->text));
+    bw_buf_printf(&head, ",\"call\":%lld}", (long long)line->call);
     if (!head.failed) bw_channel_send(host->channel, BW_MSG_HOST_LOG, bw_buf_slice(&head), NULL, 0);
     bw_buf_free(&head);
 }
@@ -212,7 +233,7 @@ void bw_host_receive(struct bw_mail *mail, void *arg)
     struct bw_host *host = arg;
     if (mail->kind == MAIL_LOG) {
         struct log_line *line = (struct log_line *)((char *)mail - offsetof(struct log_line, mail));
-        bw_host_send_log(host, line->level, line->text);
+        send_log(host, line);
         free(line);
         return;
     }
@@ -223,5 +244,5 @@ void bw_host_receive(struct bw_mail *mail, void *arg)
     struct bw_host_call *call = (struct bw_host_call *)((char *)mail - offsetof(struct bw_host_call, mail));
     struct bw_slice output = {call->output, call->output_len};
     bw_channel_send(host->channel, BW_MSG_HOST_RESULT, bw_buf_slice(&call->result), &output, call->output ? 1 : 0);
-    call_free(call);
+    call_end(call);
 }

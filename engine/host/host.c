@@ -1,13 +1,15 @@
 #include "host/host.h"
+#include "base/confine.h"
 #include "base/mailbox.h"
 #include "host/internal.h"
+#include <libgen.h>
+#include <limits.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
-#define ENGINE_FD 3
 #define FRAME_BYTES_MAX (16u << 20)
 
 static void refuse(struct bw_host *host, const struct bw_error *err)
@@ -17,18 +19,39 @@ static void refuse(struct bw_host *host, const struct bw_error *err)
     json_decref(head);
 }
 
+static void confine(const struct bw_message *message, const json_t *given, char *open, size_t size)
+{
+    char path[PATH_MAX];
+    struct bw_needs needs = bw_needs_read(given);
+    snprintf(path, sizeof path, "%s", bw_json_str(message->head, "path", ""));
+    bw_confine_plugin(&needs, dirname(path), open, size);
+}
+
 static void load(struct bw_host *host, const struct bw_message *message)
 {
     struct bw_error err;
     json_t *manifest = NULL;
-    char reason[400] = "";
-    struct bw_buf config = {0};
+    char open[256] = "";
 
     host->allow_private_network = bw_json_bool(message->head, "allow_private_network", false);
-    if (!(host->plugin = bw_host_load(bw_json_str(message->head, "path", ""), &manifest, &err))) {
+    confine(message, json_object_get(message->head, "needs"), open, sizeof open);
+    if (!(host->plugin = bw_host_load(bw_json_str(message->head, "path", ""), bw_json_bool(message->head, "is_copied", false) ? host->copy : -1,
+                                      &manifest, &err))) {
         refuse(host, &err);
         return;
     }
+    json_t *head = json_pack("{s:o,s:i}", "manifest", manifest, "abi", (int)host->plugin->abi);
+    if (*open) json_object_set_new(head, "open", json_string(open));
+    bw_channel_send_json(host->channel, BW_MSG_HOST_MANIFEST, head, NULL, 0);
+    json_decref(head);
+}
+
+static void init(struct bw_host *host, const struct bw_message *message)
+{
+    char reason[400] = "";
+    struct bw_buf config = {0};
+    struct bw_error err;
+
     host->services = (struct bw_plugin_host){.size = sizeof host->services,
                                              .abi = BELLWIRE_PLUGIN_ABI,
                                              .opaque = host,
@@ -40,23 +63,16 @@ static void load(struct bw_host *host, const struct bw_message *message)
     bw_host_fill_loop_services(&host->services);
     host->instance = &host->services;
     if (host->plugin->init) {
-        json_t *settings = json_object_get(message->head, "config");
-        if (settings)
-            bw_json_append(&config, settings);
-        else
-            bw_buf_append_text(&config, "{}");
-        host->instance = host->plugin->init(&host->services, config.data, reason, sizeof reason);
+        bw_json_append(&config, json_object_get(message->head, "config"));
+        host->instance = config.failed ? NULL : host->plugin->init(&host->services, config.data, reason, sizeof reason);
         bw_buf_free(&config);
     }
-    if (!host->instance) {
-        bw_error_set(&err, "plugin.init", "init() refused: %s", *reason ? reason : "no reason given");
-        refuse(host, &err);
-        json_decref(manifest);
+    if (host->instance) {
+        bw_channel_send(host->channel, BW_MSG_HOST_READY, BW_SLICE("{}"), NULL, 0);
         return;
     }
-    json_t *head = json_pack("{s:o,s:i}", "manifest", manifest, "abi", (int)host->plugin->abi);
-    bw_channel_send_json(host->channel, BW_MSG_HOST_MANIFEST, head, NULL, 0);
-    json_decref(head);
+    bw_error_set(&err, "plugin.init", "init() refused: %s", *reason ? reason : "no reason given");
+    refuse(host, &err);
 }
 
 static void on_message(struct bw_channel *channel, const struct bw_message *message, void *arg)
@@ -65,6 +81,8 @@ static void on_message(struct bw_channel *channel, const struct bw_message *mess
     (void)channel;
     if (message->type == BW_MSG_HOST_LOAD && !host->plugin)
         load(host, message);
+    else if (message->type == BW_MSG_HOST_INIT && host->plugin && !host->instance)
+        init(host, message);
     else if (message->type == BW_MSG_HOST_EXECUTE && host->instance)
         bw_host_execute(host, message);
     else if (message->type == BW_MSG_HOST_CANCEL && host->instance)
@@ -81,17 +99,24 @@ static void on_closed(struct bw_channel *channel, const char *reason, void *arg)
 int bw_host_main(void)
 {
     static const struct bw_channel_handlers handlers = {on_message, on_closed};
+    struct bw_host_descriptors ours;
     struct bw_host host = {0};
 
     prctl(PR_SET_PDEATHSIG, SIGKILL); /* had the engine died before this line, its end of the socketpair is closed and the loop ends */
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-    setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+    bw_host_limit();
+    if (!bw_host_lift_descriptors(&ours) || !bw_host_report_crashes(ours.report)) return 1;
     signal(SIGPIPE, SIG_IGN);
     signal(SIGINT, SIG_IGN);
     if (!(host.base = event_base_new()) || !(host.mailbox = bw_mailbox_new(host.base, bw_host_receive, &host)) ||
-        !(host.channel = bw_channel_new(host.base, ENGINE_FD, FRAME_BYTES_MAX, &handlers, &host)) || !bw_host_capture_output(&host))
+        !(host.channel = bw_channel_new(host.base, ours.engine, FRAME_BYTES_MAX, &handlers, &host)))
         return 1;
-    event_base_dispatch(host.base);
+    bw_host_free_descriptors(&ours);
+    host.copy = ours.copy;
+    if (event_base_dispatch(host.base) != 0) {
+        bw_host_last_words("the loop of its host has failed: are its descriptors closed?");
+        _exit(1);
+    }
     if (host.plugin && host.plugin->fini && host.instance) host.plugin->fini(host.instance);
     _exit(0); /* destructors of the plugin's libraries are not our concern; the kernel frees the rest */
 }

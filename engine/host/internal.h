@@ -16,14 +16,20 @@ struct bw_host {
     const struct bw_plugin *plugin;
     void *instance;
     bool allow_private_network;
+    int copy; /* of the plugin; -1: none */
     struct bw_host_call *calls;
     struct bw_mailbox *mailbox; /* completions and log lines of any thread come home through it */
-    struct bw_host_output *output;
 };
 
-/* load.c: dlopen and every check before the first line of the plugin runs (except its constructors). False: err (plugin.*) says why, with the cure.
+/* limits.c: memory, descriptors, files; before anything of the plugin is loaded */
+void bw_host_limit(void);
+/* crash.c: what ends this process is written to fd, which does not block */
+bool bw_host_report_crashes(int fd);
+void bw_host_last_words(const char *text);
+/* load.c: dlopen (of the copy, if there is one) and every check before the first line of the plugin runs (except its constructors). False: err
+ * (plugin.*) says why, with the cure.
  */
-const struct bw_plugin *bw_host_load(const char *path, json_t **manifest, struct bw_error *err);
+const struct bw_plugin *bw_host_load(const char *path, int copy, json_t **manifest, struct bw_error *err);
 /* calls.c */
 void bw_host_execute(struct bw_host *host, const struct bw_message *message);
 void bw_host_cancel(struct bw_host *host, int64_t call);
@@ -33,9 +39,13 @@ bool bw_host_is_cancelled(const struct bw_plugin_host *services, const struct bw
 void bw_host_complete(const struct bw_plugin_host *services, struct bw_plugin_call *call, const struct bw_plugin_result *result);
 const char *bw_host_secret(const struct bw_plugin_host *services, const struct bw_plugin_call *call, const char *name);
 void bw_host_log(const struct bw_plugin_host *services, const struct bw_plugin_call *call, enum bw_plugin_level level, const char *text);
-void bw_host_send_log(struct bw_host *host, enum bw_plugin_level level, const char *text);
 /* loop.c: the event services */
 void bw_host_fill_loop_services(struct bw_plugin_host *services);
-/* output.c: what the plugin prints becomes log lines */
-bool bw_host_capture_output(struct bw_host *host);
+/* descriptors.c: 0, 1 and 2 become the plugin's, ours are moved up, and all in between are taken until bw_host_free_descriptors() */
+struct bw_host_descriptors {
+    int floor, engine, report;
+    int copy; /* of the plugin; -1: none was given */
+};
+bool bw_host_lift_descriptors(struct bw_host_descriptors *ours);
+void bw_host_free_descriptors(const struct bw_host_descriptors *ours);
 #endif

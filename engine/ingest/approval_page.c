@@ -13,7 +13,6 @@
 static const char headers[] =
     "Content-Security-Policy\0default-src 'none'; style-src '" STYLE_HASH "'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'\0"
     "Referrer-Policy\0no-referrer\0"
-    "X-Content-Type-Options\0nosniff\0"
     "Cache-Control\0no-store";
 const struct bw_slice bw_approval_headers = {headers, sizeof headers};
 

@@ -1,6 +1,7 @@
 #include "ingest/connections.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "ingest/linger.h"
 #include <stdlib.h>
 #include <sys/socket.h>
 
@@ -116,12 +117,19 @@ void bw_connection_expect(struct bw_connection *connection, uint64_t body_bytes)
     bufferevent_setwatermark(connection->bev, EV_READ, 0, watermark);
 }
 
+static bool is_written(const struct bw_connection *connection)
+{
+    return evbuffer_get_length(bufferevent_get_output(connection->bev)) == 0;
+}
+
 static void on_close(struct evhttp_connection *from, void *arg)
 {
     struct bw_connection *connection = arg;
     struct bw_loop *loop = connection->loop;
     (void)from;
     if (connection->tls) bw_tls_say_goodbye(connection->bev);
+    if (!connection->is_ended && is_written(connection))
+        bw_linger(loop, bufferevent_getfd(connection->bev), &connection->origin, connection->is_last);
     release(connection);
     bw_loop_end_if_done(loop);
 }
@@ -173,6 +181,7 @@ void bw_connection_answer(struct bw_loop *loop, struct evhttp_request *request, 
     }
     if (atomic_load_explicit(&loop->ingest->is_draining, memory_order_relaxed) || (connection && connection->handled >= REQUESTS_MAX))
         reply->closes = true;
+    if (connection) connection->is_last = reply->closes;
     bw_reply_send(request, reply);
 }
 
@@ -180,11 +189,6 @@ void bw_connection_hold(struct bw_loop *loop, struct evhttp_request *request, si
 {
     struct bw_connection *connection = bw_connection_find(loop, request);
     if (connection) bw_intake_release(connection, body_bytes);
-}
-
-static bool is_written(const struct bw_connection *connection)
-{
-    return evbuffer_get_length(bufferevent_get_output(connection->bev)) == 0;
 }
 
 /* One that has just been let in has something to ask: whoever rings while the doors close is answered, not hung up on. */
@@ -234,6 +238,7 @@ static bool is_overdue(struct bw_connection *connection, int64_t now_us)
 /* evhttp's own error path: it detaches a request that is in use. shutdown() would not do: a sender that floods keeps the socket readable. */
 static void end(struct bw_connection *connection)
 {
+    connection->is_ended = true;
     bufferevent_trigger_event(connection->bev, BEV_EVENT_TIMEOUT | BEV_EVENT_READING, 0);
 }
 
@@ -271,6 +276,7 @@ void bw_connections_sweep(struct bw_loop *loop)
         }
         if (is_given_up(connection)) release(connection);
     }
+    bw_linger_sweep(loop, now_us);
     bw_origins_say(loop->ingest->origins);
     if (!atomic_load(&loop->ingest->is_draining)) keep_cap(loop);
     bw_loop_end_if_done(loop);
@@ -325,8 +331,8 @@ bool bw_connections_open(struct bw_loop *loop)
 void bw_connections_drain(struct bw_loop *loop)
 {
     for (size_t i = 0; i < loop->door_count; i++) {
-        if (loop->doors[i].socket) evhttp_del_accept_socket(loop->doors[i].http, loop->doors[i].socket);
-        loop->doors[i].socket = NULL;
+        struct bw_door *door = &loop->doors[i];
+        while (door->socket_count) evhttp_del_accept_socket(door->http, door->sockets[--door->socket_count]);
     }
     sweep_every(loop, SWEEP_DRAINING_MS);
     bw_connections_sweep(loop);
@@ -334,6 +340,7 @@ void bw_connections_drain(struct bw_loop *loop)
 
 void bw_connections_close(struct bw_loop *loop)
 {
+    bw_linger_end_all(loop);
     while (loop->connections) release(loop->connections); /* those that evhttp could not tell us about */
     if (loop->sweep) event_free(loop->sweep);
     if (loop->arrivals) event_free(loop->arrivals);

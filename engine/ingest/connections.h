@@ -45,6 +45,8 @@ struct bw_connection {
     const struct bw_route *route; /* whose path it is for */
     bool is_link;                 /* it is one of a link to an approval */
     const struct bw_gate_fault *refusal;
+    bool is_last;     /* its peer has been told that no answer follows */
+    bool is_ended;    /* it was overdue */
     bool is_marked;   /* evhttp has been given what leads to the refusal's answer */
     uint64_t discard; /* bytes of the refused body to swallow before that */
 };

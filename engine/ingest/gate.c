@@ -13,6 +13,7 @@ FAULT(bad_version, 505, "HTTP version not supported");
 FAULT(unknown_method, 405, "method not supported");
 FAULT(folded_line, 400, "folded header line");
 FAULT(bad_field_name, 400, "malformed header name");
+FAULT(look_alike, 400, "header name that others read as Content-Length or Transfer-Encoding");
 FAULT(bad_field_value, 400, "control character in a header");
 FAULT(bad_host, 400, "missing, duplicate or malformed Host");
 FAULT(two_lengths, 400, "duplicate Content-Length");
@@ -226,6 +227,19 @@ static bool is_host(struct bw_slice text)
     return true;
 }
 
+/* Content_Length, Transfer---Encoding: to us headers like any other, but whoever makes variables of an environment of them, or tidies names up,
+ * takes them for the real ones. Nobody honest sends them. */
+static bool is_like(struct bw_slice name, const char *letters)
+{
+    for (size_t i = 0; i < name.len; i++) {
+        char letter = name.ptr[i] | 0x20;
+        if (letter < 'a' || letter > 'z') continue;
+        if (letter != *letters) return false;
+        letters++;
+    }
+    return !*letters;
+}
+
 struct seen {
     unsigned fields, hosts, lengths, encodings;
 };
@@ -255,7 +269,7 @@ static const struct bw_gate_fault *parse_field(struct bw_slice line, struct bw_g
         out->expects_continue = true;
         return bw_slice_is_nocase(value, "100-continue") ? NULL : &bad_expectation;
     }
-    return NULL;
+    return is_like(name, "contentlength") || is_like(name, "transferencoding") ? &look_alike : NULL;
 }
 
 const struct bw_gate_fault *bw_gate_parse_head(struct bw_slice head, struct bw_gate_head *out)

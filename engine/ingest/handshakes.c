@@ -1,6 +1,7 @@
 #include "ingest/handshakes.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "ingest/priorities.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,7 +29,7 @@ static void set_open(struct bw_handshakes *handshakes, bool is_open)
     handshakes->set_open(handshakes->arg, is_open);
 }
 
-/* Has a lower priority than all else: while it is served, nobody else wants the thread. */
+/* Nobody else wants the thread. */
 static void on_idle(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd, (void)what;
@@ -54,7 +55,7 @@ struct bw_handshakes *bw_handshakes_new(struct event_base *base, void (*open_or_
     handshakes->arg = arg;
     handshakes->window = event_new(base, -1, EV_PERSIST, on_window, handshakes);
     handshakes->idle = event_new(base, -1, 0, on_idle, handshakes);
-    if (handshakes->window && handshakes->idle && !event_priority_set(handshakes->idle, 2) && !event_add(handshakes->window, &window))
+    if (handshakes->window && handshakes->idle && !event_priority_set(handshakes->idle, BW_PRIORITY_IDLE) && !event_add(handshakes->window, &window))
         return handshakes;
     bw_handshakes_free(handshakes);
     return NULL;

@@ -25,6 +25,8 @@ struct bw_held {
     /* the loop's */
     struct bw_held *previous, *next;
     struct evhttp_request *request;
+    struct bw_router *router; /* of the route; NULL until it has its request */
+    const struct bw_route *route;
     struct event *timer, *gone;
 };
 
@@ -79,6 +81,7 @@ static void held_free(struct bw_held *held)
     bw_buf_free(&held->type);
     bw_buf_free(&held->headers);
     bw_buf_free(&held->body);
+    bw_router_unref(held->router);
     free(held);
 }
 
@@ -106,16 +109,21 @@ struct bw_held *bw_held_new(struct bw_loop *loop, struct bw_uid event, const str
 
 /* ---- the loop's side ---- */
 
-/* 202, and where to look for what the run has to say. */
+/* What its source says to whatever it takes; else 202, and where to look for what the run has to say. A body of the source's own is sent as it is,
+ * without anything of ours: its sender wants just that. */
 static void say_where(const struct bw_held *held, struct bw_reply *reply, struct bw_buf *url, struct bw_buf *text, struct bw_buf *headers)
 {
+    const struct bw_acknowledge *acknowledge = bw_source_acknowledge(held->route->source);
     char event[BW_UID_TEXT];
     bw_reply_accepted(reply, bw_uid_text(held->event, BW_UID_EVENT, event), false);
+    bw_reply_acknowledge(reply, acknowledge);
+    if (acknowledge->has_body || reply->status == 204) return;
     bw_status_url(held->loop, held->event, held->run, url);
     if (!url->len) return;
     bw_buf_printf(text, "{\"status\":\"accepted\",\"event\":\"%s\",\"status_url\":", event);
     bw_buf_append_json_string(text, bw_buf_slice(url));
     bw_buf_append_text(text, "}\n");
+    bw_buf_append_slice(headers, reply->headers);
     bw_buf_append_slice(headers, BW_SLICE("Location\0"));
     bw_buf_append_slice(headers, bw_buf_slice(url));
     bw_buf_append_char(headers, '\0');
@@ -187,11 +195,13 @@ static void on_gone(evutil_socket_t fd, short what, void *arg)
     if (take(arg)) finish(arg);
 }
 
-void bw_held_keep(struct bw_held *held, struct evhttp_request *request)
+void bw_held_keep(struct bw_held *held, struct evhttp_request *request, const struct bw_route *route)
 {
     struct bw_loop *loop = held->loop;
     struct evhttp_connection *from = evhttp_request_get_connection(request);
     held->request = request;
+    held->route = route;
+    held->router = route->router;
     held->next = loop->held;
     if (held->next) held->next->previous = held;
     loop->held = held;

@@ -1,6 +1,6 @@
-/* held.h: senders who wait for a run's answer (`respond: {mode: result}`). Their event is on disk; what they get is the first of: the answer, 202
- * when their time is over, when the engine stops or when they have closed their side. Whoever takes a sender out of the table, under its lock,
- * decides: so each gets exactly one answer.
+/* held.h: senders who wait for a run's answer (`respond: {mode: result}`). Their event is on disk; what they get is the first of: the answer, what
+ * their source says to whatever it takes (202, or its `acknowledge`) when their time is over, when the engine stops or when they have closed their
+ * side. Whoever takes a sender out of the table, under its lock, decides: so each gets exactly one answer.
  *
  * LIFE: made by the store's writer before dispatch hears of the event (bw_held_new), given its request by the loop (bw_held_keep), freed by the loop
  * with the answer. At most half of the connections that are allowed may wait; the rest is answered at once. A sender that waits keeps its connection,
@@ -16,8 +16,8 @@ bool bw_held_table_open(struct bw_held_table *table, size_t max);
 void bw_held_table_close(struct bw_held_table *table); /* nobody waits any more */
 /* Writer thread. NULL: too many wait, or there is no memory: it is answered as any other. */
 struct bw_held *bw_held_new(struct bw_loop *loop, struct bw_uid event, const struct bw_binding *binding);
-/* Loop: the event is on disk. From now on the request is the table's. */
-void bw_held_keep(struct bw_held *held, struct evhttp_request *request);
+/* Loop: the event is on disk. From now on the request is the table's, and one reference of the route's router. */
+void bw_held_keep(struct bw_held *held, struct evhttp_request *request, const struct bw_route *route);
 void bw_held_end_all(struct bw_loop *loop);
 
 /* Any thread. */

@@ -7,10 +7,12 @@
 #include "ingest/origins.h"
 #include "ingest/undecided.h"
 #include <event2/event.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define QUEUED_MAX 8192
@@ -77,22 +79,31 @@ static size_t connections_max(const struct bw_config *config)
     return possible;
 }
 
-static bool open_doors(struct bw_ingest *ingest, size_t index, int *fds, struct bw_error *err)
+/* Those of one address that the process was started with. `out` has room for all. */
+static size_t list_given(const struct bw_inherited *inherited, size_t index, int *out, bool *is_given)
 {
-    const struct bw_inherited *inherited = ingest->options.inherited;
-    const struct bw_listen *address = &ingest->options.config->listen[index];
-    struct bw_listener *listener = &ingest->listeners[index];
-    bool good = inherited && inherited->count && inherited->fds[index] >= 0
-                    ? bw_listener_adopt(inherited->fds[index], fds, ingest->loop_count, listener, err)
-                    : bw_listener_open(address, fds, ingest->loop_count, listener, err);
-    if (!good) return false;
-    for (size_t i = 0; i < ingest->loop_count; i++) {
-        struct bw_loop *loop = &ingest->loops[i];
-        struct bw_door *door = &loop->doors[index];
-        if ((door->socket = evhttp_accept_socket_with_handle(door->http, fds[i]))) continue; /* it has taken the descriptor */
-        close(fds[i]);
-        good = bw_error_set(err, "listen.failed", "no memory for a listener");
+    size_t count = 0;
+    if (!inherited) return 0;
+    for (size_t i = bw_inherited_find(inherited, index, 0); i < inherited->count; i = bw_inherited_find(inherited, index, i + 1)) {
+        out[count++] = inherited->sockets[i].fd;
+        *is_given = inherited->sockets[i].is_given;
     }
+    return count;
+}
+
+/* `fds` and `given` have room for as many as there are loops and inherited sockets. */
+static bool open_doors(struct bw_ingest *ingest, size_t index, int *fds, int *given, struct bw_error *err)
+{
+    const struct bw_listen *address = &ingest->options.config->listen[index];
+    bool is_given = false, good;
+    size_t given_count = list_given(ingest->options.inherited, index, given, &is_given);
+    size_t count = given_count > ingest->loop_count ? given_count : ingest->loop_count;
+    good = given_count ? bw_listener_adopt(address, given, given_count, is_given, fds, count, &ingest->listeners[index], err)
+                       : bw_listener_open(address, fds, count, &ingest->listeners[index], err);
+    if (!good) return false;
+    for (size_t i = 0; i < count; i++)
+        if (!bw_door_add(&ingest->loops[i % ingest->loop_count].doors[index], fds[i]))
+            good = bw_error_set(err, "listen.failed", "no memory for a listener");
     return good;
 }
 
@@ -105,13 +116,15 @@ static bool prepare(struct bw_ingest *ingest, struct bw_error *err)
     size_t loop_count = config->ingest_threads ? config->ingest_threads : 1;
     ingest->listeners = calloc(config->listen_count + 1, sizeof *ingest->listeners);
     ingest->loops = calloc(loop_count, sizeof *ingest->loops);
-    int *fds = calloc(loop_count, sizeof *fds);
-    bool good = ingest->listeners && ingest->loops && fds && bw_held_table_open(&ingest->held, ingest->live_max / 2) &&
+    size_t most = loop_count + (ingest->options.inherited ? ingest->options.inherited->count : 0);
+    int *fds = calloc(most, sizeof *fds), *given = calloc(most, sizeof *given);
+    bool good = ingest->listeners && ingest->loops && fds && given && bw_held_table_open(&ingest->held, ingest->live_max / 2) &&
                 (ingest->origins = bw_origins_new(config));
     if (!good) bw_error_set(err, "no_memory", "no memory for the ingest threads");
     for (; good && ingest->loop_count < loop_count; ingest->loop_count++) good = bw_loop_open(&ingest->loops[ingest->loop_count], ingest, err);
-    for (size_t i = 0; good && i < config->listen_count; i++) good = open_doors(ingest, i, fds, err);
+    for (size_t i = 0; good && i < config->listen_count; i++) good = open_doors(ingest, i, fds, given, err);
     free(fds);
+    free(given);
     return good;
 }
 
@@ -224,6 +237,43 @@ int64_t bw_ingest_silent_us(const struct bw_ingest *ingest)
         if (silent_us > longest_us) longest_us = silent_us;
     }
     return longest_us;
+}
+
+/* Several loops may have descriptors of one socket. */
+static bool has_socket(const struct bw_inherited *out, int fd)
+{
+    struct stat one, other;
+    for (size_t i = 0; i < out->count; i++)
+        if (!fstat(fd, &one) && !fstat(out->sockets[i].fd, &other) && one.st_ino == other.st_ino) return true;
+    return false;
+}
+
+static bool keep_socket(struct bw_inherited *out, int fd, size_t index, bool is_given)
+{
+    struct bw_inherited_socket *grown;
+    int kept;
+    if (has_socket(out, fd)) return true;
+    if (!(grown = realloc(out->sockets, (out->count + 1) * sizeof *grown))) return false;
+    out->sockets = grown;
+    if ((kept = fcntl(fd, F_DUPFD_CLOEXEC, 3)) < 0) return false;
+    grown[out->count++] = (struct bw_inherited_socket){.fd = kept, .listen = index, .is_given = is_given};
+    return true;
+}
+
+bool bw_ingest_hand_over(struct bw_ingest *ingest, struct bw_inherited *out)
+{
+    *out = (struct bw_inherited){0};
+    for (size_t i = 0; i < ingest->options.config->listen_count; i++)
+        for (size_t k = 0; k < ingest->loop_count; k++) {
+            const struct bw_door *door = &ingest->loops[k].doors[i];
+            for (size_t m = 0; m < door->socket_count; m++)
+                if (!keep_socket(out, evhttp_bound_socket_get_fd(door->sockets[m]), i, ingest->listeners[i].is_given)) {
+                    bw_inherited_close(out);
+                    return false;
+                }
+        }
+    for (size_t i = 0; i < ingest->options.config->listen_count; i++) ingest->listeners[i].file = (struct bw_unix_socket){0}; /* it stays */
+    return true;
 }
 
 void bw_ingest_stop_accepting(struct bw_ingest *ingest)

@@ -46,6 +46,7 @@ struct bw_ingest_options {
     /* Keys that senders publish (source/key_ring.h): where they are, and who fetches one. NULL: a request that needs one gets 503. */
     struct bw_key_ring *ring;
     void (*fetch_key)(void *arg, const struct bw_key_wish *wish); /* any thread; the wish is borrowed */
+    struct bw_learnt *learnt;                                     /* secrets that senders have handed over (source/learnt.h). NULL: none may */
     size_t queued_max;                                            /* operations waiting at the store above which requests get 503; 0 = 8192 */
     size_t in_flight_bytes; /* body bytes being read or parked above which requests get 503 before their body is read; 0 = 128 MiB */
 };
@@ -64,6 +65,9 @@ size_t bw_ingest_held(const struct bw_ingest *ingest);        /* senders who wai
 size_t bw_ingest_parked(const struct bw_ingest *ingest);      /* requests waiting for the writer; any thread */
 size_t bw_ingest_connections(const struct bw_ingest *ingest); /* any thread */
 int64_t bw_ingest_silent_us(const struct bw_ingest *ingest);  /* since the loop that has been silent for longest has turned; any thread */
+/* The listening sockets, for the program that takes this one's place: they stay open when the ingest has stopped, and the files of Unix sockets stay.
+ * Before bw_ingest_stop_accepting(). False: no memory or descriptors, nothing has changed. */
+bool bw_ingest_hand_over(struct bw_ingest *ingest, struct bw_inherited *out);
 void bw_ingest_stop_accepting(struct bw_ingest *ingest); /* closes the doors; what is inside is answered with Connection: close. Returns at once. */
 /* The above, waits until everything parked at the writer is answered and written, joins the threads and frees. The store must still be open. */
 void bw_ingest_stop(struct bw_ingest *ingest);

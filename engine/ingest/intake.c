@@ -5,12 +5,17 @@
  * earlier requests of the same connection: a faulty head by a small request of our own, a faulty chunk by the end of the body. The callback sees
  * `refusal` and answers. So a refusal is recorded and answered like any other, in order, and the connection closes behind it.
  * - A body that is announced too large is swallowed, not kept, before the answer: many clients read no answer before they have sent everything, and
- * closing with unread bytes in the socket would reset the connection under our answer. */
+ * closing with unread bytes in the socket would reset the connection under our answer. When there is no room for it the answer comes at once: reading
+ * on costs what the bodies that were let in need, and who hears it may stop; what comes all the same is dropped behind the answer (linger.h). */
 #include "base/clock.h"
 #include "ingest/approve.h"
 #include "ingest/callback.h"
 #include "ingest/connections.h"
+#include <sys/socket.h>
 
+#define LIBEVENT_READ 4096              /* that much libevent reads at a time: less means that there was no more */
+#define PULL_BYTES 65536                /* and that much we do, of a body that is known to come: below what malloc gets from the kernel each time */
+#define PULL_MOST 262144                /* then others have their turn */
 #define SWALLOW_MAX (64u * 1024 * 1024) /* above it the sender does not mean it: answer at once */
 #define UNKNOWN_BODY_MAX 65536          /* bodies for paths that no source has */
 
@@ -99,7 +104,7 @@ static void pass_head(struct bw_connection *connection, struct evbuffer *work, s
     bw_connection_expect(connection, gate->state == BW_GATE_FAULTY ? 0 : head.is_chunked ? connection->body_max : gate->body);
     if (gate->state == BW_GATE_FAULTY) {
         gate->fault = explain(connection, gate->fault, gate->body);
-        if (!head.expects_continue && gate->body <= SWALLOW_MAX) connection->discard = gate->body;
+        if (gate->fault != &overloaded && !head.expects_continue && gate->body <= SWALLOW_MAX) connection->discard = gate->body;
         gate->body = 0;
     }
 }
@@ -211,6 +216,26 @@ static void read_new(struct bw_connection *connection, struct evbuffer *input, s
     }
 }
 
+/* libevent needs three system calls and a turn of the loop for each 4 KiB. Called inside its read, so the buffer's end is open. What goes wrong here
+ * goes wrong again in its next read, and is heard of there. */
+static size_t pull(struct bw_connection *connection, struct evbuffer *input)
+{
+    uint64_t left = connection->gate.left;
+    struct evbuffer_iovec room;
+    size_t wanted = left < PULL_BYTES ? (size_t)left : PULL_BYTES;
+    if (evbuffer_reserve_space(input, (ev_ssize_t)wanted, &room, 1) != 1) return 0;
+    ssize_t len = recv(connection->fd, room.iov_base, wanted, MSG_DONTWAIT);
+    if (len <= 0) return 0;
+    room.iov_len = (size_t)len;
+    return evbuffer_commit_space(input, &room, 1) ? 0 : (size_t)len;
+}
+
+static bool has_more(const struct bw_connection *connection, size_t added)
+{
+    enum bw_gate_state state = connection->gate.state;
+    return added >= LIBEVENT_READ && !connection->tls && connection->gate.left && (state == BW_GATE_IN_BODY || state == BW_GATE_CHUNK_DATA);
+}
+
 void bw_intake_read(struct bw_connection *connection, struct evbuffer *input, size_t added)
 {
     struct bw_gate *gate = &connection->gate;
@@ -222,6 +247,8 @@ void bw_intake_read(struct bw_connection *connection, struct evbuffer *input, si
     uint64_t completed = gate->completed;
     int64_t now_us = bw_clock_mono_us();
     read_new(connection, input, added);
+    for (size_t pulled = 0; pulled < PULL_MOST && has_more(connection, added) && (added = pull(connection, input)); pulled += added)
+        read_new(connection, input, added);
     if (!was_waiting) connection->arrived_us = connection->since_us = now_us;
     if (gate->completed != completed) connection->since_us = now_us;
 }

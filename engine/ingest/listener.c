@@ -106,11 +106,11 @@ fail:
     return false;
 }
 
-/* One socket for all: each loop has a descriptor of it that it can close by itself. Whoever comes first takes the connection. */
-static bool share(int fd, int *fds, size_t count, struct bw_error *err)
+/* Few sockets for all: each loop has a descriptor of one that it can close by itself. Whoever comes first takes the connection. */
+static bool share(const int *from, size_t from_count, int *fds, size_t count, struct bw_error *err)
 {
     for (size_t i = 0; i < count; i++)
-        if ((fds[i] = fcntl(fd, F_DUPFD_CLOEXEC, 3)) < 0) {
+        if ((fds[i] = fcntl(from[i % from_count], F_DUPFD_CLOEXEC, 3)) < 0) {
             bw_error_set(err, "listen.failed", "cannot share a listening socket: %s", strerror(errno));
             close_all(fds, i);
             return false;
@@ -124,21 +124,25 @@ bool bw_listener_open(const struct bw_listen *address, int *fds, size_t count, s
     if (!address->path) return open_port(address, fds, count, &out->port, err);
     int fd = bw_unix_socket_open(address->path, address->mode, BACKLOG, &out->file, err);
     if (fd < 0) return false;
-    bool good = share(fd, fds, count, err);
+    bool good = share(&fd, 1, fds, count, err);
     close(fd);
     if (!good) bw_unix_socket_remove(&out->file);
     return good;
 }
 
-bool bw_listener_adopt(int fd, int *fds, size_t count, struct bw_listener *out, struct bw_error *err)
+bool bw_listener_adopt(const struct bw_listen *address, const int *given, size_t given_count, bool is_given, int *fds, size_t count,
+                       struct bw_listener *out, struct bw_error *err)
 {
     struct sockaddr_storage at = {0};
-    socklen_t len = sizeof at;
-    *out = (struct bw_listener){0};
-    if (getsockname(fd, (struct sockaddr *)&at, &len) || (at.ss_family != AF_UNIX && !set_options(fd)))
-        return bw_error_set(err, "listen.failed", "cannot use an inherited socket: %s", strerror(errno));
+    *out = (struct bw_listener){.is_given = is_given};
+    for (size_t i = 0; i < given_count; i++) {
+        socklen_t len = sizeof at;
+        if (getsockname(given[i], (struct sockaddr *)&at, &len) || (at.ss_family != AF_UNIX && !set_options(given[i])))
+            return bw_error_set(err, "listen.failed", "cannot use an inherited socket: %s", strerror(errno));
+    }
     if (at.ss_family != AF_UNIX) out->port = ntohs(*port_of(&at));
-    return share(fd, fds, count, err);
+    if (address->path && !is_given) bw_unix_socket_claim(address->path, &out->file);
+    return share(given, given_count, fds, count, err);
 }
 
 void bw_listener_close(struct bw_listener *listener)

@@ -14,7 +14,7 @@ struct bw_route;
 struct bw_share { /* of one source, through all reloads; counted references */
     atomic_uint references;
     atomic_size_t in_flight; /* body bytes of connections whose latest request is for it */
-    atomic_size_t parked;    /* its requests that the writer has */
+    atomic_size_t parked;    /* its events that the writer has */
 };
 struct bw_share *bw_share_new(void); /* NULL without memory */
 struct bw_share *bw_share_ref(struct bw_share *share);

@@ -5,11 +5,13 @@
 #include "ingest/connections.h"
 #include "ingest/handshakes.h"
 #include "ingest/held.h"
+#include "ingest/priorities.h"
 #include "ingest/undecided.h"
 #include <event2/event.h>
 #include <event2/listener.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define DESCRIPTORS_PAUSE_MS 100
 #define WRITE_OUT_MS 2000 /* at the end: how long requests may take to arrive, and answers to leave */
@@ -21,13 +23,23 @@ void bw_loop_set_doors(struct bw_loop *loop)
     bool is_open = !loop->is_at_cap && !loop->is_out_of_descriptors;
     for (size_t i = 0; i < loop->door_count; i++) {
         struct bw_door *door = &loop->doors[i];
-        if (!door->socket) continue;
-        struct evconnlistener *listener = evhttp_bound_socket_get_listener(door->socket);
-        if (is_open && !(door->is_tls && loop->has_many_handshakes))
-            evconnlistener_enable(listener);
-        else
-            evconnlistener_disable(listener);
+        for (size_t k = 0; k < door->socket_count; k++) {
+            struct evconnlistener *listener = evhttp_bound_socket_get_listener(door->sockets[k]);
+            if (is_open && !(door->is_tls && loop->has_many_handshakes))
+                evconnlistener_enable(listener);
+            else
+                evconnlistener_disable(listener);
+        }
     }
+}
+
+bool bw_door_add(struct bw_door *door, int fd)
+{
+    struct evhttp_bound_socket **grown = realloc(door->sockets, (door->socket_count + 1) * sizeof(struct evhttp_bound_socket *)), *added = NULL;
+    if (grown) door->sockets = grown;
+    if (grown && (added = evhttp_accept_socket_with_handle(door->http, fd))) grown[door->socket_count++] = added;
+    if (!added) close(fd);
+    return added != NULL;
 }
 
 static void set_https_doors(void *arg, bool is_open)
@@ -132,7 +144,7 @@ bool bw_loop_open(struct bw_loop *loop, struct bw_ingest *ingest, struct bw_erro
     struct event_config *config = event_config_new();
     if (config && !event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK)) loop->base = event_base_new_with_config(config);
     if (config) event_config_free(config);
-    if (loop->base && !event_base_priority_init(loop->base, 3)) {
+    if (loop->base && !event_base_priority_init(loop->base, BW_PRIORITIES)) {
         loop->mailbox = bw_mailbox_new(loop->base, on_mail, loop);
         loop->open_again = event_new(loop->base, -1, 0, on_open_again, loop);
     }
@@ -144,7 +156,8 @@ void *bw_loop_run(void *arg)
 {
     struct bw_loop *loop = this_loop = arg;
     for (size_t i = 0; i < loop->door_count; i++)
-        evconnlistener_set_error_cb(evhttp_bound_socket_get_listener(loop->doors[i].socket), on_accept_error);
+        for (size_t k = 0; k < loop->doors[i].socket_count; k++)
+            evconnlistener_set_error_cb(evhttp_bound_socket_get_listener(loop->doors[i].sockets[k]), on_accept_error);
     bw_handshakes_begin(loop->handshakes);
     event_base_dispatch(loop->base);
     return NULL;
@@ -154,7 +167,10 @@ void bw_loop_close(struct bw_loop *loop)
 {
     if (loop->mailbox) bw_mailbox_free(loop->mailbox);
     loop->is_stopping = false;
-    for (size_t i = 0; i < loop->door_count; i++) evhttp_free(loop->doors[i].http); /* with its connections */
+    for (size_t i = 0; i < loop->door_count; i++) {
+        evhttp_free(loop->doors[i].http); /* with its connections */
+        free(loop->doors[i].sockets);
+    }
     bw_connections_close(loop);
     bw_handshakes_free(loop->handshakes);
     bw_tls_unref(loop->tls);

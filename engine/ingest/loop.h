@@ -16,6 +16,7 @@
 #include <stdatomic.h>
 
 struct bw_connection;
+struct bw_linger;
 struct bw_held;
 struct bw_asked;
 struct bw_undecided;
@@ -30,7 +31,8 @@ struct bw_held_table { /* held.h */
 struct bw_door { /* one of config->listen, as one loop has it. evhttp tells its callbacks nothing of where a connection came in: each has its own */
     struct bw_loop *loop;
     struct evhttp *http;
-    struct evhttp_bound_socket *socket; /* NULL: closed for good */
+    struct evhttp_bound_socket **sockets; /* one, or more when they were handed over by an engine with more threads */
+    size_t socket_count;                  /* 0: closed for good */
     bool is_tls, is_unix;
 };
 struct bw_loop_mail { /* to a loop, from any thread */
@@ -50,7 +52,9 @@ struct bw_loop {
     struct bw_handshakes *handshakes;
     struct event *sweep, *open_again, *arrivals;
     struct bw_connection *connections; /* the newest first */
-    struct bw_connection **by_fd;      /* connections that have sent a byte */
+    struct bw_linger *lingering;       /* linger.h */
+    size_t lingering_count;
+    struct bw_connection **by_fd; /* connections that have sent a byte */
     size_t by_fd_count;
     _Atomic int64_t turned_us; /* its last sweep: that the thread is alive */
     bool is_stopping;
@@ -94,6 +98,7 @@ bool bw_loop_open(struct bw_loop *loop, struct bw_ingest *ingest, struct bw_erro
 void bw_loop_close(struct bw_loop *loop);                                                /* after its thread has ended */
 void *bw_loop_run(void *loop);
 void bw_loop_end_if_done(struct bw_loop *loop);
+bool bw_door_add(struct bw_door *door, int fd);                     /* takes the descriptor over; false: no memory */
 void bw_loop_set_doors(struct bw_loop *loop);                       /* open or closed, as the loop's flags say */
 void bw_accept_request(struct evhttp_request *request, void *loop); /* accept.c: evhttp's callback for each whole request */
 #endif

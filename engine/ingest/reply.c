@@ -13,7 +13,9 @@ static const struct status {
     const char *phrase, *error;
 } statuses[] = {
     {200, "OK", ""},
+    {201, "Created", ""},
     {202, "Accepted", ""},
+    {204, "No Content", ""},
     {400, "Bad Request", "malformed"},
     {401, "Unauthorized", "unverified"},
     {403, "Forbidden", "forbidden"},
@@ -67,6 +69,17 @@ void bw_reply_accepted(struct bw_reply *reply, const char *event, bool is_duplic
         set_text(reply, "{\"status\":\"%s\",\"event\":\"%s\"}\n", is_duplicate ? "duplicate" : "accepted", event);
 }
 
+void bw_reply_acknowledge(struct bw_reply *reply, const struct bw_acknowledge *acknowledge)
+{
+    if (!acknowledge->status) return;
+    reply->status = acknowledge->status;
+    reply->headers = bw_buf_slice(&acknowledge->headers);
+    if (!acknowledge->has_body && reply->status != 204) return;
+    reply->type = acknowledge->type;
+    reply->body = bw_buf_slice(&acknowledge->body).ptr;
+    reply->body_len = acknowledge->body.len;
+}
+
 void bw_reply_malformed(struct bw_reply *reply, const struct bw_json_fault *fault)
 {
     reset(reply, 400);
@@ -101,11 +114,13 @@ void bw_reply_send(struct evhttp_request *request, const struct bw_reply *reply)
     struct evkeyvalq *headers = evhttp_request_get_output_headers(request);
     struct evbuffer *body = evbuffer_new(); /* NULL: the status alone is still an answer */
     char seconds[16];
-    evhttp_add_header(headers, "Content-Type", reply->type ? reply->type : "application/json");
+    if (reply->body_len) evhttp_add_header(headers, "Content-Type", reply->type ? reply->type : "application/json");
     for (const char *at = reply->headers.ptr, *value; at < reply->headers.ptr + reply->headers.len; at = value + strlen(value) + 1) {
         value = at + strlen(at) + 1;
         evhttp_add_header(headers, at, value);
     }
+    /* An answer is what it says that it is, whatever it looks like: some of them repeat what a sender wrote. */
+    if (!evhttp_find_header(headers, "X-Content-Type-Options")) evhttp_add_header(headers, "X-Content-Type-Options", "nosniff");
     if (reply->closes) evhttp_add_header(headers, "Connection", "close");
     if (reply->allow) evhttp_add_header(headers, "Allow", reply->allow);
     if (reply->retry_after_s) {

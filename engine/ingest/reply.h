@@ -4,6 +4,7 @@
 #define BW_INGEST_REPLY_H
 #include "base/buf.h"
 #include "base/json_scan.h"
+#include "config/manners.h"
 #include <event2/http.h>
 #include <stdbool.h>
 
@@ -19,7 +20,9 @@ struct bw_reply {
     char text[256]; /* where the bodies below are built */
 };
 void bw_reply_accepted(struct bw_reply *reply, const char *event, bool is_duplicate); /* 202 or 200; event: "evt_…", NULL = it is gone */
-void bw_reply_malformed(struct bw_reply *reply, const struct bw_json_fault *fault);   /* 400 with line and column */
+/* The same as its source wants it said: `acknowledge`, borrowed until it is sent. */
+void bw_reply_acknowledge(struct bw_reply *reply, const struct bw_acknowledge *acknowledge);
+void bw_reply_malformed(struct bw_reply *reply, const struct bw_json_fault *fault); /* 400 with line and column */
 /* Any other refusal: {"error":KIND} by its status; 503 and 429 get Retry-After, 1 to 30 s at random, so that refused senders do not come back as one.
  */
 void bw_reply_refuse(struct bw_reply *reply, unsigned status);

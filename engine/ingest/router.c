@@ -36,7 +36,7 @@ static struct bw_share *share_of(const struct bw_router *before, const struct bw
 static bool add(struct bw_router *router, const struct bw_source *source, bool is_alone, const struct bw_router *before)
 {
     struct bw_route *route = &router->routes[router->count++];
-    *route = (struct bw_route){.source = source, .settings = bw_source_settings(source)};
+    *route = (struct bw_route){.source = source, .settings = bw_source_settings(source), .router = router};
     bool has_rate = route->settings->rate.count || route->settings->address_rate.count;
     if (has_rate && !(route->meter = meter_of(before, route->settings))) return false;
     if (!is_alone && !(route->share = share_of(before, route->settings))) return false;
@@ -85,6 +85,11 @@ void bw_router_unref(struct bw_router *router)
 const struct bw_route *bw_router_find(const struct bw_router *router, struct bw_slice path)
 {
     return bw_map_get(router->by_path, path);
+}
+
+const struct bw_route *bw_router_at(const struct bw_router *router, size_t index)
+{
+    return &router->routes[index];
 }
 
 size_t bw_router_count(const struct bw_router *router)

@@ -13,6 +13,7 @@
 struct bw_route {
     const struct bw_source *source;
     const struct bw_source_config *settings; /* of the source */
+    struct bw_router *router;                /* that it is in */
     struct bw_meter *meter;                  /* NULL: no rate */
     struct bw_share *share;                  /* NULL: it is the only source */
 };
@@ -25,4 +26,5 @@ struct bw_router *bw_router_ref(struct bw_router *router);
 void bw_router_unref(struct bw_router *router);                                              /* NULL is fine */
 const struct bw_route *bw_router_find(const struct bw_router *router, struct bw_slice path); /* NULL = nobody's */
 size_t bw_router_count(const struct bw_router *router);
+const struct bw_route *bw_router_at(const struct bw_router *router, size_t index); /* in the order of the sources */
 #endif

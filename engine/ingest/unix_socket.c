@@ -71,10 +71,16 @@ static int bind_at(int fd, const struct sockaddr_un *address)
     return why ? why : bind(fd, (const struct sockaddr *)address, sizeof *address) ? errno : 0;
 }
 
+void bw_unix_socket_claim(const char *path, struct bw_unix_socket *out)
+{
+    struct stat file;
+    *out = (struct bw_unix_socket){0};
+    if (!lstat(path, &file)) *out = (struct bw_unix_socket){.path = path, .device = file.st_dev, .inode = file.st_ino};
+}
+
 int bw_unix_socket_open(const char *path, unsigned mode, int backlog, struct bw_unix_socket *out, struct bw_error *err)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    struct stat file;
     int fd = -1, why = 0, folder = lock_folder(path);
     *out = (struct bw_unix_socket){0};
     if (folder < 0 || (fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)) < 0) {
@@ -83,7 +89,7 @@ int bw_unix_socket_open(const char *path, unsigned mode, int backlog, struct bw_
     }
     strncpy(address.sun_path, path, sizeof address.sun_path - 1);
     if ((why = bind_at(fd, &address))) goto out;
-    if (!lstat(path, &file)) *out = (struct bw_unix_socket){.path = path, .device = file.st_dev, .inode = file.st_ino};
+    bw_unix_socket_claim(path, out);
     if (!out->path || chmod(path, mode) || listen(fd, backlog)) { /* until listen() a connect is refused, so the umask of now opens nothing */
         why = errno;
         unlink(path);

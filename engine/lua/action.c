@@ -2,18 +2,16 @@
 #include "base/suggest.h"
 #include "base/units.h"
 #include "lua/internal.h"
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define LOAD_INSTRUCTIONS 10000000
 
 static const char *const action_keys[] = {"name",   "version", "doc",       "inputs", "outputs", "secrets",
                                           "effect", "timeout", "heartbeat", "limit",  "retry",   "run"};
 #define KEY_COUNT (sizeof action_keys / sizeof *action_keys)
 
 struct loading {
-    struct bw_slice source;
-    const char *file;
+    const struct bw_action *action;
     struct bw_buf manifest;
 };
 
@@ -27,12 +25,12 @@ int bw_action_mark(lua_State *L)
 static int load_entry(lua_State *L)
 {
     struct loading *loading = lua_touserdata(L, 1);
-    if (bw_script_compile(L, loading->file, 1, "", loading->source, "") != LUA_OK) return lua_error(L);
+    if (bw_script_compile(L, loading->action->file, 1, BW_CHUNK_HEAD, loading->action->source, "") != LUA_OK) return lua_error(L);
     bw_env_push_fresh(L);
     lua_pushcfunction(L, bw_action_mark);
     lua_setfield(L, -2, "action");
-    if (!lua_setupvalue(L, -2, 1)) lua_pop(L, 1);
-    lua_call(L, 0, 1);
+    bw_module_add_require(L, loading->action);
+    lua_call(L, 1, 1);
     if (!lua_istable(L, -1)) return luaL_error(L, "the file must end with: return action{…}");
     lua_getfield(L, -1, "run");
     if (!lua_isfunction(L, -1)) return luaL_error(L, "the action has no function `run`");
@@ -116,13 +114,32 @@ static bool read_retry(struct bw_action *action, struct bw_error *err)
     return true;
 }
 
+/* A field of another type would count as left out. */
+static bool are_texts(const json_t *manifest, const char *file, struct bw_error *err)
+{
+    static const struct {
+        const char *key, *wanted;
+    } texts[] = {{"name", "name must be a text such as \"crm/upsert\" in"},
+                 {"version", "version must be a text such as \"1.0.0\" in"},
+                 {"doc", "doc must be a text in"},
+                 {"effect", "effect must be none, read or write in"},
+                 {"timeout", "timeout must be a duration such as \"30s\" in"},
+                 {"heartbeat", "heartbeat must be a duration such as \"30s\" in"},
+                 {"limit", "limit must be the name of a limit in bellwire.yaml in"}};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        const json_t *value = json_object_get(manifest, texts[i].key);
+        if (value && !json_is_string(value)) return fail(err, file, texts[i].wanted, bw_json_str(manifest, "name", file));
+    }
+    return true;
+}
+
 static bool read_manifest(struct bw_action *action, struct bw_error *err)
 {
     const json_t *manifest = action->manifest;
     const char *name = bw_json_str(manifest, "name", ""), *version = bw_json_str(manifest, "version", ""),
                *effect = bw_json_str(manifest, "effect", "write");
-    const char *timeout = bw_json_str(manifest, "timeout", NULL);
-    const json_t *heartbeat = json_object_get(manifest, "heartbeat");
+    const char *timeout = bw_json_str(manifest, "timeout", NULL), *heartbeat = bw_json_str(manifest, "heartbeat", NULL);
+    if (!are_texts(manifest, action->file, err)) return false;
     if (!is_name(name)) return fail(err, action->file, "an action needs a name such as crm/upsert, found", name);
     if (*version < '0' || *version > '9') return fail(err, action->file, "an action needs a version such as \"1.0.0\", found", version);
     if (strcmp(effect, "none") && strcmp(effect, "read") && strcmp(effect, "write"))
@@ -134,72 +151,82 @@ static bool read_manifest(struct bw_action *action, struct bw_error *err)
     action->has_effect = !strcmp(effect, "write");
     if (timeout && (!bw_duration_parse(bw_slice_of(timeout), &action->timeout_ms, err) || action->timeout_ms < 1))
         return fail(err, action->file, "timeout must be a duration such as 30s, found", timeout);
-    if (heartbeat &&
-        (!json_is_string(heartbeat) || !bw_duration_parse(bw_json_slice(heartbeat), &action->heartbeat_ms, err) || action->heartbeat_ms < 1))
-        return fail(err, action->file, "heartbeat must be a duration such as 30s in", name);
-    const json_t *limit = json_object_get(manifest, "limit");
-    if (limit && !json_is_string(limit)) return fail(err, action->file, "limit must be the name of a limit in bellwire.yaml in", name);
+    if (heartbeat && (!bw_duration_parse(bw_slice_of(heartbeat), &action->heartbeat_ms, err) || action->heartbeat_ms < 1))
+        return fail(err, action->file, "heartbeat must be a duration such as 30s, found", heartbeat);
     return read_retry(action, err) && action->name && action->version && action->doc && read_schema(action, "inputs", &action->inputs, err) &&
            read_schema(action, "outputs", &action->outputs, err) && read_secrets(action, err);
 }
 
-static struct bw_action *make(json_t *manifest, const char *file, struct bw_slice source, struct bw_error *err)
+static bool is_letter(char c)
+{
+    return isalnum((unsigned char)c) || c == '_';
+}
+
+/* The word; `required` is another one. What a comment says counts as well, which costs nothing but a version of its own. */
+static bool uses_require(struct bw_slice source)
+{
+    static const char word[] = "require";
+    const size_t len = sizeof word - 1;
+    const char *end = source.ptr + source.len;
+    for (const char *at = source.ptr; (at = memmem(at, (size_t)(end - at), word, len)); at += len)
+        if ((at == source.ptr || !is_letter(at[-1])) && (at + len == end || !is_letter(at[len]))) return true;
+    return false;
+}
+
+static bool keep_modules(struct bw_action *action, struct bw_module *const *modules, size_t count)
+{
+    if (!(action->requires = uses_require(action->source))) return true;
+    if (!(action->modules = calloc(count + 1, sizeof *action->modules))) return false;
+    for (size_t i = 0; i < count; i++)
+        if (bw_module_is_seen_by(modules[i], action->file)) action->modules[action->module_count++] = modules[i];
+    return true;
+}
+
+/* Runs the file for what it returns; NULL: err says why not. */
+static json_t *read_file(struct bw_loader *loader, const struct bw_action *action, struct bw_error *err)
+{
+    const struct bw_code_place place = {.file = action->file, .line = 1, .action = action};
+    struct loading loading = {.action = action};
+    json_t *manifest = NULL;
+    if (bw_loader_call(loader, load_entry, &loading, &place, "action.invalid", err)) manifest = bw_json_load(bw_buf_slice(&loading.manifest), err);
+    bw_buf_free(&loading.manifest);
+    return manifest;
+}
+
+static struct bw_action *new_action(const char *file, struct bw_slice source)
 {
     struct bw_action *action = calloc(1, sizeof *action);
+    if (!action) return NULL;
+    action->file = bw_slice_dup(bw_slice_of(file));
+    if (source.len) action->source = (struct bw_slice){bw_slice_dup(source), source.len};
+    if (action->file && (!source.len || action->source.ptr)) return action;
+    bw_action_free(action);
+    return NULL;
+}
+
+struct bw_action *bw_action_load(struct bw_loader *loader, struct bw_slice source, const char *file, struct bw_module *const *modules,
+                                 size_t module_count, struct bw_error *err)
+{
+    struct bw_action *action = new_action(file, source);
     bw_error_set(err, "memory", "out of memory");
-    if (action) {
-        action->manifest = json_incref(manifest);
-        action->file = bw_slice_dup(bw_slice_of(file));
-        if (source.len) action->source = (struct bw_slice){bw_slice_dup(source), source.len};
-        if (action->file && read_manifest(action, err)) return action;
+    if (action && keep_modules(action, modules, module_count) && (action->manifest = read_file(loader, action, err))) {
+        bw_error_set(err, "memory", "out of memory");
+        if (read_manifest(action, err)) return action;
     }
     bw_action_free(action);
     return NULL;
 }
 
-struct bw_action *bw_action_load(struct bw_slice source, const char *file, const struct bw_script_limits *limits, struct bw_error *err)
-{
-    struct bw_script script = {0};
-    struct bw_script_limits load_limits = *limits;
-    struct loading loading = {.source = source, .file = file};
-    struct bw_action *action = NULL;
-    load_limits.expr_instructions = LOAD_INSTRUCTIONS;
-    if (!bw_lua_open(&script, &load_limits, err)) {
-        bw_lua_close(&script);
-        return NULL;
-    }
-    bw_budget_install(script.L);
-    script.mode = BW_MODE_EXPR; /* an instruction budget; nil stays an error to index */
-    script.instructions_left = LOAD_INSTRUCTIONS;
-    lua_State *L = script.L;
-    lua_pushcfunction(L, load_entry);
-    lua_pushlightuserdata(L, &loading);
-    int status = lua_pcall(L, 1, 0, 0);
-    if (status != LUA_OK) {
-        const struct bw_code_place place = {file, 1, 0};
-        bool is_syntax = lua_type(L, -1) == LUA_TSTRING && strstr(lua_tostring(L, -1), " near ");
-        bw_lua_error(&script, L, status, &place, is_syntax ? "lua.syntax" : "action.invalid", err);
-        if (!strcmp(err->code, "expr.budget")) {
-            bw_error_set(err, "lua.timeout", "loading this file does not end");
-            bw_error_at(err, file, 0, 0);
-        }
-    } else {
-        struct bw_error inner;
-        json_t *manifest = bw_json_load(bw_buf_slice(&loading.manifest), &inner);
-        if (manifest)
-            action = make(manifest, file, source, err);
-        else
-            *err = inner;
-        json_decref(manifest);
-    }
-    bw_buf_free(&loading.manifest);
-    bw_lua_close(&script);
-    return action;
-}
-
 struct bw_action *bw_action_from_manifest(const json_t *entry, const char *file, struct bw_error *err)
 {
-    return make((json_t *)entry, file, (struct bw_slice){0}, err);
+    struct bw_action *action = new_action(file, (struct bw_slice){0});
+    bw_error_set(err, "memory", "out of memory");
+    if (action) {
+        action->manifest = json_incref((json_t *)entry);
+        if (read_manifest(action, err)) return action;
+    }
+    bw_action_free(action);
+    return NULL;
 }
 
 void bw_action_free(struct bw_action *action)
@@ -210,6 +237,7 @@ void bw_action_free(struct bw_action *action)
     bw_schema_free(action->inputs);
     bw_schema_free(action->outputs);
     json_decref(action->manifest);
+    free(action->modules);
     free((char *)action->source.ptr);
     free(action->name);
     free(action->version);

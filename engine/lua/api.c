@@ -11,6 +11,9 @@
 #include <time.h>
 
 #define DURATION_MAX_S (366 * 86400)
+#define PROGRESS_BYTES_MAX 200 /* the last ones */
+#define BYTES_PER_UNIT 16
+#define SHORT_BYTES 4096
 
 static const char ctx_key, failure_key;
 
@@ -181,13 +184,20 @@ static int ctx_secret(lua_State *L)
 {
     const struct bw_task *task = current(L);
     struct bw_slice name;
+    if (lua_istable(L, 1)) { /* as it stands in the configuration: {secret = NAME} */
+        lua_pushliteral(L, "secret");
+        if (lua_rawget(L, 1) != LUA_TSTRING) return luaL_argerror(L, 1, "the name of a secret is wanted, or what the configuration says of one");
+        lua_replace(L, 1);
+    }
     name.ptr = luaL_checklstring(L, 1, &name.len);
     for (size_t i = 0; i < task->options.grant_count; i++)
         if (bw_slice_equal(task->options.grants[i].name, name)) {
             lua_pushlstring(L, task->options.grants[i].value.ptr, task->options.grants[i].value.len);
             return 1;
         }
-    return luaL_error(L, "the secret '%s' is not declared by the action, not granted by the workflow, or not configured", name.ptr);
+    return luaL_error(
+        L, "the secret '%s' is not declared by the action and granted by the workflow, nor named in the configuration of its plugin, or has no value",
+        name.ptr);
 }
 
 static int log_at(lua_State *L, const char *level, int index)
@@ -269,6 +279,16 @@ static int ctx_heartbeat(lua_State *L)
     return 0;
 }
 
+static int ctx_progress(lua_State *L)
+{
+    const struct bw_task *task = current(L);
+    struct bw_slice text;
+    text.ptr = luaL_checklstring(L, 1, &text.len);
+    if (text.len > PROGRESS_BYTES_MAX) text = (struct bw_slice){text.ptr + text.len - PROGRESS_BYTES_MAX, PROGRESS_BYTES_MAX};
+    if (task->options.services.progress) task->options.services.progress(task->options.services.arg, text);
+    return 0;
+}
+
 static int ctx_now(lua_State *L)
 {
     lua_pushinteger(L, bw_clock_wall_ms());
@@ -294,11 +314,17 @@ static int ctx_sleep(lua_State *L)
     return lua_yieldk(L, 0, 0, continue_sleep);
 }
 
-static int push_coded(lua_State *L, void (*append)(struct bw_buf *, struct bw_slice))
+/* growth: how many times as long it may become. It is there twice for a moment, and counts as memory of the code. */
+static int push_coded(lua_State *L, void (*append)(struct bw_buf *, struct bw_slice), size_t growth)
 {
+    const struct bw_lua_memory *memory = &bw_lua_script(L)->memory;
     struct bw_slice text;
     text.ptr = luaL_checklstring(L, 1, &text.len);
+    bw_budget_charge(L, text.len / BYTES_PER_UNIT);
+    if (memory->used + 2 * growth * text.len > memory->cap && text.len > SHORT_BYTES)
+        return luaL_error(L, "lua.memory: the resulting text is too large");
     struct bw_buf *out = bw_lua_push_buf(L);
+    bw_buf_reserve(out, growth * text.len); /* at once: growing would copy it */
     append(out, text);
     if (out->failed) return luaL_error(L, "out of memory");
     lua_pushlstring(L, out->data ? out->data : "", out->len);
@@ -312,11 +338,11 @@ static void append_base64(struct bw_buf *out, struct bw_slice text)
 }
 static int ctx_urlencode(lua_State *L)
 {
-    return push_coded(L, bw_url_encode_append);
+    return push_coded(L, bw_url_encode_append, 3);
 }
 static int base64_encode(lua_State *L)
 {
-    return push_coded(L, append_base64);
+    return push_coded(L, append_base64, 2);
 }
 
 static int base64_decode(lua_State *L)
@@ -324,6 +350,7 @@ static int base64_decode(lua_State *L)
     struct bw_slice text;
     size_t len;
     text.ptr = luaL_checklstring(L, 1, &text.len);
+    bw_budget_charge(L, text.len / BYTES_PER_UNIT);
     uint8_t *out = lua_newuserdatauv(L, text.len + 1, 0);
     if (!bw_base64_decode(text, out, text.len + 1, &len)) return 0;
     lua_pushlstring(L, (const char *)out, len);
@@ -348,6 +375,7 @@ static int ctx_hmac(lua_State *L)
     unsigned len = 0;
     char hex[129];
     luaL_argcheck(L, key_len > 0, 2, "the key is empty");
+    bw_budget_charge(L, (key_len + data_len) / BYTES_PER_UNIT);
     if (!HMAC(digests[algorithm], key, (int)key_len, (const unsigned char *)data, data_len, mac, &len)) return luaL_error(L, "hmac failed");
     if (encoding == 0) {
         bw_hex_encode(mac, len, hex);
@@ -373,7 +401,7 @@ static int refuse_write(lua_State *L)
     return luaL_error(L, "ctx is read-only");
 }
 
-/* ctx.log, ctx.base64 and ctx.json, made when they are asked for: most code uses one of them, and states are many. */
+/* ctx.log, ctx.base64, ctx.json, ctx.usage and ctx.part, made when they are asked for: most code uses one of them, and states are many. */
 static int group_index(lua_State *L)
 {
     static const luaL_Reg log[] = {{"debug", log_debug}, {"info", log_info}, {"warn", log_warn}, {"error", log_error}, {NULL, NULL}};
@@ -382,7 +410,11 @@ static int group_index(lua_State *L)
         const char *name;
         const luaL_Reg *functions;
         lua_CFunction call;
-    } groups[] = {{"log", log, log_call}, {"base64", base64, base64_call}, {"json", bw_json_functions, NULL}};
+    } groups[] = {{"log", log, log_call},
+                  {"base64", base64, base64_call},
+                  {"json", bw_json_functions, NULL},
+                  {"usage", bw_usage_functions, NULL},
+                  {"part", bw_part_functions, NULL}};
     if (lua_type(L, 2) != LUA_TSTRING) return 0;
     for (size_t i = 0; i < sizeof groups / sizeof *groups; i++) {
         if (strcmp(groups[i].name, lua_tostring(L, 2)) != 0) continue;
@@ -408,6 +440,7 @@ void bw_api_open(lua_State *L)
                                          {"retry", ctx_retry},
                                          {"cancelled", ctx_cancelled},
                                          {"heartbeat", ctx_heartbeat},
+                                         {"progress", ctx_progress},
                                          {"pending", ctx_pending},
                                          {"callback_url", ctx_callback_url},
                                          {"now", ctx_now},
@@ -434,11 +467,15 @@ void bw_api_push_ctx(lua_State *L, const struct bw_task *task)
 {
     lua_createtable(L, 0, 0);
     lua_createtable(L, 0, 3);
-    lua_createtable(L, 0, 4); /* its values, then the functions */
+    lua_createtable(L, 0, 3); /* its values, then the functions */
     lua_pushstring(L, task->key);
     lua_setfield(L, -2, "idempotency_key");
     lua_pushinteger(L, task->options.attempt);
     lua_setfield(L, -2, "attempt");
+    if (task->options.config.len) {
+        bw_value_push_json(L, bw_json_view_of(task->options.config));
+        lua_setfield(L, -2, "config");
+    }
     lua_createtable(L, 0, 1);
     lua_rawgetp(L, LUA_REGISTRYINDEX, &ctx_key);
     lua_setfield(L, -2, "__index");

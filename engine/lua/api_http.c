@@ -6,10 +6,11 @@
 #include <string.h>
 
 #define RESPONSE_BYTES_MAX (8u << 20)
+#define STREAM_BYTES_MAX (64u << 20)
 #define HEADERS_MAX 64
 static const char response_key;
 
-static const char *const known[] = {"method", "url", "headers", "json", "body", "form", "timeout", "query"};
+static const char *const known[] = {"method", "url", "headers", "json", "body", "form", "timeout", "query", "stream", "idle"};
 
 static bool has_break(struct bw_slice text)
 {
@@ -139,7 +140,7 @@ static int answered(lua_State *L, int status, lua_KContext extra);
 int bw_api_http(lua_State *L)
 {
     struct bw_task *task = bw_lua_script(L)->task;
-    int64_t ms = 0;
+    int64_t ms = 0, idle_ms = 0;
     if (!task) return luaL_error(L, "ctx.http can only be used while a step runs");
     if (!lua_isyieldable(L)) return luaL_error(L, "ctx.http cannot be used inside a callback of table.sort or string.gsub");
     luaL_checktype(L, 1, LUA_TTABLE);
@@ -159,6 +160,12 @@ int bw_api_http(lua_State *L)
     if (!lua_isnil(L, -1) && (ms = bw_api_duration_ms(L, -1)) < 1)
         return luaL_error(L, "http: timeout must be seconds or a duration such as \"10s\"");
     task->request.timeout_ms = ms;
+    lua_getfield(L, 1, "stream");
+    task->request.is_stream = lua_toboolean(L, -1);
+    if (task->request.is_stream) task->request.max_response_bytes = STREAM_BYTES_MAX;
+    lua_getfield(L, 1, "idle");
+    if (!lua_isnil(L, -1) && (!task->request.is_stream || (idle_ms = bw_api_duration_ms(L, -1)) < 1))
+        return luaL_error(L, "http: idle goes with stream = true, and must be seconds or a duration such as \"30s\"");
     if (task->request_bytes.failed) return luaL_error(L, "out of memory");
     if ((headers = realloc(headers, (task->request.header_count + 1) * sizeof *headers))) task->request_headers = headers; /* it may wait for long */
     const char *base = task->request_bytes.data;
@@ -170,7 +177,8 @@ int bw_api_http(lua_State *L)
     }
     task->request.headers = task->request_headers;
     task->is_waiting = true;
-    return lua_yieldk(L, 0, 0, answered);
+    if (task->request.is_stream) bw_stream_give_up(task); /* the one before it */
+    return lua_yieldk(L, 0, idle_ms, answered);
 }
 
 /* answer.json: decoded when it is asked for; nil when the body is no JSON. */
@@ -189,17 +197,8 @@ static int response_index(lua_State *L)
     return 1;
 }
 
-static int answered(lua_State *L, int status, lua_KContext extra)
+static void push_headers(lua_State *L, const struct bw_http_answer *answer)
 {
-    struct bw_task *task = bw_lua_script(L)->task;
-    const struct bw_http_answer *answer = &task->answer;
-    (void)status, (void)extra;
-    if (!answer->status) return bw_api_raise_transient(L, answer->error->code, answer->error->message, answer->transient);
-    lua_createtable(L, 0, 4);
-    lua_pushinteger(L, answer->status);
-    lua_setfield(L, -2, "status");
-    lua_pushlstring(L, answer->body.ptr, answer->body.len);
-    lua_setfield(L, -2, "body");
     lua_createtable(L, 0, (int)answer->header_count);
     for (size_t i = 0; i < answer->header_count; i++) {
         char name[128];
@@ -212,7 +211,23 @@ static int answered(lua_State *L, int status, lua_KContext extra)
         lua_pushlstring(L, answer->headers[i].value.ptr, answer->headers[i].value.len);
         lua_setfield(L, -2, name);
     }
+}
+
+/* idle_ms: of a stream, as long as nothing may come; 0: as long as the step may take. */
+static int answered(lua_State *L, int status, lua_KContext idle_ms)
+{
+    struct bw_task *task = bw_lua_script(L)->task;
+    const struct bw_http_answer *answer = &task->answer;
+    (void)status;
+    if (!answer->status) return bw_api_raise_transient(L, answer->error->code, answer->error->message, answer->transient);
+    lua_createtable(L, 0, 5);
+    lua_pushinteger(L, answer->status);
+    lua_setfield(L, -2, "status");
+    push_headers(L, answer);
     lua_setfield(L, -2, "headers");
+    if (task->request.is_stream) return bw_stream_add(L, task, idle_ms);
+    lua_pushlstring(L, answer->body.ptr, answer->body.len);
+    lua_setfield(L, -2, "body");
     if (lua_rawgetp(L, LUA_REGISTRYINDEX, &response_key) == LUA_TNIL) {
         lua_pop(L, 1);
         lua_createtable(L, 0, 2);

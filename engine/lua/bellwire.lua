@@ -33,7 +33,9 @@ ctx.attempt = 1
 ---@field json? any  # the body as JSON; give one of json, form and body
 ---@field form? table<string, string|number|boolean>  # the body as application/x-www-form-urlencoded
 ---@field body? string  # the body as it is
----@field timeout? bellwire.duration  # default: what is left of the step's
+---@field timeout? bellwire.duration  # of the whole answer; default: what is left of the step's
+---@field stream? boolean  # the answer is read as it comes: bellwire.stream instead of bellwire.response
+---@field idle? bellwire.duration  # of a stream: how long nothing of it may come; default: no limit of its own
 
 ---@class bellwire.response
 ---@field status integer
@@ -41,16 +43,39 @@ ctx.attempt = 1
 ---@field body string  # at most 8 MiB
 ---@field json any  # the body decoded; nil when it is no JSON
 
----Sends a request and waits for the answer; other runs go on meanwhile. Every status is an answer: look at it. Redirects are not followed.
+---One event of a text/event-stream (Server-Sent Events).
+---@class bellwire.stream_event
+---@field event string  # "message" when the server gives no name
+---@field data string  # several lines have "\n" between them
+---@field id? string  # the last one that the server has sent
+
+---The answer to `stream = true`, there as soon as its head is. At most 64 MiB, an event at most 1 MiB. While the code does not read, the server has to
+---wait. The connection is given up when the code leaves a loop over events(), calls close(), begins another stream, or ends.
+---@class bellwire.stream
+---@field status integer
+---@field headers table<string, string>  # names in lower case
+---@field read fun(): string?  # the bytes that have come, at least one; nil at the end: `for chunk in answer.read do`
+---@field events fun(): fun(): bellwire.stream_event?  # `for event in answer.events() do`; an event that the answer ends within is none
+---@field close fun()
+-- read and events raise http.network when the connection is cut before the answer is whole, behind all that has come, and http.timeout.
+
+---Sends a request and waits for the answer; other runs go on meanwhile. Every status is an answer: look at it. Redirects are not followed. What is not
+---idempotent (POST, PATCH) is sent once: a connection that is closed without an answer is http.network, and whether it was done is not known.
 ---Raises a failure that is tried again (http.network, http.timeout) or not (http.address_denied, http.too_large, step.cancelled: see ctx.cancelled);
 ---wrong arguments raise an error.
 ---Not inside a callback of table.sort or string.gsub.
 ---@param request bellwire.request
----@return bellwire.response
+---@return bellwire.response|bellwire.stream
 function ctx.http(request) end
 
----The value of a secret that the action declares in `secrets` and the workflow grants. Raises an error for any other.
----@param name string
+---What `configure` of bellwire.yaml says of the plugin that the action belongs to, checked against `config` of its plugin.yaml and with its defaults. A
+---secret in it is {secret = NAME}: give that to ctx.secret. nil in actions that belong to no plugin.
+---@type table<string, any>
+ctx.config = {}
+
+---The value of a secret that the action declares in `secrets` and the workflow grants, or that the configuration of its plugin names. Raises an error for
+---any other.
+---@param name string|{secret: string}
 ---@return string
 function ctx.secret(name) end
 
@@ -91,6 +116,10 @@ function ctx.cancelled() end
 
 ---The code is alive: a step with `heartbeat: 30s` has to say so at least every 30 s, also while it waits for a request or sleeps. Costs next to nothing.
 function ctx.heartbeat() end
+
+---How far it is, for whoever watches: `bellwire run` shows it while the step executes. Nothing else sees it, and it may be left out.
+---@param text string  # of a long one only the end is shown
+function ctx.progress(text) end
 
 ---The clock in milliseconds since 1970.
 ---@return integer
@@ -144,7 +173,7 @@ ctx.json = {}
 ---An explicit null: nil in a table is nothing at all.
 ---@type lightuserdata
 ctx.json.null = nil
----JSON text of a value; keys in alphabetical order. Raises an error that names what cannot be JSON (functions, NaN, cycles).
+---JSON text of a value; keys in alphabetical order. Raises an error that names what cannot be JSON (functions, NaN, cycles, texts with NUL).
 ---@param value any
 ---@return string
 function ctx.json.encode(value) end
@@ -157,6 +186,66 @@ function ctx.json.decode(text) end
 ---@param list T
 ---@return T
 function ctx.json.array(list) end
+
+---Calls that are paid by use: budgets stop them before they are made, and `bellwire usage` shows what they took.
+---@class bellwire.usage
+ctx.usage = {}
+---@class bellwire.usage_budget  # what all such calls of this step may take, over all its attempts
+---@field calls? integer
+---@field tokens? integer
+---@field money? number  # in the currency of the prices
+---@field seconds? number
+---@class bellwire.usage_estimate  # at most; what is left out is 0, but a cost that is left out is unknown
+---@field provider string
+---@field model string
+---@field input_tokens? integer
+---@field output_tokens? integer
+---@field cost? integer  # millionths of the currency
+---@field budget? bellwire.usage_budget
+---May the call be made? Waits until that is on disk; returns its number. Raises a failure when a budget forbids it (budget.spent, budget.price).
+---A call that is never finished counts with what it might have taken.
+---@param estimate bellwire.usage_estimate
+---@return integer
+function ctx.usage.begin(estimate) end
+---@class bellwire.usage_numbers
+---@field input_tokens? integer
+---@field output_tokens? integer
+---@field cached_tokens? integer  # of the input_tokens
+---@field cost? integer  # millionths of the currency; left out: nobody knows
+---@field first_ms? integer  # until the first part of the answer
+---@field took_ms? integer
+---What the call took. Does not wait.
+---@param call integer
+---@param numbers bellwire.usage_numbers
+function ctx.usage.finish(call, numbers) end
+
+---What a step does in several calls: each part is recorded before the code goes on, as a step STEP.NAME of its own in `bellwire runs show`. An attempt that is
+---made again, after a failure or a crash, finds the parts that are there, and need not do them again. Names are like turn[1] or turn[1].tool[crm/find].
+---@class bellwire.part
+ctx.part = {}
+---The value of a part, if there is one; nil and {code, message, class} for one that has failed.
+---@param name string
+---@return table?
+---@return table?
+function ctx.part.find(name) end
+---Records a value as a part; waits until it is on disk. A part is given once.
+---@param name string
+---@param value table
+function ctx.part.keep(name, value) end
+---Runs an action as a part, once: its output, or nil and {code, message, class}. What is recorded is returned as it is. Its idempotency key is that of the
+---part, so a call that a crash has cut off is made again under the same one. Its own `retry` and `limit` do not count, it has the time of the step,
+---and its secrets are those that the workflow grants.
+---@param name string
+---@param uses string  # "crm/find@1"
+---@param input table
+---@return table?
+---@return table?
+function ctx.part.run(name, uses, input) end
+---What an action says of itself: {name, version, doc, inputs, outputs, effect, …}; or nil and why there is none.
+---@param uses string
+---@return table?
+---@return string?
+function ctx.part.offer(uses) end
 
 -- ---- actions ----
 
@@ -183,6 +272,7 @@ function ctx.json.array(list) end
 ---@field secrets? string[]  # what ctx.secret may read
 ---@field effect? "none"|"read"|"write"  # default "write"; "none" is computed anew after a crash instead of being stored at once
 ---@field timeout? string  # of one attempt, such as "30s"; a step's own `timeout` wins
+---@field heartbeat? string  # how long its code may be silent, such as "10s": it has to call ctx.heartbeat() that often; a step's own `heartbeat` wins
 ---@field retry? {attempts?: integer, delay?: string, factor?: number, max_delay?: string, jitter?: number, max_elapsed?: string}  # as in a step; built in: 6, "2s", 5, "15m", 0.5, none
 ---@field limit? string  # a limit of bellwire.yaml that steps with this action share, if there is one of that name; a step's own `limit` wins
 ---@field run fun(ctx: bellwire.ctx, input: table<string, any>): any  # the output; what is no object becomes {value = …}
@@ -192,6 +282,13 @@ function ctx.json.array(list) end
 ---@return bellwire.action
 function action(definition) end
 
+---What a module returns: lib/NAME.lua beside the file or in a folder above it, up to the plugin's or the `actions` folder. It is run once for each
+---attempt, so that it keeps nothing from one to the next. Only in files of actions and of modules. A module that is not there says where it was looked
+---for.
+---@param name string  # small letters, digits and _
+---@return any
+function require(name) end
+
 -- ---- the standard library, where it differs from Lua 5.4 ----
 
 -- same as in Lua 5.4: assert error ipairs next pairs rawequal rawget rawlen select tonumber type
@@ -199,7 +296,7 @@ function action(definition) end
 -- same as in Lua 5.4: math.abs math.acos math.asin math.atan math.ceil math.cos math.deg math.exp math.floor math.fmod math.huge math.log math.max
 -- same as in Lua 5.4: math.maxinteger math.min math.mininteger math.modf math.pi math.rad math.sin math.sqrt math.tan math.tointeger math.type math.ult
 -- same as in Lua 5.4: utf8.char utf8.charpattern utf8.codepoint utf8.codes utf8.len utf8.offset
--- not there, calling or indexing says so: os io debug package coroutine require load loadstring loadfile dofile collectgarbage warn getfenv setfenv
+-- not there, calling or indexing says so: os io debug package coroutine load loadstring loadfile dofile collectgarbage warn getfenv setfenv
 -- not there: _G _VERSION string.dump math.random math.randomseed
 
 ---Read-only, and so are table, math and utf8.

@@ -4,7 +4,7 @@
 #include "lua/internal.h"
 
 #define HOOK_INSTRUCTIONS 1000
-#define HOOK_CROWDED 50 /* when more than … */
+#define HOOK_CROWDED 50 /* when as much as this is in use; the fewer, the more it is */
 #define CROWDED_BYTES (4u << 20)
 #define PCALL_DEPTH_MAX 100
 #define CLOCK_UNITS 50000 /* how much work in C may pass between two looks at the clock */
@@ -27,13 +27,20 @@ static void raise_expired(lua_State *L)
     lua_error(L);
 }
 
+/* A text that fills the memory takes milliseconds to be compared, or to be read as a number, and each is one instruction. */
+static int instructions_until_hook(size_t used)
+{
+    if (used <= CROWDED_BYTES) return HOOK_INSTRUCTIONS;
+    size_t instructions = HOOK_CROWDED * (size_t)CROWDED_BYTES / used;
+    return instructions > 1 ? (int)instructions : 1;
+}
+
 static void on_count(lua_State *L, lua_Debug *info)
 {
     struct bw_script *script = bw_lua_script(L);
     int passed = script->hook_instructions;
     (void)info;
-    /* With much memory in use a single comparison may take milliseconds: look more often. */
-    script->hook_instructions = script->memory.used > CROWDED_BYTES ? HOOK_CROWDED : HOOK_INSTRUCTIONS;
+    script->hook_instructions = instructions_until_hook(script->memory.used);
     if (passed != script->hook_instructions) lua_sethook(L, on_count, LUA_MASKCOUNT, script->hook_instructions);
     script->memory.since_hook = 0;
     if (script->is_expired) raise_expired(L);
@@ -49,8 +56,9 @@ static void on_count(lua_State *L, lua_Debug *info)
 
 void bw_budget_install(lua_State *L)
 {
-    bw_lua_script(L)->hook_instructions = HOOK_INSTRUCTIONS;
-    lua_sethook(L, on_count, LUA_MASKCOUNT, HOOK_INSTRUCTIONS);
+    struct bw_script *script = bw_lua_script(L);
+    script->hook_instructions = instructions_until_hook(script->memory.used);
+    lua_sethook(L, on_count, LUA_MASKCOUNT, script->hook_instructions);
 }
 
 void bw_budget_hurry(lua_State *L)
@@ -144,18 +152,22 @@ static void enter_pcall(lua_State *L)
     task->pcall_depth++;
 }
 
+int bw_budget_raise_again(lua_State *L, int status)
+{
+    if (status == LUA_ERRMEM) {
+        lua_settop(L, 0);
+        lua_pushlightuserdata(L, (void *)&memory_key);
+    }
+    return lua_error(L);
+}
+
 static int finish_pcall(lua_State *L, int status, lua_KContext extra)
 {
     struct bw_task *task = bw_lua_script(L)->task;
     if (task) task->pcall_depth--;
     if (status != LUA_OK && status != LUA_YIELD) {
         if (task) task->unused_failure = NULL; /* raised, and caught by intent */
-        if (status == LUA_ERRMEM) {
-            lua_settop(L, 0);
-            lua_pushlightuserdata(L, (void *)&memory_key);
-            return lua_error(L);
-        }
-        if (bw_budget_sentinel(L, -1)) return lua_error(L);
+        if (status == LUA_ERRMEM || bw_budget_sentinel(L, -1)) return bw_budget_raise_again(L, status);
         lua_pushboolean(L, 0);
         lua_insert(L, -2);
         return 2;
@@ -180,12 +192,7 @@ static int finish_xpcall(lua_State *L, int status, lua_KContext extra)
     if (task) task->pcall_depth--;
     if (status == LUA_OK || status == LUA_YIELD) return lua_gettop(L) - 1;
     if (task) task->unused_failure = NULL;
-    if (status == LUA_ERRMEM) {
-        lua_settop(L, 0);
-        lua_pushlightuserdata(L, (void *)&memory_key);
-        return lua_error(L);
-    }
-    if (bw_budget_sentinel(L, -1)) return lua_error(L);
+    if (status == LUA_ERRMEM || bw_budget_sentinel(L, -1)) return bw_budget_raise_again(L, status);
     lua_pushvalue(L, 1);
     lua_insert(L, -2);
     lua_call(L, 1, 1);

@@ -7,8 +7,8 @@
 static const char code_env_key;
 const char bw_env_expr_key;
 
-static const char *const base_names[] = {"assert", "error", "ipairs", "next", "pairs", "rawequal", "rawget", "rawlen", "select", "tonumber", "type"};
-static const char *const string_names[] = {"char", "len", "pack", "packsize", "sub", "unpack"}; /* lib_string.c adds the rest */
+static const char *const base_names[] = {"assert", "error", "ipairs", "next", "pairs", "rawequal", "rawget", "rawlen", "select", "type"};
+static const char *const string_names[] = {"char", "len", "sub"}; /* lib_string.c adds the rest */
 static const char *const math_names[] = {"abs",  "acos", "asin", "atan", "ceil",       "cos",  "deg",        "exp",  "floor",
                                          "fmod", "huge", "log",  "max",  "maxinteger", "min",  "mininteger", "modf", "pi",
                                          "rad",  "sin",  "sqrt", "tan",  "tointeger",  "type", "ult"};
@@ -95,6 +95,11 @@ static int denied(lua_State *L)
     return luaL_error(L, "lua.denied: '%s' is not available in Bellwire", lua_tostring(L, lua_upvalueindex(1)));
 }
 
+static int refuse_require(lua_State *L)
+{
+    return luaL_error(L, "lua.denied: 'require' is there in the files of actions only: see `bellwire new action`");
+}
+
 /* The named functions of a standard library, then what `wrap` adds or replaces; a read-only table in env. */
 static void add_library(lua_State *L, int env, const char *name, lua_CFunction open, const char *const *names, size_t count,
                         void (*wrap)(lua_State *, int, int))
@@ -153,10 +158,14 @@ bool bw_env_push_library(lua_State *L, const char *name)
 static int missing_index(lua_State *L)
 {
     static const char *const tables[] = {"os", "io", "debug", "package", "coroutine"};
-    static const char *const functions[] = {"require", "load", "loadstring", "loadfile", "dofile", "collectgarbage", "warn", "getfenv", "setfenv"};
+    static const char *const functions[] = {"load", "loadstring", "loadfile", "dofile", "collectgarbage", "warn", "getfenv", "setfenv"};
     if (lua_type(L, 2) != LUA_TSTRING) return 0;
     const char *name = lua_tostring(L, 2);
     if (push_library(L, 1, name)) return 1;
+    if (!strcmp(name, "require")) { /* files of actions that use it have it */
+        lua_pushcfunction(L, refuse_require);
+        return 1;
+    }
     for (size_t i = 0; i < sizeof functions / sizeof *functions; i++)
         if (!strcmp(functions[i], name)) {
             lua_settop(L, 2);
@@ -195,6 +204,7 @@ void bw_env_open_libraries(lua_State *L)
     lua_pushcfunction(L, luaopen_base); /* fills the globals, which no user code ever sees */
     lua_call(L, 0, 1);
     copy_names(L, -1, env, NAMES(base_names));
+    bw_string_wrap_number(L, -1, env);
     lua_pop(L, 1);
     lua_pushvalue(L, env);
     luaL_setfuncs(L, wrapped, 0);

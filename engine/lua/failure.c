@@ -13,8 +13,18 @@ static bool names_file(struct bw_slice name, const char *file)
     return name.len > 3 && !memcmp(name.ptr, "...", 3) && len >= name.len - 3 && !memcmp(file + len - (name.len - 3), name.ptr + 3, name.len - 3);
 }
 
-/* "FILE:3: text" → 3, and *text is moved behind it; "helpers:3: text" → 0, moved too. Anything else stays. */
-static int take_line(const char **text, const char *file)
+/* Which of the files that the code consists of. NULL: none. */
+static const char *file_named(struct bw_slice name, const struct bw_code_place *place)
+{
+    const struct bw_action *action = place->action;
+    if (place->file && names_file(name, place->file)) return place->file;
+    for (size_t i = 0; action && i < action->module_count; i++)
+        if (names_file(name, action->modules[i]->file)) return action->modules[i]->file;
+    return NULL;
+}
+
+/* "FILE:3: text" → 3, *text is moved behind it, and *file is that one; "helpers:3: text" → 0, moved too. Anything else stays. */
+static int take_line(const char **text, const struct bw_code_place *place, const char **file)
 {
     for (const char *at = strchr(*text, ':'); at; at = strchr(at + 1, ':')) {
         char *end;
@@ -22,10 +32,12 @@ static int take_line(const char **text, const char *file)
         if (!isdigit((unsigned char)at[1])) continue;
         long line = strtol(at + 1, &end, 10);
         if (end[0] != ':' || end[1] != ' ') continue;
-        bool is_helper = bw_slice_is(name, "helpers");
-        if (!is_helper && !(file && names_file(name, file))) return 0;
+        const char *found = file_named(name, place);
+        if (!found && !bw_slice_is(name, "helpers")) return 0;
         *text = end + 2;
-        return is_helper || line > INT32_MAX ? 0 : (int)line;
+        if (!found || line > INT32_MAX) return 0;
+        *file = found;
+        return (int)line;
     }
     return 0;
 }
@@ -69,7 +81,7 @@ static int describe(lua_State *L)
     const struct description *description = lua_touserdata(L, 2);
     const struct bw_code_place *place = description->place;
     struct bw_error *err = description->err;
-    const char *text, *code;
+    const char *text, *code, *file = place->file;
     int line;
     switch (lua_type(L, 1)) {
     case LUA_TTABLE:
@@ -78,7 +90,7 @@ static int describe(lua_State *L)
         break;
     case LUA_TSTRING:
         text = lua_tostring(L, 1);
-        line = take_line(&text, place->file);
+        line = take_line(&text, place, &file);
         code = take_code(&text, description->code);
         bw_error_set(err, code, "%s", text);
         break;
@@ -88,7 +100,7 @@ static int describe(lua_State *L)
         break;
     default: bw_error_set(err, description->code, "an error of type %s was raised", luaL_typename(L, 1)); line = 0;
     }
-    if (place->file) bw_error_at(err, place->file, line ? line : place->line, !line || line == place->line ? place->column : 0);
+    if (file) bw_error_at(err, file, line ? line : place->line, !line || line == place->line ? place->column : 0);
     return 0;
 }
 

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <time.h>
 
+#define BYTES_PER_UNIT 64
+
 static const char prelude[] =
     "local env, array, null, is_view = ...\n"
     "local function list(t) return array(t) end\n"
@@ -26,15 +28,16 @@ static const char prelude[] =
     "  end\n"
     "  return out, many\n"
     "end\n"
+    "local function call(f, v) if v == null then v = nil end return f(v) end\n" /* a JSON null reads as nil */
     "function env.map(t, f)\n"
     "  local out = {}\n"
     "  for _, v in each(t) do\n"
     "    if type(f) == 'string' then local found = path_get(v, f) for i = 1, #found do out[#out + 1] = found[i] end\n"
-    "    else local r = f(v) if r == nil then r = null end out[#out + 1] = r end\n"
+    "    else local r = call(f, v) if r == nil then r = null end out[#out + 1] = r end\n"
     "  end\n"
     "  return list(out)\n"
     "end\n"
-    "function env.filter(t, f) local out = {} for _, v in each(t) do if f(v) then out[#out + 1] = v end end return list(out) end\n"
+    "function env.filter(t, f) local out = {} for _, v in each(t) do if call(f, v) then out[#out + 1] = v end end return list(out) end\n"
     "function env.flat(t) local out = {} for _, v in each(t) do if is_array(v) then for _, w in each(v) do out[#out + 1] = w end else out[#out + 1] "
     "= v end end return list(out) end\n"
     "function env.join(t, sep) local out = {} for _, v in each(t) do if v ~= null then out[#out + 1] = tostring(v) end end return table.concat(out, "
@@ -51,7 +54,8 @@ static const char prelude[] =
     "function env.keys(t) local out = {} if t ~= nil then for k in pairs(t) do out[#out + 1] = k end end table.sort(out, function(a, b) return "
     "tostring(a) < tostring(b) end) return list(out) end\n"
     "function env.has(t, k) return t ~= nil and t[k] ~= nil end\n"
-    "function env.contains(t, x) if t == nil then return false end if type(t) == 'string' then return string.find(t, tostring(x), 1, true) ~= nil "
+    "function env.contains(t, x) if t == nil or x == nil then return false end if type(t) == 'string' then return string.find(t, tostring(x), 1, "
+    "true) ~= nil "
     "end for _, v in each(t) do if v == x then return true end end return false end\n"
     "function env.lower(s) return s and string.lower(s) end\n"
     "function env.upper(s) return s and string.upper(s) end\n"
@@ -61,8 +65,16 @@ static const char prelude[] =
     "function env.sum(t) local n = 0 for _, v in each(t) do if v ~= null then n = n + v end end return n end\n"
     "function env.sort_by(t, f)\n"
     "  local out, by = {}, {}\n"
-    "  for i, v in each(t) do out[#out + 1] = {v, i, type(f) == 'string' and path_get(v, f)[1] or f(v)} end\n"
-    "  table.sort(out, function(a, b) if a[3] == b[3] then return a[2] < b[2] end return a[3] < b[3] end)\n"
+    "  for i, v in each(t) do\n"
+    "    local key if type(f) == 'string' then key = path_get(v, f)[1] else key = call(f, v) end\n"
+    "    if key == null then key = nil end\n"
+    "    out[#out + 1] = {v, i, key}\n"
+    "  end\n"
+    "  table.sort(out, function(a, b)\n" /* what has no key comes last */
+    "    if a[3] == b[3] then return a[2] < b[2] end\n"
+    "    if a[3] == nil or b[3] == nil then return b[3] == nil end\n"
+    "    return a[3] < b[3]\n"
+    "  end)\n"
     "  for i = 1, #out do by[i] = out[i][1] end\n"
     "  return list(by)\n"
     "end\n"
@@ -150,8 +162,10 @@ static int to_json(lua_State *L)
 {
     lua_settop(L, 1);
     struct bw_buf *out = bw_lua_push_buf(L);
-    bw_value_to_json(L, 1, out);
-    lua_pushlstring(L, out->data ? out->data : "", out->len);
+    if (bw_value_to_json(L, 1, out)) /* a secret is in it: then the text is one */
+        bw_secret_push(L, bw_buf_slice(out));
+    else
+        lua_pushlstring(L, out->data ? out->data : "", out->len);
     bw_buf_free(out);
     return 1;
 }
@@ -162,6 +176,7 @@ static int from_json(lua_State *L)
     struct bw_json_fault fault;
     if (lua_isnoneornil(L, 1)) return 0;
     text.ptr = luaL_checklstring(L, 1, &text.len);
+    if (bw_lua_script(L)->mode == BW_MODE_TASK) bw_budget_charge(L, text.len / BYTES_PER_UNIT);
     if (!bw_json_scan(text, NULL, NULL, &fault))
         return luaL_error(L, "this is no JSON: %s at line %d, column %d", fault.reason, (int)fault.line, (int)fault.column);
     bw_value_push_json(L, bw_json_view_of(text));
@@ -172,19 +187,16 @@ static int from_json(lua_State *L)
 static int format_date(lua_State *L)
 {
     char text[128];
-    struct tm parts = {0};
+    struct tm parts;
     int64_t ms;
     if (lua_isnoneornil(L, 1)) return 0;
     if (lua_type(L, 1) == LUA_TNUMBER) {
         ms = (int64_t)lua_tonumber(L, 1);
     } else {
-        const char *rest = strptime(luaL_checkstring(L, 1), "%Y-%m-%dT%H:%M:%S", &parts);
-        if (!rest) return luaL_error(L, "date needs milliseconds or a text such as 2026-11-23T12:00:00Z");
-        int sign = *rest == '-' ? -1 : 1, hours = 0, minutes = 0;
-        if (*rest == '.') rest += 1 + strspn(rest + 1, "0123456789");
-        if ((*rest == '+' || *rest == '-') && sscanf(rest + 1, "%2d:%2d", &hours, &minutes) < 1)
-            return luaL_error(L, "date: the offset is not readable");
-        ms = ((int64_t)timegm(&parts) - sign * (hours * 3600 + minutes * 60)) * 1000;
+        struct bw_slice given;
+        given.ptr = luaL_checklstring(L, 1, &given.len);
+        if (!bw_clock_parse(given, &ms))
+            return luaL_error(L, "date needs milliseconds or a text such as 2026-11-23T12:00:00Z, found '%s'", given.ptr);
     }
     const char *format = luaL_optstring(L, 2, NULL);
     if (!format) {

@@ -8,7 +8,8 @@
 #include <lua.h>
 
 #define BW_VALUE_DEPTH_MAX 64
-#define BW_SCRIPT_RUNS_MAX 10000 /* then the state is made anew */
+#define BW_SCRIPT_RUNS_MAX 10000      /* then the state is made anew… */
+#define BW_SCRIPT_LEFT_MAX (4u << 20) /* …as it is when so much was left behind: it would lie there until the state is needed again */
 
 enum bw_lua_mode { BW_MODE_IDLE, BW_MODE_EXPR, BW_MODE_TASK };
 
@@ -34,7 +35,6 @@ struct bw_script {
     const struct bw_render *render; /* while a template is rendered */
     struct bw_task *task;           /* the one that runs */
     int *expr_refs, *code_refs;     /* registry references: compiled expressions, inline code or action file of each step */
-    int env_ref;                    /* the run's fresh environment */
     int event_ref;                  /* the `event` view of expressions, made on first use from event_text */
     int events_ref;
     struct bw_buf event_text, events_text, workflow_text, run_text; /* what those names are views of */
@@ -45,7 +45,9 @@ struct bw_script {
     int hook_instructions;             /* until the next hook */
     uint64_t uncharged;                /* work in C since the clock was last read */
     bool is_expired, is_spent;
+    size_t compiled_bytes; /* in use when it was new */
     unsigned runs;
+    uint64_t streams; /* that were opened so far */
 };
 static inline struct bw_script *bw_lua_script(lua_State *L)
 {
@@ -74,6 +76,7 @@ void bw_budget_open(lua_State *L); /* [raises] */
 struct bw_code_place {
     const char *file;
     int line, column;
+    const struct bw_action *action; /* an error may be in one of its modules as well; or NULL */
 };
 void bw_lua_error(struct bw_script *script, lua_State *L, int status, const struct bw_code_place *place, const char *code, struct bw_error *err);
 enum bw_sentinel { BW_SENTINEL_NONE, BW_SENTINEL_EXPIRED, BW_SENTINEL_MEMORY }; /* budget errors: not to be caught by user code */
@@ -83,19 +86,22 @@ enum bw_sentinel bw_budget_sentinel(lua_State *L, int index);
 void bw_env_open_libraries(lua_State *L);                 /* [raises] fills the registry with the read-only library tables */
 bool bw_env_push_library(lua_State *L, const char *name); /* [raises] math, table, utf8; false: it is none of these */
 void bw_env_protect(lua_State *L, lua_CFunction call); /* [raises] the table on top becomes a read-only proxy of itself; call: its __call, or NULL */
-void bw_env_push_fresh(lua_State *L);                  /* [raises] a run's environment */
+void bw_env_push_fresh(lua_State *L);                  /* [raises] an attempt's environment */
 extern const char bw_env_expr_key;                     /* registry key of the expressions' environment */
 /* budget.c */
 int bw_budget_pcall(lua_State *L);
 int bw_budget_xpcall(lua_State *L);
+int bw_budget_raise_again(lua_State *L, int status); /* [raises], always: what a lua_pcallk() has caught and is not to catch */
 
 /* lib_*.c: the libraries that user code sees, where they are not Lua's own */
 extern const luaL_Reg bw_pattern_functions[], bw_table_functions[];
 void bw_string_wrap(lua_State *L, int from, int to); /* [raises] from: the real library, to: ours */
 void bw_string_wrap_utf8(lua_State *L, int from, int to);
+void bw_string_wrap_number(lua_State *L, int from, int to); /* tonumber */
 int bw_string_tostring(lua_State *L);
 
 /* script.c: as lua_load, text only; Lua's lines are the file's, `line` being that of the source's first. */
+#define BW_CHUNK_HEAD "local _ENV = ... " /* what runs again and again shares its function, not its global variables */
 int bw_script_compile(lua_State *L, const char *file, int line, const char *before, struct bw_slice source, const char *after);
 
 /* helpers.c: functions of expressions */
@@ -105,8 +111,9 @@ void bw_helpers_register(lua_State *L, int env); /* [raises] those in C */
 bool bw_helpers_load(lua_State *L, int env, const char *name); /* [raises] those in Lua; pushes the one of that name, or false: there is none */
 
 /* value.c */
-void bw_value_push_json(lua_State *L, struct bw_json_view view);    /* [raises] tables; null in objects is absent, in arrays json.null */
-void bw_value_to_json(lua_State *L, int index, struct bw_buf *out); /* [raises] with the path of what cannot be JSON */
+void bw_value_push_json(lua_State *L, struct bw_json_view view); /* [raises] tables; null in objects is absent, in arrays json.null */
+/* [raises] with the path of what cannot be JSON. True: a secret is in it (only where a `with` is rendered). */
+bool bw_value_to_json(lua_State *L, int index, struct bw_buf *out);
 void bw_value_push_array_metatable(lua_State *L);
 bool bw_value_is_array(lua_State *L, int index); /* a table marked as a list, or with elements */
 void bw_value_open(lua_State *L);                /* [raises] */
@@ -119,8 +126,9 @@ void bw_view_push(lua_State *L, struct bw_json_view view);        /* [raises] sc
 const struct bw_json_view *bw_view_test(lua_State *L, int index); /* NULL: no view */
 
 /* secret.c */
-void bw_secret_open(lua_State *L);       /* [raises] */
-void bw_secret_push_table(lua_State *L); /* [raises] what `secrets` is */
+void bw_secret_open(lua_State *L);                        /* [raises] */
+void bw_secret_push_table(lua_State *L);                  /* [raises] what `secrets` is */
+void bw_secret_push(lua_State *L, struct bw_slice value); /* [raises] sealed */
 bool bw_secret_test(lua_State *L, int index, struct bw_slice *value);
 
 /* scope.c: the names of expressions */
@@ -129,6 +137,12 @@ void bw_scope_open(lua_State *L, int env); /* [raises] */
 /* action.c: what `action{…}` is: hands its table through, the file returns it. */
 int bw_action_mark(lua_State *L);
 
+/* loader.c: runs fn(L) protected, with `arg` as light userdata, within the time that loading a file may take; code: of errors that say none. */
+bool bw_loader_call(struct bw_loader *loader, lua_CFunction fn, void *arg, const struct bw_code_place *place, const char *code, struct bw_error *err);
+
+/* module.c: [raises] adds require() to the environment on top, if the action uses it. */
+void bw_module_add_require(lua_State *L, const struct bw_action *action);
+
 int bw_api_print(lua_State *L);
 int64_t bw_api_duration_ms(lua_State *L, int index); /* seconds, "2s", a Retry-After header; -1 = none */
 /* [raises] when the table at index 1 has another key; "did you mean" */
@@ -136,6 +150,13 @@ void bw_api_check_keys(lua_State *L, const char *function, const char *const *kn
 
 /* api_http.c */
 int bw_api_http(lua_State *L);
+
+extern const luaL_Reg bw_usage_functions[]; /* api_usage.c: begin, finish */
+extern const luaL_Reg bw_part_functions[];  /* api_part.c: find, keep, run, offer */
+
+/* api_stream.c: the rest of an answer whose head is there. One at a time. */
+int bw_stream_add(lua_State *L, struct bw_task *task, int64_t idle_ms); /* [raises] adds read, events and close to the table on top; returns 1 */
+void bw_stream_give_up(struct bw_task *task);                           /* it is not read any more; nothing if there is none */
 
 /* api.c: ctx */
 int bw_api_raise_transient(lua_State *L, const char *code, const char *message, bool is_transient); /* [raises], always */
@@ -149,6 +170,7 @@ bool bw_api_is_failure(lua_State *L, int index, struct bw_task_failure *failure)
 struct bw_task {
     struct bw_script *script;
     struct bw_task_options options;
+    struct bw_grant *grants; /* what options.grants points to, with the names behind it */
     char key[BW_IDEMPOTENCY_KEY_TEXT];
     lua_State *thread;
     int thread_ref;
@@ -164,6 +186,7 @@ struct bw_task {
     struct bw_buf output;
     struct bw_task_failure failure;
     struct bw_code_place place;
+    uint64_t stream;  /* the number of the answer that is read as it comes; 0: there is none */
     int pcall_depth;  /* how many of its calls are inside of pcall */
     size_t log_bytes; /* written by ctx.log so far */
 };

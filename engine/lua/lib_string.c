@@ -54,8 +54,10 @@ int bw_string_tostring(lua_State *L)
 /* %s goes through our tostring, %p is refused; the rest is the real string.format (upvalue 1). */
 static int format(lua_State *L)
 {
-    const char *at = luaL_checkstring(L, 1);
+    size_t len;
+    const char *at = luaL_checklstring(L, 1, &len);
     int argument = 1, top = lua_gettop(L);
+    bw_budget_charge(L, len / 8); /* each letter is looked at twice */
     while ((at = strchr(at, '%'))) {
         at += 1 + strspn(at + 1, "-+ #0123456789.");
         if (*at == '\0') break;
@@ -84,9 +86,14 @@ static void wrap(lua_State *L, int from, int to, const char *name, lua_CFunction
     lua_setfield(L, to, name);
 }
 
+void bw_string_wrap_number(lua_State *L, int from, int to)
+{
+    wrap(L, from, to, "tonumber", charged);
+}
+
 void bw_string_wrap(lua_State *L, int from, int to)
 {
-    static const char *const linear[] = {"byte", "lower", "reverse", "upper"};
+    static const char *const linear[] = {"byte", "lower", "pack", "packsize", "reverse", "unpack", "upper"};
     from = lua_absindex(L, from);
     to = lua_absindex(L, to);
     for (size_t i = 0; i < sizeof linear / sizeof *linear; i++) wrap(L, from, to, linear[i], charged);

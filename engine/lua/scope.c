@@ -4,11 +4,9 @@
 #include "base/suggest.h"
 #include "base/utf8.h"
 #include "lua/internal.h"
+#include "workflow/names.h"
 #include <stdio.h>
 #include <string.h>
-
-static const char *const names[] = {"event",  "events", "steps", "vars",  "workflow", "run",  "secrets", "result",
-                                    "inputs", "item",   "index", "error", "approval", "step", "config"};
 
 static void append_field(struct bw_buf *out, const char *name, struct bw_slice text)
 {
@@ -224,7 +222,7 @@ static int scope_index(lua_State *L)
         lua_pushvalue(L, -1);
         lua_setfield(L, 1, name.ptr);
     } else if (!push_local(L, script, name) && !bw_helpers_load(L, 1, name.ptr)) {
-        const char *near = bw_suggest(name, names, sizeof names / sizeof *names);
+        const char *near = bw_suggest(name, bw_expr_names, bw_expr_name_count);
         return luaL_error(L, near ? "unknown name '%s' (did you mean '%s'?)" : "unknown name '%s'", name.ptr, near);
     }
     return 1;

@@ -75,7 +75,8 @@ static int compile_exprs(lua_State *L)
     for (size_t i = 0; i < workflow->expr_count; i++) {
         const struct bw_expr *expr = &workflow->exprs[i];
         if (compile_expr(L, workflow->file.ptr, expr) != LUA_OK) {
-            compile_error(compilation, &(struct bw_code_place){workflow->file.ptr, expr->mark.line, expr->mark.column}, "expr.syntax");
+            compile_error(compilation, &(struct bw_code_place){.file = workflow->file.ptr, .line = expr->mark.line, .column = expr->mark.column},
+                          "expr.syntax");
             continue;
         }
         lua_pushvalue(L, env);
@@ -94,13 +95,14 @@ static int compile_code(lua_State *L)
         const struct bw_step *step = &workflow->steps[i];
         const struct bw_action *action = script->actions ? script->actions[i] : NULL;
         if (step->kind == BW_STEP_LUA) {
-            if (bw_script_compile(L, workflow->file.ptr, step->lua_mark.line, "local input, ctx = ... ", step->lua, ending(step->lua)) != LUA_OK) {
-                compile_error(compilation, &(struct bw_code_place){workflow->file.ptr, step->lua_mark.line, 0}, "lua.syntax");
+            if (bw_script_compile(L, workflow->file.ptr, step->lua_mark.line, "local _ENV, input, ctx = ... ", step->lua, ending(step->lua)) !=
+                LUA_OK) {
+                compile_error(compilation, &(struct bw_code_place){.file = workflow->file.ptr, .line = step->lua_mark.line}, "lua.syntax");
                 continue;
             }
         } else if (action && action->source.len) {
-            if (bw_script_compile(L, action->file, 1, "", action->source, "") != LUA_OK) {
-                compile_error(compilation, &(struct bw_code_place){action->file, 1, 0}, "lua.syntax");
+            if (bw_script_compile(L, action->file, 1, BW_CHUNK_HEAD, action->source, "") != LUA_OK) {
+                compile_error(compilation, &(struct bw_code_place){.file = action->file, .line = 1}, "lua.syntax");
                 continue;
             }
         } else {
@@ -134,6 +136,7 @@ struct bw_script *bw_script_new(const struct bw_workflow *workflow, const struct
     else
         bw_budget_install(script->L);
     if (errs->count == before) {
+        script->compiled_bytes = script->memory.used;
         lua_gc(script->L, LUA_GCCOLLECT); /* thousands of states wait at once: what compiling left behind would stay as long */
         return script;
     }
@@ -172,22 +175,14 @@ size_t bw_script_memory(const struct bw_script *script)
 }
 bool bw_script_is_spent(const struct bw_script *script)
 {
-    return script->is_spent || script->memory.was_hit || script->runs >= BW_SCRIPT_RUNS_MAX || script->memory.used > script->memory.cap / 2;
+    return script->is_spent || script->memory.was_hit || script->runs >= BW_SCRIPT_RUNS_MAX || script->memory.used > script->memory.cap / 2 ||
+           script->memory.used > script->compiled_bytes + BW_SCRIPT_LEFT_MAX;
 }
 
-static int make_env(lua_State *L)
-{
-    struct bw_script *script = lua_touserdata(L, 1);
-    bw_env_push_fresh(L);
-    script->env_ref = luaL_ref(L, LUA_REGISTRYINDEX);
-    return 0;
-}
-
-bool bw_script_begin_run(struct bw_script *script, const struct bw_run_scope *scope, struct bw_error *err)
+void bw_script_begin_run(struct bw_script *script, const struct bw_run_scope *scope)
 {
     script->scope = *scope;
     script->runs++;
-    return bw_lua_protected(script, make_env, script, 0, err);
 }
 
 void bw_script_set_names(struct bw_script *script, struct bw_slice inputs, struct bw_slice locals)
@@ -203,10 +198,9 @@ void bw_script_set_error(struct bw_script *script, struct bw_slice error)
 
 void bw_script_end_run(struct bw_script *script)
 {
-    luaL_unref(script->L, LUA_REGISTRYINDEX, script->env_ref); /* never allocates: the reference exists */
-    luaL_unref(script->L, LUA_REGISTRYINDEX, script->event_ref);
+    luaL_unref(script->L, LUA_REGISTRYINDEX, script->event_ref); /* never allocates: the reference exists */
     luaL_unref(script->L, LUA_REGISTRYINDEX, script->events_ref);
-    script->env_ref = script->event_ref = script->events_ref = LUA_NOREF;
+    script->event_ref = script->events_ref = LUA_NOREF;
     script->scope = (struct bw_run_scope){0};
     forget_steps(script);
 }

@@ -1,10 +1,10 @@
 /* script.h: the door to Lua: one `struct bw_script` is one Lua state that serves ONE run at a time of one workflow version.
  *
  * A script is made from a workflow (all its expressions and inline code compiled) and the Lua actions it uses. It is reused for the next run of
- * the same version after bw_script_end_run(): library tables are read-only, each run gets a fresh environment, action files are executed anew per run
- * (compiled once). Never shared between workflows. Single-threaded (worker process). Nothing here aborts: every Lua error, memory exhaustion
- * and budget overrun becomes a bw_error; code classes: expr.* (expressions), lua.error, lua.timeout, lua.memory, lua.denied, input.*, output.*.
- * Lua never runs outside a protected call.
+ * the same version after bw_script_end_run(): library tables are read-only, each attempt of a step gets a fresh environment, in which action files
+ * and the modules that they require are executed anew (compiled once). Never shared between workflows. Single-threaded (worker process). Nothing here
+ * aborts: every Lua error, memory exhaustion and budget overrun becomes a bw_error; code classes: expr.* (expressions), lua.error, lua.timeout,
+ * lua.memory, lua.denied, input.*, output.*. Lua never runs outside a protected call.
  *
  * Memory: all allocations of the state are capped (limits.memory_bytes). Time: a count hook yields at slice ends when it can, raises lua.timeout when
  * the deadline has passed and again on every later hook, so that pcall loops cannot eat it. C functions cannot be interrupted: the flight page and
@@ -26,7 +26,25 @@ struct bw_script_limits {
     int64_t slice_us;           /* 2,000: how long Lua code runs before it gives way to the loop */
 };
 
-/* ---- Lua action files: executed once in a throw-away state to read what they offer ---- */
+/* ---- the files of a revision are loaded in one state, one after the other: what several of them require is compiled once ---- */
+struct bw_loader;
+struct bw_loader *bw_loader_new(const struct bw_script_limits *limits); /* NULL: out of memory */
+void bw_loader_free(struct bw_loader *loader);
+
+/* ---- modules: Lua files that action files `require` ---- */
+struct bw_module {   /* immutable; shared by all scripts of a revision */
+    uint64_t number; /* no other of this process has it */
+    char *name;      /* what is required: [a-z0-9_]+ */
+    char *file;      /* "…/FOLDER/lib/NAME.lua" */
+    char *folder;    /* "…/FOLDER/": the action files in it and below it see the module */
+    struct bw_slice source;
+};
+/* Compiles it, runs nothing. NULL with err (file:line) on a syntax error, or when it lies in the wrong place. */
+struct bw_module *bw_module_load(struct bw_loader *loader, struct bw_slice source, const char *file, struct bw_error *err);
+void bw_module_free(struct bw_module *module);
+bool bw_module_is_seen_by(const struct bw_module *module, const char *file);
+
+/* ---- Lua action files: executed once to read what they offer ---- */
 struct bw_action {  /* immutable; shared by all scripts of a revision */
     char *name;     /* "ns/name" */
     uint32_t major; /* from version */
@@ -36,14 +54,20 @@ struct bw_action {  /* immutable; shared by all scripts of a revision */
     struct bw_schema *inputs, *outputs; /* NULL = not declared: anything */
     char **secrets;
     size_t secret_count;
-    int64_t timeout_ms;    /* 0 = not given */
-    int64_t heartbeat_ms;  /* 0 = not given */
-    struct bw_retry retry; /* what the manifest says; the rest is unset */
-    bool has_effect;       /* effect = "write" (default); false for "none" and "read" */
+    int64_t timeout_ms;               /* 0 = not given */
+    int64_t heartbeat_ms;             /* 0 = not given */
+    struct bw_retry retry;            /* what the manifest says; the rest is unset */
+    bool has_effect;                  /* effect = "write" (default); false for "none" and "read" */
+    bool is_bundled;                  /* a part of Bellwire; for whoever keeps the catalogue, as is: */
+    const struct bw_package *package; /* the plugin in Lua that it belongs to, or NULL */
+    bool requires;                    /* its file uses `require`, and so may depend on each of the modules */
+    const struct bw_module **modules; /* those that it sees, borrowed */
+    size_t module_count;
 };
-/* Runs the file under memory and instruction limits. NULL with err (file:line) on a syntax error, a missing `return action{…}`, unknown keys
- * ("did you mean"), a bad schema, a bad name or version, or a loop. */
-struct bw_action *bw_action_load(struct bw_slice source, const char *file, const struct bw_script_limits *limits, struct bw_error *err);
+/* Runs the file under memory and instruction limits. modules: all there are; they must outlive the action. NULL with err (file:line) on a syntax
+ * error, a missing `return action{…}`, unknown keys ("did you mean"), a bad schema, a bad name or version, or a loop. */
+struct bw_action *bw_action_load(struct bw_loader *loader, struct bw_slice source, const char *file, struct bw_module *const *modules,
+                                 size_t module_count, struct bw_error *err);
 void bw_action_free(struct bw_action *action);
 /* The same from a plugin's manifest entry (JSON): fields shared, source empty. */
 struct bw_action *bw_action_from_manifest(const json_t *entry, const char *file, struct bw_error *err);
@@ -76,7 +100,7 @@ void bw_script_write_event(const struct bw_run_scope *scope, struct bw_buf *out)
 /* Expression names: events [event…] (only with `collect`), event {id name source at data headers trusted}, vars, inputs, steps, workflow {name}, run
  * {id}, secrets and config (only inside `with`), result (only in a step's outputs), approval (only in a `notify`), plus the helpers of
  * semantics.md 3.2. */
-bool bw_script_begin_run(struct bw_script *script, const struct bw_run_scope *scope, struct bw_error *err);
+void bw_script_begin_run(struct bw_script *script, const struct bw_run_scope *scope);
 /* inputs: what the run is called with. locals: names that only this run has: item, index. Borrowed until bw_script_end_run(). */
 void bw_script_set_names(struct bw_script *script, struct bw_slice inputs, struct bw_slice locals);
 /* What `error` is for the evaluations that follow; borrowed until then. Empty: nil. */
@@ -111,21 +135,35 @@ bool bw_script_render(struct bw_script *script, const struct bw_template *templa
 /* ---- Lua code as coroutines ---- */
 #define BW_STEP_CANCELLED "step.cancelled" /* the code of what ends code that is not wanted any more */
 struct bw_task;                            /* one attempt of one `lua:` or Lua-action step */
+enum bw_part_state { BW_PART_NONE, BW_PART_DONE, BW_PART_FAILED };
+enum bw_stream_state { BW_STREAM_BYTES, BW_STREAM_WAITS, BW_STREAM_END, BW_STREAM_FAILED };
 struct bw_task_services { /* what ctx reaches; functions are called on the worker's thread while the coroutine runs and must not block */
     void *arg;
     void (*log)(void *arg, const char *level, struct bw_slice message);
     bool (*cancelled)(void *arg); /* from then on the code can wait for nothing any more: ctx.http and ctx.sleep raise BW_STEP_CANCELLED */
     void (*heartbeat)(void *arg);
+    void (*progress)(void *arg, struct bw_slice text);   /* for whoever watches */
     bool (*callback_url)(void *arg, struct bw_buf *out); /* where the result may be posted after BW_TASK_PENDING; false: nothing listens */
+    /* The answer to the last HTTP request with is_stream: what of it has come is appended to out (BYTES). WAITS: nothing new; then the coroutine asks
+     * with BW_REQUEST_READ to be resumed. FAILED fills err and is_transient. */
+    enum bw_stream_state (*read)(void *arg, struct bw_buf *out, struct bw_error *err, bool *is_transient);
+    void (*close)(void *arg); /* that answer is given up */
+    /* The metered call `id` has ended. said: JSON object of numbers: input_tokens, output_tokens, cached_tokens, cost, first_ms, took_ms */
+    void (*usage)(void *arg, int64_t id, struct bw_slice said);
+    /* Parts of the step. What is recorded of one: its output (DONE) or its error (FAILED) is appended, as JSON. NULL: this code is a part itself. */
+    enum bw_part_state (*part)(void *arg, struct bw_slice name, struct bw_buf *output, struct bw_buf *error);
+    bool (*offer)(void *arg, struct bw_slice uses, struct bw_buf *manifest, struct bw_error *err); /* of an action, as JSON */
 };
 struct bw_task_options {
     size_t step;
-    struct bw_slice input; /* JSON object text, already checked; copied into Lua values */
+    const struct bw_action *action; /* one that the step's code runs, instead of that code; NULL: the step's own */
+    struct bw_slice input;          /* JSON object text, already checked; copied into Lua values */
     const char *idempotency_key;
     uint32_t attempt;
     const struct bw_grant *grants; /* what ctx.secret may return: declared by the action and granted by the workflow */
-    size_t grant_count;
-    int64_t deadline_us; /* bw_clock_mono_us() at which the attempt is over */
+    size_t grant_count;            /* they are copied; the values are borrowed until the task is freed */
+    struct bw_slice config;        /* what ctx.config is, a JSON object; empty: the action belongs to no plugin, and has none */
+    int64_t deadline_us;           /* bw_clock_mono_us() at which the attempt is over */
     struct bw_task_services services;
 };
 struct bw_task *bw_task_new(struct bw_script *script, const struct bw_task_options *options, struct bw_error *err);
@@ -141,19 +179,24 @@ enum bw_task_state {
 /* Runs the coroutine for at most one slice. */
 enum bw_task_state bw_task_resume(struct bw_task *task);
 
-enum bw_request_kind { BW_REQUEST_HTTP, BW_REQUEST_SLEEP };
+enum bw_request_kind { BW_REQUEST_HTTP, BW_REQUEST_READ, BW_REQUEST_SLEEP, BW_REQUEST_USAGE, BW_REQUEST_KEEP, BW_REQUEST_ACT };
 struct bw_http_header {
     struct bw_slice name, value;
 };
 struct bw_task_request { /* borrowed until bw_task_answer */
     enum bw_request_kind kind;
     int64_t sleep_ms; /* SLEEP */
+    /* KEEP: the part `method` has the value `body` (JSON). ACT: the part `method` is the action `url` with the input `body`. Answered with 200 and
+     * the output, with 500 and the error of a part that has failed (both JSON), or with an error */
+    /* USAGE: `body` is a JSON object: provider, model, input_tokens, output_tokens, cost, budget {calls, tokens, cost, ms}, each but the first two
+     * only if it is known; answered with a status and the number of the call as the body, or with an error */
     /* HTTP: checked for CR, LF and NUL already */
     struct bw_slice method, url, body;
     const struct bw_http_header *headers;
     size_t header_count;
-    int64_t timeout_ms; /* 0 = the step's deadline */
+    int64_t timeout_ms; /* 0 = the step's deadline. READ: how long nothing may come */
     uint64_t max_response_bytes;
+    bool is_stream; /* its head is answered, the rest is read through the services */
 };
 const struct bw_task_request *bw_task_request(const struct bw_task *task);
 struct bw_http_answer {
@@ -165,7 +208,7 @@ struct bw_http_answer {
     bool transient;
     bool was_sent; /* a part of the request at least, so it may have been acted upon; Lua does not see it */
 };
-/* NULL answers a SLEEP; copies what it needs. False: there is no memory for it, which the code is told instead. */
+/* NULL answers a SLEEP; a READ needs no answer; copies what it needs. False: there is no memory for it, which the code is told instead. */
 bool bw_task_answer(struct bw_task *task, const struct bw_http_answer *answer);
 
 struct bw_slice bw_task_output(const struct bw_task *task); /* DONE: JSON text; `return nil` is {}; scalar results are {"value": …} */

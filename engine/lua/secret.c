@@ -29,6 +29,11 @@ static char *push_sealed(lua_State *L, size_t len)
     return sealed->bytes;
 }
 
+void bw_secret_push(lua_State *L, struct bw_slice value)
+{
+    memcpy(push_sealed(L, value.len), value.ptr, value.len);
+}
+
 static struct bw_slice side(lua_State *L, int index)
 {
     struct bw_slice text;
@@ -60,7 +65,7 @@ static int table_index(lua_State *L)
     if (!render || !render->allow_secrets) return luaL_error(L, "secrets can only be used in the `with` of a step");
     for (size_t i = 0; i < render->grant_count; i++)
         if (bw_slice_equal(render->grants[i].name, name)) {
-            memcpy(push_sealed(L, render->grants[i].value.len), render->grants[i].value.ptr, render->grants[i].value.len);
+            bw_secret_push(L, render->grants[i].value);
             return 1;
         }
     return luaL_error(L, "the secret '%s' is not granted or not configured", name.ptr);

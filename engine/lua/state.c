@@ -4,17 +4,28 @@
 #include <string.h>
 
 #define HURRY_BYTES (4u << 20)
+#define COPIED_BYTES (128u << 10) /* what is larger may be there twice while it grows */
+
+/* What malloc() takes for it: a small table is two blocks of a few words, and a third of their memory is around them. */
+static size_t block_bytes(size_t size)
+{
+    size_t bytes = (size + sizeof(size_t) + 15) & ~(size_t)15;
+    return bytes < 32 ? 32 : bytes;
+}
 
 static void *allocate(void *arg, void *block, size_t old_size, size_t new_size)
 {
     struct bw_lua_memory *memory = arg;
-    if (!block) old_size = 0; /* then it is a type tag */
+    size_t wanted = new_size;
+    old_size = block ? block_bytes(old_size) : 0; /* without a block it is a type tag */
+    new_size = new_size ? block_bytes(new_size) : 0;
     if (!new_size) {
         memory->used -= old_size;
         free(block);
         return NULL;
     }
-    if (new_size > old_size && memory->used + (new_size - old_size) > memory->cap) {
+    size_t more = old_size > COPIED_BYTES ? new_size : new_size - old_size;
+    if (new_size > old_size && memory->used + more > memory->cap) {
         memory->was_hit = true;
         return NULL;
     }
@@ -22,7 +33,7 @@ static void *allocate(void *arg, void *block, size_t old_size, size_t new_size)
         memory->was_expr_hit = true; /* Lua collects garbage and tries again */
         return NULL;
     }
-    void *moved = realloc(block, new_size);
+    void *moved = realloc(block, wanted);
     if (!moved) return NULL;
     memory->used += new_size - old_size;
     /* One instruction of Lua can make megabytes (`s .. s`, s:upper()): a thousand of them between two hooks would be seconds. */
@@ -58,7 +69,7 @@ bool bw_lua_protected(struct bw_script *script, lua_CFunction fn, void *arg, int
     lua_pushlightuserdata(L, arg);
     int status = lua_pcall(L, 1, nresults, 0);
     if (status == LUA_OK) return true;
-    bw_lua_error(script, L, status, &(struct bw_code_place){NULL, 0, 0}, "lua.error", err);
+    bw_lua_error(script, L, status, &(struct bw_code_place){0}, "lua.error", err);
     return false;
 }
 
@@ -66,7 +77,7 @@ bool bw_lua_open(struct bw_script *script, const struct bw_script_limits *limits
 {
     script->limits = *limits;
     script->memory.cap = limits->memory_bytes;
-    script->env_ref = script->event_ref = script->events_ref = LUA_NOREF;
+    script->event_ref = script->events_ref = LUA_NOREF;
     if (!(script->L = lua_newstate(allocate, &script->memory))) return bw_error_set(err, "memory", "no memory for a Lua state");
     lua_atpanic(script->L, on_panic);
     *(struct bw_script **)lua_getextraspace(script->L) = script;

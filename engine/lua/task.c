@@ -26,14 +26,14 @@ static int keep_result(lua_State *L, int status, lua_KContext extra)
     return 1;
 }
 
-/* chunk, input, ctx, action: calls its run(ctx, input). */
+/* chunk, environment, input, ctx, action: calls its run(ctx, input). */
 static int run_action(lua_State *L, int status, lua_KContext extra)
 {
     (void)status, (void)extra;
-    if (!lua_istable(L, 4)) return luaL_error(L, "the file must end with: return action{…}");
-    if (lua_getfield(L, 4, "run") != LUA_TFUNCTION) return luaL_error(L, "the action has no function `run`");
+    if (!lua_istable(L, 5)) return luaL_error(L, "the file must end with: return action{…}");
+    if (lua_getfield(L, 5, "run") != LUA_TFUNCTION) return luaL_error(L, "the action has no function `run`");
+    lua_pushvalue(L, 4);
     lua_pushvalue(L, 3);
-    lua_pushvalue(L, 2);
     lua_callk(L, 2, 1, 0, keep_result);
     return 1;
 }
@@ -41,30 +41,42 @@ static int run_action(lua_State *L, int status, lua_KContext extra)
 static int run_file(lua_State *L)
 {
     lua_pushvalue(L, 1);
-    lua_callk(L, 0, 1, 0, run_action);
+    lua_pushvalue(L, 2);
+    lua_callk(L, 1, 1, 0, run_action);
     return run_action(L, LUA_OK, 0);
 }
 
-/* Makes the coroutine: a function and its arguments. */
+/* NULL: it is the code of a `lua:` step. */
+static const struct bw_action *action_of(const struct bw_task *task)
+{
+    const struct bw_script *script = task->script;
+    if (task->options.action) return task->options.action;
+    return script->workflow->steps[task->options.step].kind == BW_STEP_LUA ? NULL : script->actions[task->options.step];
+}
+
+/* Makes the coroutine: a function and its arguments. The code was compiled once and is executed anew, in an environment of its own: no variable
+ * survives an attempt, and no step can leave something behind that another one's code would call. */
 static int prepare(lua_State *L)
 {
     struct bw_task *task = lua_touserdata(L, 1);
     struct bw_script *script = task->script;
-    bool is_inline = script->workflow->steps[task->options.step].kind == BW_STEP_LUA;
+    const struct bw_action *action = action_of(task);
     task->thread = lua_newthread(L);
     task->thread_ref = luaL_ref(L, LUA_REGISTRYINDEX);
-    if (!is_inline) lua_pushcfunction(L, run_file);
-    lua_rawgeti(L, LUA_REGISTRYINDEX, script->code_refs[task->options.step]);
-    int chunk = lua_gettop(L);
-    lua_rawgeti(L, LUA_REGISTRYINDEX, script->env_ref);
-    if (!is_inline) {
+    if (action) lua_pushcfunction(L, run_file);
+    if (!task->options.action)
+        lua_rawgeti(L, LUA_REGISTRYINDEX, script->code_refs[task->options.step]);
+    else if (bw_script_compile(L, action->file, 1, BW_CHUNK_HEAD, action->source, "") != LUA_OK)
+        return lua_error(L);
+    bw_env_push_fresh(L);
+    if (action) {
         lua_pushcfunction(L, bw_action_mark);
         lua_setfield(L, -2, "action");
+        bw_module_add_require(L, action);
     }
-    if (!lua_setupvalue(L, chunk, 1)) lua_pop(L, 1); /* compiled once, executed anew: no local of the file survives a run */
     bw_value_push_json(L, bw_json_view_of(task->options.input.len ? task->options.input : BW_SLICE("{}")));
     bw_api_push_ctx(L, task);
-    task->pending_args = is_inline ? 2 : 3;
+    task->pending_args = action ? 4 : 3;
     if (!lua_checkstack(task->thread, 8)) return luaL_error(L, "lua.memory: out of memory");
     lua_xmove(L, task->thread, task->pending_args + 1);
     return 0;
@@ -74,10 +86,30 @@ static void place_of(struct bw_task *task)
 {
     const struct bw_script *script = task->script;
     const struct bw_step *step = &script->workflow->steps[task->options.step];
-    if (step->kind == BW_STEP_LUA)
-        task->place = (struct bw_code_place){script->workflow->file.ptr, step->lua_mark.line, 0};
+    const struct bw_action *action = action_of(task);
+    if (action)
+        task->place = (struct bw_code_place){.file = action->file, .line = 1, .action = action};
     else
-        task->place = (struct bw_code_place){script->actions[task->options.step]->file, 1, 0};
+        task->place = (struct bw_code_place){.file = script->workflow->file.ptr, .line = step->lua_mark.line};
+}
+
+/* The code may ask for a secret long after it was begun. */
+static bool keep_grants(struct bw_task *task)
+{
+    struct bw_task_options *options = &task->options;
+    size_t bytes = options->grant_count * sizeof *task->grants;
+    for (size_t i = 0; i < options->grant_count; i++) bytes += options->grants[i].name.len;
+    if (!options->grant_count) return true;
+    if (!(task->grants = malloc(bytes))) return false;
+    char *names = (char *)(task->grants + options->grant_count);
+    for (size_t i = 0; i < options->grant_count; i++) {
+        const struct bw_grant *grant = &options->grants[i];
+        memcpy(names, grant->name.ptr, grant->name.len);
+        task->grants[i] = (struct bw_grant){{names, grant->name.len}, grant->value};
+        names += grant->name.len;
+    }
+    options->grants = task->grants;
+    return true;
 }
 
 struct bw_task *bw_task_new(struct bw_script *script, const struct bw_task_options *options, struct bw_error *err)
@@ -90,6 +122,11 @@ struct bw_task *bw_task_new(struct bw_script *script, const struct bw_task_optio
     task->script = script;
     task->options = *options;
     task->thread_ref = LUA_NOREF;
+    if (!keep_grants(task)) {
+        free(task);
+        bw_error_set(err, "memory", "out of memory");
+        return NULL;
+    }
     snprintf(task->key, sizeof task->key, "%s", options->idempotency_key ? options->idempotency_key : "");
     place_of(task);
     bw_budget_begin_task(script, options->deadline_us);
@@ -115,6 +152,7 @@ void bw_task_free(struct bw_task *task)
     bw_buf_free(&task->output);
     free(task->request_headers);
     free(task->answer_headers);
+    free(task->grants);
     free(task);
 }
 

@@ -65,6 +65,7 @@ static void render_text(lua_State *L, struct rendering *rendering, const struct 
         }
     }
     if (text->failed) luaL_error(L, "out of memory");
+    if (text->len && memchr(text->data, '\0', text->len)) luaL_error(L, "a text with the character NUL cannot become JSON");
     bw_buf_append_json_string(rendering->out, bw_buf_slice(text));
     bw_buf_free(text);
     lua_pop(L, 1);
@@ -155,7 +156,8 @@ static bool run(struct bw_script *script, lua_CFunction fn, void *arg, const str
     int status = lua_pcall(L, 1, 0, 0);
     if (status != LUA_OK) {
         const struct bw_expr *expr = rendering->expr;
-        struct bw_code_place place = {expr ? script->workflow->file.ptr : NULL, expr ? expr->mark.line : 0, expr ? expr->mark.column : 0};
+        struct bw_code_place place = {
+            .file = expr ? script->workflow->file.ptr : NULL, .line = expr ? expr->mark.line : 0, .column = expr ? expr->mark.column : 0};
         bw_lua_error(script, L, status, &place, "expr.error", err);
         if (err && !strcmp(err->code, "expr.not_boolean")) bw_error_hint(err, "compare it: ${{ … == 'value' }} or ${{ … ~= nil }}");
     }

@@ -4,6 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define READ_BYTES_PER_UNIT 256
+#define WRITTEN_BYTES_PER_UNIT 64
+#define SHORT_BYTES 4096 /* of a text that is not looked at before it is written */
+
 static const char array_key; /* registry key of the metatable that marks arrays */
 
 bool bw_value_is_null(lua_State *L, int index)
@@ -16,11 +20,23 @@ void bw_value_push_array_metatable(lua_State *L)
     lua_rawgetp(L, LUA_REGISTRYINDEX, &array_key);
 }
 
+/* What a list does not have. In expressions 0 is a mistake of those who count from 0; code may look there, as anywhere in Lua. */
+static int array_index(lua_State *L)
+{
+    int is_integer;
+    lua_Integer index = lua_tointegerx(L, 2, &is_integer);
+    bool is_number = lua_type(L, 2) == LUA_TNUMBER && is_integer;
+    if (is_number && index < 1 && bw_lua_script(L)->mode == BW_MODE_EXPR) return luaL_error(L, "index %I: lists begin at 1", index);
+    return 0;
+}
+
 void bw_value_open(lua_State *L)
 {
-    lua_createtable(L, 0, 1);
+    lua_createtable(L, 0, 2);
     lua_pushboolean(L, 0);
     lua_setfield(L, -2, "__metatable");
+    lua_pushcfunction(L, array_index);
+    lua_setfield(L, -2, "__index");
     lua_rawsetp(L, LUA_REGISTRYINDEX, &array_key);
 }
 
@@ -61,6 +77,8 @@ static void push(lua_State *L, struct bw_json_view view, int depth)
     int64_t integer;
     double real;
     luaL_checkstack(L, 6, "JSON nested too deeply");
+    if (bw_lua_script(L)->mode == BW_MODE_TASK) /* finding the end of a part reads all of it, at each level */
+        bw_budget_charge(L, 1 + view.raw.len / READ_BYTES_PER_UNIT);
     if (depth > BW_VALUE_DEPTH_MAX) luaL_error(L, "json.too_deep: a value nested deeper than %d levels", BW_VALUE_DEPTH_MAX);
     switch (bw_json_view_type(view)) {
     case BW_JSON_TRUE: lua_pushboolean(L, 1); break;
@@ -118,13 +136,35 @@ struct writer {
     struct bw_buf *out;
     char path[256];
     size_t path_len;
+    bool has_secret;
 };
 
 static void write_value(struct writer *writer, int index, int depth);
 
+/* What was written is given back at once: the collector does not see it, and code that catches errors could go on for ever. */
 static void complain(struct writer *writer, const char *what)
 {
+    bw_buf_free(writer->out);
     luaL_error(writer->L, "%s%s%s cannot become JSON", what, writer->path_len ? " at " : "", writer->path);
+}
+
+/* JSON with NUL is read nowhere: whoever got the text would be told of a fault in what it never saw. */
+/* What is written counts as memory of the code: `bytes` more of it. What code writes may become a text of Lua, and is there twice then. */
+static void reserve(struct writer *writer, size_t bytes)
+{
+    const struct bw_script *script = bw_lua_script(writer->L);
+    size_t times = script->mode == BW_MODE_TASK ? 2 : 1;
+    if (script->mode == BW_MODE_TASK) bw_budget_charge(writer->L, bytes / WRITTEN_BYTES_PER_UNIT);
+    if (script->memory.used + times * (writer->out->len + bytes) <= script->memory.cap) return;
+    bw_buf_free(writer->out);
+    luaL_error(writer->L, "lua.memory: the value is too large as JSON");
+}
+
+static void write_text(struct writer *writer, struct bw_slice text)
+{
+    reserve(writer, text.len > SHORT_BYTES ? bw_json_string_length(text) : 6 * text.len + 2);
+    if (text.len && memchr(text.ptr, '\0', text.len)) complain(writer, "a text with the character NUL");
+    bw_buf_append_json_string(writer->out, text);
 }
 
 static size_t enter(struct writer *writer, const char *name, lua_Integer index)
@@ -185,7 +225,7 @@ static void write_object(struct writer *writer, int index, int depth)
     bw_buf_append_char(writer->out, '{');
     for (size_t i = 0; i < count; i++) {
         if (i) bw_buf_append_char(writer->out, ',');
-        bw_buf_append_json_string(writer->out, keys[i]);
+        write_text(writer, keys[i]);
         bw_buf_append_char(writer->out, ':');
         lua_pushlstring(L, keys[i].ptr, keys[i].len);
         lua_rawget(L, index);
@@ -239,14 +279,15 @@ static void write_value(struct writer *writer, int index, int depth)
     struct bw_slice text;
     luaL_checkstack(L, 8, "a value nested too deeply");
     if (depth >= BW_VALUE_DEPTH_MAX && lua_istable(L, index)) complain(writer, "json.too_deep: a value nested deeper than 64 levels (or a cycle)");
-    if (writer->out->len > bw_lua_script(L)->memory.cap) luaL_error(L, "the value is too large");
+    bw_budget_charge(L, 1);
+    reserve(writer, 0);
     switch (lua_type(L, index)) {
     case LUA_TNIL: bw_buf_append_text(writer->out, "null"); break;
     case LUA_TBOOLEAN: bw_buf_append_text(writer->out, lua_toboolean(L, index) ? "true" : "false"); break;
     case LUA_TNUMBER: write_number(writer, index); break;
     case LUA_TSTRING:
         text.ptr = lua_tolstring(L, index, &text.len);
-        bw_buf_append_json_string(writer->out, text);
+        write_text(writer, text);
         break;
     case LUA_TTABLE: write_table(writer, index, depth); break;
     case LUA_TLIGHTUSERDATA:
@@ -255,20 +296,23 @@ static void write_value(struct writer *writer, int index, int depth)
         break;
     default:
         if ((view = bw_view_test(L, index))) {
+            reserve(writer, view->raw.len);
             bw_buf_append_slice(writer->out, view->raw);
         } else if (bw_secret_test(L, index, &text)) {
             const struct bw_render *render = bw_lua_script(L)->render;
             if (!render || !render->allow_secrets) complain(writer, "a secret");
-            bw_buf_append_json_string(writer->out, text);
+            writer->has_secret = true;
+            write_text(writer, text);
         } else {
             complain(writer, lua_type(L, index) == LUA_TFUNCTION ? "a function" : "this value");
         }
     }
 }
 
-void bw_value_to_json(lua_State *L, int index, struct bw_buf *out)
+bool bw_value_to_json(lua_State *L, int index, struct bw_buf *out)
 {
     struct writer writer = {.L = L, .out = out};
     write_value(&writer, lua_absindex(L, index), 0);
     if (out->failed) luaL_error(L, "out of memory");
+    return writer.has_secret;
 }

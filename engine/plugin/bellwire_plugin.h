@@ -14,6 +14,10 @@
  *
  * PROCESS. Each plugin lives in a process of its own. A crash, a hang, exit() or a leak costs the calls in progress one attempt, nothing else.
  * What it prints to stdout or stderr goes to the engine's log, a line an entry.
+ * Now and then a fresh process takes over while the old one finishes its calls: init() may be called while an older instance still works.
+ *
+ * WHAT IT MAY DO is what its manifest says under "needs", from its first instruction on: its constructors as well. Without any it computes: it may
+ * start threads, and read what is installed on the machine (/usr, /opt) and the folder that it lies in.
  *
  * THREADS. All functions of the plugin are called on one thread, the host's event loop, and must not block it: long work waits through watch_fd() and
  * timer(), or runs in threads of the plugin's own. The functions of struct bw_plugin_host may be called on that one thread only, except complete(),
@@ -88,7 +92,7 @@ struct bw_plugin_result {
     size_t output_len;
     const char *code;       /* RETRY, FAIL: for programs, dotted: "http.timeout" */
     const char *message;    /* RETRY, FAIL: for people; never put a secret in */
-    int64_t retry_after_ms; /* RETRY: -1 = no wish */
+    int64_t retry_after_ms; /* RETRY: 0 or less = no wish */
     bool is_doubtful;       /* RETRY, FAIL: the effect may have happened all the same: no answer came. Never tried again under at_most_once */
     int64_t within_ms;      /* PENDING: how long it may take until the result is posted; 0 = as long as the run may take */
 };
@@ -106,7 +110,8 @@ struct bw_plugin_host {
     void (*complete)(const struct bw_plugin_host *host, struct bw_plugin_call *call, const struct bw_plugin_result *result);
     /* A line for the log. Any thread. call may be NULL. */
     void (*log)(const struct bw_plugin_host *host, const struct bw_plugin_call *call, enum bw_plugin_level level, const char *text);
-    /* A secret that the manifest's action names and the workflow was granted; NULL = not granted. Lives as long as the call. */
+    /* A secret that the manifest's action names and the workflow was granted, or that the plugin's configuration names; NULL = not granted. Lives as
+     * long as the call: ask in each one. */
     const char *(*secret)(const struct bw_plugin_host *host, const struct bw_plugin_call *call, const char *name);
     /* Calls ready(arg, fd, what) on the loop's thread whenever fd can be read or written (bits of bw_plugin_watch_for), until unwatch(). NULL without
      * memory. */
@@ -129,13 +134,20 @@ struct bw_plugin_host {
 struct bw_plugin {
     size_t size;
     uint32_t abi; /* BELLWIRE_PLUGIN_ABI */
-    /* JSON: {"name": "echo", "version": "1.0.0", "doc": "…", "actions": [ACTION…]} with ACTION = {"name": "ns/name", "doc": "…",
-     *   "inputs": {FIELD: {"type": "string|integer|number|boolean|object|array|any", "required": true, "default": …, "enum": […], "min": …, "max": …,
-     * "doc": "…"}}, "outputs": {…the same…}, "secrets": ["NAME"], "effect": "none|read|write", "timeout": "30s", "heartbeat": "10s", "retry":
-     * {"attempts": 5, "delay": "2s", …}}. A workflow uses it as `uses: ns/name@1`, 1 being the first number of version. */
+    /* JSON: {"name": "echo", "version": "1.0.0", "doc": "…", "needs": […], "config": {FIELD: …}, "actions": [ACTION…]} with ACTION = {"name":
+     * "ns/name", "doc": "…", "inputs": {FIELD: {"type": "string|integer|number|boolean|object|array|any", "required": true, "default": …, "enum":
+     * […], "min": …, "max": …, "doc": "…"}}, "outputs": {…the same…}, "secrets": ["NAME"], "effect": "none|read|write", "timeout": "30s",
+     * "heartbeat": "10s", "retry":
+     * {"attempts": 5, "delay": "2s", …}}. A workflow uses it as `uses: ns/name@1`, 1 being the first number of version.
+     * "config": fields as in inputs, what bellwire.yaml may say under configure: {NAME: {…}} with the name of this manifest; a string field with
+     * "secret": true as well is written {secret: NAME} there. Without "config" the plugin takes no configuration.
+     * "needs": what it does beyond its own memory: "network", "exec" (start programs), "files:/PATH" (read and write that and all beneath it),
+     * "files:$FIELD" (the same for the paths in that field of the configuration). */
     const char *manifest;
-    /* Once, before the first call; must return at once. config: JSON object. The instance is handed to every other function. NULL = refused: write
-     * the reason, with the cure, into error. May be NULL itself: then the instance is the host pointer. */
+    /* Once, before the first call; must return at once. config: JSON object, checked against the manifest's config, defaults filled in; a secret
+     * field is {"secret": NAME}, to be asked for by secret() in each call. When the configuration changes, another process gets it. The instance is
+     * handed to every other function. NULL = refused: write the reason, with the cure, into error. May be NULL itself: then the instance is the host
+     * pointer. */
     void *(*init)(const struct bw_plugin_host *host, const char *config, char *error, size_t error_size);
     void (*execute)(void *instance, struct bw_plugin_call *call);
     void (*cancel)(void *instance, struct bw_plugin_call *call); /* may be NULL: then the call has to end by itself, or threads poll is_cancelled() */

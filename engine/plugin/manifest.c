@@ -1,10 +1,11 @@
 #include "plugin/manifest.h"
 #include "base/schema.h"
 #include "base/suggest.h"
+#include "plugin/settings.h"
 #include "workflow/retry.h"
 #include <string.h>
 
-static const char *const plugin_keys[] = {"name", "version", "doc", "actions", "needs"};
+static const char *const plugin_keys[] = {"name", "version", "doc", "actions", "needs", "config"};
 static const char *const action_keys[] = {"name",   "version", "doc",       "inputs", "outputs", "secrets",
                                           "effect", "timeout", "heartbeat", "limit",  "retry"};
 
@@ -81,6 +82,47 @@ static bool check_action(json_t *action, const char *version, struct bw_error *e
     return true;
 }
 
+static bool is_need(const char *text, const json_t *config)
+{
+    if (!strcmp(text, "network") || !strcmp(text, "exec") || !strncmp(text, "files:/", 7)) return true;
+    return !strncmp(text, "files:$", 7) && bw_settings_holds_paths(config, text + 7);
+}
+
+static bool check_needs(const json_t *needs, const json_t *config, struct bw_error *err)
+{
+    json_t *need;
+    size_t index;
+    if (needs && !json_is_array(needs)) return bw_error_set(err, "plugin.manifest", "needs must be a list such as [\"network\"]");
+    json_array_foreach(needs, index, need)
+    {
+        const char *text = json_string_value(need);
+        if (text && is_need(text, config)) continue;
+        bw_error_set(err, "plugin.manifest", "a plugin cannot need '%s'", text ? text : "what is no text");
+        bw_error_hint(err, "needs may hold \"network\", \"exec\", \"files:PATH\" with a PATH from the root, and \"files:$FIELD\" "
+                           "with a field of config that holds such a path, or a list of them");
+        return false;
+    }
+    return true;
+}
+
+static bool check_config(const json_t *fields, struct bw_error *err)
+{
+    struct bw_error inner;
+    if (bw_settings_check_fields(fields, &inner)) return true;
+    bw_error_set(err, "plugin.manifest", "config: %s", inner.message);
+    if (*inner.hint) bw_error_hint(err, "%s", inner.hint);
+    return false;
+}
+
+/* What is said once of the plugin holds for each of its actions, and is told with them. */
+static void hand_down(const json_t *manifest, json_t *action)
+{
+    json_t *needs = json_object_get(manifest, "needs"), *config = json_object_get(manifest, "config");
+    json_object_set(action, "plugin", json_object_get(manifest, "name"));
+    if (needs) json_object_set(action, "needs", needs);
+    if (config) json_object_set(action, "config", config);
+}
+
 json_t *bw_manifest_load(const char *text, struct bw_error *err)
 {
     struct bw_error inner;
@@ -106,7 +148,14 @@ json_t *bw_manifest_load(const char *text, struct bw_error *err)
         bw_error_set(err, "plugin.manifest", "the manifest offers no action: \"actions\" must be a list with at least one");
         goto fail;
     }
-    json_array_foreach(actions, index, action) if (!check_action(action, version, err)) goto fail;
+    if (!check_needs(json_object_get(manifest, "needs"), json_object_get(manifest, "config"), err) ||
+        !check_config(json_object_get(manifest, "config"), err))
+        goto fail;
+    json_array_foreach(actions, index, action)
+    {
+        if (!check_action(action, version, err)) goto fail;
+        hand_down(manifest, action);
+    }
     return manifest;
 fail:
     json_decref(manifest);

@@ -21,19 +21,27 @@ static void on_fatal(void *arg, const struct bw_error *err)
     event_base_loopbreak(inspection->base);
 }
 
-json_t *bw_inspect_catalog(const struct bw_config *config, const char *only_file, struct bw_error *err)
+static json_t *inspect(const struct bw_dispatch_options *options, struct bw_error *err)
 {
     struct inspection inspection = {.base = event_base_new()};
-    const struct bw_dispatch_options options = {.config = config, .check_only = true, .only_workflow_file = only_file};
     const struct bw_dispatch_handlers handlers = {.arg = &inspection, .catalog = on_catalog, .fatal = on_fatal};
     struct bw_dispatch *dispatch = NULL;
     bw_error_set(&inspection.error, "memory", "out of memory");
-    if (inspection.base && (dispatch = bw_dispatch_new(inspection.base, &options, &handlers, &inspection.error)))
-        event_base_dispatch(inspection.base);
+    if (inspection.base && (dispatch = bw_dispatch_new(inspection.base, options, &handlers, &inspection.error))) event_base_dispatch(inspection.base);
     bw_dispatch_free(dispatch);
     if (inspection.base) event_base_free(inspection.base);
     if (!inspection.loaded && err) *err = inspection.error;
     return inspection.loaded;
+}
+
+json_t *bw_inspect_catalog(const struct bw_config *config, const char *only_file, struct bw_error *err)
+{
+    return inspect(&(struct bw_dispatch_options){.config = config, .check_only = true, .only_workflow_file = only_file}, err);
+}
+
+json_t *bw_inspect_all(const struct bw_config *config, struct bw_error *err)
+{
+    return inspect(&(struct bw_dispatch_options){.config = config, .check_only = true, .shows_all = true}, err);
 }
 
 static size_t read_errors(const json_t *list, struct bw_errors *errs)

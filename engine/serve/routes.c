@@ -71,7 +71,8 @@ static void add_webhook(struct bw_routes *routes, const json_t *workflow, const 
     if (!tree) return;
     const struct bw_yaml_node *trigger = bw_yaml_tree_read(tree, &arena);
     webhook->file = bw_slice_dup(bw_slice_of(bw_json_str(workflow, "file", "")));
-    const struct bw_key_context context = {.file = webhook->file, .errs = errs, .without_secrets = from->without_secrets, .programs = BW_PROGRAMS_REFUSED};
+    const struct bw_key_context context = {
+        .file = webhook->file, .errs = errs, .without_secrets = from->without_secrets, .programs = BW_PROGRAMS_REFUSED};
     if (!trigger || !webhook->file) {
         bw_errors_add(errs, "memory", "out of memory, or no webhook is described for %s", bw_json_str(workflow, "name", ""));
         free(webhook->file);
@@ -128,6 +129,11 @@ const struct bw_source_config *bw_routes_at(const struct bw_routes *routes, size
 bool bw_routes_names_are_signed(const struct bw_routes *routes, size_t index)
 {
     return bw_source_names_are_signed(routes->sources[index]);
+}
+
+bool bw_routes_learns(const struct bw_routes *routes, size_t index)
+{
+    return bw_source_learns(routes->sources[index]) != NULL;
 }
 
 const struct bw_source_config *bw_routes_find(const struct bw_routes *routes, const char *name)

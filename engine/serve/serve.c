@@ -1,6 +1,4 @@
 #include "serve/serve.h"
-#include "admin/cancel.h"
-#include "admin/pause.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "config/listen.h"
@@ -8,10 +6,11 @@
 #include "dispatch/fetches.h"
 #include "ingest/ingest.h"
 #include "serve/certificates.h"
-#include "serve/letters_office.h"
+#include "serve/commands.h"
 #include "serve/notify.h"
 #include "serve/programs.h"
 #include "serve/routes.h"
+#include "serve/upgrade.h"
 #include "source/key_ring.h"
 #include "store/store.h"
 #include <pthread.h>
@@ -25,7 +24,7 @@
 
 #define SILENCE_US 1000000 /* so long a busy machine may keep a thread from its turn, however short the watchdog is */
 
-enum phase { STARTING, SERVING, STOPPING, STOPPED };
+enum phase { STARTING, SERVING, MAKING_WAY, STOPPING, STOPPED };
 struct engine {
     const struct bw_config *config;
     struct event_base *base;
@@ -39,10 +38,10 @@ struct engine {
     struct bw_ingest *ingest;
     struct bw_certificates *certificates; /* NULL: no address is https */
     struct bw_key_ring *ring;             /* keys of senders that were fetched */
-    struct bw_letter_office *letters;
+    struct bw_commands commands;
     struct bw_programs_asked *programs;
-    struct bw_control *control; /* NULL: commands cannot reach the engine */
-    struct event *on_term, *on_int, *on_hup, *on_watch, *on_drain_deadline;
+    struct bw_upgrade *upgrade;
+    struct event *on_term, *on_int, *on_hup, *on_usr2, *on_watch, *on_drain_deadline;
     enum phase phase;
     bool is_reloading; /* as the service manager has been told */
     int status;
@@ -171,53 +170,6 @@ static void ask_status(void *arg, struct bw_status_query *query)
     bw_dispatch_ask_status(((struct engine *)arg)->dispatch, query);
 }
 
-/* ---- what commands ask for ---- */
-
-static void on_resume(void *arg, struct bw_control_request *request, const json_t *body)
-{
-    bw_letter_office_take(((struct engine *)arg)->letters, BW_LETTER_RESUME, request, body);
-}
-
-static void on_replay(void *arg, struct bw_control_request *request, const json_t *body)
-{
-    bw_letter_office_take(((struct engine *)arg)->letters, BW_LETTER_REPLAY, request, body);
-}
-
-static void on_discard(void *arg, struct bw_control_request *request, const json_t *body)
-{
-    bw_letter_office_take(((struct engine *)arg)->letters, BW_LETTER_DISCARD, request, body);
-}
-
-static void on_resolve(void *arg, struct bw_control_request *request, const json_t *body)
-{
-    bw_letter_office_take(((struct engine *)arg)->letters, BW_LETTER_RESOLVE, request, body);
-}
-
-static void on_cancel(void *arg, struct bw_control_request *request, const json_t *body)
-{
-    bw_admin_cancel(((struct engine *)arg)->dispatch, request, body);
-}
-
-static void on_workflows(void *arg, struct bw_control_request *request, const json_t *body)
-{
-    (void)body;
-    bw_admin_workflows(((struct engine *)arg)->dispatch, request);
-}
-
-static void on_pause(void *arg, struct bw_control_request *request, const json_t *body)
-{
-    bw_admin_pause(((struct engine *)arg)->dispatch, false, request, body);
-}
-
-static void on_unpause(void *arg, struct bw_control_request *request, const json_t *body)
-{
-    bw_admin_pause(((struct engine *)arg)->dispatch, true, request, body);
-}
-
-static const struct bw_control_verb verbs[] = {{"runs.cancel", on_cancel},    {"runs.resume", on_resume},      {"runs.replay", on_replay},
-                                               {"runs.discard", on_discard},  {"runs.resolve", on_resolve},    {"workflows.list", on_workflows},
-                                               {"workflows.pause", on_pause}, {"workflows.resume", on_unpause}};
-
 /* ---- from ready on ---- */
 
 /* The port is known now. */
@@ -262,7 +214,8 @@ static void on_ready(void *arg, uint32_t revision)
                                         .ask_callback = ask_callback,
                                         .ask_status = ask_status,
                                         .ring = engine->ring,
-                                        .fetch_key = fetch_key};
+                                        .fetch_key = fetch_key,
+                                        .learnt = bw_handover_office_learnt(engine->commands.handovers)};
     struct bw_error err;
     if (engine->phase != STARTING) return;
     bw_error_set(&err, "memory", "out of memory");
@@ -277,8 +230,7 @@ static void on_ready(void *arg, uint32_t revision)
     tell_public_url(engine);
     const struct bw_responders responders = bw_ingest_responders(engine->ingest);
     bw_dispatch_set_responders(engine->dispatch, &responders);
-    if (!(engine->control = bw_control_new(engine->base, engine->config->data, verbs, sizeof verbs / sizeof *verbs, engine, &err)))
-        bw_log_error(BW_LOG_WARN, "control.closed", &err); /* webhooks do not need it */
+    bw_commands_listen(&engine->commands, engine->base, engine->config->data);
     tell_listening(engine, revision);
 }
 
@@ -292,9 +244,20 @@ static void on_catalog(void *arg, const json_t *loaded)
 
 /* ---- stop ---- */
 
+/* The listening sockets outlive the doors, if another program takes our place. */
+static void finish(struct engine *engine)
+{
+    struct bw_inherited sockets;
+    if (engine->phase == MAKING_WAY && bw_ingest_hand_over(engine->ingest, &sockets))
+        bw_upgrade_keep(engine->upgrade, &sockets);
+    else if (engine->phase == MAKING_WAY)
+        bw_log(BW_LOG_ERROR, "upgrade.failed", BW_STR("message", "no memory or descriptors to keep the listening sockets: the engine stops"));
+    leave(engine, 0);
+}
+
 static void on_drained(void *arg)
 {
-    leave(arg, 0);
+    finish(arg);
 }
 
 static void on_drain_deadline(evutil_socket_t fd, short what, void *arg)
@@ -303,7 +266,24 @@ static void on_drain_deadline(evutil_socket_t fd, short what, void *arg)
     (void)fd, (void)what;
     bw_log(BW_LOG_WARN, "engine.drain_deadline", BW_INT("events_in_hand", bw_dispatch_in_hand(engine->dispatch)),
            BW_STR("message", "they go on at the next start"));
-    leave(engine, 0);
+    finish(engine);
+}
+
+static void close_doors(struct engine *engine)
+{
+    if (!engine->ingest) return;
+    bw_dispatch_set_responders(engine->dispatch, NULL);
+    bw_certificates_serve(engine->certificates, NULL);
+    bw_ingest_stop(engine->ingest); /* returns when everything parked at the writer is answered */
+    engine->ingest = NULL;
+}
+
+/* What is in hand comes to its end, or to that of its time. */
+static void drain(struct engine *engine)
+{
+    const struct timeval deadline = {.tv_sec = engine->config->drain_ms / 1000, .tv_usec = engine->config->drain_ms % 1000 * 1000};
+    event_add(engine->on_drain_deadline, &deadline);
+    bw_dispatch_drain(engine->dispatch);
 }
 
 static void on_signal(evutil_socket_t signal_number, short what, void *arg)
@@ -314,22 +294,50 @@ static void on_signal(evutil_socket_t signal_number, short what, void *arg)
         leave(engine, engine->phase == STARTING ? 0 : 1);
         return;
     }
+    bool was_making_way = engine->phase == MAKING_WAY;
     engine->phase = STOPPING;
     bw_log(BW_LOG_INFO, "engine.stopping", BW_INT("signal", signal_number), BW_INT("events_in_hand", bw_dispatch_in_hand(engine->dispatch)));
     bw_notify_tell(&engine->notify, "STOPPING=1\nSTATUS=finishing %zu events in hand", bw_dispatch_in_hand(engine->dispatch));
-    bw_dispatch_set_responders(engine->dispatch, NULL);
-    bw_certificates_serve(engine->certificates, NULL);
-    bw_ingest_stop(engine->ingest); /* returns when everything parked at the writer is answered */
-    engine->ingest = NULL;
-    const struct timeval deadline = {.tv_sec = engine->config->drain_ms / 1000, .tv_usec = engine->config->drain_ms % 1000 * 1000};
-    event_add(engine->on_drain_deadline, &deadline);
-    bw_dispatch_drain(engine->dispatch);
+    close_doors(engine);
+    if (!was_making_way) drain(engine); /* it does already */
+}
+
+/* ---- another program takes its place ---- */
+
+/* The doors stay open while runs come to their end: what is accepted meanwhile is the next program's to run. */
+static void on_next_judged(void *arg, const struct bw_error *err)
+{
+    struct engine *engine = arg;
+    if (err) {
+        bw_log_error(BW_LOG_ERROR, "upgrade.refused", err);
+        bw_notify_tell(&engine->notify, "READY=1");
+        return;
+    }
+    if (engine->phase != SERVING) return;
+    engine->phase = MAKING_WAY;
+    bw_log(BW_LOG_INFO, "upgrade.making_way", BW_INT("events_in_hand", bw_dispatch_in_hand(engine->dispatch)));
+    drain(engine);
+}
+
+static void on_upgrade(evutil_socket_t signal_number, short what, void *arg)
+{
+    struct engine *engine = arg;
+    struct bw_error err;
+    (void)signal_number, (void)what;
+    if (engine->phase != SERVING) return;
+    bw_error_set(&err, "memory", "out of memory, or /proc is not there");
+    if (!engine->upgrade || !bw_upgrade_ask(engine->upgrade, engine->base, engine->config->file, on_next_judged, engine, &err)) {
+        bw_log_error(BW_LOG_ERROR, "upgrade.refused", &err);
+        return;
+    }
+    bw_notify_tell(&engine->notify, "RELOADING=1\nMONOTONIC_USEC=%lld\nSTATUS=asking the next program", (long long)bw_clock_mono_us());
 }
 
 static void on_hangup(evutil_socket_t signal_number, short what, void *arg)
 {
     struct engine *engine = arg;
     (void)signal_number, (void)what;
+    if (engine->phase > SERVING) return;
     if (engine->phase == SERVING && !engine->is_reloading) {
         engine->is_reloading = true;
         bw_notify_tell(&engine->notify, "RELOADING=1\nMONOTONIC_USEC=%lld", (long long)bw_clock_mono_us());
@@ -380,11 +388,12 @@ static bool make_events(struct engine *engine)
     engine->on_term = evsignal_new(engine->base, SIGTERM, on_signal, engine);
     engine->on_int = evsignal_new(engine->base, SIGINT, on_signal, engine);
     engine->on_hup = evsignal_new(engine->base, SIGHUP, on_hangup, engine);
+    engine->on_usr2 = evsignal_new(engine->base, SIGUSR2, on_upgrade, engine);
     engine->on_watch = event_new(engine->base, -1, EV_PERSIST, on_watch, engine);
     engine->on_drain_deadline = event_new(engine->base, -1, 0, on_drain_deadline, engine);
-    return engine->on_term && engine->on_int && engine->on_hup && engine->on_watch && engine->on_drain_deadline &&
+    return engine->on_term && engine->on_int && engine->on_hup && engine->on_usr2 && engine->on_watch && engine->on_drain_deadline &&
            !event_add(engine->on_term, NULL) && !event_add(engine->on_int, NULL) && !event_add(engine->on_hup, NULL) &&
-           !event_add(engine->on_watch, &period);
+           !event_add(engine->on_usr2, NULL) && !event_add(engine->on_watch, &period);
 }
 
 static void raise_descriptor_limit(void)
@@ -397,15 +406,15 @@ static void raise_descriptor_limit(void)
 
 static void end(struct engine *engine)
 {
-    bw_certificates_serve(engine->certificates, NULL);
-    if (engine->ingest) bw_ingest_stop(engine->ingest);
+    if (engine->upgrade) bw_upgrade_stop_asking(engine->upgrade);
+    close_doors(engine);
     bw_programs_free(engine->programs);
     bw_inherited_close(&engine->inherited);
     bw_certificates_free(engine->certificates);
-    bw_control_free(engine->control); /* whoever has not been answered yet sees it close */
+    bw_commands_hang_up(&engine->commands);
     if (engine->dispatch) bw_dispatch_stop(engine->dispatch);
     if (engine->store) bw_store_close(engine->store);
-    bw_letter_office_free(engine->letters);
+    bw_commands_free(&engine->commands);
     bw_dispatch_free(engine->dispatch);
     bw_router_unref(engine->prepared);
     bw_router_unref(engine->router);
@@ -414,16 +423,18 @@ static void end(struct engine *engine)
     if (engine->on_term) event_free(engine->on_term);
     if (engine->on_int) event_free(engine->on_int);
     if (engine->on_hup) event_free(engine->on_hup);
+    if (engine->on_usr2) event_free(engine->on_usr2);
     if (engine->on_watch) event_free(engine->on_watch);
     if (engine->on_drain_deadline) event_free(engine->on_drain_deadline);
     bw_notify_close(&engine->notify);
     if (engine->base) event_base_free(engine->base);
 }
 
-int bw_serve(const struct bw_config *config)
+int bw_serve(const struct bw_config *config, char *const *argv)
 {
-    struct engine engine = {.config = config, .started_us = bw_clock_mono_us()};
-    const struct bw_dispatch_options options = {.config = config, .store_folder = config->data, .with_pools = true, .with_schedules = true, .watch_files = true};
+    struct engine engine = {.config = config, .started_us = bw_clock_mono_us(), .upgrade = bw_upgrade_new(argv)};
+    const struct bw_dispatch_options options = {
+        .config = config, .store_folder = config->data, .with_pools = true, .with_schedules = true, .keeps_flight = true, .watch_files = true};
     const struct bw_dispatch_handlers handlers = {.arg = &engine,
                                                   .prepare = prepare_routes,
                                                   .settle = settle_routes,
@@ -454,7 +465,9 @@ int bw_serve(const struct bw_config *config)
     if (!(engine.dispatch = bw_dispatch_new(engine.base, &with_store, &handlers, &err))) goto fail;
     bw_error_set(&err, "memory", "out of memory");
     if (!(engine.programs = bw_programs_new(engine.base, config->file, on_programs_asked, &engine))) goto fail;
-    if (!(engine.letters = bw_letter_office_new(engine.base, engine.store, engine.dispatch))) goto fail;
+    const struct bw_commands_of of = {
+        .base = engine.base, .store = engine.store, .folder = config->data, .dispatch = engine.dispatch, .router = &engine.router};
+    if (!bw_commands_open(&engine.commands, &of, &err)) goto fail;
     event_base_dispatch(engine.base);
     bw_log(BW_LOG_INFO, "engine.stopped", BW_INT("status", engine.status));
     goto out;
@@ -463,5 +476,11 @@ fail:
     engine.status = 1;
 out:
     end(&engine);
+    if (engine.upgrade && bw_upgrade_is_due(engine.upgrade)) {
+        bw_upgrade_start(engine.upgrade, &err);
+        bw_log_error(BW_LOG_ERROR, "upgrade.failed", &err);
+        engine.status = 1;
+    }
+    bw_upgrade_free(engine.upgrade);
     return engine.status;
 }

@@ -5,10 +5,27 @@
 #include <stdlib.h>
 #include <string.h>
 
+static bool holds(const struct bw_yaml_node *tree, const struct bw_yaml_node *node)
+{
+    bool found = tree == node;
+    for (size_t i = 0; !found && i < tree->count; i++) {
+        if (tree->kind == BW_YAML_LIST) found = holds(tree->items[i], node);
+        if (tree->kind == BW_YAML_MAP) found = tree->pairs[i].key == node || holds(tree->pairs[i].value, node);
+    }
+    return found;
+}
+
+/* What was taken from the scheme that this one is like has no place in this file but the line that says so. */
+static const struct bw_yaml_node *own_place(const struct bw_scheme *scheme, const struct bw_yaml_node *at)
+{
+    return scheme->base && holds(scheme->base, at) ? bw_yaml_get(scheme->root, "like") : at;
+}
+
 void bw_compiler_complain(struct bw_compiler *compiler, const struct bw_yaml_node *at, const char *hint, const char *what, const char *word)
 {
     struct bw_error *err = bw_errors_add(compiler->errs, "scheme.invalid", "scheme %s: %s '%s'", compiler->scheme->name, what, word);
     if (hint) bw_error_hint(err, "%s", hint);
+    if (at) at = own_place(compiler->scheme, at);
     if (at) bw_error_at(err, compiler->scheme->file, at->line, at->column); /* else the fault is the source's, whose place is added there */
 }
 
@@ -49,6 +66,38 @@ static void compile_names(struct bw_compiler *compiler)
                 bw_compiler_complain(compiler, id, "a constant would make every event but the first a duplicate",
                                      "this names no part of a request:", ref->name.ptr);
     mark_signed(program, program->event, program->event_count);
+}
+
+static void compile_batch(struct bw_compiler *compiler)
+{
+    const struct bw_source_config *config = compiler->config;
+    const struct bw_yaml_node *node = bw_scheme_node(compiler->scheme, "batch"), *at = bw_yaml_get(node, "items");
+    struct bw_batch_spec *batch = &compiler->program->batch;
+    struct bw_ref items = {.kind = BW_REF_LITERAL};
+    if (!node || config->keeps_batches) return;
+    batch->is_there = true;
+    bw_compiler_ref(compiler, at ? at : node, bw_compiler_text(compiler, node, "items", ""), &items);
+    if (items.kind != BW_REF_JSON || items.otherwise)
+        bw_compiler_complain(compiler, at ? at : node, "batch: {items: \"json:/events\", id: [\"item:/id\"], event: [\"item:/type\"]}",
+                             "this names no list of the body:", bw_compiler_text(compiler, node, "items", "").ptr);
+    batch->items = items.index;
+    batch->type = bw_compiler_text(compiler, node, "type", "");
+    batch->id_count = config->dedupe_ref_count ? bw_compiler_override(compiler, config->dedupe_refs, config->dedupe_ref_count, batch->id)
+                                               : bw_compiler_refs(compiler, bw_yaml_get(node, "id"), batch->id);
+    batch->event_count = config->event_ref_count ? bw_compiler_override(compiler, config->event_refs, config->event_ref_count, batch->event)
+                                                 : bw_compiler_refs(compiler, bw_yaml_get(node, "event"), batch->event);
+    if (!batch->id_count) /* a batch comes again as a whole, for the one event of it that was lost */
+        bw_compiler_complain(compiler, node, "id: [\"item:/id\"]; where its items have none, leave `batch` out",
+                             "the items of a batch need an id of their own:", compiler->scheme->name);
+    mark_signed(compiler->program, batch->event, batch->event_count);
+    batch->is_there = !config->keeps_batches;
+}
+
+static void compile_manners(struct bw_compiler *compiler)
+{
+    const char *file = compiler->scheme->file;
+    bw_acknowledge_read(file, compiler->errs, bw_scheme_node(compiler->scheme, "acknowledge"), &compiler->program->acknowledge);
+    bw_accepts_read(file, compiler->errs, bw_scheme_node(compiler->scheme, "accepts"), &compiler->program->accepts);
 }
 
 /* What takes part in the judgement may occur once only: of two, sender and verifier may each believe another one (pitfall 15). */
@@ -132,6 +181,8 @@ static void finish(struct bw_compiler *compiler)
     }
     for (size_t i = 0; i < program->id_count; i++) finish_ref(compiler, &program->id[i], false);
     for (size_t i = 0; i < program->event_count; i++) finish_ref(compiler, &program->event[i], false);
+    for (size_t i = 0; i < program->batch.id_count; i++) finish_ref(compiler, &program->batch.id[i], false);
+    for (size_t i = 0; i < program->batch.event_count; i++) finish_ref(compiler, &program->batch.event[i], false);
     program->growth += growth_of(&program->document);
     if (program->digest.by.kind != BW_REF_LITERAL) finish_ref(compiler, &program->digest.by, true);
     if (program->fetch.is_there && !program->fetch.url.len) finish_ref(compiler, &program->fetch.url_ref, true);
@@ -156,6 +207,8 @@ struct bw_program *bw_program_compile(const struct bw_scheme *scheme, const stru
     bw_compiler_check_keys(&compiler);
     bw_compiler_signature(&compiler);
     compile_names(&compiler);
+    compile_batch(&compiler);
+    compile_manners(&compiler);
     const struct bw_yaml_node *empty = bw_scheme_node(scheme, "empty_body");
     program->accepts_empty_body = bw_compiler_choose(&compiler, empty, empty ? bw_compiler_text_of(&compiler, empty) : BW_SLICE("reject"),
                                                      empty_bodies, 2, "empty_body must be accept or reject:");
@@ -174,6 +227,8 @@ struct bw_program *bw_program_compile(const struct bw_scheme *scheme, const stru
 void bw_program_free(struct bw_program *program)
 {
     if (!program) return;
+    bw_acknowledge_clear(&program->acknowledge);
+    bw_accepts_clear(&program->accepts);
     bw_json_paths_free(program->paths);
     bw_json_paths_free(program->item_paths);
     bw_json_paths_free(program->jwt.header_paths);

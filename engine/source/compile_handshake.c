@@ -82,6 +82,27 @@ static void compile_condition(struct bw_compiler *compiler, const struct bw_yaml
     if (text.len) bw_compiler_request_ref(compiler, bw_yaml_get(when, key), text, ref);
 }
 
+/* The key, and nothing else: whatever proves requests must not come from a request in any other way. */
+static void compile_capture(struct bw_compiler *compiler, const struct bw_yaml_node *capture, struct bw_handshake *handshake)
+{
+    struct bw_program *program = compiler->program;
+    struct bw_slice secret = bw_compiler_text(compiler, capture, "secret", ""), from = bw_compiler_text(compiler, capture, "from", "");
+    handshake->captured = (struct bw_ref){.kind = BW_REF_LITERAL};
+    if (!capture) return;
+    bw_compiler_request_ref(compiler, bw_yaml_get(capture, "from"), from, &handshake->captured);
+    if (program->key_secret_count != 1 || !bw_slice_equal(secret, program->key_secrets[0])) {
+        bw_compiler_complain(compiler, capture, "capture: {secret: the one of key, from: \"header:x-hook-secret\"}",
+                             "only the secret of the key can be handed over, not", secret.ptr);
+        return;
+    }
+    if (handshake->verify_first)
+        bw_compiler_complain(compiler, capture, "write verify_first: false",
+                             "nothing proves who hands over a secret, so this cannot be verified first:", secret.ptr);
+    program->captures_key = true;
+    for (size_t i = 0; i < program->secret_count; i++)
+        if (bw_slice_equal(program->secrets[i].name, secret)) program->secrets[i].is_optional = true;
+}
+
 static bool template_reads_json(const struct bw_program *program, const struct bw_template *template_)
 {
     for (size_t i = 0; i < template_->ref_count; i++)
@@ -107,9 +128,10 @@ void bw_compiler_handshake(struct bw_compiler *compiler, const struct bw_yaml_no
     if (!handshake->method.len && handshake->present.kind == BW_REF_LITERAL && handshake->subject.kind == BW_REF_LITERAL)
         bw_compiler_complain(compiler, node, "when: {value: \"json:/type\", is: ping}",
                              "nothing says when the handshake applies:", compiler->scheme->name);
+    compile_capture(compiler, bw_yaml_get(node, "capture"), handshake);
     compile_answer(compiler, answer, handshake);
     bool reads_json = bw_ref_reads_json(program, &handshake->present) || bw_ref_reads_json(program, &handshake->subject) ||
-                      template_reads_json(program, &handshake->answer);
+                      bw_ref_reads_json(program, &handshake->captured) || template_reads_json(program, &handshake->answer);
     for (size_t i = 0; i < handshake->header_count; i++) reads_json = reads_json || template_reads_json(program, &handshake->headers[i]);
     if (reads_json && !handshake->verify_first) program->scans_before_handshake = true;
 }

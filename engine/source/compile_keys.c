@@ -4,9 +4,9 @@
 
 #define COUNT(array) (sizeof array / sizeof *array)
 
-static const char *const scheme_keys[] = {"doc",        "console", "like", "alg",     "key",  "parse",  "sig",   "msg",
-                                          "msg_alt",    "each",    "data", "require", "time", "id",     "event", "handshake",
-                                          "empty_body", "forbid",  "send", "options", "keys", "digest", "jwt"};
+static const char *const scheme_keys[] = {"doc",       "console",    "like",   "alg",     "key",         "parse",   "sig",    "msg", "msg_alt",
+                                          "each",      "data",       "batch",  "accepts", "acknowledge", "require", "time",   "id",  "event",
+                                          "handshake", "empty_body", "forbid", "send",    "options",     "keys",    "digest", "jwt"};
 static const char *const key_keys[] = {"secret", "strip", "decode", "bare"};
 static const char *const list_keys[] = {"from", "sep", "eq"};
 static const char *const signature_keys[] = {"from", "enc", "prefix", "any_case", "repeated"};
@@ -16,7 +16,9 @@ static const char *const require_keys[] = {"value", "is", "only"};
 static const char *const fetch_keys[] = {"url", "as", "hosts", "ends", "name", "chain", "post", "at"};
 static const char *const jwt_keys[] = {"algs", "body_hash", "claims", "needs_exp", "max_age", "leeway"};
 static const char *const hash_keys[] = {"claim", "enc"};
-static const char *const handshake_keys[] = {"when", "verify_first", "answer"};
+static const char *const handshake_keys[] = {"when", "verify_first", "capture", "answer"};
+static const char *const batch_keys[] = {"items", "type", "id", "event"};
+static const char *const capture_keys[] = {"secret", "from"};
 static const char *const when_keys[] = {"method", "has", "value", "is", "only"};
 static const char *const answer_keys[] = {"status", "headers", "json", "text"};
 
@@ -73,6 +75,7 @@ void bw_compiler_check_keys(struct bw_compiler *compiler)
     for (size_t i = 0; parse && parse->kind == BW_YAML_MAP && i < parse->count; i++)
         check_map(compiler, parse->pairs[i].value, "parse", list_keys, COUNT(list_keys));
     if (forbid && forbid->kind == BW_YAML_MAP) check_map(compiler, forbid, "forbid", forbid_keys, COUNT(forbid_keys));
+    check_map(compiler, bw_yaml_get(root, "batch"), "batch", batch_keys, COUNT(batch_keys));
     check_map(compiler, bw_yaml_get(root, "keys"), "keys", fetch_keys, COUNT(fetch_keys));
     check_map(compiler, bw_yaml_get(root, "jwt"), "jwt", jwt_keys, COUNT(jwt_keys));
     check_map(compiler, bw_yaml_get(bw_yaml_get(root, "jwt"), "body_hash"), "body_hash", hash_keys, COUNT(hash_keys));
@@ -81,6 +84,7 @@ void bw_compiler_check_keys(struct bw_compiler *compiler)
     for (size_t i = 0; handshakes && handshakes->kind == BW_YAML_LIST && i < handshakes->count; i++) {
         const struct bw_yaml_node *item = handshakes->items[i];
         check_map(compiler, bw_yaml_get(item, "when"), "when", when_keys, COUNT(when_keys));
+        check_map(compiler, bw_yaml_get(item, "capture"), "capture", capture_keys, COUNT(capture_keys));
         check_map(compiler, bw_yaml_get(item, "answer"), "answer", answer_keys, COUNT(answer_keys));
     }
     const struct bw_yaml_node *send = bw_yaml_get(root, "send");

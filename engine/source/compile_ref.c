@@ -43,7 +43,7 @@ struct bw_slice bw_compiler_text(struct bw_compiler *compiler, const struct bw_y
 {
     const struct bw_yaml_node *node = bw_yaml_get(map, key);
     if (!node || node->kind == BW_YAML_LIST || node->kind == BW_YAML_MAP) return bw_slice_of(otherwise);
-    return with_options(compiler, node);
+    return bw_compiler_text_of(compiler, node);
 }
 
 bool bw_compiler_flag(struct bw_compiler *compiler, const struct bw_yaml_node *map, const char *key, bool otherwise)
@@ -93,6 +93,10 @@ int bw_compiler_pointer(struct bw_compiler *compiler, const struct bw_yaml_node 
     size_t *count = is_of_item ? &program->item_pointer_count : &program->pointer_count;
     for (size_t i = 0; i < *count; i++)
         if (bw_slice_is(pointer, pointers[i])) return (int)i;
+    if (pointer.len && *pointer.ptr != '/') {
+        bw_compiler_complain(compiler, at, "a JSON pointer begins with '/': json:/data/id", "this is no JSON pointer:", pointer.ptr);
+        return 0;
+    }
     if (*count == BW_JSON_PATHS_MAX) {
         bw_compiler_complain(compiler, at, NULL, "too many JSON paths, at", pointer.ptr);
         return 0;

@@ -4,7 +4,7 @@
 
 static json_t *text_of(const struct bw_yaml_node *node)
 {
-    return node && node->text.ptr ? json_stringn_nocheck(node->text.ptr, node->text.len) : json_string("");
+    return node && node->text.ptr && node->kind != BW_YAML_NULL ? json_stringn_nocheck(node->text.ptr, node->text.len) : json_string("");
 }
 
 /* A list as it is written; one value is a list of one. */
@@ -20,7 +20,8 @@ static json_t *secrets_of(const struct bw_program *program)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < program->secret_count; i++)
-        json_array_append_new(list, json_pack("{s:s, s:b}", "name", program->secrets[i].name.ptr, "optional", program->secrets[i].is_optional));
+        json_array_append_new(list, json_pack("{s:s, s:b, s:b}", "name", program->secrets[i].name.ptr, "optional", program->secrets[i].is_optional,
+                                              "handed_over", program->captures_key && i == 0));
     return list;
 }
 
@@ -59,9 +60,10 @@ static json_t *handshakes_of(const struct bw_scheme *scheme, const struct bw_pro
             bw_yaml_to_json(json, &body);
         else if (text)
             bw_buf_append_slice(&body, text->text);
-        json_array_append_new(list, json_pack("{s:o, s:i, s:o, s:b}", "when", condition_of(bw_yaml_get(node->items[i], "when")), "status",
+        json_array_append_new(list, json_pack("{s:o, s:i, s:o, s:b, s:b}", "when", condition_of(bw_yaml_get(node->items[i], "when")), "status",
                                               (int)program->handshakes[i].status, "answer", json_stringn(bw_buf_slice(&body).ptr, body.len),
-                                              "verify_first", program->handshakes[i].verify_first));
+                                              "verify_first", program->handshakes[i].verify_first, "hands_over_secret",
+                                              program->handshakes[i].captured.kind != BW_REF_LITERAL));
         bw_buf_free(&body);
     }
     return list;
@@ -98,6 +100,14 @@ static json_t *keys_of(const struct bw_scheme *scheme)
     return facts;
 }
 
+static json_t *acknowledge_of(const struct bw_acknowledge *acknowledge)
+{
+    json_t *facts = json_pack("{s:i}", "status", (int)acknowledge->status);
+    struct bw_slice body = bw_buf_slice(&acknowledge->body);
+    if (acknowledge->has_body) json_object_set_new(facts, "body", json_stringn_nocheck(body.ptr, body.len));
+    return facts;
+}
+
 json_t *bw_scheme_facts(const struct bw_scheme *scheme)
 {
     const struct bw_source_config nobody = {.name = (char *)"check", .verify = scheme->name};
@@ -122,6 +132,13 @@ json_t *bw_scheme_facts(const struct bw_scheme *scheme)
         json_object_set_new(facts, "dedupe", texts_of(bw_scheme_node(scheme, "id")));
         json_object_set_new(facts, "event", events_of(scheme, program));
         json_object_set_new(facts, "data", text_of(bw_scheme_node(scheme, "data")));
+        if (program->acknowledge.status) json_object_set_new(facts, "acknowledge", acknowledge_of(&program->acknowledge));
+        json_object_set_new(facts, "accepts", texts_of(bw_scheme_node(scheme, "accepts")));
+        if (program->batch.is_there)
+            json_object_set_new(facts, "batch",
+                                json_pack("{s:o, s:o, s:o}", "items", text_of(bw_yaml_get(bw_scheme_node(scheme, "batch"), "items")), "dedupe",
+                                          texts_of(bw_yaml_get(bw_scheme_node(scheme, "batch"), "id")), "event",
+                                          texts_of(bw_yaml_get(bw_scheme_node(scheme, "batch"), "event"))));
         json_object_set_new(facts, "handshakes", handshakes_of(scheme, program));
         json_object_set_new(facts, "options", options_of(scheme));
     }
@@ -151,8 +168,11 @@ void bw_scheme_describe(const struct bw_scheme *scheme, struct bw_buf *out)
     const char *name;
     size_t index;
     bw_buf_printf(out, "%s: %s\n  algorithm %s\n", scheme->name, bw_scheme_doc(scheme), bw_json_str(facts, "algorithm", ""));
-    json_array_foreach(json_object_get(facts, "secrets"), index, item) bw_buf_printf(
-        out, "%s%s%s", index ? ", " : "  secrets   ", bw_json_str(item, "name", ""), bw_json_bool(item, "optional", false) ? " (optional)" : "");
+    json_array_foreach(json_object_get(facts, "secrets"), index, item)
+        bw_buf_printf(out, "%s%s%s", index ? ", " : "  secrets   ", bw_json_str(item, "name", ""),
+                      bw_json_bool(item, "handed_over", false) ? " (handed over, or given)"
+                      : bw_json_bool(item, "optional", false)  ? " (optional)"
+                                                               : "");
     if (json_array_size(json_object_get(facts, "secrets"))) bw_buf_append_char(out, '\n');
     if (*bw_json_str(facts, "console", "")) bw_buf_printf(out, "  from      %s\n", bw_json_str(facts, "console", ""));
     print_list(out, json_object_get(facts, "signature"), "signature");
@@ -169,8 +189,21 @@ void bw_scheme_describe(const struct bw_scheme *scheme, struct bw_buf *out)
         out, "%s%s%s", index ? " + " : "  event     ", bw_json_str(item, "from", ""), bw_json_bool(item, "trusted", false) ? "" : " (not signed)");
     if (json_array_size(json_object_get(facts, "event"))) bw_buf_append_char(out, '\n');
     if (*bw_json_str(facts, "data", "")) bw_buf_printf(out, "  data      %s\n", bw_json_str(facts, "data", ""));
+    print_list(out, json_object_get(facts, "accepts"), "accepts");
+    item = json_object_get(facts, "acknowledge");
+    if (item) bw_buf_printf(out, "  answer    %lld %s\n", (long long)bw_json_int(item, "status", 0), bw_json_str(item, "body", ""));
+    item = json_object_get(facts, "batch");
+    if (item) {
+        const char *items = bw_json_str(item, "items", "");
+        bw_buf_printf(out, "  batch     each item of %s is an event\n", strcmp(items, "json:") ? items : "the list");
+        print_list(out, json_object_get(item, "dedupe"), "  dedupe");
+        print_list(out, json_object_get(item, "event"), "  event");
+    }
     json_array_foreach(json_object_get(facts, "handshakes"), index, item)
-        bw_buf_printf(out, "  handshake %s%s: %lld %s\n", bw_json_str(item, "when", ""), bw_json_bool(item, "verify_first", true) ? ", signed" : "",
+        bw_buf_printf(out, "  handshake %s%s: %lld %s\n", bw_json_str(item, "when", ""),
+                      bw_json_bool(item, "hands_over_secret", false) ? ", hands over the secret"
+                      : bw_json_bool(item, "verify_first", true)     ? ", signed"
+                                                                     : "",
                       (long long)bw_json_int(item, "status", 0), bw_json_str(item, "answer", ""));
     json_object_foreach(json_object_get(facts, "options"), name, item)
         bw_buf_printf(out, "  option    %s (%s)\n", name, *json_string_value(item) ? json_string_value(item) : "empty");

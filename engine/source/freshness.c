@@ -1,4 +1,6 @@
 /* Is the signed timestamp near enough to now, on both sides? */
+#include "base/clock.h"
+#include "base/units.h"
 #include "source/program.h"
 #include <stdio.h>
 #include <string.h>
@@ -17,18 +19,6 @@ static bool parse_decimal(struct bw_slice text, int64_t *value)
     return true;
 }
 
-/* Exactly `count` digits, as a number; -1 for anything else: strptime() and sscanf() would take blanks and signs as well. */
-static int digits_at(struct bw_slice text, size_t at, size_t count)
-{
-    int sum = 0;
-    if (at + count > text.len) return -1;
-    for (size_t i = at; i < at + count; i++) {
-        if (text.ptr[i] < '0' || text.ptr[i] > '9') return -1;
-        sum = sum * 10 + (text.ptr[i] - '0');
-    }
-    return sum;
-}
-
 static bool has_shape(struct bw_slice text, const char *separators, const unsigned char *places, size_t count)
 {
     for (size_t i = 0; i < count; i++)
@@ -36,33 +26,10 @@ static bool has_shape(struct bw_slice text, const char *separators, const unsign
     return true;
 }
 
-/* 2006-01-02T15:04:05[.999][Z|+07:00], in capitals (RFC 3339). A second of 60 is a leap second. */
+/* RFC 3339 in capitals: whatever else a reader of dates would take is not what the sender has signed. */
 static bool parse_rfc3339(struct bw_slice text, int64_t *ms)
 {
-    static const unsigned char places[] = {4, 7, 10, 13, 16};
-    const int year = digits_at(text, 0, 4), month = digits_at(text, 5, 2), day = digits_at(text, 8, 2);
-    const int hour = digits_at(text, 11, 2), minute = digits_at(text, 14, 2), second = digits_at(text, 17, 2);
-    int64_t fraction = 0, offset = 0;
-    size_t at = 19;
-    if (!has_shape(text, "--T::", places, sizeof places) || year < 1 || month < 1 || month > 12 || day < 1 || day > 31 || hour < 0 || hour > 23 ||
-        minute < 0 || minute > 59 || second < 0 || second > 60)
-        return false;
-    if (at < text.len && text.ptr[at] == '.') {
-        size_t first = ++at;
-        for (int64_t scale = 100; digits_at(text, at, 1) >= 0; at++, scale /= 10) fraction += digits_at(text, at, 1) * scale;
-        if (at == first) return false;
-    }
-    if (at == text.len) return false;
-    if (text.ptr[at] != 'Z') {
-        const int hours = digits_at(text, at + 1, 2), minutes = digits_at(text, at + 4, 2);
-        if ((text.ptr[at] != '+' && text.ptr[at] != '-') || hours < 0 || hours > 23 || minutes < 0 || minutes > 59 || text.ptr[at + 3] != ':')
-            return false;
-        offset = (text.ptr[at] == '-' ? -60 : 60) * (hours * 60 + minutes);
-        at += 5;
-    }
-    struct tm parts = {.tm_year = year - 1900, .tm_mon = month - 1, .tm_mday = day, .tm_hour = hour, .tm_min = minute, .tm_sec = second};
-    *ms = ((int64_t)timegm(&parts) - offset) * 1000 + fraction;
-    return at + 1 == text.len;
+    return text.len > 19 && text.ptr[10] == 'T' && text.ptr[text.len - 1] != 'z' && bw_clock_parse(text, ms);
 }
 
 /* Sun, 06 Nov 1994 08:49:37 GMT, to the letter; the day of the week must be that day's. */
@@ -71,8 +38,8 @@ static bool parse_rfc1123(struct bw_slice text, int64_t *ms)
     static const char days[] = "SunMonTueWedThuFriSat", months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
     static const unsigned char places[] = {3, 4, 7, 11, 16, 19, 22, 25, 26, 27, 28};
     if (text.len != 29 || !has_shape(text, ",    :: GMT", places, 11)) return false;
-    const int day = digits_at(text, 5, 2), year = digits_at(text, 12, 4), hour = digits_at(text, 17, 2), minute = digits_at(text, 20, 2),
-              second = digits_at(text, 23, 2);
+    const int day = bw_digits_at(text, 5, 2), year = bw_digits_at(text, 12, 4), hour = bw_digits_at(text, 17, 2), minute = bw_digits_at(text, 20, 2),
+              second = bw_digits_at(text, 23, 2);
     int month = 0;
     while (month < 12 && memcmp(months + 3 * month, text.ptr + 8, 3) != 0) month++;
     if (month == 12 || year < 1970 || day < 1 || day > 31 || hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 60)

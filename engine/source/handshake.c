@@ -1,5 +1,6 @@
 /* Handshakes as data: a request that only wants to see that somebody is at home. No event comes from one. */
 #include "base/buf.h"
+#include "source/learnt.h"
 #include "source/program.h"
 #include <string.h>
 
@@ -61,9 +62,7 @@ static bool fill_template(struct bw_trial *trial, const struct bw_template *temp
 static bool fill(struct bw_trial *trial, const struct bw_handshake *handshake, struct bw_judgement *out)
 {
     struct bw_buf text = {0}, headers = {0};
-    static const char no_sniffing[] = "X-Content-Type-Options\0nosniff"; /* what is echoed is text, whatever it looks like */
     bool good = fill_template(trial, &handshake->answer, false, &text);
-    bw_buf_append(&headers, no_sniffing, sizeof no_sniffing);
     for (size_t i = 0; good && i < handshake->header_count; i++) {
         bw_buf_append_slice(&headers, handshake->header_names[i]);
         bw_buf_append_char(&headers, '\0');
@@ -88,11 +87,49 @@ static bool fill(struct bw_trial *trial, const struct bw_handshake *handshake, s
     return good;
 }
 
+static void refuse(struct bw_judgement *out, const char *reason, const char *cure)
+{
+    out->verdict = BW_REFUSED;
+    out->reason = reason;
+    out->cure = cure;
+}
+
+/* Anybody can say a secret. It is taken while the operator's window is open, and only the first one; the very one that is there already is answered
+ * as it was: its sender may not have heard the answer. */
+static bool take_secret(struct bw_trial *trial, const struct bw_handshake *handshake, struct bw_judgement *out)
+{
+    struct bw_keys offered = {0};
+    struct bw_error err;
+    struct bw_slice value;
+    size_t occurrences;
+    bool is_known = false, is_good = bw_ref_read(trial, &handshake->captured, &value, &occurrences) && occurrences == 1 &&
+                                     value.len <= BW_LEARNT_BYTES_MAX && bw_keys_add(&offered, trial->program, trial->config, 0, value, &err);
+    for (size_t i = 0; is_good && i < trial->keys->count; i++) is_known |= bw_token_equal(offered.items[0].bytes, trial->keys->items[i].bytes);
+    bw_keys_free(&offered);
+    if (!is_good)
+        refuse(out, "what it hands over can be no secret", NULL);
+    else if (is_known)
+        return true;
+    else if (!trial->is_learning)
+        refuse(out, "it hands over a secret, and its secret is in the configuration", NULL);
+    else if (trial->keys->count)
+        refuse(out, "it has handed over another secret before", "bellwire sources forget");
+    else if (trial->request->now_ms >= trial->learns_until_ms)
+        refuse(out, "it may not hand over its secret now", "bellwire sources open");
+    else {
+        out->captured = value;
+        out->captured_name = trial->program->key_secrets[0].ptr;
+    }
+    return out->captured.len > 0;
+}
+
 bool bw_handshake_answer(struct bw_trial *trial, bool is_verified, struct bw_judgement *out)
 {
     for (size_t i = 0; i < trial->program->handshake_count; i++) {
         const struct bw_handshake *handshake = &trial->program->handshakes[i];
-        if (handshake->verify_first == is_verified && applies(trial, handshake)) return fill(trial, handshake, out);
+        if (handshake->verify_first != is_verified || !applies(trial, handshake)) continue;
+        if (handshake->captured.kind != BW_REF_LITERAL && !take_secret(trial, handshake, out)) return true;
+        return fill(trial, handshake, out);
     }
     return false;
 }

@@ -71,8 +71,8 @@ static bool bad_secret(const struct bw_program *program, const char *name, const
     return false;
 }
 
-static bool add_key(struct bw_keys *keys, const struct bw_program *program, const struct bw_source_config *config, size_t secret,
-                    struct bw_slice value, struct bw_error *err)
+bool bw_keys_add(struct bw_keys *keys, const struct bw_program *program, const struct bw_source_config *config, size_t secret, struct bw_slice value,
+                 struct bw_error *err)
 {
     const struct bw_algorithm *algorithm = bw_algorithm(program->alg);
     const char *name = program->key_secrets[secret].ptr;
@@ -102,9 +102,9 @@ bool bw_keys_prepare(struct bw_keys *keys, const struct bw_program *program, con
             return bw_error_set(err, "source.too_many_secrets", "the secret '%s' of the source %s has %zu values, at most %d are tried",
                                 program->key_secrets[k].ptr, config->name, secret->count, BW_KEYS_MAX);
         for (size_t i = 0; secret && i < secret->count; i++)
-            if (!add_key(keys, program, config, k, secret->values[i], err)) return false;
+            if (!bw_keys_add(keys, program, config, k, secret->values[i], err)) return false;
     }
-    if (keys->count || !program->key_secret_count) return true;
+    if (keys->count || !program->key_secret_count || program->captures_key) return true;
     const char *wanted = program->key_secrets[0].ptr;
     bw_error_set(err, "source.no_secret", "the source %s has no secret '%s', which its scheme %s needs", config->name, wanted, config->verify);
     bw_error_hint(err, "secrets: {%s: {env: NAME}}; see: bellwire schemes show %s", wanted, config->verify);

@@ -130,6 +130,7 @@ struct bw_handshake {
     struct bw_template answer, headers[BW_ANSWER_HEADERS_MAX];
     struct bw_slice header_names[BW_ANSWER_HEADERS_MAX];
     size_t header_count;
+    struct bw_ref captured; /* the key, which it hands over; LITERAL: it does not */
 };
 /* Where a public key is fetched. */
 struct bw_fetch_spec {
@@ -145,6 +146,13 @@ struct bw_fetch_spec {
         struct bw_slice name, secret; /* secret empty: the id of the key */
     } post[4];
     size_t post_count;
+};
+struct bw_batch_spec { /* the items of a list are events of their own */
+    bool is_there;
+    int items;            /* pointer of the list */
+    struct bw_slice type; /* content type that says so; empty: the list says so by being there */
+    struct bw_ref id[BW_REFS_MAX], event[BW_REFS_MAX];
+    size_t id_count, event_count;
 };
 struct bw_claim {
     struct bw_slice name;
@@ -174,7 +182,7 @@ struct bw_digest_spec { /* which one, when a field of the request says it */
 };
 struct bw_secret_name {
     struct bw_slice name;
-    bool is_optional; /* the source works without it: only a handshake wants it, or another one is enough */
+    bool is_optional; /* the source works without it: only a handshake wants it, another one is enough, or its sender hands it over */
 };
 enum bw_key_decode { BW_KEY_UTF8, BW_KEY_BASE64, BW_KEY_HEX, BW_KEY_SHA1 };
 struct bw_program {
@@ -203,6 +211,9 @@ struct bw_program {
     bool covers_body;       /* whoever signed the request has signed what it says */
     struct bw_ref document; /* what json: reads and what the event's data is; LITERAL = the body */
     int each;               /* pointer of the array whose items are verified one by one, or -1 */
+    struct bw_batch_spec batch;
+    struct bw_acknowledge acknowledge; /* as the scheme says */
+    struct bw_accepts accepts;
     struct bw_fetch_spec fetch;
     struct bw_jwt_spec jwt;
     struct bw_digest_spec digest;
@@ -218,6 +229,7 @@ struct bw_program {
     bool accepts_empty_body, reads_json_first, scans_before_handshake;
     struct bw_handshake *handshakes;
     size_t handshake_count;
+    bool captures_key;                               /* one of them hands over the key */
     struct bw_slice key_headers[BW_KEY_HEADERS_MAX]; /* headers that may occur only once */
     size_t key_header_count;
     const char *pointers[BW_JSON_PATHS_MAX], *item_pointers[BW_JSON_PATHS_MAX];
@@ -254,6 +266,8 @@ struct bw_trial {
     unsigned form;            /* of the message: 0 = msg */
     struct bw_key_wish wish;  /* the key that is not there */
     enum bw_ring_state key_state;
+    bool is_learning;        /* the key is what the sender has handed over, or is still to */
+    int64_t learns_until_ms; /* so long it may hand one over */
 };
 /* ref.c: false = not there. `occurrences` > 1 for a list key or header that is repeated; may be NULL. */
 bool bw_ref_read(struct bw_trial *trial, const struct bw_ref *ref, struct bw_slice *out, size_t *occurrences);
@@ -261,6 +275,8 @@ size_t bw_ref_candidates(struct bw_trial *trial, const struct bw_ref *ref, struc
 /* One after the other of a query's or form's pairs, as they are written; false at the end. */
 bool bw_form_next(struct bw_slice *rest, struct bw_slice *name, struct bw_slice *value);
 bool bw_request_is_form(const struct bw_request *request);                                   /* or of no content type at all */
+bool bw_request_is_multipart(const struct bw_request *request);                              /* multipart/form-data */
+bool bw_request_is_of_type(const struct bw_request *request, struct bw_slice type);          /* whatever its parameters are */
 const struct bw_secret *bw_trial_secret(const struct bw_trial *trial, struct bw_slice name); /* NULL: the source does not have it */
 bool bw_trial_has_room(const struct bw_trial *trial, size_t bytes);
 /* What was appended to the scratch since it was `before` long. */
@@ -277,6 +293,9 @@ struct bw_keys {
     struct bw_key items[BW_KEYS_MAX * BW_KEY_SECRETS_MAX];
     size_t count;
 };
+/* One more key: a value of the program's secret of that index. False: it cannot be one, or there is no memory. */
+bool bw_keys_add(struct bw_keys *keys, const struct bw_program *program, const struct bw_source_config *config, size_t secret, struct bw_slice value,
+                 struct bw_error *err);
 bool bw_keys_prepare(struct bw_keys *keys, const struct bw_program *program, const struct bw_source_config *config, struct bw_error *err);
 void bw_keys_free(struct bw_keys *keys);
 EVP_MAC_CTX *bw_hmac_context(const char *digest, struct bw_slice key);
@@ -298,9 +317,14 @@ bool bw_token_equal(struct bw_slice given, struct bw_slice key); /* neither cont
 /* freshness.c */
 const char *bw_freshness_check(struct bw_trial *trial);
 bool bw_time_parse(struct bw_slice text, enum bw_time_unit unit, int64_t *ms);
-/* handshake.c: true when the request is a handshake: out is filled */
+/* handshake.c: true when the request is a handshake: out is filled, also when it is refused as one */
 bool bw_handshake_answer(struct bw_trial *trial, bool is_verified, struct bw_judgement *out);
-/* source.c: for sign.c */
+/* naming.c: into scratch. The id is empty when a part of it is missing; the name never is. */
+struct bw_slice bw_naming_id(struct bw_trial *trial, const struct bw_ref *refs, size_t count);
+struct bw_slice bw_naming_event(struct bw_trial *trial, const struct bw_ref *refs, size_t count, bool *is_trusted);
+/* batch.c */
+bool bw_batch_is_one(const struct bw_trial *trial); /* or should be one, by its content type */
+/* source.c: for sign.c and batch.c */
 const struct bw_program *bw_source_program(const struct bw_source *source);
 const struct bw_keys *bw_source_keys(const struct bw_source *source);
 #endif

@@ -1,6 +1,7 @@
 /* Values of a request by reference. */
 #include "base/codec.h"
 #include "base/json_view.h"
+#include "source/multipart.h"
 #include "source/program.h"
 
 const struct bw_header *bw_request_header(const struct bw_request *request, const char *name, size_t *occurrences)
@@ -23,8 +24,7 @@ static struct bw_slice trim(struct bw_slice text)
     return text;
 }
 
-/* The content type without its parameters; empty: there is none. */
-static struct bw_slice media_type(const struct bw_request *request)
+struct bw_slice bw_request_type(const struct bw_request *request)
 {
     const struct bw_header *header = bw_request_header(request, "content-type", NULL);
     struct bw_slice type = header ? header->value : (struct bw_slice){"", 0};
@@ -35,15 +35,25 @@ static struct bw_slice media_type(const struct bw_request *request)
 
 bool bw_request_is_json(const struct bw_request *request)
 {
-    struct bw_slice type = media_type(request);
+    struct bw_slice type = bw_request_type(request);
     if (bw_slice_is_nocase(type, "application/json") || bw_slice_is_nocase(type, "text/json")) return true;
     return type.len > 5 && memchr(type.ptr, '/', type.len) && bw_slice_is_nocase((struct bw_slice){type.ptr + type.len - 5, 5}, "+json");
 }
 
 bool bw_request_is_form(const struct bw_request *request)
 {
-    struct bw_slice type = media_type(request);
+    struct bw_slice type = bw_request_type(request);
     return !type.len || bw_slice_is_nocase(type, "application/x-www-form-urlencoded");
+}
+
+bool bw_request_is_of_type(const struct bw_request *request, struct bw_slice type)
+{
+    return bw_slice_is_nocase(bw_request_type(request), type.ptr);
+}
+
+bool bw_request_is_multipart(const struct bw_request *request)
+{
+    return bw_slice_is_nocase(bw_request_type(request), "multipart/form-data");
 }
 
 bool bw_trial_has_room(const struct bw_trial *trial, size_t bytes)
@@ -136,6 +146,25 @@ static bool read_pair(struct bw_trial *trial, struct bw_slice text, struct bw_sl
     return *count > 0;
 }
 
+/* The first field of that name in a multipart form; a file is none. */
+static bool read_part_field(struct bw_trial *trial, struct bw_slice wanted, struct bw_slice *out, size_t *count)
+{
+    const struct bw_header *header = bw_request_header(trial->request, "content-type", NULL);
+    struct bw_multipart multipart;
+    struct bw_part_field part;
+    *count = 0;
+    if (!bw_multipart_begin(&multipart, header->value, trial->request->body)) return false;
+    while (bw_multipart_next(&multipart, &part) == BW_MULTIPART_PART)
+        if (!part.is_file && bw_slice_equal(part.name, wanted) && !(*count)++) *out = part.data;
+    return *count > 0;
+}
+
+static bool read_form(struct bw_trial *trial, struct bw_slice name, struct bw_slice *out, size_t *count)
+{
+    if (bw_request_is_multipart(trial->request)) return read_part_field(trial, name, out, count);
+    return bw_request_is_form(trial->request) && read_pair(trial, trial->request->body, name, out, count);
+}
+
 /* A text (unescaped), a number, true or false (as written). */
 static bool read_hit(struct bw_trial *trial, const struct bw_json_hit *hit, bool is_number, struct bw_slice *out)
 {
@@ -172,7 +201,7 @@ static bool read_one(struct bw_trial *trial, const struct bw_ref *ref, struct bw
         found = header != NULL;
         break;
     case BW_REF_QUERY: found = read_pair(trial, trial->request->query, ref->name, out, &count); break;
-    case BW_REF_FORM: found = bw_request_is_form(trial->request) && read_pair(trial, trial->request->body, ref->name, out, &count); break;
+    case BW_REF_FORM: found = read_form(trial, ref->name, out, &count); break;
     case BW_REF_JSON: found = trial->has_json && read_hit(trial, &trial->hits[ref->index], ref->is_number, out); break;
     case BW_REF_ITEM: found = trial->has_item && read_hit(trial, &trial->item_hits[ref->index], ref->is_number, out); break;
     case BW_REF_LIST:

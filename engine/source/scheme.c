@@ -36,7 +36,28 @@ static bool find_base(const struct bw_schemes *schemes, struct bw_scheme *scheme
     return false;
 }
 
-static bool add(struct bw_schemes *schemes, struct bw_slice name, const char *file, struct bw_slice text, struct bw_errors *errs)
+static void clear(struct bw_scheme *scheme)
+{
+    bw_yaml_free(scheme->yaml);
+    free(scheme->name);
+    free(scheme->file);
+    *scheme = (struct bw_scheme){0};
+}
+
+/* Compiled once with default options: a faulty scheme is found now, not by the first source that uses it. */
+static bool is_good(const struct bw_schemes *schemes, struct bw_scheme *scheme, struct bw_errors *errs)
+{
+    struct bw_source_config nobody = {.name = (char *)"check", .verify = scheme->name};
+    size_t before = errs->count;
+    struct bw_program *program = find_base(schemes, scheme, errs) ? bw_program_compile(scheme, &nobody, errs) : NULL;
+    bw_program_free(program);
+    for (size_t i = before; i < errs->count; i++) /* what is missing is missing in the whole */
+        bw_error_at(&errs->items[i], scheme->file, scheme->root->line, scheme->root->column);
+    return program != NULL;
+}
+
+static bool read_scheme(const struct bw_schemes *schemes, struct bw_slice name, const char *file, struct bw_slice text, struct bw_errors *errs,
+                        struct bw_scheme *out)
 {
     struct bw_error err;
     struct bw_yaml *yaml = bw_yaml_load(text, file, NULL, &err);
@@ -49,26 +70,29 @@ static bool add(struct bw_schemes *schemes, struct bw_slice name, const char *fi
         bw_yaml_free(yaml);
         return false;
     }
-    struct bw_scheme *grown = realloc(schemes->items, (schemes->count + 1) * sizeof *grown);
-    if (!grown) {
-        bw_yaml_free(yaml);
+    *out = (struct bw_scheme){.name = bw_slice_dup(name), .yaml = yaml, .root = bw_yaml_root(yaml, 0), .file = bw_slice_dup(bw_slice_of(file))};
+    if (out->name && out->file && is_good(schemes, out, errs)) return true;
+    clear(out);
+    return false;
+}
+
+bool bw_schemes_put(struct bw_schemes *schemes, struct bw_slice name, const char *file, struct bw_slice text, struct bw_errors *errs)
+{
+    struct bw_scheme scheme, *grown;
+    if (!read_scheme(schemes, name, file, text, errs, &scheme)) return false;
+    struct bw_scheme *before = (struct bw_scheme *)bw_schemes_find(schemes, scheme.name);
+    if (before) {
+        clear(before);
+        *before = scheme;
+        return true;
+    }
+    if (!(grown = realloc(schemes->items, (schemes->count + 1) * sizeof *grown))) {
+        clear(&scheme);
         return false;
     }
     schemes->items = grown;
-    struct bw_scheme *scheme = &schemes->items[schemes->count];
-    *scheme = (struct bw_scheme){.name = bw_slice_dup(name), .yaml = yaml, .root = bw_yaml_root(yaml, 0), .file = bw_slice_dup(bw_slice_of(file))};
-    /* Compiled once with default options: a faulty scheme is found now, not by the first source that uses it. */
-    struct bw_source_config nobody = {.name = (char *)"check", .verify = scheme->name};
-    struct bw_program *program = scheme->name && scheme->file && find_base(schemes, scheme, errs) ? bw_program_compile(scheme, &nobody, errs) : NULL;
-    bw_program_free(program);
-    if (program) {
-        schemes->count++;
-        return true;
-    }
-    free(scheme->name);
-    free(scheme->file);
-    bw_yaml_free(yaml);
-    return false;
+    schemes->items[schemes->count++] = scheme;
+    return true;
 }
 
 static int compare(const void *a, const void *b)
@@ -94,7 +118,7 @@ static void add_folder(struct bw_schemes *schemes, const char *folder, struct bw
             bw_error_hint(taken, "give the file another name");
             bw_error_at(taken, path, 0, 0);
         } else {
-            add(schemes, name, path, bw_buf_slice(&text), errs);
+            bw_schemes_put(schemes, name, path, bw_buf_slice(&text), errs);
         }
         bw_buf_free(&text);
         free(terminated);
@@ -113,7 +137,7 @@ struct bw_schemes *bw_schemes_load(const char *user_folder, struct bw_errors *er
             char path[128];
             if ((memmem(file->data, file->len, "\nlike:", 6) != NULL) != is_like) continue;
             snprintf(path, sizeof path, "(built-in) %s.yaml", file->name);
-            add(schemes, bw_slice_of(file->name), path, (struct bw_slice){file->data, file->len}, errs);
+            bw_schemes_put(schemes, bw_slice_of(file->name), path, (struct bw_slice){file->data, file->len}, errs);
         }
     if (user_folder) add_folder(schemes, user_folder, errs);
     qsort(schemes->items, schemes->count, sizeof *schemes->items, compare);
@@ -123,11 +147,7 @@ struct bw_schemes *bw_schemes_load(const char *user_folder, struct bw_errors *er
 void bw_schemes_free(struct bw_schemes *schemes)
 {
     if (!schemes) return;
-    for (size_t i = 0; i < schemes->count; i++) {
-        bw_yaml_free(schemes->items[i].yaml);
-        free(schemes->items[i].name);
-        free(schemes->items[i].file);
-    }
+    for (size_t i = 0; i < schemes->count; i++) clear(&schemes->items[i]);
     free(schemes->items);
     free(schemes);
 }
@@ -155,5 +175,5 @@ const char *bw_scheme_name(const struct bw_scheme *scheme)
 const char *bw_scheme_doc(const struct bw_scheme *scheme)
 {
     const struct bw_yaml_node *doc = bw_yaml_get(scheme->root, "doc");
-    return doc ? doc->text.ptr : "";
+    return doc && doc->text.ptr && doc->kind != BW_YAML_NULL ? doc->text.ptr : "";
 }

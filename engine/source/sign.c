@@ -178,6 +178,11 @@ bool bw_source_sign(const struct bw_source *source, struct bw_slice body, struct
     const struct bw_program *program = bw_source_program(source);
     const struct bw_source_config *config = bw_source_settings(source);
     const enum bw_family family = bw_algorithm(program->alg)->family;
+    if (bw_source_learns(source)) {
+        bw_error_set(err, "sign.no_secret", "the source %s has no secret yet: its sender hands it over", config->name);
+        bw_error_hint(err, "see: bellwire sources; or give one with --secret %s=VALUE", bw_source_learns(source));
+        return false;
+    }
     struct maker *maker = calloc(1, sizeof *maker);
     if (!maker) return bw_error_set(err, "memory", "out of memory");
     maker->program = program;

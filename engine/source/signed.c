@@ -58,6 +58,9 @@ static bool signs_one(const struct bw_program *program, const struct bw_ref *ref
     case BW_REF_JSON:
         if (is_signed_item(program, program->pointers[ref->index])) return true;
         return program->document.kind == BW_REF_LITERAL ? covers_kind(program, BW_REF_BODY) : bw_program_signs(program, &program->document);
+    case BW_REF_ITEM:
+        if (!program->batch.is_there) return false;
+        return program->document.kind == BW_REF_LITERAL ? covers_kind(program, BW_REF_BODY) : bw_program_signs(program, &program->document);
     case BW_REF_FORM: return covers_kind(program, BW_REF_BODY) || covers_kind(program, BW_REF_FORM);
     case BW_REF_QUERY: return covers_kind(program, BW_REF_URL);
     case BW_REF_HEADER: return covers_header(program, ref->name);

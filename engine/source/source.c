@@ -1,14 +1,14 @@
 #include "source/source.h"
 #include "base/suggest.h"
+#include "source/learnt.h"
 #include "source/part.h"
+#include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define SCRATCH_BYTES 65536
 #define SCRATCH_KEPT (4u << 20)
 #define FORM_GROWTH 12 /* of a form that becomes JSON: each byte may be an escape of six, behind its decoded self */
-#define ID_BYTES_MAX 512
-#define NAME_BYTES_MAX SIZE_MAX /* one that is too long is not cut: who accepts the request refuses it */
 
 struct bw_source {
     const struct bw_source_config *config;
@@ -95,7 +95,11 @@ struct bw_source *bw_source_new(const struct bw_source_config *config, const str
     struct bw_error err;
     if (!source || !scheme) goto fail;
     source->config = config;
-    if (!(source->program = bw_program_compile(scheme, config, errs))) goto fail;
+    if (!(source->program = bw_program_compile(scheme, config, errs))) {
+        /* The scheme by itself has compiled: it is what this source says besides, and not the scheme's file, where something has to change. */
+        for (size_t i = before; i < errs->count; i++) *errs->items[i].file = '\0', errs->items[i].line = errs->items[i].column = 0;
+        goto fail;
+    }
     if (!bw_keys_prepare(&source->keys, source->program, config, &err)) bw_errors_push(errs, &err);
     check_secrets(source, errs);
     check_url(source, errs);
@@ -121,11 +125,28 @@ const struct bw_source_config *bw_source_settings(const struct bw_source *source
     return source->config;
 }
 
+const struct bw_acknowledge *bw_source_acknowledge(const struct bw_source *source)
+{
+    return source->config->acknowledge.status ? &source->config->acknowledge : &source->program->acknowledge;
+}
+
+const struct bw_accepts *bw_source_accepts(const struct bw_source *source)
+{
+    return source->config->accepts.count ? &source->config->accepts : &source->program->accepts;
+}
+
+const char *bw_source_learns(const struct bw_source *source)
+{
+    return source->program->captures_key && !source->keys.count ? source->program->key_secrets[0].ptr : NULL;
+}
+
 bool bw_source_names_are_signed(const struct bw_source *source)
 {
     const struct bw_program *program = source->program;
-    bool are_signed = source->config->event || program->event_count || program->covers_body;
+    const struct bw_batch_spec *batch = &program->batch;
+    bool are_signed = source->config->event || program->event_count || batch->event_count || program->covers_body;
     for (size_t i = 0; i < program->event_count && !source->config->event; i++) are_signed = are_signed && program->event[i].is_signed;
+    for (size_t i = 0; i < batch->event_count && !source->config->event; i++) are_signed = are_signed && batch->event[i].is_signed;
     return are_signed;
 }
 
@@ -151,52 +172,6 @@ static bool scan(struct bw_trial *trial, struct bw_json_fault *fault)
 {
     if (!trial->has_json) trial->has_json = bw_json_scan(trial->document, trial->program->paths, trial->program->paths ? trial->hits : NULL, fault);
     return trial->has_json;
-}
-
-/* Parts joined by a separator; a missing one that is not optional: nothing at all. */
-static struct bw_slice join(struct bw_trial *trial, const struct bw_ref *refs, size_t count, char separator, size_t limit, bool *is_signed)
-{
-    struct bw_slice part, single = {0};
-    size_t found = 0, start = trial->scratch->len;
-    struct bw_slice parts[BW_REFS_MAX];
-    *is_signed = count > 0;
-    for (size_t i = 0; i < count; i++) {
-        if (!bw_ref_read(trial, &refs[i], &part, NULL) || !part.len) {
-            if (refs[i].is_optional) continue;
-            return (struct bw_slice){0};
-        }
-        *is_signed = *is_signed && refs[i].is_signed;
-        parts[found++] = single = part;
-    }
-    if (found == 1 && single.len <= limit) return single;
-    start = trial->scratch->len;
-    for (size_t i = 0; i < found; i++) {
-        if (trial->scratch->len + parts[i].len + 1 >= trial->scratch->capacity) return (struct bw_slice){0};
-        if (i) bw_buf_append_char(trial->scratch, separator);
-        bw_buf_append_slice(trial->scratch, parts[i]);
-    }
-    struct bw_slice joined = {trial->scratch->data + start, trial->scratch->len - start};
-    return found && joined.len <= limit ? joined : (struct bw_slice){0};
-}
-
-/* Names are dot-separated words: "orders/create" becomes orders.create, whatever else is odd becomes '_'. */
-static struct bw_slice clean_name(struct bw_trial *trial, struct bw_slice name)
-{
-    bool is_clean = true;
-    for (size_t i = 0; i < name.len; i++) {
-        char c = name.ptr[i];
-        is_clean =
-            is_clean && ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.' || c == ':');
-    }
-    if (is_clean) return name;
-    size_t start = trial->scratch->len;
-    if (start + name.len >= trial->scratch->capacity) return BW_SLICE("event");
-    for (size_t i = 0; i < name.len; i++) {
-        char c = name.ptr[i];
-        bool good = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.' || c == ':';
-        bw_buf_append_char(trial->scratch, good ? c : c == '/' ? '.' : '_');
-    }
-    return (struct bw_slice){trial->scratch->data + start, trial->scratch->len - start};
 }
 
 /* What else the scheme wants to see. */
@@ -228,7 +203,7 @@ static const char *prove(struct bw_trial *trial)
 
 static bool is_called_form(const struct bw_request *request)
 {
-    return bw_request_header(request, "content-type", NULL) && bw_request_is_form(request);
+    return bw_request_header(request, "content-type", NULL) && (bw_request_is_form(request) || bw_request_is_multipart(request));
 }
 
 static bool make_room(struct bw_trial *trial)
@@ -250,63 +225,106 @@ static void find_document(struct bw_trial *trial)
         trial->document = inner;
 }
 
-static void name_event(struct bw_trial *trial, struct bw_judgement *out)
+/* The events in it are looked at one by one, by bw_source_item(). */
+static void judge_batch(struct bw_trial *trial, struct bw_judgement *out)
 {
-    const struct bw_program *program = trial->program;
-    bool is_signed;
-    if (trial->config->event) {
-        out->event = bw_slice_of(trial->config->event);
-        out->event_trusted = true;
+    const struct bw_json_hit *items = trial->has_json ? &trial->hits[trial->program->batch.items] : NULL;
+    if (items && items->type == BW_JSON_ARRAY) {
+        out->items = items->raw;
+        out->event = BW_SLICE("batch");
         return;
     }
-    out->event = clean_name(trial, join(trial, program->event, program->event_count, '.', NAME_BYTES_MAX, &is_signed));
-    out->event_trusted = program->event_count ? out->event.len && is_signed : program->covers_body;
-    if (!out->event.len) out->event = BW_SLICE("event");
+    out->verdict = BW_MALFORMED;
+    out->reason = "malformed batch";
+    out->fault = (struct bw_json_fault){.reason = "a batch is a list of events", .line = 1, .column = 1};
 }
 
-void bw_source_judge(const struct bw_source *source, const struct bw_request *request, struct bw_buf *scratch, struct bw_judgement *out)
+static void judge(struct bw_trial *trial, struct bw_judgement *out)
 {
-    struct bw_trial trial = {.program = source->program, .config = source->config, .keys = &source->keys, .request = request, .scratch = scratch};
-    const struct bw_program *program = source->program;
+    const struct bw_program *program = trial->program;
+    const struct bw_request *request = trial->request;
     const char *reason;
-    bool is_signed;
     *out = (struct bw_judgement){.verdict = BW_VERIFIED, .reason = "verified"};
-    if (!make_room(&trial)) {
+    if (!make_room(trial)) {
         refuse(out, "out of memory");
         return;
     }
-    find_document(&trial);
-    if (program->scans_before_handshake) scan(&trial, NULL);
-    if (program->handshake_count && bw_handshake_answer(&trial, false, out)) return;
-    if ((reason = prove(&trial)) == BW_REASON_KEY) {
+    find_document(trial);
+    if (program->scans_before_handshake) scan(trial, NULL);
+    if (program->handshake_count && bw_handshake_answer(trial, false, out)) return;
+    if (trial->is_learning && !trial->keys->count) {
+        refuse(out, "it has handed over no secret yet");
+        out->cure = "bellwire sources open";
+        return;
+    }
+    if ((reason = prove(trial)) == BW_REASON_KEY) {
         *out = (struct bw_judgement){.verdict = BW_UNDECIDED,
                                      .reason = reason,
-                                     .wish = trial.wish,
-                                     .is_mine = trial.key_state == BW_RING_WANTED,
-                                     .has_failed = trial.key_state == BW_RING_FAILED};
+                                     .wish = trial->wish,
+                                     .is_mine = trial->key_state == BW_RING_WANTED,
+                                     .has_failed = trial->key_state == BW_RING_FAILED};
         return;
     }
     if (reason) {
         refuse(out, reason);
         return;
     }
-    bool is_json = trial.document.ptr == request->body.ptr ? bw_request_is_json(request) : true;
-    if (is_json && !scan(&trial, &out->fault)) {
+    bool is_json = trial->document.ptr == request->body.ptr ? bw_request_is_json(request) : true;
+    if (is_json && !scan(trial, &out->fault)) {
         out->verdict = BW_MALFORMED;
         out->reason = "malformed JSON";
         return;
     }
-    if (!is_json && program->pointer_count) scan(&trial, NULL); /* JSON under another name: values by path where it can be read */
-    if (program->handshake_count && bw_handshake_answer(&trial, true, out)) return;
-    out->data = trial.document;
-    if (trial.document.ptr == request->body.ptr && request->body.len && is_called_form(request) && !bw_form_to_json(&trial, &out->data)) {
+    if (!is_json && program->pointer_count) scan(trial, NULL); /* JSON under another name: values by path where it can be read */
+    if (program->handshake_count && bw_handshake_answer(trial, true, out)) return;
+    out->data = trial->document;
+    if (trial->document.ptr == request->body.ptr && request->body.len && is_called_form(request) && !bw_form_to_json(trial, &out->data)) {
         out->verdict = BW_MALFORMED;
         out->reason = "malformed form";
-        out->fault = (struct bw_json_fault){.reason = "this is no form: a broken %XX, no UTF-8, or too many fields", .line = 1, .column = 1};
+        out->fault =
+            (struct bw_json_fault){.reason = bw_request_is_multipart(request) ? "this is no multipart form: its parts, their heads or a text in them"
+                                                                              : "this is no form: a broken %XX, no UTF-8, or too many fields",
+                                   .line = 1,
+                                   .column = 1};
         return;
     }
-    out->delivery_id = join(&trial, program->id, program->id_count, ':', ID_BYTES_MAX, &is_signed);
-    name_event(&trial, out);
+    if (bw_batch_is_one(trial)) {
+        judge_batch(trial, out);
+        return;
+    }
+    out->delivery_id = bw_naming_id(trial, program->id, program->id_count);
+    out->event = bw_naming_event(trial, program->event, program->event_count, &out->event_trusted);
+}
+
+/* Its key is what the sender has handed over; it is prepared for each request, so that nothing that is shared has to change. */
+static void judge_learning(const struct bw_source *source, struct bw_trial *trial, struct bw_judgement *out)
+{
+    struct bw_learnt_facts facts;
+    struct bw_keys keys = {0};
+    struct bw_error err;
+    bw_learnt_find(trial->request->learnt, source->config->name, bw_source_learns(source), &facts);
+    bool good = !facts.len || bw_keys_add(&keys, source->program, source->config, 0, (struct bw_slice){facts.secret, facts.len}, &err);
+    OPENSSL_cleanse(facts.secret, sizeof facts.secret);
+    trial->is_learning = true;
+    trial->learns_until_ms = facts.open_until_ms;
+    trial->keys = &keys;
+    if (good) {
+        judge(trial, out);
+    } else {
+        *out = (struct bw_judgement){0};
+        refuse(out, "the secret that it has handed over fits its scheme no more");
+        out->cure = "bellwire sources forget";
+    }
+    bw_keys_free(&keys);
+}
+
+void bw_source_judge(const struct bw_source *source, const struct bw_request *request, struct bw_buf *scratch, struct bw_judgement *out)
+{
+    struct bw_trial trial = {.program = source->program, .config = source->config, .keys = &source->keys, .request = request, .scratch = scratch};
+    if (bw_source_learns(source))
+        judge_learning(source, &trial, out);
+    else
+        judge(&trial, out);
 }
 
 const struct bw_program *bw_source_program(const struct bw_source *source)

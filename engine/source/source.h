@@ -16,6 +16,7 @@ struct bw_header {
     struct bw_slice name, value; /* as received */
 };
 struct bw_key_ring;
+struct bw_learnt;
 struct bw_request {              /* one request as the schemes see it; borrowed and raw */
     struct bw_slice method, url; /* url: the configured public URL (+ query), or the request target when no public_url is set */
     struct bw_slice query;       /* after '?', raw */
@@ -24,6 +25,7 @@ struct bw_request {              /* one request as the schemes see it; borrowed 
     struct bw_slice body;
     int64_t now_ms;
     struct bw_key_ring *ring; /* keys that were fetched; NULL: there are none */
+    struct bw_learnt *learnt; /* secrets that senders have handed over; NULL: none has, and none may */
 };
 
 enum bw_fetch_kind { BW_FETCH_CERTIFICATE, BW_FETCH_KEY_SET };
@@ -44,24 +46,30 @@ enum bw_verdict {
 };
 struct bw_judgement {
     enum bw_verdict verdict;
-    const char *reason;             /* static text: "missing header", "bad signature", "stale timestamp", "duplicate header", … */
-    struct bw_json_fault fault;     /* MALFORMED */
-    struct bw_key_wish wish;        /* UNDECIDED */
-    bool is_mine, has_failed;       /* UNDECIDED; has_failed: lately, and nobody will ask again soon */
-    struct bw_slice delivery_id;    /* the dedupe id, may point into scratch; empty: no dedupe */
-    struct bw_slice event;          /* name without the source's prefix ("push", "issues.opened"); never empty when verified */
-    bool event_trusted;             /* the name comes from signed bytes or is fixed by configuration */
-    unsigned answer_status;         /* HANDSHAKE */
-    const char *answer_type;        /* HANDSHAKE: content type */
-    struct bw_slice answer_body;    /* HANDSHAKE, in scratch */
+    const char *reason;          /* static text: "missing header", "bad signature", "stale timestamp", "duplicate header", … */
+    const char *cure;            /* REFUSED: the command that lets it in, without the source's name: "bellwire sources open"; NULL: there is none */
+    struct bw_slice captured;    /* HANDSHAKE: the secret that it hands over: it is answered when that is on disk; empty: none, or known already */
+    const char *captured_name;   /* HANDSHAKE: what the scheme calls it */
+    struct bw_json_fault fault;  /* MALFORMED */
+    struct bw_key_wish wish;     /* UNDECIDED */
+    bool is_mine, has_failed;    /* UNDECIDED; has_failed: lately, and nobody will ask again soon */
+    struct bw_slice delivery_id; /* the dedupe id, may point into scratch; empty: no dedupe */
+    struct bw_slice event;       /* name without the source's prefix ("push", "issues.opened"); never empty when verified */
+    bool event_trusted;          /* the name comes from signed bytes or is fixed by configuration */
+    unsigned answer_status;      /* HANDSHAKE */
+    const char *answer_type;     /* HANDSHAKE: content type */
+    struct bw_slice answer_body; /* HANDSHAKE, in scratch */
     struct bw_slice answer_headers; /* HANDSHAKE: name, NUL, value, NUL, and so on; in scratch */
     struct bw_slice data;           /* VERIFIED: what the event's data is: the body, or what the scheme takes out of it */
+    struct bw_slice items;          /* VERIFIED: a JSON list whose items are the events, by bw_source_item(); empty: the request is one event */
 };
 
 struct bw_scheme;  /* a loaded scheme definition */
 struct bw_schemes; /* the set of all schemes */
 struct bw_schemes *bw_schemes_load(const char *user_folder,
                                    struct bw_errors *errs); /* NULL folder = built-in only; faulty files are reported and left out */
+/* Reads one from a text; `file` is for messages. One of the same name is replaced: nothing may have been made of it that still is in use. */
+bool bw_schemes_put(struct bw_schemes *schemes, struct bw_slice name, const char *file, struct bw_slice text, struct bw_errors *errs);
 void bw_schemes_free(struct bw_schemes *schemes);
 const struct bw_scheme *bw_schemes_find(const struct bw_schemes *schemes, const char *name);
 size_t bw_schemes_count(const struct bw_schemes *schemes);
@@ -70,20 +78,35 @@ const char *bw_scheme_name(const struct bw_scheme *scheme);
 const char *bw_scheme_doc(const struct bw_scheme *scheme);                   /* one line: what it is for */
 void bw_scheme_describe(const struct bw_scheme *scheme, struct bw_buf *out); /* for people: secrets wanted, what is signed, dedupe id, event name */
 /* {scheme, doc, console, algorithm, secrets: [{name, optional}], signature: [refs], lists: {NAME: ref}, signed: [refs], keys: {url, as, hosts} or {},
- * public_url: bool, fresh?: {from, past, future}, dedupe: [refs], event: [{from, trusted}], data, handshakes: [{when, status, answer, verify_first}],
- * options: {}}. New reference. */
+ * public_url: bool, fresh?: {from, past, future}, dedupe: [refs], event: [{from, trusted}], data, handshakes: [{when, status, answer, verify_first,
+ * hands_over_secret}], batch?: {items, dedupe: [refs], event: [refs]}, acknowledge?: {status, body?}, accepts: [types],
+ * options: {}}; secrets[].handed_over: the sender hands it over (learnt.h). New reference. */
 json_t *bw_scheme_facts(const struct bw_scheme *scheme);
 
 struct bw_source;
 /* Checks that the scheme exists ("did you mean"), that every secret it wants is there, non-empty and decodable, and prepares the keys. */
 struct bw_source *bw_source_new(const struct bw_source_config *config, const struct bw_schemes *schemes, struct bw_errors *errs);
 void bw_source_free(struct bw_source *source);
+const struct bw_acknowledge *bw_source_acknowledge(const struct bw_source *source); /* what the sender hears when its event is on disk */
+const struct bw_accepts *bw_source_accepts(const struct bw_source *source);         /* the content types that are taken */
+/* What the scheme calls the secret that the sender is to hand over by itself (learnt.h). NULL: none is, because the scheme has no such handshake or
+ * the configuration has the secret: that one counts. */
+const char *bw_source_learns(const struct bw_source *source);
 bool bw_source_names_are_signed(const struct bw_source *source);                   /* its events' names come from signed bytes, or are fixed */
 const struct bw_source_config *bw_source_settings(const struct bw_source *source); /* the config given to bw_source_new, borrowed */
 /* Judges one request: duplicate verification headers, signature, freshness, handshake, JSON well-formedness (JSON content types), id, event.
  * scratch is cleared first; slices in *out may point into it or into the request. */
 void bw_source_judge(const struct bw_source *source, const struct bw_request *request, struct bw_buf *scratch, struct bw_judgement *out);
-bool bw_request_is_json(const struct bw_request *request); /* application/json or anything +json (RFC 9110 media type rules) */
+struct bw_item { /* an event of a batch; slices point into the item, into the request or into scratch */
+    struct bw_slice data, delivery_id, event;
+    bool event_trusted;
+};
+/* One item of a judgement's `items`, of the same request and scratch, to which it only appends. False: it is no JSON object, or names something
+ * twice. */
+bool bw_source_item(const struct bw_source *source, const struct bw_request *request, struct bw_slice item, struct bw_buf *scratch,
+                    struct bw_item *out);
+struct bw_slice bw_request_type(const struct bw_request *request); /* its content type without parameters; empty: it has none */
+bool bw_request_is_json(const struct bw_request *request);         /* application/json or anything +json (RFC 9110 media type rules) */
 const struct bw_header *bw_request_header(const struct bw_request *request, const char *name, size_t *occurrences);
 
 /* Signs as the scheme's sender would (bellwire send): appends "Name: value\n" lines that carry id, timestamp, event name and signature.

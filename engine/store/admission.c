@@ -57,7 +57,7 @@ static bool skip_as_late(struct bw_parking *parking, int64_t run_id, const char 
 
 static bool activate(struct bw_parking *parking, int64_t run_id, int64_t until_ms, int64_t now_ms, struct bw_error *err)
 {
-    sqlite3_stmt *unblock = parking->sql->unblock_run;
+    sqlite3_stmt *unblock = BW_WRITE(parking->sql, unblock_run);
     bw_sql_bind_int(unblock, 1, run_id);
     bw_sql_bind_int(unblock, 2, now_ms);
     return (!until_ms || bw_parking_stop_waiting(parking, run_id, BW_PATH_WITHIN, err)) && bw_sql_run(unblock, err) &&
@@ -97,7 +97,7 @@ static bool ask_again(struct bw_parking *parking, const struct bw_admitted *run,
 static bool delay(struct bw_parking *parking, int64_t run_id, const struct bw_start_new *start, const struct bw_turn *turn, int64_t now_ms,
                   struct bw_error *err)
 {
-    if (!set_state(parking->sql->delay_run, run_id, err)) return false;
+    if (!set_state(BW_WRITE(parking->sql, delay_run), run_id, err)) return false;
     return start->count ? bw_rates_take(parking, run_id, start, turn, now_ms, err)
                         : bw_parking_set_timer(parking, run_id, BW_PATH_START, start->ready_ms, err);
 }
@@ -144,7 +144,7 @@ struct found {
 
 static bool find(struct bw_parking *parking, int64_t run_id, struct found *found, struct bw_error *err)
 {
-    sqlite3_stmt *row = parking->sql->find_asks;
+    sqlite3_stmt *row = BW_WRITE(parking->sql, find_asks);
     bool has_row;
     *found = (struct found){.state = BW_RUN_CANCELLED, .run = {.id = run_id}};
     bw_sql_bind_int(row, 1, run_id);
@@ -223,7 +223,7 @@ bool bw_admission_repair(struct bw_parking *parking, int64_t run_id, struct bw_e
 
 bool bw_admission_of_call(struct bw_parking *parking, int64_t parent_id, struct bw_slice path, struct bw_error *err)
 {
-    sqlite3_stmt *row = parking->sql->unadmitted_child;
+    sqlite3_stmt *row = BW_WRITE(parking->sql, unadmitted_child);
     struct found found;
     bool has_row;
     bw_sql_bind_int(row, 1, parent_id);

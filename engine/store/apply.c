@@ -1,5 +1,6 @@
 /* What each kind of operation writes. Each function runs inside the group's transaction and may run again after a rollback: whatever it
  * answers in the operation is written anew. */
+#include "base/crash_point.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "store/about.h"
@@ -9,19 +10,21 @@
 #include "store/children.h"
 #include "store/collect.h"
 #include "store/forget.h"
+#include "store/handovers.h"
 #include "store/later.h"
 #include "store/letters_apply.h"
 #include "store/pack.h"
 #include "store/parking_step.h"
 #include "store/pausing.h"
 #include "store/revision.h"
+#include "store/usages.h"
 #include "store/votes.h"
 #include "store/writer.h"
 
 static bool insert_event(struct bw_writer *writer, const struct bw_event_new *event, const uint8_t hash[16], int64_t *id, struct bw_error *err)
 {
     const struct bw_write_statements *sql = &writer->sql;
-    sqlite3_stmt *statement = sql->insert_event;
+    sqlite3_stmt *statement = BW_WRITE(sql, insert_event);
     bw_sql_bind_blob(statement, 1, event->uid.bytes, sizeof event->uid.bytes);
     bw_sql_bind_int(statement, 2, event->at_ms);
     bw_sql_bind_int(statement, 3, event->revision);
@@ -39,35 +42,19 @@ static bool insert_event(struct bw_writer *writer, const struct bw_event_new *ev
     if (!bw_sql_run(statement, err)) return false;
     *id = sqlite3_last_insert_rowid(writer->db);
 
-    bw_sql_bind_int(sql->insert_body, 1, *id);
-    bw_sql_bind_int(sql->insert_body, 2, bw_checksum(event->body));
-    bw_sql_bind_text_or_null(sql->insert_body, 3, event->headers);
+    bw_sql_bind_int(BW_WRITE(sql, insert_body), 1, *id);
+    bw_sql_bind_int(BW_WRITE(sql, insert_body), 2, bw_checksum(event->body));
+    bw_sql_bind_text_or_null(BW_WRITE(sql, insert_body), 3, event->headers);
     struct bw_slice body = event->packed.len ? event->packed : event->body;
-    bw_sql_bind_blob(sql->insert_body, 4, body.ptr, body.len);
-    bw_sql_bind_int(sql->insert_body, 5, event->packed.len ? BW_ENC_ZSTD : BW_ENC_RAW);
+    bw_sql_bind_blob(BW_WRITE(sql, insert_body), 4, body.ptr, body.len);
+    bw_sql_bind_int(BW_WRITE(sql, insert_body), 5, event->packed.len ? BW_ENC_ZSTD : BW_ENC_RAW);
     if (event->packed.len)
-        bw_sql_bind_int(sql->insert_body, 6, (int64_t)event->body.len);
+        bw_sql_bind_int(BW_WRITE(sql, insert_body), 6, (int64_t)event->body.len);
     else
-        sqlite3_bind_null(sql->insert_body, 6);
-    if (!bw_sql_run(sql->insert_body, err)) return false;
-    bw_sql_bind_int(sql->insert_pending, 1, *id);
-    return (event->is_done || bw_sql_run(sql->insert_pending, err)) && bw_parking_accepted(&writer->parking, *id, event, err);
-}
-
-static bool record_duplicate(struct bw_writer *writer, struct bw_store_op *op, int64_t event_id, struct bw_error *err)
-{
-    sqlite3_stmt *statement = writer->sql.event_uid;
-    struct bw_delivery delivery = op->delivery;
-    bool has_row;
-    bw_sql_bind_int(statement, 1, event_id);
-    if (!bw_sql_next(statement, &has_row, err)) return false;
-    op->duplicate_of = has_row ? bw_sql_column_uid(statement, 0) : (struct bw_uid){{0}}; /* its key outlives an event that retention removed */
-    sqlite3_reset(statement);
-    op->is_duplicate = true;
-    op->event_id = event_id;
-    delivery.outcome = BW_OUTCOME_DUPLICATE;
-    delivery.status = 200;
-    return bw_deliveries_add(&writer->deliveries, &delivery, has_row ? event_id : 0, err);
+        sqlite3_bind_null(BW_WRITE(sql, insert_body), 6);
+    if (!bw_sql_run(BW_WRITE(sql, insert_body), err)) return false;
+    bw_sql_bind_int(BW_WRITE(sql, insert_pending), 1, *id);
+    return (event->is_done || bw_sql_run(BW_WRITE(sql, insert_pending), err)) && bw_parking_accepted(&writer->parking, *id, event, err);
 }
 
 /* *earlier: the event that has the key already, then nothing is written; 0 = none, and *id is the new event's. */
@@ -88,21 +75,63 @@ static bool insert_once(struct bw_writer *writer, const struct bw_event_new *eve
 
 static bool put_schedule(struct bw_writer *writer, const struct bw_schedule_row *row, struct bw_error *err)
 {
-    sqlite3_stmt *statement = writer->sql.put_schedule;
+    sqlite3_stmt *statement = BW_WRITE(&writer->sql, put_schedule);
     bw_sql_bind_text(statement, 1, row->workflow);
     bw_sql_bind_text(statement, 2, row->rule);
     bw_sql_bind_int(statement, 3, row->last_ms);
     return bw_sql_run(statement, err);
 }
 
-static bool accept_event(struct bw_writer *writer, struct bw_store_op *op, struct bw_error *err)
+/* The uid of the event that came first: zero when retention has removed it, its key outlives it. */
+static bool record_duplicate(struct bw_writer *writer, const struct bw_delivery *first, int64_t event_id, struct bw_uid *uid, struct bw_error *err)
+{
+    sqlite3_stmt *statement = BW_WRITE(&writer->sql, event_uid);
+    struct bw_delivery delivery = *first;
+    bool has_row;
+    bw_sql_bind_int(statement, 1, event_id);
+    if (!bw_sql_next(statement, &has_row, err)) return false;
+    *uid = has_row ? bw_sql_column_uid(statement, 0) : (struct bw_uid){{0}};
+    sqlite3_reset(statement);
+    delivery.outcome = BW_OUTCOME_DUPLICATE;
+    if (delivery.status == 202) delivery.status = 200; /* unless its source wants to hear the same of both */
+    return bw_deliveries_add(&writer->deliveries, &delivery, has_row ? event_id : 0, err);
+}
+
+/* *is_duplicate: then *id is that of the event that came first, and *uid its own. */
+static bool accept_one(struct bw_writer *writer, const struct bw_event_new *event, const struct bw_delivery *delivery, int64_t *id,
+                       bool *is_duplicate, struct bw_uid *uid, struct bw_error *err)
 {
     int64_t earlier;
+    if (!insert_once(writer, event, id, &earlier, err)) return false;
+    *is_duplicate = earlier != 0;
+    if (!earlier) return bw_deliveries_add(&writer->deliveries, delivery, *id, err);
+    *id = earlier;
+    return record_duplicate(writer, delivery, earlier, uid, err);
+}
+
+/* The events of one request: whoever sends it again means all of them. */
+static bool accept_batch(struct bw_writer *writer, struct bw_store_op *op, struct bw_error *err)
+{
+    struct bw_delivery delivery = op->delivery;
+    op->is_duplicate = true;
+    for (size_t i = 0; i < op->batch_count; i++) {
+        struct bw_batch_event *one = &op->batch[i];
+        delivery.provider_id = one->event.dedupe_key;
+        delivery.detail = one->detail;
+        delivery.bytes = one->bytes;
+        if (!accept_one(writer, &one->event, &delivery, &one->event_id, &one->is_duplicate, &one->duplicate_of, err)) return false;
+        op->is_duplicate &= one->is_duplicate;
+        BW_CRASH_POINT(STORE_MID_BATCH);
+    }
+    return true;
+}
+
+static bool accept_event(struct bw_writer *writer, struct bw_store_op *op, struct bw_error *err)
+{
     op->is_duplicate = false;
     if (op->schedule.last_ms && !put_schedule(writer, &op->schedule, err)) return false;
-    if (!insert_once(writer, &op->event, &op->event_id, &earlier, err)) return false;
-    if (earlier) return record_duplicate(writer, op, earlier, err);
-    return bw_deliveries_add(&writer->deliveries, &op->delivery, op->event_id, err);
+    return op->batch ? accept_batch(writer, op, err)
+                     : accept_one(writer, &op->event, &op->delivery, &op->event_id, &op->is_duplicate, &op->duplicate_of, err);
 }
 
 static bool emit(struct bw_writer *writer, struct bw_store_op *op, const struct bw_event_new *events, size_t count, struct bw_error *err)
@@ -118,7 +147,7 @@ static bool emit(struct bw_writer *writer, struct bw_store_op *op, const struct 
 
 static bool emit_failure(struct bw_writer *writer, struct bw_store_op *op, int64_t run_id, const struct bw_event_new *event, struct bw_error *err)
 {
-    sqlite3_stmt *statement = writer->sql.is_awaited_child;
+    sqlite3_stmt *statement = BW_WRITE(&writer->sql, is_awaited_child);
     bool is_awaited;
     bw_sql_bind_int(statement, 1, run_id);
     if (!bw_sql_next(statement, &is_awaited, err)) return false;
@@ -128,7 +157,7 @@ static bool emit_failure(struct bw_writer *writer, struct bw_store_op *op, int64
 
 static bool put_step(struct bw_writer *writer, int64_t run_id, int64_t position, const struct bw_step_row *step, struct bw_error *err)
 {
-    sqlite3_stmt *statement = writer->sql.put_step;
+    sqlite3_stmt *statement = BW_WRITE(&writer->sql, put_step);
     bw_sql_bind_int(statement, 1, run_id);
     bw_sql_bind_text(statement, 2, step->path);
     bw_sql_bind_int(statement, 3, position);
@@ -140,12 +169,13 @@ static bool put_step(struct bw_writer *writer, int64_t run_id, int64_t position,
     bw_sql_bind_blob_or_null(statement, 9, step->output);
     bw_sql_bind_text_or_null(statement, 10, step->error);
     bw_sql_bind_int(statement, 11, step->is_sensitive);
+    bw_sql_bind_text_or_null(statement, 12, step->failures);
     return bw_sql_run(statement, err);
 }
 
 static bool insert_run(struct bw_writer *writer, int64_t event_id, const struct bw_run_row *run, bool *is_new, struct bw_error *err)
 {
-    sqlite3_stmt *statement = writer->sql.insert_run;
+    sqlite3_stmt *statement = BW_WRITE(&writer->sql, insert_run);
     struct bw_buf asks = {0};
     bw_sql_bind_blob(statement, 1, run->uid.bytes, sizeof run->uid.bytes);
     bw_sql_bind_int(statement, 2, event_id);
@@ -168,7 +198,7 @@ static bool insert_run(struct bw_writer *writer, int64_t event_id, const struct 
 
 static bool update_run(struct bw_writer *writer, int64_t run_id, const struct bw_run_row *run, enum bw_run_state state, struct bw_error *err)
 {
-    sqlite3_stmt *statement = writer->sql.update_run;
+    sqlite3_stmt *statement = BW_WRITE(&writer->sql, update_run);
     bw_sql_bind_int(statement, 1, run_id);
     bw_sql_bind_int(statement, 2, state);
     bw_sql_bind_int(statement, 3, run->lost);
@@ -189,7 +219,7 @@ struct known_run { /* what is stored of a run before its report; all zero = noth
 
 static bool find_run(struct bw_writer *writer, struct bw_uid uid, struct known_run *known, struct bw_error *err)
 {
-    sqlite3_stmt *find = writer->sql.find_run;
+    sqlite3_stmt *find = BW_WRITE(&writer->sql, find_run);
     bool has_row;
     bw_sql_bind_blob(find, 1, uid.bytes, sizeof uid.bytes);
     if (!bw_sql_next(find, &has_row, err)) return false;
@@ -206,7 +236,7 @@ static bool find_run(struct bw_writer *writer, struct bw_uid uid, struct known_r
 /* A run that was to be admitted and has ended instead. */
 static bool tell_refused(struct bw_writer *writer, struct bw_store_op *op, int64_t run_id, const struct bw_run_row *run, struct bw_error *err)
 {
-    sqlite3_stmt *statement = writer->sql.find_refused;
+    sqlite3_stmt *statement = BW_WRITE(&writer->sql, find_refused);
     bool has_row;
     bw_sql_bind_int(statement, 1, run_id);
     if (!bw_sql_next(statement, &has_row, err)) return false;
@@ -222,7 +252,7 @@ static bool tell_refused(struct bw_writer *writer, struct bw_store_op *op, int64
 /* The store has cancelled it as a child; what its worker still knew of a call that it had said to be under way is better than `unknown`. */
 static bool put_late_steps(struct bw_writer *writer, int64_t run_id, const struct bw_run_row *run, struct bw_error *err)
 {
-    sqlite3_stmt *statement = writer->sql.put_late_step;
+    sqlite3_stmt *statement = BW_WRITE(&writer->sql, put_late_step);
     for (size_t i = 0; i < run->step_count; i++) {
         const struct bw_step_row *step = &run->steps[i];
         if (step->state < BW_STEP_SUCCEEDED || step->state == BW_STEP_UNKNOWN) continue;
@@ -298,12 +328,12 @@ static bool report(struct bw_writer *writer, struct bw_store_op *op, struct bw_e
     writer->parking.dropped = NULL;
     if (!good) return false;
     if (!op->event_done) return true;
-    bw_sql_bind_int(sql->delete_pending, 1, op->event_id);
-    if (!bw_sql_run(sql->delete_pending, err)) return false;
+    bw_sql_bind_int(BW_WRITE(sql, delete_pending), 1, op->event_id);
+    if (!bw_sql_run(BW_WRITE(sql, delete_pending), err)) return false;
     if (sqlite3_changes(writer->db) == 0) return true; /* already done: the first count stays */
-    bw_sql_bind_int(sql->insert_matches, 1, op->event_id);
-    bw_sql_bind_int(sql->insert_matches, 2, op->matched);
-    return bw_sql_run(sql->insert_matches, err);
+    bw_sql_bind_int(BW_WRITE(sql, insert_matches), 1, op->event_id);
+    bw_sql_bind_int(BW_WRITE(sql, insert_matches), 2, op->matched);
+    return bw_sql_run(BW_WRITE(sql, insert_matches), err);
 }
 
 /* It has never begun: there is nothing to end in it. */
@@ -322,23 +352,23 @@ static bool cancel(struct bw_writer *writer, struct bw_store_op *op, struct bw_e
     bool has_row;
     op->cancel.found = 0;
     op->cancel.has_ended = false;
-    bw_sql_bind_blob(sql->find_cancel, 1, op->cancel.run.bytes, sizeof op->cancel.run.bytes);
-    if (!bw_sql_next(sql->find_cancel, &has_row, err)) return false;
+    bw_sql_bind_blob(BW_WRITE(sql, find_cancel), 1, op->cancel.run.bytes, sizeof op->cancel.run.bytes);
+    if (!bw_sql_next(BW_WRITE(sql, find_cancel), &has_row, err)) return false;
     if (!has_row) return true;
-    int64_t run_id = sqlite3_column_int64(sql->find_cancel, 0);
-    bool is_known = sqlite3_column_int(sql->find_cancel, 2) != 0, has_steps = sqlite3_column_int(sql->find_cancel, 3) != 0;
-    op->cancel.found = (enum bw_run_state)sqlite3_column_int(sql->find_cancel, 1);
-    sqlite3_reset(sql->find_cancel);
+    int64_t run_id = sqlite3_column_int64(BW_WRITE(sql, find_cancel), 0);
+    bool is_known = sqlite3_column_int(BW_WRITE(sql, find_cancel), 2) != 0, has_steps = sqlite3_column_int(BW_WRITE(sql, find_cancel), 3) != 0;
+    op->cancel.found = (enum bw_run_state)sqlite3_column_int(BW_WRITE(sql, find_cancel), 1);
+    sqlite3_reset(BW_WRITE(sql, find_cancel));
     if (is_known || op->cancel.found >= BW_RUN_SUCCEEDED) return true;
-    bw_sql_bind_int(sql->set_cancel, 1, run_id);
-    bw_sql_bind_text(sql->set_cancel, 2, op->cancel.why);
-    if (!bw_sql_run(sql->set_cancel, err)) return false;
-    bw_sql_bind_int(sql->put_audit, 1, op->now_ms);
-    bw_sql_bind_text(sql->put_audit, 2, op->cancel.actor);
-    bw_sql_bind_text(sql->put_audit, 3, BW_SLICE("cancel"));
-    bw_sql_bind_text(sql->put_audit, 4, bw_slice_of(bw_uid_text(op->cancel.run, BW_UID_RUN, target)));
-    bw_sql_bind_text_or_null(sql->put_audit, 5, op->cancel.reason);
-    if (!bw_sql_run(sql->put_audit, err)) return false;
+    bw_sql_bind_int(BW_WRITE(sql, set_cancel), 1, run_id);
+    bw_sql_bind_text(BW_WRITE(sql, set_cancel), 2, op->cancel.why);
+    if (!bw_sql_run(BW_WRITE(sql, set_cancel), err)) return false;
+    bw_sql_bind_int(BW_WRITE(sql, put_audit), 1, op->now_ms);
+    bw_sql_bind_text(BW_WRITE(sql, put_audit), 2, op->cancel.actor);
+    bw_sql_bind_text(BW_WRITE(sql, put_audit), 3, BW_SLICE("cancel"));
+    bw_sql_bind_text(BW_WRITE(sql, put_audit), 4, bw_slice_of(bw_uid_text(op->cancel.run, BW_UID_RUN, target)));
+    bw_sql_bind_text_or_null(BW_WRITE(sql, put_audit), 5, op->cancel.reason);
+    if (!bw_sql_run(BW_WRITE(sql, put_audit), err)) return false;
     bool waits = op->cancel.found == BW_RUN_BLOCKED || op->cancel.found == BW_RUN_DELAYED;
     if (op->cancel.found != BW_RUN_HELD && (!waits || has_steps)) return bw_parking_cancel(&writer->parking, run_id, op->now_ms, err);
     op->cancel.has_ended = true;
@@ -394,18 +424,18 @@ static bool wake(struct bw_writer *writer, struct bw_store_op *op, struct bw_err
 static bool keep_pairs(struct bw_writer *writer, const struct bw_store_op *op, struct bw_error *err)
 {
     const struct bw_write_statements *sql = &writer->sql;
-    if (!bw_sql_run(sql->delete_spare_pairs, err)) return false;
+    if (!bw_sql_run(BW_WRITE(sql, delete_spare_pairs), err)) return false;
     for (size_t i = 0; i < op->pair_count; i++) {
-        bw_sql_bind_text(sql->put_pair, 1, op->pairs[i].event);
-        bw_sql_bind_text(sql->put_pair, 2, op->pairs[i].by);
-        if (!bw_sql_run(sql->put_pair, err)) return false;
+        bw_sql_bind_text(BW_WRITE(sql, put_pair), 1, op->pairs[i].event);
+        bw_sql_bind_text(BW_WRITE(sql, put_pair), 2, op->pairs[i].by);
+        if (!bw_sql_run(BW_WRITE(sql, put_pair), err)) return false;
     }
     return true;
 }
 
 static bool keep_limits(struct bw_writer *writer, const struct bw_store_op *op, struct bw_error *err)
 {
-    sqlite3_stmt *put = writer->sql.put_limit, *remove = writer->sql.delete_limits;
+    sqlite3_stmt *put = BW_WRITE(&writer->sql, put_limit), *remove = BW_WRITE(&writer->sql, delete_limits);
     for (size_t i = 0; i < op->limit_count; i++) {
         bw_sql_bind_text(put, 1, op->limits[i].name);
         bw_sql_bind_blob(put, 2, op->limits[i].key.ptr, op->limits[i].key.len);
@@ -454,6 +484,8 @@ bool bw_writer_apply(struct bw_writer *writer, struct bw_store_op *op, struct bw
     case BW_OP_CANCEL: return cancel(writer, op, err);
     case BW_OP_ABOUT: return keep_about(writer, op, err);
     case BW_OP_PAUSE: return bw_pausing_apply(&writer->parking, op, err);
+    case BW_OP_HANDOVER: return bw_handovers_apply(&writer->sql, &writer->deliveries, op, err);
+    case BW_OP_USAGE: return bw_usage_apply(&writer->sql, op->usage, err);
     case BW_OP_CALL: return call(op, err);
     case BW_OP_FORGET: return bw_forget_all(writer, err);
     }

@@ -49,18 +49,18 @@ static bool put_items(struct bw_parking *parking, int64_t join_id, const struct 
         for (size_t i = 0; i < BLOCK_ITEMS && left.len; i++)
             if (!bw_child_item_next(&left, &item)) return bw_error_set(err, "store.refused", "the items of a step are malformed");
         if (block == BLOCKS_MAX) return bw_error_set(err, "store.refused", "a step has more than %d items", BW_CHILDREN_MAX);
-        bw_sql_bind_int(parking->sql->put_items, 1, join_id * BLOCKS_MAX + block);
-        bw_sql_bind_blob(parking->sql->put_items, 2, begin.ptr, begin.len - left.len);
-        if (!bw_sql_run(parking->sql->put_items, err)) return false;
+        bw_sql_bind_int(BW_WRITE(parking->sql, put_items), 1, join_id * BLOCKS_MAX + block);
+        bw_sql_bind_blob(BW_WRITE(parking->sql, put_items), 2, begin.ptr, begin.len - left.len);
+        if (!bw_sql_run(BW_WRITE(parking->sql, put_items), err)) return false;
     }
     return true;
 }
 
 static bool delete_items(struct bw_parking *parking, int64_t first_id, int64_t behind_id, struct bw_error *err)
 {
-    bw_sql_bind_int(parking->sql->delete_items, 1, first_id);
-    bw_sql_bind_int(parking->sql->delete_items, 2, behind_id);
-    return bw_sql_run(parking->sql->delete_items, err);
+    bw_sql_bind_int(BW_WRITE(parking->sql, delete_items), 1, first_id);
+    bw_sql_bind_int(BW_WRITE(parking->sql, delete_items), 2, behind_id);
+    return bw_sql_run(BW_WRITE(parking->sql, delete_items), err);
 }
 
 /* ---- starting ---- */
@@ -68,7 +68,7 @@ static bool delete_items(struct bw_parking *parking, int64_t first_id, int64_t b
 /* A call is a new run of the workflow that is called; items are part of the run that has begun. */
 static bool is_held(struct bw_parking *parking, const struct join *join, int64_t run_id, bool *answer, struct bw_error *err)
 {
-    sqlite3_stmt *statement = parking->sql->is_called;
+    sqlite3_stmt *statement = BW_WRITE(parking->sql, is_called);
     if (!bw_pausing_holds_new(parking, run_id, answer, err)) return false;
     if (!*answer) return true;
     bw_sql_bind_int(statement, 1, join->id);
@@ -81,7 +81,7 @@ static bool insert_child(struct bw_parking *parking, const struct join *join, in
 {
     const struct bw_write_statements *sql = parking->sql;
     struct bw_uid uid = bw_uid_of_child(join->run, bw_slice_of(join->path), (uint32_t)number);
-    sqlite3_stmt *statement = sql->insert_child_run;
+    sqlite3_stmt *statement = BW_WRITE(sql, insert_child_run);
     bw_sql_bind_blob(statement, 1, uid.bytes, sizeof uid.bytes);
     bw_sql_bind_int(statement, 2, join->event_id);
     bw_sql_bind_text(statement, 3, bw_slice_of(join->workflow));
@@ -93,12 +93,12 @@ static bool insert_child(struct bw_parking *parking, const struct join *join, in
     bw_sql_bind_text_or_null(statement, 9, join->asks);
     if (!bw_sql_run(statement, err)) return false;
     int64_t run_id = sqlite3_last_insert_rowid(sqlite3_db_handle(statement));
-    bw_sql_bind_int(sql->put_child, 1, run_id);
-    bw_sql_bind_int(sql->put_child, 2, join->id);
-    bw_sql_bind_int(sql->put_child, 3, number);
-    bw_sql_bind_blob_or_null(sql->put_child, 4, input);
+    bw_sql_bind_int(BW_WRITE(sql, put_child), 1, run_id);
+    bw_sql_bind_int(BW_WRITE(sql, put_child), 2, join->id);
+    bw_sql_bind_int(BW_WRITE(sql, put_child), 3, number);
+    bw_sql_bind_blob_or_null(BW_WRITE(sql, put_child), 4, input);
     bool holds;
-    if (!bw_sql_run(sql->put_child, err)) return false;
+    if (!bw_sql_run(BW_WRITE(sql, put_child), err)) return false;
     if (join->asks.len) return true; /* what becomes of it is decided when it asks */
     if (!is_held(parking, join, run_id, &holds, err)) return false;
     return holds ? bw_pausing_hold(parking, run_id, 0, err) : bw_parking_enqueue(parking, run_id, err);
@@ -107,7 +107,7 @@ static bool insert_child(struct bw_parking *parking, const struct join *join, in
 /* The next items, up to `count` of them out of one block. */
 static bool start_from_block(struct bw_parking *parking, struct join *join, int64_t count, struct bw_error *err)
 {
-    sqlite3_stmt *statement = parking->sql->get_items;
+    sqlite3_stmt *statement = BW_WRITE(parking->sql, get_items);
     int64_t block = join->id * BLOCKS_MAX + join->started / BLOCK_ITEMS, in_block = join->started % BLOCK_ITEMS;
     struct bw_slice items, item;
     bool has_row, ok = true;
@@ -131,7 +131,7 @@ static bool start_from_block(struct bw_parking *parking, struct join *join, int6
 /* The next one that failed, or was cancelled with its parent, goes on with what it has. */
 static bool start_again(struct bw_parking *parking, struct join *join, struct bw_error *err)
 {
-    sqlite3_stmt *next = parking->sql->next_dead_child, *set = parking->sql->set_child_version;
+    sqlite3_stmt *next = BW_WRITE(parking->sql, next_dead_child), *set = BW_WRITE(parking->sql, set_child_version);
     bool has_row;
     bw_sql_bind_int(next, 1, join->id);
     bw_sql_bind_int(next, 2, join->again_from);
@@ -168,18 +168,18 @@ static bool start(struct bw_parking *parking, struct join *join, struct bw_error
     }
     if (join->started - join->again == before) return true;
     parking->started += (size_t)(join->started - join->again - before);
-    bw_sql_bind_int(parking->sql->set_started, 1, join->id);
-    bw_sql_bind_int(parking->sql->set_started, 2, join->started);
-    bw_sql_bind_int(parking->sql->set_started, 3, join->again);
-    bw_sql_bind_int(parking->sql->set_started, 4, join->again_from);
-    return bw_sql_run(parking->sql->set_started, err);
+    bw_sql_bind_int(BW_WRITE(parking->sql, set_started), 1, join->id);
+    bw_sql_bind_int(BW_WRITE(parking->sql, set_started), 2, join->started);
+    bw_sql_bind_int(BW_WRITE(parking->sql, set_started), 3, join->again);
+    bw_sql_bind_int(BW_WRITE(parking->sql, set_started), 4, join->again_from);
+    return bw_sql_run(BW_WRITE(parking->sql, set_started), err);
 }
 
 /* The step is reported once more, by a worker that does not know of the first time, and that took the wake away, or by one that has resumed it. If
  * its children have all ended since, nothing else would ever wake it. */
 static bool begin_again(struct bw_parking *parking, int64_t run_id, struct bw_slice path, struct bw_error *err)
 {
-    sqlite3_stmt *statement = parking->sql->due_join;
+    sqlite3_stmt *statement = BW_WRITE(parking->sql, due_join);
     const struct bw_wake wake = {.kind = BW_WAKE_CHILD, .at_ms = bw_clock_wall_ms()};
     bool is_due;
     bw_sql_bind_int(statement, 1, run_id);
@@ -199,7 +199,7 @@ static bool wake_parent(struct bw_parking *parking, const struct join *join, int
 static bool reopen(struct bw_parking *parking, struct join *join, const struct bw_join_new *from, struct bw_error *err)
 {
     const struct bw_write_statements *sql = parking->sql;
-    sqlite3_stmt *row = sql->reopen_join;
+    sqlite3_stmt *row = BW_WRITE(sql, reopen_join);
     struct bw_slice items = from->items, input;
     bool found, more;
     bw_sql_bind_int(row, 1, join->run_id);
@@ -219,14 +219,14 @@ static bool reopen(struct bw_parking *parking, struct join *join, const struct b
     join->again = sqlite3_column_int64(row, 5);
     if (!bw_sql_next(row, &more, err)) return false;
     if (from->context.len) {
-        bw_sql_bind_int(sql->set_context, 1, join->id);
-        bw_sql_bind_blob(sql->set_context, 2, from->context.ptr, from->context.len);
-        if (!bw_sql_run(sql->set_context, err)) return false;
+        bw_sql_bind_int(BW_WRITE(sql, set_context), 1, join->id);
+        bw_sql_bind_blob(BW_WRITE(sql, set_context), 2, from->context.ptr, from->context.len);
+        if (!bw_sql_run(BW_WRITE(sql, set_context), err)) return false;
     }
     if (from->is_call && bw_child_item_next(&items, &input)) {
-        bw_sql_bind_int(sql->set_input, 1, join->id);
-        bw_sql_bind_blob_or_null(sql->set_input, 2, input);
-        if (!bw_sql_run(sql->set_input, err)) return false;
+        bw_sql_bind_int(BW_WRITE(sql, set_input), 1, join->id);
+        bw_sql_bind_blob_or_null(BW_WRITE(sql, set_input), 2, input);
+        if (!bw_sql_run(BW_WRITE(sql, set_input), err)) return false;
     }
     if (!start(parking, join, err)) return false;
     return alive(join) > 0 || begin_again(parking, join->run_id, bw_slice_of(join->path), err); /* 0: all of them had succeeded */
@@ -244,7 +244,7 @@ static bool begin(struct bw_parking *parking, int64_t run_id, struct bw_uid run,
                         .concurrency = from->concurrency,
                         .allowed = from->allowed,
                         .asks = asks};
-    sqlite3_stmt *statement = sql->put_join;
+    sqlite3_stmt *statement = BW_WRITE(sql, put_join);
     if (step->path.len >= sizeof join.path || from->workflow.len >= sizeof join.workflow || !from->concurrency ||
         (!from->total && !from->is_reopened))
         return bw_error_set(err, "store.refused", "a step that starts runs is malformed");
@@ -269,9 +269,9 @@ static bool begin(struct bw_parking *parking, int64_t run_id, struct bw_uid run,
     if (!sqlite3_changes(sqlite3_db_handle(statement))) return begin_again(parking, run_id, step->path, err);
     join.id = sqlite3_last_insert_rowid(sqlite3_db_handle(statement));
     if (from->context.len) {
-        bw_sql_bind_int(sql->put_context, 1, join.id);
-        bw_sql_bind_blob(sql->put_context, 2, from->context.ptr, from->context.len);
-        if (!bw_sql_run(sql->put_context, err)) return false;
+        bw_sql_bind_int(BW_WRITE(sql, put_context), 1, join.id);
+        bw_sql_bind_blob(BW_WRITE(sql, put_context), 2, from->context.ptr, from->context.len);
+        if (!bw_sql_run(BW_WRITE(sql, put_context), err)) return false;
     }
     return put_items(parking, join.id, from, err) && start(parking, &join, err);
 }
@@ -331,7 +331,7 @@ static bool counted(struct bw_parking *parking, struct join *join, int64_t ended
 
 bool bw_children_ended(struct bw_parking *parking, int64_t run_id, enum bw_run_state state, int64_t ended_ms, struct bw_error *err)
 {
-    sqlite3_stmt *row = parking->sql->count_child;
+    sqlite3_stmt *row = BW_WRITE(parking->sql, count_child);
     struct join join;
     bool found;
     bw_sql_bind_int(row, 1, run_id);
@@ -342,7 +342,7 @@ bool bw_children_ended(struct bw_parking *parking, int64_t run_id, enum bw_run_s
 
 bool bw_children_settle(struct bw_parking *parking, int64_t join_id, struct bw_error *err)
 {
-    sqlite3_stmt *row = parking->sql->recount_join;
+    sqlite3_stmt *row = BW_WRITE(parking->sql, recount_join);
     struct join join;
     bool found;
     bw_sql_bind_int(row, 1, join_id);
@@ -364,15 +364,16 @@ static void note_dropped(struct bw_run_ids *dropped, int64_t run_id)
 static bool cancel_run(struct bw_parking *parking, int64_t run_id, struct bw_error *err)
 {
     note_dropped(parking->dropped, run_id);
-    bw_sql_bind_int(parking->sql->cancel_run, 1, run_id);
-    bw_sql_bind_int(parking->sql->cancel_run, 2, bw_clock_wall_ms());
-    return bw_sql_run(parking->sql->cancel_run, err) && bw_parking_end_steps(parking, run_id, err) && bw_parking_end(parking, run_id, true, err);
+    bw_sql_bind_int(BW_WRITE(parking->sql, cancel_run), 1, run_id);
+    bw_sql_bind_int(BW_WRITE(parking->sql, cancel_run), 2, bw_clock_wall_ms());
+    return bw_sql_run(BW_WRITE(parking->sql, cancel_run), err) && bw_parking_end_steps(parking, run_id, err) &&
+           bw_parking_end(parking, run_id, true, err);
 }
 
 /* At most as many as its concurrency, and what those have started in their turn. */
 static bool cancel_children(struct bw_parking *parking, int64_t join_id, struct bw_error *err)
 {
-    sqlite3_stmt *next = parking->sql->next_live_child;
+    sqlite3_stmt *next = BW_WRITE(parking->sql, next_live_child);
     for (int64_t from = 0;;) {
         bool has_row;
         bw_sql_bind_int(next, 1, join_id);
@@ -400,16 +401,16 @@ static bool close(struct bw_parking *parking, sqlite3_stmt *statement, bool *fou
 bool bw_children_close_step(struct bw_parking *parking, int64_t run_id, struct bw_slice path, struct bw_error *err)
 {
     bool found;
-    bw_sql_bind_int(parking->sql->close_join, 1, run_id);
-    bw_sql_bind_text(parking->sql->close_join, 2, path);
-    return close(parking, parking->sql->close_join, &found, err);
+    bw_sql_bind_int(BW_WRITE(parking->sql, close_join), 1, run_id);
+    bw_sql_bind_text(BW_WRITE(parking->sql, close_join), 2, path);
+    return close(parking, BW_WRITE(parking->sql, close_join), &found, err);
 }
 
 bool bw_children_close_run(struct bw_parking *parking, int64_t run_id, struct bw_error *err)
 {
     for (bool found = true; found;) {
-        bw_sql_bind_int(parking->sql->close_any_join, 1, run_id);
-        if (!close(parking, parking->sql->close_any_join, &found, err)) return false;
+        bw_sql_bind_int(BW_WRITE(parking->sql, close_any_join), 1, run_id);
+        if (!close(parking, BW_WRITE(parking->sql, close_any_join), &found, err)) return false;
     }
     return true;
 }

@@ -15,7 +15,7 @@ struct collector {
 
 static bool is_collected(struct bw_parking *parking, int64_t event_id, struct bw_slice workflow, bool *answer, struct bw_error *err)
 {
-    sqlite3_stmt *statement = parking->sql->is_collected;
+    sqlite3_stmt *statement = BW_WRITE(parking->sql, is_collected);
     bw_sql_bind_int(statement, 1, event_id);
     bw_sql_bind_text(statement, 2, workflow);
     if (!bw_sql_next(statement, answer, err)) return false;
@@ -25,7 +25,7 @@ static bool is_collected(struct bw_parking *parking, int64_t event_id, struct bw
 
 static bool find(struct bw_parking *parking, const uint8_t group[BW_SLOT_GROUP_BYTES], struct collector *found, struct bw_error *err)
 {
-    sqlite3_stmt *statement = parking->sql->find_collector;
+    sqlite3_stmt *statement = BW_WRITE(parking->sql, find_collector);
     bool has_row;
     *found = (struct collector){.id = 0};
     bw_sql_bind_blob(statement, 1, group, BW_SLOT_GROUP_BYTES);
@@ -39,7 +39,7 @@ static bool find(struct bw_parking *parking, const uint8_t group[BW_SLOT_GROUP_B
 
 static bool size_of(struct bw_parking *parking, int64_t event_id, int64_t *bytes, struct bw_error *err)
 {
-    sqlite3_stmt *statement = parking->sql->event_bytes;
+    sqlite3_stmt *statement = BW_WRITE(parking->sql, event_bytes);
     bool has_row;
     bw_sql_bind_int(statement, 1, event_id);
     if (!bw_sql_next(statement, &has_row, err)) return false;
@@ -51,15 +51,15 @@ static bool size_of(struct bw_parking *parking, int64_t event_id, int64_t *bytes
 /* No event comes in any more, and its run is made at the next opportunity. */
 static bool fill(struct bw_parking *parking, int64_t collector_id, int64_t now_ms, struct bw_error *err)
 {
-    bw_sql_bind_int(parking->sql->fill_collector, 1, collector_id);
-    bw_sql_bind_int(parking->sql->fill_collector, 2, now_ms);
-    return bw_sql_run(parking->sql->fill_collector, err);
+    bw_sql_bind_int(BW_WRITE(parking->sql, fill_collector), 1, collector_id);
+    bw_sql_bind_int(BW_WRITE(parking->sql, fill_collector), 2, now_ms);
+    return bw_sql_run(BW_WRITE(parking->sql, fill_collector), err);
 }
 
 static bool put(struct bw_parking *parking, struct collector *collector, const struct bw_run_row *run, int64_t due_ms, int64_t now_ms,
                 struct bw_error *err)
 {
-    sqlite3_stmt *statement = collector->id ? parking->sql->update_collector : parking->sql->insert_collector;
+    sqlite3_stmt *statement = collector->id ? BW_WRITE(parking->sql, update_collector) : BW_WRITE(parking->sql, insert_collector);
     struct bw_buf asks = {0};
     bw_asks_append(&asks, &run->slot, &run->start);
     bw_sql_bind_blob(statement, 1, run->version, sizeof run->version);
@@ -105,9 +105,9 @@ bool bw_collect_add(struct bw_parking *parking, int64_t event_id, const struct b
     collector.count++;
     collector.bytes += bytes;
     if (!put(parking, &collector, run, due_of(&run->collect, collector.first_ms, now_ms), now_ms, err)) return false;
-    bw_sql_bind_int(parking->sql->put_collected, 1, collector.id);
-    bw_sql_bind_int(parking->sql->put_collected, 2, event_id);
-    if (!bw_sql_run(parking->sql->put_collected, err)) return false;
+    bw_sql_bind_int(BW_WRITE(parking->sql, put_collected), 1, collector.id);
+    bw_sql_bind_int(BW_WRITE(parking->sql, put_collected), 2, event_id);
+    if (!bw_sql_run(BW_WRITE(parking->sql, put_collected), err)) return false;
     return collector.count < run->collect.max_events || fill(parking, collector.id, now_ms, err);
 }
 
@@ -122,7 +122,7 @@ struct due {
 
 static bool first_due(struct bw_parking *parking, struct due *due, struct bw_error *err)
 {
-    sqlite3_stmt *row = parking->sql->first_collector;
+    sqlite3_stmt *row = BW_WRITE(parking->sql, first_collector);
     struct bw_asks asks;
     bool has_row;
     due->id = 0;
@@ -144,7 +144,7 @@ static bool first_due(struct bw_parking *parking, struct due *due, struct bw_err
 
 static bool event_uid(struct bw_parking *parking, int64_t event_id, struct bw_uid *uid, struct bw_error *err)
 {
-    sqlite3_stmt *statement = parking->sql->event_uid;
+    sqlite3_stmt *statement = BW_WRITE(parking->sql, event_uid);
     bool has_row;
     bw_sql_bind_int(statement, 1, event_id);
     if (!bw_sql_next(statement, &has_row, err)) return false;
@@ -167,7 +167,7 @@ static uint32_t choose_version(const struct bw_store_op *wake, struct bw_run_row
 
 static bool insert(struct bw_parking *parking, const struct due *due, uint32_t revision, bool *is_new, struct bw_error *err)
 {
-    sqlite3_stmt *statement = parking->sql->insert_collected_run;
+    sqlite3_stmt *statement = BW_WRITE(parking->sql, insert_collected_run);
     const struct bw_run_row *run = &due->run;
     struct bw_buf asks = {0};
     bw_asks_append(&asks, &run->slot, &run->start);
@@ -188,8 +188,8 @@ static bool insert(struct bw_parking *parking, const struct due *due, uint32_t r
 
 static bool forget(struct bw_parking *parking, int64_t collector_id, struct bw_error *err)
 {
-    bw_sql_bind_int(parking->sql->delete_collector, 1, collector_id);
-    return bw_sql_run(parking->sql->delete_collector, err);
+    bw_sql_bind_int(BW_WRITE(parking->sql, delete_collector), 1, collector_id);
+    return bw_sql_run(BW_WRITE(parking->sql, delete_collector), err);
 }
 
 static bool flush(struct bw_parking *parking, const struct bw_store_op *wake, struct due *due, struct bw_error *err)
@@ -199,8 +199,8 @@ static bool flush(struct bw_parking *parking, const struct bw_store_op *wake, st
     bool is_new;
     parking->flushed++;
     if (!due->event_id) return forget(parking, due->id, err);
-    bw_sql_bind_int(parking->sql->close_collector, 1, due->id);
-    if (!bw_sql_run(parking->sql->close_collector, err) || !event_uid(parking, due->event_id, &event, err)) return false;
+    bw_sql_bind_int(BW_WRITE(parking->sql, close_collector), 1, due->id);
+    if (!bw_sql_run(BW_WRITE(parking->sql, close_collector), err) || !event_uid(parking, due->event_id, &event, err)) return false;
     uint32_t revision = choose_version(wake, run);
     run->started_ms = bw_clock_wall_ms();
     if (run->start.ready_ms) run->start.ready_ms += run->started_ms;
@@ -211,7 +211,7 @@ static bool flush(struct bw_parking *parking, const struct bw_store_op *wake, st
         run->uid = bw_uid_new(run->started_ms);
         if (!insert(parking, due, revision, &is_new, err)) return false;
     }
-    int64_t run_id = sqlite3_last_insert_rowid(sqlite3_db_handle(parking->sql->begin));
+    int64_t run_id = sqlite3_last_insert_rowid(parking->sql->all.db);
     bool is_held;
     if (!bw_pausing_holds_new(parking, run_id, &is_held, err)) return false;
     if (run->state != BW_RUN_BLOCKED && !is_held) return bw_parking_enqueue(parking, run_id, err);
@@ -235,7 +235,7 @@ bool bw_collect_fire(struct bw_parking *parking, const struct bw_store_op *wake,
 
 bool bw_collect_next_due(struct bw_parking *parking, int64_t *due_ms, struct bw_error *err)
 {
-    sqlite3_stmt *statement = parking->sql->collector_due;
+    sqlite3_stmt *statement = BW_WRITE(parking->sql, collector_due);
     bool has_row;
     *due_ms = 0;
     if (!parking->has_collectors) return true;

@@ -27,23 +27,23 @@ static bool read_back(struct bw_dedupe *dedupe, struct bw_error *err)
     const struct bw_write_statements *sql = dedupe->sql;
     int64_t merged = 0;
     bool has_row;
-    bw_sql_bind_text(sql->get_meta, 1, MERGED);
-    if (!bw_sql_next(sql->get_meta, &has_row, err)) return false;
-    if (has_row) merged = sqlite3_column_int64(sql->get_meta, 0);
-    sqlite3_reset(sql->get_meta);
+    bw_sql_bind_text(BW_WRITE(sql, get_meta), 1, MERGED);
+    if (!bw_sql_next(BW_WRITE(sql, get_meta), &has_row, err)) return false;
+    if (has_row) merged = sqlite3_column_int64(BW_WRITE(sql, get_meta), 0);
+    sqlite3_reset(BW_WRITE(sql, get_meta));
 
-    bw_sql_bind_int(sql->unmerged_keys, 1, merged);
+    bw_sql_bind_int(BW_WRITE(sql, unmerged_keys), 1, merged);
     for (;;) {
-        if (!bw_sql_next(sql->unmerged_keys, &has_row, err)) return false;
+        if (!bw_sql_next(BW_WRITE(sql, unmerged_keys), &has_row, err)) return false;
         if (!has_row) return true;
-        struct bw_slice hash = bw_sql_column(sql->unmerged_keys, 1);
+        struct bw_slice hash = bw_sql_column(BW_WRITE(sql, unmerged_keys), 1);
         if (hash.len != 16) continue;
         struct bw_key_entry entry = {.key = bw_key_read((const uint8_t *)hash.ptr),
-                                     .event_id = sqlite3_column_int64(sql->unmerged_keys, 0),
-                                     .expire_ms = sqlite3_column_int64(sql->unmerged_keys, 2)};
+                                     .event_id = sqlite3_column_int64(BW_WRITE(sql, unmerged_keys), 0),
+                                     .expire_ms = sqlite3_column_int64(BW_WRITE(sql, unmerged_keys), 2)};
         dedupe->newest = dedupe->committed_newest = entry.event_id;
         if (!bw_keyset_put(&dedupe->recent, &entry)) {
-            sqlite3_reset(sql->unmerged_keys);
+            sqlite3_reset(BW_WRITE(sql, unmerged_keys));
             return no_memory(err);
         }
     }
@@ -103,9 +103,9 @@ bool bw_dedupe_add(struct bw_dedupe *dedupe, const struct bw_key_entry *entry, s
 
 static bool finish_generation(struct bw_dedupe *dedupe, struct bw_error *err)
 {
-    bw_sql_bind_text(dedupe->sql->set_meta, 1, MERGED);
-    bw_sql_bind_int(dedupe->sql->set_meta, 2, dedupe->frozen_newest);
-    dedupe->walk.is_written = bw_generation_seal(&dedupe->generations, &dedupe->next, err) && bw_sql_run(dedupe->sql->set_meta, err);
+    bw_sql_bind_text(BW_WRITE(dedupe->sql, set_meta), 1, MERGED);
+    bw_sql_bind_int(BW_WRITE(dedupe->sql, set_meta), 2, dedupe->frozen_newest);
+    dedupe->walk.is_written = bw_generation_seal(&dedupe->generations, &dedupe->next, err) && bw_sql_run(BW_WRITE(dedupe->sql, set_meta), err);
     return dedupe->walk.is_written;
 }
 

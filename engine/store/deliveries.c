@@ -44,14 +44,14 @@ bool bw_deliveries_open(struct bw_deliveries *deliveries, const struct bw_write_
     deliveries->sources = bw_map_new();
     if (!deliveries->sources) return bw_error_set(err, "store.refused", "no memory for the sources' records");
     for (bool has_row;;) {
-        if (!bw_sql_next(sql->refused_counts, &has_row, err)) return false;
+        if (!bw_sql_next(BW_WRITE(sql, refused_counts), &has_row, err)) return false;
         if (!has_row) return true;
-        struct bw_delivery_source *source = source_of(deliveries, bw_sql_column(sql->refused_counts, 0), err);
+        struct bw_delivery_source *source = source_of(deliveries, bw_sql_column(BW_WRITE(sql, refused_counts), 0), err);
         if (!source) {
-            sqlite3_reset(sql->refused_counts);
+            sqlite3_reset(BW_WRITE(sql, refused_counts));
             return false;
         }
-        source->refused = source->committed_refused = sqlite3_column_int64(sql->refused_counts, 1);
+        source->refused = source->committed_refused = sqlite3_column_int64(BW_WRITE(sql, refused_counts), 1);
     }
 }
 
@@ -62,7 +62,7 @@ void bw_deliveries_close(struct bw_deliveries *deliveries)
 
 bool bw_deliveries_add(struct bw_deliveries *deliveries, const struct bw_delivery *delivery, int64_t event_id, struct bw_error *err)
 {
-    sqlite3_stmt *statement = deliveries->sql->insert_delivery;
+    sqlite3_stmt *statement = BW_WRITE(deliveries->sql, insert_delivery);
     bw_sql_bind_int(statement, 1, delivery->at_ms);
     bw_sql_bind_text(statement, 2, delivery->source);
     bw_sql_bind_int(statement, 3, delivery->status);
@@ -81,7 +81,7 @@ bool bw_deliveries_add(struct bw_deliveries *deliveries, const struct bw_deliver
 
 static bool write_repeats(struct bw_deliveries *deliveries, struct bw_delivery_source *source, struct bw_error *err)
 {
-    sqlite3_stmt *statement = deliveries->sql->repeat_delivery;
+    sqlite3_stmt *statement = BW_WRITE(deliveries->sql, repeat_delivery);
     for (int i = 0; i < OUTCOMES; i++) {
         struct row *last = &source->last[i];
         if (!last->repeats) continue;
@@ -126,7 +126,7 @@ bool bw_deliveries_fold(struct bw_deliveries *deliveries, const struct bw_delive
     if (last->repeats && !write_repeats(deliveries, source, err)) return false;
     if (!bw_deliveries_add(deliveries, delivery, 0, err)) return false;
     source->rows++;
-    last->id = sqlite3_last_insert_rowid(sqlite3_db_handle(deliveries->sql->insert_delivery));
+    last->id = sqlite3_last_insert_rowid(deliveries->sql->all.db);
     if (delivery->outcome >= BW_OUTCOME_UNVERIFIED) source->refused++;
     return true;
 }
@@ -143,7 +143,7 @@ void bw_deliveries_removed(struct bw_deliveries *deliveries, struct bw_slice nam
 
 static bool trim(struct bw_deliveries *deliveries, struct bw_delivery_source *source, struct bw_error *err)
 {
-    sqlite3_stmt *statement = deliveries->sql->trim_refused;
+    sqlite3_stmt *statement = BW_WRITE(deliveries->sql, trim_refused);
     if (source->refused < deliveries->refused_kept + TRIM_SLICE) return true;
     bw_sql_bind_text(statement, 1, bw_slice_of(source->name));
     bw_sql_bind_int(statement, 2, TRIM_SLICE);

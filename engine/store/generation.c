@@ -86,10 +86,10 @@ bool bw_generations_open(struct bw_generations *all, const struct bw_write_state
 {
     all->sql = sql;
     for (bool has_row;;) {
-        if (!bw_sql_next(sql->generations, &has_row, err)) return false;
+        if (!bw_sql_next(BW_WRITE(sql, generations), &has_row, err)) return false;
         if (!has_row) return true;
-        if (!load(all, sql->generations, err)) {
-            sqlite3_reset(sql->generations);
+        if (!load(all, BW_WRITE(sql, generations), err)) {
+            sqlite3_reset(BW_WRITE(sql, generations));
             return false;
         }
     }
@@ -129,10 +129,10 @@ bool bw_generations_find(struct bw_generations *all, struct bw_key key, struct b
         const struct bw_generation *generation = &all->list[i];
         bool has_row;
         if (!filter_may_have(generation, key)) continue;
-        bw_sql_bind_int(all->sql->key_page, 1, page_id(generation, top_bits(key, generation->page_bits)));
-        if (!bw_sql_next(all->sql->key_page, &has_row, err)) return false;
-        if (has_row) search_page(bw_sql_column(all->sql->key_page, 0), key, entry);
-        sqlite3_reset(all->sql->key_page);
+        bw_sql_bind_int(BW_WRITE(all->sql, key_page), 1, page_id(generation, top_bits(key, generation->page_bits)));
+        if (!bw_sql_next(BW_WRITE(all->sql, key_page), &has_row, err)) return false;
+        if (has_row) search_page(bw_sql_column(BW_WRITE(all->sql, key_page), 0), key, entry);
+        sqlite3_reset(BW_WRITE(all->sql, key_page));
     }
     return true;
 }
@@ -167,9 +167,9 @@ bool bw_generation_write_page(struct bw_generations *all, struct bw_generation *
     }
     bool ok = !page.failed || no_memory(err);
     if (ok && page.len) {
-        bw_sql_bind_int(all->sql->put_key_page, 1, page_id(next, number));
-        bw_sql_bind_blob(all->sql->put_key_page, 2, page.data, page.len);
-        ok = bw_sql_run(all->sql->put_key_page, err);
+        bw_sql_bind_int(BW_WRITE(all->sql, put_key_page), 1, page_id(next, number));
+        bw_sql_bind_blob(BW_WRITE(all->sql, put_key_page), 2, page.data, page.len);
+        ok = bw_sql_run(BW_WRITE(all->sql, put_key_page), err);
     }
     bw_buf_free(&page);
     return ok;
@@ -177,7 +177,7 @@ bool bw_generation_write_page(struct bw_generations *all, struct bw_generation *
 
 bool bw_generation_seal(struct bw_generations *all, const struct bw_generation *next, struct bw_error *err)
 {
-    sqlite3_stmt *statement = all->sql->put_generation;
+    sqlite3_stmt *statement = BW_WRITE(all->sql, put_generation);
     bw_sql_bind_int(statement, 1, next->id);
     bw_sql_bind_int(statement, 2, next->page_bits);
     bw_sql_bind_int(statement, 3, next->expire_ms);
@@ -194,13 +194,13 @@ bool bw_generations_drop_expired(struct bw_generations *all, int64_t now_ms, boo
 {
     *is_gone = false;
     if (!all->count || all->list[0].expire_ms > now_ms) return true;
-    sqlite3_stmt *statement = all->sql->delete_key_pages;
+    sqlite3_stmt *statement = BW_WRITE(all->sql, delete_key_pages);
     bw_sql_bind_int(statement, 1, (all->list[0].id + 1) << PAGE_ID_BITS);
     bw_sql_bind_int(statement, 2, DROP_PAGES);
     if (!bw_sql_run(statement, err)) return false;
     if (sqlite3_changes(sqlite3_db_handle(statement)) > 0) return true;
-    bw_sql_bind_int(all->sql->delete_generation, 1, all->list[0].id);
-    *is_gone = bw_sql_run(all->sql->delete_generation, err);
+    bw_sql_bind_int(BW_WRITE(all->sql, delete_generation), 1, all->list[0].id);
+    *is_gone = bw_sql_run(BW_WRITE(all->sql, delete_generation), err);
     return *is_gone;
 }
 

@@ -88,12 +88,12 @@ static void keep_reserve(struct bw_writer *writer)
 
 static bool merge(struct bw_writer *writer, struct bw_error *err)
 {
-    if (!bw_sql_run(writer->sql.begin, err)) return false;
-    if (bw_dedupe_merge(&writer->dedupe, IDLE_MERGE_PAGES, err) && bw_sql_run(writer->sql.commit, err)) {
+    if (!bw_sql_run(BW_WRITE(&writer->sql, begin), err)) return false;
+    if (bw_dedupe_merge(&writer->dedupe, IDLE_MERGE_PAGES, err) && bw_sql_run(BW_WRITE(&writer->sql, commit), err)) {
         bw_dedupe_committed(&writer->dedupe);
         return true;
     }
-    if (!sqlite3_get_autocommit(writer->db)) bw_sql_run(writer->sql.rollback, NULL);
+    if (!sqlite3_get_autocommit(writer->db)) bw_sql_run(BW_WRITE(&writer->sql, rollback), NULL);
     bw_dedupe_rolled_back(&writer->dedupe);
     return false;
 }
@@ -101,12 +101,12 @@ static bool merge(struct bw_writer *writer, struct bw_error *err)
 /* A transaction of its own: if it fails, no operation fails with it. */
 static bool wake_some(struct bw_writer *writer, struct bw_error *err)
 {
-    if (!bw_sql_run(writer->sql.begin, err)) return false;
-    if (bw_parking_go_on(&writer->parking, err) && bw_parking_flush(&writer->parking, err) && bw_sql_run(writer->sql.commit, err)) {
+    if (!bw_sql_run(BW_WRITE(&writer->sql, begin), err)) return false;
+    if (bw_parking_go_on(&writer->parking, err) && bw_parking_flush(&writer->parking, err) && bw_sql_run(BW_WRITE(&writer->sql, commit), err)) {
         bw_parking_committed(&writer->parking);
         return true;
     }
-    if (!sqlite3_get_autocommit(writer->db)) bw_sql_run(writer->sql.rollback, NULL);
+    if (!sqlite3_get_autocommit(writer->db)) bw_sql_run(BW_WRITE(&writer->sql, rollback), NULL);
     bw_parking_rolled_back(&writer->parking);
     return false;
 }

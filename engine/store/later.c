@@ -5,7 +5,7 @@
 
 bool bw_later_put(struct bw_parking *parking, const struct bw_event_new *event, struct bw_error *err)
 {
-    sqlite3_stmt *put = parking->sql->put_later;
+    sqlite3_stmt *put = BW_WRITE(parking->sql, put_later);
     struct bw_slice body = event->packed.len ? event->packed : event->body;
     bw_sql_bind_int(put, 1, event->due_ms);
     bw_sql_bind_blob(put, 2, event->uid.bytes, sizeof event->uid.bytes);
@@ -43,7 +43,7 @@ static void keep_body(struct bw_parking *parking, struct bw_later *later, sqlite
 
 bool bw_later_first(struct bw_parking *parking, int64_t now_ms, struct bw_later *later, bool *found, struct bw_error *err)
 {
-    sqlite3_stmt *row = parking->sql->first_later;
+    sqlite3_stmt *row = BW_WRITE(parking->sql, first_later);
     struct bw_event_new *event = &later->event;
     *found = false;
     if (!parking->has_later) return true;
@@ -66,9 +66,9 @@ bool bw_later_first(struct bw_parking *parking, int64_t now_ms, struct bw_later 
 
 bool bw_later_remove(struct bw_parking *parking, int64_t id, struct bw_error *err)
 {
-    bw_sql_bind_int(parking->sql->delete_later, 1, id);
+    bw_sql_bind_int(BW_WRITE(parking->sql, delete_later), 1, id);
     parking->is_due_unsure = true;
-    return bw_sql_run(parking->sql->delete_later, err);
+    return bw_sql_run(BW_WRITE(parking->sql, delete_later), err);
 }
 
 void bw_later_free(struct bw_later *later)
@@ -78,7 +78,7 @@ void bw_later_free(struct bw_later *later)
 
 bool bw_later_next_due(struct bw_parking *parking, int64_t *due_ms, struct bw_error *err)
 {
-    sqlite3_stmt *statement = parking->sql->later_due;
+    sqlite3_stmt *statement = BW_WRITE(parking->sql, later_due);
     bool has_row;
     *due_ms = 0;
     if (!parking->has_later) return true;

@@ -15,10 +15,10 @@ bool bw_letters_revive(struct bw_parking *parking, int64_t run_id, int64_t now_m
 {
     const struct bw_write_statements *sql = parking->sql;
     if (!bw_parking_end(parking, run_id, true, err)) return false; /* nothing of its first life is left */
-    bw_sql_bind_int(sql->revive_steps, 1, run_id);
-    bw_sql_bind_int(sql->revive_run, 1, run_id);
-    bw_sql_bind_int(sql->revive_run, 2, now_ms);
-    return bw_sql_run(sql->revive_steps, err) && bw_sql_run(sql->revive_run, err);
+    bw_sql_bind_int(BW_WRITE(sql, revive_steps), 1, run_id);
+    bw_sql_bind_int(BW_WRITE(sql, revive_run), 1, run_id);
+    bw_sql_bind_int(BW_WRITE(sql, revive_run), 2, now_ms);
+    return bw_sql_run(BW_WRITE(sql, revive_steps), err) && bw_sql_run(BW_WRITE(sql, revive_run), err);
 }
 
 /* ---- may it? ---- */
@@ -34,7 +34,7 @@ bool bw_letter_refuse(struct bw_letter *letter, const char *code, const char *me
 
 static bool find(struct bw_parking *parking, struct bw_letter *letter, struct bw_letter_found *found, struct bw_error *err)
 {
-    sqlite3_stmt *row = parking->sql->find_letter;
+    sqlite3_stmt *row = BW_WRITE(parking->sql, find_letter);
     bool has_row;
     bw_sql_bind_blob(row, 1, letter->run.bytes, sizeof letter->run.bytes);
     if (!bw_sql_next(row, &has_row, err)) return false;
@@ -106,7 +106,7 @@ static bool refuse_workflow(struct bw_letter *letter, struct bw_slice name)
 static bool check_latest(struct bw_parking *parking, const struct bw_letters *letters, struct bw_letter *letter, const struct bw_letter_found *found,
                          struct bw_error *err)
 {
-    sqlite3_stmt *row = parking->sql->finished_steps;
+    sqlite3_stmt *row = BW_WRITE(parking->sql, finished_steps);
     bw_sql_bind_int(row, 1, found->id);
     for (bool has_row;;) {
         if (!bw_sql_next(row, &has_row, err)) return false;
@@ -128,7 +128,7 @@ static bool check_latest(struct bw_parking *parking, const struct bw_letters *le
 /* It, or one that it would take up again. */
 static bool check_undone(struct bw_parking *parking, struct bw_letter *letter, const struct bw_letter_found *found, struct bw_error *err)
 {
-    sqlite3_stmt *row = parking->sql->undone_step;
+    sqlite3_stmt *row = BW_WRITE(parking->sql, undone_step);
     bool has_row;
     bw_sql_bind_int(row, 1, found->id);
     if (!bw_sql_next(row, &has_row, err)) return false;
@@ -139,7 +139,7 @@ static bool check_undone(struct bw_parking *parking, struct bw_letter *letter, c
 
 static bool set_version(struct bw_parking *parking, const struct bw_letters *letters, const struct bw_letter_found *found, struct bw_error *err)
 {
-    sqlite3_stmt *statement = parking->sql->set_version;
+    sqlite3_stmt *statement = BW_WRITE(parking->sql, set_version);
     const struct bw_letter_workflow *workflow = find_workflow(letters, bw_slice_of(found->workflow));
     bw_sql_bind_int(statement, 1, found->id);
     bw_sql_bind_blob(statement, 2, workflow->version, sizeof workflow->version);
@@ -152,7 +152,7 @@ static bool set_version(struct bw_parking *parking, const struct bw_letters *let
 bool bw_letter_audit(struct bw_parking *parking, const struct bw_letters *letters, struct bw_uid run, const char *verb, const char *detail,
                      struct bw_error *err)
 {
-    sqlite3_stmt *statement = parking->sql->put_audit;
+    sqlite3_stmt *statement = BW_WRITE(parking->sql, put_audit);
     char target[BW_UID_TEXT];
     bw_sql_bind_int(statement, 1, letters->now_ms);
     bw_sql_bind_text(statement, 2, letters->actor);
@@ -165,10 +165,10 @@ bool bw_letter_audit(struct bw_parking *parking, const struct bw_letters *letter
 static bool resolve(struct bw_parking *parking, const struct bw_letters *letters, const struct bw_letter_found *found, enum bw_resolution how,
                     struct bw_error *err)
 {
-    bw_sql_bind_int(parking->sql->resolve_run, 1, found->id);
-    bw_sql_bind_int(parking->sql->resolve_run, 2, how);
-    bw_sql_bind_int(parking->sql->resolve_run, 3, letters->now_ms);
-    return bw_sql_run(parking->sql->resolve_run, err) && bw_slots_resolved(parking, found->id, err) &&
+    bw_sql_bind_int(BW_WRITE(parking->sql, resolve_run), 1, found->id);
+    bw_sql_bind_int(BW_WRITE(parking->sql, resolve_run), 2, how);
+    bw_sql_bind_int(BW_WRITE(parking->sql, resolve_run), 3, letters->now_ms);
+    return bw_sql_run(BW_WRITE(parking->sql, resolve_run), err) && bw_slots_resolved(parking, found->id, err) &&
            bw_slots_resolved_below(parking, found->id, err);
 }
 
@@ -198,7 +198,7 @@ static bool is_begin(struct bw_slice step, struct bw_slice from)
 static bool copy_steps(struct bw_parking *parking, const struct bw_letter_workflow *workflow, struct bw_slice from, int64_t old_id, int64_t new_id,
                        struct bw_error *err)
 {
-    sqlite3_stmt *statement = parking->sql->copy_step;
+    sqlite3_stmt *statement = BW_WRITE(parking->sql, copy_step);
     for (size_t i = 0; i < workflow->own_count && !is_begin(workflow->steps[i], from); i++) {
         bw_sql_bind_int(statement, 1, new_id);
         bw_sql_bind_int(statement, 2, old_id);
@@ -243,7 +243,7 @@ static bool check_copied(struct bw_parking *parking, const struct bw_letter_work
 static bool replay(struct bw_parking *parking, const struct bw_letters *letters, struct bw_letter *letter, const struct bw_letter_found *found,
                    struct bw_error *err)
 {
-    sqlite3_stmt *statement = parking->sql->insert_replay;
+    sqlite3_stmt *statement = BW_WRITE(parking->sql, insert_replay);
     const struct bw_letter_workflow *workflow = letters->revision ? find_workflow(letters, bw_slice_of(found->workflow)) : NULL;
     char uid[BW_UID_TEXT], detail[120];
     if (letters->revision && !workflow) return refuse_workflow(letter, bw_slice_of(found->workflow));

@@ -17,7 +17,7 @@ static bool lent_group(struct bw_slice group, int64_t run_id, uint8_t out[BW_SLO
 
 bool bw_nest_look(struct bw_parking *parking, int64_t run_id, const uint8_t group[BW_SLOT_GROUP_BYTES], struct bw_nest *nest, struct bw_error *err)
 {
-    sqlite3_stmt *row = parking->sql->slots_above;
+    sqlite3_stmt *row = BW_WRITE(parking->sql, slots_above);
     *nest = (struct bw_nest){.lender = 0};
     bw_sql_bind_int(row, 1, run_id);
     bw_sql_bind_blob(row, 2, group, BW_SLOT_GROUP_BYTES);
@@ -74,7 +74,7 @@ static bool find_group(struct search *search, const void *bytes, size_t *index, 
 
 static bool add_waits_of(struct search *search, size_t from, int64_t holder, struct bw_error *err)
 {
-    sqlite3_stmt *row = search->parking->sql->waiting_below;
+    sqlite3_stmt *row = BW_WRITE(search->parking->sql, waiting_below);
     size_t before = search->wait_count;
     bool good = true;
     bw_sql_bind_int(row, 1, holder);
@@ -95,7 +95,7 @@ static bool add_waits_of(struct search *search, size_t from, int64_t holder, str
 /* Who has its slots, and what they wait for: as long as each one does. */
 static bool add_holders_of(struct search *search, size_t index, struct bw_error *err)
 {
-    sqlite3_stmt *row = search->parking->sql->group_holders;
+    sqlite3_stmt *row = BW_WRITE(search->parking->sql, group_holders);
     struct group *group = &search->groups[index];
     bool good = true, is_any = false;
     bw_sql_bind_blob(row, 1, group->bytes, sizeof group->bytes);

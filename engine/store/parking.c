@@ -16,7 +16,7 @@
 /* The earliest timer of all, 0 = none. */
 static bool read_due(struct bw_parking *parking, struct bw_error *err)
 {
-    sqlite3_stmt *statement = parking->sql->first_due;
+    sqlite3_stmt *statement = BW_WRITE(parking->sql, first_due);
     bool has_row;
     if (!bw_sql_next(statement, &has_row, err)) return false;
     parking->due_ms = has_row ? sqlite3_column_int64(statement, 0) : 0;
@@ -41,11 +41,11 @@ bool bw_parking_open(struct bw_parking *parking, const struct bw_write_statement
     parking->has_collectors = parking->has_later = true; /* the first look tells */
     if (!bw_pausing_open(parking, err) || !read_due(parking, err)) return false;
     parking->committed_due_ms = parking->due_ms;
-    if (!bw_sql_next(sql->last_queue_id, &has_row, err)) return false;
-    parking->last_queue_id = has_row ? sqlite3_column_int64(sql->last_queue_id, 0) : 0;
-    sqlite3_reset(sql->last_queue_id);
-    if (!bw_sql_next(sql->any_delayed, &parking->has_delayed, err)) return false;
-    sqlite3_reset(sql->any_delayed);
+    if (!bw_sql_next(BW_WRITE(sql, last_queue_id), &has_row, err)) return false;
+    parking->last_queue_id = has_row ? sqlite3_column_int64(BW_WRITE(sql, last_queue_id), 0) : 0;
+    sqlite3_reset(BW_WRITE(sql, last_queue_id));
+    if (!bw_sql_next(BW_WRITE(sql, any_delayed), &parking->has_delayed, err)) return false;
+    sqlite3_reset(BW_WRITE(sql, any_delayed));
     if (!bw_slots_open(parking, err)) return false;
     parking->has_wakings = true; /* the first look tells */
     return true;
@@ -154,14 +154,14 @@ bool bw_parking_for_step(sqlite3_stmt *statement, int64_t run_id, struct bw_slic
 bool bw_parking_stop_waiting(struct bw_parking *parking, int64_t run_id, struct bw_slice path, struct bw_error *err)
 {
     const struct bw_write_statements *sql = parking->sql;
-    if (!bw_parking_for_step(sql->delete_step_timer, run_id, path, err)) return false;
-    if (sqlite3_changes(sqlite3_db_handle(sql->begin)) > 0) parking->is_due_unsure = true;
-    return bw_parking_for_step(sql->delete_step_waits, run_id, path, err);
+    if (!bw_parking_for_step(BW_WRITE(sql, delete_step_timer), run_id, path, err)) return false;
+    if (sqlite3_changes(sql->all.db) > 0) parking->is_due_unsure = true;
+    return bw_parking_for_step(BW_WRITE(sql, delete_step_waits), run_id, path, err);
 }
 
 bool bw_parking_set_timer(struct bw_parking *parking, int64_t run_id, struct bw_slice path, int64_t due_ms, struct bw_error *err)
 {
-    sqlite3_stmt *statement = parking->sql->put_timer;
+    sqlite3_stmt *statement = BW_WRITE(parking->sql, put_timer);
     if (!due_ms) return true;
     bw_sql_bind_int(statement, 1, due_ms);
     bw_sql_bind_int(statement, 2, run_id);
@@ -173,7 +173,7 @@ bool bw_parking_set_timer(struct bw_parking *parking, int64_t run_id, struct bw_
 /* The event up to which none counts, when those accepted before since_ms do not. */
 static bool begin_of(struct bw_parking *parking, const struct bw_wait_arm *arm, int64_t since_ms, int64_t *since_event, struct bw_error *err)
 {
-    sqlite3_stmt *statement = parking->sql->last_before;
+    sqlite3_stmt *statement = BW_WRITE(parking->sql, last_before);
     bool has_row;
     *since_event = arm->since_event;
     if (!since_ms) return true;
@@ -189,7 +189,7 @@ static bool begin_of(struct bw_parking *parking, const struct bw_wait_arm *arm, 
 
 static bool set_waits(struct bw_parking *parking, int64_t run_id, const struct bw_step_row *step, struct bw_error *err)
 {
-    sqlite3_stmt *statement = parking->sql->put_wait;
+    sqlite3_stmt *statement = BW_WRITE(parking->sql, put_wait);
     for (size_t i = 0; i < step->arm_count; i++) {
         int64_t since_event;
         if (!begin_of(parking, &step->arms[i], step->since_ms, &since_event, err)) return false;
@@ -206,7 +206,7 @@ static bool set_waits(struct bw_parking *parking, int64_t run_id, const struct b
 /* The lowest event that is there already and satisfies an arm; wake->kind NONE = there is none. */
 static bool look_back(struct bw_parking *parking, const struct bw_step_row *step, struct bw_wake *wake, struct bw_error *err)
 {
-    sqlite3_stmt *statement = parking->sql->earliest_event;
+    sqlite3_stmt *statement = BW_WRITE(parking->sql, earliest_event);
     *wake = (struct bw_wake){0};
     for (size_t i = 0; i < step->arm_count; i++) {
         int64_t since_event;
@@ -226,8 +226,8 @@ static bool look_back(struct bw_parking *parking, const struct bw_step_row *step
 bool bw_parking_put_step(struct bw_parking *parking, int64_t run_id, const struct bw_step_row *step, bool *has_live, struct bw_error *err)
 {
     struct bw_wake wake;
-    if (*has_live &&
-        (!bw_parking_stop_waiting(parking, run_id, step->path, err) || !bw_parking_for_step(parking->sql->delete_step_wake, run_id, step->path, err)))
+    if (*has_live && (!bw_parking_stop_waiting(parking, run_id, step->path, err) ||
+                      !bw_parking_for_step(BW_WRITE(parking->sql, delete_step_wake), run_id, step->path, err)))
         return false;
     if (step->state >= BW_STEP_SUCCEEDED) return !*has_live || bw_children_close_step(parking, run_id, step->path, err);
     *has_live = true; /* also for a second row of the same step */
@@ -255,17 +255,17 @@ static bool has_any(sqlite3_stmt *statement, int64_t run_id, bool *has_row, stru
 bool bw_parking_enqueue(struct bw_parking *parking, int64_t run_id, struct bw_error *err)
 {
     const struct bw_write_statements *sql = parking->sql;
-    bw_sql_bind_int(sql->put_queue, 1, ++parking->last_queue_id);
-    bw_sql_bind_int(sql->put_queue, 2, run_id);
+    bw_sql_bind_int(BW_WRITE(sql, put_queue), 1, ++parking->last_queue_id);
+    bw_sql_bind_int(BW_WRITE(sql, put_queue), 2, run_id);
     parking->woken_runs++;
-    return bw_sql_run(sql->put_queue, err);
+    return bw_sql_run(BW_WRITE(sql, put_queue), err);
 }
 
 bool bw_parking_unpark(struct bw_parking *parking, int64_t run_id, struct bw_error *err)
 {
     const struct bw_write_statements *sql = parking->sql;
-    if (!for_run(sql->unpark_run, run_id, err)) return false;
-    if (sqlite3_changes(sqlite3_db_handle(sql->begin)) == 0) return true; /* it is active: it will see the wake when it wants to park */
+    if (!for_run(BW_WRITE(sql, unpark_run), run_id, err)) return false;
+    if (sqlite3_changes(sql->all.db) == 0) return true; /* it is active: it will see the wake when it wants to park */
     bool may_go;
     return bw_slots_woken(parking, run_id, &may_go, err) && (!may_go || bw_parking_enqueue(parking, run_id, err));
 }
@@ -274,9 +274,9 @@ bool bw_parking_park(struct bw_parking *parking, int64_t run_id, int64_t deadlin
 {
     const struct bw_write_statements *sql = parking->sql;
     bool has_wake, has_source;
-    if (!for_run(sql->delete_queue, run_id, err) || !has_any(sql->has_wake, run_id, &has_wake, err)) return false;
+    if (!for_run(BW_WRITE(sql, delete_queue), run_id, err) || !has_any(BW_WRITE(sql, has_wake), run_id, &has_wake, err)) return false;
     if (has_wake) return bw_parking_unpark(parking, run_id, err);
-    if (!has_any(sql->has_source, run_id, &has_source, err)) return false;
+    if (!has_any(BW_WRITE(sql, has_source), run_id, &has_source, err)) return false;
     parking->parked++;
     if (has_source) return bw_parking_set_timer(parking, run_id, (struct bw_slice){"", 0}, deadline_ms, err) && bw_slots_parked(parking, run_id, err);
     bw_error_set(err, "store.no_wake", "a run would be parked that no timer and no event can wake");
@@ -286,12 +286,12 @@ bool bw_parking_park(struct bw_parking *parking, int64_t run_id, int64_t deadlin
 
 bool bw_parking_settled(struct bw_parking *parking, int64_t run_id, struct bw_error *err)
 {
-    return bw_parking_for_step(parking->sql->delete_step_wake, run_id, (struct bw_slice){"", 0}, err);
+    return bw_parking_for_step(BW_WRITE(parking->sql, delete_step_wake), run_id, (struct bw_slice){"", 0}, err);
 }
 
 bool bw_parking_end_steps(struct bw_parking *parking, int64_t run_id, struct bw_error *err)
 {
-    sqlite3_stmt *uid = parking->sql->run_uid, *end = parking->sql->end_steps;
+    sqlite3_stmt *uid = BW_WRITE(parking->sql, run_uid), *end = BW_WRITE(parking->sql, end_steps);
     char text[BW_UID_TEXT] = "RUN";
     bool has_row;
     bw_sql_bind_int(uid, 1, run_id);
@@ -307,17 +307,18 @@ bool bw_parking_end_steps(struct bw_parking *parking, int64_t run_id, struct bw_
 bool bw_parking_end(struct bw_parking *parking, int64_t run_id, bool has_live, struct bw_error *err)
 {
     const struct bw_write_statements *sql = parking->sql;
-    if (!for_run(sql->delete_queue, run_id, err) || !bw_admission_ended(parking, run_id, err)) return false;
+    if (!for_run(BW_WRITE(sql, delete_queue), run_id, err) || !bw_admission_ended(parking, run_id, err)) return false;
     if (!has_live) return true;
-    if (!for_run(sql->delete_run_timers, run_id, err)) return false;
-    if (sqlite3_changes(sqlite3_db_handle(sql->begin)) > 0) parking->is_due_unsure = true;
-    return for_run(sql->delete_run_waits, run_id, err) && for_run(sql->delete_run_wakes, run_id, err) && bw_children_close_run(parking, run_id, err);
+    if (!for_run(BW_WRITE(sql, delete_run_timers), run_id, err)) return false;
+    if (sqlite3_changes(sql->all.db) > 0) parking->is_due_unsure = true;
+    return for_run(BW_WRITE(sql, delete_run_waits), run_id, err) && for_run(BW_WRITE(sql, delete_run_wakes), run_id, err) &&
+           bw_children_close_run(parking, run_id, err);
 }
 
 bool bw_parking_refuse(struct bw_parking *parking, int64_t run_id, enum bw_run_state state, const struct bw_error *why, struct bw_slice by,
                        struct bw_error *err)
 {
-    sqlite3_stmt *end = parking->sql->end_blocked_run;
+    sqlite3_stmt *end = BW_WRITE(parking->sql, end_blocked_run);
     struct bw_buf error = {0};
     int64_t now_ms = bw_clock_wall_ms();
     bw_json_append_error(&error, why, "permanent", by);

@@ -14,7 +14,7 @@ struct bw_paused {
 
 static bool read_list(struct bw_parking *parking, struct bw_error *err)
 {
-    sqlite3_stmt *row = parking->sql->pauses;
+    sqlite3_stmt *row = BW_WRITE(parking->sql, pauses);
     parking->paused_count = 0;
     for (bool has_row;;) {
         if (!bw_sql_next(row, &has_row, err)) return false;
@@ -66,7 +66,7 @@ bool bw_pausing_is_due(struct bw_parking *parking, bool *is_due, struct bw_error
 
 static bool audit(struct bw_parking *parking, const struct bw_store_op *op, struct bw_error *err)
 {
-    sqlite3_stmt *put = parking->sql->put_audit;
+    sqlite3_stmt *put = BW_WRITE(parking->sql, put_audit);
     bw_sql_bind_int(put, 1, op->now_ms);
     bw_sql_bind_text(put, 2, op->pause.actor);
     bw_sql_bind_text(put, 3, op->pause.resumes ? BW_SLICE("resume") : BW_SLICE("pause"));
@@ -77,7 +77,7 @@ static bool audit(struct bw_parking *parking, const struct bw_store_op *op, stru
 
 static bool write(struct bw_parking *parking, const struct bw_store_op *op, struct bw_error *err)
 {
-    sqlite3_stmt *put = op->pause.resumes ? parking->sql->end_pause : parking->sql->put_pause;
+    sqlite3_stmt *put = op->pause.resumes ? BW_WRITE(parking->sql, end_pause) : BW_WRITE(parking->sql, put_pause);
     bw_sql_bind_text(put, 1, op->pause.workflow);
     bw_sql_bind_int(put, 2, op->now_ms);
     if (!op->pause.resumes) {
@@ -89,7 +89,7 @@ static bool write(struct bw_parking *parking, const struct bw_store_op *op, stru
 
 bool bw_pausing_apply(struct bw_parking *parking, struct bw_store_op *op, struct bw_error *err)
 {
-    sqlite3_stmt *row = parking->sql->find_pause;
+    sqlite3_stmt *row = BW_WRITE(parking->sql, find_pause);
     bool has_row;
     op->pause.has_changed = false;
     op->pause.since_ms = 0;
@@ -125,20 +125,20 @@ static bool holds(struct bw_parking *parking, sqlite3_stmt *row, int64_t run_id,
 
 bool bw_pausing_holds_new(struct bw_parking *parking, int64_t run_id, bool *answer, struct bw_error *err)
 {
-    return holds(parking, parking->sql->run_workflow, run_id, true, answer, err);
+    return holds(parking, BW_WRITE(parking->sql, run_workflow), run_id, true, answer, err);
 }
 
 bool bw_pausing_holds_admitted(struct bw_parking *parking, int64_t run_id, bool *answer, struct bw_error *err)
 {
-    return holds(parking, parking->sql->run_to_hold, run_id, false, answer, err);
+    return holds(parking, BW_WRITE(parking->sql, run_to_hold), run_id, false, answer, err);
 }
 
 bool bw_pausing_hold(struct bw_parking *parking, int64_t run_id, int64_t until_ms, struct bw_error *err)
 {
     parking->held++;
-    bw_sql_bind_int(parking->sql->hold_run, 1, run_id);
-    bw_sql_bind_int(parking->sql->hold_run, 2, bw_clock_wall_ms());
-    return bw_sql_run(parking->sql->hold_run, err) && bw_parking_set_timer(parking, run_id, BW_PATH_WITHIN, until_ms, err);
+    bw_sql_bind_int(BW_WRITE(parking->sql, hold_run), 1, run_id);
+    bw_sql_bind_int(BW_WRITE(parking->sql, hold_run), 2, bw_clock_wall_ms());
+    return bw_sql_run(BW_WRITE(parking->sql, hold_run), err) && bw_parking_set_timer(parking, run_id, BW_PATH_WITHIN, until_ms, err);
 }
 
 /* ---- letting go ---- */
@@ -146,7 +146,7 @@ bool bw_pausing_hold(struct bw_parking *parking, int64_t run_id, int64_t until_m
 /* *run_id 0: there is none. */
 static bool first_held(struct bw_parking *parking, const char *workflow, int64_t *run_id, struct bw_error *err)
 {
-    sqlite3_stmt *row = parking->sql->first_held;
+    sqlite3_stmt *row = BW_WRITE(parking->sql, first_held);
     bool has_row;
     bw_sql_bind_text(row, 1, bw_slice_of(workflow));
     if (!bw_sql_next(row, &has_row, err)) return false;
@@ -157,9 +157,9 @@ static bool first_held(struct bw_parking *parking, const char *workflow, int64_t
 
 static bool forget(struct bw_parking *parking, const char *workflow, struct bw_error *err)
 {
-    bw_sql_bind_text(parking->sql->delete_pause, 1, bw_slice_of(workflow));
+    bw_sql_bind_text(BW_WRITE(parking->sql, delete_pause), 1, bw_slice_of(workflow));
     parking->is_due_unsure = true;
-    return bw_sql_run(parking->sql->delete_pause, err) && read_list(parking, err);
+    return bw_sql_run(BW_WRITE(parking->sql, delete_pause), err) && read_list(parking, err);
 }
 
 static const struct bw_paused *first_leaving(const struct bw_parking *parking)

@@ -33,7 +33,7 @@ static int64_t to_ms(int64_t us)
 static bool read_row(struct bw_parking *parking, const struct bw_start_new *start, int64_t now_us, int64_t *taken_us, int64_t *reserved_us,
                      struct bw_error *err)
 {
-    sqlite3_stmt *statement = parking->sql->find_rate;
+    sqlite3_stmt *statement = BW_WRITE(parking->sql, find_rate);
     int64_t most_us = now_us + (int64_t)start->burst * interval_us(start);
     bool has_row;
     bw_sql_bind_blob(statement, 1, start->group, sizeof start->group);
@@ -47,7 +47,7 @@ static bool read_row(struct bw_parking *parking, const struct bw_start_new *star
 
 static bool write_row(struct bw_parking *parking, const uint8_t *group, int64_t taken_us, int64_t reserved_us, struct bw_error *err)
 {
-    sqlite3_stmt *statement = parking->sql->put_rate;
+    sqlite3_stmt *statement = BW_WRITE(parking->sql, put_rate);
     bw_sql_bind_blob(statement, 1, group, BW_SLOT_GROUP_BYTES);
     bw_sql_bind_int(statement, 2, taken_us);
     bw_sql_bind_int(statement, 3, reserved_us);
@@ -61,7 +61,7 @@ struct waiting { /* the first one of a group; run_id 0: nobody waits */
 
 static bool first_waiting(struct bw_parking *parking, const uint8_t *group, struct waiting *first, struct bw_error *err)
 {
-    sqlite3_stmt *statement = parking->sql->first_delayed;
+    sqlite3_stmt *statement = BW_WRITE(parking->sql, first_delayed);
     bool has_row;
     *first = (struct waiting){.run_id = 0};
     bw_sql_bind_blob(statement, 1, group, BW_SLOT_GROUP_BYTES);
@@ -77,8 +77,8 @@ static bool first_waiting(struct bw_parking *parking, const uint8_t *group, stru
 /* Nobody of a group waits any more: perhaps nobody at all, and then no statement asks for them. */
 static bool look_for_any(struct bw_parking *parking, struct bw_error *err)
 {
-    if (!bw_sql_next(parking->sql->any_delayed, &parking->has_delayed, err)) return false;
-    sqlite3_reset(parking->sql->any_delayed);
+    if (!bw_sql_next(BW_WRITE(parking->sql, any_delayed), &parking->has_delayed, err)) return false;
+    sqlite3_reset(BW_WRITE(parking->sql, any_delayed));
     return true;
 }
 
@@ -111,7 +111,7 @@ bool bw_rates_look(struct bw_parking *parking, const struct bw_start_new *start,
 bool bw_rates_take(struct bw_parking *parking, int64_t run_id, const struct bw_start_new *start, const struct bw_turn *turn, int64_t now_ms,
                    struct bw_error *err)
 {
-    sqlite3_stmt *put = parking->sql->put_delayed, *sweep = parking->sql->delete_rates;
+    sqlite3_stmt *put = BW_WRITE(parking->sql, put_delayed), *sweep = BW_WRITE(parking->sql, delete_rates);
     bw_sql_bind_int(sweep, 1, now_ms * 1000); /* a few each time: there are never many more than groups that owe something */
     if (!bw_sql_run(sweep, err) || !write_row(parking, start->group, turn->taken_us, turn->reserved_us, err)) return false;
     if (!turn->is_delayed) return true;
@@ -126,7 +126,7 @@ bool bw_rates_take(struct bw_parking *parking, int64_t run_id, const struct bw_s
 /* *was_there: it was waiting; *group is its. */
 static bool leave(struct bw_parking *parking, int64_t run_id, struct group *group, bool *was_there, struct bw_error *err)
 {
-    sqlite3_stmt *statement = parking->sql->delete_delayed;
+    sqlite3_stmt *statement = BW_WRITE(parking->sql, delete_delayed);
     bool more;
     bw_sql_bind_int(statement, 1, run_id);
     if (!bw_sql_next(statement, was_there, err)) return false;
@@ -152,7 +152,7 @@ bool bw_rates_begin(struct bw_parking *parking, int64_t run_id, const struct bw_
 
 bool bw_rates_ended(struct bw_parking *parking, int64_t run_id, struct bw_error *err)
 {
-    sqlite3_stmt *statement = parking->sql->find_rate;
+    sqlite3_stmt *statement = BW_WRITE(parking->sql, find_rate);
     struct group group;
     bool was_there, has_row;
     if (!parking->has_delayed) return true;

@@ -11,8 +11,6 @@ static const char *const names[] = {
     BW_READ_STATEMENTS(NAME)
 #undef NAME
 };
-#define COUNT (sizeof names / sizeof *names)
-_Static_assert(sizeof(struct bw_read_statements) == COUNT * sizeof(sqlite3_stmt *), "the struct is an array of statements with names");
 
 static int is_late(void *arg)
 {
@@ -32,7 +30,7 @@ struct bw_reader *bw_reader_open(const char *folder, struct bw_error *err)
     if (!reader->db) goto fail;
     sqlite3_progress_handler(reader->db, CHECK_EVERY_OPS, is_late, reader);
     if (!bw_migrate_check(reader->db, bw_embedded_sql, err)) goto fail;
-    if (!bw_sql_prepare(reader->db, "read", names, (sqlite3_stmt **)&reader->sql, COUNT, err)) goto fail;
+    reader->sql = (struct bw_statements){.db = reader->db, .file = "read", .names = names, .count = BW_READ_COUNT, .prepared = reader->prepared};
     return reader;
 fail:
     bw_reader_close(reader);
@@ -42,10 +40,20 @@ fail:
 void bw_reader_close(struct bw_reader *reader)
 {
     if (!reader) return;
-    bw_sql_finalize((sqlite3_stmt **)&reader->sql, COUNT);
+    bw_sql_finalize(&reader->sql);
     if (reader->db) bw_database_close(reader->db, false);
     bw_packer_free(reader->packer);
     free(reader);
+}
+
+/* The deadline is that of rows: to prepare reads none, and many calls ask for their statement before they begin. */
+sqlite3_stmt *bw_reader_statement(struct bw_reader *reader, enum bw_read_statement name)
+{
+    if (reader->prepared[name]) return reader->prepared[name];
+    sqlite3_progress_handler(reader->db, 0, NULL, NULL);
+    sqlite3_stmt *statement = bw_sql_statement(&reader->sql, name);
+    sqlite3_progress_handler(reader->db, CHECK_EVERY_OPS, is_late, reader);
+    return statement;
 }
 
 void bw_reader_begin(struct bw_reader *reader)

@@ -2,7 +2,7 @@
 
 bool bw_reader_context(struct bw_reader *reader, int64_t join, bw_context_visit *visit, void *arg, struct bw_error *err)
 {
-    sqlite3_stmt *statement = reader->sql.join_context;
+    sqlite3_stmt *statement = BW_READ(reader, join_context);
     bool has_row;
     bw_reader_begin(reader);
     bw_sql_bind_int(statement, 1, join);
@@ -14,7 +14,7 @@ bool bw_reader_context(struct bw_reader *reader, int64_t join, bw_context_visit 
 
 bool bw_reader_child_ends(struct bw_reader *reader, int64_t join, bw_child_end_visit *visit, void *arg, struct bw_error *err)
 {
-    sqlite3_stmt *statement = reader->sql.child_ends;
+    sqlite3_stmt *statement = BW_READ(reader, child_ends);
     bw_reader_begin(reader);
     bw_sql_bind_int(statement, 1, join);
     for (bool has_row;;) {

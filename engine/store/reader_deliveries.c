@@ -36,7 +36,7 @@ static bool visit_all(sqlite3_stmt *statement, bw_delivery_visit *visit, void *a
 bool bw_reader_deliveries(struct bw_reader *reader, struct bw_slice source, bool only_refused, int64_t before_id, size_t limit,
                           bw_delivery_visit *visit, void *arg, struct bw_error *err)
 {
-    sqlite3_stmt *statement = only_refused && source.len ? reader->sql.refused_of_source : reader->sql.deliveries;
+    sqlite3_stmt *statement = only_refused && source.len ? BW_READ(reader, refused_of_source) : BW_READ(reader, deliveries);
     size_t count = 0;
     bw_reader_begin(reader);
     bw_sql_bind_int(statement, 1, bw_reader_below(before_id));
@@ -50,8 +50,8 @@ bool bw_reader_delivery(struct bw_reader *reader, int64_t id, bw_delivery_visit 
 {
     size_t count = 0;
     bw_reader_begin(reader);
-    bw_sql_bind_int(reader->sql.delivery, 1, id);
-    bool good = visit_all(reader->sql.delivery, visit, arg, &count, err);
+    bw_sql_bind_int(BW_READ(reader, delivery), 1, id);
+    bool good = visit_all(BW_READ(reader, delivery), visit, arg, &count, err);
     *found = count > 0;
     return good;
 }
@@ -60,7 +60,7 @@ bool bw_reader_duplicates(struct bw_reader *reader, int64_t event_id, size_t lim
 {
     size_t count = 0;
     bw_reader_begin(reader);
-    bw_sql_bind_int(reader->sql.duplicates, 1, event_id);
-    bw_sql_bind_int(reader->sql.duplicates, 2, bw_reader_limit(limit));
-    return visit_all(reader->sql.duplicates, visit, arg, &count, err);
+    bw_sql_bind_int(BW_READ(reader, duplicates), 1, event_id);
+    bw_sql_bind_int(BW_READ(reader, duplicates), 2, bw_reader_limit(limit));
+    return visit_all(BW_READ(reader, duplicates), visit, arg, &count, err);
 }

@@ -47,7 +47,7 @@ static bool visit_all(struct bw_reader *reader, sqlite3_stmt *statement, bw_even
 
 bool bw_reader_pending(struct bw_reader *reader, int64_t after, size_t limit, bw_event_visit *visit, void *arg, size_t *count, struct bw_error *err)
 {
-    sqlite3_stmt *statement = reader->sql.pending_events;
+    sqlite3_stmt *statement = BW_READ(reader, pending_events);
     *count = 0;
     bw_reader_begin(reader);
     bw_sql_bind_int(statement, 1, after);
@@ -57,7 +57,7 @@ bool bw_reader_pending(struct bw_reader *reader, int64_t after, size_t limit, bw
 
 bool bw_reader_pending_count(struct bw_reader *reader, uint64_t *count, struct bw_error *err)
 {
-    sqlite3_stmt *statement = reader->sql.pending_count;
+    sqlite3_stmt *statement = BW_READ(reader, pending_count);
     bool has_row;
     bw_reader_begin(reader);
     if (!bw_sql_next(statement, &has_row, err)) return false;
@@ -69,7 +69,7 @@ bool bw_reader_pending_count(struct bw_reader *reader, uint64_t *count, struct b
 bool bw_reader_events(struct bw_reader *reader, struct bw_slice name_glob, int64_t before_id, size_t limit, bool with_body, bw_event_visit *visit,
                       void *arg, struct bw_error *err)
 {
-    sqlite3_stmt *statement = reader->sql.events;
+    sqlite3_stmt *statement = BW_READ(reader, events);
     size_t count = 0;
     bw_reader_begin(reader);
     bw_sql_bind_int(statement, 1, bw_reader_below(before_id));
@@ -81,7 +81,7 @@ bool bw_reader_events(struct bw_reader *reader, struct bw_slice name_glob, int64
 
 bool bw_reader_event(struct bw_reader *reader, struct bw_uid uid, bw_event_visit *visit, void *arg, bool *found, struct bw_error *err)
 {
-    sqlite3_stmt *statement = reader->sql.event;
+    sqlite3_stmt *statement = BW_READ(reader, event);
     size_t count = 0;
     bw_reader_begin(reader);
     bw_sql_bind_blob(statement, 1, uid.bytes, sizeof uid.bytes);
@@ -92,7 +92,7 @@ bool bw_reader_event(struct bw_reader *reader, struct bw_uid uid, bw_event_visit
 
 bool bw_reader_event_by_id(struct bw_reader *reader, int64_t id, bool with_body, bw_event_visit *visit, void *arg, bool *found, struct bw_error *err)
 {
-    sqlite3_stmt *statement = reader->sql.event_by_id;
+    sqlite3_stmt *statement = BW_READ(reader, event_by_id);
     size_t count = 0;
     bw_reader_begin(reader);
     bw_sql_bind_int(statement, 1, id);
@@ -105,7 +105,7 @@ bool bw_reader_event_by_id(struct bw_reader *reader, int64_t id, bool with_body,
 bool bw_reader_collected(struct bw_reader *reader, int64_t collector_id, int64_t below, bool with_body, bw_event_visit *visit, void *arg,
                          struct bw_error *err)
 {
-    sqlite3_stmt *statement = reader->sql.collected_events;
+    sqlite3_stmt *statement = BW_READ(reader, collected_events);
     size_t count = 0;
     bw_reader_begin(reader);
     bw_sql_bind_int(statement, 1, collector_id);
@@ -116,7 +116,7 @@ bool bw_reader_collected(struct bw_reader *reader, int64_t collector_id, int64_t
 
 bool bw_reader_collections(struct bw_reader *reader, int64_t event_id, bw_collection_visit *visit, void *arg, struct bw_error *err)
 {
-    sqlite3_stmt *statement = reader->sql.collectors_of_event;
+    sqlite3_stmt *statement = BW_READ(reader, collectors_of_event);
     bw_reader_begin(reader);
     bw_sql_bind_int(statement, 1, event_id);
     for (bool has_row;;) {

@@ -7,7 +7,7 @@
 
 bool bw_reader_queue(struct bw_reader *reader, int64_t after, size_t limit, bw_queued_visit *visit, void *arg, size_t *count, struct bw_error *err)
 {
-    sqlite3_stmt *statement = reader->sql.queue;
+    sqlite3_stmt *statement = BW_READ(reader, queue);
     *count = 0;
     bw_reader_begin(reader);
     bw_sql_bind_int(statement, 1, after);
@@ -33,7 +33,7 @@ bool bw_reader_queue(struct bw_reader *reader, int64_t after, size_t limit, bw_q
 bool bw_reader_approval(struct bw_reader *reader, struct bw_uid run, struct bw_slice step, struct bw_slice actor, bw_approval_visit *visit, void *arg,
                         bool *found, struct bw_error *err)
 {
-    sqlite3_stmt *row = reader->sql.approval;
+    sqlite3_stmt *row = BW_READ(reader, approval);
     bw_reader_begin(reader);
     bw_sql_bind_blob(row, 1, run.bytes, sizeof run.bytes);
     bw_sql_bind_text(row, 2, step);
@@ -59,7 +59,7 @@ bool bw_reader_approval(struct bw_reader *reader, struct bw_uid run, struct bw_s
 
 bool bw_reader_pairs(struct bw_reader *reader, bw_pair_visit *visit, void *arg, struct bw_error *err)
 {
-    sqlite3_stmt *statement = reader->sql.pairs;
+    sqlite3_stmt *statement = BW_READ(reader, pairs);
     bw_reader_begin(reader);
     for (bool has_row;;) {
         if (!bw_sql_next(statement, &has_row, err)) return false;
@@ -72,7 +72,7 @@ bool bw_reader_pairs(struct bw_reader *reader, bw_pair_visit *visit, void *arg, 
 
 bool bw_reader_schedules(struct bw_reader *reader, bw_schedule_visit *visit, void *arg, struct bw_error *err)
 {
-    sqlite3_stmt *statement = reader->sql.schedules;
+    sqlite3_stmt *statement = BW_READ(reader, schedules);
     bw_reader_begin(reader);
     for (bool has_row;;) {
         if (!bw_sql_next(statement, &has_row, err)) return false;
@@ -86,7 +86,7 @@ bool bw_reader_schedules(struct bw_reader *reader, bw_schedule_visit *visit, voi
 
 bool bw_reader_limits(struct bw_reader *reader, bw_limit_visit_row *visit, void *arg, struct bw_error *err)
 {
-    sqlite3_stmt *statement = reader->sql.limits;
+    sqlite3_stmt *statement = BW_READ(reader, limits);
     bw_reader_begin(reader);
     for (bool has_row;;) {
         if (!bw_sql_next(statement, &has_row, err)) return false;
@@ -101,7 +101,7 @@ bool bw_reader_limits(struct bw_reader *reader, bw_limit_visit_row *visit, void 
 
 bool bw_reader_audit(struct bw_reader *reader, struct bw_slice target, bw_audit_visit *visit, void *arg, struct bw_error *err)
 {
-    sqlite3_stmt *statement = reader->sql.audit;
+    sqlite3_stmt *statement = BW_READ(reader, audit);
     bw_reader_begin(reader);
     bw_sql_bind_text(statement, 1, target);
     for (bool has_row;;) {
@@ -117,7 +117,7 @@ bool bw_reader_audit(struct bw_reader *reader, struct bw_slice target, bw_audit_
 
 static bool held_wait(struct bw_reader *reader, int64_t run_id, struct bw_run_wait *wait, struct bw_error *err)
 {
-    sqlite3_stmt *row = reader->sql.held_wait;
+    sqlite3_stmt *row = BW_READ(reader, held_wait);
     bool has_row;
     bw_sql_bind_int(row, 1, run_id);
     if (!bw_sql_next(row, &has_row, err)) return false;
@@ -134,7 +134,7 @@ static bool held_wait(struct bw_reader *reader, int64_t run_id, struct bw_run_wa
 
 bool bw_reader_run_wait(struct bw_reader *reader, int64_t run_id, struct bw_run_wait *wait, struct bw_error *err)
 {
-    sqlite3_stmt *row = reader->sql.run_wait;
+    sqlite3_stmt *row = BW_READ(reader, run_wait);
     struct bw_asks asks = {.slot = {.most = 0}};
     bool has_row;
     *wait = (struct bw_run_wait){.begins_ms = 0};
@@ -158,7 +158,7 @@ bool bw_reader_run_wait(struct bw_reader *reader, int64_t run_id, struct bw_run_
 
 bool bw_reader_unbegun_call(struct bw_reader *reader, int64_t run_id, struct bw_unbegun_call *call, struct bw_error *err)
 {
-    sqlite3_stmt *row = reader->sql.unbegun_call;
+    sqlite3_stmt *row = BW_READ(reader, unbegun_call);
     bool has_row;
     *call = (struct bw_unbegun_call){.run_id = 0};
     bw_reader_begin(reader);
@@ -175,7 +175,7 @@ bool bw_reader_unbegun_call(struct bw_reader *reader, int64_t run_id, struct bw_
 
 bool bw_reader_pauses(struct bw_reader *reader, bw_pause_visit *visit, void *arg, struct bw_error *err)
 {
-    sqlite3_stmt *row = reader->sql.pauses;
+    sqlite3_stmt *row = BW_READ(reader, pauses);
     bw_reader_begin(reader);
     for (bool has_row;;) {
         if (!bw_sql_next(row, &has_row, err)) return false;
@@ -210,17 +210,17 @@ bool bw_reader_run_counts(struct bw_reader *reader, struct bw_slice workflow, st
                   {BW_RUN_FAILED, &counts->failed}};
     *counts = (struct bw_run_counts){.held = 0};
     bw_reader_begin(reader);
-    if (!count(reader->sql.held_count, workflow, &counts->held, err)) return false;
+    if (!count(BW_READ(reader, held_count), workflow, &counts->held, err)) return false;
     for (size_t i = 0; i < sizeof states / sizeof *states; i++) {
-        bw_sql_bind_int(reader->sql.state_count, 2, states[i].state);
-        if (!count(reader->sql.state_count, workflow, states[i].sum, err)) return false;
+        bw_sql_bind_int(BW_READ(reader, state_count), 2, states[i].state);
+        if (!count(BW_READ(reader, state_count), workflow, states[i].sum, err)) return false;
     }
     return true;
 }
 
 bool bw_reader_parked_count(struct bw_reader *reader, uint64_t *count, struct bw_error *err)
 {
-    sqlite3_stmt *statement = reader->sql.parked_count;
+    sqlite3_stmt *statement = BW_READ(reader, parked_count);
     bool has_row;
     bw_reader_begin(reader);
     if (!bw_sql_next(statement, &has_row, err)) return false;

@@ -24,7 +24,7 @@ static bool add_file(struct bw_revision *revision, size_t *room, sqlite3_stmt *r
 
 static bool exists(struct bw_reader *reader, uint32_t id, struct bw_error *err)
 {
-    sqlite3_stmt *statement = reader->sql.revision;
+    sqlite3_stmt *statement = BW_READ(reader, revision);
     bool has_row;
     bw_sql_bind_int(statement, 1, id);
     if (!bw_sql_next(statement, &has_row, err)) return false;
@@ -35,7 +35,7 @@ static bool exists(struct bw_reader *reader, uint32_t id, struct bw_error *err)
 struct bw_revision *bw_reader_revision(struct bw_reader *reader, uint32_t id, struct bw_error *err)
 {
     struct bw_revision *revision = NULL;
-    sqlite3_stmt *statement = reader->sql.revision_files;
+    sqlite3_stmt *statement = BW_READ(reader, revision_files);
     size_t room = 0;
     bool has_row;
     bw_reader_begin(reader);

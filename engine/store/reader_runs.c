@@ -9,10 +9,12 @@ struct steps {
     struct bw_buf text;
 };
 
+/* An offset for now: C does not say in which order the fields of an initializer are evaluated. */
 static struct bw_slice keep(struct steps *steps, struct bw_slice bytes)
 {
+    const struct bw_slice kept = {(const char *)steps->text.len, bytes.len};
     bw_buf_append_slice(&steps->text, bytes);
-    return (struct bw_slice){NULL, bytes.len};
+    return kept;
 }
 
 static bool add_step(struct steps *steps, sqlite3_stmt *row, struct bw_error *err)
@@ -50,28 +52,25 @@ static bool add_step(struct steps *steps, sqlite3_stmt *row, struct bw_error *er
                      .failed = (uint32_t)sqlite3_column_int64(row, 18)},
         .is_again = sqlite3_column_int(row, 19) != 0,
         .is_sensitive = sqlite3_column_int(row, 23) != 0,
+        .failures = keep(steps, bw_sql_column(row, 25)),
     };
     return !steps->text.failed || bw_error_set(err, "store.refused", "no memory to read a run's steps");
 }
 
-/* In the order of keep(). */
 static void point_into_text(struct steps *steps)
 {
-    const char *at = steps->text.data ? steps->text.data : "";
+    const char *text = steps->text.data ? steps->text.data : "";
     for (size_t i = 0; i < steps->count; i++) {
         struct bw_step_row *row = &steps->rows[i];
-        struct bw_slice *fields[] = {&row->path,        &row->input_names, &row->output,    &row->error,
-                                     &row->wake.choice, &row->wake.by,     &row->wake.form, &row->wake.votes};
-        for (size_t k = 0; k < sizeof fields / sizeof *fields; k++) {
-            fields[k]->ptr = at;
-            at += fields[k]->len;
-        }
+        struct bw_slice *fields[] = {&row->path,    &row->input_names, &row->output,     &row->error,   &row->wake.choice,
+                                     &row->wake.by, &row->wake.form,   &row->wake.votes, &row->failures};
+        for (size_t k = 0; k < sizeof fields / sizeof *fields; k++) fields[k]->ptr = text + (size_t)fields[k]->ptr;
     }
 }
 
 static bool read_steps(struct bw_reader *reader, int64_t run_id, struct steps *steps, struct bw_error *err)
 {
-    sqlite3_stmt *statement = reader->sql.steps;
+    sqlite3_stmt *statement = BW_READ(reader, steps);
     steps->count = 0;
     bw_buf_clear(&steps->text);
     bw_sql_bind_int(statement, 1, run_id);
@@ -152,11 +151,11 @@ out:
     return ok;
 }
 
-static sqlite3_stmt *choose(const struct bw_read_statements *sql, const struct bw_run_filter *filter)
+static sqlite3_stmt *choose(struct bw_reader *reader, const struct bw_run_filter *filter)
 {
-    if (filter->event_id) return sql->runs_of_event;
-    if (filter->state && filter->state != BW_RUN_SUCCEEDED) return sql->runs_in_state;
-    return filter->workflow.len ? sql->runs_of_workflow : sql->runs;
+    if (filter->event_id) return BW_READ(reader, runs_of_event);
+    if (filter->state && filter->state != BW_RUN_SUCCEEDED) return BW_READ(reader, runs_in_state);
+    return filter->workflow.len ? BW_READ(reader, runs_of_workflow) : BW_READ(reader, runs);
 }
 
 static void bind_label(sqlite3_stmt *statement, struct bw_slice label)
@@ -169,7 +168,7 @@ static void bind_label(sqlite3_stmt *statement, struct bw_slice label)
 
 bool bw_reader_runs(struct bw_reader *reader, const struct bw_run_filter *filter, bw_run_visit *visit, void *arg, struct bw_error *err)
 {
-    sqlite3_stmt *statement = choose(&reader->sql, filter);
+    sqlite3_stmt *statement = choose(reader, filter);
     size_t count = 0;
     bw_reader_begin(reader);
     bw_sql_bind_int(statement, 1, filter->event_id);
@@ -188,7 +187,7 @@ bool bw_reader_runs(struct bw_reader *reader, const struct bw_run_filter *filter
 
 bool bw_reader_run(struct bw_reader *reader, struct bw_uid uid, bw_run_visit *visit, void *arg, bool *found, struct bw_error *err)
 {
-    sqlite3_stmt *statement = reader->sql.run;
+    sqlite3_stmt *statement = BW_READ(reader, run);
     size_t count = 0;
     bw_reader_begin(reader);
     bw_sql_bind_blob(statement, 1, uid.bytes, sizeof uid.bytes);

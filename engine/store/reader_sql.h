@@ -1,4 +1,4 @@
-/* reader_sql.h: the inside of a reader, for the reader_*.c files: its connection, its prepared statements by name (their text is
+/* reader_sql.h: the inside of a reader, for the reader_*.c files: its connection, its statements by name (their text is
  * schema/read.sql), and the deadline of the call that runs. */
 #ifndef BW_STORE_READER_SQL_H
 #define BW_STORE_READER_SQL_H
@@ -31,6 +31,8 @@
     X(run_wait)               \
     X(unbegun_call)           \
     X(held_wait)              \
+    X(windows)                \
+    X(learnt)                 \
     X(pauses)                 \
     X(held_count)             \
     X(state_count)            \
@@ -40,21 +42,28 @@
     X(delivery)               \
     X(duplicates)             \
     X(revision_files)         \
+    X(usage_of_run)           \
+    X(usage_of_root)          \
+    X(usage_days)             \
     X(revision)
 
-struct bw_read_statements {
-#define BW_READ_MEMBER(name) sqlite3_stmt *name;
+enum bw_read_statement {
+#define BW_READ_MEMBER(name) BW_READ_##name,
     BW_READ_STATEMENTS(BW_READ_MEMBER)
 #undef BW_READ_MEMBER
+        BW_READ_COUNT
 };
 struct bw_reader {
     sqlite3 *db;
-    struct bw_read_statements sql;
+    struct bw_statements sql;
+    sqlite3_stmt *prepared[BW_READ_COUNT];
     struct bw_packer *packer; /* made for the first packed body */
     int64_t deadline_us;      /* bw_clock_mono_us(); a reader that stays longer would keep the log from being reset */
 };
 #define BW_READ_LIMIT_MS 2000
+#define BW_READ(reader, name) bw_reader_statement(reader, BW_READ_##name)
 
+sqlite3_stmt *bw_reader_statement(struct bw_reader *reader, enum bw_read_statement name); /* NULL: see bw_sql_statement() */
 void bw_reader_begin(struct bw_reader *reader); /* sets the deadline; each call of store.h does this first */
 int64_t bw_reader_below(int64_t id);            /* "before this id" as a bound: 0 = no bound */
 int64_t bw_reader_limit(size_t limit);

@@ -42,7 +42,7 @@ static bool delete_children(struct bw_removal *removal, sqlite3_stmt *statement,
 
 bool bw_remove_delivery(struct bw_removal *removal, int64_t id, enum bw_removal_end *end, struct bw_error *err)
 {
-    sqlite3_stmt *statement = removal->sql->delete_delivery;
+    sqlite3_stmt *statement = BW_WRITE(removal->sql, delete_delivery);
     bool has_row;
     *end = BW_REMOVAL_GONE;
     bw_sql_bind_int(statement, 1, id);
@@ -59,16 +59,16 @@ bool bw_remove_delivery(struct bw_removal *removal, int64_t id, enum bw_removal_
 /* What people have done to the run. */
 static bool delete_audit(struct bw_removal *removal, int64_t id, bool *are_gone, struct bw_error *err)
 {
-    sqlite3_stmt *row = removal->sql->run_uid;
+    sqlite3_stmt *row = BW_WRITE(removal->sql, run_uid);
     char target[BW_UID_TEXT] = "";
     bool has_row;
     bw_sql_bind_int(row, 1, id);
     if (!bw_sql_next(row, &has_row, err)) return false;
     if (has_row) bw_uid_text(bw_sql_column_uid(row, 0), BW_UID_RUN, target);
     sqlite3_reset(row);
-    bw_sql_bind_text(removal->sql->delete_audit, 1, bw_slice_of(target));
-    bw_sql_bind_int(removal->sql->delete_audit, 2, removal->rows);
-    if (!bw_sql_run(removal->sql->delete_audit, err)) return false;
+    bw_sql_bind_text(BW_WRITE(removal->sql, delete_audit), 1, bw_slice_of(target));
+    bw_sql_bind_int(BW_WRITE(removal->sql, delete_audit), 2, removal->rows);
+    if (!bw_sql_run(BW_WRITE(removal->sql, delete_audit), err)) return false;
     removal->rows -= sqlite3_changes(sqlite3_db_handle(row));
     *are_gone = removal->rows > 0;
     return true;
@@ -79,23 +79,26 @@ static bool remove_one_run(struct bw_removal *removal, int64_t id, enum bw_remov
     const struct bw_write_statements *sql = removal->sql;
     bool are_gone;
     *end = BW_REMOVAL_PARTLY;
-    if (!delete_children(removal, sql->delete_contexts, id, &are_gone, err)) return false;
+    if (!delete_children(removal, BW_WRITE(sql, delete_contexts), id, &are_gone, err)) return false;
     if (!are_gone || removal->rows < 1) return true;
-    if (!delete_children(removal, sql->delete_run_items, id, &are_gone, err)) return false;
+    if (!delete_children(removal, BW_WRITE(sql, delete_run_items), id, &are_gone, err)) return false;
     if (!are_gone || removal->rows < 1) return true;
-    if (!delete_children(removal, sql->delete_votes, id, &are_gone, err)) return false;
+    if (!delete_children(removal, BW_WRITE(sql, delete_votes), id, &are_gone, err)) return false;
+    if (!are_gone || removal->rows < 1) return true;
+    if (!delete_children(removal, BW_WRITE(sql, delete_usage), id, &are_gone, err)) return false;
     if (!are_gone || removal->rows < 1) return true;
     if (!delete_audit(removal, id, &are_gone, err)) return false;
     if (!are_gone || removal->rows < 1) return true;
-    if (!delete_children(removal, sql->delete_collected, id, &are_gone, err)) return false;
+    if (!delete_children(removal, BW_WRITE(sql, delete_collected), id, &are_gone, err)) return false;
     if (!are_gone || removal->rows < 1) return true;
-    if (!delete_children(removal, sql->delete_joins, id, &are_gone, err)) return false;
+    if (!delete_children(removal, BW_WRITE(sql, delete_joins), id, &are_gone, err)) return false;
     if (!are_gone || removal->rows < 1) return true;
-    if (!delete_children(removal, sql->delete_steps, id, &are_gone, err)) return false;
+    if (!delete_children(removal, BW_WRITE(sql, delete_steps), id, &are_gone, err)) return false;
     if (!are_gone || removal->rows < 3) return true;
-    if (!delete_by_id(removal, sql->delete_child, id, err) || !delete_by_id(removal, sql->delete_run_collector, id, err)) return false;
+    if (!delete_by_id(removal, BW_WRITE(sql, delete_child), id, err) || !delete_by_id(removal, BW_WRITE(sql, delete_run_collector), id, err))
+        return false;
     int64_t before = removal->rows;
-    if (!delete_by_id(removal, sql->delete_run, id, err) || !bw_slots_resolved(removal->parking, id, err)) return false;
+    if (!delete_by_id(removal, BW_WRITE(sql, delete_run), id, err) || !bw_slots_resolved(removal->parking, id, err)) return false;
     removal->removed.runs += before - removal->rows;
     *end = BW_REMOVAL_GONE;
     return true;
@@ -104,7 +107,7 @@ static bool remove_one_run(struct bw_removal *removal, int64_t id, enum bw_remov
 /* Those that the run waited for: 0 = none is left. *is_live: somebody has resumed it, alone. */
 static bool find_child(struct bw_removal *removal, int64_t id, int64_t *child, bool *is_live, struct bw_error *err)
 {
-    sqlite3_stmt *statement = removal->sql->awaited_child;
+    sqlite3_stmt *statement = BW_WRITE(removal->sql, awaited_child);
     bool has_row;
     bw_sql_bind_int(statement, 1, id);
     if (!bw_sql_next(statement, &has_row, err)) return false;
@@ -137,11 +140,11 @@ bool bw_remove_event(struct bw_removal *removal, int64_t id, enum bw_removal_end
     const struct bw_write_statements *sql = removal->sql;
     *end = BW_REMOVAL_PARTLY;
     if (removal->rows < 3 + BW_EVENT_KEYS_MAX) return true;
-    bw_sql_bind_int(sql->keep_key, 1, id);
-    bw_sql_bind_int(sql->keep_key, 2, removal->now_ms);
-    if (!bw_sql_run(sql->keep_key, err) || !delete_by_id(removal, sql->delete_matches, id, err) ||
-        !delete_by_id(removal, sql->delete_event_keys, id, err) || !delete_by_id(removal, sql->delete_body, id, err) ||
-        !delete_by_id(removal, sql->delete_event, id, err))
+    bw_sql_bind_int(BW_WRITE(sql, keep_key), 1, id);
+    bw_sql_bind_int(BW_WRITE(sql, keep_key), 2, removal->now_ms);
+    if (!bw_sql_run(BW_WRITE(sql, keep_key), err) || !delete_by_id(removal, BW_WRITE(sql, delete_matches), id, err) ||
+        !delete_by_id(removal, BW_WRITE(sql, delete_event_keys), id, err) || !delete_by_id(removal, BW_WRITE(sql, delete_body), id, err) ||
+        !delete_by_id(removal, BW_WRITE(sql, delete_event), id, err))
         return false;
     removal->removed.events++;
     *end = BW_REMOVAL_GONE;
@@ -151,17 +154,17 @@ bool bw_remove_event(struct bw_removal *removal, int64_t id, enum bw_removal_end
 bool bw_remove_kept_key(struct bw_removal *removal, int64_t event_id, enum bw_removal_end *end, struct bw_error *err)
 {
     *end = BW_REMOVAL_GONE;
-    return delete_by_id(removal, removal->sql->delete_kept_key, event_id, err);
+    return delete_by_id(removal, BW_WRITE(removal->sql, delete_kept_key), event_id, err);
 }
 
 bool bw_remove_revision(struct bw_removal *removal, int64_t id, enum bw_removal_end *end, struct bw_error *err)
 {
     bool are_gone;
     *end = BW_REMOVAL_PARTLY;
-    if (!delete_children(removal, removal->sql->delete_revision_files, id, &are_gone, err)) return false;
+    if (!delete_children(removal, BW_WRITE(removal->sql, delete_revision_files), id, &are_gone, err)) return false;
     if (!are_gone || removal->rows < 1) return true;
     int64_t before = removal->rows;
-    if (!delete_by_id(removal, removal->sql->delete_revision, id, err)) return false;
+    if (!delete_by_id(removal, BW_WRITE(removal->sql, delete_revision), id, err)) return false;
     removal->removed.revisions += before - removal->rows;
     *end = BW_REMOVAL_GONE;
     return true;
@@ -171,7 +174,7 @@ bool bw_remove_unused_versions(struct bw_removal *removal, enum bw_removal_end *
 {
     int64_t before = removal->rows;
     *end = BW_REMOVAL_PARTLY;
-    if (!delete_by_id(removal, removal->sql->delete_versions, before, err)) return false; /* its ?1 is how many at most */
+    if (!delete_by_id(removal, BW_WRITE(removal->sql, delete_versions), before, err)) return false; /* its ?1 is how many at most */
     if (before - removal->rows < before) *end = BW_REMOVAL_GONE;
     return true;
 }

@@ -16,7 +16,7 @@ bool bw_letter_refuse_unknown(struct bw_letter *letter, struct bw_uid owner, str
 
 bool bw_letter_check_unknown(struct bw_parking *parking, struct bw_letter *letter, int64_t run_id, struct bw_error *err)
 {
-    sqlite3_stmt *row = parking->sql->unknown_step;
+    sqlite3_stmt *row = BW_WRITE(parking->sql, unknown_step);
     bool has_row;
     bw_sql_bind_int(row, 1, run_id);
     if (!bw_sql_next(row, &has_row, err)) return false;
@@ -28,7 +28,7 @@ bool bw_letter_check_unknown(struct bw_parking *parking, struct bw_letter *lette
 
 bool bw_letter_step_state(struct bw_parking *parking, int64_t run_id, struct bw_slice path, int *state, struct bw_error *err)
 {
-    sqlite3_stmt *row = parking->sql->step_state;
+    sqlite3_stmt *row = BW_WRITE(parking->sql, step_state);
     bool has_row;
     bw_sql_bind_int(row, 1, run_id);
     bw_sql_bind_text(row, 2, path);
@@ -44,7 +44,7 @@ bool bw_letter_resolve(struct bw_parking *parking, const struct bw_letters *lett
     /* One that is to be called once more counts as one that has not begun: the resume that follows runs it like all of these. */
     static const enum bw_step_state states[] = {BW_STEP_SUCCEEDED, BW_STEP_FAILED, BW_STEP_CANCELLED};
     static const char *const words[] = {"has succeeded", "has failed", "is tried again"};
-    sqlite3_stmt *statement = parking->sql->resolve_step;
+    sqlite3_stmt *statement = BW_WRITE(parking->sql, resolve_step);
     int state, shown = letters->step.len > 80 ? 80 : (int)letters->step.len;
     char text[160];
     if (!bw_letter_step_state(parking, found->id, letters->step, &state, err)) return false;

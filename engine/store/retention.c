@@ -26,8 +26,8 @@ struct bw_retention_walk {
     bool is_by_workflow;
     bool is_paced; /* not in each pass, but as often as its age (`age`: offset in struct bw_retention_config) is worth it */
     size_t age;
-    bool is_end;      /* of the table */
-    size_t statement; /* its rows: offset in struct bw_write_statements */
+    bool is_end;                       /* of the table */
+    enum bw_write_statement statement; /* its rows */
     enum verdict (*judge)(const struct bw_retention *retention, const struct row *row, int64_t now_ms);
     bool (*remove)(struct bw_removal *removal, int64_t id, enum bw_removal_end *end, struct bw_error *err);
 };
@@ -106,7 +106,7 @@ static bool remove_with_runs(struct bw_removal *removal, int64_t id, int spared,
     int64_t run;
     for (;;) {
         *end = BW_REMOVAL_STAYS;
-        if (!look_at_runs(removal->sql->event_runs, id, spared, removal->now_ms, &may_go, &run, err)) return false;
+        if (!look_at_runs(BW_WRITE(removal->sql, event_runs), id, spared, removal->now_ms, &may_go, &run, err)) return false;
         if (!may_go) return true;
         if (!run) return bw_remove_event(removal, id, end, err);
         if (!bw_remove_run(removal, run, end, err)) return false;
@@ -130,24 +130,23 @@ static bool remove_without_runs(struct bw_removal *removal, int64_t id, enum bw_
     bool may_go;
     int64_t run;
     *end = BW_REMOVAL_STAYS;
-    if (!look_at_runs(removal->sql->event_runs, id, 0, removal->now_ms, &may_go, &run, err)) return false;
+    if (!look_at_runs(BW_WRITE(removal->sql, event_runs), id, 0, removal->now_ms, &may_go, &run, err)) return false;
     return run || bw_remove_event(removal, id, end, err);
 }
 
-#define ROWS(name) offsetof(struct bw_write_statements, name)
 #define PACED(member) .is_paced = true, .age = offsetof(struct bw_retention_config, member)
 static const struct bw_retention_walk walks_by_age[] = {
-    {PACED(deliveries_ms), .statement = ROWS(walk_deliveries), .judge = judge_delivery, .remove = bw_remove_delivery},
-    {.is_by_workflow = true, .statement = ROWS(walk_runs), .judge = judge_run, .remove = bw_remove_run},
-    {PACED(events_ms), .statement = ROWS(walk_events), .judge = judge_event, .remove = remove_without_runs},
-    {.statement = ROWS(walk_kept_keys), .judge = judge_key, .remove = bw_remove_kept_key},
+    {PACED(deliveries_ms), .statement = BW_WRITE_walk_deliveries, .judge = judge_delivery, .remove = bw_remove_delivery},
+    {.is_by_workflow = true, .statement = BW_WRITE_walk_runs, .judge = judge_run, .remove = bw_remove_run},
+    {PACED(events_ms), .statement = BW_WRITE_walk_events, .judge = judge_event, .remove = remove_without_runs},
+    {.statement = BW_WRITE_walk_kept_keys, .judge = judge_key, .remove = bw_remove_kept_key},
     {PACED(events_ms), .is_sweep = true},
     {.is_end = true},
 };
 static const struct bw_retention_walk walks_by_size[] = {
-    {.statement = ROWS(walk_deliveries), .judge = always, .remove = bw_remove_delivery},
-    {.statement = ROWS(walk_events), .judge = always, .remove = remove_but_failed},
-    {.statement = ROWS(walk_events), .judge = always, .remove = remove_ended},
+    {.statement = BW_WRITE_walk_deliveries, .judge = always, .remove = bw_remove_delivery},
+    {.statement = BW_WRITE_walk_events, .judge = always, .remove = remove_but_failed},
+    {.statement = BW_WRITE_walk_events, .judge = always, .remove = remove_ended},
     {.is_end = true},
 };
 
@@ -173,9 +172,9 @@ static bool read_ages(struct bw_retention *retention, struct bw_error *err)
     const struct bw_retention_config *keep = &retention->keep;
     int64_t ages[] = {keep->deliveries_ms, keep->events_ms, keep->succeeded_ms, keep->failed_ms, 0}, least = 0;
     bool has_row;
-    if (!bw_sql_next(retention->sql->least_age, &has_row, err)) return false;
-    if (has_row) ages[4] = sqlite3_column_int64(retention->sql->least_age, 0);
-    sqlite3_reset(retention->sql->least_age);
+    if (!bw_sql_next(BW_WRITE(retention->sql, least_age), &has_row, err)) return false;
+    if (has_row) ages[4] = sqlite3_column_int64(BW_WRITE(retention->sql, least_age), 0);
+    sqlite3_reset(BW_WRITE(retention->sql, least_age));
     for (size_t i = 0; i < sizeof ages / sizeof *ages; i++)
         if (ages[i] && (!least || ages[i] < least)) least = ages[i];
     retention->least_ms = least;
@@ -190,8 +189,7 @@ bool bw_retention_open(struct bw_retention *retention, struct bw_parking *parkin
     retention->sql = parking->sql;
     retention->parking = parking;
     retention->deliveries = deliveries;
-    return read_ages(retention, err) &&
-           bw_sql_integer(sqlite3_db_handle(retention->sql->page_count), "PRAGMA page_size", &retention->page_bytes, err) &&
+    return read_ages(retention, err) && bw_sql_integer(retention->sql->all.db, "PRAGMA page_size", &retention->page_bytes, err) &&
            bw_retention_measure(retention, err);
 }
 
@@ -219,7 +217,8 @@ static bool count_pages(sqlite3_stmt *statement, int64_t *count, struct bw_error
 static bool measure(struct bw_retention *retention, struct bw_error *err)
 {
     int64_t pages, free_pages;
-    if (!count_pages(retention->sql->page_count, &pages, err) || !count_pages(retention->sql->free_count, &free_pages, err)) return false;
+    if (!count_pages(BW_WRITE(retention->sql, page_count), &pages, err) || !count_pages(BW_WRITE(retention->sql, free_count), &free_pages, err))
+        return false;
     retention->used_bytes = (uint64_t)((pages - free_pages) * retention->page_bytes);
     return true;
 }
@@ -311,7 +310,7 @@ static void settle_size(struct bw_retention *retention)
 
 static bool read_rows(const struct bw_retention *retention, struct row rows[ROWS_AT_ONCE], size_t *count, struct bw_error *err)
 {
-    sqlite3_stmt *statement = *(sqlite3_stmt *const *)(const void *)((const char *)retention->sql + retention->walk->statement);
+    sqlite3_stmt *statement = bw_sql_statement(&retention->sql->all, retention->walk->statement);
     bw_sql_bind_int(statement, 1, retention->cursor);
     bw_sql_bind_int(statement, 2, ROWS_AT_ONCE);
     if (retention->walk->is_by_workflow) bw_sql_bind_text(statement, 3, bw_buf_slice(&retention->workflow));
@@ -356,7 +355,7 @@ static bool walk_on(struct bw_retention *retention, struct bw_removal *removal, 
 /* The one behind the last one, with its ages. *has_one false: there is none. */
 static bool take_workflow(struct bw_retention *retention, bool *has_one, struct bw_error *err)
 {
-    sqlite3_stmt *row = retention->sql->next_workflow;
+    sqlite3_stmt *row = BW_WRITE(retention->sql, next_workflow);
     const struct bw_retention_config *keep = &retention->keep;
     bw_sql_bind_text(row, 1, bw_buf_slice(&retention->workflow));
     if (!bw_sql_next(row, has_one, err)) return false;
@@ -405,16 +404,16 @@ static bool walk_slice(struct bw_retention *retention, struct bw_removal *remova
 static bool commit(struct bw_retention *retention, struct bw_removal *removal, int64_t *cursor, bool *is_finished, struct bw_error *err)
 {
     const struct bw_write_statements *sql = retention->sql;
-    if (!bw_sql_run(sql->begin, err)) return false;
+    if (!bw_sql_run(BW_WRITE(sql, begin), err)) return false;
     bool ok = walk_slice(retention, removal, cursor, is_finished, err);
     BW_CRASH_POINT(STORE_BEFORE_REMOVAL);
-    if (ok && bw_parking_flush(retention->parking, err) && bw_sql_run(sql->commit, err)) {
+    if (ok && bw_parking_flush(retention->parking, err) && bw_sql_run(BW_WRITE(sql, commit), err)) {
         BW_CRASH_POINT(STORE_AFTER_REMOVAL);
         bw_parking_committed(retention->parking);
         bw_deliveries_committed(retention->deliveries);
         return true;
     }
-    if (!sqlite3_get_autocommit(sqlite3_db_handle(sql->begin))) bw_sql_run(sql->rollback, NULL);
+    if (!sqlite3_get_autocommit(sql->all.db)) bw_sql_run(BW_WRITE(sql, rollback), NULL);
     bw_parking_rolled_back(retention->parking);
     bw_deliveries_rolled_back(retention->deliveries);
     return false;

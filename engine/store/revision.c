@@ -50,14 +50,14 @@ static bool insert_files(const struct bw_write_statements *sql, int64_t revision
 {
     for (size_t i = 0; i < count; i++) {
         const struct bw_revision_file *file = files[i].file;
-        bw_sql_bind_blob(sql->insert_version, 1, files[i].content, HASH);
-        bw_sql_bind_blob(sql->insert_version, 2, file->content.ptr, file->content.len);
-        bw_sql_bind_int(sql->insert_revision_file, 1, revision);
-        bw_sql_bind_int(sql->insert_revision_file, 2, (int64_t)i);
-        bw_sql_bind_text(sql->insert_revision_file, 3, file->kind);
-        bw_sql_bind_text(sql->insert_revision_file, 4, file->path);
-        bw_sql_bind_blob(sql->insert_revision_file, 5, files[i].content, HASH);
-        if (!bw_sql_run(sql->insert_version, err) || !bw_sql_run(sql->insert_revision_file, err)) return false;
+        bw_sql_bind_blob(BW_WRITE(sql, insert_version), 1, files[i].content, HASH);
+        bw_sql_bind_blob(BW_WRITE(sql, insert_version), 2, file->content.ptr, file->content.len);
+        bw_sql_bind_int(BW_WRITE(sql, insert_revision_file), 1, revision);
+        bw_sql_bind_int(BW_WRITE(sql, insert_revision_file), 2, (int64_t)i);
+        bw_sql_bind_text(BW_WRITE(sql, insert_revision_file), 3, file->kind);
+        bw_sql_bind_text(BW_WRITE(sql, insert_revision_file), 4, file->path);
+        bw_sql_bind_blob(BW_WRITE(sql, insert_revision_file), 5, files[i].content, HASH);
+        if (!bw_sql_run(BW_WRITE(sql, insert_version), err) || !bw_sql_run(BW_WRITE(sql, insert_revision_file), err)) return false;
     }
     return true;
 }
@@ -80,16 +80,16 @@ bool bw_revision_store(const struct bw_write_statements *sql, const struct bw_re
     qsort(files, revision->count, sizeof *files, by_kind_and_path);
     if (!hash_all(files, revision->count, hash)) goto digest;
 
-    bw_sql_bind_blob(sql->find_revision, 1, hash, sizeof hash);
-    if (!bw_sql_next(sql->find_revision, &has_row, err)) goto out;
+    bw_sql_bind_blob(BW_WRITE(sql, find_revision), 1, hash, sizeof hash);
+    if (!bw_sql_next(BW_WRITE(sql, find_revision), &has_row, err)) goto out;
     if (has_row) {
-        found = sqlite3_column_int64(sql->find_revision, 0);
-        sqlite3_reset(sql->find_revision);
+        found = sqlite3_column_int64(BW_WRITE(sql, find_revision), 0);
+        sqlite3_reset(BW_WRITE(sql, find_revision));
     } else {
-        bw_sql_bind_blob(sql->insert_revision, 1, hash, sizeof hash);
-        bw_sql_bind_int(sql->insert_revision, 2, bw_clock_wall_ms());
-        if (!bw_sql_run(sql->insert_revision, err)) goto out;
-        found = sqlite3_last_insert_rowid(sqlite3_db_handle(sql->insert_revision));
+        bw_sql_bind_blob(BW_WRITE(sql, insert_revision), 1, hash, sizeof hash);
+        bw_sql_bind_int(BW_WRITE(sql, insert_revision), 2, bw_clock_wall_ms());
+        if (!bw_sql_run(BW_WRITE(sql, insert_revision), err)) goto out;
+        found = sqlite3_last_insert_rowid(sql->all.db);
         if (!insert_files(sql, found, files, revision->count, err)) goto out;
     }
     *id = (uint32_t)found;

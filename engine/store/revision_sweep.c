@@ -82,11 +82,11 @@ static bool begin(struct bw_revision_sweep *sweep, const struct bw_write_stateme
     struct bw_revision_reference *older;
     size_t count;
     bool is_due = false;
-    if (!list_older(sweep, sql->older_revisions, &older, &count, err)) return false;
+    if (!list_older(sweep, BW_WRITE(sql, older_revisions), &older, &count, err)) return false;
     for (size_t i = 0; i < count && !is_due; i++) {
         const struct bw_revision_reference *known = find(sweep, older[i].revision);
         bool exists = false;
-        if (known && known->last_event && !event_exists(sql->event_uid, known->last_event, &exists, err)) {
+        if (known && known->last_event && !event_exists(BW_WRITE(sql, event_uid), known->last_event, &exists, err)) {
             free(older);
             return false;
         }
@@ -130,12 +130,12 @@ bool bw_revision_sweep_slice(struct bw_revision_sweep *sweep, struct bw_removal 
         *is_finished = !sweep->is_walking;
         return true;
     }
-    if (sweep->is_walking) return walk(sweep, removal->sql->event_revisions, err);
+    if (sweep->is_walking) return walk(sweep, BW_WRITE(removal->sql, event_revisions), err);
     /* What an earlier slice removed is removed again at no cost, so a slice that was rolled back leaves nothing out. */
     for (size_t i = 0; i < sweep->count; i++) {
         if (sweep->references[i].last_event || is_spared(sweep, sweep->references[i].revision)) continue;
         bool is_used;
-        if (!has_run(removal->sql->run_of_revision, sweep->references[i].revision, &is_used, err)) return false;
+        if (!has_run(BW_WRITE(removal->sql, run_of_revision), sweep->references[i].revision, &is_used, err)) return false;
         if (is_used) continue;
         if (!bw_remove_revision(removal, sweep->references[i].revision, &end, err)) return false;
         if (end != BW_REMOVAL_GONE) return true;

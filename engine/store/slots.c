@@ -14,14 +14,14 @@ struct group {
 
 static bool set_state(struct bw_parking *parking, int64_t run_id, enum slot_state state, struct bw_error *err)
 {
-    bw_sql_bind_int(parking->sql->set_slot, 1, run_id);
-    bw_sql_bind_int(parking->sql->set_slot, 2, state);
-    return bw_sql_run(parking->sql->set_slot, err);
+    bw_sql_bind_int(BW_WRITE(parking->sql, set_slot), 1, run_id);
+    bw_sql_bind_int(BW_WRITE(parking->sql, set_slot), 2, state);
+    return bw_sql_run(BW_WRITE(parking->sql, set_slot), err);
 }
 
 static bool count(struct bw_parking *parking, const struct group *group, enum slot_state state, int64_t *out, struct bw_error *err)
 {
-    sqlite3_stmt *statement = parking->sql->count_slots;
+    sqlite3_stmt *statement = BW_WRITE(parking->sql, count_slots);
     bool has_row;
     bw_sql_bind_blob(statement, 1, group->bytes, sizeof group->bytes);
     bw_sql_bind_int(statement, 2, state);
@@ -39,7 +39,7 @@ struct holder {
 /* The first one that waits, or that holds one. */
 static bool first(struct bw_parking *parking, const struct group *group, enum slot_state state, struct holder *holder, struct bw_error *err)
 {
-    sqlite3_stmt *statement = parking->sql->first_slot;
+    sqlite3_stmt *statement = BW_WRITE(parking->sql, first_slot);
     bool has_row;
     bw_sql_bind_blob(statement, 1, group->bytes, sizeof group->bytes);
     bw_sql_bind_int(statement, 2, state);
@@ -54,17 +54,18 @@ static bool first(struct bw_parking *parking, const struct group *group, enum sl
 static bool let_go(struct bw_parking *parking, const struct holder *holder, struct bw_error *err)
 {
     int64_t run_id = holder->run_id;
-    bw_sql_bind_int(parking->sql->unblock_run, 1, run_id);
-    bw_sql_bind_int(parking->sql->unblock_run, 2, bw_clock_wall_ms());
+    bw_sql_bind_int(BW_WRITE(parking->sql, unblock_run), 1, run_id);
+    bw_sql_bind_int(BW_WRITE(parking->sql, unblock_run), 2, bw_clock_wall_ms());
     if (holder->until_ms && !bw_parking_stop_waiting(parking, run_id, BW_PATH_WITHIN, err)) return false;
-    return set_state(parking, run_id, SLOT_HELD, err) && bw_sql_run(parking->sql->unblock_run, err) && bw_parking_enqueue(parking, run_id, err);
+    return set_state(parking, run_id, SLOT_HELD, err) && bw_sql_run(BW_WRITE(parking->sql, unblock_run), err) &&
+           bw_parking_enqueue(parking, run_id, err);
 }
 
 /* It leaves those that wait for a slot, and asks for one again when its workflow goes on. */
 static bool hold(struct bw_parking *parking, int64_t run_id, struct bw_error *err)
 {
-    bw_sql_bind_int(parking->sql->delete_slot, 1, run_id);
-    return bw_sql_run(parking->sql->delete_slot, err) && bw_pausing_hold(parking, run_id, 0, err);
+    bw_sql_bind_int(BW_WRITE(parking->sql, delete_slot), 1, run_id);
+    return bw_sql_run(BW_WRITE(parking->sql, delete_slot), err) && bw_pausing_hold(parking, run_id, 0, err);
 }
 
 static bool hand_over(struct bw_parking *parking, const struct group *group, struct bw_error *err)
@@ -91,7 +92,7 @@ struct slot {
 
 static bool find(struct bw_parking *parking, int64_t run_id, struct slot *slot, struct bw_error *err)
 {
-    sqlite3_stmt *statement = parking->sql->find_slot;
+    sqlite3_stmt *statement = BW_WRITE(parking->sql, find_slot);
     *slot = (struct slot){.is_there = false};
     if (!parking->has_slots) return true;
     bw_sql_bind_int(statement, 1, run_id);
@@ -111,7 +112,7 @@ static bool find(struct bw_parking *parking, int64_t run_id, struct slot *slot, 
 
 static bool run_text(struct bw_parking *parking, int64_t run_id, char text[BW_UID_TEXT], struct bw_error *err)
 {
-    sqlite3_stmt *uid = parking->sql->run_uid;
+    sqlite3_stmt *uid = BW_WRITE(parking->sql, run_uid);
     bool has_row;
     snprintf(text, BW_UID_TEXT, "another run");
     bw_sql_bind_int(uid, 1, run_id);
@@ -144,7 +145,7 @@ static bool replace(struct bw_parking *parking, const struct group *group, int64
 /* One of them, unless there is one already whose end is on its way. It goes when its worker has given up what is under way. */
 static bool cancel_holder(struct bw_parking *parking, const struct group *group, int64_t by, struct bw_error *err)
 {
-    sqlite3_stmt *holder = parking->sql->holder_to_cancel;
+    sqlite3_stmt *holder = BW_WRITE(parking->sql, holder_to_cancel);
     char text[BW_UID_TEXT], why[96 + BW_UID_TEXT];
     int64_t now_ms = bw_clock_wall_ms();
     bool has_row;
@@ -156,9 +157,9 @@ static bool cancel_holder(struct bw_parking *parking, const struct group *group,
     if (!run_id || is_known) return true;
     if (!run_text(parking, by, text, err)) return false;
     snprintf(why, sizeof why, "{\"reason\":\"its place was taken by %s\",\"by\":\"concurrency\"}", text);
-    bw_sql_bind_int(parking->sql->set_cancel, 1, run_id);
-    bw_sql_bind_text(parking->sql->set_cancel, 2, bw_slice_of(why));
-    return bw_sql_run(parking->sql->set_cancel, err) && bw_parking_cancel(parking, run_id, now_ms, err) &&
+    bw_sql_bind_int(BW_WRITE(parking->sql, set_cancel), 1, run_id);
+    bw_sql_bind_text(BW_WRITE(parking->sql, set_cancel), 2, bw_slice_of(why));
+    return bw_sql_run(BW_WRITE(parking->sql, set_cancel), err) && bw_parking_cancel(parking, run_id, now_ms, err) &&
            bw_parking_note_watched(parking, run_id, err);
 }
 
@@ -187,19 +188,19 @@ static bool break_circles(struct bw_parking *parking, int64_t run_id, const stru
 bool bw_slots_open(struct bw_parking *parking, struct bw_error *err)
 {
     bool has_row;
-    if (!bw_sql_next(parking->sql->any_slot, &parking->has_slots, err)) return false;
-    sqlite3_reset(parking->sql->any_slot);
+    if (!bw_sql_next(BW_WRITE(parking->sql, any_slot), &parking->has_slots, err)) return false;
+    sqlite3_reset(BW_WRITE(parking->sql, any_slot));
     if (!parking->has_slots) return true;
-    if (!bw_sql_next(parking->sql->last_order, &has_row, err)) return false;
-    parking->asked_ms = has_row ? sqlite3_column_int64(parking->sql->last_order, 0) : 0;
-    sqlite3_reset(parking->sql->last_order);
+    if (!bw_sql_next(BW_WRITE(parking->sql, last_order), &has_row, err)) return false;
+    parking->asked_ms = has_row ? sqlite3_column_int64(BW_WRITE(parking->sql, last_order), 0) : 0;
+    sqlite3_reset(BW_WRITE(parking->sql, last_order));
     return true;
 }
 
 /* Its place among those that wait. */
 static bool place_of(struct bw_parking *parking, const struct bw_slot_ask *ask, bool others_wait, int64_t *order_ms, struct bw_error *err)
 {
-    sqlite3_stmt *earlier = parking->sql->earlier_asker;
+    sqlite3_stmt *earlier = BW_WRITE(parking->sql, earlier_asker);
     int64_t now_ms = bw_clock_wall_ms();
     bool has_row;
     if (now_ms > parking->asked_ms) parking->asked_ms = now_ms;
@@ -221,16 +222,16 @@ static bool place_event(struct bw_parking *parking, const struct bw_slot_ask *as
     bool has_row;
     *event_id = ask->event_id;
     if (!ask->is_called) return true;
-    if (!bw_sql_next(parking->sql->next_event, &has_row, err)) return false;
-    *event_id = sqlite3_column_int64(parking->sql->next_event, 0);
-    sqlite3_reset(parking->sql->next_event);
+    if (!bw_sql_next(BW_WRITE(parking->sql, next_event), &has_row, err)) return false;
+    *event_id = sqlite3_column_int64(BW_WRITE(parking->sql, next_event), 0);
+    sqlite3_reset(BW_WRITE(parking->sql, next_event));
     return true;
 }
 
 static bool put(struct bw_parking *parking, const struct bw_slot_ask *ask, const struct bw_slot_new *slot, int64_t lender, int64_t order_ms,
                 struct bw_error *err)
 {
-    sqlite3_stmt *put = parking->sql->put_slot;
+    sqlite3_stmt *put = BW_WRITE(parking->sql, put_slot);
     int64_t event_id;
     if (!place_event(parking, ask, &event_id, err)) return false;
     parking->has_slots = true;
@@ -250,8 +251,8 @@ static bool put(struct bw_parking *parking, const struct bw_slot_ask *ask, const
     else
         sqlite3_bind_null(put, 12);
     bw_sql_bind_int(put, 13, ask->is_called);
-    bw_sql_bind_int(parking->sql->block_run, 1, ask->run_id);
-    return bw_sql_run(put, err) && bw_sql_run(parking->sql->block_run, err);
+    bw_sql_bind_int(BW_WRITE(parking->sql, block_run), 1, ask->run_id);
+    return bw_sql_run(put, err) && bw_sql_run(BW_WRITE(parking->sql, block_run), err);
 }
 
 /* Lent is one slot, and what becomes of a failed run's is said by who lends it. */
@@ -314,21 +315,21 @@ bool bw_slots_woken(struct bw_parking *parking, int64_t run_id, bool *may_go, st
     if (!count(parking, &slot.group, SLOT_HELD, &held, err)) return false;
     *may_go = held < slot.most; /* then nobody waits */
     if (*may_go) return set_state(parking, run_id, SLOT_HELD, err);
-    bw_sql_bind_int(parking->sql->block_run, 1, run_id);
-    if (!set_state(parking, run_id, SLOT_WAITS, err) || !bw_sql_run(parking->sql->block_run, err)) return false;
+    bw_sql_bind_int(BW_WRITE(parking->sql, block_run), 1, run_id);
+    if (!set_state(parking, run_id, SLOT_WAITS, err) || !bw_sql_run(BW_WRITE(parking->sql, block_run), err)) return false;
     return bw_nest_look(parking, run_id, slot.group.bytes, &nest, err) && (!nest.has_keeper || break_circles(parking, run_id, &slot.group, err));
 }
 
 static bool give_back(struct bw_parking *parking, int64_t run_id, const struct slot *slot, struct bw_error *err)
 {
-    bw_sql_bind_int(parking->sql->delete_slot, 1, run_id);
+    bw_sql_bind_int(BW_WRITE(parking->sql, delete_slot), 1, run_id);
     /* Also behind one that has waited: the next one may have been told of more slots. */
-    return bw_sql_run(parking->sql->delete_slot, err) && (slot->state == SLOT_GIVEN_UP || hand_over(parking, &slot->group, err));
+    return bw_sql_run(BW_WRITE(parking->sql, delete_slot), err) && (slot->state == SLOT_GIVEN_UP || hand_over(parking, &slot->group, err));
 }
 
 bool bw_slots_ended(struct bw_parking *parking, int64_t run_id, struct bw_error *err)
 {
-    sqlite3_stmt *statement = parking->sql->is_kept;
+    sqlite3_stmt *statement = BW_WRITE(parking->sql, is_kept);
     struct slot slot;
     bool has_row;
     if (!find(parking, run_id, &slot, err)) return false;
@@ -352,7 +353,7 @@ bool bw_slots_resolved(struct bw_parking *parking, int64_t run_id, struct bw_err
 
 bool bw_slots_resolved_below(struct bw_parking *parking, int64_t run_id, struct bw_error *err)
 {
-    sqlite3_stmt *below = parking->sql->kept_below;
+    sqlite3_stmt *below = BW_WRITE(parking->sql, kept_below);
     while (parking->has_slots) {
         bool has_row;
         bw_sql_bind_int(below, 1, run_id);
@@ -367,7 +368,7 @@ bool bw_slots_resolved_below(struct bw_parking *parking, int64_t run_id, struct 
 
 bool bw_slots_take_over(struct bw_parking *parking, int64_t run_id, int64_t from, bool *has_slot, struct bw_error *err)
 {
-    sqlite3_stmt *statement = parking->sql->move_slot;
+    sqlite3_stmt *statement = BW_WRITE(parking->sql, move_slot);
     *has_slot = false;
     if (!parking->has_slots) return true;
     bw_sql_bind_int(statement, 1, from);

@@ -1,42 +1,45 @@
 #include "store/sql.h"
-#include "base/embedded.h"
+#include "store/sql_texts.h"
 #include <stdio.h>
 #include <string.h>
 
-static const char *find_statement(const char *file, const char *name)
+static _Thread_local struct bw_error unprepared; /* why bw_sql_statement() has returned NULL last */
+
+bool bw_sql_prepare(const struct bw_statements *all, size_t index, struct bw_error *err)
 {
-    char mark[80];
-    snprintf(mark, sizeof mark, "-- name: %s\n", name);
-    for (const struct bw_embedded *e = bw_embedded_sql; e->name; e++) {
-        if (strcmp(e->name, file) != 0) continue;
-        const char *found = strstr(e->data, mark);
-        return found ? found + strlen(mark) : NULL;
-    }
-    return NULL;
+    char file[64];
+    int line;
+    if (all->prepared[index]) return true;
+    const char *text = bw_sql_text(all->file, all->names[index], &line);
+    if (text && sqlite3_prepare_v3(all->db, text, -1, SQLITE_PREPARE_PERSISTENT, &all->prepared[index], NULL) == SQLITE_OK) return true;
+    snprintf(file, sizeof file, "%s.sql", all->file);
+    if (text)
+        bw_sql_fail(all->db, err);
+    else
+        bw_error_set(err, "store.failed", "there is no statement '%s'", all->names[index]);
+    bw_error_at(err, file, line, 0);
+    return false;
 }
 
-bool bw_sql_prepare(sqlite3 *db, const char *file, const char *const *names, sqlite3_stmt **statements, size_t count, struct bw_error *err)
+sqlite3_stmt *bw_sql_statement(const struct bw_statements *all, size_t index)
 {
-    for (size_t i = 0; i < count; i++) {
-        const char *text = find_statement(file, names[i]);
-        /* SQLite reads up to the first semicolon only. */
-        if (text && sqlite3_prepare_v3(db, text, -1, SQLITE_PREPARE_PERSISTENT, &statements[i], NULL) == SQLITE_OK) continue;
-        if (text)
-            bw_sql_fail(db, err);
-        else
-            bw_error_set(err, "store.failed", "statement '%s' is not in %s.sql", names[i], file);
-        bw_sql_finalize(statements, i);
-        return false;
-    }
-    return true;
+    if (!all->prepared[index]) bw_sql_prepare(all, index, &unprepared);
+    return all->prepared[index];
 }
 
-void bw_sql_finalize(sqlite3_stmt **statements, size_t count)
+void bw_sql_finalize(const struct bw_statements *all)
 {
-    for (size_t i = 0; i < count; i++) {
-        sqlite3_finalize(statements[i]);
-        statements[i] = NULL;
+    for (size_t i = 0; i < all->count; i++) {
+        sqlite3_finalize(all->prepared[i]);
+        all->prepared[i] = NULL;
     }
+}
+
+/* What was to be run is not there. */
+static bool fail_unprepared(struct bw_error *err)
+{
+    if (err) *err = unprepared;
+    return false;
 }
 
 static const char *code_of(int extended)
@@ -88,6 +91,7 @@ bool bw_sql_integer(sqlite3 *db, const char *text, int64_t *out, struct bw_error
 
 bool bw_sql_run(sqlite3_stmt *statement, struct bw_error *err)
 {
+    if (!statement) return fail_unprepared(err);
     int rc = sqlite3_step(statement);
     bool ok = rc == SQLITE_DONE || rc == SQLITE_ROW || bw_sql_fail(sqlite3_db_handle(statement), err);
     sqlite3_reset(statement);
@@ -96,6 +100,8 @@ bool bw_sql_run(sqlite3_stmt *statement, struct bw_error *err)
 
 bool bw_sql_next(sqlite3_stmt *statement, bool *has_row, struct bw_error *err)
 {
+    *has_row = false;
+    if (!statement) return fail_unprepared(err);
     int rc = sqlite3_step(statement);
     *has_row = rc == SQLITE_ROW;
     if (*has_row) return true;

@@ -17,9 +17,19 @@
 
 #define BW_STORE_DATABASE "bellwire.db"
 
-/* Prepares statement names[i] of the embedded file `file` into statements[i]. On failure none stay prepared. */
-bool bw_sql_prepare(sqlite3 *db, const char *file, const char *const *names, sqlite3_stmt **statements, size_t count, struct bw_error *err);
-void bw_sql_finalize(sqlite3_stmt **statements, size_t count);
+/* The statements of one embedded file on one connection. Each is prepared when it is asked for first: a command that looks at one table, and an
+ * engine that starts, use few of them. Fill in all but prepared[], which is zero; bw_sql_finalize() before the connection is closed. */
+struct bw_statements {
+    sqlite3 *db;
+    const char *file;         /* of schema/, without its ending */
+    const char *const *names; /* count of them */
+    size_t count;
+    sqlite3_stmt **prepared; /* count of them; NULL: not yet */
+};
+/* NULL: it cannot be prepared. Then nothing is bound, and bw_sql_run() and bw_sql_next() fail and say why, in the thread that has asked. */
+sqlite3_stmt *bw_sql_statement(const struct bw_statements *all, size_t index);
+bool bw_sql_prepare(const struct bw_statements *all, size_t index, struct bw_error *err); /* now; the error has its place in the file */
+void bw_sql_finalize(const struct bw_statements *all);
 
 bool bw_sql_fail(sqlite3 *db, struct bw_error *err); /* err from the connection's last failure; always false */
 bool bw_sql_exec(sqlite3 *db, const char *text, struct bw_error *err);

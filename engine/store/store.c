@@ -55,6 +55,12 @@ static bool is_code(const struct bw_error *err, const char *code)
     return strcmp(err->code, code) == 0;
 }
 
+/* What it costs the writer, and its owner in memory. */
+static size_t weight_of(const struct bw_store_op *op)
+{
+    return op->batch_count ? op->batch_count : 1;
+}
+
 /* err NULL = committed */
 static void finish(struct bw_store *store, struct bw_store_op *ops, const struct bw_error *err)
 {
@@ -64,7 +70,7 @@ static void finish(struct bw_store *store, struct bw_store_op *ops, const struct
         op->next = NULL;
         op->failed = err != NULL;
         if (err) op->error = *err;
-        atomic_fetch_sub_explicit(&store->queued, 1, memory_order_relaxed);
+        atomic_fetch_sub_explicit(&store->queued, weight_of(op), memory_order_relaxed);
         op->done(op); /* the owner's again */
     }
 }
@@ -148,6 +154,7 @@ static void gather(struct bw_store *store)
 static size_t bytes_of(const struct bw_store_op *op)
 {
     size_t bytes = op->event.body.len + op->event.headers.len;
+    for (size_t i = 0; i < op->batch_count; i++) bytes += op->batch[i].event.body.len;
     for (size_t i = 0; op->kind == BW_OP_REPORT && i < op->run_count; i++) {
         bytes += op->runs[i].output.len;
         for (size_t k = 0; k < op->runs[i].step_count; k++) bytes += op->runs[i].steps[k].output.len;
@@ -158,10 +165,11 @@ static size_t bytes_of(const struct bw_store_op *op)
 static struct bw_store_op *take_group(struct bw_store *store, size_t *count)
 {
     struct bw_store_op *first = store->waiting, *last = first;
-    size_t bytes = bytes_of(first);
-    for (*count = 1; last->next && *count < GROUP_OPS; ++*count) {
+    size_t bytes = bytes_of(first), weight = weight_of(first);
+    for (*count = 1; last->next; ++*count) {
         bytes += bytes_of(last->next);
-        if (bytes > GROUP_BYTES) break;
+        weight += weight_of(last->next);
+        if (bytes > GROUP_BYTES || weight > GROUP_OPS) break;
         last = last->next;
     }
     store->waiting = last->next;
@@ -291,7 +299,7 @@ fail:
 
 void bw_store_submit(struct bw_store *store, struct bw_store_op *op)
 {
-    atomic_fetch_add_explicit(&store->queued, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&store->queued, weight_of(op), memory_order_relaxed);
     struct bw_store_op *newest = atomic_load_explicit(&store->arrived, memory_order_relaxed);
     do {
         op->next = newest;

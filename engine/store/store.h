@@ -3,14 +3,13 @@
  *
  * WRITES are messages to the one writer thread. An operation is filled by its owner, given to bw_store_submit() and from then on belongs to
  * the store until `done(op)` is called ON THE WRITER THREAD, after the commit that holds it has been synced (or has failed). done() must be
- * short: post to your own loop's mailbox. Whatever queued up while the last commit ran is committed as one group (at most 512 operations or
- * 4 MiB). Operations of one thread are applied in submission order; event ids ascend in commit order. If a group fails it is retried one by
- * one; an operation that fails alone gets its own error. Disk full is "store.full": those operations fail, later ones are tried again. Any
- * other I/O error (failed fsync, corruption) is "store.failed": the store refuses everything from then on and the process must stop; an
- * fsync is never retried.
- * RETENTION: finished things go when they are older than configured, and the oldest of them when the database grows above its cap. With
- * nothing left that may go, accepting fails with "store.full" too. What a pending event, an active or a parked run needs stays whatever its age.
- * PARKING: a run that only waits is PARKED: it is the store's alone, no memory holds it. A timer or an event with the right key wakes it: it
+ * short: post to your own loop's mailbox. Whatever queued up while the last commit ran is committed as one group (at most 512 operations, of which
+ * one of N events counts as N, or 4 MiB). Operations of one thread are applied in submission order; event ids ascend in commit order. If a group
+ * fails it is retried one by one; an operation that fails alone gets its own error. Disk full is "store.full": those operations fail, later ones are
+ * tried again. Any other I/O error (failed fsync, corruption) is "store.failed": the store refuses everything from then on and the process must stop;
+ * an fsync is never retried. RETENTION: finished things go when they are older than configured, and the oldest of them when the database grows above
+ * its cap. With nothing left that may go, accepting fails with "store.full" too. What a pending event, an active or a parked run needs stays whatever
+ * its age. PARKING: a run that only waits is PARKED: it is the store's alone, no memory holds it. A timer or an event with the right key wakes it: it
  * is ACTIVE again and in the queue, until it parks again or ends. Timers never fire by themselves: BW_OP_WAKE fires what is due. A wake is
  * never lost: it is written in the transaction of what caused it, and registering a wait looks back at the events that came before. Whatever
  * is written first ends a step's waiting; its other arms and its timer go in that transaction. See struct bw_step_row, BW_OP_WAKE.
@@ -112,6 +111,14 @@ struct bw_event_new {
     int64_t due_ms; /* emitted by a step: it comes then, and all that depends on the catalogue is told then (WAKE); 0 = now */
 };
 #define BW_EVENT_KEYS_MAX 128
+struct bw_batch_event { /* one of the events of a request */
+    struct bw_event_new event;
+    struct bw_slice detail; /* of the row of its delivery, as is `bytes` */
+    uint32_t bytes;
+    int64_t event_id;           /* out */
+    bool is_duplicate;          /* out */
+    struct bw_uid duplicate_of; /* out, as of the operation */
+};
 /* Writer thread: tells revision, is_done and keys (put into `keys`) of an event whose time has come. */
 typedef void bw_store_bind(void *arg, struct bw_event_new *event, uint64_t keys[BW_EVENT_KEYS_MAX]);
 struct bw_wait_pair { /* events of this name (a glob) are hashed by this field; empty: by the name alone */
@@ -193,6 +200,7 @@ struct bw_step_row {
     struct bw_slice input_names; /* JSON array of the names of the step's inputs, or empty */
     struct bw_slice output;      /* JSON, or empty */
     struct bw_slice error;       /* JSON object {code,message,…}, or empty */
+    struct bw_slice failures;    /* JSON list: attempts that were tried again, {attempt,at_ms,took_ms,error}; written: since the last row; or empty */
     /* WAITING and RETRYING: what the step waits for now, instead of all that it waited for before. Whatever comes first, the timer or an event
      * for one of the arms, becomes its wake, and nothing else is left registered. If events for several arms are there, the lowest id wins.
      * The wake stays until the step's row is final or the step is reported waiting again. */
@@ -250,7 +258,7 @@ struct bw_refused_run {
     char code[48];           /* of its error */
 };
 struct bw_revision_file {
-    struct bw_slice kind; /* "workflow", "action", "plugin" */
+    struct bw_slice kind; /* BW_FILE_… of wire/messages.h */
     struct bw_slice path;
     struct bw_slice content;
 };
@@ -277,11 +285,15 @@ enum bw_store_op_kind {
     BW_OP_CANCEL,   /* `cancel`: the flag on the row of a run that has not ended; one that is parked is woken by it */
     BW_OP_ABOUT,    /* `about`: what the catalogue says about its workflows */
     BW_OP_PAUSE,    /* `pause`: from now on no run of the workflow begins, it is HELD; or they begin again, and those that are held go on: WAKE */
+    BW_OP_HANDOVER, /* `handover`: a sender hands over its secret, or an operator says when it may: handover.h */
+    BW_OP_USAGE,    /* `usage`: a metered call begins, if no budget forbids it, or has ended: usage.h */
     BW_OP_CALL,     /* runs call(op) on the writer thread inside the group; again if the group is retried */
 };
 #define BW_WAKES_AT_ONCE 500 /* steps woken in one transaction, whatever wakes them; fewer when that takes long */
 struct bw_letters;
 struct bw_vote;
+struct bw_handover;
+struct bw_usage_wish;
 struct bw_about_list;
 struct bw_run_ids { /* ids: malloc'd, free them; short of memory there are fewer */
     int64_t *ids;
@@ -292,8 +304,10 @@ struct bw_store_op {
     void (*done)(struct bw_store_op *op); /* writer thread */
     void *owner;                          /* the submitter's */
     struct bw_store_op *next;             /* the store's while it has the operation, the owner's before and after */
-    struct bw_delivery delivery;          /* ACCEPT, DELIVERY; all borrowed bytes must live until done() */
+    struct bw_delivery delivery;          /* ACCEPT, DELIVERY, HANDOVER; all borrowed bytes must live until done() */
     struct bw_event_new event;            /* ACCEPT */
+    struct bw_batch_event *batch;         /* ACCEPT: these instead of `event`, all or none, each with a row like `delivery`; or NULL */
+    size_t batch_count;                   /* ACCEPT */
     const struct bw_run_row *runs;        /* REPORT */
     size_t run_count;
     bool event_done;                    /* REPORT */
@@ -328,6 +342,8 @@ struct bw_store_op {
     struct bw_letters *letters;                  /* LETTERS */
     struct bw_about_list *about;                 /* ABOUT */
     struct bw_vote *vote;                        /* VOTE */
+    struct bw_handover *handover;                /* HANDOVER */
+    struct bw_usage_wish *usage;                 /* USAGE */
     uint8_t key[BW_STORE_KEY_BYTES];             /* KEY: out */
     bool more;                                   /* WAKE: out */
     int64_t first_emitted;                       /* REPORT, WAKE: out: the lowest id of the events that it caused, 0 = none */
@@ -352,7 +368,7 @@ bool bw_store_submit_wait(struct bw_store *store, struct bw_store_op *op,
 /* Are there runs to hear of that are awake already, but not told yet, or an event that has more to wake, in transactions of their own? Any thread.
  * From an op's done() on it knows of the op's own commit. */
 bool bw_store_is_waking(const struct bw_store *store);
-size_t bw_store_queued(const struct bw_store *store); /* operations not yet committed; any thread, approximate */
+size_t bw_store_queued(const struct bw_store *store); /* operations not yet committed, one of N events as N; any thread, approximate */
 bool bw_store_is_failed(const struct bw_store *store);
 uint64_t bw_store_commits(const struct bw_store *store); /* transactions so far, for tests and metrics */
 uint64_t bw_store_repairs(const struct bw_store *store); /* what must not happen and did, in the life of the data folder (sweep.h); any thread */

@@ -52,16 +52,17 @@ struct finding {
 
 static sqlite3_stmt *statement_of(const struct bw_write_statements *sql, size_t check)
 {
-    sqlite3_stmt *const checks[] = {sql->sweep_parked,  sql->sweep_active,  sql->sweep_timers, sql->sweep_waits,
-                                    sql->sweep_wakes,   sql->sweep_queue,   sql->sweep_joins,  sql->sweep_slots,
-                                    sql->sweep_delayed, sql->sweep_blocked, sql->sweep_held,   sql->sweep_collectors};
+    sqlite3_stmt *const checks[] = {BW_WRITE(sql, sweep_parked),  BW_WRITE(sql, sweep_active), BW_WRITE(sql, sweep_timers),
+                                    BW_WRITE(sql, sweep_waits),   BW_WRITE(sql, sweep_wakes),  BW_WRITE(sql, sweep_queue),
+                                    BW_WRITE(sql, sweep_joins),   BW_WRITE(sql, sweep_slots),  BW_WRITE(sql, sweep_delayed),
+                                    BW_WRITE(sql, sweep_blocked), BW_WRITE(sql, sweep_held),   BW_WRITE(sql, sweep_collectors)};
     _Static_assert(sizeof checks / sizeof *checks == BW_SWEEP_CHECKS, "a pass has so many");
     return checks[check];
 }
 
 bool bw_sweep_open(struct bw_writer *writer, struct bw_error *err)
 {
-    sqlite3_stmt *statement = writer->sql.get_meta;
+    sqlite3_stmt *statement = BW_WRITE(&writer->sql, get_meta);
     bool has_row;
     bw_sql_bind_text(statement, 1, (struct bw_slice)BW_SLICE(REPAIRS));
     if (!bw_sql_next(statement, &has_row, err)) return false;
@@ -83,15 +84,17 @@ static bool repair(struct bw_writer *writer, const struct finding *finding, stru
     switch (finding->fault) {
     case FAULT_NONE: return true;
     case FAULT_PARKED_FOR_EVER: /* waiting for longer would help nobody: a sleep ends, a wait has timed out, a step is tried again */
-        bw_sql_bind_int(writer->sql.wake_all_steps, 1, finding->run_id);
-        bw_sql_bind_int(writer->sql.wake_all_steps, 2, bw_clock_wall_ms());
-        if (!bw_sql_run(writer->sql.wake_all_steps, err)) return false;
+        bw_sql_bind_int(BW_WRITE(&writer->sql, wake_all_steps), 1, finding->run_id);
+        bw_sql_bind_int(BW_WRITE(&writer->sql, wake_all_steps), 2, bw_clock_wall_ms());
+        if (!bw_sql_run(BW_WRITE(&writer->sql, wake_all_steps), err)) return false;
         return bw_parking_unpark(parking, finding->run_id, err);
     case FAULT_PARKED_WITH_WAKE: return bw_parking_unpark(parking, finding->run_id, err);
     case FAULT_ACTIVE_UNOWNED: return bw_parking_enqueue(parking, finding->run_id, err);
     case FAULT_LEFT_BEHIND:
     case FAULT_JOIN_WITHOUT_PARENT: return bw_parking_end(parking, finding->run_id, true, err);
-    case FAULT_QUEUED_BUT_PARKED: bw_sql_bind_int(writer->sql.delete_queue, 1, finding->run_id); return bw_sql_run(writer->sql.delete_queue, err);
+    case FAULT_QUEUED_BUT_PARKED:
+        bw_sql_bind_int(BW_WRITE(&writer->sql, delete_queue), 1, finding->run_id);
+        return bw_sql_run(BW_WRITE(&writer->sql, delete_queue), err);
     case FAULT_SLOT_FREE: return bw_slots_settle(parking, finding->run_id, err);
     case FAULT_DELAYED_FOR_EVER:
     case FAULT_BLOCKED_FOR_EVER:
@@ -107,14 +110,14 @@ static bool write_repairs(struct bw_writer *writer, const struct finding *findin
 {
     for (size_t i = 0; i < count; i++)
         if (!repair(writer, &findings[i], err)) return false;
-    bw_sql_bind_text(writer->sql.set_meta, 1, (struct bw_slice)BW_SLICE(REPAIRS));
-    bw_sql_bind_int(writer->sql.set_meta, 2, (int64_t)(writer->sweep.repairs + count));
-    return bw_sql_run(writer->sql.set_meta, err);
+    bw_sql_bind_text(BW_WRITE(&writer->sql, set_meta), 1, (struct bw_slice)BW_SLICE(REPAIRS));
+    bw_sql_bind_int(BW_WRITE(&writer->sql, set_meta), 2, (int64_t)(writer->sweep.repairs + count));
+    return bw_sql_run(BW_WRITE(&writer->sql, set_meta), err);
 }
 
 static void report(struct bw_writer *writer, const struct finding *finding)
 {
-    sqlite3_stmt *statement = writer->sql.run_uid;
+    sqlite3_stmt *statement = BW_WRITE(&writer->sql, run_uid);
     char run[BW_UID_TEXT] = "gone";
     bool has_row;
     bw_sql_bind_int(statement, 1, finding->run_id);
@@ -128,14 +131,14 @@ static void report(struct bw_writer *writer, const struct finding *finding)
 
 static bool commit_repairs(struct bw_writer *writer, const struct finding *findings, size_t count, struct bw_error *err)
 {
-    if (!bw_sql_run(writer->sql.begin, err)) return false;
-    if (write_repairs(writer, findings, count, err) && bw_parking_flush(&writer->parking, err) && bw_sql_run(writer->sql.commit, err)) {
+    if (!bw_sql_run(BW_WRITE(&writer->sql, begin), err)) return false;
+    if (write_repairs(writer, findings, count, err) && bw_parking_flush(&writer->parking, err) && bw_sql_run(BW_WRITE(&writer->sql, commit), err)) {
         bw_parking_committed(&writer->parking);
         writer->sweep.repairs += count;
         for (size_t i = 0; i < count; i++) report(writer, &findings[i]);
         return true;
     }
-    if (!sqlite3_get_autocommit(writer->db)) bw_sql_run(writer->sql.rollback, NULL);
+    if (!sqlite3_get_autocommit(writer->db)) bw_sql_run(BW_WRITE(&writer->sql, rollback), NULL);
     bw_parking_rolled_back(&writer->parking);
     return false;
 }

@@ -7,7 +7,7 @@
 
 static bool put_vote(struct bw_parking *parking, int64_t run_id, struct bw_vote *vote, struct bw_error *err)
 {
-    sqlite3_stmt *statement = parking->sql->put_vote;
+    sqlite3_stmt *statement = BW_WRITE(parking->sql, put_vote);
     bw_sql_bind_int(statement, 1, run_id);
     bw_sql_bind_text(statement, 2, vote->step);
     bw_sql_bind_text(statement, 3, vote->choice);
@@ -24,7 +24,7 @@ static bool put_vote(struct bw_parking *parking, int64_t run_id, struct bw_vote 
 /* "STEP: CHOICE from ADDRESS" */
 static bool audit(struct bw_parking *parking, const struct bw_vote *vote, struct bw_error *err)
 {
-    sqlite3_stmt *statement = parking->sql->put_audit;
+    sqlite3_stmt *statement = BW_WRITE(parking->sql, put_audit);
     struct bw_buf detail = {0};
     char target[BW_UID_TEXT];
     bw_buf_append_slice(&detail, vote->step);
@@ -53,7 +53,7 @@ static bool run_on_step(sqlite3_stmt *statement, int64_t run_id, struct bw_slice
 /* Those who have chosen the same. */
 static bool count(struct bw_parking *parking, int64_t run_id, const struct bw_vote *vote, int64_t *votes, struct bw_error *err)
 {
-    sqlite3_stmt *statement = parking->sql->count_votes;
+    sqlite3_stmt *statement = BW_WRITE(parking->sql, count_votes);
     bool has_row;
     bw_sql_bind_int(statement, 1, run_id);
     bw_sql_bind_text(statement, 2, vote->step);
@@ -66,7 +66,7 @@ static bool count(struct bw_parking *parking, int64_t run_id, const struct bw_vo
 
 static bool has_voted(struct bw_parking *parking, int64_t run_id, const struct bw_vote *vote, bool *answer, struct bw_error *err)
 {
-    sqlite3_stmt *statement = parking->sql->has_voted;
+    sqlite3_stmt *statement = BW_WRITE(parking->sql, has_voted);
     bw_sql_bind_int(statement, 1, run_id);
     bw_sql_bind_text(statement, 2, vote->step);
     bw_sql_bind_text(statement, 3, vote->by);
@@ -77,7 +77,7 @@ static bool has_voted(struct bw_parking *parking, int64_t run_id, const struct b
 
 bool bw_votes_apply(struct bw_parking *parking, struct bw_vote *vote, struct bw_error *err)
 {
-    sqlite3_stmt *find = parking->sql->awaits_vote;
+    sqlite3_stmt *find = BW_WRITE(parking->sql, awaits_vote);
     int64_t votes;
     bool has_row;
     vote->is_counted = vote->decides = false;
@@ -89,7 +89,7 @@ bool bw_votes_apply(struct bw_parking *parking, struct bw_vote *vote, struct bw_
     bool was_decided = sqlite3_column_int(find, 2) != 0; /* and the run was resumed, or the step is tried again, and asks once more */
     bool awaits_callback = sqlite3_column_type(find, 3) == SQLITE_INTEGER;
     bool fits = vote->is_callback ? awaits_callback && sqlite3_column_int64(find, 3) == vote->iteration : !awaits_callback;
-    sqlite3_stmt *settle = vote->is_callback ? parking->sql->settle_votes : parking->sql->forget_votes;
+    sqlite3_stmt *settle = vote->is_callback ? BW_WRITE(parking->sql, settle_votes) : BW_WRITE(parking->sql, forget_votes);
     sqlite3_reset(find);
     if (!fits) return true;
     if (vote->is_callback) {
@@ -113,17 +113,17 @@ bool bw_votes_apply(struct bw_parking *parking, struct bw_vote *vote, struct bw_
 bool bw_votes_key(const struct bw_write_statements *sql, uint8_t key[BW_STORE_KEY_BYTES], struct bw_error *err)
 {
     bool has_row;
-    bw_sql_bind_text(sql->get_key, 1, BW_SLICE(KEY_NAME));
-    if (!bw_sql_next(sql->get_key, &has_row, err)) return false;
+    bw_sql_bind_text(BW_WRITE(sql, get_key), 1, BW_SLICE(KEY_NAME));
+    if (!bw_sql_next(BW_WRITE(sql, get_key), &has_row, err)) return false;
     if (has_row) {
-        struct bw_slice found = bw_sql_column(sql->get_key, 0);
+        struct bw_slice found = bw_sql_column(BW_WRITE(sql, get_key), 0);
         bool is_whole = found.len == BW_STORE_KEY_BYTES;
         if (is_whole) memcpy(key, found.ptr, found.len);
-        sqlite3_reset(sql->get_key);
+        sqlite3_reset(BW_WRITE(sql, get_key));
         return is_whole || bw_error_set(err, "store.refused", "the key of the approval links is damaged");
     }
     bw_random_bytes(key, BW_STORE_KEY_BYTES);
-    bw_sql_bind_text(sql->put_key, 1, BW_SLICE(KEY_NAME));
-    bw_sql_bind_blob(sql->put_key, 2, key, BW_STORE_KEY_BYTES);
-    return bw_sql_run(sql->put_key, err);
+    bw_sql_bind_text(BW_WRITE(sql, put_key), 1, BW_SLICE(KEY_NAME));
+    bw_sql_bind_blob(BW_WRITE(sql, put_key), 2, key, BW_STORE_KEY_BYTES);
+    return bw_sql_run(BW_WRITE(sql, put_key), err);
 }

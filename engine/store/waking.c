@@ -10,7 +10,7 @@
 /* Without memory nobody is told: then it is found when the run wants to park. */
 bool bw_parking_note_watched(struct bw_parking *parking, int64_t run_id, struct bw_error *err)
 {
-    sqlite3_stmt *statement = parking->sql->run_of_id;
+    sqlite3_stmt *statement = BW_WRITE(parking->sql, run_of_id);
     bool has_row;
     if (parking->watched_count == parking->watched_capacity) {
         size_t capacity = parking->watched_capacity ? parking->watched_capacity * 2 : 16;
@@ -30,7 +30,7 @@ bool bw_parking_note_watched(struct bw_parking *parking, int64_t run_id, struct 
 
 bool bw_parking_put_wake(struct bw_parking *parking, int64_t run_id, struct bw_slice path, const struct bw_wake *wake, struct bw_error *err)
 {
-    sqlite3_stmt *statement = parking->sql->put_wake;
+    sqlite3_stmt *statement = BW_WRITE(parking->sql, put_wake);
     bw_sql_bind_int(statement, 1, run_id);
     bw_sql_bind_text(statement, 2, path);
     bw_sql_bind_int(statement, 3, wake->kind);
@@ -45,7 +45,7 @@ bool bw_parking_put_wake(struct bw_parking *parking, int64_t run_id, struct bw_s
 
 bool bw_parking_event_time(struct bw_parking *parking, int64_t event_id, int64_t *at_ms, struct bw_error *err)
 {
-    sqlite3_stmt *statement = parking->sql->event_time;
+    sqlite3_stmt *statement = BW_WRITE(parking->sql, event_time);
     bool has_row;
     bw_sql_bind_int(statement, 1, event_id);
     if (!bw_sql_next(statement, &has_row, err)) return false;
@@ -68,7 +68,7 @@ void bw_parking_spend(struct bw_parking *parking)
 /* With this wake, unless the step waits for events and an earlier one has come: its turn would only have been later. */
 static bool wake_step(struct bw_parking *parking, int64_t run_id, struct bw_slice path, struct bw_wake wake, struct bw_error *err)
 {
-    sqlite3_stmt *earliest = parking->sql->earliest_of_step;
+    sqlite3_stmt *earliest = BW_WRITE(parking->sql, earliest_of_step);
     bool has_row;
     bw_sql_bind_int(earliest, 1, run_id);
     bw_sql_bind_text(earliest, 2, path);
@@ -87,7 +87,7 @@ static bool wake_step(struct bw_parking *parking, int64_t run_id, struct bw_slic
 /* Those who wait for this key of the event, from run *waiter on. *all false: this transaction has no room for more; *waiter is where to go on. */
 static bool wake_waiters(struct bw_parking *parking, int64_t key, int64_t event_id, int64_t *waiter, bool *all, struct bw_error *err)
 {
-    sqlite3_stmt *next = parking->sql->next_waiter;
+    sqlite3_stmt *next = BW_WRITE(parking->sql, next_waiter);
     for (;;) {
         bw_sql_bind_int(next, 1, key);
         bw_sql_bind_int(next, 2, *waiter);
@@ -111,9 +111,9 @@ bool bw_parking_accepted(struct bw_parking *parking, int64_t event_id, const str
     if (event->key_count > BW_EVENT_KEYS_MAX)
         return bw_error_set(err, "store.too_many_keys", "an event has %zu keys, at most %d are kept", event->key_count, BW_EVENT_KEYS_MAX);
     for (size_t i = 0; i < event->key_count; i++) { /* all before the first is woken: the lowest arm wins */
-        bw_sql_bind_int(sql->put_event_key, 1, (int64_t)event->keys[i]);
-        bw_sql_bind_int(sql->put_event_key, 2, event_id);
-        if (!bw_sql_run(sql->put_event_key, err)) return false;
+        bw_sql_bind_int(BW_WRITE(sql, put_event_key), 1, (int64_t)event->keys[i]);
+        bw_sql_bind_int(BW_WRITE(sql, put_event_key), 2, event_id);
+        if (!bw_sql_run(BW_WRITE(sql, put_event_key), err)) return false;
     }
     for (size_t i = 0; all && i < event->key_count; i++) {
         int64_t waiter = 0;
@@ -121,8 +121,8 @@ bool bw_parking_accepted(struct bw_parking *parking, int64_t event_id, const str
     }
     if (all) return true;
     parking->has_wakings = true;
-    bw_sql_bind_int(sql->put_waking, 1, event_id);
-    return bw_sql_run(sql->put_waking, err);
+    bw_sql_bind_int(BW_WRITE(sql, put_waking), 1, event_id);
+    return bw_sql_run(BW_WRITE(sql, put_waking), err);
 }
 
 static bool fire(struct bw_parking *parking, int64_t run_id, struct bw_slice path, int64_t now_ms, struct bw_error *err)
@@ -134,7 +134,7 @@ static bool fire(struct bw_parking *parking, int64_t run_id, struct bw_slice pat
 
 bool bw_parking_fire(struct bw_parking *parking, int64_t now_ms, bool *more, struct bw_error *err)
 {
-    sqlite3_stmt *first = parking->sql->first_due;
+    sqlite3_stmt *first = BW_WRITE(parking->sql, first_due);
     for (;;) {
         bool has_row, ok;
         if (!bw_sql_next(first, &has_row, err)) return false;
@@ -156,7 +156,7 @@ bool bw_parking_cancel(struct bw_parking *parking, int64_t run_id, int64_t now_m
 
 static bool begin_waking(struct bw_parking *parking, struct bw_error *err)
 {
-    sqlite3_stmt *first = parking->sql->first_waking;
+    sqlite3_stmt *first = BW_WRITE(parking->sql, first_waking);
     bool has_row;
     if (!bw_sql_next(first, &has_row, err)) return false;
     parking->waking = has_row ? sqlite3_column_int64(first, 0) : 0;
@@ -169,7 +169,7 @@ static bool begin_waking(struct bw_parking *parking, struct bw_error *err)
 
 static bool read_keys(struct bw_parking *parking, int64_t event_id, int64_t keys[BW_EVENT_KEYS_MAX], size_t *count, struct bw_error *err)
 {
-    sqlite3_stmt *statement = parking->sql->keys_of_event;
+    sqlite3_stmt *statement = BW_WRITE(parking->sql, keys_of_event);
     bw_sql_bind_int(statement, 1, event_id);
     *count = 0;
     for (bool has_row;;) {
@@ -193,7 +193,7 @@ bool bw_parking_go_on(struct bw_parking *parking, struct bw_error *err)
         parking->waking_key++;
         parking->waiter = 0;
     }
-    bw_sql_bind_int(parking->sql->delete_waking, 1, parking->waking);
+    bw_sql_bind_int(BW_WRITE(parking->sql, delete_waking), 1, parking->waking);
     parking->waking = 0;
-    return bw_sql_run(parking->sql->delete_waking, err);
+    return bw_sql_run(BW_WRITE(parking->sql, delete_waking), err);
 }

@@ -5,15 +5,15 @@ static const char *const names[] = {
     BW_WRITE_STATEMENTS(NAME)
 #undef NAME
 };
-#define COUNT (sizeof names / sizeof *names)
-_Static_assert(sizeof(struct bw_write_statements) == COUNT * sizeof(sqlite3_stmt *), "the struct is an array of statements with names");
 
-bool bw_write_prepare(sqlite3 *db, struct bw_write_statements *sql, struct bw_error *err)
+bool bw_write_open(struct bw_write_statements *sql, sqlite3 *db, struct bw_error *err)
 {
-    return bw_sql_prepare(db, "write", names, (sqlite3_stmt **)sql, COUNT, err);
+    sql->all = (struct bw_statements){.db = db, .file = "write", .names = names, .count = BW_WRITE_COUNT, .prepared = sql->prepared};
+    return bw_sql_prepare(&sql->all, BW_WRITE_begin, err) && bw_sql_prepare(&sql->all, BW_WRITE_commit, err) &&
+           bw_sql_prepare(&sql->all, BW_WRITE_rollback, err);
 }
 
-void bw_write_finalize(struct bw_write_statements *sql)
+void bw_write_close(struct bw_write_statements *sql)
 {
-    bw_sql_finalize((sqlite3_stmt **)sql, COUNT);
+    bw_sql_finalize(&sql->all);
 }

@@ -1,4 +1,4 @@
-/* write_sql.h: the writer's prepared statements by name; their text is schema/write.sql. */
+/* write_sql.h: the writer's statements by name; their text is schema/write.sql. */
 #ifndef BW_STORE_WRITE_SQL_H
 #define BW_STORE_WRITE_SQL_H
 #include "store/sql.h"
@@ -219,13 +219,37 @@
     X(first_held)              \
     X(is_called)               \
     X(sweep_held)              \
+    X(put_window)              \
+    X(find_window)             \
+    X(delete_window)           \
+    X(put_learnt)              \
+    X(find_learnt)             \
+    X(delete_learnt)           \
+    X(usage_root)              \
+    X(usage_of_step)           \
+    X(usage_of_run)            \
+    X(usage_of_workflow)       \
+    X(usage_of_day)            \
+    X(put_usage)               \
+    X(find_usage)              \
+    X(end_usage)               \
+    X(add_usage_day)           \
+    X(delete_usage_days)       \
+    X(delete_usage)            \
     X(delete_versions)
 
-struct bw_write_statements {
-#define BW_WRITE_MEMBER(name) sqlite3_stmt *name;
+enum bw_write_statement {
+#define BW_WRITE_MEMBER(name) BW_WRITE_##name,
     BW_WRITE_STATEMENTS(BW_WRITE_MEMBER)
 #undef BW_WRITE_MEMBER
+        BW_WRITE_COUNT
 };
-bool bw_write_prepare(sqlite3 *db, struct bw_write_statements *sql, struct bw_error *err);
-void bw_write_finalize(struct bw_write_statements *sql);
+struct bw_write_statements { /* stays where it was opened */
+    struct bw_statements all;
+    sqlite3_stmt *prepared[BW_WRITE_COUNT];
+};
+#define BW_WRITE(sql, name) bw_sql_statement(&(sql)->all, BW_WRITE_##name)
+/* Prepares what a transaction begins and ends with: that must not fail when others have. */
+bool bw_write_open(struct bw_write_statements *sql, sqlite3 *db, struct bw_error *err);
+void bw_write_close(struct bw_write_statements *sql);
 #endif

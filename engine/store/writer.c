@@ -25,7 +25,7 @@ bool bw_writer_open(struct bw_writer *writer, const char *folder, struct bw_erro
     writer->db = bw_database_open_writer(folder, err);
     if (!writer->db) return false;
     sqlite3_wal_hook(writer->db, on_commit, writer);
-    if (!bw_migrate(writer->db, bw_embedded_sql, err) || !bw_write_prepare(writer->db, &writer->sql, err)) return false;
+    if (!bw_migrate(writer->db, bw_embedded_sql, err) || !bw_write_open(&writer->sql, writer->db, err)) return false;
 #ifdef BELLWIRE_TEST_HOOKS
     bw_crash_writes_watch(writer->db);
 #endif
@@ -40,7 +40,7 @@ void bw_writer_close(struct bw_writer *writer, bool checkpoint)
     bw_deliveries_close(&writer->deliveries);
     bw_dedupe_close(&writer->dedupe);
     bw_parking_close(&writer->parking);
-    bw_write_finalize(&writer->sql);
+    bw_write_close(&writer->sql);
     if (writer->db) bw_database_close(writer->db, checkpoint);
     if (writer->reserve >= 0) close(writer->reserve);
     free(writer->folder);
@@ -49,7 +49,7 @@ void bw_writer_close(struct bw_writer *writer, bool checkpoint)
 static void roll_back(struct bw_writer *writer)
 {
     /* After some errors SQLite has rolled back already. If this fails there is nothing left that could be done: the next BEGIN fails too. */
-    if (!sqlite3_get_autocommit(writer->db)) bw_sql_run(writer->sql.rollback, NULL);
+    if (!sqlite3_get_autocommit(writer->db)) bw_sql_run(BW_WRITE(&writer->sql, rollback), NULL);
     bw_dedupe_rolled_back(&writer->dedupe);
     bw_deliveries_rolled_back(&writer->deliveries);
     bw_parking_rolled_back(&writer->parking);
@@ -71,6 +71,7 @@ static void hit_points_of(const struct bw_store_op *first, bool is_committed)
         {BW_OP_SCHEDULE, BW_CRASH_STORE_BEFORE_SCHEDULE, BW_CRASH_STORE_AFTER_SCHEDULE},
         {BW_OP_CANCEL, BW_CRASH_STORE_BEFORE_CANCEL, BW_CRASH_STORE_AFTER_CANCEL},
         {BW_OP_LIMITS, BW_CRASH_STORE_BEFORE_LIMITS, BW_CRASH_STORE_AFTER_LIMITS},
+        {BW_OP_HANDOVER, BW_CRASH_STORE_BEFORE_HANDOVER, BW_CRASH_STORE_AFTER_HANDOVER},
     };
     for (size_t i = 0; i < sizeof points / sizeof *points; i++) {
         const struct bw_store_op *op = first;
@@ -86,7 +87,7 @@ bool bw_writer_commit(struct bw_writer *writer, struct bw_store_op *first, struc
 {
     *culprit = NULL;
     BW_CRASH_POINT(STORE_BEFORE_BEGIN);
-    if (!bw_sql_run(writer->sql.begin, err)) return false;
+    if (!bw_sql_run(BW_WRITE(&writer->sql, begin), err)) return false;
     for (struct bw_store_op *op = first; op; op = op->next) {
         if (bw_writer_apply(writer, op, err)) continue;
         *culprit = op;
@@ -96,7 +97,7 @@ bool bw_writer_commit(struct bw_writer *writer, struct bw_store_op *first, struc
         goto fail;
     hit_points_of(first, false);
     BW_CRASH_POINT(STORE_BEFORE_COMMIT);
-    if (!bw_sql_run(writer->sql.commit, err)) goto fail;
+    if (!bw_sql_run(BW_WRITE(&writer->sql, commit), err)) goto fail;
     BW_CRASH_POINT(STORE_AFTER_COMMIT);
     hit_points_of(first, true);
     bw_dedupe_committed(&writer->dedupe);

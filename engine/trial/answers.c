@@ -72,7 +72,8 @@ void bw_trial_check_expect(const struct bw_trial_reader *reader, const struct bw
     int64_t ignored;
     if (!bw_trial_check_map(reader, expect, "expect", "state steps outputs emitted error took")) return;
     const struct bw_yaml_node *steps = bw_yaml_get(expect, "steps"), *emitted = bw_yaml_get(expect, "emitted"), *state = bw_yaml_get(expect, "state");
-    check_state(reader, state, " succeeded failed cancelled skipped delayed blocked parked active none ", "none: no trigger wants the event, there is no run");
+    check_state(reader, state, " succeeded failed cancelled skipped delayed blocked parked active none ",
+                "none: no trigger wants the event, there is no run");
     bw_trial_read_duration(reader, bw_yaml_get(expect, "took"), "took", &ignored);
     if (steps && steps->kind != BW_YAML_MAP) {
         bw_trial_error(reader, steps, "test.type", NULL, "steps must be a map");

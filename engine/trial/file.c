@@ -96,6 +96,16 @@ static void read_clock(const struct bw_trial_reader *reader, const struct bw_yam
     bw_trial_error(reader, node, "test.clock", NULL, "clock must be a time in UTC such as 2026-01-01T00:00:00Z");
 }
 
+/* malloc'd; NULL: that is no path. */
+static char *path_beside(const struct bw_trial_reader *reader, const struct bw_yaml_node *file)
+{
+    const char *slash = strrchr(reader->path, '/');
+    char *folder = bw_slice_dup(slash ? (struct bw_slice){reader->path, (size_t)(slash - reader->path)} : BW_SLICE("."));
+    char *path = folder && file->kind == BW_YAML_STRING ? bw_file_join(folder, file->text.ptr) : NULL;
+    free(folder);
+    return path;
+}
+
 /* `data`, or a file beside this one. */
 static void read_body(const struct bw_trial_reader *reader, const struct bw_yaml_node *map, struct bw_buf *out)
 {
@@ -105,13 +115,30 @@ static void read_body(const struct bw_trial_reader *reader, const struct bw_yaml
     if (data) bw_yaml_to_json(data, out);
     if (!data && !file) bw_buf_append_text(out, "{}");
     if (!file) return;
-    const char *slash = strrchr(reader->path, '/');
-    char *folder = bw_slice_dup(slash ? (struct bw_slice){reader->path, (size_t)(slash - reader->path)} : BW_SLICE("."));
-    char *path = folder && file->kind == BW_YAML_STRING ? bw_file_join(folder, file->text.ptr) : NULL;
+    char *path = path_beside(reader, file);
     if (!path || !bw_file_read(path, DATA_BYTES_MAX, out, &err))
         bw_trial_error(reader, file, "test.data", NULL, "data_file: %s", path ? err.message : "this is no path");
     free(path);
-    free(folder);
+}
+
+/* What `bellwire runs mocks` has printed, or one has written: a map as `mocks`. */
+static void read_recorded(const struct bw_trial_reader *reader, const struct bw_yaml_node *node, struct bw_trial_test *test)
+{
+    const struct bw_yaml_limits limits = {.bytes = FILE_BYTES_MAX, .nodes = 1000000};
+    struct bw_buf text = {0};
+    struct bw_error err;
+    if (!node) return;
+    test->recorded_file = path_beside(reader, node);
+    if (!test->recorded_file || !bw_file_read(test->recorded_file, FILE_BYTES_MAX, &text, &err)) {
+        bw_trial_error(reader, node, "test.mocks_file", "see: bellwire runs mocks --help", "mocks_file: %s",
+                       test->recorded_file ? err.message : "this is no path");
+    } else if (!(test->recorded = bw_yaml_load(bw_buf_slice(&text), test->recorded_file, &limits, &err))) {
+        bw_errors_push(reader->errs, &err);
+    } else {
+        const struct bw_trial_reader of_file = {test->recorded_file, reader->errs};
+        bw_trial_read_mocks(&of_file, bw_yaml_root(test->recorded, 0), test->mocks);
+    }
+    bw_buf_free(&text);
 }
 
 static void read_headers(const struct bw_trial_reader *reader, const struct bw_yaml_node *node, struct bw_buf *out)
@@ -224,7 +251,7 @@ static void read_test(const struct bw_trial_reader *reader, const struct bw_yaml
                                    .mocks = json_object(),
                                    .mock_nodes = {mocks, common_mocks},
                                    .expect = bw_yaml_get(node, "expect")};
-    if (!bw_trial_check_map(reader, node, "a test", "name workflow event inputs mocks config clock until events expect skip")) return;
+    if (!bw_trial_check_map(reader, node, "a test", "name workflow event inputs mocks mocks_file config clock until events expect skip")) return;
     if (!bw_yaml_get(node, "name"))
         bw_trial_error(reader, node, "test.name", "write for example name: a push to main is announced", "a test needs a name");
     read_text(reader, node, "name", &test->name);
@@ -236,6 +263,7 @@ static void read_test(const struct bw_trial_reader *reader, const struct bw_yaml
     bw_trial_read_duration(reader, bw_yaml_get(node, "until"), "until", &test->until_ms);
     read_beginning(reader, node, common, test);
     read_events(reader, bw_yaml_get(node, "events"), test);
+    read_recorded(reader, bw_yaml_get(node, "mocks_file"), test);
     if (common_mocks) bw_trial_read_mocks(reader, common_mocks, test->mocks);
     if (mocks) bw_trial_read_mocks(reader, mocks, test->mocks);
     read_values(reader, bw_yaml_get(common, "config"), test);
@@ -311,6 +339,8 @@ void bw_trial_file_free(struct bw_trial_file *file)
         free(test->events);
         json_decref(test->mocks);
         json_decref(test->values);
+        bw_yaml_free(test->recorded);
+        free(test->recorded_file);
     }
     free(file->tests);
     bw_yaml_free(file->yaml);

@@ -27,19 +27,22 @@ static bool has(const struct names *names, struct bw_slice name)
 }
 
 /* fan[2].get and ask.get are get, of this workflow or of another one. */
-static bool check(const struct bw_trial_test *test, const struct bw_yaml_node *map, const char *what, const struct names *own,
+static bool check(const struct bw_trial_test *test, const char *file, const struct bw_yaml_node *map, const char *what, const struct names *own,
                   const struct names *all, struct bw_error *err)
 {
     for (size_t i = 0; map && i < map->count; i++) {
         const struct bw_yaml_node *key = map->pairs[i].key;
         const char *dot = strrchr(key->text.ptr, '.');
+        const char *first = strchr(key->text.ptr, '.');
         struct bw_slice last = dot ? bw_slice_of(dot + 1) : key->text;
         if (has(dot ? all : own, last)) continue;
+        /* ask.turn[1] is a part of ask */
+        if (first && strchr(first, '[') && has(own, (struct bw_slice){key->text.ptr, (size_t)(first - key->text.ptr)})) continue;
         const char *near = bw_suggest(last, own->items, own->count);
         bw_error_set(err, "test.unknown_step", "%s names the step %s, which the workflow %.*s has not", what, key->text.ptr, (int)test->workflow.len,
                      test->workflow.ptr);
         if (near) bw_error_hint(err, "did you mean '%s'?", near);
-        bw_error_at(err, test->file, key->line, key->column);
+        bw_error_at(err, file, key->line, key->column);
         return false;
     }
     return true;
@@ -72,8 +75,11 @@ bool bw_trial_check_names(const struct bw_trial_test *test, const json_t *loaded
     } else {
         add_all(&own, json_object_get(found, "steps"));
         add_all(&own, json_object_get(found, "inner"));
-        good = check(test, test->mock_nodes[0], "mocks", &own, &all, err) && check(test, test->mock_nodes[1], "mocks", &all, &all, err) &&
-               check(test, bw_yaml_get(test->expect, "steps"), "expect", &own, &all, err);
+        const struct bw_yaml_node *recorded = test->recorded ? bw_yaml_root(test->recorded, 0) : NULL;
+        good = check(test, test->file, test->mock_nodes[0], "mocks", &own, &all, err) &&
+               check(test, test->file, test->mock_nodes[1], "mocks", &all, &all, err) &&
+               check(test, test->recorded_file, recorded, "mocks_file", &own, &all, err) &&
+               check(test, test->file, bw_yaml_get(test->expect, "steps"), "expect", &own, &all, err);
     }
     json_decref(names);
     free(own.items);

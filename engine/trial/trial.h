@@ -28,6 +28,8 @@ struct bw_trial_test {
     json_t *mocks;                            /* as in BW_MSG_TRIAL */
     json_t *values;                           /* `config`: the test's, and those of the file that it does not name; NULL: none */
     const struct bw_yaml_node *mock_nodes[2]; /* where they are written: the test's, the file's; NULL = there are none */
+    struct bw_yaml *recorded;                 /* those of `mocks_file`; NULL: there is none */
+    char *recorded_file;                      /* its path */
     const struct bw_yaml_node *expect;
 };
 struct bw_trial_file {

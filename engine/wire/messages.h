@@ -10,18 +10,28 @@
 #define BW_RUN_FAILED_EVENT "bellwire.run.failed"
 #define BW_CANCEL_ON_PATH "~cancel_on" /* the step that waits, as long as a run has steps, for events that cancel it */
 
+/* The kinds of files in a catalogue revision. They are stored with it, and so for ever what they are. */
+#define BW_FILE_WORKFLOW "workflow"
+#define BW_FILE_ACTION "action"                   /* Lua text */
+#define BW_FILE_MODULE "module"                   /* Lua text, FOLDER/lib/NAME.lua: for `require` in the actions in and below FOLDER */
+#define BW_FILE_PACKAGE "package"                 /* plugin.yaml: the actions beside it are those of this plugin in Lua */
+#define BW_FILE_BUNDLED_PACKAGE "bundled_package" /* the same of one that is part of Bellwire: what an instance has of its own goes before it */
+#define BW_FILE_PLUGIN "plugin"                   /* the manifest JSON that a plugin's host has reported; path = the .so */
+#define BW_FILE_BUNDLED_PLUGIN "bundled_plugin"
+
 enum bw_message_type {
     /* ---- engine → run worker ---- */
     /* First message. {worker: number, lua_memory_bytes, stall_ms, max_output_bytes, max_run_output_bytes, allow_private_network: bool, trace: bool,
      *  trial?: bool: it serves `bellwire test`, limits: {NAME: the greatest cost of a step, 0 = any},
      *  pools: [NAME: of those in bellwire.yaml, the default one is not among them], hands_over: bool: it is to report runs of workflows with one of
      *  them as BLOCKED instead of executing them, approval_key?: hex, public_url?: what links to approvals are made with (approval_token.h),
-     *  secrets: {NAME: value}, config: {NAME: what bellwire.yaml says}, log_level, log_format}; trace asks for BW_MSG_TRACE. The flight page is
-     * inherited as fd 4 (wire/flight.h), the channel is fd 3. */
+     *  secrets: {NAME: value}, config: {NAME: what bellwire.yaml says}, configure: what it says of plugins (config/configure.h), log_level,
+     * log_format}; trace asks for BW_MSG_TRACE. The flight page is inherited as fd 4 (wire/flight.h), the channel is fd 3. */
     BW_MSG_CONFIGURE = 1,
-    /* A catalogue revision. {revision, check_only?: bool, files: [{kind: "workflow"|"action"|"plugin", path, part}]}.
-     * workflow: YAML text. action: Lua text. plugin: the manifest JSON that its host reported (path = the .so). Answered by BW_MSG_CATALOG_LOADED.
-     * A worker may hold several revisions; BW_MSG_CATALOG_DROP frees one. */
+    /* A catalogue revision. {revision, check_only?: bool, others: {plugins: [name of a compiled one that is there, and was refused or is off],
+     * unknown: bool: there are such without a name}, unconfigured: [name of a bundled plugin that
+     * this instance does not have, as it does not configure it], files: [{kind: BW_FILE_…, path, part}]}. Answered by BW_MSG_CATALOG_LOADED. A worker
+     * may hold several revisions; BW_MSG_CATALOG_DROP frees one. */
     BW_MSG_CATALOG = 2,
     BW_MSG_CATALOG_DROP = 3, /* {revision} */
     /* An accepted event: evaluate triggers under the revision, run the matching workflows.
@@ -38,8 +48,7 @@ enum bw_message_type {
      * names collected?: [{uid, name, source, at_ms, trusted, body_part, headers_part}]   with `resume`: the run is made of these and, last, of this
      * event verdicts?: [{run: uid, path, error: ERROR}], a step that the engine had to end by killing the worker: it failed with this error lost?:
      * [{run: uid, path, count}]} a step that died with its worker count times; above 5 it fails with "worker_lost"
-     *  suspect?: bool   it may end this worker: what `lost` names begins last; answered by a report {job, admitted: true} when all its runs that ask
-     *                   when they may begin have done so
+     *  suspect?: bool   it may end this worker: what `lost` names begins last
      *  condemned?: ERROR   it ends its workers, and nobody knows with which step: its runs fail with this */
     BW_MSG_EVENT = 4,
     BW_MSG_COMMITTED = 5, /* {report} the report with that number is on disk; sent for reports with ack */
@@ -51,6 +60,7 @@ enum bw_message_type {
      * With a workflow a test begins: only that one's triggers are asked from now on, and steps get the answers of `mocks`; `config` is merged into
      * what was configured. Timers that are due are fired; then, when nothing is left to do before time passes, BW_MSG_QUIET. */
     BW_MSG_TRIAL = 16,
+    BW_MSG_LOOK = 17, /* {question} answered by BW_MSG_LOOKED when all events that were sent before have been looked at */
     BW_MSG_DRAIN = 7, /* {} no event follows; the worker finishes what it has and exits 0 when the engine closes the channel */
 
     /* {run: uid, cancelled?: {reason?, by}} that run is to end: what is under way is given up, then come `undo` and `finally`; nothing if its steps
@@ -65,9 +75,11 @@ enum bw_message_type {
     /* A key that senders publish: fetch it. {fetch: number, kind: "certificate"|"jwks", url, post: a JSON body to ask with, or "": GET, name: of the
      * certificate, chain: bool, at: pointer of the key in the answer, or ""}. Answered by BW_MSG_FETCHED. */
     BW_MSG_FETCH = 13,
-    BW_MSG_PERMIT = 8,  /* {permits: [number]} those attempts may begin */
+    BW_MSG_PERMIT = 8, /* {permits: [number]} those attempts may begin */
+    /* Answer to BW_MSG_USAGE_ASK. {usage, run: uid, id: of the call, on disk; or error: ERROR, nothing is written} */
+    BW_MSG_USAGE = 18,
     BW_MSG_PAUSED = 14, /* {workflows: [name]} those of which no run begins by itself, instead of what was said before: it is reported as BLOCKED */
-    BW_MSG_VALUES = 15, /* {config} instead of the one that was configured: bellwire.yaml was read again */
+    BW_MSG_VALUES = 15, /* {config, configure} instead of those that were configured: bellwire.yaml was read again */
 
     /* ---- run worker → engine ---- */
     BW_MSG_READY = 32, /* {pid} after BW_MSG_CONFIGURE */
@@ -76,8 +88,9 @@ enum bw_message_type {
      * the sender does not wait for it, schedules:
      * [{cron, tz, missed: number (enum bw_missed), max_age_ms}], pool?, labels?: {NAME: text}, keep_ok_ms?, keep_failed_ms?: ages after which its
      * runs may go, 0 = never, webhook?: its trigger as it is written (base/yaml_tree.h): a source of that name, line, column, trusted_warning?:
-     * […]}], actions: [{name: "ns/name@major", version, doc, file, kind: "lua"|"plugin", inputs: {…}, outputs: {…}, secrets: […], effect}], errors:
-     * [ERROR with file, line, column], doubts: [the same]} a broken file is left out and named in errors; the others work.
+     * […]}], actions: [{name: "ns/name@major", version, doc, file, kind: "lua"|"plugin", plugin?: its name, inputs: {…},
+     * outputs: {…}, secrets: […], effect}], errors: [ERROR with file, line, column], doubts: [the same]} a broken file is left out and named in
+     * errors; the others work.
      */
     BW_MSG_CATALOG_LOADED = 33,
     /* One transaction's worth of results of one event.
@@ -89,6 +102,7 @@ enum bw_message_type {
      *                 until_ms count from then on (store.h: struct bw_slot_new, bw_start_new), and is handed out by itself when it begins,
      *          deadline_ms?: when a parked run is over, settled?: bool: its steps have ended, it has not,
      *          steps: [{path, state: number, attempt, started_ms, ended_ms, inputs: [names], sensitive?: bool, output_part?, error?: ERROR,
+     *                   failures?: [{attempt, at_ms, took_ms?, error}] attempts that are tried again, since the last report,
      *                   respond?: {status, type, headers?: {}, part: the body} the answer to the sender, when this is on disk
      *                   emits?: [{uid, name, key?, part: its data}] events that it causes,
      *                   join?: {workflow, version: hex, total, concurrency, allowed, depth, call, detached, event: do they need its body?, events?:
@@ -110,32 +124,44 @@ enum bw_message_type {
      * slot|"run_parked"|"run_resumed"|"step_waiting"|"step_started"|"step_retry"|"step_finished"|"run_finished", run, workflow, parent?, path?,
      * depth?, index? (of a run that a step has started), runs?: how many a step starts, step?, state?, attempt?, took_ms?, delay_ms?, limit? (that a
      * step waits for), error?: ERROR, output_part?}; run_blocked has delay_ms when it begins so much later; in a trial also "step_input": what it is
-     * given, as output_part */
+     * given, as output_part. "step_progress" has `text`: what its code says of how far it is */
     BW_MSG_TRACE = 38,
 
     /* An attempt waits for its turn under a named limit. {permit: number, limit, key: text or "", cost}. Answered by BW_MSG_PERMIT when it comes. */
     BW_MSG_PERMIT_ASK = 39,
     /* {permit, pause_ms?} its attempt has ended, or is not wanted any more; pause_ms: nothing begins under that limit and key for so long */
     BW_MSG_PERMIT_BACK = 40,
+    /* A metered call is to be made. {usage: number, run: uid, workflow, step: path, attempt, provider, model, input_tokens?, output_tokens?, cost?:
+     * what it may take at most (millionths of the currency; without it nobody knows the price), budget?: {calls?, tokens?, cost?, ms?} of the step}
+     */
+    BW_MSG_USAGE_ASK = 44,
+    /* It has ended. {run, id, input_tokens?, output_tokens?, cached_tokens?, cost?, first_ms?, took_ms?} */
+    BW_MSG_USAGE_END = 45,
     /* {event: uid, run?: uid of the one that answers the sender of the event, within_ms} no run: none does. Only for events that some workflow with
      * `respond: {mode: result}` has a trigger for; before the first report of one of its runs. */
     BW_MSG_RESPOND = 41,
     /* {fetch, good_for_ms, keys: [{id, der: base64 of a SubjectPublicKeyInfo}], error?: text} no keys: it failed */
     BW_MSG_FETCHED = 42,
-    BW_MSG_QUIET = 48, /* {ask, due_ms: of the earliest timer, 0 = none} all that was sent before the BW_MSG_TRIAL has been done */
+    BW_MSG_LOOKED = 43, /* {question} every run of those events that asks when it may begin has been reported before this */
+    BW_MSG_QUIET = 48,  /* {ask, due_ms: of the earliest timer, 0 = none} all that was sent before the BW_MSG_TRIAL has been done */
 
     /* ---- engine → plugin host ---- */
-    /* First message. {path, allow_private_network: bool, config: {}, log_level, log_format} */
+    /* First message. {path, is_copied: a copy of what lay there is descriptor 6, needs?: the manifest's, as far as it is known,
+       allow_private_network: bool} answered by BW_MSG_HOST_MANIFEST */
     BW_MSG_HOST_LOAD = 64,
+    BW_MSG_HOST_INIT = 67, /* {config: {}} what it needs is what it was started with, and this is what it is told. Answered by BW_MSG_HOST_READY */
     /* {call, action: "ns/name", key, run, step, attempt, timeout_ms, heartbeat_ms, once, secrets: {NAME: value}, callback_url?, input_part} */
     BW_MSG_HOST_EXECUTE = 65,
     BW_MSG_HOST_CANCEL = 66, /* {call} */
 
     /* ---- plugin host → engine ---- */
-    BW_MSG_HOST_MANIFEST = 96, /* {manifest: {…}, abi} the plugin is loaded and initialised */
-    BW_MSG_HOST_REFUSED = 97,  /* {error: ERROR} and the host exits */
-    BW_MSG_HOST_RESULT = 98,   /* {call, outcome: "ok"|"retry"|"fail"|"pending", within_ms?, error?: ERROR, output_part?} */
-    BW_MSG_HOST_BEAT = 100,    /* {call} the plugin works on it; at most one in a quarter of its heartbeat_ms, or in a second */
-    BW_MSG_HOST_LOG = 99,      /* {level, message, call?} also what the plugin wrote to stdout and stderr, a line each */
+    /* {manifest: {…}, abi, open?: what of the machine could not be closed to it} the plugin is loaded. If it needs other things than it was started
+     * with, the process is to be ended, and another one started with these. */
+    BW_MSG_HOST_MANIFEST = 96,
+    BW_MSG_HOST_READY = 101,  /* {} init() has been called */
+    BW_MSG_HOST_REFUSED = 97, /* {error: ERROR} instead of either */
+    BW_MSG_HOST_RESULT = 98,  /* {call, outcome: "ok"|"retry"|"fail"|"pending", within_ms?, error?: ERROR, output_part?} */
+    BW_MSG_HOST_BEAT = 100,   /* {call} the plugin works on it; at most one in a quarter of its heartbeat_ms, or in a second */
+    BW_MSG_HOST_LOG = 99,     /* {level, message, call: -1 = of none} */
 };
 #endif

@@ -141,7 +141,8 @@ static bool evaluate(struct asking *asking, struct bw_uid run, struct bw_admissi
     char run_text[BW_UID_TEXT];
     asking->script = bw_scripts_take(asking->event->worker, asking->entry, err);
     bw_event_scope(asking->event, bw_uid_text(run, BW_UID_RUN, run_text), &scope);
-    bool good = asking->script && bw_script_begin_run(asking->script, &scope, err);
+    bool good = asking->script != NULL;
+    if (good) bw_script_begin_run(asking->script, &scope);
     if (good && asking->workflow->admission_reads_inputs) {
         good = bw_inputs_make(asking->event, asking->entry, asking->script, asking->given, &inputs, err);
         bw_script_set_names(asking->script, bw_buf_slice(&inputs), (struct bw_slice){0});

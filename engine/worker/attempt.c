@@ -10,7 +10,8 @@ void bw_note_enter(const struct bw_worker_event *event, struct bw_uid run, struc
     int64_t now = bw_clock_mono_us(), deadline = now + event->worker->stall_ms * 1000;
     if (deadline_us && deadline_us + 250000 < deadline) deadline = deadline_us + 250000;
     if (deadline < now + 50000) deadline = now + 50000; /* the watch of the engine is not finer */
-    bw_flight_enter(event->worker->flight, run, path, event->catalog->revision, deadline - bw_clock_skip_us(0)); /* the engine has skipped nothing */
+    deadline -= bw_clock_skip_us(0);                    /* the engine has skipped nothing */
+    bw_flight_enter(event->worker->flight, event->job, run, path, event->catalog->revision, deadline);
     BW_CRASH_STEP(event->worker->flight->path, "");
 }
 
@@ -63,11 +64,16 @@ void bw_attempt_release(struct bw_attempt *attempt)
         TAILQ_REMOVE(&worker->called, attempt, link);
     }
     if (attempt->wait == BW_WAIT_SLICE) TAILQ_REMOVE(&worker->ready, attempt, link);
-    if (attempt->wait == BW_WAIT_COMMIT) TAILQ_REMOVE(&worker->unacknowledged, attempt, link);
+    if (attempt->wait == BW_WAIT_COMMIT || attempt->wait == BW_WAIT_KEPT) TAILQ_REMOVE(&worker->unacknowledged, attempt, link);
     if (attempt->wait == BW_WAIT_DURABLE) attempt->run->waiting_count--;
+    if (attempt->wait == BW_WAIT_USAGE) bw_meter_forget(attempt);
     attempt->wait = BW_WAIT_NONE;
     if (attempt->http_call) bw_http_abort(attempt->http_call);
     attempt->http_call = NULL;
+    if (attempt->stream) bw_http_abort(attempt->stream);
+    attempt->stream = NULL;
+    bw_inner_free(attempt);
+    attempt->kept = NULL;
     bw_task_free(attempt->task);
     attempt->task = NULL;
     bw_timer_stop(attempt->timer);

@@ -26,10 +26,10 @@ static void free_catalog(struct bw_worker *worker, struct bw_catalog *catalog)
         bw_scripts_drop(worker, &catalog->workflows[i]);
         free_workflow(&catalog->workflows[i]);
     }
-    for (size_t i = 0; i < catalog->action_count; i++) bw_action_free(catalog->actions[i]);
+    bw_offers_free(catalog);
+    json_decref(catalog->unconfigured);
     bw_matching_free(catalog->matching);
     free(catalog->workflows);
-    free(catalog->actions);
     free(catalog);
 }
 
@@ -49,59 +49,6 @@ void bw_catalog_drop(struct bw_worker *worker, uint32_t revision)
     free_catalog(worker, catalog);
 }
 
-/* ---- actions ---- */
-
-static bool add_action(struct bw_catalog *catalog, struct bw_action *action, struct bw_errors *errs)
-{
-    for (size_t i = 0; i < catalog->action_count; i++)
-        if (!strcmp(catalog->actions[i]->name, action->name) && catalog->actions[i]->major == action->major) {
-            struct bw_error *err = bw_errors_add(errs, "action.twice", "the action %s@%u is offered twice, also by %s", action->name, action->major,
-                                                 catalog->actions[i]->file);
-            if (err) bw_error_at(err, action->file, 0, 0);
-            bw_action_free(action);
-            return false;
-        }
-    struct bw_action **grown = realloc(catalog->actions, (catalog->action_count + 1) * sizeof *grown);
-    if (!grown) {
-        bw_action_free(action);
-        return false;
-    }
-    catalog->actions = grown;
-    catalog->actions[catalog->action_count++] = action;
-    return true;
-}
-
-static void load_lua_action(struct bw_worker *worker, struct bw_catalog *catalog, const char *path, struct bw_slice text, struct bw_errors *errs)
-{
-    struct bw_error err;
-    char note[BW_FLIGHT_PATH_MAX];
-    snprintf(note, sizeof note, "file:%s", path);
-    bw_flight_enter(worker->flight, (struct bw_uid){{0}}, bw_slice_of(note), catalog->revision, bw_clock_mono_us() + worker->stall_ms * 1000);
-    struct bw_action *action = bw_action_load(text, path, &worker->limits, &err);
-    bw_flight_leave(worker->flight);
-    if (action)
-        add_action(catalog, action, errs);
-    else
-        bw_errors_push(errs, &err);
-}
-
-static void load_plugin(struct bw_catalog *catalog, const char *path, struct bw_slice text, struct bw_errors *errs)
-{
-    struct bw_error err;
-    json_t *manifest = bw_json_load(text, &err), *entry;
-    size_t index;
-    if (!manifest) bw_errors_push(errs, &err);
-    json_array_foreach(json_object_get(manifest, "actions"), index, entry)
-    {
-        struct bw_action *action = bw_action_from_manifest(entry, path, &err);
-        if (action)
-            add_action(catalog, action, errs);
-        else
-            bw_errors_push(errs, &err);
-    }
-    json_decref(manifest);
-}
-
 /* ---- workflows ---- */
 
 static void place(struct bw_error *err, const struct bw_workflow *workflow, struct bw_mark mark)
@@ -109,26 +56,42 @@ static void place(struct bw_error *err, const struct bw_workflow *workflow, stru
     if (err) bw_error_at(err, workflow->file.ptr, mark.line, mark.column);
 }
 
+/* "sql/query" → "sql", if that is a bundled plugin without a configuration */
+static const char *unconfigured_plugin(const struct bw_catalog *catalog, struct bw_slice action)
+{
+    const char *slash = memchr(action.ptr, '/', action.len);
+    json_t *name;
+    size_t index;
+    json_array_foreach(catalog->unconfigured, index, name)
+    {
+        if (slash && bw_slice_equal(bw_json_slice(name), (struct bw_slice){action.ptr, (size_t)(slash - action.ptr)})) return json_string_value(name);
+    }
+    return NULL;
+}
+
 static const struct bw_action *find_action(const struct bw_catalog *catalog, const struct bw_workflow *workflow, const struct bw_step *step,
                                            struct bw_errors *errs)
 {
     const char *names[NAMES_MAX];
+    const struct bw_action *other = NULL; /* of the same name */
     size_t count = 0;
     for (size_t i = 0; i < catalog->action_count; i++) {
         const struct bw_action *action = catalog->actions[i];
-        if (!bw_slice_is(step->action, action->name)) {
-            if (count < NAMES_MAX) names[count++] = action->name;
-            continue;
-        }
-        if (action->major == step->major) return action;
-        place(bw_errors_add(errs, "action.version", "there is %s@%u, but not version %u", action->name, action->major, step->major), workflow,
-              step->mark);
-        return NULL;
+        bool is_named = bw_slice_is(step->action, action->name);
+        if (is_named && action->major == step->major) return action;
+        if (is_named && (!other || action->major > other->major)) other = action;
+        if (!is_named && count < NAMES_MAX) names[count++] = action->name;
     }
-    const char *near = bw_suggest(step->action, names, count);
-    struct bw_error *err = bw_errors_add(errs, "action.unknown", "there is no action %.*s", (int)step->uses.len, step->uses.ptr);
-    if (err && near) bw_error_hint(err, "did you mean '%s'?", near);
-    if (err && !near) bw_error_hint(err, "see: bellwire actions");
+    const char *near = other ? NULL : bw_suggest(step->action, names, count);
+    struct bw_error *err = other ? bw_errors_add(errs, "action.version", "there is %s@%u, but not version %u", other->name, other->major, step->major)
+                                 : bw_errors_add(errs, "action.unknown", "there is no action %.*s", (int)step->uses.len, step->uses.ptr);
+    const char *plugin = other ? NULL : unconfigured_plugin(catalog, step->action);
+    if (err && plugin)
+        bw_error_hint(err, "the plugin %s is there as soon as bellwire.yaml configures it: bellwire actions show %s/", plugin, plugin);
+    else if (err && near)
+        bw_error_hint(err, "did you mean '%s'?", near);
+    else if (err)
+        bw_error_hint(err, "see: bellwire actions");
     place(err, workflow, step->mark);
     return NULL;
 }
@@ -218,7 +181,7 @@ static void check_pool(const struct bw_worker *worker, const struct bw_workflow 
     place(err, workflow, workflow->pool_mark);
 }
 
-/* The version: the definition, and what its actions are. */
+/* The version: the definition, and what its actions are, with the modules that they may use. */
 static void make_version(struct bw_catalog_workflow *entry)
 {
     struct bw_buf text = {0};
@@ -229,6 +192,10 @@ static void make_version(struct bw_catalog_workflow *entry)
         if (!action) continue;
         bw_buf_printf(&text, "|%s@%u|", action->name, action->major);
         bw_buf_append_slice(&text, action->source);
+        for (size_t k = 0; k < action->module_count; k++) {
+            bw_buf_printf(&text, "|%s|", action->modules[k]->name);
+            bw_buf_append_slice(&text, action->modules[k]->source);
+        }
     }
     SHA256((const unsigned char *)text.data, text.len, entry->version);
     bw_buf_free(&text);
@@ -430,7 +397,7 @@ static void answer(struct bw_worker *worker, const struct bw_catalog *catalog, c
     json_decref(head);
 }
 
-static struct bw_slice part_of(const struct bw_message *message, const json_t *file)
+struct bw_slice bw_catalog_part(const struct bw_message *message, const json_t *file)
 {
     int64_t part = bw_json_int(file, "part", -1);
     return part >= 0 && (size_t)part < message->part_count ? message->parts[part] : (struct bw_slice){"", 0};
@@ -445,18 +412,13 @@ void bw_catalog_load(struct bw_worker *worker, const struct bw_message *message)
     size_t index;
     if (!catalog) return;
     catalog->revision = (uint32_t)bw_json_int(message->head, "revision", 0);
-    /* Actions first: workflows refer to them. */
-    json_array_foreach(files, index, file)
-    {
-        const char *kind = bw_json_str(file, "kind", ""), *path = bw_json_str(file, "path", "");
-        if (!strcmp(kind, "action")) load_lua_action(worker, catalog, path, part_of(message, file), &errs);
-        if (!strcmp(kind, "plugin")) load_plugin(catalog, path, part_of(message, file), &errs);
-    }
+    catalog->unconfigured = json_incref(json_object_get(message->head, "unconfigured"));
+    bw_offers_load(worker, catalog, message, &errs); /* first: workflows refer to them */
     json_array_foreach(files, index, file)
     {
         struct bw_workflow **workflows;
         if (strcmp(bw_json_str(file, "kind", ""), "workflow") != 0) continue;
-        size_t count = bw_workflow_load(part_of(message, file), bw_json_str(file, "path", ""), &workflows, &errs);
+        size_t count = bw_workflow_load(bw_catalog_part(message, file), bw_json_str(file, "path", ""), &workflows, &errs);
         for (size_t i = 0; i < count; i++) add_workflow(worker, catalog, workflows[i], &errs);
         free(workflows);
     }

@@ -136,8 +136,8 @@ static bool wants(struct bw_worker_event *event, struct bw_catalog_workflow *ent
         struct bw_run_scope scope;
         bw_event_scope(event, bw_uid_text(run, BW_UID_RUN, run_text), &scope);
         bw_note_enter(event, run, BW_SLICE("trigger"), 0);
-        *has_failed =
-            !script || !bw_script_begin_run(script, &scope, err) || !bw_script_condition(script, (uint32_t)trigger->condition, &answer, err);
+        if (script) bw_script_begin_run(script, &scope);
+        *has_failed = !script || !bw_script_condition(script, (uint32_t)trigger->condition, &answer, err);
         bw_note_leave(event->worker);
         bw_scripts_return(event->worker, entry, script);
         if (*has_failed) return true;
@@ -232,20 +232,33 @@ static void resume(struct bw_worker_event *event, const struct bw_message *messa
     bw_run_start(event, entry, NULL);
 }
 
-/* One of its runs may have ended a worker. The others come first: that one is not to take them with it again. */
-static void start_apart(struct bw_worker_event *event, const struct match *matches, size_t count)
+/* Runs that the store is to admit. Returns how many are left, to be started here; 0: the event may be freed by now. */
+static size_t ask(struct bw_worker_event *event, struct match *matches, size_t count)
 {
-    bool is_over = false;
-    bw_report_admitted(event);
-    for (size_t i = 0; i < count; i++)
+    size_t left = count;
+    for (size_t i = 0; i < count; i++) {
+        struct match *match = &matches[i];
+        if (match->has_failed || !bw_admission_is_asked(event, match->entry->workflow)) continue;
+        match->is_asked = bw_admission_ask(event, match->entry, &match->error);
+        match->has_failed = !match->is_asked;
+        left -= match->is_asked;
+    }
+    return left;
+}
+
+/* Of a suspect one of the runs may have ended a worker. The others come first: that one is not to take them with it again. */
+static void start(struct bw_worker_event *event, const struct match *matches, size_t count, size_t left, bool is_suspect)
+{
+    for (size_t i = 0; is_suspect && i < count; i++)
         if (!matches[i].is_asked && bw_run_is_accused(event, matches[i].entry))
             bw_held_add(event, matches[i].entry, matches[i].has_failed ? &matches[i].error : NULL);
-    for (size_t i = 0; i < count && !is_over; i++) {
-        if (matches[i].is_asked || bw_run_is_accused(event, matches[i].entry)) continue;
-        is_over = event->open_runs == 1; /* it may be freed by then */
-        bw_run_start(event, matches[i].entry, matches[i].has_failed ? &matches[i].error : NULL);
+    size_t held = event->held_runs;
+    for (size_t i = 0; i < count && left > held; i++) {
+        if (matches[i].is_asked || (held && bw_run_is_accused(event, matches[i].entry))) continue;
+        left--;
+        bw_run_start(event, matches[i].entry, matches[i].has_failed ? &matches[i].error : NULL); /* after the last one it may be freed */
     }
-    if (!is_over && event->held_runs) bw_held_go_on(event);
+    if (held) bw_held_go_on(event);
 }
 
 void bw_event_take(struct bw_worker *worker, const struct bw_message *message)
@@ -283,6 +296,7 @@ void bw_event_take(struct bw_worker *worker, const struct bw_message *message)
         }
         matches[count].entry = entry;
         matches[count].has_failed = has_failed;
+        matches[count].is_asked = false;
         if (has_failed) matches[count].error = err;
         count++;
     }
@@ -293,15 +307,8 @@ void bw_event_take(struct bw_worker *worker, const struct bw_message *message)
         bw_report_event(event);
         release_event(event);
     }
-    bool is_suspect = count && bw_json_bool(message->head, "suspect", false);
-    for (size_t i = 0; i < count; i++) {
-        struct match *match = &matches[i];
-        bool asks = !match->has_failed && bw_admission_is_asked(event, match->entry->workflow);
-        match->is_asked = asks && bw_admission_ask(event, match->entry, &match->error);
-        match->has_failed |= asks;
-        if (!is_suspect && !match->is_asked) bw_run_start(event, match->entry, match->has_failed ? &match->error : NULL);
-    }
-    if (is_suspect) start_apart(event, matches, count);
+    size_t left = ask(event, matches, count);
+    if (left) start(event, matches, count, left, bw_json_bool(message->head, "suspect", false));
     free(matches);
 }
 

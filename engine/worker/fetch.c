@@ -107,7 +107,7 @@ void bw_fetch_take(struct bw_worker *worker, const json_t *head)
                                                 .headers = &type,
                                                 .header_count = post.len ? 1 : 0,
                                                 .max_response_bytes = ANSWER_BYTES_MAX};
-        is_started = fetch->head && bw_http_start(worker->http, &request, FETCH_MS, true, on_done, fetch, &err);
+        is_started = fetch->head && bw_http_start(worker->http, &request, FETCH_MS, true, on_done, NULL, fetch, &err);
         if (!is_started) json_decref(fetch->head);
     }
     bw_buf_free(&url);

@@ -30,6 +30,19 @@ static bool may_begin(const struct bw_run *run, size_t index)
     return true;
 }
 
+/* Has it begun, and does it come to its end by itself? Not what waits for its turn, for its next attempt, or with runs that nobody knows of yet. */
+static bool is_under_way(const struct bw_attempt *attempt)
+{
+    const struct bw_step_result *result = &attempt->run->results[attempt->step];
+    switch (attempt->wait) {
+    case BW_WAIT_COMMIT:
+    case BW_WAIT_PERMIT:
+    case BW_WAIT_RETRY: return false;
+    case BW_WAIT_DURABLE: return result->state == BW_STATE_WAITING && !result->join;
+    default: return true;
+    }
+}
+
 void bw_run_begin_to_end(struct bw_run *run, size_t index)
 {
     struct bw_attempt *attempt, *next;
@@ -39,19 +52,19 @@ void bw_run_begin_to_end(struct bw_run *run, size_t index)
     run->ending_step = index;
     for (attempt = TAILQ_FIRST(&run->attempts); attempt; attempt = next) {
         next = TAILQ_NEXT(attempt, sibling);
-        /* Those that are executing go on, unless the workflow says otherwise; those that are not are not begun (again). */
-        bool is_executing =
-            attempt->wait != BW_WAIT_RETRY && attempt->wait != BW_WAIT_COMMIT && attempt->wait != BW_WAIT_PERMIT && attempt->wait != BW_WAIT_DURABLE;
         if (attempt->step == index) continue;
-        if (!is_executing) bw_step_cancel(attempt);
-        if (is_executing && is_failure && run->entry->workflow->fail_fast) bw_step_give_up(attempt);
+        /* Those that are under way go on, unless the workflow says otherwise; those that are not are not begun (again). */
+        if (!is_under_way(attempt))
+            bw_step_cancel(attempt);
+        else if (is_failure && run->entry->workflow->fail_fast)
+            bw_step_give_up(attempt);
     }
     /* The same for those that are not taken up yet: the run was parked, and goes on with the step that ends it. One that ends at once does not end
      * the run: bw_run_advance() follows. */
     bool was_advancing = run->is_advancing;
     run->is_advancing = true;
     for (size_t i = run->phase_first; i < run->phase_limit; i++) {
-        if (!bw_run_is_recorded_wait(run, i) || (int32_t)i == run->entry->workflow->cancel_on) continue; /* which ends with all of them */
+        if (!bw_run_is_recorded_wait(run, i)) continue;
         if (run->results[i].state == BW_STATE_RETRYING || (is_failure && run->entry->workflow->fail_fast))
             bw_run_end_wait(run, i);
         else
@@ -140,6 +153,7 @@ static void reset(struct bw_step_result *result)
 {
     bw_buf_free(&result->output);
     bw_buf_free(&result->error);
+    bw_buf_free(&result->failures);
     *result = (struct bw_step_result){.children_total = result->children_total};
 }
 

@@ -31,7 +31,7 @@ void bw_step_give_up(struct bw_attempt *attempt)
     attempt->is_unwanted = true;
     bw_timer_stop(attempt->beat_timer);
     bw_attempt_set_timer(attempt, on_grace_over, left_ms < BW_GIVE_UP_MS ? left_ms : BW_GIVE_UP_MS);
-    if (attempt->task)
+    if (attempt->task && attempt->wait != BW_WAIT_PLUGIN)
         bw_step_break_off(attempt);
     else
         tell_plugin(attempt);

@@ -61,11 +61,13 @@ struct bw_worker {
     struct bw_map *secrets;                      /* name → struct bw_slice * */
     json_t *values;                              /* `config` of bellwire.yaml: an object */
     char *values_text;                           /* the same as JSON; in a trial with what the test says */
+    json_t *configure;                           /* `configure` of it, as plugin/settings.h reads it; NULL: no plugin is told anything */
     json_t *paused;                              /* names of workflows whose runs the store is asked for; NULL: none */
     struct bw_map *shared;                       /* limits of bellwire.yaml: name → double *, the greatest cost of a step, 0 = any */
     struct bw_map *pools;                        /* those of bellwire.yaml: name → itself, the default one is not among them */
     bool hands_over;                             /* runs of workflows with a pool: this process is of none of those */
     struct bw_map *asked;                        /* permit number (8 bytes) → struct bw_attempt *, those that wait for theirs */
+    struct bw_map *metered;                      /* the same of calls that are asked for: meter.c */
     TAILQ_HEAD(, bw_run) runs;                   /* all that it executes */
     TAILQ_HEAD(, bw_catalog) catalogs;
     TAILQ_HEAD(, bw_idle_script) idle_scripts;
@@ -79,7 +81,7 @@ struct bw_worker {
     TAILQ_HEAD(, bw_timer) timers;         /* in a trial: those that are set, in the order in which that was done */
     struct bw_attempt_list called;         /* waiting for a plugin */
     struct bw_attempt_list unacknowledged; /* waiting for a report to be on disk */
-    int64_t next_report, next_call, next_permit;
+    int64_t next_report, next_call, next_permit, next_usage;
     int64_t committed; /* reports up to this one are on disk: they are committed in their order */
 };
 
@@ -95,7 +97,7 @@ void bw_timers_fire(struct bw_worker *worker);             /* in a trial: those 
 enum bw_error_class { BW_CLASS_BUG, BW_CLASS_PERMANENT, BW_CLASS_TRANSIENT, BW_CLASS_TIMEOUT, BW_CLASS_INPUT, BW_CLASS_OUTPUT, BW_CLASS_LOST };
 
 /* ---- values.c: `config` of bellwire.yaml. It is no part of a run: what it says when the inputs of a step are made counts. ---- */
-void bw_values_take(struct bw_worker *worker, const json_t *values);     /* BW_MSG_CONFIGURE, BW_MSG_VALUES; NULL: none */
+void bw_values_take(struct bw_worker *worker, const json_t *head);       /* BW_MSG_CONFIGURE, BW_MSG_VALUES */
 void bw_values_override(struct bw_worker *worker, const json_t *values); /* for a test: beside those, or instead of them; NULL: none */
 struct bw_slice bw_values_text(const struct bw_worker *worker);          /* JSON object */
 void bw_values_check(const struct bw_worker *worker, const struct bw_workflow *workflow, struct bw_errors *errs);
@@ -119,13 +121,34 @@ struct bw_catalog {
     size_t workflow_count;
     struct bw_action **actions;
     size_t action_count;
-    bool may_respond; /* one of the workflows has `respond: {mode: result}` */
-    size_t events;    /* in hand under this revision */
+    struct bw_loader *loader; /* while its files are loaded */
+    struct bw_module **modules;
+    size_t module_count;
+    struct bw_package *packages;
+    size_t package_count;
+    json_t *unconfigured; /* names of bundled plugins that could be used, if they were configured */
+    bool may_respond;     /* one of the workflows has `respond: {mode: result}` */
+    size_t events;        /* in hand under this revision */
     struct bw_matching *matching;
 };
 void bw_catalog_load(struct bw_worker *worker, const struct bw_message *message);
 void bw_catalog_drop(struct bw_worker *worker, uint32_t revision);
 struct bw_catalog *bw_catalog_find(struct bw_worker *worker, uint32_t revision);
+struct bw_slice bw_catalog_part(const struct bw_message *message, const json_t *file); /* of BW_MSG_CATALOG: its content */
+
+/* ---- offers.c: what the files of a revision offer to workflows ---- */
+struct bw_package { /* a plugin in Lua: a folder with plugin.yaml */
+    char *name, *version;
+    char *file, *folder; /* ".../NAME/plugin.yaml", ".../NAME/" */
+    json_t *manifest;    /* {name, version, doc, config} */
+    bool is_bundled;
+    struct bw_buf config;  /* what it is told now: JSON */
+    json_t *secrets;       /* [NAME]: what its actions may read because of that */
+    struct bw_error fault; /* code set: what bellwire.yaml says does not fit this version of it, and its actions cannot run */
+};
+void bw_offers_load(struct bw_worker *worker, struct bw_catalog *catalog, const struct bw_message *message, struct bw_errors *errs);
+void bw_offers_configure(const struct bw_worker *worker, struct bw_catalog *catalog, struct bw_errors *errs); /* worker->configure is another one */
+void bw_offers_free(struct bw_catalog *catalog);
 
 /* ---- scripts.c: the Lua states of workflows ---- */
 bool bw_scripts_open(struct bw_worker *worker); /* false: no memory */
@@ -210,6 +233,7 @@ struct bw_step_result {
     uint32_t iteration; /* of a step with `repeat`, from 0 */
     int64_t started_ms, ended_ms;
     struct bw_buf input_names, output, error; /* JSON texts */
+    struct bw_buf failures;                   /* of the attempts that were tried again: JSON objects between commas, until they are reported */
     int64_t queued_ms;                        /* since its first attempt it has waited so long for its turn: that is not the step's time */
     bool is_under_way;                        /* it has an attempt in run->attempts */
     bool is_reported, is_pure;                /* pure: recomputed from the same data to the same value, so it need not be on disk before an effect */
@@ -232,6 +256,14 @@ struct bw_join { /* as in BW_MSG_REPORT */
     bool is_reopened;
     struct bw_admission admission; /* of a called workflow that asks for it */
     struct bw_buf items, context;
+};
+#define BW_PART_PATH_BYTES 320
+struct bw_step_part { /* of a step: part.c */
+    char path[BW_PART_PATH_BYTES];
+    int state; /* SUCCEEDED or FAILED */
+    int64_t started_ms, ended_ms;
+    struct bw_buf output, error; /* JSON texts */
+    bool is_reported, is_sensitive;
 };
 /* Each begins when all that the one before it has begun has come to its end, and is left out when the workflow has nothing for it. */
 enum bw_phase { BW_PHASE_STEPS, BW_PHASE_UNDO, BW_PHASE_ON_FAILURE, BW_PHASE_FINALLY, BW_PHASE_OVER };
@@ -257,8 +289,10 @@ struct bw_run {
     size_t kept_bytes;               /* outputs of its steps so far */
     size_t emitted;                  /* events */
     struct bw_buf output, error;
-    const json_t *child;          /* a step of another run has started it: as in BW_MSG_EVENT, borrowed from the event's head. NULL: an event has */
-    uint32_t depth;               /* 0: an event has started it */
+    const json_t *child;         /* a step of another run has started it: as in BW_MSG_EVENT, borrowed from the event's head. NULL: an event has */
+    uint32_t depth;              /* 0: an event has started it */
+    struct bw_step_part **parts; /* of its steps, done in this process: part.c */
+    size_t part_count;
     size_t first, limit;          /* its steps: those of the workflow, or of the foreach that it is an item of */
     struct bw_buf inputs, locals; /* JSON objects: what it is called with; the names that an item adds */
     bool must_listen; /* it begins later than its event: an event may have come that cancels it, it is told before its report is committed */
@@ -309,6 +343,9 @@ enum bw_attempt_wait {
     BW_WAIT_NONE,
     BW_WAIT_SLICE,
     BW_WAIT_HTTP,
+    BW_WAIT_READ,
+    BW_WAIT_USAGE,
+    BW_WAIT_KEPT,
     BW_WAIT_SLEEP,
     BW_WAIT_PLUGIN,
     BW_WAIT_COMMIT,
@@ -325,16 +362,22 @@ struct bw_attempt {
     struct bw_buf input; /* rendered `with` */
     const json_t *mock;  /* in a trial: the answers to be given instead of running it */
     struct bw_task *task;
+    struct bw_inner *inner;          /* the action that its code runs and waits for; NULL: none */
+    const struct bw_step_part *kept; /* the part that is on its way to the disk (KEPT) */
     struct bw_http_call *http_call;
-    int64_t call;   /* plugin call number */
-    int64_t report; /* the report it waits for */
-    int64_t permit; /* of a shared limit: what it waits for (PERMIT) or has; 0 = none */
+    struct bw_http_call *stream; /* an answer that the code reads as it comes; NULL: there is none */
+    bool stream_may_change;      /* its request may have had an effect */
+    int64_t call;                /* plugin call number */
+    int64_t report;              /* the report it waits for */
+    int64_t usage;               /* a metered call that it asks for; 0 = none */
+    int64_t permit;              /* of a shared limit: what it waits for (PERMIT) or has; 0 = none */
     int64_t asked_us;
     struct bw_buf limit_key;
     double limit_cost;
     /* at_most_once: the attempt is on disk; its call was made; that may have reached somebody; and nobody has said what has become of it */
     bool is_recorded, is_called, is_exposed, is_doubtful;
     bool may_retry;                   /* the failure is one of the attempt itself, not of what comes before it */
+    int64_t began_ms;                 /* 0: it began before the run was parked */
     int64_t deadline_us, deadline_ms; /* by the monotonic clock, by the wall's: of this attempt */
     struct bw_timer *timer;           /* deadline of the attempt, delay of a retry, ctx.sleep */
     struct bw_timer *beat_timer;      /* of `heartbeat`, while its code executes; NULL: it need not beat */
@@ -475,11 +518,16 @@ void bw_step_give_up(struct bw_attempt *attempt);
 void bw_step_break_off(struct bw_attempt *attempt); /* what its Lua code waits for: that raises BW_STEP_CANCELLED */
 void bw_step_start_lua(struct bw_attempt *attempt, const char *key);
 void bw_step_start_plugin(struct bw_attempt *attempt, const char *key, int64_t timeout_ms);
-void bw_step_continue(struct bw_attempt *attempt); /* its code gets a slice */
+void bw_step_start_inner(struct bw_attempt *attempt, const char *key); /* attempt->inner, which is Lua */
+void bw_step_call_plugin(struct bw_attempt *attempt, const struct bw_action *action, struct bw_slice input, const char *key, int64_t timeout_ms,
+                         bool may_be_posted);
+struct bw_task *bw_step_running(const struct bw_attempt *attempt); /* the code that executes, or waits for something */
+void bw_step_continue(struct bw_attempt *attempt);                 /* its code gets a slice */
+void bw_step_log(struct bw_attempt *attempt, const char *level, struct bw_slice text);
 void bw_step_plugin_result(struct bw_attempt *attempt, const struct bw_message *message);
 void bw_step_on_timeout(evutil_socket_t fd, short what, void *attempt); /* a timer's callback */
 /* What the step may see: the workflow's secrets; an action only those that it declares. Returns the count. */
-size_t bw_step_grants(const struct bw_attempt *attempt, bool only_declared, struct bw_grant *grants, size_t capacity);
+size_t bw_step_grants(const struct bw_attempt *attempt, bool only_declared, struct bw_grant grants[BW_WORKFLOW_SECRETS_MAX]);
 
 /* ---- step_end.c: each ends the attempt and goes on with the run; both may be freed when they return ---- */
 /* error: the reason; class as in messages.h */
@@ -493,11 +541,13 @@ void bw_step_cancel(struct bw_attempt *attempt); /* it is not wanted any more; t
 void bw_error_to_json(struct bw_buf *out, const struct bw_error *err, enum bw_error_class class, struct bw_slice step);
 
 /* ---- report.c ---- */
-void bw_report_event(struct bw_worker_event *event);       /* done, without runs */
-void bw_report_admitted(struct bw_worker_event *event);    /* of a suspect: all its runs that ask when they may begin have done so */
-int64_t bw_report_run(struct bw_run *run, bool wants_ack); /* what is not reported yet; the report's number */
+void bw_report_event(struct bw_worker_event *event);                                /* done, without runs */
+void bw_report_looked(struct bw_worker *worker, const struct bw_message *question); /* BW_MSG_LOOK: what came before it has been looked at */
+int64_t bw_report_run(struct bw_run *run, bool wants_ack);                          /* what is not reported yet; the report's number */
 void bw_trace_run(struct bw_run *run, const char *what);
 void bw_trace_step(struct bw_run *run, size_t step, const char *what, int64_t delay_ms);
+void bw_trace_progress(struct bw_run *run, size_t step, struct bw_slice text);
+void bw_trace_part(struct bw_run *run, size_t step, const struct bw_step_part *part);
 void bw_trace_input(struct bw_run *run, size_t step, const struct bw_buf *input);
 
 /* ---- trial.c: `bellwire test` ---- */
@@ -505,6 +555,7 @@ bool bw_trial_begin(struct bw_worker *worker); /* this process runs nothing but 
 void bw_trial_take(struct bw_worker *worker, const struct bw_message *message);
 void bw_trial_answer_if_quiet(struct bw_worker *worker); /* nothing is left to do before time passes: if the engine has asked, it is told */
 bool bw_trial_leaves_out(const struct bw_worker *worker, const struct bw_workflow *workflow); /* its triggers are not asked */
+const json_t *bw_trial_mock_named(const struct bw_attempt *attempt, const char *name);        /* of a part of the step, or NULL */
 const json_t *bw_trial_mock(const struct bw_attempt *attempt);                                /* what the test answers for the step, or NULL */
 void bw_trial_attempt(struct bw_attempt *attempt, int64_t timeout_ms);                        /* one attempt of such a step */
 void bw_trial_vote(struct bw_attempt *attempt, int64_t timeout_ms);                           /* the same for an `approve` */
@@ -512,14 +563,46 @@ void bw_trial_refuse_step(struct bw_attempt *attempt);                          
 void bw_trial_network_error(const struct bw_attempt *attempt, const struct bw_task_request *request, struct bw_error *err);
 void bw_trial_trace_input(struct bw_attempt *attempt); /* nothing outside of a trial */
 
+/* ---- meter.c: metered calls. said: a JSON object, as lua/script.h has it ---- */
+void bw_meter_begin(struct bw_attempt *attempt, struct bw_slice said);
+void bw_meter_end(struct bw_attempt *attempt, int64_t id, struct bw_slice said);
+void bw_meter_forget(struct bw_attempt *attempt);                                   /* what it asks for is not wanted any more */
+void bw_meter_answered(struct bw_worker *worker, const struct bw_message *message); /* BW_MSG_USAGE */
+
+/* ---- part.c: parts of a step that are recorded one by one ---- */
+struct bw_inner { /* an action that the code of a step runs as a part of it */
+    const struct bw_action *action;
+    struct bw_task *task; /* NULL: it is a plugin's */
+    struct bw_buf input;
+    char path[BW_PART_PATH_BYTES];
+    int64_t started_ms;
+};
+int bw_parts_find(const struct bw_attempt *attempt, struct bw_slice name, struct bw_buf *output,
+                  struct bw_buf *error); /* its state; 0: there is none */
+bool bw_parts_offer(const struct bw_attempt *attempt, struct bw_slice uses, struct bw_buf *out, struct bw_error *err);
+void bw_parts_keep(struct bw_attempt *attempt, struct bw_slice name, struct bw_slice value);
+void bw_parts_run(struct bw_attempt *attempt, struct bw_slice name, struct bw_slice uses, struct bw_slice given);
+/* The inner action has ended: with an output, or with NULL and why. */
+void bw_parts_ended(struct bw_attempt *attempt, const struct bw_slice *output, const struct bw_error *failure, enum bw_error_class class);
+void bw_parts_committed(struct bw_attempt *attempt); /* it is on disk: the code goes on */
+void bw_inner_free(struct bw_attempt *attempt);
+void bw_parts_free(struct bw_run *run);
+
 /* ---- fetch.c ---- */
 void bw_fetch_take(struct bw_worker *worker, const json_t *head); /* BW_MSG_FETCH */
 
 /* ---- http.c ---- */
 struct bw_http *bw_http_new(struct event_base *base, bool allow_private_network);
 typedef void bw_http_done(const struct bw_http_answer *answer, void *arg);
-/* is_once: libcurl does not send it again when a connection that was kept turns out to be dead. */
+typedef void bw_http_more(void *arg); /* called inside of libcurl: nothing of this header may be called from there */
+/* is_once: libcurl does not send it again when a connection that was kept turns out to be dead.
+ * A request with is_stream: `done` gets the head of the answer and must call nothing of this header either; the call lives on until bw_http_abort(),
+ * and `more` says that bw_http_read() may have something new. One that fails before there is a head ends like any other: `done` is told, the call
+ * freed. */
 struct bw_http_call *bw_http_start(struct bw_http *http, const struct bw_task_request *request, int64_t timeout_ms, bool is_once, bw_http_done *done,
-                                   void *arg, struct bw_error *err);
-void bw_http_abort(struct bw_http_call *call); /* done is not called */
+                                   bw_http_more *more, void *arg, struct bw_error *err);
+/* Moves what has come behind out. While nobody reads, the server has to wait when 64 KiB have come. FAILED fills err. */
+enum bw_stream_state bw_http_read(struct bw_http_call *call, struct bw_buf *out, struct bw_error *err, bool *is_transient);
+void bw_http_fail(struct bw_http_call *call, const struct bw_error *err, bool is_transient); /* a stream: it ends behind what has come, like that */
+void bw_http_abort(struct bw_http_call *call);                                               /* done and more are not called any more */
 #endif

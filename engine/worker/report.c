@@ -134,6 +134,17 @@ static void append_step(struct report *report, const struct bw_run *run, size_t 
     if (result->join && starts_runs) append_join(report, &run->entry->workflow->steps[index], result->join);
     append_output(report, &result->output);
     append_error(report, &result->error);
+    if (result->failures.len) bw_buf_printf(&report->head, ",\"failures\":[%s]", result->failures.data);
+    bw_buf_append_char(&report->head, '}');
+}
+
+static void append_part(struct report *report, const struct bw_step_part *part)
+{
+    bw_buf_printf(&report->head, "{\"path\":\"%s\",\"state\":%d,\"attempt\":1,\"started_ms\":%lld,\"ended_ms\":%lld", part->path, part->state,
+                  (long long)part->started_ms, (long long)part->ended_ms);
+    if (part->is_sensitive) bw_buf_append_text(&report->head, ",\"sensitive\":true");
+    append_output(report, &part->output);
+    append_error(report, &part->error);
     bw_buf_append_char(&report->head, '}');
 }
 
@@ -150,6 +161,13 @@ static void append_run(struct report *report, struct bw_run *run)
     append_output(report, &run->output);
     append_error(report, &run->error);
     bw_buf_append_text(&report->head, ",\"steps\":[");
+    for (size_t i = 0; i < run->part_count; i++) {
+        if (run->parts[i]->is_reported) continue;
+        if (!is_first) bw_buf_append_char(&report->head, ',');
+        is_first = false;
+        append_part(report, run->parts[i]);
+        run->parts[i]->is_reported = true;
+    }
     for (size_t i = 0; i < run->entry->workflow->step_count; i++) {
         struct bw_step_result *result = &run->results[i];
         bool is_known = bw_step_is_block(&run->entry->workflow->steps[i]) && result->state != BW_STATE_FAILED; /* frontier.c: it is computed anew */
@@ -157,6 +175,7 @@ static void append_run(struct report *report, struct bw_run *run)
         if (!is_first) bw_buf_append_char(&report->head, ',');
         is_first = false;
         append_step(report, run, i);
+        bw_buf_clear(&result->failures);
         result->is_reported = true;
         if (result->state != BW_STATE_SKIPPED && result->state != BW_STATE_STARTED && !result->is_pure)
             run->behind_report = run->event->worker->next_report;
@@ -191,11 +210,9 @@ void bw_report_event(struct bw_worker_event *event)
     send_report(event, NULL, true, false);
 }
 
-void bw_report_admitted(struct bw_worker_event *event)
+void bw_report_looked(struct bw_worker *worker, const struct bw_message *question)
 {
-    char head[64];
-    int len = snprintf(head, sizeof head, "{\"job\":%lld,\"admitted\":true}", (long long)event->job);
-    if (!bw_channel_send(event->worker->channel, BW_MSG_REPORT, (struct bw_slice){head, (size_t)len}, NULL, 0)) exit(70);
+    if (!bw_channel_send_json(worker->channel, BW_MSG_LOOKED, question->head, NULL, 0)) exit(70);
 }
 
 /* For `bellwire run`: one that is skipped by the store would not be heard of any more. */
@@ -294,6 +311,30 @@ void bw_trace_step(struct bw_run *run, size_t step, const char *what, int64_t de
     bool is_sensitive = run->entry->workflow->steps[step].is_sensitive;
     if (is_sensitive) bw_buf_append_text(&head, ",\"sensitive\":true");
     trace(run, &head, is_sensitive ? &(struct bw_buf){0} : &result->output, &result->error);
+}
+
+void bw_trace_progress(struct bw_run *run, size_t step, struct bw_slice text)
+{
+    struct bw_buf head = {0};
+    bw_buf_printf(&head, "{\"what\":\"step_progress\",\"run\":\"%s\",\"workflow\":\"%s\",\"step\":\"%s\",\"text\":", run->uid_text,
+                  run->entry->workflow->name.ptr, run->entry->workflow->steps[step].path.ptr);
+    bw_buf_append_json_string(&head, text);
+    append_child(&head, run);
+    trace(run, &head, &(struct bw_buf){0}, &(struct bw_buf){0});
+}
+
+void bw_trace_part(struct bw_run *run, size_t step, const struct bw_step_part *part)
+{
+    struct bw_buf head = {0};
+    bool is_sensitive = run->entry->workflow->steps[step].is_sensitive;
+    if (!run->event->worker->trace) return;
+    bw_buf_printf(
+        &head,
+        "{\"what\":\"step_finished\",\"run\":\"%s\",\"workflow\":\"%s\",\"step\":\"%s\",\"state\":%d,\"attempt\":1,\"took_ms\":%lld,\"part\":true",
+        run->uid_text, run->entry->workflow->name.ptr, part->path, part->state, (long long)(part->ended_ms - part->started_ms));
+    append_child(&head, run);
+    if (is_sensitive) bw_buf_append_text(&head, ",\"sensitive\":true");
+    trace(run, &head, is_sensitive ? &(struct bw_buf){0} : &part->output, &part->error);
 }
 
 void bw_trace_input(struct bw_run *run, size_t step, const struct bw_buf *input)

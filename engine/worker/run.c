@@ -44,12 +44,14 @@ static void run_free(struct bw_run *run)
         bw_buf_free(&run->results[i].input_names);
         bw_buf_free(&run->results[i].output);
         bw_buf_free(&run->results[i].error);
+        bw_buf_free(&run->results[i].failures);
         free(run->results[i].keys);
         bw_join_free(run->results[i].join);
         json_decref(run->results[i].emits);
         json_decref(run->results[i].respond);
     }
     TAILQ_REMOVE(&run->event->worker->runs, run, link);
+    bw_parts_free(run);
     bw_timer_free(run->timer);
     free(run->results);
     bw_buf_free(&run->inputs);
@@ -161,6 +163,7 @@ void bw_run_park(struct bw_run *run)
 bool bw_run_is_recorded_wait(const struct bw_run *run, size_t index)
 {
     const struct bw_step_result *result = &run->results[index];
+    if ((int32_t)index == run->entry->workflow->cancel_on) return false; /* it ends with all of them, in the report that says how the run did */
     return !result->is_under_way && (result->state == BW_STATE_WAITING || result->state == BW_STATE_RETRYING);
 }
 
@@ -335,7 +338,8 @@ void bw_run_start(struct bw_worker_event *event, struct bw_catalog_workflow *ent
     bw_event_scope(event, run->uid_text, &scope);
     run->script = bw_scripts_take(event->worker, entry, &err);
     const json_t *recorded = event->head ? recorded_run(event, run->uid) : NULL;
-    bool good = run->script && bw_script_begin_run(run->script, &scope, &err) && (!run->child || bw_run_restore_item(run, &err));
+    if (run->script) bw_script_begin_run(run->script, &scope);
+    bool good = run->script && (!run->child || bw_run_restore_item(run, &err));
     if (!good) { /* nothing can be evaluated: it ends at once */
         run->phase = BW_PHASE_OVER;
         fail_run(run, &err, BW_CLASS_BUG, (struct bw_slice){0});

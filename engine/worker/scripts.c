@@ -5,6 +5,8 @@
 #include <malloc.h>
 #include <stdlib.h>
 
+#define TRIMMED_BYTES (4u << 20) /* what a state has had of the system goes back to it at once */
+
 struct bw_idle_script {
     TAILQ_ENTRY(bw_idle_script) link; /* in worker->idle_scripts: the longest unused first */
     struct bw_idle_script *below;     /* in entry->idle, the last returned on top: what runs often needs few of them */
@@ -59,7 +61,9 @@ void bw_scripts_return(struct bw_worker *worker, struct bw_catalog_workflow *ent
     bool is_kept = !bw_script_is_spent(script) && entry->idle_count < BW_SCRIPTS_IDLE_MAX;
     struct bw_idle_script *idle = is_kept ? malloc(sizeof *idle) : NULL;
     if (!idle) {
+        bool was_large = bw_script_memory(script) >= TRIMMED_BYTES;
         bw_script_free(script);
+        if (was_large) malloc_trim(0);
         return;
     }
     *idle = (struct bw_idle_script){.below = entry->idle, .entry = entry, .script = script, .since_us = bw_clock_mono_us()};

@@ -41,7 +41,8 @@ void bw_step_attempt(struct bw_attempt *attempt)
     attempt->is_recorded = false;
     attempt->may_retry = attempt->is_called = true;
     attempt->deadline_us = bw_clock_mono_us() + timeout_ms * 1000;
-    attempt->deadline_ms = bw_clock_wall_ms() + timeout_ms;
+    attempt->began_ms = bw_clock_wall_ms();
+    attempt->deadline_ms = attempt->began_ms + timeout_ms;
     bw_idempotency_key(attempt->run->uid, bw_attempt_step(attempt)->path.ptr, result->iteration, key);
     bw_trace_step(attempt->run, attempt->step, "step_started", 0);
     if (!attempt->mock && (bw_attempt_action(attempt) || strstr(bw_attempt_step(attempt)->lua.ptr, "ctx")))
@@ -60,7 +61,9 @@ void bw_step_attempt(struct bw_attempt *attempt)
 
 void bw_step_committed(struct bw_attempt *attempt)
 {
-    if (attempt->is_recorded)
+    if (attempt->kept)
+        bw_parts_committed(attempt);
+    else if (attempt->is_recorded)
         bw_step_attempt(attempt);
     else
         bw_step_begin(attempt);
@@ -87,9 +90,9 @@ static bool prepare_input(struct bw_attempt *attempt, struct bw_error *err, enum
 {
     const struct bw_step *step = bw_attempt_step(attempt);
     const struct bw_action *action = bw_attempt_action(attempt);
-    struct bw_grant grants[64];
+    struct bw_grant grants[BW_WORKFLOW_SECRETS_MAX];
     struct bw_render render = {.grants = grants,
-                               .grant_count = bw_step_grants(attempt, false, grants, 64),
+                               .grant_count = bw_step_grants(attempt, false, grants),
                                .allow_secrets = true,
                                .config = bw_values_text(bw_attempt_worker(attempt)),
                                .result = bw_run_result_at(attempt->run, attempt->step)};
@@ -158,7 +161,7 @@ bool bw_step_is_condemned(struct bw_run *run, size_t step, struct bw_error *err,
     run->lost = (uint32_t)bw_json_int(lost, "count", run->lost);
     if (bw_json_int(lost, "count", 0) <= BW_LOST_MAX) return false;
     bw_error_set(err, "worker_lost", "this step ended its worker process %lld times", (long long)bw_json_int(lost, "count", 0));
-    bw_error_hint(err, "the engine's log says how the workers ended (worker.lost)");
+    bw_error_hint(err, "the engine's log says how the workers ended (worker.lost), and when the engine ended with one (engine.lost)");
     *class = BW_CLASS_LOST;
     return true;
 }

@@ -1,23 +1,28 @@
 /* What an attempt executes: a Lua coroutine in slices, or a call to a plugin's host. */
 #include "base/clock.h"
+#include "base/units.h"
 #include "worker/internal.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static void on_log(void *arg, const char *level, struct bw_slice text)
+void bw_step_log(struct bw_attempt *attempt, const char *level, struct bw_slice text)
 {
-    struct bw_attempt *attempt = arg;
     struct bw_buf head = {0};
     bw_buf_printf(&head, "{\"level\":\"%s\",\"run\":\"%s\",\"workflow\":\"%s\",\"step\":\"%s\",\"message\":", level, attempt->run->uid_text,
                   attempt->run->entry->workflow->name.ptr, bw_attempt_step(attempt)->path.ptr);
-    if (bw_attempt_step(attempt)->is_sensitive) text = BW_SLICE("(not shown: the step is sensitive)");
     bw_buf_append_json_string(&head, (struct bw_slice){text.ptr, text.len < 4096 ? text.len : 4096});
     bw_buf_append_char(&head, '}');
     /* A flood of lines must not fill the memory of the engine: what it cannot take now is dropped. */
     if (!head.failed && bw_channel_unsent(bw_attempt_worker(attempt)->channel) < 1 << 20)
         bw_channel_send(bw_attempt_worker(attempt)->channel, BW_MSG_LOG, bw_buf_slice(&head), NULL, 0);
     bw_buf_free(&head);
+}
+
+static void on_log(void *arg, const char *level, struct bw_slice text)
+{
+    struct bw_attempt *attempt = arg;
+    bw_step_log(attempt, level, bw_attempt_step(attempt)->is_sensitive ? BW_SLICE("(not shown: the step is sensitive)") : text);
 }
 
 static bool is_cancelled(void *attempt)
@@ -30,6 +35,15 @@ static void on_heartbeat(void *attempt)
     bw_heartbeat_note(attempt);
 }
 
+/* Only `bellwire run` watches, and it misses nothing that matters when it cannot keep up. */
+static void on_progress(void *arg, struct bw_slice text)
+{
+    struct bw_attempt *attempt = arg;
+    const struct bw_worker *worker = bw_attempt_worker(attempt);
+    if (!worker->trace || bw_attempt_step(attempt)->is_sensitive || bw_channel_unsent(worker->channel) > 1 << 16) return;
+    bw_trace_progress(attempt->run, attempt->step, text);
+}
+
 static bool on_callback_url(void *attempt, struct bw_buf *out)
 {
     return bw_callback_url(attempt, out);
@@ -40,19 +54,24 @@ static const struct bw_slice *secret_value(const struct bw_worker *worker, struc
     return bw_map_get(worker->secrets, name);
 }
 
-size_t bw_step_grants(const struct bw_attempt *attempt, bool only_declared, struct bw_grant *grants, size_t capacity)
+/* action NULL: all that the workflow has. */
+static size_t grants_of(const struct bw_attempt *attempt, const struct bw_action *action, struct bw_grant *grants)
 {
     const struct bw_workflow *workflow = attempt->run->entry->workflow;
-    const struct bw_action *action = bw_attempt_action(attempt);
     size_t count = 0;
-    for (size_t i = 0; i < workflow->secret_count && count < capacity; i++) {
+    for (size_t i = 0; i < workflow->secret_count; i++) {
         const struct bw_slice *value = secret_value(bw_attempt_worker(attempt), workflow->secrets[i]);
-        bool is_declared = !only_declared || !action;
+        bool is_declared = !action;
         for (size_t k = 0; action && k < action->secret_count; k++)
             is_declared = is_declared || bw_slice_is(workflow->secrets[i], action->secrets[k]);
         if (value && is_declared) grants[count++] = (struct bw_grant){workflow->secrets[i], *value};
     }
     return count;
+}
+
+size_t bw_step_grants(const struct bw_attempt *attempt, bool only_declared, struct bw_grant grants[BW_WORKFLOW_SECRETS_MAX])
+{
+    return grants_of(attempt, only_declared ? bw_attempt_action(attempt) : NULL, grants);
 }
 
 static enum bw_error_class class_of(enum bw_failure_class class)
@@ -69,14 +88,23 @@ static bool may_change(const struct bw_task_request *request)
     return !bw_slice_is(request->method, "GET") && !bw_slice_is(request->method, "HEAD") && !bw_slice_is(request->method, "OPTIONS");
 }
 
+struct bw_task *bw_step_running(const struct bw_attempt *attempt)
+{
+    return attempt->inner && attempt->inner->task ? attempt->inner->task : attempt->task;
+}
+
 /* Who has read the request and gives no answer, or one that it has broken down over it, may have done what it says. */
 static void on_http_done(const struct bw_http_answer *answer, void *arg)
 {
     struct bw_attempt *attempt = arg;
-    bool can_change = may_change(bw_task_request(attempt->task));
+    bool can_change = may_change(bw_task_request(bw_step_running(attempt)));
     bool is_doubtful = !answer->status ? answer->was_sent : answer->status >= 500 && answer->status != 501 && answer->status != 503;
-    attempt->http_call = NULL; /* it frees itself */
-    if (!bw_task_answer(attempt->task, answer)) is_doubtful = true;
+    if (bw_task_request(bw_step_running(attempt))->is_stream && answer->status) {
+        attempt->stream = attempt->http_call;
+        attempt->stream_may_change = can_change;
+    }
+    attempt->http_call = NULL; /* it frees itself, or is a stream */
+    if (!bw_task_answer(bw_step_running(attempt), answer)) is_doubtful = true;
     attempt->is_doubtful |= is_doubtful && can_change;
     bw_attempt_ready(attempt);
 }
@@ -99,9 +127,74 @@ static void on_slept(evutil_socket_t fd, short what, void *arg)
     bw_attempt_ready(attempt);
 }
 
+/* ---- an answer that is read as it comes ---- */
+
+static void read_on(struct bw_attempt *attempt)
+{
+    bw_attempt_set_timer(attempt, bw_step_on_timeout, bw_attempt_left_ms(attempt));
+    bw_attempt_ready(attempt);
+}
+
+static void on_http_more(void *arg)
+{
+    struct bw_attempt *attempt = arg;
+    if (attempt->wait == BW_WAIT_READ) read_on(attempt);
+}
+
+static void on_idle(evutil_socket_t fd, short what, void *arg)
+{
+    struct bw_attempt *attempt = arg;
+    struct bw_error err;
+    char text[32];
+    (void)fd, (void)what;
+    bw_error_set(&err, "http.timeout", "nothing has come of the answer for %s",
+                 bw_duration_text(bw_task_request(bw_step_running(attempt))->timeout_ms, text));
+    bw_http_fail(attempt->stream, &err, true);
+    read_on(attempt);
+}
+
+static void begin_read(struct bw_attempt *attempt)
+{
+    int64_t idle_ms = bw_task_request(bw_step_running(attempt))->timeout_ms;
+    attempt->wait = BW_WAIT_READ;
+    if (idle_ms && idle_ms < bw_attempt_left_ms(attempt)) bw_attempt_set_timer(attempt, on_idle, idle_ms);
+}
+
+static enum bw_stream_state on_read(void *arg, struct bw_buf *out, struct bw_error *err, bool *is_transient)
+{
+    struct bw_attempt *attempt = arg;
+    if (!attempt->stream) return BW_STREAM_END;
+    enum bw_stream_state state = bw_http_read(attempt->stream, out, err, is_transient);
+    if (state == BW_STREAM_FAILED) attempt->is_doubtful |= attempt->stream_may_change;
+    return state;
+}
+
+static void on_close(void *arg)
+{
+    struct bw_attempt *attempt = arg;
+    if (attempt->stream) bw_http_abort(attempt->stream);
+    attempt->stream = NULL;
+}
+
+static void on_usage(void *attempt, int64_t id, struct bw_slice said)
+{
+    bw_meter_end(attempt, id, said);
+}
+
+static enum bw_part_state on_part(void *attempt, struct bw_slice name, struct bw_buf *output, struct bw_buf *error)
+{
+    int state = bw_parts_find(attempt, name, output, error);
+    return state == BW_STATE_SUCCEEDED ? BW_PART_DONE : state ? BW_PART_FAILED : BW_PART_NONE;
+}
+
+static bool on_offer(void *attempt, struct bw_slice uses, struct bw_buf *manifest, struct bw_error *err)
+{
+    return bw_parts_offer(attempt, uses, manifest, err);
+}
+
 static void begin_request(struct bw_attempt *attempt)
 {
-    const struct bw_task_request *request = bw_task_request(attempt->task);
+    const struct bw_task_request *request = bw_task_request(bw_step_running(attempt));
     int64_t left_ms = bw_attempt_left_ms(attempt);
     struct bw_error err;
     if (request->kind == BW_REQUEST_SLEEP) {
@@ -109,19 +202,37 @@ static void begin_request(struct bw_attempt *attempt)
         if (request->sleep_ms < left_ms) bw_attempt_set_timer(attempt, on_slept, request->sleep_ms); /* else the attempt's deadline comes first */
         return;
     }
+    if (request->kind == BW_REQUEST_READ) {
+        begin_read(attempt);
+        return;
+    }
+    if (request->kind == BW_REQUEST_KEEP) {
+        bw_parts_keep(attempt, request->method, request->body);
+        return;
+    }
+    if (request->kind == BW_REQUEST_ACT) {
+        bw_parts_run(attempt, request->method, request->url, request->body);
+        return;
+    }
+    if (request->kind == BW_REQUEST_USAGE) {
+        bw_meter_begin(attempt, request->body);
+        return;
+    }
     int64_t timeout_ms = left_ms + 100; /* the step's own timeout speaks first */
     if (request->timeout_ms && request->timeout_ms < timeout_ms) timeout_ms = request->timeout_ms;
     if (bw_attempt_worker(attempt)->trial) {
         bw_trial_network_error(attempt, request, &err);
-        bw_task_answer(attempt->task, &(struct bw_http_answer){.error = &err});
+        bw_task_answer(bw_step_running(attempt), &(struct bw_http_answer){.error = &err});
         bw_attempt_ready(attempt);
         return;
     }
     attempt->wait = BW_WAIT_HTTP;
     bool is_once = bw_attempt_step(attempt)->is_once;
     if (may_change(request)) attempt->is_exposed = true;
-    if ((attempt->http_call = bw_http_start(bw_attempt_worker(attempt)->http, request, timeout_ms, is_once, on_http_done, attempt, &err))) return;
-    bw_task_answer(attempt->task, &(struct bw_http_answer){.error = &err, .transient = true});
+    if ((attempt->http_call =
+             bw_http_start(bw_attempt_worker(attempt)->http, request, timeout_ms, is_once, on_http_done, on_http_more, attempt, &err)))
+        return;
+    bw_task_answer(bw_step_running(attempt), &(struct bw_http_answer){.error = &err, .transient = true});
     bw_attempt_ready(attempt);
 }
 
@@ -131,19 +242,45 @@ void bw_step_break_off(struct bw_attempt *attempt)
     if (attempt->wait == BW_WAIT_HTTP) {
         bw_http_abort(attempt->http_call);
         attempt->http_call = NULL;
-        attempt->is_doubtful |= may_change(bw_task_request(attempt->task));
+        attempt->is_doubtful |= may_change(bw_task_request(bw_step_running(attempt)));
         bw_error_set(&err, BW_STEP_CANCELLED, "the request was broken off, because the step is not wanted any more");
-        bw_task_answer(attempt->task, &(struct bw_http_answer){.error = &err});
+        bw_task_answer(bw_step_running(attempt), &(struct bw_http_answer){.error = &err});
     }
-    if (attempt->wait == BW_WAIT_HTTP || attempt->wait == BW_WAIT_SLEEP) bw_attempt_ready(attempt);
+    if (attempt->wait == BW_WAIT_READ) {
+        bw_error_set(&err, BW_STEP_CANCELLED, "the answer was broken off, because the step is not wanted any more");
+        bw_http_fail(attempt->stream, &err, false);
+    }
+    if (attempt->wait == BW_WAIT_USAGE) {
+        bw_meter_forget(attempt);
+        bw_error_set(&err, BW_STEP_CANCELLED, "the call is not made, because the step is not wanted any more");
+        bw_task_answer(bw_step_running(attempt), &(struct bw_http_answer){.error = &err});
+    }
+    if (attempt->wait == BW_WAIT_HTTP || attempt->wait == BW_WAIT_READ || attempt->wait == BW_WAIT_SLEEP || attempt->wait == BW_WAIT_USAGE)
+        bw_attempt_ready(attempt);
+}
+
+static void end_inner(struct bw_attempt *attempt, enum bw_task_state state)
+{
+    struct bw_slice output = bw_task_output(attempt->inner->task);
+    struct bw_task_failure failure = *bw_task_failure(attempt->inner->task);
+    if (state == BW_TASK_PENDING) {
+        bw_error_set(&failure.error, "part.pending", "an action whose result is posted later cannot be a part of a step");
+        failure.class = BW_FAILURE_PERMANENT;
+    }
+    if (attempt->stream) on_close(attempt);
+    bw_parts_ended(attempt, state == BW_TASK_DONE ? &output : NULL, &failure.error, class_of(failure.class));
 }
 
 void bw_step_continue(struct bw_attempt *attempt)
 {
     attempt->wait = BW_WAIT_NONE;
     bw_note_enter_step(attempt->run, attempt->step, attempt->deadline_us);
-    enum bw_task_state state = bw_task_resume(attempt->task);
+    enum bw_task_state state = bw_task_resume(bw_step_running(attempt));
     bw_note_leave(bw_attempt_worker(attempt));
+    if (attempt->inner && state != BW_TASK_YIELDED && state != BW_TASK_WAITS) {
+        end_inner(attempt, state);
+        return;
+    }
     switch (state) {
     case BW_TASK_YIELDED: bw_attempt_ready(attempt); break;
     case BW_TASK_WAITS: begin_request(attempt); break;
@@ -157,36 +294,94 @@ void bw_step_continue(struct bw_attempt *attempt)
     }
 }
 
-void bw_step_start_lua(struct bw_attempt *attempt, const char *key)
+/* What the workflow grants to the action, and what its plugin's configuration grants to all of its actions. NULL without memory. */
+static struct bw_grant *all_grants(const struct bw_attempt *attempt, const struct bw_action *action, size_t *count)
 {
-    struct bw_grant grants[64];
-    struct bw_error err;
+    const struct bw_package *package = action ? action->package : NULL;
+    const json_t *names = package ? package->secrets : NULL;
+    struct bw_grant *grants = calloc(BW_WORKFLOW_SECRETS_MAX + json_array_size(names), sizeof *grants);
+    size_t index;
+    json_t *name;
+    if (!grants) return NULL;
+    *count = grants_of(attempt, action, grants);
+    json_array_foreach(names, index, name)
+    {
+        const struct bw_slice *value = secret_value(bw_attempt_worker(attempt), bw_json_slice(name));
+        if (value) grants[(*count)++] = (struct bw_grant){bw_json_slice(name), *value};
+    }
+    return grants;
+}
+
+/* NULL: err says why not. */
+static struct bw_task *new_task(struct bw_attempt *attempt, const struct bw_action *action, const struct bw_inner *inner, const char *key,
+                                struct bw_error *err)
+{
+    const struct bw_package *package = action ? action->package : NULL;
+    struct bw_task *task = NULL;
+    size_t grant_count = 0;
+    struct bw_grant *grants = all_grants(attempt, action, &grant_count);
+    bool is_faulty = package && package->fault.code[0];
+    bw_error_set(err, "memory", "out of memory");
+    if (is_faulty) *err = package->fault;
     const struct bw_task_options options = {
         .step = attempt->step,
-        .input = bw_buf_slice(&attempt->input),
+        .action = inner ? action : NULL,
+        .input = bw_buf_slice(inner ? &inner->input : &attempt->input),
         .idempotency_key = key,
         .attempt = bw_attempt_result(attempt)->attempt,
         .grants = grants,
-        .grant_count = bw_step_grants(attempt, true, grants, 64),
+        .grant_count = grant_count,
+        .config = package ? bw_buf_slice(&package->config) : (struct bw_slice){0},
         .deadline_us = attempt->deadline_us,
-        .services = {.arg = attempt, .log = on_log, .cancelled = is_cancelled, .heartbeat = on_heartbeat, .callback_url = on_callback_url},
+        .services = {.arg = attempt,
+                     .log = on_log,
+                     .cancelled = is_cancelled,
+                     .heartbeat = on_heartbeat,
+                     .progress = on_progress,
+                     .callback_url = inner ? NULL : on_callback_url,
+                     .read = on_read,
+                     .close = on_close,
+                     .usage = on_usage,
+                     .part = inner ? NULL : on_part,
+                     .offer = on_offer},
     };
     bw_note_enter_step(attempt->run, attempt->step, attempt->deadline_us);
-    attempt->task = bw_task_new(attempt->run->script, &options, &err);
+    if (grants && !is_faulty) task = bw_task_new(attempt->run->script, &options, err);
     bw_note_leave(bw_attempt_worker(attempt));
-    if (!attempt->task)
-        bw_step_fail(attempt, &err, BW_CLASS_BUG, -1);
-    else
+    free(grants);
+    return task;
+}
+
+void bw_step_start_lua(struct bw_attempt *attempt, const char *key)
+{
+    struct bw_error err;
+    if ((attempt->task = new_task(attempt, bw_attempt_action(attempt), NULL, key, &err)))
         bw_step_continue(attempt);
+    else
+        bw_step_fail(attempt, &err, BW_CLASS_BUG, -1);
+}
+
+void bw_step_start_inner(struct bw_attempt *attempt, const char *key)
+{
+    struct bw_inner *inner = attempt->inner;
+    struct bw_error err;
+    if ((inner->task = new_task(attempt, inner->action, inner, key, &err)))
+        bw_attempt_ready(attempt);
+    else
+        bw_parts_ended(attempt, NULL, &err, BW_CLASS_BUG);
 }
 
 /* ---- plugins ---- */
 
 void bw_step_start_plugin(struct bw_attempt *attempt, const char *key, int64_t timeout_ms)
 {
+    bw_step_call_plugin(attempt, bw_attempt_action(attempt), bw_buf_slice(&attempt->input), key, timeout_ms, true);
+}
+
+void bw_step_call_plugin(struct bw_attempt *attempt, const struct bw_action *action, struct bw_slice input, const char *key, int64_t timeout_ms,
+                         bool may_be_posted)
+{
     struct bw_worker *worker = bw_attempt_worker(attempt);
-    const struct bw_action *action = bw_attempt_action(attempt);
-    struct bw_slice input = bw_buf_slice(&attempt->input);
     struct bw_buf head = {0}, url = {0};
     attempt->call = ++worker->next_call;
     bw_buf_printf(
@@ -201,7 +396,7 @@ void bw_step_start_plugin(struct bw_attempt *attempt, const char *key, int64_t t
         bw_buf_append_json_string(&head, bw_slice_of(action->secrets[i]));
     }
     bw_buf_append_char(&head, ']');
-    if (bw_callback_url(attempt, &url)) {
+    if (may_be_posted && bw_callback_url(attempt, &url)) {
         bw_buf_append_text(&head, ",\"callback_url\":");
         bw_buf_append_json_string(&head, bw_buf_slice(&url));
     }
@@ -214,15 +409,43 @@ void bw_step_start_plugin(struct bw_attempt *attempt, const char *key, int64_t t
     bw_buf_free(&head);
 }
 
+static struct bw_slice output_of(const struct bw_message *message)
+{
+    int64_t part = bw_json_int(message->head, "output_part", -1);
+    return part >= 0 && (size_t)part < message->part_count ? message->parts[part] : BW_SLICE("{}");
+}
+
+/* Of an action that the code of the step runs as a part of it. */
+static void end_inner_call(struct bw_attempt *attempt, const struct bw_message *message, const char *outcome)
+{
+    const json_t *error = json_object_get(message->head, "error");
+    struct bw_slice output = output_of(message);
+    struct bw_error err;
+    bool is_ok = !strcmp(outcome, "ok");
+    json_t *value = is_ok ? bw_json_load(output, &err) : NULL;
+    bool is_object = json_is_object(value);
+    json_decref(value);
+    if (is_ok)
+        bw_error_set(&err, "output.invalid", "the plugin's output is no JSON object");
+    else if (!strcmp(outcome, "pending"))
+        bw_error_set(&err, "part.pending", "an action whose result is posted later cannot be a part of a step");
+    else
+        bw_error_set(&err, bw_json_str(error, "code", "plugin.failed"), "%s", bw_json_str(error, "message", "the plugin gave no reason"));
+    bw_parts_ended(attempt, is_object ? &output : NULL, &err, !strcmp(outcome, "retry") ? BW_CLASS_TRANSIENT : BW_CLASS_PERMANENT);
+}
+
 void bw_step_plugin_result(struct bw_attempt *attempt, const struct bw_message *message)
 {
     const char *outcome = bw_json_str(message->head, "outcome", "fail");
-    int64_t part = bw_json_int(message->head, "output_part", -1);
     struct bw_error err;
     TAILQ_REMOVE(&bw_attempt_worker(attempt)->called, attempt, link);
     attempt->wait = BW_WAIT_NONE;
+    if (attempt->inner) {
+        end_inner_call(attempt, message, outcome);
+        return;
+    }
     if (!strcmp(outcome, "ok")) {
-        struct bw_slice output = part >= 0 && (size_t)part < message->part_count ? message->parts[part] : BW_SLICE("{}");
+        struct bw_slice output = output_of(message);
         json_t *value = bw_json_load(output, &err); /* a plugin's word is not taken for it */
         bool is_object = json_is_object(value);
         json_decref(value);

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define FAILURES_BYTES_MAX (32u << 10) /* between two reports: a step may be tried again and again without one */
+
 static const char *const class_names[] = {"bug", "permanent", "transient", "timeout", "input", "output", "lost"};
 
 void bw_error_to_json(struct bw_buf *out, const struct bw_error *err, enum bw_error_class class, struct bw_slice step)
@@ -109,6 +111,19 @@ static const struct bw_error *shown_error(const struct bw_attempt *attempt, cons
     return instead;
 }
 
+/* What is tried again is remembered: the step's own error will be that of its last attempt. */
+static void note_failure(const struct bw_attempt *attempt)
+{
+    struct bw_step_result *result = bw_attempt_result(attempt);
+    if (result->failures.len > FAILURES_BYTES_MAX) return;
+    bw_buf_printf(&result->failures, "%s{\"attempt\":%u,\"at_ms\":%lld", result->failures.len ? "," : "", result->attempt,
+                  (long long)result->ended_ms);
+    if (attempt->began_ms) bw_buf_printf(&result->failures, ",\"took_ms\":%lld", (long long)(result->ended_ms - attempt->began_ms));
+    bw_buf_append_text(&result->failures, ",\"error\":");
+    bw_buf_append_slice(&result->failures, bw_buf_slice(&result->error));
+    bw_buf_append_char(&result->failures, '}');
+}
+
 void bw_step_fail(struct bw_attempt *attempt, const struct bw_error *err, enum bw_error_class class, int64_t retry_after_ms)
 {
     struct bw_run *run = attempt->run;
@@ -129,6 +144,7 @@ void bw_step_fail(struct bw_attempt *attempt, const struct bw_error *err, enum b
         result->state = BW_STATE_RETRYING;
         result->ended_ms = bw_clock_wall_ms();
         result->is_reported = false;
+        note_failure(attempt);
         bw_repeat_note(result);
         bw_trace_step(run, attempt->step, "step_retry", delay_ms);
         if (step->is_once && delay_ms < 1000) bw_report_run(run, false); /* else a crash would find it `started` */
@@ -207,7 +223,8 @@ void bw_step_succeed(struct bw_attempt *attempt, struct bw_slice raw)
     if (good) {
         bw_buf_clear(&result->output);
         bw_buf_clear(&result->error);
-        bw_redact_append(&result->output, output);
+        if (bw_redact_append(&result->output, output))
+            bw_step_log(attempt, "warn", BW_SLICE("its output held a secret, of which only the name is kept: later steps do not see the value"));
         good = bw_script_set_step(run->script, attempt->step, BW_STATUS_SUCCEEDED, bw_buf_slice(&result->output), (struct bw_slice){0}, &err);
     }
     bw_buf_free(&shaped);

@@ -78,6 +78,12 @@ static const json_t *find_mock(const struct bw_attempt *attempt, size_t index)
     return mock;
 }
 
+const json_t *bw_trial_mock_named(const struct bw_attempt *attempt, const char *name)
+{
+    const struct bw_trial *trial = bw_attempt_worker(attempt)->trial;
+    return trial ? json_object_get(json_object_get(trial->head, "mocks"), name) : NULL;
+}
+
 /* Who is told of an approval that the test decides need not be said. */
 const json_t *bw_trial_mock(const struct bw_attempt *attempt)
 {

@@ -13,11 +13,18 @@ static void write_text(struct bw_worker *worker, const json_t *values)
     bw_buf_free(&text);
 }
 
-void bw_values_take(struct bw_worker *worker, const json_t *values)
+void bw_values_take(struct bw_worker *worker, const json_t *head)
 {
+    const json_t *values = json_object_get(head, "config");
+    json_decref(worker->configure);
+    worker->configure = json_incref(json_object_get(head, "configure"));
     json_decref(worker->values);
     if (!(worker->values = values ? json_deep_copy(values) : json_object())) exit(70);
     write_text(worker, worker->values);
+    struct bw_errors errs = {0}; /* who could refuse it has not; what an earlier revision does not know is told by the steps that need it */
+    struct bw_catalog *catalog;
+    TAILQ_FOREACH(catalog, &worker->catalogs, link) bw_offers_configure(worker, catalog, &errs);
+    bw_errors_free(&errs);
 }
 
 void bw_values_override(struct bw_worker *worker, const json_t *values)

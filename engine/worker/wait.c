@@ -7,7 +7,6 @@
 #include "workflow/wait_key.h"
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 static void on_due(evutil_socket_t fd, short what, void *arg);
 
@@ -196,33 +195,6 @@ void bw_wait_resume(struct bw_attempt *attempt)
 
 /* ---- the beginning ---- */
 
-static bool read_time(struct bw_slice text, int64_t *out_ms)
-{
-    struct tm tm = {0};
-    int used = 0, zone_hours = 0, zone_minutes = 0, milliseconds = 0, digits = 0;
-    char buffer[48], sign[2] = "+";
-    if (text.len < 20 || text.len >= sizeof buffer) return false;
-    memcpy(buffer, text.ptr, text.len);
-    buffer[text.len] = '\0';
-    if (sscanf(buffer, "%4d-%2d-%2d%*1[Tt ]%2d:%2d:%2d%n", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour, &tm.tm_min, &tm.tm_sec, &used) != 6 ||
-        !used)
-        return false;
-    const char *at = buffer + used;
-    if (*at == '.')
-        for (at++; *at >= '0' && *at <= '9'; at++)
-            if (digits++ < 3) milliseconds = milliseconds * 10 + (*at - '0');
-    for (; digits < 3; digits++) milliseconds *= 10;
-    if (strcmp(at, "Z") != 0 && strcmp(at, "z") != 0) {
-        if (sscanf(at, "%1[+-]%2d:%2d%n", sign, &zone_hours, &zone_minutes, &used) != 3 || at[used]) return false;
-    }
-    if (tm.tm_mon < 1 || tm.tm_mon > 12 || tm.tm_mday < 1 || tm.tm_mday > 31 || tm.tm_hour > 23 || tm.tm_min > 59 || tm.tm_sec > 60) return false;
-    tm.tm_year -= 1900;
-    tm.tm_mon -= 1;
-    int64_t zone = (zone_hours * 60 + zone_minutes) * (*sign == '-' ? -60LL : 60LL);
-    *out_ms = ((int64_t)timegm(&tm) - zone) * 1000 + milliseconds;
-    return true;
-}
-
 /* Until when a sleep lasts; what is wrong with its value stays wrong. */
 static bool sleep_due(const struct bw_attempt *attempt, struct bw_slice rendered, int64_t now_ms, int64_t *due_ms, struct bw_error *err)
 {
@@ -236,7 +208,7 @@ static bool sleep_due(const struct bw_attempt *attempt, struct bw_slice rendered
     } else if (json_is_integer(until)) {
         *due_ms = json_integer_value(until);
         good = true;
-    } else if (json_is_string(until) && read_time(bw_json_slice(until), due_ms)) {
+    } else if (json_is_string(until) && bw_clock_parse(bw_json_slice(until), due_ms)) {
         good = true;
     } else if (value) {
         bw_error_set(err, "sleep.value", for_text ? "this is no duration" : "this is no time");

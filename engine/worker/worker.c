@@ -1,7 +1,10 @@
 #include "worker/worker.h"
+#include "base/confine.h"
+#include "base/libcurl.h"
 #include "base/log.h"
 #include "worker/internal.h"
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,12 +19,14 @@
 #define EXPR_INSTRUCTIONS 100000 /* semantics.md 2.5 */
 #define EXPR_BYTES (4u << 20)
 #define SLICE_US 2000
+#define LARGE_BYTES (1 << 20)
 
 static void configure(struct bw_worker *worker, const struct bw_message *message)
 {
     const json_t *head = message->head;
     const char *name;
     json_t *value;
+    struct bw_error err;
     size_t index;
     worker->stall_ms = bw_json_int(head, "stall_ms", 2000);
     worker->max_output_bytes = (size_t)bw_json_int(head, "max_output_bytes", 1 << 20);
@@ -47,10 +52,14 @@ static void configure(struct bw_worker *worker, const struct bw_message *message
         if (!most || !bw_map_set(worker->shared, bw_slice_of(name), most)) exit(70);
         *most = json_number_value(value);
     }
-    bw_values_take(worker, json_object_get(head, "config"));
+    bw_values_take(worker, head);
     json_array_foreach(json_object_get(head, "pools"), index, value) if (!bw_map_set(worker->pools, bw_json_slice(value), worker->pools)) exit(70);
     worker->hands_over = bw_json_bool(head, "hands_over", false);
     bw_approvals_configure(worker, head);
+    if (!bw_libcurl_load(&err)) {
+        bw_log_error(BW_LOG_ERROR, "worker.http", &err);
+        exit(70);
+    }
     if (!(worker->http = bw_http_new(worker->base, worker->allow_private_network))) exit(70);
     worker->has_trial_limits = bw_json_bool(head, "trial_limits", false);
     if (bw_json_bool(head, "trial", false) && !bw_trial_begin(worker)) exit(70);
@@ -99,13 +108,15 @@ static void on_message(struct bw_channel *channel, const struct bw_message *mess
     case BW_MSG_CATALOG: bw_catalog_load(worker, message); break;
     case BW_MSG_CATALOG_DROP: bw_catalog_drop(worker, (uint32_t)bw_json_int(message->head, "revision", 0)); break;
     case BW_MSG_EVENT: bw_event_take(worker, message); break;
+    case BW_MSG_LOOK: bw_report_looked(worker, message); break;
     case BW_MSG_COMMITTED: on_committed(worker, bw_json_int(message->head, "report", -1)); break;
     case BW_MSG_CANCEL: bw_run_take_cancel(worker, message->head); break;
     case BW_MSG_CANCEL_EVENT: bw_cancel_on_take(worker, message); break;
     case BW_MSG_PUBLIC_URL: bw_approvals_configure(worker, message->head); break;
-    case BW_MSG_VALUES: bw_values_take(worker, json_object_get(message->head, "config")); break;
+    case BW_MSG_VALUES: bw_values_take(worker, message->head); break;
     case BW_MSG_PAUSED: bw_admission_paused(worker, message->head); break;
     case BW_MSG_PERMIT: bw_permit_given(worker, message); break;
+    case BW_MSG_USAGE: bw_meter_answered(worker, message); break;
     case BW_MSG_CALL_BEAT: bw_heartbeat_take(worker, bw_json_int(message->head, "call", -1)); break;
     case BW_MSG_CALL_RESULT: on_call_result(worker, message); break;
     case BW_MSG_FETCH: bw_fetch_take(worker, message->head); break;
@@ -135,6 +146,17 @@ static void on_ready(evutil_socket_t fd, short what, void *arg)
     bw_trial_answer_if_quiet(worker);
 }
 
+/* Code of users runs here, in an interpreter that has had its faults: whoever gets out of it can connect to where ctx.http may connect as well, and
+ * start nothing. */
+static void confine(void)
+{
+    bw_confine_capabilities();
+    if (!bw_confine_calls(&(struct bw_needs){.network = true}))
+        bw_log(BW_LOG_WARN, "worker.not_confined",
+               BW_STR("message",
+                      "this kernel or processor has no seccomp filter: a worker could start processes if Lua code got out of its interpreter"));
+}
+
 int bw_worker_main(void)
 {
     static const struct bw_channel_handlers handlers = {on_message, on_closed};
@@ -145,7 +167,11 @@ int bw_worker_main(void)
     setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
     signal(SIGPIPE, SIG_IGN);
     signal(SIGINT, SIG_IGN);
-    signal(SIGTERM, SIG_IGN); /* the engine decides */
+    signal(SIGTERM, SIG_IGN);               /* the engine decides */
+    mallopt(M_MMAP_THRESHOLD, LARGE_BYTES); /* what is larger is a mapping of its own: it grows without a copy, and is gone when it is freed */
+    mallopt(M_TRIM_THRESHOLD, 4 * LARGE_BYTES);
+    mallopt(M_MMAP_THRESHOLD, LARGE_BYTES); /* what is larger is a mapping of its own: it grows without a copy, and is gone when it is freed */
+    mallopt(M_TRIM_THRESHOLD, 4 * LARGE_BYTES);
     bw_log_setup(BW_LOG_WARN, BW_LOG_JSON, "worker");
     TAILQ_INIT(&worker.catalogs);
     TAILQ_INIT(&worker.runs);
@@ -158,14 +184,16 @@ int bw_worker_main(void)
     worker.shared = bw_map_new();
     worker.pools = bw_map_new();
     worker.asked = bw_map_new();
+    worker.metered = bw_map_new();
     worker.base = event_base_new();
     worker.flight = bw_flight_map(FLIGHT_FD);
-    if (!worker.secrets || !worker.shared || !worker.pools || !worker.asked || !worker.base || !worker.flight || !bw_scripts_open(&worker) ||
-        !(worker.ready_event = event_new(worker.base, -1, 0, on_ready, &worker)) ||
+    if (!worker.secrets || !worker.shared || !worker.pools || !worker.asked || !worker.metered || !worker.base || !worker.flight ||
+        !bw_scripts_open(&worker) || !(worker.ready_event = event_new(worker.base, -1, 0, on_ready, &worker)) ||
         !(worker.channel = bw_channel_new(worker.base, ENGINE_FD, BW_FRAME_BYTES_MAX, &handlers, &worker))) {
         fprintf(stderr, "bellwire worker: this role is started by the engine (bellwire serve)\n");
         return 2;
     }
+    confine();
     event_base_dispatch(worker.base);
     return 0;
 }

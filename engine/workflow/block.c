@@ -56,13 +56,11 @@ static void load_switch(struct bw_loader *loader, const struct bw_yaml_node *map
 {
     const struct bw_yaml_node *value = bw_yaml_get(map, "switch"), *cases = bw_yaml_get(map, "cases"), *other = bw_yaml_get(map, "default");
     step->kind = BW_STEP_SWITCH;
-    if (!value) {
+    if (value)
+        step->set = bw_expr_template(loader, value);
+    else
         bw_load_error(loader, step->mark, "step.block", "write for example switch: ${{ steps.review.choice }}",
                       "`cases` and `default` go with a `switch`");
-    } else if ((step->set = bw_arena_alloc(loader->arena, sizeof *step->set))) {
-        int32_t expr = bw_expr_field(loader, value, false);
-        *step->set = (struct bw_template){.kind = BW_TEMPLATE_EXPR, .mark = bw_mark_of(value), .expr = expr < 0 ? 0 : (uint32_t)expr};
-    }
     if (!cases || cases->kind != BW_YAML_MAP || !cases->count) {
         bw_load_error(loader, cases ? bw_mark_of(cases) : step->mark, "step.block", "write for example cases: {large: […], small: […]}",
                       "a `switch` needs `cases`: a map from values to lists of steps");

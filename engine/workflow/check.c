@@ -1,6 +1,7 @@
-/* What expressions refer to, as far as it can be known before they run: steps that have ended by then, granted secrets. */
+/* What expressions refer to, as far as it can be known before they run: names, steps that have ended by then, granted secrets. */
 #include "base/suggest.h"
 #include "workflow/internal.h"
+#include "workflow/names.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -15,6 +16,8 @@ struct scope {
     const struct bw_step *approval; /* it is the `with` of what notifies for that one */
     bool has_step;                  /* it is the `with` of a step that has attempts */
     bool has_config;                /* it is a `with` */
+    bool has_result;                /* there is something that was given: by the step, or the event that is looked at */
+    const struct bw_step *item;     /* the foreach whose item it names, though it stands outside of it */
 };
 
 /* An expression under check: its text as the file has it (not as rewritten), so that places are exact. */
@@ -22,6 +25,17 @@ struct checked {
     struct bw_loader *loader;
     const struct bw_origin *origin;
     const struct scope *scope;
+};
+
+/* Those that are always the same, so that a name that is not there is a mistake. */
+static const struct {
+    const char *name, *hint, *members[9];
+} shapes[] = {
+    {"event", "what was sent is event.data", {"id", "name", "source", "at", "headers", "data", "body_base64", "trusted"}},
+    {"workflow", "it has only a name", {"name"}},
+    {"run", "it has only an id", {"id"}},
+    {"step", "it has only a key", {"key"}},
+    {"approval", "it has message and url, or urls", {"message", "url", "urls"}},
 };
 
 static struct bw_mark mark_at(const struct checked *checked, const char *at)
@@ -166,6 +180,22 @@ static bool read_name(const char *at, const char *end, bool is_call, struct bw_s
            bw_slice_is(close.text, is_call ? ")" : "]") && read_string(second.text, name);
 }
 
+static bool is_equality(const char *at, const char *end)
+{
+    return end - at >= 2 && at[1] == '=' && strchr("=~!", *at);
+}
+
+/* == and ~= never fail in Lua: what is sealed would differ from everything. < and the like refuse it when they are evaluated. */
+static void check_sealed(const struct checked *checked, struct bw_slice secret, struct bw_slice name)
+{
+    const char *begin = checked->origin->raw.ptr, *end = begin + checked->origin->raw.len, *before = secret.ptr, *behind = name.ptr + name.len;
+    while (before > begin && strchr(" \t\r\n", before[-1])) before--;
+    while (behind < end && strchr(" \t\r\n\"']", *behind)) behind++;
+    if (!(before - begin >= 2 && is_equality(before - 2, before)) && !is_equality(behind, end)) return;
+    bw_load_error(checked->loader, mark_at(checked, secret.ptr), "expr.secret", "compare it in code: if ctx.secret('NAME') == input.given then …",
+                  "a secret can only be passed on or joined to text, not compared");
+}
+
 static bool is_indexed(const char *at, const char *end)
 {
     struct bw_token next;
@@ -177,6 +207,52 @@ static bool is_table_key(const char *at, const char *end)
 {
     struct bw_token next;
     return bw_token_next(&at, end, &next) && bw_slice_is(next.text, "=") && bw_token_next(&at, end, &next) && !bw_slice_is(next.text, "=");
+}
+
+static bool is_word(struct bw_slice name)
+{
+    for (const char *const *word = bw_lua_words; *word; word++)
+        if (bw_slice_is(name, *word)) return true;
+    return false;
+}
+
+/* Of a foreach around it: item, index, and what `as` says. */
+static bool is_item(const struct checked *checked, struct bw_slice name)
+{
+    const struct bw_step *steps = checked->loader->workflow->steps;
+    bool is_any = bw_slice_is(name, "item") || bw_slice_is(name, "index");
+    if (checked->scope->item && (is_any || bw_slice_equal(name, checked->scope->item->as))) return true;
+    for (int32_t body = checked->scope->body; body >= 0; body = steps[body].body)
+        if (is_any || bw_slice_equal(name, steps[body].as)) return true;
+    return false;
+}
+
+static void check_name(const struct checked *checked, struct bw_slice name)
+{
+    char hint[120] = "";
+    if (bw_expr_knows(name) || is_word(name) || is_item(checked, name)) return;
+    const char *near = bw_suggest(name, bw_expr_names, bw_expr_name_count);
+    if (bw_slice_is(name, "item") || bw_slice_is(name, "index"))
+        snprintf(hint, sizeof hint, "it is there inside of a `foreach`");
+    else if (near)
+        snprintf(hint, sizeof hint, "did you mean '%s'?", near);
+    bw_load_error(checked->loader, mark_at(checked, name.ptr), "expr.unknown_name", hint, "unknown name '%.*s'", shown(name), name.ptr);
+}
+
+static void check_member(const struct checked *checked, struct bw_slice of, const char *at, const char *end)
+{
+    struct bw_slice name;
+    char hint[120];
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        size_t count = 0;
+        if (!bw_slice_is(of, shapes[i].name) || !read_name(at, end, false, &name)) continue;
+        for (; shapes[i].members[count]; count++)
+            if (bw_slice_is(name, shapes[i].members[count])) return;
+        const char *near = bw_suggest(name, shapes[i].members, count);
+        snprintf(hint, sizeof hint, near ? "did you mean '%s'?" : "%s", near ? near : shapes[i].hint);
+        bw_load_error(checked->loader, mark_at(checked, name.ptr), "expr.unknown_field", hint, "`%s` has no '%.*s'", shapes[i].name, shown(name),
+                      name.ptr);
+    }
 }
 
 static void check_events_name(const struct checked *checked, struct bw_slice name)
@@ -192,54 +268,112 @@ static void check_events_name(const struct checked *checked, struct bw_slice nam
         note_events(loader->workflow, checked->scope->body);
 }
 
+/* A name that does not stand where it means something: reported. */
+static bool is_misplaced(const struct checked *checked, struct bw_slice name, const char *at, const char *end)
+{
+    struct bw_loader *loader = checked->loader;
+    const struct scope *scope = checked->scope;
+    struct bw_slice member;
+    if (bw_slice_is(name, "secrets") && !scope->allows_secrets && is_indexed(at, end))
+        bw_load_error(loader, mark_at(checked, name.ptr), "expr.secret", "pass it to the step that needs it: with: {token: \"${{ secrets.NAME }}\"}",
+                      "secrets can only be used in the `with` of a step");
+    else if (bw_slice_is(name, "config") && !scope->has_config && is_indexed(at, end))
+        bw_load_error(loader, mark_at(checked, name.ptr), "expr.config",
+                      "pass it to the step that needs it: with: {url: \"${{ config.NAME }}\"}, or make it a constant: vars",
+                      "`config` can only be used in the `with` of a step: a run does not keep what it says");
+    else if (bw_slice_is(name, "inputs") && scope->is_early)
+        bw_load_error(loader, mark_at(checked, name.ptr), "expr.too_early", "use the event: ${{ event.data.… }}",
+                      "`inputs` are made when the run begins: %s comes before that", scope->where);
+    else if (bw_slice_is(name, "error") && !scope->has_error)
+        bw_load_error(loader, mark_at(checked, name.ptr), "expr.error_name", "of a step that may fail: err('ID')",
+                      "`error` can only be used in `catch`, `undo`, `on_failure` and `finally`");
+    else if (bw_slice_is(name, "result") && !scope->has_result)
+        bw_load_error(loader, mark_at(checked, name.ptr), "expr.result_name", "of a step above: steps.ID",
+                      "`result` can only be used in `outputs`, `until` and `undo` of a step, and in the `if` of an event that is waited for");
+    else if (bw_slice_is(name, "approval") && !scope->approval)
+        bw_load_error(loader, mark_at(checked, name.ptr), "expr.approval_name", "what was decided is the output of the step: steps.ID.choice",
+                      "`approval` can only be used in the `with` of a `notify`");
+    else if (bw_slice_is(name, "approval") && scope->approval->voter_count && read_name(at, end, false, &member) && bw_slice_is(member, "url"))
+        bw_load_error(loader, mark_at(checked, member.ptr), "expr.approval_url", "approval.urls is a list of them: {to, url}",
+                      "with `to` there is no `approval.url`: each one has a link of their own");
+    else if (bw_slice_is(name, "step") && !scope->has_step && is_indexed(at, end))
+        bw_load_error(loader, mark_at(checked, name.ptr), "expr.step_name", "of a step above: steps.ID",
+                      "`step` can only be used in the `with` of a step with `uses` or `lua`: it is that step");
+    else
+        return false;
+    return true;
+}
+
+static bool is_status(struct bw_slice name)
+{
+    return bw_slice_is(name, "ok") || bw_slice_is(name, "status") || bw_slice_is(name, "err");
+}
+
+/* Which one is read is not known here: it may be any. */
+static void note_every_read(const struct checked *checked)
+{
+    struct bw_workflow *workflow = checked->loader->workflow;
+    const struct scope *scope = checked->scope;
+    for (size_t i = 0; i < workflow->step_count; i++)
+        if (scope->ended[i] && is_visible(workflow, i, scope->body)) note_read(workflow, i, scope->body);
+}
+
+/* Another place of the same expression may mean what every expression knows by that name. */
+static void note_local(const struct checked *checked, struct bw_slice name)
+{
+    if (bw_slice_is(name, "steps") || is_status(name)) note_every_read(checked);
+    if (bw_slice_is(name, "events") && checked->loader->workflow->collect.max_events) note_events(checked->loader->workflow, checked->scope->body);
+}
+
+/* What is behind the name: a step, a secret, an input, a value of the instance. */
+static void check_use(const struct checked *checked, struct bw_slice of, const char *at, const char *end)
+{
+    bool is_steps = bw_slice_is(of, "steps");
+    struct bw_slice name;
+    if (bw_slice_is(of, "secrets") && read_name(at, end, false, &name)) {
+        check_secret_name(checked, name);
+        check_sealed(checked, of, name);
+    } else if (bw_slice_is(of, "inputs") && read_name(at, end, false, &name)) {
+        check_input_name(checked, name);
+    } else if (bw_slice_is(of, "config") && read_name(at, end, false, &name)) {
+        note_value(checked, name);
+    } else if ((is_steps || is_status(of)) && read_name(at, end, is_status(of), &name)) {
+        check_step_name(checked, name);
+    } else if (is_steps || is_status(of)) {
+        note_every_read(checked);
+    }
+}
+
+/* A name with a secret or a value of the instance behind it is never taken for a local: it would be read unseen. */
+static bool is_local(const struct bw_expr_locals *locals, struct bw_slice name)
+{
+    return !bw_slice_is(name, "secrets") && !bw_slice_is(name, "config") && bw_expr_is_local(locals, name);
+}
+
 static void check_expr(struct bw_loader *loader, int64_t index, const struct scope *scope)
 {
     if (index < 0) return;
     const struct checked checked = {loader, &loader->origins[index], scope};
     const char *at = checked.origin->raw.ptr, *end = at + checked.origin->raw.len;
+    struct bw_expr_locals locals;
     struct bw_token token;
-    struct bw_slice name;
-    bool is_field = false; /* of something else: event.steps is no step */
+    bool is_field = false, was_field; /* of something else: event.steps is no step */
+    bw_expr_find_locals(at, end, &locals);
     while (bw_token_next(&at, end, &token)) {
-        bool is_name = token.kind == BW_TOKEN_NAME && !is_field;
-        bool is_status = is_name && (bw_slice_is(token.text, "ok") || bw_slice_is(token.text, "status") || bw_slice_is(token.text, "err"));
-        bool is_steps = is_name && bw_slice_is(token.text, "steps"), is_secrets = is_name && bw_slice_is(token.text, "secrets");
-        if (is_name && bw_slice_is(token.text, "event")) note_event(loader->workflow, scope->body);
-        if (is_name && bw_slice_is(token.text, "events") && !is_table_key(at, end)) check_events_name(&checked, token.text);
-        bool is_inputs = is_name && bw_slice_is(token.text, "inputs"), is_config = is_name && bw_slice_is(token.text, "config");
-        if (is_inputs && scope->is_admission) loader->workflow->admission_reads_inputs = true;
+        was_field = is_field;
         is_field = bw_slice_is(token.text, ".") || bw_slice_is(token.text, ":");
-        if (is_secrets && !scope->allows_secrets && is_indexed(at, end))
-            bw_load_error(loader, mark_at(&checked, token.text.ptr), "expr.secret",
-                          "pass it to the step that needs it: with: {token: \"${{ secrets.NAME }}\"}",
-                          "secrets can only be used in the `with` of a step");
-        else if (is_config && !scope->has_config && is_indexed(at, end))
-            bw_load_error(loader, mark_at(&checked, token.text.ptr), "expr.config",
-                          "pass it to the step that needs it: with: {url: \"${{ config.NAME }}\"}, or make it a constant: vars",
-                          "`config` can only be used in the `with` of a step: a run does not keep what it says");
-        else if (is_config && scope->has_config && read_name(at, end, false, &name))
-            note_value(&checked, name);
-        else if (is_inputs && scope->is_early)
-            bw_load_error(loader, mark_at(&checked, token.text.ptr), "expr.too_early", "use the event: ${{ event.data.… }}",
-                          "`inputs` are made when the run begins: %s comes before that", scope->where);
-        else if (is_name && bw_slice_is(token.text, "error") && !scope->has_error)
-            bw_load_error(loader, mark_at(&checked, token.text.ptr), "expr.error_name", "of a step that may fail: err('ID')",
-                          "`error` can only be used in `catch`, `undo`, `on_failure` and `finally`");
-        else if (is_name && bw_slice_is(token.text, "approval") && !scope->approval)
-            bw_load_error(loader, mark_at(&checked, token.text.ptr), "expr.approval_name",
-                          "what was decided is the output of the step: steps.ID.choice", "`approval` can only be used in the `with` of a `notify`");
-        else if (is_name && bw_slice_is(token.text, "approval") && scope->approval->voter_count && read_name(at, end, false, &name) &&
-                 bw_slice_is(name, "url"))
-            bw_load_error(loader, mark_at(&checked, name.ptr), "expr.approval_url", "approval.urls is a list of them: {to, url}",
-                          "with `to` there is no `approval.url`: each one has a link of their own");
-        else if (is_name && bw_slice_is(token.text, "step") && !scope->has_step && is_indexed(at, end))
-            bw_load_error(loader, mark_at(&checked, token.text.ptr), "expr.step_name", "of a step above: steps.ID",
-                          "`step` can only be used in the `with` of a step with `uses` or `lua`: it is that step");
-        else if ((is_steps || is_secrets || is_status || is_inputs) && read_name(at, end, is_status, &name))
-            is_secrets ? check_secret_name(&checked, name) : is_inputs ? check_input_name(&checked, name) : check_step_name(&checked, name);
-        else if (is_steps || is_status) /* which one is computed: it may be any */
-            for (size_t i = 0; i < loader->workflow->step_count; i++)
-                if (scope->ended[i] && is_visible(loader->workflow, i, scope->body)) note_read(loader->workflow, i, scope->body);
+        if (token.kind != BW_TOKEN_NAME || was_field || is_table_key(at, end)) continue;
+        if (bw_slice_is(token.text, "event")) note_event(loader->workflow, scope->body);
+        if (bw_slice_is(token.text, "inputs") && scope->is_admission) loader->workflow->admission_reads_inputs = true;
+        if (is_local(&locals, token.text)) {
+            note_local(&checked, token.text);
+            continue;
+        }
+        check_name(&checked, token.text);
+        if (bw_slice_is(token.text, "events")) check_events_name(&checked, token.text);
+        if (is_misplaced(&checked, token.text, at, end)) continue;
+        check_member(&checked, token.text, at, end);
+        check_use(&checked, token.text, at, end);
     }
 }
 
@@ -276,7 +410,10 @@ void bw_check_references(struct bw_loader *loader)
         const struct bw_step *step = &workflow->steps[i];
         bool has_error = bw_step_sees_error(workflow, i);
         const char *where = (int32_t)i == workflow->cancel_on ? "cancel_on, at the run's beginning," : "this step";
-        const struct scope plain = {.ended = ended, .body = step->body, .where = where, .has_error = has_error},
+        bool is_undo = step->undoes >= 0; /* it sees what it takes back */
+        const struct scope plain = {.ended = ended, .body = step->body, .where = where, .has_error = has_error, .has_result = is_undo},
+                           given = {.ended = ended, .body = step->body, .where = where, .has_error = has_error, .has_result = true},
+                           key = {.ended = ended, .body = step->body, .where = where, .has_error = has_error, .item = step},
                            with = {.ended = ended,
                                    .allows_secrets = true,
                                    .body = step->body,
@@ -284,22 +421,23 @@ void bw_check_references(struct bw_loader *loader)
                                    .has_error = has_error,
                                    .approval = step->notifies >= 0 ? &workflow->steps[step->notifies] : NULL,
                                    .has_step = step->kind == BW_STEP_USES || step->kind == BW_STEP_LUA,
-                                   .has_config = true},
+                                   .has_config = true,
+                                   .has_result = is_undo},
                            call = {.ended = ended, .body = step->body, .where = where, .has_error = has_error, .has_config = true},
                            failed = {.ended = ended, .body = step->body, .where = "this `catch`", .has_error = true};
         bw_needs_closure(workflow, i, ended);
         for (size_t k = 0; k < i; k++) ended[k] |= bw_ending_reads(workflow, i, k);
         for (size_t k = 0; k < step->catch_count; k++) check_expr(loader, step->catches[k].condition, &failed);
-        check_expr(loader, step->key, &plain);
+        check_expr(loader, step->key, &key);
         if (step->notifies < 0) check_expr(loader, step->condition, &plain);            /* else it is that of its approval */
         check_template(loader, step->with, step->kind == BW_STEP_CALL ? &call : &with); /* inputs of a run are stored */
         check_template(loader, step->set, &plain);
-        check_template(loader, step->outputs, &plain);
-        if (step->repeat.max) check_expr(loader, step->repeat.until, &plain);
+        check_template(loader, step->outputs, &given);
+        if (step->repeat.max) check_expr(loader, step->repeat.until, &given);
         check_template(loader, step->limit.measures, &plain);
         for (size_t k = 0; k < step->arm_count; k++) {
             check_template(loader, step->arms[k].equals, &plain);
-            check_expr(loader, step->arms[k].condition, &plain);
+            check_expr(loader, step->arms[k].condition, &given);
         }
     }
     for (size_t i = 0; i < workflow->step_count; i++) ended[i] = bw_step_ending(workflow, i) < 0;

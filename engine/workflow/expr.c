@@ -58,6 +58,15 @@ static const char *skip_opaque(const char *at, const char *end)
     return behind > at ? behind : skip_comment(at, end);
 }
 
+/* A numeral as Lua reads it: "0x1F" and "1e-5" hold no name. */
+static const char *skip_number(const char *at, const char *end)
+{
+    const char *exponents = end - at > 1 && *at == '0' && (at[1] == 'x' || at[1] == 'X') ? "pP" : "eE";
+    for (at++; at < end; at++)
+        if (!is_name(*at) && *at != '.' && !((*at == '+' || *at == '-') && strchr(exponents, at[-1]))) break;
+    return at;
+}
+
 static bool is_blank_char(char c)
 {
     return c == ' ' || c == '\t' || c == '\n' || c == '\r';
@@ -77,6 +86,9 @@ bool bw_token_next(const char **at, const char *end, struct bw_token *token)
     if (behind == start && is_name_start(*start)) {
         token->kind = BW_TOKEN_NAME;
         while (behind < end && is_name(*behind)) behind++;
+    } else if (behind == start && *start >= '0' && *start <= '9') {
+        token->kind = BW_TOKEN_OTHER;
+        behind = skip_number(start, end);
     } else if (behind == start) {
         token->kind = BW_TOKEN_OTHER;
         do behind++;
@@ -85,6 +97,39 @@ bool bw_token_next(const char **at, const char *end, struct bw_token *token)
     token->text = (struct bw_slice){start, (size_t)(behind - start)};
     *at = behind;
     return true;
+}
+
+/* A little more than Lua itself would take for one: what is meant is to find names that nobody has given. */
+void bw_expr_find_locals(const char *at, const char *end, struct bw_expr_locals *out)
+{
+    enum { NONE, FUNCTION, LOCAL, FOR, GOTO } behind = NONE;
+    struct bw_token token;
+    out->count = 0;
+    while (bw_token_next(&at, end, &token)) {
+        bool is_name = token.kind == BW_TOKEN_NAME;
+        if (is_name && bw_slice_is(token.text, "function")) {
+            behind = FUNCTION;
+        } else if (is_name && bw_slice_is(token.text, "local")) {
+            behind = LOCAL;
+        } else if (is_name && bw_slice_is(token.text, "for")) {
+            behind = FOR;
+        } else if (is_name && bw_slice_is(token.text, "goto")) {
+            behind = GOTO;
+        } else if (is_name && behind != NONE && !(behind == FOR && bw_slice_is(token.text, "in"))) {
+            if (out->count < BW_EXPR_LOCALS_MAX) out->names[out->count] = token.text;
+            out->count++;
+            if (behind == GOTO) behind = NONE;
+        } else if (behind == FUNCTION ? bw_slice_is(token.text, ")") : !strchr(",<>", *token.text.ptr)) {
+            behind = NONE;
+        }
+    }
+}
+
+bool bw_expr_is_local(const struct bw_expr_locals *locals, struct bw_slice name)
+{
+    for (size_t i = 0; i < locals->count && i < BW_EXPR_LOCALS_MAX; i++)
+        if (bw_slice_equal(locals->names[i], name)) return true;
+    return locals->count > BW_EXPR_LOCALS_MAX;
 }
 
 const char *bw_expr_end(const char *at, const char *end)
@@ -108,6 +153,17 @@ const char *bw_expr_end(const char *at, const char *end)
     return NULL;
 }
 
+/* A separator of Unicode ends a line of the file, where YAML takes blanks away. */
+static bool is_apart_before(const char *begin, const char *at)
+{
+    return is_blank_char(at[-1]) || (at - begin >= 3 && bw_yaml_break(at - 3, at) == 3);
+}
+
+static bool is_apart_after(const char *at, const char *end)
+{
+    return is_blank_char(*at) || bw_yaml_break(at, end);
+}
+
 bool bw_alias_next(struct bw_aliases *aliases, struct bw_alias *alias)
 {
     static const struct {
@@ -127,8 +183,9 @@ bool bw_alias_next(struct bw_aliases *aliases, struct bw_alias *alias)
             continue;
         }
         /* A word needs room beside it, where there is none yet. */
-        bool before = known[i].is_word && at > aliases->begin && at != aliases->behind && !is_blank_char(at[-1]) && !strchr("([{,", at[-1]);
-        bool after = known[i].is_word && at + len < end && !is_blank_char(at[len]);
+        bool before =
+            known[i].is_word && at > aliases->begin && at != aliases->behind && !is_apart_before(aliases->begin, at) && !strchr("([{,", at[-1]);
+        bool after = known[i].is_word && at + len < end && !is_apart_after(at + len, end);
         *alias = (struct bw_alias){.text = {at, len}};
         snprintf(alias->lua, sizeof alias->lua, "%s%s%s", before ? " " : "", known[i].lua, after ? " " : "");
         aliases->at = aliases->behind = at + len;

@@ -2,20 +2,17 @@
 #include "base/json.h"
 #include "base/schema.h"
 #include "workflow/internal.h"
+#include "workflow/names.h"
 #include <stdlib.h>
 #include <string.h>
 
 static const char *const foreach_keys[] = {"id",          "name",     "if",    "needs",    "foreach", "as",    "key",
                                            "concurrency", "tolerate", "steps", "on_error", "outputs", "catch", "sensitive"};
-/* What every expression has: an item cannot be called like that. */
-static const char *const taken[] = {"event", "events", "steps",  "vars", "inputs", "workflow", "run",  "secrets", "result",
-                                    "index", "ok",     "status", "err",  "error",  "approval", "step", "config"};
 #define COUNT(array) (sizeof array / sizeof *array)
 
 static void load_as(struct bw_loader *loader, const struct bw_yaml_node *node, struct bw_step *step)
 {
-    bool is_taken = false;
-    for (size_t i = 0; i < COUNT(taken); i++) is_taken |= bw_slice_is(node->text, taken[i]);
+    bool is_taken = bw_expr_knows(node->text) || bw_slice_is(node->text, "index");
     step->as = bw_arena_copy(loader->arena, node->text);
     if (node->kind != BW_YAML_STRING || !bw_is_expr_name(node->text) || is_taken)
         bw_load_error(loader, bw_mark_of(node), "foreach.as", is_taken ? "every expression has that name already" : "write for example as: page",
@@ -79,12 +76,11 @@ bool bw_foreach_load(struct bw_loader *loader, const struct bw_yaml_node *map, s
     step->as = BW_SLICE("item");
     if (list->kind == BW_YAML_LIST) {
         step->set = bw_template_load(loader, list);
-    } else if (list->kind != BW_YAML_STRING) {
+    } else if (list->kind == BW_YAML_STRING) {
+        step->set = bw_expr_template(loader, list);
+    } else {
         bw_load_error(loader, bw_mark_of(list), "step.foreach", "write for example foreach: ${{ inputs.pages }}",
                       "foreach must be an expression that gives a list, or a list, found %s", bw_yaml_kind_name(list->kind));
-    } else if ((step->set = bw_arena_alloc(loader->arena, sizeof *step->set))) {
-        int32_t expr = bw_expr_field(loader, list, false);
-        *step->set = (struct bw_template){.kind = BW_TEMPLATE_EXPR, .mark = bw_mark_of(list), .expr = expr < 0 ? 0 : (uint32_t)expr};
     }
     if ((value = bw_yaml_get(map, "as"))) load_as(loader, value, step);
     if ((value = bw_yaml_get(map, "key"))) step->key = bw_expr_field(loader, value, false);

@@ -77,6 +77,14 @@ struct bw_token {
     struct bw_slice text; /* STRING: with quotes */
 };
 bool bw_token_next(const char **at, const char *end, struct bw_token *token);
+/* The names that an expression gives itself: parameters and locals of its functions. Wherever they stand they count for all of it. */
+#define BW_EXPR_LOCALS_MAX 64
+struct bw_expr_locals {
+    struct bw_slice names[BW_EXPR_LOCALS_MAX];
+    size_t count; /* may be more than there is room for: then any name is taken for one */
+};
+void bw_expr_find_locals(const char *at, const char *end, struct bw_expr_locals *out);
+bool bw_expr_is_local(const struct bw_expr_locals *locals, struct bw_slice name);
 
 /* template.c: NULL only without memory */
 struct bw_template *bw_template_load(struct bw_loader *loader, const struct bw_yaml_node *node);

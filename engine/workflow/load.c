@@ -108,6 +108,11 @@ static void load_secrets(struct bw_loader *loader, const struct bw_yaml_node *li
                       bw_yaml_kind_name(list->kind));
         return;
     }
+    if (list->count > BW_WORKFLOW_SECRETS_MAX) {
+        bw_load_error(loader, bw_mark_of(list), "workflow.secret", "let another workflow do a part of it", "a workflow has at most %d secrets",
+                      BW_WORKFLOW_SECRETS_MAX);
+        return;
+    }
     if (!(workflow->secrets = bw_arena_alloc(loader->arena, (list->count + 1) * sizeof *workflow->secrets))) return;
     for (size_t i = 0; i < list->count; i++) {
         const struct bw_yaml_node *name = list->items[i];

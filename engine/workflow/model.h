@@ -279,6 +279,7 @@ struct bw_workflow {
 #define BW_WORKFLOW_WAIT_MAX_MS (366 * 86400000LL) /* semantics.md 2.5: timers */
 #define BW_WORKFLOW_RESPOND_MAX_MS 60000
 #define BW_WORKFLOW_EMITS_MAX 100 /* of one step */
+#define BW_WORKFLOW_SECRETS_MAX 64
 #define BW_WORKFLOW_ARMS_MAX 16
 #define BW_WORKFLOW_CHOICES_MAX 10
 #define BW_WORKFLOW_VOTERS_MAX 20

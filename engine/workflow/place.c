@@ -3,20 +3,15 @@
 #include "base/utf8.h"
 #include "workflow/internal.h"
 
-static size_t break_length(const char *at, const char *end)
-{
-    size_t left = (size_t)(end - at);
-    if (left >= 2 && at[0] == '\r' && at[1] == '\n') return 2;
-    if (left && (*at == '\n' || *at == '\r')) return 1;
-    if (left >= 2 && !memcmp(at, "\xc2\x85", 2)) return 2;                                         /* NEL */
-    if (left >= 3 && (!memcmp(at, "\xe2\x80\xa8", 3) || !memcmp(at, "\xe2\x80\xa9", 3))) return 3; /* LS, PS */
-    return 0;
-}
-
 /* One character or line break of the file. */
 static void advance(struct bw_place *place, const char *end)
 {
-    size_t len = break_length(place->at, end);
+    if (place->at < end && *place->at >= ' ' && *place->at <= '~') { /* nearly all there is */
+        place->mark.column++;
+        place->at++;
+        return;
+    }
+    size_t len = bw_yaml_break(place->at, end);
     if (len) {
         place->mark.line++;
         place->mark.column = 1;
@@ -32,9 +27,16 @@ static void skip_spaces(struct bw_place *place, const char *end, int most)
     while (most-- > 0 && place->at < end && *place->at == ' ') advance(place, end);
 }
 
+/* What a line break is in the text, in bytes: LS and PS stay what they are, all others are a \n. */
+static size_t break_width(const char *at, const char *end)
+{
+    size_t len = bw_yaml_break(at, end);
+    return len == 3 ? 3 : len != 0;
+}
+
 static bool skip_break(struct bw_place *place, const char *end)
 {
-    if (place->at >= end || !break_length(place->at, end)) return false;
+    if (place->at >= end || !bw_yaml_break(place->at, end)) return false;
     advance(place, end);
     return true;
 }
@@ -57,10 +59,10 @@ static int block_indent(const struct bw_place *place, const char *end)
     struct bw_slice text = place->node->text;
     size_t in_text = 0, lines = 0;
     const char *at = place->at, *content = behind_spaces(at, end);
-    while (lines < text.len && text.ptr[lines] == '\n') lines++;
+    while (lines < text.len && bw_yaml_break(text.ptr + lines, text.ptr + text.len)) lines += bw_yaml_break(text.ptr + lines, text.ptr + text.len);
     while (lines + in_text < text.len && text.ptr[lines + in_text] == ' ') in_text++;
-    while (content < end && break_length(content, end)) {
-        at = content + break_length(content, end);
+    while (content < end && bw_yaml_break(content, end)) {
+        at = content + bw_yaml_break(content, end);
         content = behind_spaces(at, end);
     }
     size_t in_file = (size_t)(content - at);
@@ -69,7 +71,7 @@ static int block_indent(const struct bw_place *place, const char *end)
 
 static void enter_block(struct bw_place *place, const char *end)
 {
-    while (place->at < end && !break_length(place->at, end)) advance(place, end); /* the header: | or > with its indicators and comment */
+    while (place->at < end && !bw_yaml_break(place->at, end)) advance(place, end); /* the header: | or > with its indicators and comment */
     skip_break(place, end);
     place->indent = block_indent(place, end);
     skip_spaces(place, end, place->indent);
@@ -78,6 +80,7 @@ static void enter_block(struct bw_place *place, const char *end)
 static void walk_block(struct bw_place *place, const char *end)
 {
     struct bw_slice text = place->node->text;
+    size_t width = break_width(place->at, end);
     if (!skip_break(place, end)) {
         size_t len = bw_utf8_length(place->at, (size_t)(end - place->at));
         advance(place, end);
@@ -86,29 +89,33 @@ static void walk_block(struct bw_place *place, const char *end)
     }
     skip_spaces(place, end, place->indent);
     if (!place->is_folded) {
-        place->offset++;
+        place->offset += width;
         return;
     }
     while (skip_break(place, end)) skip_spaces(place, end, place->indent);
     if (place->offset < text.len && text.ptr[place->offset] == ' ')
         place->offset++;
     else
-        while (place->offset < text.len && text.ptr[place->offset] == '\n') place->offset++;
+        while (place->offset < text.len && (width = break_width(text.ptr + place->offset, text.ptr + text.len))) place->offset += width;
 }
 
-/* At a line break, or at blanks in front of one: they are one space, or as many line breaks as there are empty lines. */
+/* At a line break, or at blanks in front of one: they are one space, or as many line breaks as there are empty lines. Only a first LS or PS is not
+ * folded. */
 static bool walk_fold(struct bw_place *place, const char *end, bool is_escaped)
 {
     const char *blanks = behind_blanks(place->at, end);
-    size_t breaks = 0;
-    if (blanks >= end || !break_length(blanks, end)) return false;
-    while ((blanks = behind_blanks(place->at, end)) < end && break_length(blanks, end)) {
+    size_t first = 0, width = 0; /* that of the first break, and of the others */
+    if (blanks >= end || !bw_yaml_break(blanks, end)) return false;
+    while ((blanks = behind_blanks(place->at, end)) < end && bw_yaml_break(blanks, end)) {
         while (place->at < blanks) advance(place, end);
+        if (first)
+            width += break_width(place->at, end);
+        else
+            first = break_width(place->at, end);
         advance(place, end);
-        breaks++;
     }
     while (place->at < blanks) advance(place, end);
-    place->offset += is_escaped ? breaks - 1 : breaks > 1 ? breaks - 1 : 1;
+    place->offset += is_escaped ? width : first > 1 ? first + width : width ? width : 1;
     return true;
 }
 
@@ -117,7 +124,7 @@ static void walk_escape(struct bw_place *place, const char *end)
     unsigned point = 0;
     char encoded[4], kind;
     advance(place, end);
-    if (place->at >= end || (break_length(place->at, end) && walk_fold(place, end, true))) return;
+    if (place->at >= end || (bw_yaml_break(place->at, end) && walk_fold(place, end, true))) return;
     kind = *place->at;
     advance(place, end);
     int digits = kind == 'x' ? 2 : kind == 'u' ? 4 : kind == 'U' ? 8 : 0;
@@ -162,7 +169,7 @@ static void enter(struct bw_place *place, struct bw_slice text, const struct bw_
 /* What adds nothing to the text: an escaped line break. */
 static void skip_nothing(struct bw_place *place, const char *end)
 {
-    while (place->quote == '"' && end - place->at >= 2 && *place->at == '\\' && break_length(place->at + 1, end)) {
+    while (place->quote == '"' && end - place->at >= 2 && *place->at == '\\' && bw_yaml_break(place->at + 1, end)) {
         struct bw_place ahead = *place;
         walk_escape(&ahead, end);
         if (ahead.offset != place->offset) return;

@@ -81,7 +81,6 @@ int64_t bw_retry_delay_ms(const struct bw_retry *retry, uint32_t failed, int64_t
     double delay = (double)retry->delay_ms, most = (double)retry->max_delay_ms;
     if (most < delay) most = delay; /* `delay: 1h` alone means an hour, whatever the longest wait is that nobody wrote */
     if (retry_after_ms > RETRY_AFTER_MAX_MS) retry_after_ms = RETRY_AFTER_MAX_MS;
-    if (retry_after_ms == 0) return 0; /* asked for: at once */
     for (uint32_t i = 1; i < failed && delay < most; i++) delay *= retry->factor;
     if (delay > most) delay = most;
     delay *= 1 - retry->jitter * bw_random_unit();

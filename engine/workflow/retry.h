@@ -28,7 +28,7 @@ void bw_retry_fill(struct bw_retry *retry, const struct bw_retry *otherwise); /*
 /* One field from its JSON value; false: err says what is expected. `on` is not for manifests and unknown here. */
 bool bw_retry_set(struct bw_retry *retry, const char *key, const json_t *value, struct bw_error *err);
 bool bw_retry_matches(const struct bw_retry *retry, bool is_transient, struct bw_slice code);
-/* The wait after `failed` failed attempts. retry_after_ms: what the other side asked for (-1 = nothing, 0 = at once); at most 1 h of it is the
- * minimum. */
+/* The wait after `failed` failed attempts. retry_after_ms: what the other side asked for, of which at most 1 h is the minimum; -1 or 0 = nothing:
+ * whoever says "at once" to all gets them all at once. */
 int64_t bw_retry_delay_ms(const struct bw_retry *retry, uint32_t failed, int64_t retry_after_ms);
 #endif

@@ -47,7 +47,7 @@ void bw_schedule_load(struct bw_loader *loader, const struct bw_yaml_node *map, 
     }
     check_cron(loader, rule, trigger);
     if (zone) check_zone(loader, zone, trigger);
-    if (age && (age->kind != BW_YAML_STRING || !bw_duration_parse(age->text, &trigger->max_age_ms, &err)))
+    if (age && (age->kind != BW_YAML_STRING || !bw_duration_parse(age->text, &trigger->max_age_ms, &err) || !trigger->max_age_ms))
         bw_load_error(loader, bw_mark_of(age), "trigger.max_age", "write a duration such as 30m or 24h", "max_age is no usable duration");
     if (condition) bw_load_error(loader, bw_mark_of(condition), "trigger.if", "test it in the `if` of the steps", "`if` goes with `event`");
     if (!missed) return;

@@ -1,4 +1,5 @@
 /* Steps that wait: `sleep` for time, `wait` for an event; the events of `cancel_on`; and how long a run may take in all. */
+#include "base/clock.h"
 #include "base/units.h"
 #include "workflow/internal.h"
 #include <string.h>
@@ -17,14 +18,28 @@ void bw_run_timeout_load(struct bw_loader *loader, const struct bw_yaml_node *no
     loader->workflow->timeout_ms = bw_wait_duration(loader, node, "workflow.timeout", "timeout");
 }
 
+/* Without an expression it is known now. */
+static void check_until(struct bw_loader *loader, const struct bw_yaml_node *node)
+{
+    bool is_text = node->kind == BW_YAML_STRING, has_hole = is_text && memmem(node->text.ptr, node->text.len, "${{", 3);
+    int64_t at_ms;
+    if (has_hole || node->kind == BW_YAML_INT || (is_text && bw_clock_parse(node->text, &at_ms))) return;
+    bw_load_error(loader, bw_mark_of(node), "step.sleep", "write RFC 3339 text such as 2026-11-23T12:00:00Z, Unix milliseconds, or an expression",
+                  "until is no time");
+}
+
 /* {for: TEXT} or {until: VALUE}: a text without a hole is checked now. */
 void bw_sleep_load(struct bw_loader *loader, const struct bw_yaml_node *node, struct bw_step *step)
 {
     static const char example[] = "write for example sleep: 14d, or sleep: {until: \"${{ event.data.starts_at }}\"}";
+    const struct bw_yaml_node *until;
     struct bw_template *value;
     if (node->kind == BW_YAML_MAP) {
         bw_check_keys(loader, node, "sleep", bw_sleep_keys, bw_sleep_key_count);
-        if (!bw_yaml_get(node, "until")) bw_load_error(loader, bw_mark_of(node), "step.sleep", example, "sleep does not say until when");
+        if ((until = bw_yaml_get(node, "until")))
+            check_until(loader, until);
+        else
+            bw_load_error(loader, bw_mark_of(node), "step.sleep", example, "sleep does not say until when");
         step->set = bw_template_load(loader, node);
         return;
     }

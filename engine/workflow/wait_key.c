@@ -59,12 +59,8 @@ bool bw_wait_equal(struct bw_slice one, struct bw_slice other)
 
 void bw_wait_pointer(struct bw_slice by, struct bw_buf *out)
 {
-    for (size_t i = sizeof "data" - 1; i < by.len; i++) {
-        if (by.ptr[i] == '.')
-            bw_buf_append_char(out, '/');
-        else if (by.ptr[i] == '~' || by.ptr[i] == '/')
-            bw_buf_append_text(out, by.ptr[i] == '~' ? "~0" : "~1");
-        else
-            bw_buf_append_char(out, by.ptr[i]);
+    for (size_t dot = sizeof "data" - 1, end; dot < by.len; dot = end) {
+        for (end = dot + 1; end < by.len && by.ptr[end] != '.';) end++;
+        bw_buf_append_pointer(out, (struct bw_slice){by.ptr + dot + 1, end - dot - 1});
     }
 }

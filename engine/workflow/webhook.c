@@ -4,8 +4,8 @@
 #include "config/sources.h"
 #include "workflow/internal.h"
 
-const char *const bw_webhook_only_keys[] = {"verify",  "secrets", "name", "dedupe", "max_body", "public_url",
-                                            "options", "schema",  "rate", "allow",  NULL};
+const char *const bw_webhook_only_keys[] = {"verify", "secrets", "name",        "dedupe",  "max_body", "public_url", "options",
+                                            "schema", "rate",    "acknowledge", "accepts", "batch",    "allow",      NULL};
 
 static struct bw_slice keep(struct bw_loader *loader, struct bw_buf *text)
 {

@@ -4,7 +4,8 @@
 #include <stdlib.h>
 
 static const char manifest[] =
-    "{\"name\":\"http\",\"version\":\"1.0.0\",\"doc\":\"HTTP requests\",\"actions\":[{\"name\":\"http/request\",\"effect\":\"write\","
+    "{\"name\":\"http\",\"version\":\"1.0.0\",\"doc\":\"HTTP "
+    "requests\",\"needs\":[\"network\"],\"actions\":[{\"name\":\"http/request\",\"effect\":\"write\","
     "\"doc\":\"Send one HTTP request. Network failures and answers of 408, 425, 429 and 5xx are tried again; any other answer than 2xx fails the "
     "step, unless accept_status names it.\","
     "\"inputs\":{"

@@ -9,6 +9,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define RETRY_AFTER_MAX_S 3600 /* the engine waits no longer */
+
 static bool has_control(const char *text, size_t len)
 {
     for (size_t i = 0; i < len; i++)
@@ -50,9 +52,11 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *arg)
 
 static size_t on_header(char *line, size_t size, size_t count, void *arg)
 {
-    struct http_response *response = arg;
+    struct http_request *request = arg;
+    struct http_response *response = &request->response;
     size_t len = size * count, name_len = 0;
     char name[128];
+    bw_http_trust_header(&request->trust, request->easy, line, len);
     if (len > 5 && !strncasecmp(line, "HTTP/", 5)) { /* a new status line: an interim answer's headers do not count */
         json_object_clear(response->headers);
         return len;
@@ -182,7 +186,7 @@ static void set_policy(struct http_request *request, int64_t timeout_ms)
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, &request->response);
     curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
-    curl_easy_setopt(easy, CURLOPT_HEADERDATA, &request->response);
+    curl_easy_setopt(easy, CURLOPT_HEADERDATA, request);
 }
 
 static bool set_accepted(struct http_request *request, const json_t *list, char *reason, size_t reason_size)
@@ -241,7 +245,7 @@ static bool fill(struct http_request *request, const json_t *input, char *reason
     curl_easy_setopt(request->easy, CURLOPT_HTTPHEADER, request->headers);
     curl_easy_setopt(request->easy, CURLOPT_CUSTOMREQUEST, method);
     if (!strcmp(method, "HEAD")) curl_easy_setopt(request->easy, CURLOPT_NOBODY, 1L);
-    if (curl_easy_setopt(request->easy, CURLOPT_URL, url) == CURLE_OK) return true;
+    if (curl_easy_setopt(request->easy, CURLOPT_URL, url) == CURLE_OK && bw_http_trust_begin(&request->trust, request->easy)) return true;
     snprintf(reason, reason_size, "url is not usable");
     return false;
 }
@@ -269,6 +273,7 @@ void http_request_free(struct http_request *request)
 {
     if (!request) return;
     if (request->easy) curl_easy_cleanup(request->easy);
+    bw_http_trust_end(&request->trust);
     curl_slist_free_all(request->headers);
     json_decref(request->response.headers);
     free(request->response.body);
@@ -332,14 +337,12 @@ static void answer(struct http_request *request, long status)
     json_decref(output);
 }
 
-/* Retry-After in seconds; a date is left to the step's own delay. */
+/* Retry-After, in seconds or as a date. */
 static int64_t retry_after_ms(const struct http_request *request)
 {
-    const char *text = json_string_value(json_object_get(request->response.headers, "retry-after"));
-    char *end;
-    if (!text) return -1;
-    long long seconds = strtoll(text, &end, 10);
-    return end == text || *end || seconds < 0 || seconds > 3600 ? -1 : (int64_t)seconds * 1000;
+    curl_off_t seconds = 0;
+    curl_easy_getinfo(request->easy, CURLINFO_RETRY_AFTER, &seconds);
+    return seconds > 0 ? (int64_t)(seconds < RETRY_AFTER_MAX_S ? seconds : RETRY_AFTER_MAX_S) * 1000 : -1;
 }
 
 static bool is_accepted(const struct http_request *request, long status)
@@ -365,6 +368,7 @@ static void explain(const struct http_request *request, long status, char *messa
 void http_request_complete(struct http_request *request, CURLcode result)
 {
     char message[CURL_ERROR_SIZE + 300];
+    const char *fault;
     long status = 0;
     if (!request->call) return;
     curl_easy_getinfo(request->easy, CURLINFO_RESPONSE_CODE, &status);
@@ -378,9 +382,14 @@ void http_request_complete(struct http_request *request, CURLcode result)
     } else if (result == CURLE_ABORTED_BY_CALLBACK) {
         fail(request, BW_PLUGIN_FAIL, BELLWIRE_PLUGIN_CANCELLED, "the request was broken off, because the step is not wanted any more");
     } else if (result != CURLE_OK) {
-        snprintf(message, sizeof message, "%s", *request->error ? request->error : curl_easy_strerror(result));
+        bool is_stranger = result == CURLE_PEER_FAILED_VERIFICATION && request->trust.host;
+        snprintf(message, sizeof message, "%.255s%s%s", is_stranger ? request->trust.host : "", is_stranger ? ": " : "",
+                 *request->error ? request->error : curl_easy_strerror(result));
         bool is_permanent = result == CURLE_URL_MALFORMAT || result == CURLE_UNSUPPORTED_PROTOCOL || result == CURLE_PEER_FAILED_VERIFICATION;
         fail(request, is_permanent ? BW_PLUGIN_FAIL : BW_PLUGIN_RETRY, result == CURLE_OPERATION_TIMEDOUT ? "http.timeout" : "http.network", message);
+    } else if ((fault = bw_http_trust_fault(&request->trust, request->easy))) {
+        request->is_doubtful = request->can_change;
+        fail(request, BW_PLUGIN_RETRY, "http.network", fault);
     } else if (is_accepted(request, status)) {
         answer(request, status);
     } else if (status == 408 || status == 425 || status == 429 || status >= 500) {

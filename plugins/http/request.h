@@ -3,6 +3,7 @@
 #ifndef HTTP_REQUEST_H
 #define HTTP_REQUEST_H
 #include "bellwire_plugin.h"
+#include "trust/http_trust.h"
 #include <curl/curl.h>
 
 #define HTTP_RESPONSE_BYTES_MAX (8u << 20)
@@ -13,6 +14,7 @@ struct http_request {
     CURL *easy;
     struct curl_slist *headers;
     char *body;
+    struct bw_http_trust trust;
     struct http_response {
         char *body;
         size_t len, capacity;

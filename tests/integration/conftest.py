@@ -1,4 +1,5 @@
 """The real binary over real sockets: one Engine object is one data folder, started and killed as often as a test likes."""
+import contextlib
 import fcntl
 import hashlib
 import hmac
@@ -10,12 +11,14 @@ import queue
 import signal
 import sqlite3
 import subprocess
+import sys
 import threading
 import time
 
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests"))  # from fakes.server import Server
 BUILD = pathlib.Path(os.environ.get("BELLWIRE_BUILD_DIR", ROOT / "build" / "debug"))
 BINARY = BUILD / "bellwire"
 SHARED = pathlib.Path(os.environ.get("BELLWIRE_SHARED", ROOT.parent / "shared"))
@@ -50,13 +53,15 @@ steps:
 def wait_for(what, condition, deadline=DEADLINE):
     """Polls until condition() is true; returns its value."""
     end = time.monotonic() + deadline
+    rest = 0.01
     while True:
         value = condition()
         if value:
             return value
         if time.monotonic() > end:
             raise AssertionError(f"gave up waiting for {what}")
-        time.sleep(0.01)
+        time.sleep(rest)
+        rest = min(rest * 1.25, 0.1)  # most conditions start a program: whoever waits long must not take the time from what is waited for
 
 
 def sign(body: bytes, secret: str = SECRET) -> str:
@@ -85,7 +90,7 @@ class Engine:
         return path
 
     # ---- the process ----
-    def start(self, *arguments, wait=True, expect_failure=False, sockets=()):
+    def start(self, *arguments, wait=True, expect_failure=False, sockets=(), binary=BINARY):
         """sockets: handed over as systemd does it, from descriptor 3 on."""
         assert self.process is None
         for hook in HOOKS:
@@ -94,7 +99,7 @@ class Engine:
         self.lines = queue.Queue()
         self.log = []  # of this start: a line of the one before must not be taken for news
         self.port = None
-        command = [BINARY, "serve", *arguments]
+        command = [binary, "serve", *arguments]
         given = [fcntl.fcntl(one.fileno(), fcntl.F_DUPFD, 50) for one in sockets]
         if given:
             moves = " ".join(f"{3 + index}<&{fd} {fd}<&-" for index, fd in enumerate(given))
@@ -143,6 +148,16 @@ class Engine:
         self.reader.join(DEADLINE)
         self.process = None
         return status
+
+    def strike(self, who: str):
+        """SIGKILL for its run workers ("worker"), or for itself ("engine"), and then it is started again."""
+        if who == "engine":
+            self.kill()
+            self.start()
+            return
+        for pid in self.children("worker"):
+            with contextlib.suppress(ProcessLookupError):  # the one for suspects comes and goes
+                os.kill(pid, signal.SIGKILL)
 
     def children(self, role: str):
         """Process ids of the engine's children in one role ("worker", "host")."""

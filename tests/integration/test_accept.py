@@ -1,10 +1,13 @@
 """The front door: what is answered, what is stored, what is recorded."""
+import base64
 import json
 import socket
+import threading
+from random import Random
 
 import pytest
 
-from conftest import CONFIG, sign
+from conftest import CONFIG, DEADLINE, sign
 
 
 def raw(engine, data: bytes) -> bytes:
@@ -133,6 +136,42 @@ def test_chunked_body_is_verified_whole(engine):
     request = (f"POST /in/github HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nX-GitHub-Event: push\r\nTransfer-Encoding: chunked\r\n"
                f"X-Hub-Signature-256: {sign(body)}\r\n\r\n").encode() + chunks
     assert b" 202 " in raw(engine, request).split(b"\r\n")[0]
+
+
+def in_chunks(random, body):
+    at, chunks = 0, []
+    while at < len(body):
+        part = body[at:at + random.choice([1, 4095, 4096, 4097, 65536, 70_000, 300_000])]
+        chunks.append(b"%x\r\n%s\r\n" % (len(part), part))
+        at += len(part)
+    return b"".join(chunks) + b"0\r\n\r\n"
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_large_bodies_behind_each_other_arrive_byte_for_byte(engine, seed):
+    """Each is signed; what follows one in the socket is not read as its part. Sizes around those of the engine's reads, and the largest."""
+    random = Random(seed)
+    sizes = random.sample([100, 4000, 4096, 8191, 65_535, 65_536, 69_632, 262_144, 266_240, 700_000, 2**20], 8)
+    requests, bodies = b"", []
+    for size in sizes:
+        body = b'{"n":"' + base64.b64encode(random.randbytes(size))[:size - 8] + b'"}'
+        is_chunked = random.random() < 0.5
+        length = "Transfer-Encoding: chunked" if is_chunked else f"Content-Length: {len(body)}"
+        requests += (f"POST /in/github HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nX-GitHub-Event: push\r\n{length}\r\n"
+                     f"X-Hub-Signature-256: {sign(body)}\r\n\r\n").encode() + (in_chunks(random, body) if is_chunked else body)
+        bodies.append(body)
+    engine.start()
+    with socket.create_connection(("127.0.0.1", engine.port), timeout=DEADLINE) as connection:
+        sender = threading.Thread(target=connection.sendall, args=(requests,))
+        sender.start()
+        answers = b""
+        while answers.count(b"HTTP/1.1 202 ") < len(sizes):
+            heard = connection.recv(65536)
+            assert heard, answers[-300:]
+            answers += heard
+        sender.join()
+    stored = [engine.rows("events", row["event"])[0]["body"].encode() for row in reversed(engine.rows("events"))]
+    assert stored == bodies
 
 
 def test_event_name_has_the_sources_prefix_and_the_action(engine):

@@ -81,7 +81,7 @@ def test_data_folder_of_a_newer_version_is_refused(engine):
     engine.finished_runs(1)
     assert engine.stop() == 0
     import sqlite3
-    [path] = [path for path in (engine.folder / "data").iterdir() if path.read_bytes()[:15] == b"SQLite format 3"]
+    [path] = [path for path in (engine.folder / "data").iterdir() if path.is_file() and path.read_bytes()[:15] == b"SQLite format 3"]
     database = sqlite3.connect(path)
     database.execute("PRAGMA user_version = 9999")
     database.commit()

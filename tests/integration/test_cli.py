@@ -16,6 +16,8 @@ def test_help_lists_every_command_and_each_teaches(engine):
         assert f"  {command}" in listing
         text = engine.run(command, "--help").stdout
         assert text.startswith("usage: bellwire " + command)
+    keys = engine.run("serve", "--help").stdout.split("bellwire.yaml (every key has a default):")[1]
+    assert all(f"\n  {key} " in keys for key in ("listen", "retention", "configure", "plugins_may")) and "configure.PLUGIN" in keys
 
 
 @pytest.mark.parametrize("arguments,status", [([], 2), (["chekc"], 2), (["runs", "--nope"], 2), (["runs", "run_x"], 2), (["runs"], 1), (["verify"], 2)])

@@ -1,4 +1,4 @@
-"""tests/corpus/requests.txt over real sockets: the verdict is that of the gate, however the bytes come, and a request never becomes two.
+"""The files of tests/corpus over real sockets: the verdict is that of the gate, however the bytes come, and a request never becomes two.
 
 Through nginx and HAProxy too, which see requests their own way: as many as they pass on are as many as the engine sees."""
 import http.client
@@ -26,7 +26,8 @@ LAST = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 def corpus():
     escapes = {"r": b"\r", "n": b"\n", "t": b"\t", "\\": b"\\"}
     cases = []
-    for line in (ROOT / "tests" / "corpus" / "requests.txt").read_text().splitlines():
+    texts = [(ROOT / "tests" / "corpus" / name).read_text() for name in ("requests.txt", "desync.txt")]
+    for line in "".join(texts).splitlines():
         if line.startswith("#"):
             continue
         verdict, name, text = line.split("\t")

@@ -3,6 +3,8 @@ sender and the operator repeat what was not answered, and all comes to its end. 
 point that is in no row fails, and so does one that its life never reaches. The lives run side by side, before the first of the tests that judge them."""
 import base64
 import concurrent.futures
+import hashlib
+import hmac
 import http.client
 import http.server
 import json
@@ -332,6 +334,45 @@ def pausing(life):
     assert life.states() == {"value": "succeeded"}
 
 
+def handing_over(life):
+    """A sender hands over its secret in a window: what it was told is so, and the very secret that it says again is no other one."""
+    life.write(VALUE % 1)
+    config = life.engine.folder / "bellwire.yaml"
+    config.write_text(config.read_text().replace("sources:\n", "sources:\n  asana: {path: /in/asana, verify: asana}\n"))
+    life.begin()
+    life.command("sources", "open", "asana", "--for", "1h")
+
+    def offer():
+        status, _, headers = life.engine.request("POST", "/in/asana", b"", {"X-Hook-Secret": "a-secret-of-theirs"})
+        assert (status, headers["X-Hook-Secret"]) == (200, "a-secret-of-theirs")
+    life.ask(offer)
+    assert life.engine.request("POST", "/in/asana", b"", {"X-Hook-Secret": "another-secret"})[0] == 401
+    mac = hmac.new(b"a-secret-of-theirs", b"{}", hashlib.sha256).hexdigest()
+    assert life.ask(lambda: life.engine.request("POST", "/in/asana", b"{}", {"X-Hook-Signature": mac}))[0] == 202
+    life.end()
+    assert [source["secret"] for source in life.engine.rows("sources") if source["source"] == "asana"] == ["learnt"]
+
+
+def batching(life, answers=None):
+    """A request with three events, one of which the engine has already: all the others, or none."""
+    life.write(VALUE.replace("github.push", "grid.*") % 1)
+    config = life.engine.folder / "bellwire.yaml"
+    config.write_text(config.read_text().replace("sources:\n", "sources:\n  grid: {path: /in/grid, verify: cloudevents, secrets: {token: {env: GITHUB_WEBHOOK_SECRET}}}\n"))
+    life.begin()
+
+    def send(*ids):
+        body = json.dumps([{"specversion": "1.0", "id": id, "source": "/s", "type": "made"} for id in ids]).encode()
+        headers = {"Content-Type": "application/cloudevents-batch+json", "Authorization": f"Bearer {life.engine.env['GITHUB_WEBHOOK_SECRET']}"}
+        status, answer, _ = life.ask(lambda: life.engine.request("POST", "/in/grid", body, headers))
+        assert status in (200, 202) and len(answer["events"]) == len(ids)
+        life.answers.append((answer["status"], answer["duplicates"]))
+    send("a")
+    send("a", "b", "c")
+    life.all_ended(3)
+    life.end()
+    assert life.answers == list(answers) and len(life.engine.rows("events")) == 3
+
+
 def limited(life):
     life.write(LIMITED)
     life.begin()
@@ -478,6 +519,12 @@ ROWS = [
     ("store.before_cancel", 1, cancelling, {}),
     ("store.after_cancel", 1, cancelling, {}),
     *[(f"store.{point}", 1, pausing, {}) for point in ("before_pause", "after_pause", "before_hold", "after_hold", "before_release", "after_release")],
+    *[(f"store.{point}", hit, handing_over, {}) for point in ("before_handover", "after_handover") for hit in (1, 2)],
+    ("ingest.before_answer", 1, handing_over, {}),
+    ("store.mid_batch", 3, batching, {"answers": (("accepted", 0), "none", ("accepted", 1))}),
+    ("store.before_event", 2, batching, {"answers": (("accepted", 0), "none", ("accepted", 1))}),
+    ("store.after_event", 2, batching, {"answers": (("accepted", 0), "none", ("duplicate", 3))}),
+    ("ingest.before_answer", 2, batching, {"answers": (("accepted", 0), "none", ("duplicate", 3))}),
     ("store.before_limits", 1, limited, {}),
     ("store.after_limits", 1, limited, {}),
     ("store.before_schedule", 1, scheduling, {}),

@@ -2,6 +2,7 @@
 import concurrent.futures
 import http.client
 import json
+import signal
 import socket
 import time
 
@@ -18,10 +19,10 @@ outputs: {n: "${{ steps.twice.n }}"}
 """
 
 
-def ring(engine, data, headers=None):
+def ring(engine, data, headers=None, path="/in/open"):
     connection = http.client.HTTPConnection("127.0.0.1", engine.port, timeout=DEADLINE)
     try:
-        connection.request("POST", "/in/open", json.dumps(data).encode(), {"Content-Type": "application/json", **(headers or {})})
+        connection.request("POST", path, json.dumps(data).encode(), {"Content-Type": "application/json", **(headers or {})})
         answer = connection.getresponse()
         return answer.status, answer.read(), {name.lower(): value for name, value in answer.getheaders()}
     finally:
@@ -110,6 +111,65 @@ outputs: {done: true}
     assert engine.finished_runs(1)[0]["output"] == {"done": True}
     status, _, _ = ring(engine, {})  # the same connection table serves on
     assert status == 202
+
+
+OWN_WORDS = """
+listen: [http://127.0.0.1:0]
+sources:
+  words: {path: /in/open, verify: none, event: ping, acknowledge: {status: 200, headers: {X-Taken: "yes"}, body: OK}}
+  status: {path: /in/status, verify: none, event: ping, acknowledge: {status: 201, headers: {X-Taken: "yes"}}}
+  empty: {path: /in/empty, verify: none, event: ping, acknowledge: {status: 204}}
+"""
+WAITING = """
+name: slow
+on: [{event: words.ping}, {event: status.ping}, {event: empty.ping}]
+respond: {mode: result, within: WITHIN}
+steps:
+  - {id: nap, if: "${{ event.data.n ~= 1 }}", sleep: 1h}
+outputs: {n: "${{ event.data.n }}"}
+"""
+
+
+def test_after_its_time_the_sender_gets_what_its_source_acknowledges_with(make_engine):
+    engine = start(make_engine(OWN_WORDS), WAITING.replace("WITHIN", "300ms"))
+    status, body, headers = ring(engine, {"n": 2})
+    assert (status, body, headers["x-taken"], headers["content-type"]) == (200, b"OK", "yes", "text/plain; charset=utf-8")
+    assert "location" not in headers
+    status, body, headers = ring(engine, {"n": 2}, path="/in/status")
+    assert (status, json.loads(body)["status_url"], headers["x-taken"]) == (201, headers["location"], "yes")
+    status, body, headers = ring(engine, {"n": 2}, path="/in/empty")
+    assert (status, body, headers.get("location")) == (204, b"", None)
+    assert sorted(row["status"] for row in engine.rows("deliveries")) == [200, 201, 204]
+
+
+def test_what_the_run_says_in_time_counts_more_and_a_stop_acknowledges(make_engine):
+    engine = start(make_engine(OWN_WORDS), WAITING.replace("WITHIN", "60s"))
+    status, body, headers = ring(engine, {"n": 1})
+    assert (status, json.loads(body)) == (200, {"n": 1}) and "x-taken" not in headers
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        waiting = [pool.submit(ring, engine, {"n": 2}, path=path) for path in ("/in/open", "/in/empty")]
+        wait_for("both to be parked", lambda: len(engine.rows("runs", "--state", "parked")) == 2)
+        assert engine.stop() == 0
+        assert [answer.result()[:2] for answer in waiting] == [(200, b"OK"), (204, b"")]
+
+
+def test_a_reload_while_a_sender_waits_takes_nothing_of_its_source_away(engine):
+    hook = """
+name: slow
+on: [{webhook: /in/hook, verify: none, name: ping, acknowledge: {body: OK}}]
+respond: {mode: result, within: 2s}
+steps: [{id: nap, sleep: 1h}]
+"""
+    start(engine, hook)
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(ring, engine, {}, path="/in/hook")
+        wait_for("it to be parked", lambda: engine.rows("runs", "--state", "parked"))
+        engine.write("workflows/w0.yaml", hook.replace("body: OK", "body: other"))
+        activated = len([line for line in engine.log if line.get("log") == "sources.activated"])
+        engine.process.send_signal(signal.SIGHUP)
+        wait_for("the other words", lambda: len([line for line in list(engine.log) if line.get("log") == "sources.activated"]) > activated)
+        assert waiting.result()[:2] == (200, b"OK")
+    assert ring(engine, {}, path="/in/hook")[:2] == (200, b"other")
 
 
 def test_who_is_not_waited_for_is_answered_at_once(engine):

@@ -1,9 +1,11 @@
 """From the stored event to the finished run."""
+import email.utils
 import http.server
 import json
 import os
 import signal
 import threading
+import time
 
 import pytest
 
@@ -231,6 +233,7 @@ name: again
 on: [{event: github.push}]
 steps:
   - id: call
+    retry: {delay: 10ms}
     lua: |
       local answer = ctx.http{method = "POST", url = "%s/again", headers = {key = ctx.idempotency_key}}
       if answer.status == 429 then return ctx.retry{code = "busy", after = 0} end
@@ -242,6 +245,58 @@ steps:
     [run] = engine.finished_runs(1)
     assert run["state"] == "succeeded" and run["steps"][0]["attempt"] == 2
     assert len(sink.requests) == 2 and sink.requests[0]["headers"]["key"] == sink.requests[1]["headers"]["key"]
+
+
+def test_each_failed_attempt_is_kept(make_engine, sink):
+    """Also those before a crash, and those before somebody resumed the run."""
+    engine = make_engine()
+    engine.write("workflows/again.yaml", """
+name: again
+on: [{event: github.push}]
+steps: [{id: call, uses: http/request@1, with: {method: POST, url: "%s/x"}, retry: {attempts: 4, delay: 1ms, factor: 1}}]
+""" % sink.url)
+    sink.answers += [(503, {"Retry-After": "60"}, b"tired"), (502, {}, b"lost"), (500, {}, b"sick"), (404, {}, b"gone")]
+    engine.start()
+    engine.push()
+    parked = wait_for("the run to be parked", lambda: engine.rows("runs", "--state", "parked"))[0]["run"]
+    [step] = engine.show_run(parked)["steps"]
+    assert [(one["attempt"], one["error"]["message"]) for one in step["failures"]] == [(1, "the server answered 503: tired")], step
+    engine.kill()
+    engine.env["BELLWIRE_CLOCK_AHEAD_MS"] = "61000"
+    engine.start()
+    [run] = engine.finished_runs(1)
+    [step] = run["steps"]
+    assert run["state"] == "failed" and step["attempt"] == 4 and "404" in step["error"]["message"]
+    failures = step["failures"]
+    assert [one["attempt"] for one in failures] == [1, 2, 3] and [word in one["error"]["message"] for one, word in zip(failures, ("tired", "lost", "sick"))] == [True] * 3
+    assert all(one["took_ms"] >= 0 and later["at_ms"] >= one["at_ms"] > 0 for one, later in zip(failures, failures[1:]))
+    assert "attempt 2 " in engine.run("runs", "show", run["run"]).stdout
+    sink.answers += [(500, {}, b"still")]
+    engine.run("runs", "resume", run["run"])
+    step = wait_for("its end", lambda: [row for row in [engine.show_run(run["run"])] if row["state"] == "succeeded"])[0]["steps"][0]
+    assert [one["attempt"] for one in step["failures"]] == [1, 2, 3, 1] and step["attempt"] == 2 and step["error"] is None
+
+
+def test_retry_after_of_an_answer_is_waited_for_up_to_an_hour(make_engine, sink):
+    engine = make_engine()
+    engine.write("workflows/again.yaml", """
+name: again
+on: [{event: github.push}]
+steps: [{id: call, uses: http/request@1, with: {url: "%s/x"}}]
+""" % sink.url)
+    date_s = int(time.time()) + 900
+    sink.answers += [(503, {"Retry-After": after}, b"{}") for after in ("7200", "120", email.utils.formatdate(date_s, usegmt=True))]
+    engine.start()
+
+    def parked(count):
+        runs = engine.rows("runs", "--state", "parked")
+        return runs if len(runs) == count else None
+    waits = []
+    for count in (1, 2, 3):
+        engine.push()
+        [step] = engine.show_run(wait_for("the run to be parked", lambda: parked(count))[0]["run"])["steps"]
+        waits.append((step["due_ms"] - step["ended_ms"], step["due_ms"]))
+    assert waits[0][0] == 3600_000 and waits[1][0] == 120_000 and date_s * 1000 <= waits[2][1] < date_s * 1000 + 3600_000, waits
 
 
 def test_step_key_is_the_key_of_all_attempts_and_of_each_time_of_a_repeat(make_engine, sink):

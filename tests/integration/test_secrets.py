@@ -32,9 +32,10 @@ steps:
     assert run["state"] == "failed"
     assert run["steps"][0]["output"]["token"] == "Bearer [secret:TOKEN]", run
     assert CANARY not in json.dumps(run)
+    assert "its output held a secret" in engine.wait_log("step.log", run=run["run"], step="out", level="warn")["message"]
     assert engine.stop() == 0
     assert CANARY not in json.dumps(engine.log) and CANARY not in "".join(answers)
-    for path in (engine.folder / "data").iterdir():
+    for path in (file for file in (engine.folder / "data").rglob("*") if file.is_file()):
         assert CANARY.encode() not in path.read_bytes(), path
 
 
@@ -59,7 +60,7 @@ def test_secrets_from_programs(make_engine):
     asked = (engine.folder / "asked").read_text().split()
     assert sorted(asked) == ["hook", "token"]  # once each, and not by commands that only look
     engine.stop()
-    for path in (engine.folder / "data").iterdir():
+    for path in (file for file in (engine.folder / "data").rglob("*") if file.is_file()):
         assert CANARY.encode() not in path.read_bytes(), path
     engine.write("broken", "")
     result = engine.run("serve", check=False)

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from conftest import CONFIG, ROOT, wait_for
+from conftest import CONFIG, DEADLINE, ROOT, wait_for
 
 README = ROOT / "engine" / "workflow" / "README.md"
 HEAD = "name: w\non: [{manual: true}, {event: open.ping}]\n"
@@ -181,6 +181,7 @@ load_case("name of a workflow", lambda n: steps("{id: a, set: {}}").replace("nam
 load_case("steps of a workflow, with those inside of blocks", lambda n: steps("parallel:\n" + "\n".join(
     f"      - {{id: s{i}, set: {{}}}}" for i in range(n - 1))), (4, None))
 load_case("blocks inside each other", lambda n: steps("{parallel: [" * n + "{id: a, set: {}}" + "]}" * n), (4, None))
+load_case("secrets of a workflow", lambda n: steps("{id: a, set: {}}") + "secrets: [%s]\n" % listed(n, "S%"), (5, None))
 load_case("labels", lambda n: steps("{id: a, set: {}}") + "labels: {%s}\n" % listed(n, "l%: x"), (5, None))
 load_case("events of a `wait`", lambda n: steps("{id: a, wait: {any: [%s]}}" % listed(n, "{event: e.%}")), (4, None))
 load_case("events of `cancel_on`", lambda n: steps("{id: a, set: {}}") + "cancel_on: [%s]\n" % listed(n, "{event: e.%}"), (5, None))
@@ -404,7 +405,7 @@ def test_larger_outputs_are_kept_and_come_back_after_a_crash(make_engine):
         "{event: open.ping}", "{event: github.push}"))
     engine.start()
     assert engine.push()[0] == 202
-    wait_for("the run to be parked", lambda: [run for run in engine.rows("runs") if run["state"] == "parked"])
+    wait_for("the run to be parked", lambda: [run for run in engine.rows("runs") if run["state"] == "parked"], 4 * DEADLINE)
     engine.kill()
     engine.write("bellwire.yaml", (engine.folder / "bellwire.yaml").read_text().replace("event: ping", "event: go"))
     engine.start()

@@ -8,11 +8,11 @@
  *        acts: [{number, at_ms, do, …}] in the order of their time; acts.c and people.c say what there is} */
 #include "life.h"
 #include "base/clock.h"
+#include "base/libcurl.h"
 #include "base/log.h"
 #include "dispatch/internal.h"
 #include "nursery.h"
 #include "worker/worker.h"
-#include <curl/curl.h>
 #include <openssl/hmac.h>
 #include <openssl/sha.h>
 #include <signal.h>
@@ -221,16 +221,15 @@ static int live_with_nursery(const char *folder)
     return nursery_open(bw_worker_main) ? 72 : live_in(folder);
 }
 
-/* What every process would do first. */
+/* What every process would do first, and what leaves little behind: children touch again what lies about. */
 static void warm_up(void)
 {
-    struct bw_error err;
     uint8_t mac[32];
-    curl_global_init(CURL_GLOBAL_DEFAULT);
+    struct bw_error err;
+    bw_libcurl_load(&err);
     bw_uid_new(1);
     HMAC(EVP_sha256(), "", 0, mac, 0, mac, NULL);
     SHA256(mac, 0, mac);
-    bw_store_close(bw_store_open(NULL, &err));
 }
 
 int main(int argc, char **argv)

@@ -4,9 +4,10 @@
 #define BW_MODEL_NURSERY_H
 #include <sys/types.h>
 
-/* For each line of standard input, "FOLDER CRASH LOG", a process of its own: standard error goes into LOG, CRASH is its BELLWIRE_CRASH ("-": none),
- * it calls live(FOLDER) and ends with what that returns. Writes how it ended to standard output, a number a line. Returns at the end of input. */
+/* For each line of standard input, "FOLDER CRASH LOG", a life: standard error goes into LOG, CRASH is its BELLWIRE_CRASH, and live(FOLDER) is called.
+ * One with a CRASH has a process of its own; those without ("-") share one, and must leave it as they found it. Writes what live() returned, or what
+ * it died of, to standard output, a number a line. Returns at the end of input. */
 int nursery_serve(int (*live)(const char *folder));
-/* In a process that has no threads yet: from here on bw_process_spawn() forks workers from it, as it is now. */
+/* In a process that has no threads yet: from here on bw_process_spawn() forks workers from it, as it is now. Again: nothing more happens. */
 int nursery_open(int (*work)(void));
 #endif

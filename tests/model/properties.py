@@ -1,9 +1,9 @@
 """The properties that hold whatever happens, by the numbers of the list in the design; each is a function of what was seen of a schedule. Those of
-what people and time do to it are in properties_more.py."""
+failures and calls are in properties_endings.py, those of what people and time do in properties_more.py."""
 import json
 import re
 
-from seen import CANCELLED, FAILED, SKIPPED, SUCCEEDED, UNKNOWN, Seen, bare, check, check_of, uid_text
+from seen import FAILED, SUCCEEDED, UNKNOWN, ancestors, bare, check, check_of, uid_text
 
 
 @check_of(1)
@@ -37,7 +37,7 @@ def a_key_has_one_event_and_an_event_one_run_of_a_workflow(seen):
 
 @check_of(3)
 def what_is_recorded_as_succeeded_is_not_run_again(seen):
-    for place, ended in seen.outcome.snapshots:
+    for place, ended in seen.snapshots:
         for effect in seen.effects + seen.times:
             if effect["place"] >= place and ended.get((effect["run"], effect["step"])) == SUCCEEDED:
                 yield f"{effect['run']} {effect['step']} had been recorded before life {effect['life']}"
@@ -120,7 +120,8 @@ def a_step_is_repeated_at_its_times(seen):
                 yield f"{where} was run again after {time['at_ms'] - before['at_ms']} ms, not {known['every_ms']}"
         elif before["key"] == time["key"] and before["attempt"] == time["attempt"] and not is_broken:
             yield f"{where} was run twice as attempt {time['attempt']} of the key {time['key']}"
-        elif before["key"] != time["key"] and not is_broken:  # what was not recorded when its process died is done once more, under the same keys
+        elif before["key"] != time["key"] and not is_broken and keys.index(time["key"]) != keys.index(before["key"]) + 1:
+            # what was not recorded when its process died is done once more, under the same keys in their order
             yield f"{where} went back to the key {time['key']}"
         if len(keys) > known["max"]:
             yield f"{where} was run {len(keys)} times of {known['max']}"
@@ -148,24 +149,12 @@ def nothing_is_left_behind(seen):
         yield "a join is open"
 
 
-def ancestors(seen, run):
-    """Those that wait for it, the nearest first."""
-    while run["parent"] and run["parent"] in seen.runs:
-        run = seen.runs[run["parent"]]
-        yield run
-
-
-def scope_of(workflow):
-    rule = workflow.keys.get("concurrency")
-    return rule and rule.get("scope", workflow.name)
-
-
 @check_of(8, 9)
 def runs_of_a_key_do_not_overlap_and_keep_their_order(seen):
     """With what they have started: from the first effect to the last one. Who has called what is in its own group has lent its slot."""
     scopes = {}
     for workflow in seen.schedule.workflows:
-        scopes.setdefault(scope_of(workflow), []).append(workflow)
+        scopes.setdefault(workflow.scope(), []).append(workflow)
     for scope, workflows in scopes.items():
         if not scope or any("hold" in workflow.keys["concurrency"] for workflow in workflows):
             continue
@@ -326,7 +315,7 @@ def a_step_begins_when_what_it_needs_has_ended(seen):
 def what_an_effect_depends_on_is_on_disk_when_it_begins(seen):
     """Whenever a life ends, that which came before an effect that was seen is in the store."""
     before = -1
-    for place, ended in seen.outcome.snapshots:
+    for place, ended in seen.snapshots:
         for effect in seen.effects:
             if not before <= effect["place"] < place or seen.schedule.keep or seen.is_again(effect["run"]) or effect["run"] not in seen.runs:
                 continue
@@ -336,65 +325,20 @@ def what_an_effect_depends_on_is_on_disk_when_it_begins(seen):
         before = place
 
 
-@check_of(17)
-def nothing_new_begins_after_a_failure(seen):
-    for uid, run in seen.runs.items():
-        if run["state"] != FAILED or run["join_id"] or seen.is_again(uid):
-            continue
-        workflow = seen.workflow_of(uid)
-        for earlier, later in workflow.order:
-            step = seen.steps.get((uid, earlier))
-            written = next(written for written in workflow.steps if written.get("id") == earlier)
-            if step and step["state"] in (FAILED, UNKNOWN) and "on_error" not in written and "catch" not in written and (uid, later) in seen.steps:
-                yield f"{uid} {later} was run though {earlier} had failed"
-
-
-@check_of(18)
-def undo_in_reverse_order_and_only_of_what_succeeded(seen):
-    for uid, run in seen.runs.items():
-        if seen.is_again(uid):
-            continue
-        workflow = seen.workflow_of(uid)
-        done = [(place, effect) for place, effect in enumerate(seen.effects) if effect["run"] == uid and effect["step"] in workflow.undo]
-        order = list(dict.fromkeys(effect["step"] for _, effect in done))
-        for path in order:
-            if seen.steps.get((uid, workflow.undo[path]), {}).get("state") != SUCCEEDED:
-                yield f"{uid} {path} was run for a step that had not succeeded"
-        ended = [seen.steps[uid, workflow.undo[path]]["ended_ms"] for path in order if (uid, workflow.undo[path]) in seen.steps]
-        if ended != sorted(ended, reverse=True):
-            yield f"{uid} undid {order}, ended at {ended}"
-        after = {step["id"] for key in ("on_failure", "finally") for step in workflow.keys.get(key, ())}
-        late = [place for place, effect in enumerate(seen.effects) if effect["run"] == uid and effect["step"] in after]
-        if done and late and done[-1][0] > min(late):
-            yield f"{uid} undid {done[-1][1]['step']} after its on_failure or finally had begun"
-        if run["state"] == FAILED:
-            for path, of in workflow.undo.items():
-                if seen.steps.get((uid, of), {}).get("state") == SUCCEEDED and (uid, path) not in seen.steps:
-                    yield f"{uid} failed and {of} was not undone"
-
-
-@check_of(19, 20)
-def children_end_as_their_parents_need(seen):
-    for run in seen.runs.values():
-        if not run["parent"]:
-            continue
-        parent, step = seen.runs[run["parent"]], seen.steps.get((run["parent"], run["parent_path"]))
-        if parent["state"] == CANCELLED and run["ended_ms"] > parent["ended_ms"] and run["state"] == SUCCEEDED:
-            yield f"{run['uid']} went on after {parent['uid']} was cancelled"
-        if run["is_call"] and run["state"] in (FAILED, CANCELLED, SKIPPED) and step and step["state"] == SUCCEEDED:
-            yield f"{run['uid']} ended as {run['state']} and its step {run['parent_path']} succeeded"
-        if run["is_call"] and run["state"] == SKIPPED and run["error"] and step and step["state"] in (FAILED, UNKNOWN):
-            yield f"{run['uid']} was skipped and its step {run['parent_path']} is {step['state']}"
-
-
 @check_of(32)
 def each_emit_is_an_event(seen):
     if seen.schedule.keep:
         return
-    recorded = sum(step["state"] == SUCCEEDED and path in seen.workflow_of(run).emits for (run, path), step in seen.steps.items())
-    there = sum(row["name"] == "model.emitted" for row in seen.events.values())
-    if recorded != there:
-        yield f"{recorded} emit steps are recorded, there are {there} events of theirs"
+    recorded = {}  # event → the runs that say it is theirs; a run that was replayed from a later step on has what its origin had emitted
+    for (run, path), step in seen.steps.items():
+        if step["state"] == SUCCEEDED and path in seen.workflow_of(run).emits:
+            recorded.setdefault((json.loads(step["output"])["event"], path), []).append(run)
+    there = {uid_text(row["uid"], "evt_") for row in seen.events.values() if row["name"] == "model.emitted"}
+    if {event for event, _ in recorded} != there or len(recorded) != len(there):
+        yield f"the emit steps recorded {sorted(recorded)}, the events are {sorted(there)}"
+    for (event, path), runs in recorded.items():
+        if sum(seen.runs[run]["origin"] is None for run in runs) > 1:
+            yield f"{event} of {path} is said to be theirs by {runs}"
     by_uid = {uid_text(row["uid"], "evt_"): row for row in seen.events.values()}
     for (run, path), step in seen.steps.items():
         delay_ms = seen.workflow_of(run).emits.get(path)
@@ -415,7 +359,7 @@ def the_sweeper_found_nothing(seen):
 
 def ends(outcome):
     """What came of each run, by what it is: its event's key or place, its workflow, its parent's step and item."""
-    seen = Seen(outcome)
+    seen = outcome.seen
     keys = {event: key for key, event in outcome.accepted.items()}
     names = {}
 

@@ -2,21 +2,10 @@
 import json
 
 from schedules import START_MS
-from seen import CANCELLED, FAILED, SUCCEEDED, bare, check_of, uid_text
+from seen import CANCELLED, FAILED, SUCCEEDED, bare, check_of, intervals, uid_text
 
 MINUTE = 60_000
 PERIODS = {"3/1s": 1000 / 3, "10/1m": 6000, "30/1h": 120_000}  # ms a unit of cost
-
-
-def intervals(seen):
-    """(begin, end, effect) of attempts, by places; those of which the end is not known are left out."""
-    ends = {}
-    for end in seen.ends:
-        ends.setdefault((end["life"], end["key"], end["attempt"]), []).append(end["place"])
-    for effect in seen.effects:
-        end = next((place for place in ends.get((effect["life"], effect["key"], effect["attempt"]), ()) if place > effect["place"]), None)
-        if end is not None and not seen.is_broken(effect["place"], end):
-            yield effect["place"], end, effect
 
 
 @check_of(10)
@@ -178,7 +167,8 @@ def resume_repeats_nothing_and_replay_has_its_own(seen):
                     yield f"{act['replay']} was to begin with {from_step} and did {effect['step']}"
         if act["verb"] == "replay" and act["run"] not in [origin[uid] for uid in replays.get(act["run"], []) if uid in origin]:
             yield f"{act['run']} has the replays {replays.get(act['run'])}, not {act['replay']}"
-        if act["verb"] == "discard" and run["resolved"] != 2 and not any(later["verb"] == "replay" and later["run"] == act["run"] for later in seen.acts if later["do"] == "letter" and "run" in later):
+        is_revived = (run["resumed_ms"] or 0) >= act["at_ms"]  # with the run that has called it
+        if act["verb"] == "discard" and run["resolved"] != 2 and not is_revived and not any(later["verb"] == "replay" and later["run"] == act["run"] for later in seen.acts if later["do"] == "letter" and "run" in later):
             yield f"{act['run']} was told to be discarded and is not"
     audit = [] if seen.schedule.keep else seen.query("SELECT * FROM audit WHERE verb = 'replay'")
     made = sum(len(of) for of in replays.values())

@@ -6,6 +6,10 @@ START_MS = 1_800_000_000_000  # a full hour
 HOUR = 3_600_000
 DAY = 24 * HOUR
 CALLED = ("callee", "inner")
+# How many events come, how many items one has, and how deep blocks stand in each other: most that goes wrong needs little, and what is small can be
+# tried often; a few are large, for what needs much.
+SMALL, MIDDLE, LARGE = (range(1, 3), (0, 1, 3), 0), (range(1, 5), (0, 1, 2, 4), 1), (range(3, 11), (0, 1, 3, 7), 2)
+SIZES = (SMALL, SMALL, SMALL, SMALL, MIDDLE, MIDDLE, MIDDLE, LARGE)
 
 
 class Effect:
@@ -26,21 +30,27 @@ class Effect:
 class Workflow:
     def __init__(self, name, triggers):
         self.name, self.triggers, self.keys, self.steps = name, triggers, {}, []
-        self.effects, self.foreach, self.waits, self.undo = {}, {}, {}, {}
+        self.effects, self.foreach, self.waits, self.sleeps, self.undo = {}, {}, {}, {}, {}
         self.emits, self.approvals, self.repeats = {}, {}, {}  # step → delay in ms; what it asks; {every_ms, max}
         self.prefix = "s"  # of ids: each version has another one
         self.by = "k"  # the field by which it waits for events
         self.order = []  # (earlier, later): paths of effects of which the second begins when the first has ended
         self.count = 0
+        self.calls = set()  # names of workflows
 
     def takes(self, event_name):
         return any(trigger.get("event") == event_name or ("schedule" in trigger and event_name == f"schedule.{self.name}") for trigger in self.triggers)
+
+    def scope(self):
+        """Of its slots; None: it has none."""
+        rule = self.keys.get("concurrency")
+        return rule and rule.get("scope", self.name)
 
     def document(self):
         return {"name": self.name, "on": self.triggers, **self.keys, "steps": self.steps}
 
     def text(self):
-        return json.dumps(self.document(), indent=1)
+        return json.dumps(self.document())
 
 
 class Maker:
@@ -96,7 +106,7 @@ class Maker:
             step["on_error"] = "continue"
         elif dice < 0.3:
             step["catch"] = [{"steps": [self.effect(may_fail=False)], "then": rng.choice(("continue", "continue", "fail", "stop"))}]
-        elif dice < 0.5:
+        elif dice < 0.65:
             undo = self.effect(may_fail=False)
             known = self.workflow.effects.pop(undo["id"])
             self.values.remove(undo["id"])
@@ -120,6 +130,37 @@ class Maker:
                 f"return {{done = ctx.now() - input.at >= {times * known['every_ms']}}}\n")
         return {"id": name, "with": {"at": "${{ event.at }}"}, "lua": code, "outputs": {"v": 1},
                 "repeat": {"until": "${{ result.done }}", "every": f"{known['every_ms']}ms", "max": known["max"]}}
+
+    def sleep(self, most_ms):
+        name = self.id()
+        self.workflow.sleeps[name] = self.rng.randrange(1, most_ms)
+        return {"id": name, "sleep": f"{self.workflow.sleeps[name]}ms"}
+
+    def call(self):
+        name = self.rng.choice(self.callee)
+        self.workflow.calls.add(name)
+        return {"id": self.id(), "uses": "workflow/" + name, "with": {"n": "${{ event.data.n }}", "k": "${{ event.data.k }}"}}
+
+    def each(self):
+        rng, name = self.rng, self.id()
+        body = [self.effect(may_fail=self.is_timed, item=True) for _ in range(rng.randrange(1, 3))]
+        concurrency = rng.randrange(1, 4)
+        self.workflow.foreach[name] = concurrency
+        step = {"id": name, "foreach": "${{ event.data.items }}", "concurrency": concurrency, "steps": body}
+        if self.is_timed and rng.random() < 0.5:
+            step["tolerate"] = rng.choice((1, "all"))
+        return step
+
+    def beside(self):
+        """Of a `parallel`."""
+        dice = self.rng.random()
+        if dice < 0.12:
+            return self.sleep(self.rng.choice((5000, HOUR)))
+        if dice < 0.24 and self.is_timed:
+            return self.rng.choice((self.wait, self.approval))()
+        if dice < 0.3:
+            return self.call() if self.callee and self.rng.random() < 0.6 else self.each()
+        return self.effect(may_fail=self.is_timed)
 
     def approval(self):
         """What a person decides, or time does."""
@@ -149,31 +190,24 @@ class Maker:
         if dice < 0.43:
             return {"id": self.id(), "if": "${{ event.data.n % 3 == 1 }}", "stop": {"as": rng.choice(("succeeded", "failed", "skipped")), "message": "enough"}}
         if dice < 0.48:
-            return {"id": self.id(), "sleep": f"{rng.choice((rng.randrange(1, 5000), rng.randrange(1, HOUR)))}ms"}
+            return self.sleep(rng.choice((5000, HOUR)))
         if dice < 0.54:
             return {"id": self.id(), "set": {"v": "${{ event.data.n * 2 }}"}}
-        if dice < 0.58 and self.is_timed:
+        if dice < 0.6 and self.is_timed:
             return self.approval()
-        if dice < 0.64:
-            return self.wait() if self.is_timed else {"id": self.id(), "sleep": "1s"}
+        if dice < 0.65:
+            return self.wait() if self.is_timed else self.sleep(1000)
         if dice < 0.74:
-            return {"parallel": [self.effect(may_fail=self.is_timed) for _ in range(rng.randrange(2, 4))]}
+            return {"parallel": [self.effect(may_fail=self.is_timed)] + [self.beside() for _ in range(rng.randrange(1, 4))]}
         if dice < 0.82 and depth:
             block = {"if": "${{ event.data.n % 2 == 0 }}", "steps": self.several(depth - 1)}
             if rng.random() < 0.5:
                 block["else"] = self.several(depth - 1)
             return block
         if dice < 0.89:
-            name = self.id()
-            body = [self.effect(may_fail=self.is_timed, item=True) for _ in range(rng.randrange(1, 3))]
-            concurrency = rng.randrange(1, 4)
-            self.workflow.foreach[name] = concurrency
-            step = {"id": name, "foreach": "${{ event.data.items }}", "concurrency": concurrency, "steps": body}
-            if self.is_timed and rng.random() < 0.5:
-                step["tolerate"] = rng.choice((1, "all"))
-            return step
-        if dice < 0.98 and self.callee:
-            return {"id": self.id(), "uses": "workflow/" + rng.choice(self.callee), "with": {"n": "${{ event.data.n }}", "k": "${{ event.data.k }}"}}
+            return self.each()
+        if dice < 0.96 and self.callee:
+            return self.call()
         name = self.id()
         if not self.callee:
             return {"id": name, "set": {"v": 1}}
@@ -190,13 +224,13 @@ class Maker:
 def admission(rng, name, is_timed):
     """Keys that say when runs begin, and which: those of all versions."""
     keys = {}
-    if is_timed and rng.random() < 0.25 and name == "w1":
+    if is_timed and rng.random() < 0.5 and name == "w1":
         keys["collect"] = {"key": "${{ event.data.k }}", "quiet": f"{rng.randrange(500, 5000)}ms"}
         if rng.random() < 0.7:
             keys["collect"]["max_wait"] = f"{rng.randrange(5000, 20000)}ms"
         if rng.random() < 0.5:
             keys["collect"]["max_events"] = rng.randrange(1, 4)
-    if is_timed and rng.random() < 0.25 and name not in CALLED:
+    if is_timed and rng.random() < 0.35 and name not in CALLED:
         keys["rate"] = {"limit": rng.choice(("2/1s", "5/1m", "3/1h")), "key": "${{ event.data.k }}", "burst": rng.choice((1, 1, 3)), "over": rng.choice(("delay", "delay", "skip"))}
     if rng.random() < 0.4 and name not in CALLED:
         keys["concurrency"] = {"key": "${{ event.data.k }}", "limit": rng.choice((1, 1, 2))}
@@ -204,22 +238,24 @@ def admission(rng, name, is_timed):
             keys["concurrency"]["hold"] = "active"
         if is_timed and rng.random() < 0.4:
             keys["concurrency"]["when_full"] = rng.choice(("skip", "replace", "cancel_running"))
-    if is_timed and "collect" not in keys and rng.random() < 0.12 and name not in CALLED:
+    if is_timed and "collect" not in keys and rng.random() < 0.16 and name not in CALLED:
         keys["start_within"] = f"{rng.choice((rng.randrange(500, 20000), rng.randrange(1000, HOUR)))}ms"
-    if is_timed and "collect" not in keys and "start_within" not in keys and rng.random() < 0.12 and name not in CALLED:
+    if is_timed and "collect" not in keys and "start_within" not in keys and rng.random() < 0.2 and name not in CALLED:
         keys["delay"] = f"{rng.choice((rng.randrange(1, 5000), rng.randrange(1, HOUR)))}ms"
-    if is_timed and rng.random() < 0.3 and name not in CALLED:
+    if is_timed and rng.random() < 0.4 and name not in CALLED:
         keys["cancel_on"] = [{"event": "model.c", "by": "data.k", "equals": "${{ event.data.k }}"}]
         if rng.random() < 0.5:
             keys["undo_on"] = ["failure", "cancel"]
-    if is_timed and rng.random() < 0.1:
+    if is_timed and rng.random() < 0.12:
         keys["timeout"] = "2h"
+    if is_timed and rng.random() < 0.3:
+        keys["fail_fast"] = True
     if name in CALLED:
         keys["inputs"] = {"n": {"type": "integer"}, "k": {"type": "integer"}}
     return keys
 
 
-def make_workflow(rng, name, triggers, is_timed, callee, limits, like=None, has_wait=False):
+def make_workflow(rng, name, triggers, is_timed, callee, limits, depth, like=None, has_wait=False):
     workflow = Workflow(name, triggers)
     workflow.keys = dict(like.keys) if like else admission(rng, name, is_timed)
     for key in ("on_failure", "finally", "outputs"):
@@ -227,10 +263,10 @@ def make_workflow(rng, name, triggers, is_timed, callee, limits, like=None, has_
     if like:
         workflow.prefix, workflow.by = "t", "j"
     maker = Maker(rng, workflow, is_timed, callee, limits)
-    workflow.steps = [maker.plain()] + [maker.wait()] * has_wait + maker.several(2) + [maker.plain()]
+    workflow.steps = [maker.plain()] + [maker.wait()] * has_wait + maker.several(depth) + [maker.plain()]
     straight = [step["id"] for step in workflow.steps if "id" in step and step["id"] in workflow.effects]
     workflow.order = list(zip(straight, straight[1:]))
-    if rng.random() < 0.3:
+    if rng.random() < 0.35:
         workflow.keys["finally"] = [maker.effect(may_fail=False)]
     if rng.random() < 0.3:
         workflow.keys["on_failure"] = [maker.effect(may_fail=False)]
@@ -241,7 +277,7 @@ def make_workflow(rng, name, triggers, is_timed, callee, limits, like=None, has_
 def admit_calls(rng, workflows, is_timed):
     """What is called waits for slots, too. Scopes that they share make circles, and which run of a circle fails depends on time."""
     limits = {scope: rng.choice((1, 1, 2)) for scope in ("a", "b")}
-    is_shared = is_timed and rng.random() < 0.4
+    is_shared = is_timed and rng.random() < 0.5
     for workflow in workflows:
         if is_shared and "concurrency" not in workflow.keys:
             workflow.keys["concurrency"] = {"key": "${{ event.data.k }}"}
@@ -268,13 +304,35 @@ def make_small(rng, name, trigger):
     return workflow
 
 
+def make_ring(rng, is_timed):
+    """Workflows that call each other in a circle, or one itself, until nothing is left or they stand too deep: eight runs below the first one."""
+    ring, names, left = [], ("ping", "pong")[:rng.randrange(1, 3)], rng.choice((3, 8, 9, 30))
+    shared = {"scope": "global:ring", "limit": rng.choice((1, 2))} if rng.random() < 0.4 else {}
+    for index, name in enumerate(names):
+        workflow = Workflow(name, [{"call": True}] + [{"event": "model.r"}] * (index == 0 or is_timed))
+        maker = Maker(rng, workflow, is_timed, (), {})
+        call = {"id": maker.id(), "if": "${{ inputs.left > 0 }}", "uses": "workflow/" + names[index - 1], "with": {"k": "${{ inputs.k }}", "left": "${{ inputs.left - 1 }}"}}
+        workflow.calls.add(names[index - 1])
+        if rng.random() < 0.2:
+            call["on_error"] = "continue"
+        workflow.keys["inputs"] = {"k": {"type": "integer", "default": "${{ event.data.k }}"}, "left": {"type": "integer", "default": left}}
+        if shared or rng.random() < 0.6:
+            workflow.keys["concurrency"] = {"key": "${{ inputs.k }}", "limit": rng.choice((1, 1, 2)), **shared}
+            if rng.random() < 0.2:
+                workflow.keys["concurrency"]["hold"] = "active"
+        workflow.steps = [maker.effect(may_fail=False), call, maker.effect(may_fail=is_timed and rng.random() < 0.2)]
+        ring.append(workflow)
+    return ring
+
+
 class Schedule:
     def __init__(self, seed):
         rng = self.rng = random.Random(seed)
-        self.seed = seed
+        self.seed, self.is_pinned = seed, seed % 4 > 0  # see driver.nursery()
         self.is_timed = rng.random() < 0.6  # what comes of it may depend on how long things take, which a crash changes
-        self.has_letters, self.has_cancels, has_reloads, is_kept, has_cron, has_poison = (self.is_timed and rng.random() < share for share in (0.2, 0.2, 0.25, 0.2, 0.15, 0.12))
+        self.has_letters, self.has_cancels, has_reloads, is_kept, has_cron, has_poison = (self.is_timed and rng.random() < share for share in (0.2, 0.3, 0.25, 0.2, 0.15, 0.15))
         self.has_reloads = has_reloads
+        self.event_counts, self.item_counts, self.depth = rng.choice(SIZES)
         self.limits = self.make_limits() if rng.random() < 0.25 else {}
         self.keep = {kind: f"{rng.choice((1, 60, 3600, 86400, 200 * 86400))}s" for kind in ("deliveries", "events", "succeeded", "failed")} if is_kept else None
         self.workflows = [self.make("inner", [{"call": True}], ()), self.make("callee", [{"call": True}], ("inner",))]
@@ -294,16 +352,21 @@ class Schedule:
             steps = self.workflows[-1].steps
             steps.insert(rng.randrange(1, len(steps) + 1), poison)
             self.workflows[-1].order = []
+        self.has_ring = rng.random() < 0.08
+        if self.has_ring:
+            self.workflows += make_ring(rng, self.is_timed)
         self.others = {}  # name → another version of it
         if has_reloads:
             for workflow in self.workflows[1:3]:
                 calls = ("inner",) if workflow.name == "callee" else ("callee", "callee", "inner")
-                self.others[workflow.name] = make_workflow(rng, workflow.name, workflow.triggers, self.is_timed, calls, self.limits, like=workflow, has_wait=rng.random() < 0.5)
+                self.others[workflow.name] = make_workflow(rng, workflow.name, workflow.triggers, self.is_timed, calls, self.limits, self.depth, like=workflow, has_wait=rng.random() < 0.5)
         self.acts = []
         self.make_events()
+        if rng.random() < 0.9:
+            self.leave_out_bystanders()
         end_ms = self.acts[-1]["at_ms"] + HOUR
         self.make_people(end_ms)
-        if has_reloads:
+        if self.others:
             self.make_reloads(end_ms)
         if is_kept:
             self.some_time(rng.randrange(1, 5), end_ms + 4 * HOUR, lambda: {"do": "retain"})
@@ -324,7 +387,7 @@ class Schedule:
                 self.faults.append({"crash": None, "kill_worker": rng.randrange(1, 60)})
 
     def make(self, name, triggers, calls):
-        return make_workflow(self.rng, name, triggers, self.is_timed, calls, self.limits, has_wait=self.has_reloads and self.rng.random() < 0.5)
+        return make_workflow(self.rng, name, triggers, self.is_timed, calls, self.limits, self.depth, has_wait=self.has_reloads and self.rng.random() < 0.5)
 
     def make_limits(self):
         rng, limits = self.rng, {}
@@ -342,19 +405,34 @@ class Schedule:
 
     def make_events(self):
         rng, at_ms = self.rng, START_MS
-        for number in range(rng.randrange(2, 9)):
+        own = ("e0", "e0", "e1", "e1") if any(workflow.name == "w1" for workflow in self.workflows) else ("e0", "e0", "e0", "e0", "e1")  # which is for nobody
+        for number in range(rng.choice(self.event_counts)):
             at_ms += rng.choice((rng.randrange(1, 2000), rng.randrange(1, 2000), rng.randrange(1, HOUR)))
-            name = rng.choice(("e0", "e0", "e0", "e1", "e1") + (("w", "w", "c") if self.is_timed else ()) + (("w",) * 4 if self.has_reloads else ()) + (("p",) if self.has_poison else ()))
-            body = {"n": number, "k": rng.randrange(1, 3), "j": rng.randrange(1, 3), "items": [{"n": n} for n in range(rng.choice((0, 1, 3, 7)))]}
+            name = rng.choice(own + ("w", "w", "c") * self.is_timed + ("w",) * 4 * self.has_reloads + ("p",) * 2 * self.has_poison + ("r",) * 2 * self.has_ring)
+            body = {"n": number, "k": rng.randrange(1, 3), "j": rng.randrange(1, 3), "items": [{"n": n} for n in range(rng.choice(self.item_counts))]}
             self.acts.append({"at_ms": at_ms, "do": "event", "key": f"k{number}", "name": "model." + name, "body": body})
             if rng.random() < 0.15:  # its sender did not hear the answer
                 at_ms += rng.randrange(1, 5000)
                 self.acts.append({**self.acts[-1], "at_ms": at_ms})
 
+    def leave_out_bystanders(self):
+        """Workflows that nothing can start: to load them, in each life and each worker, is most of what they would do."""
+        names = {act["name"] for act in self.acts}
+        used, found = set(), [workflow for workflow in self.workflows if "schedule" in workflow.triggers[0] or any(map(workflow.takes, names))]
+        while found:
+            name = found.pop().name
+            if name in used:
+                continue
+            used.add(name)
+            for version in (self.workflow(name), self.others.get(name, self.workflow(name))):
+                found += [workflow for workflow in self.workflows if workflow.name in version.calls or (version.emits and workflow.takes("model.emitted"))]
+        self.workflows = [workflow for workflow in self.workflows if workflow.name in used]
+        self.others = {name: workflow for name, workflow in self.others.items() if name in used}
+
     def make_people(self, end_ms):
         rng = self.rng
         if any(workflow.approvals for workflow in self.every_version()):
-            self.some_time(rng.randrange(0, 12), end_ms, lambda: {
+            self.some_time(rng.randrange(0, 16), end_ms, lambda: {
                 "do": "vote", "pick": rng.randrange(100), "voter": rng.randrange(3), "choice": rng.randrange(3), "looks": rng.random() < 0.15, "forges": rng.random() < 0.1})
         if self.has_letters:
             self.some_time(rng.randrange(1, 7), end_ms + HOUR, lambda: {

@@ -1,13 +1,14 @@
 """What was seen of a schedule, as the properties want it, and the list of the properties."""
+import base64
 import json
 import re
 import sqlite3
 
 SUCCEEDED, FAILED, CANCELLED, SKIPPED, UNKNOWN = 20, 21, 22, 23, 24
-CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
+TO_CROCKFORD = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", b"0123456789abcdefghjkmnpqrstvwxyz")
 CHECKS = []
 # What retention removes is kept beside, with when that was and whether it was needed then: 1 it was alive, 2 it had failed and nobody had done anything
-# about it, 4 and 8 the same of the run that waited for it.
+# about it, 4 and 8 the same of the outermost run that it belongs to.
 ARCHIVE = """
 CREATE TABLE gone_children(uid, join_id, item, parent_path, parent, fan, is_call, is_needed);
 CREATE TABLE gone_runs AS SELECT *, 0 AS join_id, 0 AS item, '' AS parent_path, x'' AS parent, 0 AS fan, 0 AS is_call, 0 AS is_needed, 0 AS gone_ms FROM runs WHERE 0;
@@ -15,10 +16,17 @@ CREATE TABLE gone_steps AS SELECT *, x'' AS run FROM steps WHERE 0;
 CREATE TABLE gone_bodies(event_id, body);
 CREATE TABLE gone_matches(event_id, matched);
 CREATE TABLE gone_events AS SELECT *, 0 AS is_needed, 0 AS gone_ms FROM events WHERE 0;
+CREATE VIEW outermost AS
+  WITH RECURSIVE above(id, run_id, is_end) AS (
+    SELECT id, id, NOT EXISTS (SELECT 1 FROM children WHERE run_id = runs.id) FROM runs UNION ALL
+    SELECT a.id, j.run_id, NOT EXISTS (SELECT 1 FROM children WHERE run_id = j.run_id) FROM above a JOIN children c ON c.run_id = a.run_id JOIN joins j ON j.id = c.join_id
+    WHERE NOT a.is_end)
+  SELECT id, run_id FROM above WHERE is_end;
 CREATE TRIGGER keep_child BEFORE DELETE ON children BEGIN
   INSERT INTO gone_children SELECT r.uid, OLD.join_id, OLD.item, j.path, p.uid, j.concurrency, j.is_call,
-    CASE WHEN j.is_detached OR p.id IS NULL THEN 0 WHEN p.state < 20 THEN 4 WHEN p.state = 21 AND NOT p.resolved AND p.ended_ms > model_now_ms() - 180 * 86400000 THEN 8 ELSE 0 END
-    FROM runs r LEFT JOIN joins j ON j.id = OLD.join_id LEFT JOIN runs p ON p.id = j.run_id WHERE r.id = OLD.run_id;
+    CASE WHEN j.is_detached OR o.id IS NULL THEN 0 WHEN o.state < 20 THEN 4 WHEN o.state = 21 AND NOT o.resolved AND o.ended_ms > model_now_ms() - 180 * 86400000 THEN 8 ELSE 0 END
+    FROM runs r LEFT JOIN joins j ON j.id = OLD.join_id LEFT JOIN runs p ON p.id = j.run_id LEFT JOIN outermost u ON u.id = j.run_id LEFT JOIN runs o ON o.id = u.run_id
+    WHERE r.id = OLD.run_id;
 END;
 CREATE TRIGGER keep_run BEFORE DELETE ON runs BEGIN
   INSERT INTO gone_runs SELECT r.*, g.join_id, g.item, g.parent_path, g.parent, g.fan, g.is_call, coalesce(g.is_needed, 0) +
@@ -37,8 +45,7 @@ END;
 
 
 def uid_text(blob, prefix="run_"):
-    number = int.from_bytes(blob, "big")
-    return prefix + "".join(CROCKFORD[number >> 5 * digit & 31] for digit in range(25, -1, -1))
+    return prefix + base64.b32encode(bytes(4) + blob)[6:].translate(TO_CROCKFORD).decode()  # 160 bits, of which the first 30 are none of its digits
 
 
 def bare(path):
@@ -66,6 +73,12 @@ class Seen:
         database = connect(outcome.folder)
         self.query = lambda sql, *values: [dict(row) for row in database.execute(sql, values)]
         self.read_store()
+        self.steps_of = {}  # run → {path: step}
+        for (run, path), step in self.steps.items():
+            self.steps_of.setdefault(run, {})[path] = step
+        ended = {where: step["state"] for where, step in self.steps.items() if step["state"] >= SUCCEEDED}
+        self.snapshots = [(place, ended if then is None else then) for place, then in outcome.snapshots]
+        self.workflows = {}  # run → the version that it has run under
         self.read_lines()
 
     def read_store(self):
@@ -121,10 +134,12 @@ class Seen:
 
     def workflow_of(self, uid):
         """The version that it has run under."""
-        run = self.runs[uid]
-        _, first = self.versions.get(run["version"].hex(), (None, None))
-        first = first or next((path for where, path in self.steps if where == uid), "s")
-        return self.schedule.version(run["workflow"], bare(first)[0])
+        if uid not in self.workflows:
+            run = self.runs[uid]
+            _, first = self.versions.get(run["version"].hex(), (None, None))
+            first = first or next(iter(self.steps_of.get(uid, ())), "s")
+            self.workflows[uid] = self.schedule.version(run["workflow"], bare(first)[0])
+        return self.workflows[uid]
 
     def is_again(self, uid):
         """It, or what it belongs to, was resumed, or is a replay: much of what holds for a run holds for each time of it."""
@@ -137,6 +152,24 @@ class Seen:
 
     def resolved_ms(self, run):
         return run["resolved_ms"] or run["ended_ms"] + 180 * 86_400_000
+
+
+def ancestors(seen, run):
+    """Those that wait for it, the nearest first."""
+    while run["parent"] and run["parent"] in seen.runs:
+        run = seen.runs[run["parent"]]
+        yield run
+
+
+def intervals(seen):
+    """(begin, end, effect) of attempts, by places; those of which the end is not known are left out."""
+    ends = {}
+    for end in seen.ends:
+        ends.setdefault((end["life"], end["key"], end["attempt"]), []).append(end["place"])
+    for effect in seen.effects:
+        end = next((place for place in ends.get((effect["life"], effect["key"], effect["attempt"]), ()) if place > effect["place"]), None)
+        if end is not None and not seen.is_broken(effect["place"], end):
+            yield effect["place"], end, effect
 
 
 def check_of(*numbers):
@@ -152,7 +185,7 @@ def names():
 
 
 def check(outcome):
-    seen = Seen(outcome)
+    seen = outcome.seen = Seen(outcome)
     wrong = []
     for numbers, function in CHECKS:
         for text in function(seen):

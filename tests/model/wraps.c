@@ -82,14 +82,16 @@ static int on_open(sqlite3 *db, char **error, const struct sqlite3_api_routines 
 
 void wraps_begin(void)
 {
+    pass.state = NOBODY;
+    pass.count = 0;
     sqlite3_auto_extension((void (*)(void))on_open);
 }
 
-void __real_bw_flight_enter(struct bw_flight_page *page, struct bw_uid run, struct bw_slice path, uint32_t revision, int64_t deadline_us);
-void __wrap_bw_flight_enter(struct bw_flight_page *page, struct bw_uid run, struct bw_slice path, uint32_t revision, int64_t deadline_us);
-void __wrap_bw_flight_enter(struct bw_flight_page *page, struct bw_uid run, struct bw_slice path, uint32_t revision, int64_t deadline_us)
+void __real_bw_flight_enter(struct bw_flight_page *page, int64_t job, struct bw_uid run, struct bw_slice path, uint32_t revision, int64_t deadline_us);
+void __wrap_bw_flight_enter(struct bw_flight_page *page, int64_t job, struct bw_uid run, struct bw_slice path, uint32_t revision, int64_t deadline_us);
+void __wrap_bw_flight_enter(struct bw_flight_page *page, int64_t job, struct bw_uid run, struct bw_slice path, uint32_t revision, int64_t deadline_us)
 {
-    __real_bw_flight_enter(page, run, path, revision, deadline_us);
+    __real_bw_flight_enter(page, job, run, path, revision, deadline_us);
     if (path.len < strlen(POISON) || memcmp(path.ptr, POISON, strlen(POISON)) != 0) return;
     char uid[BW_UID_TEXT];
     life_say(json_pack("{s:s,s:s,s:s%}", "say", "poisoned", "run", bw_uid_text(run, BW_UID_RUN, uid), "step", path.ptr, path.len));

@@ -1,4 +1,4 @@
--- The readers' statements, each under its name in struct bw_read_statements (reader_sql.h), prepared once per reader.
+-- The readers' statements, each under its name in reader_sql.h, prepared once per reader, when it needs it.
 -- The event queries share one list of columns, so do the run and the delivery queries: reader_*.c reads them by position.
 
 -- name: pending_events
@@ -110,7 +110,7 @@ WHERE r.uid = ?1;
 SELECT s.path, s.state, s.attempt, s.started_ms, s.ended_ms, s.input_names, s.output, s.error,
     t.due_ms, w.kind, w.arm, w.event_id, w.at_ms, e.uid, j.id, j.total, j.started, j.succeeded, j.failed, s.again, v.choice, v.actor, v.form, s.sensitive,
     CASE WHEN w.kind = 3 THEN (SELECT json_group_array(json_object('choice', choice, 'by', actor, 'at', at_ms, 'form', json(form)))
-        FROM (SELECT * FROM votes o WHERE o.run_id = s.run_id AND o.path = s.path ORDER BY o.at_ms, o.actor)) END
+        FROM (SELECT * FROM votes o WHERE o.run_id = s.run_id AND o.path = s.path ORDER BY o.at_ms, o.actor)) END, s.failures
 FROM steps s LEFT JOIN timers t ON s.state < 20 AND t.run_id = s.run_id AND t.path = s.path
 LEFT JOIN wakes w ON s.state < 20 AND w.run_id = s.run_id AND w.path = s.path LEFT JOIN events e ON e.id = w.event_id
 LEFT JOIN joins j ON j.run_id = s.run_id AND j.path = s.path
@@ -161,6 +161,10 @@ SELECT CASE WHEN p.resumed_ms THEN 0 ELSE p.since_ms END, p.reason, u.due_ms,
     CASE WHEN p.resumed_ms THEN (SELECT count(*) FROM runs h INDEXED BY runs_held WHERE h.state = 5 AND h.workflow = r.workflow
         AND (h.event_id, h.id) < (r.event_id, r.id)) ELSE 0 END
 FROM runs r JOIN pauses p ON p.workflow = r.workflow LEFT JOIN timers u ON u.run_id = r.id AND u.path = '~within' WHERE r.id = ?1 AND r.state = 5;
+-- name: windows
+SELECT source, until_ms, actor FROM source_windows ORDER BY source;
+-- name: learnt
+SELECT source, secret, value, at_ms, remote FROM learnt_secrets ORDER BY source;
 -- name: pauses
 SELECT workflow, since_ms, actor, reason, resumed_ms FROM pauses ORDER BY workflow;
 -- Held ones have an index of their own, and may be very many; the others are counted by those that have not succeeded.
@@ -192,3 +196,11 @@ WHERE d.outcome = 1 AND d.event_id = ?1 ORDER BY d.id LIMIT ?2;
 SELECT f.kind, f.path, v.content FROM revision_files f JOIN versions v ON v.id = f.version WHERE f.revision = ?1 ORDER BY f.position;
 -- name: revision
 SELECT id FROM revisions WHERE id = ?1;
+
+-- name: usage_of_run
+SELECT run, workflow, path, attempt, at_ms, state, provider, model, input, output, cached, cost, first_ms, took_ms FROM usage WHERE run = ?1 ORDER BY id;
+-- name: usage_of_root
+SELECT count(*), total(state = 1), total(cost IS NULL), total(input), total(output), total(cached), total(cost), total(took_ms) FROM usage WHERE root = ?1;
+-- name: usage_days
+SELECT day, workflow, provider, model, calls, open, unpriced, input, output, cached, cost, took_ms FROM usage_days
+WHERE day >= ?1 ORDER BY day, workflow, provider, model;

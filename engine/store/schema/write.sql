@@ -1,4 +1,4 @@
--- The writer's statements, each under its name in struct bw_write_statements (write_sql.h), prepared once.
+-- The writer's statements, each under its name in write_sql.h, prepared once, when it is needed first.
 
 -- name: begin
 BEGIN IMMEDIATE;
@@ -47,12 +47,15 @@ FROM runs r LEFT JOIN steps s ON s.run_id = r.id WHERE r.uid = ?1 GROUP BY r.id;
 SELECT 1 FROM children c JOIN joins j ON j.id = c.join_id WHERE c.run_id = ?1 AND NOT j.is_detached;
 -- name: update_run
 UPDATE runs SET state = ?2, lost = ?3, started_ms = ?4, ended_ms = ?5, output = ?6, error = ?7 WHERE id = ?1;
+-- Failures are added to those that are there; what is above 64 KiB then is long enough.
 -- name: put_step
-INSERT INTO steps(run_id, path, position, state, attempt, started_ms, ended_ms, input_names, output, error, sensitive)
-VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+INSERT INTO steps(run_id, path, position, state, attempt, started_ms, ended_ms, input_names, output, error, sensitive, failures)
+VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
 ON CONFLICT(run_id, path) DO UPDATE SET state = excluded.state, attempt = excluded.attempt, started_ms = excluded.started_ms,
     ended_ms = excluded.ended_ms, input_names = excluded.input_names, output = excluded.output, error = excluded.error, sensitive = excluded.sensitive,
-    again = 0;
+    again = 0, failures = CASE WHEN excluded.failures IS NULL OR length(steps.failures) > 65536 THEN steps.failures
+        WHEN steps.failures IS NULL THEN excluded.failures
+        ELSE substr(steps.failures, 1, length(steps.failures) - 1) || ',' || substr(excluded.failures, 2) END;
 
 -- Parking (parking.c): what a step waits for. Only a step whose row is not final has rows in these tables.
 -- name: put_timer
@@ -209,7 +212,7 @@ WITH RECURSIVE tree(id) AS (
     SELECT c.run_id FROM tree t JOIN joins j ON j.run_id = t.id AND NOT j.is_detached
     JOIN steps s ON s.run_id = t.id AND s.path = j.path AND s.state <> 20 JOIN children c ON c.join_id = j.id JOIN runs r ON r.id = c.run_id AND r.state IN (21, 22)
 )
-SELECT DISTINCT r.workflow, s.path FROM tree t JOIN runs r ON r.id = t.id LEFT JOIN steps s ON s.run_id = t.id AND s.state = 20;
+SELECT DISTINCT r.workflow, s.path FROM tree t JOIN runs r ON r.id = t.id LEFT JOIN steps s ON s.run_id = t.id AND s.state = 20 AND instr(s.path, '[') = 0;
 -- name: undone_step
 WITH RECURSIVE tree(id) AS (
     SELECT ?1 UNION ALL
@@ -359,6 +362,21 @@ DELETE FROM delayed WHERE run_id = ?1 RETURNING grp;
 SELECT ready_ms FROM delayed WHERE run_id = ?1;
 -- name: first_delayed
 SELECT d.run_id, d.ready_ms, r.asks FROM delayed d JOIN runs r ON r.id = d.run_id WHERE d.grp = ?1 ORDER BY d.run_id LIMIT 1;
+
+-- Secrets that senders hand over, and when they may (handovers.c).
+-- name: put_window
+INSERT INTO source_windows(source, until_ms, actor) VALUES(?1, ?2, ?3)
+ON CONFLICT(source) DO UPDATE SET until_ms = excluded.until_ms, actor = excluded.actor;
+-- name: find_window
+SELECT until_ms FROM source_windows WHERE source = ?1;
+-- name: delete_window
+DELETE FROM source_windows WHERE source = ?1;
+-- name: put_learnt
+INSERT INTO learnt_secrets(source, secret, value, at_ms, remote) VALUES(?1, ?2, ?3, ?4, ?5);
+-- name: find_learnt
+SELECT secret, value FROM learnt_secrets WHERE source = ?1;
+-- name: delete_learnt
+DELETE FROM learnt_secrets WHERE source = ?1;
 
 -- Workflows that are paused (pausing.c).
 -- name: pauses
@@ -618,3 +636,33 @@ UPDATE joins SET again = 0, (succeeded, failed) = (SELECT count(*), joins.starte
     WHERE c.join_id = ?1 AND r.state IN (20, 23)) WHERE id = ?1
 RETURNING id, run_id, path, event_id, total, concurrency, allowed, started, succeeded, failed, workflow, version,
     (SELECT uid FROM runs r WHERE r.id = joins.run_id), again, again_from;
+
+-- Metered calls (usage.c). A run that another one has started counts for the one at the top.
+-- name: usage_root
+WITH RECURSIVE up(id, uid) AS (SELECT id, uid FROM runs WHERE uid = ?1
+    UNION ALL SELECT r.id, r.uid FROM up JOIN children c ON c.run_id = up.id JOIN joins j ON j.id = c.join_id JOIN runs r ON r.id = j.run_id LIMIT 64)
+SELECT uid FROM up WHERE NOT EXISTS (SELECT 1 FROM children WHERE run_id = up.id) LIMIT 1;
+-- name: usage_of_step
+SELECT count(*), total(input) + total(output), total(cost), total(took_ms) FROM usage WHERE run = ?1 AND path = ?2;
+-- name: usage_of_run
+SELECT count(*), total(input) + total(output), total(cost), total(took_ms) FROM usage WHERE root = ?1;
+-- name: usage_of_workflow
+SELECT total(calls), total(input) + total(output), total(cost), total(took_ms) FROM usage_days WHERE day = ?1 AND workflow = ?2;
+-- name: usage_of_day
+SELECT total(calls), total(input) + total(output), total(cost), total(took_ms) FROM usage_days WHERE day = ?1;
+-- name: put_usage
+INSERT INTO usage(run, root, workflow, path, attempt, at_ms, state, provider, model, input, output, cached, cost, took_ms)
+VALUES(?1, ?2, ?3, ?4, ?5, ?6, 1, ?7, ?8, ?9, ?10, 0, ?11, 0);
+-- name: find_usage
+SELECT at_ms, workflow, provider, model, input, output, cost FROM usage WHERE id = ?1 AND run = ?2 AND state = 1;
+-- name: end_usage
+UPDATE usage SET state = 2, input = ?2, output = ?3, cached = ?4, cost = ?5, first_ms = ?6, took_ms = ?7 WHERE id = ?1;
+-- name: add_usage_day
+INSERT INTO usage_days(day, workflow, provider, model, calls, open, unpriced, input, output, cached, cost, took_ms)
+VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) ON CONFLICT DO UPDATE SET calls = calls + excluded.calls, open = open + excluded.open,
+    unpriced = unpriced + excluded.unpriced, input = input + excluded.input, output = output + excluded.output, cached = cached + excluded.cached,
+    cost = cost + excluded.cost, took_ms = took_ms + excluded.took_ms;
+-- name: delete_usage_days
+DELETE FROM usage_days WHERE day < ?1;
+-- name: delete_usage
+DELETE FROM usage WHERE id IN (SELECT id FROM usage WHERE run = (SELECT uid FROM runs WHERE id = ?1) LIMIT ?2);

@@ -66,6 +66,7 @@ static void expect_json(struct bw_slice text, const char *json)
     struct bw_buf buf = {0};
     bw_buf_append_json_string(&buf, text);
     assert_string_equal(buf.data, json);
+    assert_true(bw_json_string_length(text) >= buf.len && bw_json_string_length(text) <= 6 * text.len + 2);
     bw_buf_free(&buf);
 }
 

@@ -118,6 +118,13 @@ static void test_list_is_sorted_and_without_hidden_names(void **state)
     assert_int_equal(count, 4);
     assert_string_equal(list[3], "sub/a.yaml");
     bw_file_list_free(list, count);
+    assert_int_equal(symlink("sub", at("l/linked")), 0);
+    assert_true(bw_file_list_folders(at("l"), &list, &count, NULL));
+    assert_int_equal(count, 3);
+    assert_string_equal(list[0], "folder.yaml");
+    assert_string_equal(list[1], "linked");
+    assert_string_equal(list[2], "sub");
+    bw_file_list_free(list, count);
 }
 
 static void test_missing_folder_is_an_empty_list_but_a_file_is_an_error(void **state)

@@ -224,6 +224,22 @@ static void test_views_say_what_jansson_says(void **state)
     }
 }
 
+/* A string of nothing but escapes took a time that grew with the square of its length: this one an hour. */
+static void test_a_long_string_of_escapes_is_read_at_once(void **state)
+{
+    struct bw_buf text = {0}, scratch = {0};
+    struct bw_json_view found;
+    (void)state;
+    bw_buf_append_text(&text, "[\"");
+    for (int i = 0; i < 1 << 20; i++) bw_buf_append_text(&text, "\\\"\\\\\\n");
+    bw_buf_append_text(&text, "\",2]");
+    assert_int_equal(bw_json_view_count(bw_json_view_of(bw_buf_slice(&text))), 2);
+    assert_true(bw_json_view_at(bw_json_view_of(bw_buf_slice(&text)), 0, &found));
+    assert_int_equal(bw_json_view_string(found, &scratch).len, 3 << 20);
+    bw_buf_free(&scratch);
+    bw_buf_free(&text);
+}
+
 static void test_reals_are_written_short_and_exact(void **state)
 {
     static const struct {
@@ -250,6 +266,7 @@ int main(void)
         cmocka_unit_test(test_faults_name_line_and_column),
         cmocka_unit_test(test_depth_64_is_the_limit),
         cmocka_unit_test(test_views_say_what_jansson_says),
+        cmocka_unit_test(test_a_long_string_of_escapes_is_read_at_once),
         cmocka_unit_test(test_reals_are_written_short_and_exact),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -50,6 +50,13 @@ static const struct {
     {"{\"type\":\"string\",\"max_length\":3}", "\"abcd\"", "body.range", "", "must have at most 3 characters"},
     {"{\"enum\":[\"a\",2]}", "2", NULL, NULL, NULL},
     {"{\"enum\":[\"a\",2]}", "\"s3cret-in-the-body\"", "body.enum", "", "must be one of [\"a\",2]"},
+    {"{\"format\":\"date-time\"}", "\"2026-11-23T12:00:00.5+02:00\"", NULL, NULL, NULL},
+    {"{\"format\":\"date-time\"}", "\"2026-13-23T12:00:00Z\"", "body.format", "", "must be a date-time"},
+    {"{\"format\":\"date-time\"}", "\"2026-11-23 12:00:00Z\"", "body.format", "", "must be a date-time"},
+    {"{\"format\":\"uuid\"}", "\"123e4567-e89b-12d3-a456-42661417400F\"", NULL, NULL, NULL},
+    {"{\"format\":\"uuid\"}", "\"123e4567-e89b-12d3-a456-42661417400\"", "body.format", "", "must be a uuid"},
+    {"{\"format\":\"uri\"}", "\"https://example.com/a\"", NULL, NULL, NULL},
+    {"{\"format\":\"uri\"}", "\"example.com\"", "body.format", "", "must be a uri"},
     {"{\"format\":\"email\"}", "\"s3cret-in-the-body\"", "body.format", "", "must be a email"},
 };
 
@@ -121,12 +128,46 @@ static void test_own_values_are_closed_and_completed(void **state)
     json_decref(item);
 }
 
+static void test_a_default_is_a_value_that_could_be_given(void **state)
+{
+    static const struct {
+        const char *schema, *part; /* of the message; NULL: it is taken */
+    } defaults[] = {
+        {"{\"type\":\"integer\",\"min\":1,\"max\":9,\"default\":9}", NULL},
+        {"{\"type\":\"integer\",\"min\":1,\"max\":9,\"default\":10}", "a: the default: must be at most 9"},
+        {"{\"type\":\"integer\",\"default\":\"9\"}", "a: the default is no integer"},
+        {"{\"enum\":[\"x\",\"y\"],\"default\":\"z\"}", "must be one of"},
+        {"{\"format\":\"email\",\"default\":\"nobody\"}", "must be a email"},
+        {"{\"type\":\"string\",\"max_length\":2,\"default\":\"abc\"}", "at most 2 characters"},
+        {"{\"type\":\"array\",\"items\":{\"type\":\"string\"},\"default\":[\"x\",1]}", "the default[2]: expected a string"},
+        {"{\"type\":\"array\",\"max_items\":1,\"default\":[1,2]}", "at most 1 items"},
+        {"{\"type\":\"array\",\"default\":{}}", NULL},
+        {"{\"type\":\"object\",\"properties\":{\"b\":{\"required\":true}},\"default\":{}}", "the default.b: is required"},
+        {"{\"type\":\"object\",\"properties\":{\"b\":{\"default\":1}},\"default\":{}}", NULL},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(defaults); i++) {
+        char text[300];
+        struct bw_error err = {0};
+        snprintf(text, sizeof text, "{\"a\":%s}", defaults[i].schema);
+        json_t *fields = json_of(text), *before = json_deep_copy(fields);
+        struct bw_schema *schema = bw_schema_load(fields, &err);
+        if (!schema != !!defaults[i].part) fail_msg("%s: %s", text, schema ? "is taken" : err.message);
+        if (!schema && (strcmp(err.code, "schema.invalid") || !strstr(err.message, defaults[i].part))) fail_msg("%s: %s", text, err.message);
+        assert_true(json_equal(fields, before)); /* whose it is may be hashed, or shown */
+        bw_schema_free(schema);
+        json_decref(before);
+        json_decref(fields);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_does_not_fit_is_pointed_at),
         cmocka_unit_test(test_a_pointer_is_whole_however_long_it_is),
         cmocka_unit_test(test_own_values_are_closed_and_completed),
+        cmocka_unit_test(test_a_default_is_a_value_that_could_be_given),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

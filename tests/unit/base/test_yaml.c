@@ -260,6 +260,9 @@ static void test_characters_that_yaml_forbids(void **state)
         {BW_SLICE("\xc3\xa9: \x7f"), "yaml.character", 1, 4},
         {BW_SLICE("a: \xc2\x9b"), "yaml.character", 1, 4},
         {BW_SLICE("a: \xef\xbb\xbf"), "yaml.character", 1, 4},
+        {BW_SLICE("a: x\xc2\x85"
+                  "b: \x07"),
+         "yaml.character", 2, 4}, /* NEL ends a line, as for libyaml */
         {BW_SLICE("a\r\nb\r\xff"), "yaml.encoding", 3, 1},
         {BW_SLICE("a: \xc0\xaf"), "yaml.encoding", 1, 4},
         {BW_SLICE("a: \xed\xa0\x80"), "yaml.encoding", 1, 4},
@@ -300,6 +303,11 @@ static void test_syntax_errors_have_a_place_and_a_next_step(void **state)
         {"a: 1\n b: 2\n", 2, 3, "quote a text that holds ': ', or check the indentation"},
         {"- a\nb: 1\n", 2, 1, "the '-' of one list begin in the same column"},
         {"a: \"\\q\"\n", 1, 5, "write the backslash twice"},
+        {"a: [1, 2", 1, 9, "is not closed"}, /* no line that the file does not have */
+        {"a: \"open", 1, 9, "a quote or bracket is not closed"},
+        {"a: 1\xc2\x85"
+         "b: @x\n",
+         2, 4, "a text that begins with @"}, /* NEL ends a line */
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct bw_error err = {0};

@@ -323,6 +323,8 @@ static void test_help_names_every_key_with_its_default(void **state)
                                        "180d after its end one counts as discarded",
                                        "max_size",
                                        "limits.NAME",
+                                       "configure.PLUGIN",
+                                       "plugins_may",
                                        "20/1s",
                                        "burst",
                                        "sources.NAME",
@@ -338,11 +340,31 @@ static void test_help_names_every_key_with_its_default(void **state)
     bw_buf_free(&text);
 }
 
+static void test_a_text_is_a_configuration_without_any_file_or_program(void **state)
+{
+    (void)state;
+    struct bw_errors errs = {0};
+    struct bw_slice good =
+        BW_SLICE("sources: {a: {path: /in/a, verify: hmac, secrets: {secret: [{file: /no/such}, {exec: [/no/such]}, {env: NO_SUCH}]}}}\n");
+    struct bw_config *config = bw_config_parse("/etc/here/bellwire.yaml", good, &errs);
+    assert_non_null(config);
+    assert_int_equal(config->sources[0].secrets[0].count, 3);
+    for (size_t i = 0; i < 3; i++) assert_true(bw_slice_is(config->sources[0].secrets[0].values[i], "secret-secret"));
+    assert_string_equal(config->folder, "/etc/here");
+    bw_config_free(config);
+    assert_null(bw_config_parse("here.yaml", BW_SLICE("idle: 1s\nidel: 2s\n"), &errs));
+    assert_int_equal(errs.count, 1);
+    assert_string_equal(errs.items[0].file, "here.yaml");
+    assert_int_equal(errs.items[0].line, 2);
+    bw_errors_free(&errs);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_without_a_file_everything_has_its_default),
         cmocka_unit_test(test_every_key_is_taken),
+        cmocka_unit_test(test_a_text_is_a_configuration_without_any_file_or_program),
         cmocka_unit_test(test_a_unix_socket_has_a_path_and_a_mode_and_no_port),
         cmocka_unit_test(test_pools_have_one_worker_unless_they_say_otherwise),
         cmocka_unit_test(test_limits_are_taken_as_they_are_written),

@@ -68,6 +68,8 @@ void bw_source_judge(const struct bw_source *source, const struct bw_request *re
     } else if (bw_slice_is(verdict, "malformed")) {
         out->verdict = BW_MALFORMED;
         out->fault = (struct bw_json_fault){.reason = "expected ',' or '}'", .offset = 12, .line = 3, .column = 7};
+    } else if (bw_slice_is(verdict, "batch")) {
+        out->items = request->body;
     } else if (bw_slice_is(verdict, "handshake")) {
         bw_buf_append_slice(scratch, request->query);
         out->verdict = BW_HANDSHAKE;
@@ -75,6 +77,29 @@ void bw_source_judge(const struct bw_source *source, const struct bw_request *re
         out->answer_type = "text/plain";
         out->answer_body = bw_buf_slice(scratch);
     }
+}
+
+const struct bw_acknowledge *bw_source_acknowledge(const struct bw_source *source)
+{
+    return &source->config.acknowledge;
+}
+
+const struct bw_accepts *bw_source_accepts(const struct bw_source *source)
+{
+    return &source->config.accepts;
+}
+
+struct bw_slice bw_request_type(const struct bw_request *request)
+{
+    return header_value(request, "Content-Type", "");
+}
+
+bool bw_source_item(const struct bw_source *source, const struct bw_request *request, struct bw_slice item, struct bw_buf *scratch,
+                    struct bw_item *out)
+{
+    (void)source, (void)request, (void)scratch;
+    *out = (struct bw_item){.data = item, .delivery_id = item, .event = BW_SLICE("push"), .event_trusted = true};
+    return *item.ptr == '{';
 }
 
 #define COMMITTED_MAX 64

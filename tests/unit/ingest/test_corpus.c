@@ -1,4 +1,4 @@
-/* tests/corpus/requests.txt against the gate: each whole, in two pieces cut at every place, and byte by byte. */
+/* The files of tests/corpus against the gate: each request whole, in two pieces cut at every place, and byte by byte. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -53,15 +53,18 @@ static void check(const char *name, const char *bytes, size_t len, size_t first,
     free(reading);
 }
 
-static void test_every_request_has_one_verdict_however_it_comes(void **state)
+struct count {
+    unsigned passed, refused, severe;
+};
+
+static struct count check_all_of(const char *file_name)
 {
-    (void)state;
     char path[512], line[4096];
     const char *root = getenv("BELLWIRE_SOURCE_DIR");
-    snprintf(path, sizeof path, "%s/tests/corpus/requests.txt", root ? root : ".");
+    snprintf(path, sizeof path, "%s/tests/corpus/%s", root ? root : ".", file_name);
     FILE *file = fopen(path, "r");
     if (!file) fail_msg("cannot open %s", path);
-    unsigned passed = 0, refused = 0;
+    struct count count = {0};
     while (fgets(line, sizeof line, file)) {
         if (*line == '#') continue;
         line[strcspn(line, "\n")] = '\0';
@@ -69,15 +72,25 @@ static void test_every_request_has_one_verdict_however_it_comes(void **state)
         assert_true(name && text);
         *name++ = *text++ = '\0';
         uint64_t completed = (uint64_t)(line[0] - '0');
-        bool is_refused = line[1] == '!';
+        bool is_refused = line[1] == '!', is_severe = !strncmp(name, "severe", 6);
+        if (is_severe && (!is_refused || completed)) fail_msg("%s has to be refused", name);
         size_t len = unescape(text);
         check(name, text, len, len, 1, is_refused, completed);
         check(name, text, len, 0, 1, is_refused, completed);
         for (size_t cut = 1; cut < len; cut++) check(name, text, len, cut, len, is_refused, completed);
-        is_refused ? refused++ : passed++;
+        is_refused ? count.refused++ : count.passed++;
+        count.severe += is_severe;
     }
     fclose(file);
-    assert_true(passed >= 20 && refused >= 74);
+    return count;
+}
+
+static void test_every_request_has_one_verdict_however_it_comes(void **state)
+{
+    (void)state;
+    struct count own = check_all_of("requests.txt"), desync = check_all_of("desync.txt");
+    assert_true(own.passed >= 20 && own.refused >= 74);
+    assert_int_equal(desync.severe, 58);
 }
 
 int main(void)

@@ -101,6 +101,17 @@ static void test_header_lines_are_strict(void **state)
     REFUSED("POST / HTTP/1.1\r\n" HOST "\n", 400, "line feed without carriage return");
 }
 
+static void test_a_name_that_others_take_for_a_framing_one_is_refused(void **state)
+{
+    (void)state;
+    static const char reason[] = "header name that others read as Content-Length or Transfer-Encoding";
+    REFUSED("POST / HTTP/1.1\r\n" HOST "Content_Length: 3\r\n\r\n", 400, reason);
+    REFUSED("POST / HTTP/1.1\r\n" HOST "ContentLength: 3\r\n\r\n", 400, reason);
+    REFUSED("POST / HTTP/1.1\r\n" HOST "Transfer---Encoding: chunked\r\n\r\n", 400, reason);
+    REFUSED("POST / HTTP/1.1\r\n" HOST "_transfer_encoding_: chunked\r\nContent-Length: 3\r\n\r\nabc", 400, reason);
+    PASSES("POST / HTTP/1.1\r\n" HOST "Content-Lengths: 3\r\nX-Content-Length: 3\r\n\r\n", 1); /* not these */
+}
+
 static void test_there_is_one_host(void **state)
 {
     (void)state;
@@ -196,6 +207,7 @@ int main(void)
         cmocka_unit_test(test_pipelined_requests_are_counted),
         cmocka_unit_test(test_a_body_length_has_one_meaning),
         cmocka_unit_test(test_header_lines_are_strict),
+        cmocka_unit_test(test_a_name_that_others_take_for_a_framing_one_is_refused),
         cmocka_unit_test(test_there_is_one_host),
         cmocka_unit_test(test_the_request_line_is_strict),
         cmocka_unit_test(test_chunks_are_strict),

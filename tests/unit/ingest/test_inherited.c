@@ -31,8 +31,8 @@ static bool is(const struct bw_listen *listen, int family, const char *host, uin
     struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(port)};
     struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
     assert_int_equal(inet_pton(family, host, family == AF_INET ? (void *)&v4.sin_addr : (void *)&v6.sin6_addr), 1);
-    return family == AF_INET ? bw_inherited_is(listen, (struct sockaddr *)&v4, sizeof v4)
-                             : bw_inherited_is(listen, (struct sockaddr *)&v6, sizeof v6);
+    return family == AF_INET ? bw_inherited_is(listen, (struct sockaddr *)&v4, sizeof v4, false)
+                             : bw_inherited_is(listen, (struct sockaddr *)&v6, sizeof v6, false);
 }
 
 static void test_a_port_is_the_same_address_and_the_same_port(void **state)
@@ -54,13 +54,18 @@ static void test_a_port_is_the_same_address_and_the_same_port(void **state)
     assert_true(is(&all_v4, AF_INET, "0.0.0.0", 80));
     assert_false(is(&file, AF_INET, "127.0.0.1", 80));
     assert_false(is(&any_port, AF_INET, "127.0.0.1", 80));
+    /* an engine's own socket is the one that it was given for port 0 */
+    const struct sockaddr_in own = {.sin_family = AF_INET, .sin_port = htons(4711), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    assert_true(bw_inherited_is(&any_port, (const struct sockaddr *)&own, sizeof own, true));
+    assert_false(bw_inherited_is(&v4, (const struct sockaddr *)&own, sizeof own, true));
+    assert_false(bw_inherited_is(&v6, (const struct sockaddr *)&own, sizeof own, true));
 }
 
 static bool is_path(const struct bw_listen *listen, const char *bytes, size_t count)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     memcpy(address.sun_path, bytes, count);
-    return bw_inherited_is(listen, (struct sockaddr *)&address, offsetof(struct sockaddr_un, sun_path) + count);
+    return bw_inherited_is(listen, (struct sockaddr *)&address, offsetof(struct sockaddr_un, sun_path) + count, false);
 }
 
 static void test_a_unix_socket_is_the_same_file(void **state)

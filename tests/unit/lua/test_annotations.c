@@ -2,6 +2,7 @@
 #include "base/file.h"
 #include "lua/internal.h"
 #include "script_fixture.h"
+#include "workflow/names.h"
 
 #define NAMES_MAX 400
 #define NAME_BYTES 64
@@ -132,12 +133,19 @@ static void ask_for(lua_State *L, const struct names *written, const char *prefi
 
 static const char workflow[] = "name: t\non: [{manual: true}]\nsteps: [{id: a, lua: 'return {}'}]\n";
 
+static int get_field(lua_State *L)
+{
+    lua_gettable(L, 1);
+    return 0;
+}
+
 static void open_script(struct fixture *fixture, struct bw_task **task)
 {
     struct bw_error err;
     fixture_open(fixture, workflow, (const struct bw_action *const[]){NULL}, "{}");
     assert_non_null(fixture->script);
-    *task = bw_task_new(fixture->script, &(struct bw_task_options){.input = BW_SLICE("{}"), .idempotency_key = "k", .attempt = 1}, &err);
+    *task = bw_task_new(fixture->script,
+                        &(struct bw_task_options){.input = BW_SLICE("{}"), .idempotency_key = "k", .attempt = 1, .config = BW_SLICE("{}")}, &err);
     assert_non_null(*task);
 }
 
@@ -158,7 +166,7 @@ static void test_everything_that_code_sees_is_written_down_and_the_other_way_rou
     (void)state;
     static struct annotations file;
     static struct names code;
-    const struct names none = {.count = 0}, given = {{"ctx", "input", "action"}, 3}; /* arguments, and the environment of action files */
+    const struct names none = {.count = 0}, given = {{"ctx", "input", "action", "require"}, 4}; /* arguments, and the environment of action files */
     struct fixture fixture;
     struct bw_task *task;
     memset(&file, 0, sizeof file);
@@ -206,6 +214,35 @@ static void test_every_helper_of_expressions_is_written_down_and_the_other_way_r
     fixture_close(&fixture);
 }
 
+/* What the loader lets pass, expressions know, and the other way round. */
+static void test_the_loader_knows_the_names_of_expressions(void **state)
+{
+    (void)state;
+    static struct annotations file;
+    struct fixture fixture;
+    struct bw_task *task;
+    memset(&file, 0, sizeof file);
+    read_file(&file);
+    open_script(&fixture, &task);
+    lua_State *L = fixture.script->L;
+    for (size_t i = 0; i < file.expression.count + file.shared.count; i++) {
+        const char *name = i < file.expression.count ? file.expression.items[i] : file.shared.items[i - file.expression.count];
+        if (!bw_expr_knows(bw_slice_of(name))) fail_msg("the loader does not know %s", name);
+    }
+    for (size_t i = 0; i < bw_expr_name_count; i++) {
+        bool needs_more = !strcmp(bw_expr_names[i], "events") || !strcmp(bw_expr_names[i], "step"); /* `collect`, an attempt */
+        lua_rawgetp(L, LUA_REGISTRYINDEX, &bw_env_expr_key);
+        lua_pushcfunction(L, get_field);
+        lua_insert(L, -2);
+        lua_pushstring(L, bw_expr_names[i]);
+        bool is_there = lua_pcall(L, 2, 0, 0) == LUA_OK || !strstr(lua_tostring(L, -1), "unknown name");
+        if (!is_there && !needs_more) fail_msg("expressions do not know %s", bw_expr_names[i]);
+        lua_settop(L, 0);
+    }
+    bw_task_free(task);
+    fixture_close(&fixture);
+}
+
 /* What is said not to be there: nil, or something that refuses by name. */
 static void test_what_is_not_there_says_so(void **state)
 {
@@ -244,9 +281,10 @@ static void test_an_action_as_annotated_loads(void **state)
     (void)state;
     struct bw_error err;
     struct bw_action *action =
-        bw_action_load(BW_SLICE("return action{name = 'a/b', version = '1.0.0', doc = 'd', inputs = {}, outputs = {}, secrets = {'S'},"
-                                " effect = 'none', timeout = '30s', retry = {attempts = 2}, limit = 'x', run = function() end}"),
-                       "a.lua", &fixture_limits, &err);
+        bw_action_load(fixture_loader(),
+                       BW_SLICE("return action{name = 'a/b', version = '1.0.0', doc = 'd', inputs = {}, outputs = {}, secrets = {'S'},"
+                                " effect = 'none', timeout = '30s', heartbeat = '5s', retry = {attempts = 2}, limit = 'x', run = function() end}"),
+                       "a.lua", NULL, 0, &err);
     if (!action) fail_msg("%s", err.message);
     bw_action_free(action);
 }
@@ -256,6 +294,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_everything_that_code_sees_is_written_down_and_the_other_way_round),
         cmocka_unit_test(test_every_helper_of_expressions_is_written_down_and_the_other_way_round),
+        cmocka_unit_test(test_the_loader_knows_the_names_of_expressions),
         cmocka_unit_test(test_what_is_not_there_says_so),
         cmocka_unit_test(test_an_action_as_annotated_loads),
     };

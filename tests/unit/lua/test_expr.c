@@ -1,10 +1,12 @@
 /* Expressions: values keep their types, missing things are nil, mistakes are loud and have a place. */
 #include "script_fixture.h"
 
+#define ZEROS_50 "00000000000000000000000000000000000000000000000000"
+#define ZEROS ZEROS_50 ZEROS_50 ZEROS_50 ZEROS_50 ZEROS_50 ZEROS_50 ZEROS_50 ZEROS_50
 #define BODY                                                                                                                                   \
     "{\"n\":1,\"f\":1.5,\"big\":9007199254740993,\"s\":\"t\\u00e9\\n\",\"t\":true,\"nul\":null,\"list\":[3,1,null,2],\"empty\":[],\"obj\":{}," \
     "\"deep\":{\"z\":1,\"a\":{\"b\":[{\"c\":\"x\"}]}},"                                                                                        \
-    "\"commits\":[{\"message\":\"one\",\"n\":2},{\"message\":\"two\",\"n\":1}]}"
+    "\"commits\":[{\"message\":\"one\",\"n\":2},{\"message\":\"two\",\"n\":1}],\"long\":2." ZEROS "}"
 
 static const struct {
     const char *expr, *json; /* json NULL: an error with this code */
@@ -52,17 +54,51 @@ static const struct {
     {"{a = null}", "{\"a\":null}", NULL},
     {"date(0)", "\"1970-01-01T00:00:00.000Z\"", NULL},
     {"date('2026-11-23T12:00:00+02:00', '%H:%M')", "\"10:00\"", NULL},
+    {"date('2025-10-09T08:53:20.5Z')", "\"2025-10-09T08:53:20.500Z\"", NULL},
+    {"date('2026-02-30T00:00:00Z')", NULL, "expr.error"},
+    {"date('2026-11-23T12:00:00Z and more')", NULL, "expr.error"},
     {"fmt('%03d', 7)", "\"007\"", NULL},
+    /* lists that helpers have made begin with 1, too */
+    {"split('a,b', ',')[0]", NULL, "expr.error"},
+    {"map(event.data.commits, 'n')[0]", NULL, "expr.error"},
+    {"parse('[1]')[-1]", NULL, "expr.error"},
+    {"split('a,b', ',')[3]", "null", NULL},
+    /* a null reads as nil wherever it comes from */
+    {"map(event.data.list, function(x) return x == nil end)", "[false,false,true,false]", NULL},
+    {"map(event.data.list, function(x) return x.no.such or 'x' end)", "[\"x\",\"x\",\"x\",\"x\"]", NULL},
+    {"filter(event.data.list, function(x) return x and x > 1 end)", "[3,2]", NULL},
+    {"filter(event.data.list, function(x) return not x end)", "[null]", NULL},
+    {"sort_by(event.data.list, function(x) return x end)", "[1,2,3,null]", NULL},
+    {"map(sort_by({{n = 2}, {i = 1}, {n = 1}, {i = 2}}, 'n'), function(x) return x.n or x.i + 10 end)", "[1,2,11,12]", NULL},
+    /* nil for a list, an object, a text */
+    {"len(null)", "0", NULL},
+    {"map(nil, 'a')", "[]", NULL},
+    {"filter(nil, function(x) return x end)", "[]", NULL},
+    {"flat(nil)", "[]", NULL},
+    {"join(nil, ',')", "\"\"", NULL},
+    {"split(nil, ',')", "[]", NULL},
+    {"keys(nil)", "[]", NULL},
+    {"has(nil, 'a')", "false", NULL},
+    {"contains(nil, 1)", "false", NULL},
+    {"contains('manila', event.data.nul)", "false", NULL},
+    {"contains(event.data.list, nil)", "false", NULL},
+    {"lower(nil) or upper(nil) or trim(nil) or truncate(nil, 3) or parse(nil) or date(nil) or 'none'", "\"none\"", NULL},
+    {"default(nil, 1) + sum(nil)", "1", NULL},
+    {"json(nil)", "\"null\"", NULL},
+    {"sort_by(nil, 'a')", "[]", NULL},
+    {"product(nil, {1})", "[]", NULL},
     {"event.name .. ' ' .. event.id", "\"github.push evt_1\"", NULL},
     {"event.headers['x-a']", "\"b\"", NULL},
     {"vars.limit + 1", "4", NULL},
     {"steps.before.x", "5", NULL},
     {"ok('before')", "true", NULL},
     {"status('before')", "\"succeeded\"", NULL},
-    {"evnet.data", NULL, "expr.error"},
     {"event.data.n + 'x'", NULL, "expr.error"},
     {"0/0", NULL, "expr.error"},
-    {"os.time()", NULL, "expr.error"},
+    {"'a\\0b'", NULL, "expr.error"}, /* JSON with NUL is read nowhere */
+    {"{['a\\0b'] = 1}", NULL, "expr.error"},
+    {"json('\\0')", NULL, "expr.error"},
+    {"event.data.long", "2.0", NULL}, /* a number of 400 digits is one as well */
     {"(function() while true do end end)()", NULL, "expr.budget"},
     {"(function() local s = 'x' for i = 1, 60 do s = s .. s end return s end)()", NULL, "lua.memory"},
 };
@@ -150,6 +186,10 @@ static void test_text_and_whole_values(void **state)
     assert_non_null(strstr(err.message, "or \"\""));
     assert_false(render("{a: \"x ${{ event.data.list }}\"}", &none, &out, &err));
     assert_non_null(strstr(err.message, "json("));
+    assert_false(render("{a: {b: \"x ${{ 'a\\\\0b' }}\"}}", &none, &out, &err));
+    assert_non_null(strstr(err.message, "NUL"));
+    assert_false(render("{a: \"${{ {b = {'x', 'a\\\\0b'}} }}\"}", &none, &out, &err));
+    assert_non_null(strstr(err.message, "NUL at b[2]"));
     bw_buf_free(&out);
 }
 
@@ -235,10 +275,14 @@ static void test_secrets_are_sealed(void **state)
     (void)state;
     assert_true(render("{a: \"Bearer ${{ secrets.KEY }}\", b: \"${{ 'x' .. secrets.KEY }}\"}", &granted, &out, &err));
     assert_string_equal(out.data, "{\"a\":\"Bearer hunter2hunter2\",\"b\":\"xhunter2hunter2\"}");
-    static const char *const misuse[] = {"{a: \"${{ secrets.KEY == 'x' }}\"}",    "{a: \"${{ #secrets.KEY }}\"}",
-                                         "{a: \"${{ tostring(secrets.KEY) }}\"}", "{a: \"${{ lower(secrets.KEY) }}\"}",
-                                         "{a: \"${{ secrets.KEY < 'x' }}\"}",     "{a: \"${{ json(secrets.KEY) }}\"}"};
-    for (size_t i = 1; i < 5; i++) {
+    bw_buf_clear(&out);
+    assert_true(render("{a: \"${{ json({t = secrets.KEY}) }}\", b: \"${{ '<' .. json(secrets.KEY) }}\"}", &granted, &out, &err));
+    assert_string_equal(out.data, "{\"a\":\"{\\\"t\\\":\\\"hunter2hunter2\\\"}\",\"b\":\"<\\\"hunter2hunter2\\\"\"}");
+    static const char *const misuse[] = {"{a: \"${{ #secrets.KEY }}\"}",           "{a: \"${{ tostring(secrets.KEY) }}\"}",
+                                         "{a: \"${{ lower(secrets.KEY) }}\"}",     "{a: \"${{ secrets.KEY < 'x' }}\"}",
+                                         "{a: \"${{ #json(secrets.KEY) }}\"}",     "{a: \"${{ json({secrets.KEY}):sub(3, 5) }}\"}",
+                                         "{a: \"${{ fmt('%s', secrets.KEY) }}\"}", "{a: \"${{ join({secrets.KEY}, '') }}\"}"};
+    for (size_t i = 0; i < sizeof misuse / sizeof *misuse; i++) {
         bw_buf_clear(&out);
         if (render(misuse[i], &granted, &out, &err)) fail_msg("%s gave %s", misuse[i], out.data);
     }

@@ -168,7 +168,7 @@ static void test_a_run_leaves_nothing_for_the_next(void **state)
         assert_true(bw_slice_is(bw_task_output(task), "{\"seen\":1}"));
         bw_task_free(task);
         bw_script_end_run(fixture.script);
-        assert_true(bw_script_begin_run(fixture.script, &(struct bw_run_scope){0}, &err));
+        bw_script_begin_run(fixture.script, &(struct bw_run_scope){0});
     }
     fixture_close(&fixture);
 }
@@ -184,7 +184,7 @@ static void test_action_waits_for_http_and_goes_on(void **state)
     struct fixture fixture;
     struct bw_error err;
     (void)state;
-    struct bw_action *action = bw_action_load(bw_slice_of(action_source), "note.lua", &fixture_limits, &err);
+    struct bw_action *action = bw_action_load(fixture_loader(), bw_slice_of(action_source), "note.lua", NULL, 0, &err);
     if (!action) fail_msg("%s", err.message);
     assert_string_equal(action->name, "crm/note");
     assert_int_equal(action->major, 2);
@@ -234,6 +234,16 @@ static const struct {
     {"return action{name = 'a/b', version = '1.0.0', limit = {name = 'llm'}, run = function() end}", "action.invalid", 0},
     {"return action{name = 'a/b', version = '1.0.0', heartbeat = 'soon', run = function() end}", "action.invalid", 0},
     {"return action{name = 'a/b', version = '1.0.0', heartbeat = 30, run = function() end}", "action.invalid", 0},
+    {"return action{name = 'a/b', version = '1.0.0', timeout = 30, run = function() end}", "action.invalid", 0},
+    {"return action{name = 'a/b', version = '1.0.0', timeout = 'soon', run = function() end}", "action.invalid", 0},
+    {"return action{name = 'a/b', version = '1.0.0', effect = true, run = function() end}", "action.invalid", 0},
+    {"return action{name = 'a/b', version = '1.0.0', effect = 'reads', run = function() end}", "action.invalid", 0},
+    {"return action{name = 'a/b', version = '1.0.0', doc = 7, run = function() end}", "action.invalid", 0},
+    {"return action{name = 'a/b', version = 1, run = function() end}", "action.invalid", 0},
+    {"return action{name = 'a/b', version = '1.0.0', retry = 3, run = function() end}", "action.invalid", 0},
+    {"return action{name = 'a/b', version = '1.0.0', retry = {atempts = 3}, run = function() end}", "action.invalid", 0},
+    {"return action{name = 'a/b', version = '1.0.0', secrets = 'KEY', run = function() end}", "action.invalid", 0},
+    {"return action{name = 'a/b', version = '1.0.0', inputs = {x = {enum = {'a'}, default = 'b'}}, run = function() end}", "action.invalid", 0},
     {"return action{name = 'a/b', version = '1.0.0', input = {}, run = function() end}", "action.invalid", 0},
     {"return action{name = 'a/b', version = '1.0.0', inputs = {x = {type = 'text'}}, run = function() end}", "action.invalid", 0},
     {"while true do end", "lua.timeout", 0},
@@ -245,11 +255,34 @@ static void test_bad_action_files_are_refused_with_the_reason(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof bad_actions / sizeof *bad_actions; i++) {
         struct bw_error err = {0};
-        struct bw_action *action = bw_action_load(bw_slice_of(bad_actions[i].source), "bad.lua", &fixture_limits, &err);
+        struct bw_action *action = bw_action_load(fixture_loader(), bw_slice_of(bad_actions[i].source), "bad.lua", NULL, 0, &err);
         if (action) fail_msg("%s was accepted", bad_actions[i].source);
         if (strcmp(err.code, bad_actions[i].code) != 0) fail_msg("%s: %s %s", bad_actions[i].source, err.code, err.message);
         if (bad_actions[i].line) assert_int_equal(err.line, bad_actions[i].line);
     }
+}
+
+/* Whoever makes a task may forget what it was made from: the code goes on long after that. */
+static void test_secrets_can_be_read_after_a_wait(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct bw_error err;
+    char name[] = "KEY";
+    struct bw_grant grants[] = {{bw_slice_of(name), BW_SLICE("value-of-key")}};
+    const struct bw_task_options options = {
+        .input = BW_SLICE("{}"), .attempt = 1, .grants = grants, .grant_count = 1, .deadline_us = bw_clock_mono_us() + PATIENCE_US};
+    fixture_open(&fixture, "name: t\non: [{manual: true}]\nsteps: [{id: a, lua: 'ctx.sleep(1) return {s = ctx.secret(\"KEY\")}'}]\n", NULL, "{}");
+    struct bw_task *task = bw_task_new(fixture.script, &options, &err);
+    assert_non_null(task);
+    memset(name, 'x', sizeof name);
+    memset(grants, 0, sizeof grants);
+    assert_int_equal(bw_task_resume(task), BW_TASK_WAITS);
+    assert_true(bw_task_answer(task, NULL));
+    assert_int_equal(bw_task_resume(task), BW_TASK_DONE);
+    assert_true(bw_slice_is(bw_task_output(task), "{\"s\":\"value-of-key\"}"));
+    bw_task_free(task);
+    fixture_close(&fixture);
 }
 
 int main(void)
@@ -261,6 +294,7 @@ int main(void)
         cmocka_unit_test(test_a_run_leaves_nothing_for_the_next),
         cmocka_unit_test(test_action_waits_for_http_and_goes_on),
         cmocka_unit_test(test_bad_action_files_are_refused_with_the_reason),
+        cmocka_unit_test(test_secrets_can_be_read_after_a_wait),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -196,6 +196,9 @@ static const struct {
     {"alg: hmac-sha256\nkey: {secret: [a, b]}\nsig: {from: header:x}\nmsg: [body]\n", 3, 13, "as many signatures"},
     {"alg: hmac-sha256\nsig: {from: header:x}\nmsg: [twilio]\nmsg_alt: [body]\n", 4, 10, "forms of its own"},
     {HMAC_HEAD "id: [x-id]\n", 4, 5, "but the first a duplicate"},
+    {HMAC_HEAD "id: [\"json:id\"]\n", 4, 6, "is no JSON pointer"},
+    {"alg: jwt\nsig: {from: header:x}\n", 1, 1, "what the token must be"},           /* what is missing has the place of the whole */
+    {"doc: x\nlike: stripe\nparse: {a: {from: header:x}}\n", 2, 7, "names no part"}, /* that is in the file of stripe: how it got here */
     {HMAC_HEAD "empty_body: acept\n", 4, 13, "did you mean 'accept'?"},
     {HMAC_HEAD "handshake: {}\n", 4, 12, "handshake must be a list"},
     {HMAC_HEAD "handshake: [{answer: {text: hi}}]\n", 4, 13, "when the handshake applies"},
@@ -232,6 +235,39 @@ static void test_every_fault_of_a_scheme_is_said_at_its_place(void **state)
     }
 }
 
+static void test_null_is_no_text(void **state)
+{
+    (void)state;
+    struct fixture fixture = {0};
+    char path[200];
+    write_scheme("acme.yaml", "doc: null\nalg: equal\nkey: {secret: s}\nsig: {from: header:x, prefix: null}\noptions: {a: null, b: ~}\n", path);
+    add_secret(&fixture, "s", BW_SLICE("abc"));
+    assert_true(try_open(&fixture, "acme", folder));
+    assert_accepted(&fixture, "x: abc\n", "{}");
+    assert_string_equal(bw_scheme_doc(bw_schemes_find(fixture.schemes, "acme")), "");
+    json_t *facts = bw_scheme_facts(bw_schemes_find(fixture.schemes, "acme"));
+    assert_string_equal(json_string_value(json_object_get(json_object_get(facts, "options"), "a")), "");
+    assert_string_equal(json_string_value(json_object_get(json_object_get(facts, "options"), "b")), "");
+    json_decref(facts);
+    close_source(&fixture);
+    unlink(path);
+}
+
+static void test_a_fault_in_the_options_is_the_sources(void **state)
+{
+    (void)state;
+    struct fixture fixture = {0};
+    add_option(&fixture, "encoding=base65");
+    add_option(&fixture, "header=x-a");
+    add_secret(&fixture, "secret", BW_SLICE("s"));
+    assert_false(try_open(&fixture, "hmac", NULL));
+    assert_string_equal(fixture.errs.items[0].code, "scheme.invalid");
+    assert_string_equal(fixture.errs.items[0].file, "bellwire.yaml"); /* not the file of the scheme, in which nothing is wrong */
+    assert_int_equal(fixture.errs.items[0].line, 7);
+    assert_non_null(strstr(fixture.errs.items[0].message, "base65"));
+    close_source(&fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -240,6 +276,8 @@ int main(void)
         cmocka_unit_test(test_unsigned_handshake_is_answered_before_anything_is_proven),
         cmocka_unit_test(test_name_of_a_built_in_scheme_is_taken),
         cmocka_unit_test(test_every_fault_of_a_scheme_is_said_at_its_place),
+        cmocka_unit_test(test_null_is_no_text),
+        cmocka_unit_test(test_a_fault_in_the_options_is_the_sources),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

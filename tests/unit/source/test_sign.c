@@ -114,7 +114,7 @@ static void test_what_is_signed_is_believed_and_no_byte_may_change(void **state)
         close_source(&fixture);
     }
     /* inside the body, or by a private key */
-    assert_string_equal(unable, "adyen aws-sns azure-event-grid braintree discord discord-webhook-events google-pub-sub mailgun microsoft-graph "
+    assert_string_equal(unable, "adyen aws-sns azure-event-grid braintree discord discord-webhook-events dropbox-sign google-pub-sub mailgun microsoft-graph "
                                 "paypal plaid sendgrid telnyx ");
     bw_schemes_free(schemes);
     bw_errors_free(&errs);

@@ -4,6 +4,7 @@
 #define BW_TEST_POWER_WORKLOAD_H
 #include "parking_fixture.h"
 #include "store/approval.h"
+#include "store/usage.h"
 
 enum { WORK_GROUP = 4, WORK_KEYS = 4, WORK_ITEMS = 20, WORK_STEPS = 3 };
 
@@ -15,6 +16,8 @@ struct work_op { /* with all that it borrows */
     struct bw_join_new join;
     struct bw_event_new emit;
     struct bw_vote vote;
+    struct bw_usage_wish usage;
+    struct bw_usage_budget budget;
     struct bw_wait_pair pair;
     struct bw_revision revision;
     struct bw_revision_file file;
@@ -171,6 +174,26 @@ static void work_declare(struct work_op *work)
     }
 }
 
+/* A metered call of a run that may be there begins, or one of the last ones has ended. */
+static void work_meter(struct work_op *work)
+{
+    int64_t event_id;
+    work->budget = (struct bw_usage_budget){.scope = BW_USAGE_RUN, .most = {3, -1, 2000, -1}};
+    work->usage = (struct bw_usage_wish){.opens = work_draw(2),
+                                         .run = uid_of(0),
+                                         .workflow = BW_SLICE("deploy"),
+                                         .path = BW_SLICE("a"),
+                                         .provider = BW_SLICE("p"),
+                                         .model = BW_SLICE("m"),
+                                         .at_ms = wall_ms,
+                                         .id = 1 + work_draw(8),
+                                         .numbers = {.input = work_draw(100), .cost = (int64_t)work_draw(1000) - 1, .first_ms = -1},
+                                         .budgets = &work->budget,
+                                         .budget_count = 1};
+    work_pick("state IN (2, 3)", &work->usage.run, &event_id);
+    work->op = (struct bw_store_op){.kind = BW_OP_USAGE, .usage = &work->usage};
+}
+
 static bool work_refuse(struct bw_store_op *op)
 {
     return bw_error_set(&op->error, "test.refused", "the test lets this commit fail");
@@ -180,8 +203,10 @@ static void work_fill(struct work_op *work)
 {
     uint32_t what = work_draw(100);
     work->op.next = NULL;
-    if (what < 35)
+    if (what < 31)
         work_accept(work);
+    else if (what < 35)
+        work_meter(work);
     else if (what < 75)
         work_report(work);
     else if (what < 84)

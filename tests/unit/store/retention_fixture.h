@@ -190,9 +190,11 @@ __attribute__((unused)) static bool rings_twice(const char *key)
 /* What the sweeper would repair. */
 __attribute__((unused)) static size_t count_faults(void)
 {
-    sqlite3_stmt *const checks[] = {writer.sql.sweep_parked,  writer.sql.sweep_active,  writer.sql.sweep_timers, writer.sql.sweep_waits,
-                                    writer.sql.sweep_wakes,   writer.sql.sweep_queue,   writer.sql.sweep_joins,  writer.sql.sweep_slots,
-                                    writer.sql.sweep_delayed, writer.sql.sweep_blocked, writer.sql.sweep_held,   writer.sql.sweep_collectors};
+    sqlite3_stmt *const checks[] = {
+        BW_WRITE(&writer.sql, sweep_parked),  BW_WRITE(&writer.sql, sweep_active), BW_WRITE(&writer.sql, sweep_timers),
+        BW_WRITE(&writer.sql, sweep_waits),   BW_WRITE(&writer.sql, sweep_wakes),  BW_WRITE(&writer.sql, sweep_queue),
+        BW_WRITE(&writer.sql, sweep_joins),   BW_WRITE(&writer.sql, sweep_slots),  BW_WRITE(&writer.sql, sweep_delayed),
+        BW_WRITE(&writer.sql, sweep_blocked), BW_WRITE(&writer.sql, sweep_held),   BW_WRITE(&writer.sql, sweep_collectors)};
     _Static_assert(sizeof checks / sizeof *checks == BW_SWEEP_CHECKS, "as many as sweep.c has");
     size_t faults = 0;
     struct bw_error err = {0};

@@ -71,6 +71,35 @@ static void *feed(void *arg)
     return NULL;
 }
 
+/* Neither the queue nor a transaction is longer than it looks. */
+static void test_a_batch_counts_as_its_events(void **state)
+{
+    enum { EVENTS = 300 };
+    static struct bw_batch_event events[3][EVENTS];
+    struct bw_store_op ops[3];
+    struct bw_store *store = open_store();
+    struct gate gate;
+    (void)state;
+    close_gate(&gate, store);
+    uint64_t commits = bw_store_commits(store);
+    for (uint32_t i = 0; i < 3; i++) {
+        for (uint32_t k = 0; k < EVENTS; k++) events[i][k] = (struct bw_batch_event){.event = accept_op(i * 1000 + k, "").event};
+        ops[i] = accept_op(0, "");
+        ops[i].done = count_done;
+        ops[i].batch = events[i];
+        ops[i].batch_count = EVENTS;
+        bw_store_submit(store, &ops[i]);
+    }
+    assert_int_equal(bw_store_queued(store), 3 * EVENTS + 1);
+    open_gate(&gate);
+    struct bw_store_op last = accept_op(99999, "");
+    submit(store, &last);
+    assert_int_equal(bw_store_queued(store), 0);
+    assert_int_equal(done_count, 4);
+    assert_in_range(bw_store_commits(store) - commits, 4, 5); /* the gate's and one for each, perhaps one for the last: two are too many for one */
+    bw_store_close(store);
+}
+
 static void test_what_queued_up_is_one_commit_and_keeps_each_threads_order(void **state)
 {
     static struct feeder feeders[THREADS];
@@ -224,6 +253,7 @@ static void test_large_bodies_are_split_over_groups(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        WITH_FOLDER(test_a_batch_counts_as_its_events),
         WITH_FOLDER(test_what_queued_up_is_one_commit_and_keeps_each_threads_order),
         WITH_FOLDER(test_threads_that_submit_while_others_commit_lose_nothing),
         WITH_FOLDER(test_an_operation_that_fails_alone_does_not_fail_its_group),

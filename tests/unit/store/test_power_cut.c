@@ -13,7 +13,7 @@ enum { SEEDS = 100, CONTROLS = 20 };
 #else
 enum { SEEDS = 500, CONTROLS = 100 };
 #endif
-enum { LIVES = 2, LIFE_STEPS = 24, TABLES = 40, STATES = 16 };
+enum { LIVES = 2, LIFE_STEPS = 24, TABLES = 48, STATES = 16 };
 
 struct state { /* a sum of each table's rows */
     size_t count;

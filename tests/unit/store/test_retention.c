@@ -467,12 +467,13 @@ static void test_what_has_a_long_age_is_not_looked_at_in_each_pass(void **state)
     add_done(300 * DAY_MS, BW_RUN_SUCCEEDED);
     add_newest();
     for (int i = 0; i < 3; i++) {
-        sqlite3_stmt_status(writer.sql.walk_runs, SQLITE_STMTSTATUS_RUN, 1);
-        sqlite3_stmt_status(writer.sql.walk_events, SQLITE_STMTSTATUS_RUN, 1);
+        sqlite3_stmt_status(BW_WRITE(&writer.sql, walk_runs), SQLITE_STMTSTATUS_RUN, 1);
+        sqlite3_stmt_status(BW_WRITE(&writer.sql, walk_events), SQLITE_STMTSTATUS_RUN, 1);
         mono_us += 1000000;
         run_slices();
-        assert_int_equal(sqlite3_stmt_status(writer.sql.walk_runs, SQLITE_STMTSTATUS_RUN, 0), i == 0); /* chatty alone, as long as it has runs */
-        assert_int_equal(sqlite3_stmt_status(writer.sql.walk_events, SQLITE_STMTSTATUS_RUN, 0), 0);
+        assert_int_equal(sqlite3_stmt_status(BW_WRITE(&writer.sql, walk_runs), SQLITE_STMTSTATUS_RUN, 0),
+                         i == 0); /* chatty alone, as long as it has runs */
+        assert_int_equal(sqlite3_stmt_status(BW_WRITE(&writer.sql, walk_events), SQLITE_STMTSTATUS_RUN, 0), 0);
         assert_int_equal(runs_of("chatty", BW_RUN_SUCCEEDED), 0);
     }
     wall_ms += 20 * DAY_MS;
@@ -487,7 +488,7 @@ static void test_what_has_a_long_age_is_not_looked_at_in_each_pass(void **state)
 static void test_a_walk_reads_the_runs_of_one_workflow_alone(void **state)
 {
     sqlite3_stmt *plan = NULL;
-    char *text = sqlite3_mprintf("EXPLAIN QUERY PLAN %s", sqlite3_sql(writer.sql.walk_runs));
+    char *text = sqlite3_mprintf("EXPLAIN QUERY PLAN %s", sqlite3_sql(BW_WRITE(&writer.sql, walk_runs)));
     (void)state;
     assert_int_equal(sqlite3_prepare_v2(writer.db, text, -1, &plan, NULL), SQLITE_OK);
     assert_int_equal(sqlite3_step(plan), SQLITE_ROW);

@@ -150,6 +150,41 @@ static void test_later_reports_add_and_replace_steps(void **state)
     bw_store_close(store);
 }
 
+static bool note_failures(void *arg, const struct bw_run *run)
+{
+    bw_buf_append_slice(arg, run->row.steps[0].failures);
+    return true;
+}
+
+/* Each report says what is new; a step that fails for ever does not fill the disk. */
+static void test_failures_add_up_as_long_as_they_are_few(void **state)
+{
+    static char many[50000];
+    const char *const reported[] = {"", "[1]", "", "[2,3]", many, many, "[4]"};
+    const size_t kept[] = {0, 3, 3, 7, 7 + 49998, 7 + 2 * 49998, 7 + 2 * 49998};
+    struct bw_store *store = open_with_event();
+    struct bw_error err = {0};
+    (void)state;
+    memset(many, ' ', sizeof many - 1);
+    many[0] = '[', many[sizeof many - 3] = '9', many[sizeof many - 2] = ']';
+    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
+        const struct bw_step_row step = {
+            .path = BW_SLICE("one"), .state = BW_STEP_RETRYING, .attempt = 1, .started_ms = 1, .failures = bw_slice_of(reported[i])};
+        struct bw_run_row run = run_row(5, "deploy", BW_RUN_ACTIVE);
+        struct bw_buf got = {0};
+        bool found;
+        run.steps = &step, run.step_count = 1;
+        report(store, &run, 1, false);
+        struct bw_reader *reader = open_reader();
+        assert_no_error(bw_reader_run(reader, uid_of(5), note_failures, &got, &found, &err), err);
+        bw_reader_close(reader);
+        assert_int_equal(got.len, kept[i]);
+        if (i == 3) assert_string_equal(got.data, "[1,2,3]");
+        bw_buf_free(&got);
+    }
+    bw_store_close(store);
+}
+
 static void test_an_ended_run_stays_as_it_ended(void **state)
 {
     const struct bw_step_row step = {.path = BW_SLICE("late"), .state = BW_STEP_FAILED, .attempt = 1, .started_ms = 1, .ended_ms = 2};
@@ -255,7 +290,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_FOLDER(test_a_run_comes_back_with_its_steps), WITH_FOLDER(test_later_reports_add_and_replace_steps),
         WITH_FOLDER(test_an_ended_run_stays_as_it_ended),  WITH_FOLDER(test_an_event_is_done_once_and_says_how_many_matched),
-        WITH_FOLDER(test_filters_choose_and_page),
+        WITH_FOLDER(test_filters_choose_and_page),         WITH_FOLDER(test_failures_add_up_as_long_as_they_are_few),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -128,7 +128,7 @@ static inline void engine_start_with(struct engine *engine, const char *more)
     int pair[2], flight;
     *engine = (struct engine){0};
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-    assert_int_equal(bw_flight_create(&engine->flight, &flight), 0);
+    assert_int_equal(bw_flight_create(NULL, &engine->flight, &flight), 0);
     fflush(NULL);
     engine->worker = fork();
     assert_true(engine->worker >= 0);

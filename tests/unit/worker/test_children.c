@@ -372,10 +372,16 @@ static void test_children_begin_while_the_run_is_still_at_work(void **state)
         "name: w\non: [{event: app.ping}]\nsteps: [{parallel: [{id: slow, uses: my/call@1}, {id: fan, foreach: [1], steps: [{id: s, set: {}}]}]}]\n",
         NULL);
     engine_event(&engine, "{}");
-    engine_next(&engine, BW_MSG_CALL);
+    int64_t call = number(engine_next(&engine, BW_MSG_CALL)->head, "call");
     const json_t *run = run_at(engine_next(&engine, BW_MSG_REPORT), 0);
     assert_int_equal(number(run, "state"), ACTIVE);
     assert_int_equal(number(join_of(step_at(run, 0)), "total"), 1);
+    /* Now they are under way, and a step that fails beside them does not end them. */
+    engine_send(&engine, BW_MSG_CALL_RESULT, NULL, 0, "{\"call\":%lld,\"outcome\":\"fail\",\"error\":{\"code\":\"no\",\"message\":\"no\"}}",
+                (long long)call);
+    run = only_run(&engine, PARKED);
+    assert_int_equal(step_count(run), 1);
+    assert_string_equal(text(step_at(run, 0), "path"), "slow");
     engine_stop(&engine);
 }
 

@@ -91,6 +91,32 @@ static void test_a_result_that_still_comes_is_recorded_and_undone(void **state)
     engine_stop(&engine);
 }
 
+/* Until the run ends with its steps, the waiting is what has the event: a worker that takes the run up must find it there. */
+static void test_the_waiting_for_the_event_that_cancels_ends_with_the_run(void **state)
+{
+    (void)state;
+    struct engine engine;
+    struct bw_slice body = BW_SLICE("{}");
+    char uid[BW_UID_TEXT];
+    begin(&engine, "cancel_on: [{event: app.stop}]\nsteps: [{id: a, uses: my/call@1}]\n");
+    int64_t call = next_call(&engine);
+    commit_next(&engine);
+    engine_send(&engine, BW_MSG_CANCEL_EVENT, &body, 1,
+                "{\"run\":\"%s\",\"wake\":{\"arm\":0,\"at_ms\":1,\"event\":{\"id\":9,\"uid\":\"%s\",\"at_ms\":1,\"trusted\":true,\"name\":"
+                "\"app.stop\",\"source\":\"app\"}},\"body_part\":0}",
+                run_of("w"), bw_uid_text(event_uid, BW_UID_EVENT, uid));
+    assert_told(&engine, call, true);
+    const struct answer *report = engine_next(&engine, BW_MSG_REPORT);
+    assert_int_equal(number(run_at(report, 0), "state"), ACTIVE);
+    assert_null(step_named(run_at(report, 0), "~cancel_on"));
+    engine_commit(&engine, number(report->head, "report"));
+    answer(&engine, call, "\"outcome\":\"fail\",\"error\":{\"code\":\"step.cancelled\",\"message\":\"m\"}");
+    const json_t *run = only_run(&engine, CANCELLED);
+    assert_int_equal(number(step_named(run, "~cancel_on"), "state"), CANCELLED);
+    assert_string_equal(code_of(run), "run.cancelled");
+    engine_stop(&engine);
+}
+
 static void test_a_failure_that_still_comes_is_a_cancelled_step(void **state)
 {
     static const struct {
@@ -322,6 +348,7 @@ int main(void)
     signal(SIGPIPE, SIG_IGN);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_result_that_still_comes_is_recorded_and_undone),
+        cmocka_unit_test(test_the_waiting_for_the_event_that_cancels_ends_with_the_run),
         cmocka_unit_test(test_a_failure_that_still_comes_is_a_cancelled_step),
         cmocka_unit_test(test_one_that_is_tried_again_is_executing),
         cmocka_unit_test(test_one_that_does_not_end_is_ended),

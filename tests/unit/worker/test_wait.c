@@ -5,6 +5,7 @@
 #define HEAD "name: w\non: [{event: app.ping}]\n"
 #define PLUGIN "{\"actions\":[{\"name\":\"my/call\",\"version\":\"1.0.0\",\"doc\":\"is answered by the test\"}]}"
 #define HOUR 3600000LL
+enum { WAITING = 3 }; /* of a step */
 
 static int64_t before_ms;
 static void begin(struct engine *engine, const char *workflow)
@@ -77,7 +78,7 @@ static void test_a_sleep_can_be_computed_and_have_an_end(void **state)
     begin(&engine, HEAD "steps: [{id: a, sleep: \"${{ event.data.id }}\"}]\n");
     assert_string_equal(code_of(only_run(&engine, FAILED)), "sleep.value");
     engine_stop(&engine);
-    begin(&engine, HEAD "steps: [{id: a, sleep: {until: tomorrow}}]\n");
+    begin(&engine, HEAD "steps: [{id: a, sleep: {until: \"${{ 'tomorrow' }}\"}}]\n");
     assert_string_equal(code_of(only_run(&engine, FAILED)), "sleep.value");
     engine_stop(&engine);
 }
@@ -121,6 +122,37 @@ static void test_what_did_not_end_goes_on_waiting(void **state)
     const json_t *step = parked_step(&engine);
     assert_string_equal(text(step, "path"), "a");
     assert_int_equal(number(step, "state"), SUCCEEDED);
+    engine_stop(&engine);
+}
+
+/* What waits beside a step that fails comes to its end, like what executes there, and then the run fails; with fail_fast it ends at once. */
+static void fail_beside_waits(struct engine *engine, const char *head)
+{
+    char workflow[400];
+    snprintf(workflow, sizeof workflow, "%ssteps: [{parallel: [{id: a, sleep: 1h}, {id: b, wait: {event: app.paid}}, {id: c, uses: my/call@1}]}]\n",
+             head);
+    begin(engine, workflow);
+    int64_t call = number(engine_next(engine, BW_MSG_CALL)->head, "call");
+    engine_send(engine, BW_MSG_CALL_RESULT, NULL, 0, "{\"call\":%lld,\"outcome\":\"fail\",\"error\":{\"code\":\"no\",\"message\":\"no\"}}",
+                (long long)call);
+}
+
+static void assert_three_steps(const json_t *run, int a, int b, int c)
+{
+    const int states[] = {a, b, c};
+    assert_int_equal(step_count(run), 3);
+    for (size_t i = 0; i < 3; i++) assert_int_equal(number(step_at(run, i), "state"), states[i]);
+}
+
+static void test_waits_beside_a_failure_come_to_their_end(void **state)
+{
+    (void)state;
+    struct engine engine;
+    fail_beside_waits(&engine, HEAD);
+    assert_three_steps(only_run(&engine, PARKED), WAITING, WAITING, FAILED);
+    engine_stop(&engine);
+    fail_beside_waits(&engine, HEAD "fail_fast: true\n");
+    assert_three_steps(only_run(&engine, FAILED), CANCELLED, CANCELLED, FAILED);
     engine_stop(&engine);
 }
 
@@ -215,6 +247,30 @@ static void test_a_wait_registers_its_events_and_gives_the_one_that_came(void **
                         "{\"a\":{\"event\":{\"id\":\"evt_x\",\"name\":\"app.paid\",\"source\":\"app\",\"at\":5,\"trusted\":true,\"data\":{\"order\":{"
                         "\"id\":\"a-1\"},\"n\":1}},\"arm\":1,\"timed_out\":false}}");
     engine_stop(&engine);
+}
+
+/* Since the run's event, unless it says otherwise: then the time counts, and no event is too old by its number. */
+static void test_since_says_which_events_count(void **state)
+{
+    static const struct {
+        const char *since;
+        int64_t since_event, ago_ms; /* -1: no time is asked for */
+    } cases[] = {{"run", 7, -1}, {"now", 0, 0}, {"2h", 0, 2 * HOUR}};
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct engine engine;
+        char workflow[200];
+        snprintf(workflow, sizeof workflow, HEAD "steps: [{id: a, wait: {event: app.paid, since: %s}}]\n", cases[i].since);
+        begin(&engine, workflow);
+        const json_t *step = parked_step(&engine);
+        assert_int_equal(number(json_array_get(json_object_get(step, "arms"), 0), "since_event"), cases[i].since_event);
+        if (cases[i].ago_ms < 0)
+            assert_null(json_object_get(step, "since_ms"));
+        else
+            assert_about(number(step, "since_ms"), before_ms - cases[i].ago_ms);
+        assert_null(json_object_get(step, "due_ms")); /* without a timeout as long as the run may take */
+        engine_stop(&engine);
+    }
 }
 
 /* Its key was the same, by the chance of a hash: the field decides. */
@@ -343,10 +399,12 @@ int main(void)
         cmocka_unit_test(test_a_run_is_not_parked_while_a_step_is_at_work),
         cmocka_unit_test(test_what_did_not_end_goes_on_waiting),
         cmocka_unit_test(test_a_wait_registers_its_events_and_gives_the_one_that_came),
+        cmocka_unit_test(test_since_says_which_events_count),
         cmocka_unit_test(test_an_event_whose_field_differs_does_not_end_a_wait),
         cmocka_unit_test(test_a_wait_goes_on_behind_an_event_that_its_if_refuses),
         cmocka_unit_test(test_a_wait_that_was_too_long_fails_or_says_so),
         cmocka_unit_test(test_a_wait_for_nothing_that_could_be_there_is_an_error),
+        cmocka_unit_test(test_waits_beside_a_failure_come_to_their_end),
         cmocka_unit_test(test_a_recorded_retry_beside_a_failure_has_failed),
         cmocka_unit_test(test_a_recorded_wait_beside_a_failure_comes_to_its_end),
         cmocka_unit_test(test_a_retry_that_is_far_away_parks_the_run),

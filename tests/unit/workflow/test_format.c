@@ -57,6 +57,11 @@ static void test_each_spelling_in_each_kind_of_scalar(void **state)
                 "     not false }}\n");
     expect(HEAD "steps:\n  - id: a\n    if: |\n      !event.data.a\n    set: {}\n",
            HEAD "steps:\n  - id: a\n    if: |\n      not event.data.a\n    set: {}\n");
+    /* YAML takes blanks away before and behind a separator of Unicode, which stays in the text. */
+    expect(HEAD "steps:\n  - {id: a, set: {x: \"${{ (!\xe2\x80\xa8"
+                "event.data.a)&&\xe2\x80\xa9!event.data.b }}\"}}\n",
+           HEAD "steps:\n  - {id: a, set: {x: \"${{ (not\xe2\x80\xa8"
+                "event.data.a) and\xe2\x80\xa9not event.data.b }}\"}}\n");
 }
 
 static void test_texts_comments_and_everything_outside_stay(void **state)

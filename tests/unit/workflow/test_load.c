@@ -60,6 +60,7 @@ static const struct refusal refusals[] = {
     {"name: t\non: [{webhook: /x, verify: none, §tz: UTC}]\nsteps: [{id: a, set: {}}]\n", "config.unknown_key", "a webhook trigger"},
     {"name: t\non: [§{webhook: /x, verify: none, event: a.b}]\nsteps: [{id: a, set: {}}]\n", "trigger.kind", "`event`"},
     {"name: t\non: [{event: a.b, §verify: none}]\nsteps: [{id: a, set: {}}]\n", "trigger.kind", "goes with `webhook`"},
+    {"name: t\non: [{event: a.b, §batch: whole}]\nsteps: [{id: a, set: {}}]\n", "trigger.kind", "goes with `webhook`"},
     {"name: t\non: [{webhook: /x, verify: none}, §{webhook: /y, verify: none}]\nsteps: [{id: a, set: {}}]\n", "trigger.webhook", "bellwire.yaml"},
     {"name: t\non: [{webhook: /x, verify: none, name: §a b}]\nsteps: [{id: a, set: {}}]\n", "config.event", "letters, digits"},
     {"name: t\non: [{webhook: /x, verify: none, name: §[a]}]\nsteps: [{id: a, set: {}}]\n", "config.type", "name must be a name"},
@@ -73,6 +74,7 @@ static const struct refusal refusals[] = {
     {"name: t\non: [{schedule: \"@daily\", tz: §Europe/Berln}]\nsteps: [{id: a, set: {}}]\n", "zone.unknown", "Europe/Berlin"},
     {"name: t\non: [{schedule: \"@daily\", missed: §some}]\nsteps: [{id: a, set: {}}]\n", "trigger.missed", "latest (the default)"},
     {"name: t\non: [{schedule: \"@daily\", max_age: §soon}]\nsteps: [{id: a, set: {}}]\n", "trigger.max_age", "30m or 24h"},
+    {"name: t\non: [{schedule: \"@daily\", max_age: §0s}]\nsteps: [{id: a, set: {}}]\n", "trigger.max_age", "30m or 24h"},
     {"name: t\non: [{schedule: \"@daily\", if: §\"true\"}]\nsteps: [{id: a, set: {}}]\n", "trigger.if", "`event`"},
     {"name: t\non: [§{tz: UTC}]\nsteps: [{id: a, set: {}}]\n", "trigger.kind", "event"},
     {"name: t\non: [§{event: a, tz: UTC}]\nsteps: [{id: a, set: {}}]\n", "trigger.kind", "go with `schedule`"},
@@ -103,17 +105,20 @@ static const struct refusal refusals[] = {
     {HEAD "steps: [{id: a, set: {}, with: §{}}]\n", "step.with", "write the values into `set`"},
     {HEAD "steps: [{id: a, §run: return 1}]\n", "workflow.unknown_key", "'run'"},
     {HEAD "steps: [{id: a, lua: return 1, §wiht: {}}]\n", "workflow.unknown_key", "did you mean 'with'?"},
-    {HEAD "steps: [§{id: a, foreach: x}]\n", "step.foreach", "needs `steps`"},
-    {HEAD "steps: [{id: a, foreach: x, concurrency: §0, steps: [{id: b, set: {}}]}]\n", "foreach.concurrency", "1 to 1000"},
-    {HEAD "steps: [{id: a, foreach: x, tolerate: §few, steps: [{id: b, set: {}}]}]\n", "foreach.tolerate", "2%"},
-    {HEAD "steps: [{id: a, foreach: x, as: §event, steps: [{id: b, set: {}}]}]\n", "foreach.as", "has that name already"},
+    {HEAD "steps: [§{id: a, foreach: [1]}]\n", "step.foreach", "needs `steps`"},
+    {HEAD "steps: [{id: a, foreach: [1], concurrency: §0, steps: [{id: b, set: {}}]}]\n", "foreach.concurrency", "1 to 1000"},
+    {HEAD "steps: [{id: a, foreach: [1], tolerate: §few, steps: [{id: b, set: {}}]}]\n", "foreach.tolerate", "2%"},
+    {HEAD "steps: [{id: a, foreach: [1], as: §event, steps: [{id: b, set: {}}]}]\n", "foreach.as", "has that name already"},
+    {HEAD "steps: [{id: a, foreach: [1], as: §list, steps: [{id: b, set: {}}]}]\n", "foreach.as", "has that name already"},
+    {HEAD "steps: [{id: a, foreach: [1], as: §index, steps: [{id: b, set: {}}]}]\n", "foreach.as", "has that name already"},
     {HEAD "steps: [{id: a, foreach: §{}, steps: [{id: b, set: {}}]}]\n", "step.foreach", "found a map"},
-    {HEAD "steps: [{id: a, foreach: x, §retry: {}, steps: [{id: b, set: {}}]}]\n", "step.foreach", "`retry` cannot be used"},
+    {HEAD "steps: [{id: a, foreach: [1], §retry: {}, steps: [{id: b, set: {}}]}]\n", "step.foreach", "`retry` cannot be used"},
     {HEAD "steps: [{id: a, lua: 'return {}', repeat: {until: x, max: §0}}]\n", "step.repeat", "leave it out"},
     {HEAD "steps: [{id: a, lua: 'return {}', repeat: {until: x, every: §0s}}]\n", "step.repeat", "write a duration"},
     {HEAD "steps: [{id: a, set: {}, concurrency: §3}]\n", "step.foreach", "goes with `foreach`"},
-    {HEAD "steps: [{id: a, foreach: x, steps: [{id: b, set: {}}]}, {id: c, set: {y: \"${{ steps.§b.z }}\"}}]\n", "expr.step_inside", "steps.a.items"},
-    {HEAD "steps: [{id: a, set: {}}, {id: b, foreach: x, steps: [{id: c, needs: [§a], set: {}}]}]\n", "step.needs", "not in the same foreach"},
+    {HEAD "steps: [{id: a, foreach: [1], steps: [{id: b, set: {}}]}, {id: c, set: {y: \"${{ steps.§b.z }}\"}}]\n", "expr.step_inside",
+     "steps.a.items"},
+    {HEAD "steps: [{id: a, set: {}}, {id: b, foreach: [1], steps: [{id: c, needs: [§a], set: {}}]}]\n", "step.needs", "not in the same foreach"},
     {HEAD "steps: [{id: a, set: {}, detach: §true}]\n", "step.detach", "workflow/NAME"},
     {HEAD "steps: [{id: a, uses: workflow/b, with: {t: \"${{ §secrets.K }}\"}}]\n", "expr.secret", "`with` of a step"},
     {HEAD "inputs: §x\nsteps: [{id: a, set: {}}]\n", "workflow.type", "a map from names"},
@@ -148,6 +153,9 @@ static const struct refusal refusals[] = {
     {HEAD "steps: [{id: a, sleep: §soon}]\n", "step.sleep", "30s, 5m, 2h or 3d"},
     {HEAD "steps: [{id: a, sleep: §367d}]\n", "step.sleep", "at most 366d"},
     {HEAD "steps: [{id: a, sleep: {§for: 5m}}]\n", "workflow.unknown_key", "'for'"},
+    {HEAD "steps: [{id: a, sleep: {until: §tomorrow}}]\n", "step.sleep", "2026-11-23T12:00:00Z"},
+    {HEAD "steps: [{id: a, sleep: {until: §2026-11-31T12:00:00Z}}]\n", "step.sleep", "until is no time"},
+    {HEAD "steps: [{id: a, sleep: {until: §true}}]\n", "step.sleep", "until is no time"},
     {HEAD "steps: [{id: a, sleep: 5m, with: §{}}]\n", "step.with", "not with `sleep`"},
     {HEAD "steps: [{id: a, sleep: 5m, retry: §{}}]\n", "step.no_attempts", "`uses` or `lua`"},
     {HEAD "steps: [§{id: a, sleep: 31d}]\n", "step.too_long", "waits for 31d, but the run ends after 30d"},
@@ -322,6 +330,9 @@ static const struct refusal refusals[] = {
     {HEAD "steps: [{id: a, set: {b: \"§${{ 'y }}\"}}]\n", "expr.unclosed", "not closed, so the }} belongs to that"},
     {HEAD "steps: [{id: a, if: \"${{ a }} §and b\", set: {}}]\n", "expr.mixed", "write one expression"},
     {HEAD "steps: [{id: a, if: \"a and §${{ b }}\", set: {}}]\n", "expr.mixed", "write one expression"},
+    /* the only expression of the file: there is no other one that could be taken for it */
+    {HEAD "steps: [{switch: \"${{ event.a }} §b\", cases: {x: [{id: a, set: {}}]}}]\n", "expr.mixed", "write one expression"},
+    {HEAD "steps: [{id: f, foreach: \"${{ event.a }} §b\", steps: [{id: a, set: {}}]}]\n", "expr.mixed", "write one expression"},
     {HEAD "steps: [{id: a, set: {\"§${{ b }}\": 1}}]\n", "expr.misplaced", "a key cannot hold"},
     /* references */
     {STEPS "  - {id: two, set: {b: \"${{ steps.§oen.a }}\"}}\n", "expr.unknown_step", "did you mean 'one'?"},
@@ -335,6 +346,32 @@ static const struct refusal refusals[] = {
     {HEAD "secrets: [A]\nsteps: [{id: a, set: {t: \"${{ §secrets.A }}\"}}]\n", "expr.secret", "`with` of a step"},
     {HEAD "secrets: [A]\nsteps: [{id: a, if: §secrets.A == 'x', set: {}}]\n", "expr.secret", "`with` of a step"},
     {HEAD "secrets: [A]\nsteps: [{id: a, set: {}}]\noutputs: {x: \"${{ §secrets['A'] }}\"}\n", "expr.secret", "`with` of a step"},
+    {HEAD "secrets: [A]\nsteps: [{id: a, lua: return 1, with: {t: \"${{ §secrets.A == 'x' }}\"}}]\n", "expr.secret", "not compared"},
+    {HEAD "secrets: [A]\nsteps: [{id: a, lua: return 1, with: {t: \"${{ 'x' != §secrets['A'] }}\"}}]\n", "expr.secret", "not compared"},
+    {HEAD "secrets: [A]\nsteps: [{id: a, lua: return 1, with: {t: \"${{ nil ~= §secrets.A }}\"}}]\n", "expr.secret", "not compared"},
+    /* names */
+    {HEAD "steps: [{id: a, set: {b: \"${{ §evnt.data }}\"}}]\n", "expr.unknown_name", "did you mean 'event'?"},
+    {HEAD "steps: [{id: a, set: {b: \"${{ len(§filtr(event.data.l, function(x) return x.n end)) }}\"}}]\n", "expr.unknown_name",
+     "did you mean 'filter'?"},
+    {HEAD "steps: [{id: a, lua: return 1, with: {t: \"${{ §os.time() }}\"}}]\n", "expr.unknown_name", "'os'"},
+    {HEAD "steps: [{id: a, if: §foo == 1, set: {}}]\n", "expr.unknown_name", "'foo'"},
+    {HEAD "secrets: [A]\nsteps: [{id: a, set: {b: \"${{ (function() local s, secrets = §secrets.A return s end)() }}\"}}]\n", "expr.secret",
+     "`with`"},
+    {HEAD "steps: [{id: a, set: {b: \"${{ map({1}, function(config) return §config.A end) }}\"}}]\n", "expr.config", "`with`"},
+    {HEAD "steps: [{id: a, set: {b: \"${{ §item.x }}\"}}]\n", "expr.unknown_name", "inside of a `foreach`"},
+    {HEAD "steps: [{id: a, foreach: [1], as: page, steps: [{id: b, set: {}}]}, {id: c, set: {x: \"${{ §page }}\"}}]\n", "expr.unknown_name",
+     "'page'"},
+    {HEAD "steps: [{id: a, foreach: \"${{ §page }}\", as: page, steps: [{id: b, set: {}}]}]\n", "expr.unknown_name", "'page'"},
+    {"name: t\non: [{event: a.b, if: §data.n > 1}]\nsteps: [{id: a, set: {}}]\n", "expr.unknown_name", "'data'"},
+    {HEAD "concurrency: {key: §inputs_.a}\nsteps: [{id: a, set: {}}]\n", "expr.unknown_name", "did you mean 'inputs'?"},
+    {HEAD "steps: [{id: a, set: {}}]\noutputs: {x: \"${{ §step.a }}\"}\n", "expr.step_name", "steps.ID"},
+    {HEAD "steps: [{id: a, set: {b: \"${{ event.§dta.x }}\"}}]\n", "expr.unknown_field", "did you mean 'data'?"},
+    {HEAD "steps: [{id: a, set: {b: \"${{ event['§body'].x }}\"}}]\n", "expr.unknown_field", "event.data"},
+    {HEAD "steps: [{id: a, set: {b: \"${{ workflow.§version }}\"}}]\n", "expr.unknown_field", "only a name"},
+    {HEAD "steps: [{id: a, set: {b: \"${{ run.§uid }}\"}}]\n", "expr.unknown_field", "did you mean 'id'?"},
+    {HEAD "steps: [{id: a, lua: return 1, with: {b: \"${{ step.§id }}\"}}]\n", "expr.unknown_field", "only a key"},
+    {HEAD "steps: [{id: a, set: {b: \"${{ §result.x }}\"}}]\n", "expr.result_name", "steps.ID"},
+    {HEAD "steps: [{id: a, lua: return 1, if: §result.x, outputs: {x: \"${{ result.x }}\"}}]\n", "expr.result_name", "`until`"},
 };
 
 /* Takes the '§' out; its place is *mark. */
@@ -507,9 +544,21 @@ static void test_near_misses_are_accepted(void **state)
         HEAD "steps: [{id: a, uses: a/b@999999}]\n",
         HEAD "steps: [{id: ends, set: {}}]\n",
         HEAD "steps: [{id: a, if: true, set: {}}]\n",
-        HEAD "steps: [{id: a, if: \"'${{' == x\", set: {}}]\n", /* in a string it opens nothing */
+        HEAD "steps: [{id: a, if: \"'${{' == null\", set: {}}]\n", /* in a string it opens nothing */
         HEAD "steps: [{id: a, set: {b: \"${{ '}}' }}\", c: \"${{ {a = {1}} }}\", d: \"$ {{ x }}\"}}]\n",
-        HEAD "steps: [{id: a, set: {b: \"${{ event.steps.nobody }}\"}}]\n",      /* a field called steps is no step */
+        HEAD "steps: [{id: a, set: {b: \"${{ event.data.steps.nobody }}\"}}]\n", /* a field called steps is no step */
+        HEAD "steps: [{id: a, set: {b: \"${{ {error = 1, approval = 2, result = 3, nobody = 4} }}\"}}]\n",
+        HEAD "steps: [{id: a, set: {b: \"${{ map(event.data.l, function(error, event) local r, s <const> = event.nobody return {error, r, s} end) "
+             "}}\"}}]\n",
+        HEAD "steps: [{id: a, set: {b: \"${{ (function() local n = 0 for i, v in ipairs(event.data.l) do n = n + v + i end return n end)() }}\"}}]\n",
+        HEAD "steps: [{id: a, set: {b: \"${{ 0x1F + 1e5 + 2.5e-3 + 0xA.8p1 .. ('x'):rep(3) .. string.char(65) }}\"}}]\n",
+        HEAD "steps: [{id: a, foreach: [[1]], as: row, key: \"row[1] + index\", steps: [{id: b, foreach: \"${{ row }}\", as: cell, steps: [\n"
+             "  {id: c, set: {x: \"${{ row[1] + cell + item + index }}\"}}]}]}]\n",
+        HEAD "steps: [{id: a, lua: return 1, outputs: {x: \"${{ result.x }}\"}, repeat: {until: result.done}, undo: {lua: return 1, if: result.x, "
+             "with: {y: "
+             "\"${{ result.x }}\"}}}]\n",
+        HEAD "steps: [{id: a, wait: {event: x.y, if: result.event.data.n > 1}}]\n",
+        HEAD "secrets: [A]\nsteps: [{id: a, lua: return 1, with: {t: \"${{ event.data.n == 1 and secrets.A }}\"}}]\n",
         HEAD "steps: [{id: a, set: {b: \"${{ steps[event.data.which] }}\"}}]\n", /* computed: known only at run */
         HEAD "steps: [{id: a, set: {b: \"${{ 'steps.nobody' }} -- ${{ 1 --[[ steps.nobody ]] }}\"}}]\n",
         STEPS "  - {id: two, outputs: {x: \"${{ steps.one.a }}\"}, lua: return 1}\n",
@@ -530,6 +579,35 @@ static void test_near_misses_are_accepted(void **state)
         only(&loaded);
         unload(&loaded);
     }
+}
+
+/* A parameter that is called like what every expression knows hides it in its function only. */
+static void test_what_a_parameter_hides_is_read_elsewhere(void **state)
+{
+    (void)state;
+    static const char *const read[] = {
+        "steps.pre.x .. join(map(event.data.l, function(steps) return steps.y end))",
+        "{ok('pre'), map(event.data.l, function(ok) return ok end)}",
+        "{status('pre'), map(event.data.l, function(status) return status end)}",
+        "{err('pre'), map(event.data.l, function(err) return err end)}",
+    };
+    char text[600];
+    for (size_t i = 0; i < COUNT(read); i++) {
+        snprintf(text, sizeof text,
+                 HEAD "steps: [{id: pre, set: {x: 1}}, {id: fan, foreach: [1], steps: [{id: b, set: {x: \"${{ %s }}\"}}]},\n"
+                      "  {id: post, set: {}}]\n",
+                 read[i]);
+        struct loaded loaded = load_text(text);
+        if (loaded.errs.count) fail_msg("%s\nis refused: %s", text, loaded.errs.items[0].message);
+        const struct bw_workflow *workflow = only(&loaded);
+        assert_true(workflow->steps[1].reads[0]);
+        assert_false(workflow->steps[1].reads[3]);
+        unload(&loaded);
+    }
+    struct loaded events = load_text(HEAD "collect: {quiet: 2m}\nsteps: [{id: fan, foreach: [1], steps: [\n"
+                                          "  {id: b, set: {x: \"${{ {events, map(event.data.l, function(events) return events end)} }}\"}}]}]\n");
+    assert_true(only(&events)->reads_events && only(&events)->steps[0].reads_events);
+    unload(&events);
 }
 
 /* ---- limits: the last that is taken and the first that is not ---- */
@@ -679,6 +757,7 @@ int main(void)
         cmocka_unit_test(test_everything_that_is_written_arrives_in_the_model),
         cmocka_unit_test(test_a_limit_comes_from_the_step_or_the_defaults),
         cmocka_unit_test(test_near_misses_are_accepted),
+        cmocka_unit_test(test_what_a_parameter_hides_is_read_elsewhere),
         cmocka_unit_test(test_a_workflow_has_at_most_500_steps),
         cmocka_unit_test(test_names_have_at_most_64_characters),
         cmocka_unit_test(test_a_file_has_at_most_256_kib),

@@ -1,0 +1,221 @@
+/* Calls of plugins: from a worker to the process that takes them, and what came of them back again. */
+#include "base/clock.h"
+#include "base/log.h"
+#include "dispatch/hosts.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- results back to the worker ---- */
+
+static void answer(struct bw_plugin_call *call, const char *outcome, const json_t *error, bool is_doubtful, const struct bw_slice *output)
+{
+    if (!call->worker || call->worker->state != BW_WORKER_LIVE) return;
+    json_t *head = json_pack("{s:I,s:s}", "call", (json_int_t)call->worker_call, "outcome", outcome);
+    if (error) json_object_set(head, "error", (json_t *)error);
+    if (is_doubtful) json_object_set_new(head, "doubtful", json_true());
+    if (output) json_object_set_new(head, "output_part", json_integer(0));
+    bw_channel_send_json(call->worker->channel, BW_MSG_CALL_RESULT, head, output, output ? 1 : 0);
+    json_decref(head);
+}
+
+static void answer_pending(const struct bw_plugin_call *call, int64_t within_ms)
+{
+    char head[96];
+    if (!call->worker || call->worker->state != BW_WORKER_LIVE) return;
+    int len =
+        snprintf(head, sizeof head, "{\"call\":%lld,\"outcome\":\"pending\",\"within_ms\":%lld}", (long long)call->worker_call, (long long)within_ms);
+    bw_channel_send(call->worker->channel, BW_MSG_CALL_RESULT, (struct bw_slice){head, (size_t)len}, NULL, 0);
+}
+
+static void call_free(struct bw_plugin_process *process, struct bw_plugin_call *call)
+{
+    bw_host_output_flush(process->output);
+    TAILQ_REMOVE(&process->calls, call, link);
+    json_decref(call->head);
+    free(call);
+    bw_host_renew_done(process);
+}
+
+static void answer_error(struct bw_plugin_call *call, const char *outcome, const struct bw_error *err, const char *class, bool is_doubtful)
+{
+    json_t *error = bw_dispatch_error_json(err, class);
+    answer(call, outcome, error, is_doubtful, NULL);
+    json_decref(error);
+}
+
+struct bw_plugin_call *bw_host_call_find(struct bw_plugin_process *process, int64_t id)
+{
+    struct bw_plugin_call *call;
+    TAILQ_FOREACH(call, &process->calls, link)
+    if (call->id == id) break;
+    return call;
+}
+
+bool bw_host_call_result(struct bw_plugin_process *process, const struct bw_message *message)
+{
+    struct bw_plugin_call *call = bw_host_call_find(process, bw_json_int(message->head, "call", -1));
+    int64_t part = bw_json_int(message->head, "output_part", -1);
+    const char *outcome = bw_json_str(message->head, "outcome", "fail");
+    if (!call) return false;
+    if (!strcmp(outcome, "pending"))
+        answer_pending(call, bw_json_int(message->head, "within_ms", 0));
+    else
+        answer(call, outcome, json_object_get(message->head, "error"), bw_json_bool(message->head, "doubtful", false),
+               part >= 0 && (size_t)part < message->part_count ? &message->parts[part] : NULL);
+    call_free(process, call);
+    return true;
+}
+
+void bw_host_call_beat(struct bw_plugin_process *process, int64_t id)
+{
+    const struct bw_plugin_call *call = bw_host_call_find(process, id);
+    char head[48];
+    if (!call || !call->worker || call->worker->state != BW_WORKER_LIVE) return;
+    int len = snprintf(head, sizeof head, "{\"call\":%lld}", (long long)call->worker_call);
+    bw_channel_send(call->worker->channel, BW_MSG_CALL_BEAT, (struct bw_slice){head, (size_t)len}, NULL, 0);
+}
+
+void bw_host_calls_fail(struct bw_plugin_process *process)
+{
+    struct bw_plugin_call *call;
+    struct bw_error err;
+    bw_error_set(&err, "plugin.crashed", "the plugin's process ended while it worked on this step (%s%s%s)", process->end.how,
+                 *process->end.frames ? " in " : "", process->end.frames);
+    if (*process->end.frames) bw_error_hint(&err, "for a line of the source: addr2line -f -e %s OFFSET", process->host->path);
+    while ((call = TAILQ_FIRST(&process->calls))) {
+        answer_error(call, "retry", &err, "transient", true);
+        call_free(process, call);
+    }
+}
+
+void bw_host_calls_drop(struct bw_plugin_process *process)
+{
+    struct bw_plugin_call *call;
+    while ((call = TAILQ_FIRST(&process->calls))) call_free(process, call);
+}
+
+/* ---- calls ---- */
+
+static const json_t *find_action(const struct bw_plugin_host *host, struct bw_slice name)
+{
+    const json_t *actions = json_object_get(host->build->manifest, "actions");
+    size_t index;
+    json_t *action;
+    json_array_foreach(actions, index, action) if (bw_slice_equal(bw_json_slice(json_object_get(action, "name")), name)) return action;
+    return NULL;
+}
+
+static void add_secrets(const struct bw_config *config, const json_t *names, json_t *values)
+{
+    json_t *name;
+    size_t index;
+    json_array_foreach(names, index, name)
+    {
+        const struct bw_secret *secret = bw_config_secret(config, bw_json_slice(name));
+        if (secret) json_object_set_new(values, secret->name, json_stringn(secret->values[0].ptr, secret->values[0].len));
+    }
+}
+
+/* Those that the workflow grants to this action, and those that the instance's configuration grants to the plugin. */
+static json_t *pick_secrets(const struct bw_plugin_process *process, const json_t *names)
+{
+    const struct bw_config *config = process->host->dispatch->options.config;
+    json_t *values = json_object();
+    add_secrets(config, names, values);
+    add_secrets(config, process->build->settings.secrets, values);
+    return values;
+}
+
+void bw_hosts_call(struct bw_run_worker *worker, const struct bw_message *message)
+{
+    struct bw_dispatch *dispatch = worker->dispatch;
+    const json_t *head = message->head;
+    struct bw_slice full = bw_json_slice(json_object_get(head, "action"));
+    const char *at = full.len ? memchr(full.ptr, '@', full.len) : NULL;
+    struct bw_slice name = {full.ptr, at ? (size_t)(at - full.ptr) : full.len};
+    struct bw_plugin_call unknown = {.worker = worker, .worker_call = bw_json_int(head, "call", -1)}, *call;
+    int64_t part = bw_json_int(head, "input_part", -1);
+    struct bw_plugin_host *host;
+    struct bw_error err;
+
+    TAILQ_FOREACH(host, &dispatch->hosts, link)
+    if (find_action(host, name)) break;
+    if (part < 0 || (size_t)part >= message->part_count) {
+        bw_error_set(&err, "plugin.call", "a worker has called %.*s without an input", (int)full.len, full.ptr);
+        answer_error(&unknown, "fail", &err, "bug", false);
+        return;
+    }
+    bool is_refused = host && (host->state == BW_HOST_REFUSED || (host->state == BW_HOST_LOADING && host->is_doubted));
+    if (!host || is_refused) { /* only of a run that began when it was there, or when it could be used */
+        bw_error_set(&err, "action.missing", host ? "the plugin of %.*s was refused" : "no plugin offers %.*s any more", (int)full.len, full.ptr);
+        bw_error_hint(&err, "put the plugin back, and the run goes on by itself; or cancel it: bellwire runs cancel %s",
+                      bw_json_str(head, "run", "RUN"));
+        answer_error(&unknown, "missing", &err, "transient", false);
+        return;
+    }
+    struct bw_plugin_process *process = host->current;
+    if (host->state == BW_HOST_RESTING || !process || !process->channel) {
+        bw_error_set(&err, "plugin.resting", "the plugin %s crashed too often and rests for a while", bw_host_name(host));
+        answer_error(&unknown, "retry", &err, "transient", false);
+        return;
+    }
+    if (!(call = calloc(1, sizeof *call))) {
+        bw_error_set(&err, "memory", "out of memory");
+        answer_error(&unknown, "retry", &err, "transient", false);
+        return;
+    }
+    call->id = ++dispatch->next_call;
+    call->worker = worker;
+    call->worker_call = unknown.worker_call;
+    call->head = json_incref((json_t *)head);
+    bw_host_output_flush(process->output);
+    TAILQ_INSERT_TAIL(&process->calls, call, link);
+    json_t *execute = json_pack("{s:I,s:s%,s:s,s:s,s:s,s:I,s:I,s:I,s:b,s:o,s:i}", "call", (json_int_t)call->id, "action", name.ptr, name.len, "key",
+                                bw_json_str(head, "key", ""), "run", bw_json_str(head, "run", ""), "step", bw_json_str(head, "step", ""), "attempt",
+                                (json_int_t)bw_json_int(head, "attempt", 1), "timeout_ms", (json_int_t)bw_json_int(head, "timeout_ms", 60000),
+                                "heartbeat_ms", (json_int_t)bw_json_int(head, "heartbeat_ms", 0), "once", bw_json_bool(head, "once", false),
+                                "secrets", pick_secrets(process, json_object_get(head, "secrets")), "input_part", 0);
+    if (json_object_get(head, "callback_url")) json_object_set(execute, "callback_url", json_object_get(head, "callback_url"));
+    bw_channel_send_json(process->channel, BW_MSG_HOST_EXECUTE, execute, &message->parts[part], 1);
+    json_decref(execute);
+    bw_host_renew_called(process);
+}
+
+static void cancel(struct bw_plugin_process *process, struct bw_plugin_call *call, int64_t grace_ms, bool is_kept)
+{
+    int64_t kill_at_us = bw_clock_mono_us() + grace_ms * 1000;
+    bool is_told = call->kill_at_us != 0;
+    char head[48];
+    int len = snprintf(head, sizeof head, "{\"call\":%lld}", (long long)call->id);
+    if (!is_told || kill_at_us < call->kill_at_us) call->kill_at_us = kill_at_us;
+    if (!is_kept) call->worker = NULL;
+    if (!is_told && process->channel) bw_channel_send(process->channel, BW_MSG_HOST_CANCEL, (struct bw_slice){head, (size_t)len}, NULL, 0);
+}
+
+void bw_hosts_cancel(struct bw_run_worker *worker, const json_t *head)
+{
+    int64_t id = bw_json_int(head, "call", -1);
+    struct bw_plugin_host *host;
+    struct bw_plugin_process *process;
+    struct bw_plugin_call *call;
+    TAILQ_FOREACH(host, &worker->dispatch->hosts, link)
+    TAILQ_FOREACH(process, &host->processes, link)
+    TAILQ_FOREACH(call, &process->calls, link)
+    {
+        if (call->worker != worker || call->worker_call != id) continue;
+        cancel(process, call, bw_json_int(head, "grace_ms", BW_HOST_GRACE_MS), bw_json_bool(head, "keep", false));
+        return;
+    }
+}
+
+void bw_hosts_cancel_all(struct bw_run_worker *worker)
+{
+    struct bw_plugin_host *host;
+    struct bw_plugin_process *process;
+    struct bw_plugin_call *call;
+    TAILQ_FOREACH(host, &worker->dispatch->hosts, link)
+    TAILQ_FOREACH(process, &host->processes, link)
+    TAILQ_FOREACH(call, &process->calls, link)
+    if (call->worker == worker) cancel(process, call, BW_HOST_GRACE_MS, false);
+}

@@ -1,0 +1,2 @@
+-- expect: lua.denied
+coroutine.wrap(function() end)()

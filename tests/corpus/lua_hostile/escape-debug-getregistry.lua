@@ -1,0 +1,2 @@
+-- expect: lua.denied
+debug.getregistry()

@@ -1,0 +1,2 @@
+-- expect: lua.error
+error(function() while true do end end)

@@ -1,0 +1,2 @@
+-- expect: lua.denied
+loadfile("/proc/self/environ")

@@ -1,0 +1,2 @@
+-- expect: lua.error|lua.denied
+setmetatable(_ENV, {__index = print})

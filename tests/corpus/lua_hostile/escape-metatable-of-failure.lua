@@ -1,0 +1,3 @@
+-- expect: lua.error|lua.denied
+local f = ctx.fail{code = "x"}
+getmetatable(f).__tostring = nil

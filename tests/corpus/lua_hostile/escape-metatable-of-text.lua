@@ -1,0 +1,2 @@
+-- expect: lua.error|lua.denied
+getmetatable("").__index.rep = print

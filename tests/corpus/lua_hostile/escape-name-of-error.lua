@@ -1,0 +1,2 @@
+-- expect: lua.error
+error({code = ("x"):rep(1e6), message = ("y"):rep(1e6)})

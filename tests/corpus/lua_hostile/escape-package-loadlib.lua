@@ -1,0 +1,2 @@
+-- expect: lua.denied
+package.loadlib("libc.so.6", "system")

@@ -1,0 +1,2 @@
+-- expect: lua.denied
+return {x = ("%p"):format(print)}

@@ -1,0 +1,2 @@
+-- expect: lua.denied|lua.error
+rawset(ctx, "http", print)

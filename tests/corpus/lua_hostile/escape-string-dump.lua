@@ -1,0 +1,2 @@
+-- expect: lua.error
+return {x = string.dump(function() end)}

@@ -1,0 +1,2 @@
+-- expect: lua.error
+return {x = string.format("%9999d", 1)}

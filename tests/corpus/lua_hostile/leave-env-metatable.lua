@@ -1,0 +1,2 @@
+-- expect: lua.error|lua.denied|ok
+return {m = type(getmetatable(_ENV))}

@@ -1,0 +1,3 @@
+-- expect: ok
+leaked = input leak = print string2 = string
+return {}

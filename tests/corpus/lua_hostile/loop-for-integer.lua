@@ -1,0 +1,2 @@
+-- expect: lua.timeout
+for _ = math.mininteger, math.maxinteger do end

@@ -1,0 +1,2 @@
+-- expect: lua.timeout
+for _ = 0, 1, 1e-300 do end

@@ -1,0 +1,2 @@
+-- expect: lua.timeout
+::a:: do goto b end ::b:: goto a

@@ -1,0 +1,2 @@
+-- expect: lua.timeout
+return {x = string.format("%s", setmetatable({}, {__tostring = function() while true do end end}))}

@@ -1,0 +1,2 @@
+-- expect: lua.timeout
+return {x = ("a"):gsub("a", function() while true do end end)}

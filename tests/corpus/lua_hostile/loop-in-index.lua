@@ -1,0 +1,2 @@
+-- expect: lua.timeout
+return {x = setmetatable({}, {__index = function() while true do end end}).y}

@@ -1,0 +1,2 @@
+-- expect: lua.timeout
+while true do end

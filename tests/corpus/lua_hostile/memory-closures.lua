@@ -1,0 +1,3 @@
+-- expect: lua.memory
+local t = {}
+while true do local a, b, c = {}, {}, {} t[#t + 1] = function() return a, b, c end end

@@ -1,0 +1,3 @@
+-- expect: lua.memory
+local l
+while true do l = {l} end

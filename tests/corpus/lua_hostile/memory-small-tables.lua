@@ -1,0 +1,3 @@
+-- expect: lua.memory
+local t = {}
+while true do t[#t + 1] = {} end

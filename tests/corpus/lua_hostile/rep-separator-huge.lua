@@ -1,0 +1,2 @@
+-- expect: lua.memory
+return {x = (""):rep(1 << 50, "ab")}

@@ -1,0 +1,3 @@
+-- expect: lua.timeout|lua.error
+local function f() pcall(f) return f() end
+f()
