@@ -1,0 +1,270 @@
+"""A fake of language model providers, as their public documents have them: OpenAI's Chat Completions, Responses and Embeddings under /v1, Anthropic's
+Messages under /anthropic/v1. What a request may not hold is refused as they do. `replies` are given one after the other; without one the model says
+what it was asked:
+
+    with LLM() as llm:
+        llm.replies = [Reply("hello"), Reply('{"n": 1}', usage=(12, 3, 8)), Reply(tools=[("crm/find", {"email": "a@b.c"})])]
+
+A Reply with `fault` goes wrong in the middle: "cut" (the connection ends), "garbage" (an event that is no JSON), "error" (an error inside of the stream),
+"silence" (no last event, and the answer ends as if it were whole), "stall" (nothing more comes until close())."""
+import dataclasses
+import itertools
+import json
+import threading
+
+from fakes.server import Answer, Refused, Server
+
+KEY = "sk-fake"
+
+
+@dataclasses.dataclass
+class Reply:
+    text: str = ""
+    tools: list = dataclasses.field(default_factory=list)  # (name, arguments as a dict, or a text that need not be JSON)
+    usage: tuple = (100, 20, 0)  # tokens in, out, in from the cache; None: it does not say
+    finish: str = ""  # "length", "refusal"
+    fault: str = ""
+
+
+def pieces(text):
+    """Not where a word ends: a reader must not rely on that."""
+    return [text[at:at + 5] for at in range(0, len(text), 5)]
+
+
+def sse(value, name=None):
+    return (f"event: {name}\n" if name else "").encode() + b"data: " + json.dumps(value).encode() + b"\n\n"
+
+
+class LLM(Server):
+    def __init__(self):
+        super().__init__()
+        self.replies, self.bodies, self.closing = [], [], threading.Event()
+        self.numbers = itertools.count(1)
+        self.on("POST", "/v1/chat/completions", self.chat)
+        self.on("POST", "/v1/responses", self.responses)
+        self.on("POST", "/v1/embeddings", self.embeddings)
+        self.on("POST", "/anthropic/v1/messages", self.messages)
+
+    def close(self):
+        self.closing.set()
+        super().close()
+
+    # ---- what is refused ----
+    def refuse(self, message, *, status=400, kind="invalid_request_error", code=None):
+        raise Refused(status, {"error": {"message": message, "type": kind, "param": None, "code": code}})
+
+    def known(self, body, names, where=""):
+        for name in body:
+            if name not in names:
+                self.refuse(f"Unknown parameter: '{where}{name}'.", code="unknown_parameter")
+
+    def bearer(self, request):
+        if request.headers.get("authorization") != f"Bearer {KEY}":
+            self.refuse("Incorrect API key provided.", status=401, code="invalid_api_key")
+        if not request.headers.get("content-type", "").startswith("application/json"):
+            self.refuse("unsupported content type", status=415)
+
+    def closed(self, schema, path="", strict=True):
+        """OpenAI's strict schemas, and all of Anthropic's: closed objects; strict ones name every property as required."""
+        if schema.get("type") == "object" or "properties" in schema:
+            if schema.get("additionalProperties") is not False:
+                self.refuse(f"Invalid schema: in context=('{path}'), 'additionalProperties' is required to be supplied and to be false.")
+            if strict and set(schema.get("required", [])) != set(schema.get("properties", {})):
+                self.refuse(f"Invalid schema: in context=('{path}'), 'required' has to hold every key in properties.")
+        for name, inner in schema.get("properties", {}).items():
+            self.closed(inner, f"{path}.{name}", strict)
+        if isinstance(schema.get("items"), dict):
+            self.closed(schema["items"], path + "[]", strict)
+
+    def reply_to(self, request, asked):
+        with self.lock:
+            self.bodies.append(request.json)
+            reply = self.replies.pop(0) if self.replies else Reply("You said: " + asked)
+        if isinstance(reply, Refused):
+            raise reply
+        return reply
+
+    def broken(self, reply):
+        """What comes in place of the rest."""
+        if reply.fault == "garbage":
+            yield b"data: {\"choices\": [{\"delta\": <html>\n\n"
+        elif reply.fault == "stall":
+            self.closing.wait(60)
+        elif reply.fault == "cut":
+            raise ConnectionAbortedError("the fake cuts the connection")
+
+    def stream(self, reply, events):
+        """events: those of a whole answer. With a fault about half of them come."""
+        events = list(events)
+
+        def body():
+            if not reply.fault:
+                yield from events
+                return
+            yield from events[:max(len(events) // 2, 1)]
+            yield from self.broken(reply)
+        return Answer(200, body(), {"Content-Type": "text/event-stream; charset=utf-8", "x-request-id": f"req_{next(self.numbers)}"})
+
+    # ---- OpenAI ----
+    def chat(self, request):
+        self.bearer(request)
+        body = request.json
+        self.known(body, {"model", "messages", "stream", "stream_options", "max_completion_tokens", "max_tokens", "temperature", "response_format", "tools",
+                          "tool_choice", "reasoning_effort", "seed", "stop", "user"})
+        if not body.get("model") or not body.get("messages"):
+            self.refuse("Missing required parameter: 'messages'.")
+        for message in body["messages"]:
+            if message["role"] not in ("system", "developer", "user", "assistant", "tool"):
+                self.refuse(f"Invalid value: '{message['role']}'.")
+            if message["role"] == "tool" and not message.get("tool_call_id"):
+                self.refuse("Missing required parameter: 'messages[].tool_call_id'.")
+            if message.get("content") is None and not message.get("tool_calls"):
+                self.refuse("Invalid value for 'content': expected a string, got null.")
+        asked_for = [call["id"] for message in body["messages"] for call in message.get("tool_calls") or []]
+        if asked_for != [message["tool_call_id"] for message in body["messages"] if message["role"] == "tool"]:
+            self.refuse("An assistant message with 'tool_calls' must be followed by tool messages responding to each 'tool_call_id'.")
+        form = body.get("response_format", {})
+        if form and form["json_schema"].get("strict"):
+            self.closed(form["json_schema"]["schema"])
+        reply = self.reply_to(request, body["messages"][-1]["content"] or "")
+        chunk = {"id": f"chatcmpl-{next(self.numbers)}", "object": "chat.completion.chunk", "created": 1, "model": body["model"] + "-2026-03-01"}
+
+        def of(delta, finish=None, **more):
+            return sse({**chunk, "choices": [{"index": 0, "delta": delta, "finish_reason": finish}], **more})
+        events = [of({"role": "assistant", "content": ""})]
+        events += [of({"content": part}) for part in pieces(reply.text)]
+        for index, (name, arguments) in enumerate(reply.tools):
+            arguments = arguments if isinstance(arguments, str) else json.dumps(arguments)
+            events.append(of({"tool_calls": [{"index": index, "id": f"call_{next(self.numbers)}", "type": "function", "function": {"name": name, "arguments": ""}}]}))
+            events += [of({"tool_calls": [{"index": index, "function": {"arguments": part}}]}) for part in pieces(arguments)]
+        if reply.finish == "refusal":
+            events.append(of({"refusal": "I cannot help with that."}))
+        if reply.fault == "error":
+            return self.stream(dataclasses.replace(reply, fault=""), events[:2] + [sse({"error": {"message": "The server had an error", "type": "server_error", "code": None}})])
+        events.append(of({}, "length" if reply.finish == "length" else "tool_calls" if reply.tools else "stop"))
+        if reply.usage and body.get("stream_options", {}).get("include_usage"):
+            used = {"prompt_tokens": reply.usage[0], "completion_tokens": reply.usage[1], "total_tokens": sum(reply.usage[:2]),
+                    "prompt_tokens_details": {"cached_tokens": reply.usage[2]}}
+            events.append(sse({**chunk, "choices": [], "usage": used}))
+        if reply.fault == "silence":
+            return self.stream(dataclasses.replace(reply, fault=""), events[:2])
+        return self.stream(reply, events + [b"data: [DONE]\n\n"])
+
+    def responses(self, request):
+        self.bearer(request)
+        body = request.json
+        self.known(body, {"model", "input", "instructions", "stream", "store", "max_output_tokens", "temperature", "text", "tools", "tool_choice", "reasoning",
+                          "metadata", "previous_response_id"})
+        if body.get("max_output_tokens", 16) < 16:
+            self.refuse("Invalid 'max_output_tokens': integer below minimum value. Expected a value >= 16.", code="integer_below_min_value")
+        form = body.get("text", {}).get("format", {})
+        if form.get("strict"):
+            self.closed(form["schema"])
+        calls = {item["call_id"] for item in body["input"] if item.get("type") == "function_call"}
+        for item in body["input"]:
+            if item.get("type") == "function_call_output" and item["call_id"] not in calls:
+                self.refuse(f"No tool call found for function call output with call_id {item['call_id']}.")
+        reply = self.reply_to(request, str(body["input"][-1].get("content", "")))
+        response = {"id": f"resp_{next(self.numbers)}", "object": "response", "model": body["model"], "status": "in_progress", "output": []}
+        numbers = itertools.count()
+
+        def of(kind, **more):
+            return sse({"type": kind, "sequence_number": next(numbers), **more}, kind)
+        events = [of("response.created", response=response), of("response.in_progress", response=response)]
+        content = [{"type": "refusal", "refusal": "I cannot help with that."}] if reply.finish == "refusal" else [{"type": "output_text", "text": reply.text, "annotations": []}]
+        output = [{"type": "reasoning", "id": "rs_1", "summary": []}]
+        if reply.text or reply.finish == "refusal":
+            output.append({"type": "message", "id": "msg_1", "role": "assistant", "status": "completed", "content": content})
+            events += [of("response.output_text.delta", item_id="msg_1", output_index=1, content_index=0, delta=part) for part in pieces(reply.text)]
+        for name, arguments in reply.tools:
+            arguments = arguments if isinstance(arguments, str) else json.dumps(arguments)
+            output.append({"type": "function_call", "id": f"fc_{next(self.numbers)}", "call_id": f"call_{next(self.numbers)}", "name": name, "arguments": arguments})
+            events += [of("response.function_call_arguments.delta", item_id=output[-1]["id"], delta=part) for part in pieces(arguments)]
+        if reply.fault == "error":
+            events.append(of("response.failed", response={**response, "status": "failed", "error": {"code": "server_error", "message": "The model failed."}}))
+            return self.stream(dataclasses.replace(reply, fault=""), events)
+        used = reply.usage and {"input_tokens": reply.usage[0], "output_tokens": reply.usage[1], "total_tokens": sum(reply.usage[:2]),
+                                "input_tokens_details": {"cached_tokens": reply.usage[2]}, "output_tokens_details": {"reasoning_tokens": 0}}
+        is_cut = reply.finish == "length"
+        done = {**response, "status": "incomplete" if is_cut else "completed", "output": output, "usage": used,
+                "incomplete_details": {"reason": "max_output_tokens"} if is_cut else None}
+        if reply.fault == "silence":
+            return self.stream(dataclasses.replace(reply, fault=""), events)
+        return self.stream(reply, events + [of("response.incomplete" if is_cut else "response.completed", response=done)])
+
+    def embeddings(self, request):
+        self.bearer(request)
+        body = request.json
+        self.known(body, {"model", "input", "dimensions", "encoding_format", "user"})
+        if not body["input"] or not all(body["input"]):
+            self.refuse("'$.input' is invalid: an input must not be empty.")
+        with self.lock:
+            self.bodies.append(body)
+        size = body.get("dimensions", 3)
+        data = [{"object": "embedding", "index": index, "embedding": [len(text), *[0.5] * (size - 1)]} for index, text in enumerate(body["input"])]
+        count = sum(len(text) for text in body["input"])
+        return {"object": "list", "data": data[::-1], "model": body["model"], "usage": {"prompt_tokens": count, "total_tokens": count}}
+
+    # ---- Anthropic ----
+    def refuse_message(self, message, status=400, kind="invalid_request_error"):
+        raise Refused(status, {"type": "error", "error": {"type": kind, "message": message}})
+
+    def messages(self, request):
+        if request.headers.get("x-api-key") != KEY:
+            self.refuse_message("invalid x-api-key", 401, "authentication_error")
+        if request.headers.get("anthropic-version") != "2023-06-01":
+            self.refuse_message("anthropic-version: header is required")
+        body = request.json
+        for name in body:
+            if name not in {"model", "messages", "max_tokens", "system", "temperature", "stream", "tools", "tool_choice", "output_config", "thinking", "metadata",
+                            "stop_sequences"}:
+                self.refuse_message(f"{name}: Extra inputs are not permitted")
+        if not isinstance(body.get("max_tokens"), int):
+            self.refuse_message("max_tokens: Field required")
+        if body.get("temperature", 0) > 1:
+            self.refuse_message("temperature: range: 0..1")
+        if body["messages"][0]["role"] != "user":
+            self.refuse_message("messages: first message must use the \"user\" role")
+        wanted = set()
+        for message in body["messages"]:
+            blocks = message["content"] if isinstance(message["content"], list) else [{"type": "text", "text": message["content"]}]
+            results = {block["tool_use_id"] for block in blocks if block["type"] == "tool_result"}
+            if results != wanted:
+                self.refuse_message("messages: `tool_use` ids were found without `tool_result` blocks immediately after")
+            wanted = {block["id"] for block in blocks if block["type"] == "tool_use"}
+            if any(block["type"] == "text" and not block["text"] for block in blocks):
+                self.refuse_message("messages: text content blocks must be non-empty")
+        form = body.get("output_config", {}).get("format", {})
+        if form:
+            try:
+                self.closed(form["schema"], strict=False)
+            except Refused as refused:
+                self.refuse_message(refused.answer[1]["error"]["message"])
+        last = body["messages"][-1]["content"]
+        reply = self.reply_to(request, last if isinstance(last, str) else json.dumps(last))
+        plain, out, cached = reply.usage or (0, 0, 0)
+        used = {"input_tokens": plain - cached, "cache_creation_input_tokens": 0, "cache_read_input_tokens": cached, "output_tokens": 1}
+        events = [sse({"type": "message_start", "message": {"id": f"msg_{next(self.numbers)}", "type": "message", "role": "assistant", "content": [],
+                                                            "model": body["model"], "stop_reason": None, "usage": used}}, "message_start"),
+                  sse({"type": "ping"}, "ping")]
+        index = itertools.count()
+
+        def block(start, deltas):
+            at = next(index)
+            events.append(sse({"type": "content_block_start", "index": at, "content_block": start}, "content_block_start"))
+            events.extend(sse({"type": "content_block_delta", "index": at, "delta": delta}, "content_block_delta") for delta in deltas)
+            events.append(sse({"type": "content_block_stop", "index": at}, "content_block_stop"))
+        if reply.text:
+            block({"type": "text", "text": ""}, [{"type": "text_delta", "text": part} for part in pieces(reply.text)])
+        for name, arguments in reply.tools:
+            arguments = arguments if isinstance(arguments, str) else json.dumps(arguments)
+            block({"type": "tool_use", "id": f"toolu_{next(self.numbers)}", "name": name, "input": {}},
+                  [{"type": "input_json_delta", "partial_json": part} for part in ["", *pieces(arguments)]])
+        if reply.fault == "error":
+            events.append(sse({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}, "error"))
+            return self.stream(dataclasses.replace(reply, fault=""), events)
+        why = {"length": "max_tokens", "refusal": "refusal"}.get(reply.finish, "tool_use" if reply.tools else "end_turn")
+        events.append(sse({"type": "message_delta", "delta": {"stop_reason": why, "stop_sequence": None}, "usage": {"output_tokens": out}}, "message_delta"))
+        if reply.fault == "silence":
+            return self.stream(dataclasses.replace(reply, fault=""), events)
+        return self.stream(reply, [*events, sse({"type": "message_stop"}, "message_stop")])
