@@ -1,0 +1,80 @@
+-- OpenAI Responses.
+local fault = require "fault"
+local wire = require "wire"
+local chat = require "openai_chat"
+local M = {base_url = "https://api.openai.com/v1", path = "/responses", headers = chat.headers, embed = chat.embed, embed_path = chat.embed_path}
+
+local function add_items(input, message)
+  if message.role == "tool" then
+    input[#input + 1] = {type = "function_call_output", call_id = message.call, output = message.content}
+    return
+  end
+  if message.content ~= "" then input[#input + 1] = {role = message.role, content = message.content} end
+  for _, call in ipairs(message.tool_calls or {}) do
+    input[#input + 1] = {type = "function_call", call_id = call.id, name = call.name, arguments = call.arguments}
+  end
+end
+
+-- store = false: what is sent is kept nowhere but here.
+function M.body(ctx, request)
+  local input = {}
+  for _, message in ipairs(request.messages) do add_items(input, message) end
+  local body = {
+    model = request.model, instructions = request.system, input = input, stream = true, store = false,
+    max_output_tokens = request.max_tokens, temperature = request.temperature,
+  }
+  if request.schema then body.text = {format = {type = "json_schema", name = "answer", schema = request.schema, strict = request.is_strict}} end
+  if request.tools then
+    body.tools = {}
+    for i, tool in ipairs(request.tools) do
+      body.tools[i] = {type = "function", name = tool.name, description = tool.doc, parameters = tool.schema, strict = false}
+    end
+  end
+  return body
+end
+
+local function usage_of(response)
+  local usage = response.usage
+  if type(usage) ~= "table" then return nil end
+  return {input = usage.input_tokens, output = usage.output_tokens, cached = (usage.input_tokens_details or {}).cached_tokens}
+end
+
+local function take_item(ctx, result, item)
+  if item.type == "function_call" then
+    result.tool_calls[#result.tool_calls + 1] = {id = item.call_id, name = item.name, arguments = item.arguments}
+  end
+  if item.type ~= "message" then return end
+  for _, part in ipairs(item.content or {}) do
+    if part.type == "output_text" then result.text = result.text .. part.text end
+    if part.type == "refusal" then fault.raise("refused", tostring(part.refusal):sub(1, 300)) end
+  end
+end
+
+function M.read(ctx, request, first)
+  local result = {text = "", tool_calls = {}}
+  wire.stream(ctx, request, function(event)
+    local said = wire.decode(ctx, event.data)
+    local kind = said.type or event.event
+    if kind == "response.output_text.delta" then
+      first(said.delta)
+    elseif kind == "response.function_call_arguments.delta" then
+      first()
+    elseif kind == "error" then
+      fault.of_status(said.code == "rate_limit_exceeded" and 429 or 500, said.code, tostring(said.message))
+    elseif kind == "response.failed" then
+      local why = (said.response or {}).error or {}
+      fault.of_status(why.code == "rate_limit_exceeded" and 429 or 500, why.code, tostring(why.message))
+    elseif kind == "response.completed" or kind == "response.incomplete" then
+      local response = said.response or {}
+      result.usage = usage_of(response)
+      for _, item in ipairs(response.output or {}) do take_item(ctx, result, item) end
+      local why = (response.incomplete_details or {}).reason
+      result.finish = #result.tool_calls > 0 and "tools" or "stop"
+      if kind == "response.incomplete" then result.finish = why == "content_filter" and "refused" or "length" end
+      return true
+    end
+  end)
+  return result
+end
+
+return M

@@ -1,0 +1,38 @@
+-- What models cost: US dollars for a million tokens, without tax, for requests that are neither batched nor in a long-context tier.
+--   date    2026-04-30
+--   source  the price lists of OpenAI (openai.com/api/pricing) and Anthropic (claude.com/pricing), as that day's comparison at
+--           tokenmix.ai/blog/llm-api-pricing-comparison quotes them
+-- Prices change, and a contract may have others: `prices` in the configuration goes before these. They hold for the vendors' own addresses alone; behind
+-- another base_url a price is known only if it is configured.
+local M = {}
+
+M.known = {
+  ["gpt-5.5"] = {input = 5, cached = 0.5, output = 30},
+  ["gpt-5.4"] = {input = 2.5, cached = 0.25, output = 15},
+  ["gpt-5.4-mini"] = {input = 0.75, cached = 0.075, output = 4.5},
+  ["claude-opus-4-7"] = {input = 5, cached = 0.5, output = 25},
+  ["claude-sonnet-4-6"] = {input = 3, cached = 0.3, output = 15},
+  ["claude-haiku-4-5"] = {input = 1, cached = 0.1, output = 5},
+}
+
+-- nil: nobody knows.
+function M.of(config, target)
+  for _, price in ipairs(config.prices) do
+    if price.model == target.provider.name .. "/" .. target.model or price.model == target.model then return price end
+  end
+  if target.provider.base_url then return nil end
+  local name = target.model
+  return M.known[name] or M.known[name:gsub("%-%d%d%d%d%-?%d%d%-?%d%d$", "")] -- a dated version
+end
+
+local CACHE_WRITE = 1.25 -- of the price of the input
+
+-- Millionths of the currency: tokens times the price of a million.
+function M.cost(price, usage)
+  if not price then return nil end
+  local cached, written = usage.cached or 0, usage.written or 0
+  local plain = math.max((usage.input or 0) - cached - written, 0)
+  return math.ceil(plain * price.input + cached * (price.cached or price.input) + written * price.input * CACHE_WRITE + (usage.output or 0) * (price.output or 0))
+end
+
+return M

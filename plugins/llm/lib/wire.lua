@@ -1,0 +1,84 @@
+-- What the adapters share: a request that is streamed, and the provider's words for "later".
+local fault = require "fault"
+local M = {}
+
+local TEXT_MAX = 65536 -- of an answer that is an error
+
+-- "1s", "6m0s", "20ms", "7" → seconds
+local function seconds_of(text)
+  if not text then return nil end
+  if tonumber(text) then return tonumber(text) end
+  local total, found = 0, false
+  for number, unit in text:gmatch("([%d.]+)(%a+)") do
+    local scale = ({h = 3600, m = 60, s = 1, ms = 0.001})[unit]
+    if not scale or not tonumber(number) then return nil end
+    total, found = total + tonumber(number) * scale, true
+  end
+  return found and total or nil
+end
+
+-- When it may be asked again: what the answer says, or the later of the limits that it names.
+local function retry_after(headers)
+  local ms = tonumber(headers["retry-after-ms"] or "")
+  if ms then return ms / 1000 end
+  if headers["retry-after"] then return headers["retry-after"] end
+  local latest
+  for _, name in ipairs{"x-ratelimit-reset-requests", "x-ratelimit-reset-tokens"} do
+    local seconds = seconds_of(headers[name])
+    if seconds and (not latest or seconds > latest) then latest = seconds end
+  end
+  return latest
+end
+
+-- One text, as {type, code, message} of what providers call an error.
+local function error_of(ctx, text)
+  local ok, body = pcall(ctx.json.decode, text)
+  local told = ok and type(body) == "table" and body.error
+  if type(told) == "table" then return tostring(told.code or told.type or ""), tostring(told.message or "") end
+  if type(told) == "string" then return "", told end
+  return "", (text:gsub("%c+", " "):sub(1, 300))
+end
+
+function M.fail(ctx, answer)
+  local parts, size = {}, 0
+  for chunk in answer.read do
+    parts[#parts + 1] = chunk
+    size = size + #chunk
+    if size > TEXT_MAX then break end
+  end
+  answer.close()
+  local kind, message = error_of(ctx, table.concat(parts))
+  fault.of_status(answer.status, kind, message, retry_after(answer.headers))
+end
+
+-- The data of an event, decoded. What cannot be is no answer of a model.
+function M.decode(ctx, text)
+  local ok, value = pcall(ctx.json.decode, text)
+  if not ok or type(value) ~= "table" then fault.raise("stream", "the stream holds something that is no JSON object: " .. text:sub(1, 80)) end
+  return value
+end
+
+-- Sends the request, and gives each event of the answer to take(event), which returns true at the last one.
+function M.stream(ctx, request, take)
+  local answer = ctx.http{
+    method = "POST", url = request.url, headers = request.headers, json = request.json, stream = true,
+    timeout = request.timeout, idle = request.idle,
+  }
+  if answer.status ~= 200 then M.fail(ctx, answer) end
+  for event in answer.events() do
+    ctx.heartbeat()
+    if take(event) then return end
+  end
+  fault.raise("stream", "the answer ended before the model had said its last word")
+end
+
+-- An answer that is one JSON value.
+function M.whole(ctx, request)
+  local answer = ctx.http{method = "POST", url = request.url, headers = request.headers, json = request.json, stream = true, timeout = request.timeout}
+  if answer.status ~= 200 then M.fail(ctx, answer) end
+  local parts = {}
+  for chunk in answer.read do parts[#parts + 1] = chunk end
+  return M.decode(ctx, table.concat(parts))
+end
+
+return M
