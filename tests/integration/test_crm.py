@@ -1,0 +1,156 @@
+"""plugins/crm against fakes of its vendors: one vocabulary, one contact whatever is repeated, and what the vendors refuse."""
+import json
+
+import pytest
+import steps
+from conftest import CONFIG
+from fakes.dynamics import DEAL, Dynamics
+from fakes.hubspot import HubSpot
+from fakes.pipedrive import Pipedrive
+from fakes.salesforce import Salesforce
+from fakes.zoho import Zoho
+
+VENDORS = [HubSpot, Salesforce, Pipedrive, Zoho, Dynamics]
+ADA = {"email": "o'brien+x@acme.example", "first_name": "Ada", "last_name": "O'Brien", "phone": "+49 30 1"}
+ID = "${{ steps.s1.id }}"  # what the first step has given
+
+
+class Desk(steps.Desk):
+    """An instance with these vendors as its accounts."""
+    plugin = "crm"
+
+    def __init__(self, engine, *vendors, names=()):
+        accounts = [{"url": vendor.url, **vendor.account, **({"name": names[at]} if names else {})} for at, vendor in enumerate(vendors)]
+        super().__init__(engine, vendors[0], {"accounts": accounts})
+
+
+@pytest.fixture(params=VENDORS, ids=lambda vendor: vendor.__name__.lower())
+def desk(request, make_engine):
+    with request.param() as vendor:
+        yield Desk(make_engine(), vendor)
+
+
+def test_a_contact_is_made_once_and_then_changed(desk):
+    first, second, found, nobody, got = desk.outputs(
+        ("upsert", ADA), ("upsert", {**ADA, "phone": "+49 30 2"}), ("find", {"email": ADA["email"]}), ("find", {"email": "nobody@acme.example"}), ("get", {"id": ID}))
+    assert first["created"] is True and first["id"] in first["url"] and list(desk.vendor.contacts) == [first["id"]]
+    assert (second["id"], second["created"]) == (first["id"], False)
+    assert (found["found"], found["id"], len(found["records"])) == (True, first["id"], 1)
+    assert nobody == {"found": False, "records": []}
+    for record in (found["records"][0], got):
+        assert (record["id"], record["email"], record["phone"]) == (first["id"], ADA["email"], "+49 30 2") and record["fields"], record
+
+
+def test_an_external_id_goes_before_the_address(desk):
+    key = "k(1),'x'\\"
+    first, second, found = desk.outputs(
+        ("upsert", {"external_id": key, **ADA}), ("upsert", {"external_id": key, **ADA, "email": "new@acme.example"}), ("find", {"external_id": key}))
+    assert (second["id"], second["created"], found["id"]) == (first["id"], False, first["id"])
+    assert list(desk.vendor.contacts) == [first["id"]] and "new@acme.example" in json.dumps(desk.vendor.contacts)
+
+
+@pytest.mark.parametrize("fault", ["an answer of 500", "a cut connection"])
+def test_what_was_done_and_not_answered_is_not_done_twice(desk, fault):
+    method = "PATCH" if isinstance(desk.vendor, Dynamics) else "POST"
+    for path in (desk.vendor.writes, desk.vendor.notes_path):
+        if fault == "a cut connection":
+            desk.vendor.cut(after=-1, path=path, method=method)
+        else:
+            desk.vendor.fail(500, {"message": "try again"}, path=path, method=method, done=True)
+    contact, note = desk.ends(("upsert", ADA), ("note", {"contact": ID, "text": "Called."}), attempts=3)
+    assert (contact["attempt"], note["attempt"]) == (2, 2), (contact, note)
+    assert list(desk.vendor.contacts) == [contact["output"]["id"]] and list(desk.vendor.notes) == [note["output"]["id"]]
+    assert note["output"]["created"] is False
+
+
+def test_a_note_is_written_for_each_step(desk):
+    contact, *notes = desk.outputs(("upsert", ADA), *[("note", {"contact": ID, "text": "Called."})] * 4)
+    assert len({note["id"] for note in notes}) == 4 == len(desk.vendor.notes) and all(note["created"] for note in notes)
+    assert all(note[0] == contact["id"] and "Called." in note[1] for note in desk.vendor.notes.values())
+
+
+def test_a_list_and_a_deal(desk):
+    deal, gone = (DEAL, DEAL.replace("2", "3")) if isinstance(desk.vendor, Dynamics) else ("900", "901")
+    listing = ("add_to_list", {"contact": ID, "list": desk.vendor.listed})
+    contact, one, two, moved, missing = desk.ends(
+        ("upsert", ADA), listing, listing, ("deal_move", {"deal": deal, "stage": desk.vendor.stage}), ("deal_move", {"deal": gone, "stage": desk.vendor.stage}), attempts=3)
+    assert one["output"] == two["output"] == {} and desk.vendor.members == {(desk.vendor.listed, contact["output"]["id"])}
+    assert moved["output"] == {"id": deal} and desk.vendor.stage_of_deal() == desk.vendor.stage
+    assert missing["error"]["code"].startswith(f"crm.{desk.vendor.account['vendor']}.") and missing["attempt"] == 1 and len(desk.vendor.deals) == 1, missing
+
+
+def test_what_is_refused_fails_with_the_vendors_code_and_words(desk):
+    error = desk.error("upsert", fields={desk.vendor.unknown_field: 1}, **ADA)
+    assert (error["code"], error["class"], error["attempt"]) == (desk.vendor.code, "permanent", 1) and desk.vendor.unknown_field in error["message"], error
+    assert desk.vendor.contacts == {}
+
+
+def test_a_busy_vendor_is_asked_again(desk):
+    desk.vendor.fail(429, headers={"Retry-After": "0"}, times=2)
+    assert desk.ends(("upsert", ADA), attempts=3)[0]["attempt"] == 3
+    desk.vendor.fail(503, headers={"Retry-After": "0"})
+    error = desk.error("upsert", attempts=1, **ADA)
+    assert error["class"] == "transient" and "503" in error["message"] + error["code"], error
+
+
+def test_a_wrong_secret_is_said_and_never_shown(desk):
+    desk.engine.env.update({f"CRM_{name}": "wrong-one" for name in desk.vendor.secrets})
+    error = desk.error("upsert", **ADA)
+    assert (error["class"], error["attempt"], desk.vendor.contacts) == ("permanent", 1, {}) and "wrong-one" not in json.dumps(error), error
+
+
+@pytest.mark.parametrize("vendor", [Salesforce, Zoho, Dynamics])
+def test_a_token_is_fetched_once_an_attempt(make_engine, vendor):
+    with vendor() as vendor:
+        desk = Desk(make_engine(), vendor)
+        vendor.fail(503, path="/services/oauth2|/oauth|/contoso/oauth2")
+        [end] = desk.ends(("upsert", ADA), attempts=2)
+        assert (end["attempt"], vendor.tokens) == (2, 1) and len(vendor.requests) >= 3
+
+
+@pytest.mark.parametrize("action, given, code, told", [
+    ("upsert", {"first_name": "Ada"}, "crm.input", "email or external_id"),
+    ("find", {}, "crm.input", "what to look for"),
+    ("upsert", {"email": "ada@acme.example", "account": "eu"}, "crm.account", "only hubspot"),
+    ("request", {"path": "crm"}, "crm.input", "slash"),
+])
+def test_what_is_missing_is_said(make_engine, action, given, code, told):
+    with HubSpot() as vendor:
+        error = Desk(make_engine(), vendor).error(action, **given)
+        assert error["code"] == code and told in error["message"] and vendor.requests == [], error
+
+
+def test_what_is_not_configured_is_said(make_engine):
+    with Salesforce() as vendor:
+        desk = Desk(make_engine(), vendor)
+        configured = (desk.engine.folder / "bellwire.yaml").read_text()
+        desk.engine.write("bellwire.yaml", configured.replace(f'"url": "{vendor.url}", ', ""))
+        assert "needs a url" in desk.error("get", id="1")["message"]
+        desk.engine.write("bellwire.yaml", CONFIG)
+        desk.engine.run("check")
+        error = desk.error("get", id="1")
+        assert error["code"] == "crm.config" and "configure: {crm:" in error["message"], error
+
+
+def test_the_search_of_hubspot_is_for_fields(make_engine):
+    with HubSpot() as vendor:
+        made = [("upsert", {"email": f"a{n}@acme.example", "company": "Acme", "fields": {"lifecyclestage": "lead"}}) for n in range(3)]
+        *_, found, missing = Desk(make_engine(), vendor).outputs(
+            *made, ("find", {"fields": {"lifecyclestage": "lead", "company": "Acme"}, "limit": 2}), ("request", {"path": "/crm/v3/objects/contacts/7", "accept_status": [404]}))
+        assert [record["company"] for record in found["records"]] == ["Acme", "Acme"] and missing["status"] == 404
+
+
+def test_pipedrive_keeps_further_addresses_and_finds_the_company(make_engine):
+    with Pipedrive() as vendor:
+        desk = Desk(make_engine(), vendor)
+        [contact] = desk.outputs(("upsert", {"company": "Acme", **ADA}))
+        vendor.contacts[contact["id"]]["emails"].append({"value": "home@acme.example", "primary": False, "label": "home"})
+        assert desk.outputs(("upsert", {"company": "ACME", **ADA, "email": "home@acme.example"}))[0]["id"] == contact["id"]
+        assert [mail["value"] for mail in vendor.contacts[contact["id"]]["emails"]] == ["home@acme.example", ADA["email"]]
+        assert list(vendor.organizations.values()) == ["Acme"] and vendor.contacts[contact["id"]]["org_id"] == 301
+
+
+def test_another_account_is_called_by_its_name(make_engine):
+    with HubSpot() as one, HubSpot() as two:
+        Desk(make_engine(), one, two, names=["us", "eu"]).outputs(("upsert", {"account": "eu", **ADA}), ("upsert", {**ADA, "email": "us@acme.example"}))
+        assert [[contact["email"] for contact in fake.contacts.values()] for fake in (one, two)] == [["us@acme.example"], [ADA["email"]]]
