@@ -1,0 +1,192 @@
+"""The mcp plugin asks servers that are made of the SDKs of the protocol's makers, and a fake for what those never do."""
+import json
+import subprocess
+
+import pytest
+
+from conftest import CONFIG, ROOT, wait_for
+from fakes.server import Answer, Server
+from steps import came_to
+
+NPM = ROOT / "tests" / "integration" / "npm"
+with_sdk = pytest.mark.skipif(not (NPM / "node_modules").is_dir(), reason="the npm servers are not installed (scripts/test installs them)")
+CONFIGURED = CONFIG + """
+secrets: {TOKEN: {env: MCP_TOKEN}}
+configure:
+  mcp: {servers: [{name: tools, url: "http://127.0.0.1:%d/mcp", token: {secret: TOKEN}}]}
+"""
+
+
+def make(make_engine, port):
+    engine = make_engine(CONFIGURED % port)
+    engine.env["MCP_TOKEN"] = "let-me-in"
+    return engine
+
+
+def use(engine, action, given, server="tools"):
+    return came_to(engine, f"mcp/{action}@1", {"server": server, **given})
+
+
+class Sdk:
+    """One process for all tests of the module."""
+
+    def __init__(self, log, *kind):
+        self.log, self.seen = log, 1
+        self.process = subprocess.Popen(["node", NPM / "mcp.mjs", *kind], stdout=log.open("w"))
+        wait_for("the server's port", lambda: log.read_text().endswith("\n"))
+        self.port = int(log.read_text())
+
+    def requests(self):
+        """Those since it was asked last, and the ends of sessions."""
+        lines = self.log.read_text().splitlines()[self.seen:]
+        self.seen += len(lines)
+        return [json.loads(line) for line in lines]
+
+
+@pytest.fixture(scope="module", params=["today auto", "today sse", "before", "before json"], ids=lambda kind: kind.replace(" ", "-"))
+def sdk(request, tmp_path_factory):
+    sdk = Sdk(tmp_path_factory.mktemp("mcp") / "log", *request.param.split())
+    sdk.is_of_today = request.param.startswith("today")
+    yield sdk
+    sdk.process.kill()
+    sdk.process.wait()
+
+
+@with_sdk
+def test_a_tool_is_called(make_engine, sdk):
+    engine = make(make_engine, sdk.port)
+    sdk.requests()
+    output = use(engine, "call", {"tool": "add", "arguments": {"a": 2, "b": 40}})
+    assert output == {"text": "2 + 40\n= 42", "structured": {"sum": 42}, "content": [{"type": "text", "text": "2 + 40"}, {"type": "text", "text": "= 42"}]}
+    requests = sdk.requests()
+    if sdk.is_of_today:
+        [request] = requests  # nothing else is needed
+        assert request["headers"]["mcp-name"] == "add" and "mcp-session-id" not in request["headers"]
+        assert request["body"]["params"]["_meta"]["bellwire/idempotencyKey"]
+    else:
+        assert [request["body"]["method"] for request in requests if request.get("body")] == [
+            "tools/call", "initialize", "notifications/initialized", "tools/call"]
+        assert {"closed": True} in requests  # the session was ended
+
+
+@with_sdk
+def test_tools_are_listed(make_engine, sdk):
+    tools = use(make(make_engine, sdk.port), "tools", {})["tools"]
+    assert [tool["name"] for tool in tools] == ["add", "fail", "größe ü", "picture"]
+    assert tools[0]["description"] == "Adds." and set(tools[0]["inputSchema"]["properties"]) == {"a", "b"}
+
+
+@with_sdk
+def test_what_a_tool_refuses_fails_the_step(make_engine, sdk):
+    engine = make(make_engine, sdk.port)
+    error = use(engine, "call", {"tool": "fail"})
+    assert (error["code"], error["message"], error["class"]) == ("mcp.tool_failed", "no ink", "permanent")
+    error = use(engine, "call", {"tool": "add", "arguments": {"a": "x"}})
+    assert error["code"] == "mcp.tool_failed" and "Invalid" in error["message"]
+    assert use(engine, "call", {"tool": "none"})["code"] in ("mcp.error", "mcp.tool_failed")
+
+
+@with_sdk
+def test_a_name_that_no_header_holds_and_content_without_text(make_engine, sdk):
+    engine = make(make_engine, sdk.port)
+    assert use(engine, "call", {"tool": "größe ü"})["text"] == "here"
+    assert use(engine, "call", {"tool": "picture"}) == {"text": "", "content": [{"type": "image", "data": "aGVsbG8=", "mimeType": "image/png"}]}
+
+
+@with_sdk
+def test_who_is_not_let_in_hears_it(make_engine, sdk):
+    engine = make(make_engine, sdk.port)
+    engine.env["MCP_TOKEN"] = "let-me-in-please"
+    error = use(engine, "call", {"tool": "add"})
+    assert error["code"] == "mcp.401" and "who are you?" in error["message"] and "let-me-in" not in error["message"]
+
+
+def test_a_server_that_is_not_configured_is_named(make_engine):
+    engine = make(make_engine, 9)
+    error = use(engine, "call", {"tool": "add"}, server="toolz")
+    assert error["code"] == "mcp.server" and "bellwire.yaml has tools" in error["message"]
+    engine.write("bellwire.yaml", CONFIG)
+    assert "configure: {mcp: {servers: [{name: tools, url: …}]}}" in use(engine, "call", {"tool": "add"})["message"]
+
+
+# ---- what those servers never do ----
+
+class Fake(Server):
+    """Answers each request by the next of `answers`: a result, or a function of the request."""
+
+    def __init__(self, *answers):
+        super().__init__()
+        self.answers = list(answers)
+        self.on("POST", "/mcp", self.answer)
+
+    def answer(self, request):
+        answer = self.answers.pop(0)
+        if callable(answer):
+            return answer(request)
+        return {"jsonrpc": "2.0", "id": request.json["id"], "result": answer}
+
+
+def refusal(status, code, data=None):
+    return lambda request: (status, {"jsonrpc": "2.0", "id": request.json["id"], "error": {"code": code, "message": "because", "data": data}})
+
+
+def stream(*messages):
+    def answer(request):
+        filled = [{**message, "id": request.json["id"]} if message.get("id") == "same" else message for message in messages]
+        return Answer(200, "".join(f"event: message\ndata: {json.dumps(message)}\n\n" for message in filled).encode(), {"Content-Type": "text/event-stream"})
+    return answer
+
+
+DONE = {"resultType": "complete", "content": [{"type": "text", "text": "done"}]}
+TOOL = {"name": "query", "inputSchema": {"type": "object", "properties": {
+    "region": {"type": "string", "x-mcp-header": "Region"}, "at": {"type": "object", "properties": {"row": {"type": "integer", "x-mcp-header": "Row"}}},
+    "dry": {"type": "boolean", "x-mcp-header": "Dry"}, "none": {"type": "string", "x-mcp-header": "None"}, "sql": {"type": "string"}}}}
+
+
+def test_arguments_that_belong_into_headers_are_looked_up_and_sent_there(make_engine):
+    with Fake(refusal(400, -32020), {"tools": [], "nextCursor": "2"}, {"tools": [TOOL]}, DONE) as fake:
+        engine = make(make_engine, fake.port)
+        output = use(engine, "call", {"tool": "query", "arguments": {"region": " Zürich", "at": {"row": 7}, "dry": False, "sql": "select 1"}})
+        assert output["text"] == "done"
+        last = fake.requests[-1].headers
+        assert (last["mcp-param-region"], last["mcp-param-row"], last["mcp-param-dry"]) == ("=?base64?IFrDvHJpY2g=?=", "7", "false")
+        assert "mcp-param-none" not in last and "mcp-param-sql" not in last
+        assert fake.requests[2].json["params"]["cursor"] == "2" and fake.requests[0].json["params"]["_meta"] == fake.requests[3].json["params"]["_meta"]
+
+
+@pytest.mark.parametrize("answers, code", [
+    ([refusal(400, -32020), {"tools": []}, refusal(400, -32020)], "mcp.error"),               # once, not for ever
+    ([refusal(400, -32022, {"supported": ["2030-01-01"]})], "mcp.error"),
+    ([refusal(404, -32601)], "mcp.error"),
+    ([refusal(200, -32602)], "mcp.error"),
+    ([{"resultType": "input_required", "inputRequests": {}}], "mcp.input_required"),
+    ([lambda request: (200, {"hello": "you"})], "mcp.no_answer"),
+    ([lambda request: Answer(200, b"hello", {"Content-Type": "text/plain"})], "mcp.no_answer"),
+    ([stream({"jsonrpc": "2.0", "method": "notifications/progress", "params": {}})], "mcp.no_answer"),
+    ([lambda request: (503, None, {"Retry-After": "7"})], "mcp.503"),
+    ([lambda request: (429, None)], "mcp.429"),
+    ([lambda request: (403, None)], "mcp.403"),
+])
+def test_answers_that_are_none(make_engine, answers, code):
+    with Fake(*answers) as fake:
+        error = use(make(make_engine, fake.port), "call", {"tool": "add"})
+        assert error["code"] == code and (error["class"] == "transient") == (code in ("mcp.503", "mcp.429"))
+        assert not fake.answers
+
+
+def test_a_stream_that_is_cut_is_a_failure_that_is_tried_again(make_engine):
+    with Fake(stream({"jsonrpc": "2.0", "id": "same", "result": DONE})) as fake:
+        fake.cut(after=30)
+        error = use(make(make_engine, fake.port), "call", {"tool": "add"})
+        assert (error["code"], error["class"]) == ("http.network", "transient")
+
+
+def test_a_server_of_before_that_asks_something_itself_is_told_that_nobody_is_here(make_engine):
+    hello = {"protocolVersion": "2025-06-18", "capabilities": {}, "serverInfo": {"name": "x", "version": "1"}}
+    asks = stream({"jsonrpc": "2.0", "id": 1, "method": "ping"}, {"jsonrpc": "2.0", "id": 2, "method": "sampling/createMessage", "params": {}},
+                  {"jsonrpc": "2.0", "id": "same", "result": DONE})
+    with Fake(refusal(400, -32022, {"supported": ["2025-06-18"]}), hello, lambda request: (202, None), asks, lambda request: (202, None), lambda request: (202, None)) as fake:
+        assert use(make(make_engine, fake.port), "call", {"tool": "add"})["text"] == "done"
+        assert fake.requests[3].headers["mcp-protocol-version"] == "2025-06-18"
+        ping, sampling = (request.json for request in fake.requests[4:])
+        assert ping == {"jsonrpc": "2.0", "id": 1, "result": {}} and sampling["id"] == 2 and sampling["error"]["code"] == -32601
