@@ -1,19 +1,26 @@
 """The examples under workflows/, as they stand, against local servers that play the services that they call."""
+import collections
 import hashlib
 import hmac
+import http.client
 import http.server
 import json
 import os
 import random
 import re
 import shutil
-import signal
 import threading
 import time
 import urllib.parse
 import urllib.request
 
-from conftest import BUILD, ROOT, wait_for
+import pytest
+from conftest import BUILD, DEADLINE, ROOT, wait_for
+from fakes import llm
+from fakes.hubspot import HubSpot
+from fakes.llm import LLM, Reply
+from fakes.slack import Slack
+from fakes.wordpress import WordPress
 
 SEED = int(os.environ.get("BELLWIRE_SEED", str(random.SystemRandom().randrange(1 << 32))))
 
@@ -127,12 +134,7 @@ def test_bulk_content_refresh_under_kills(make_engine):
     for _ in range(4):
         wanted = len(services.calls) + rng.randrange(30)
         wait_for("some calls", lambda: len(services.calls) >= wanted or services.messages)
-        if rng.random() < 0.5:
-            engine.kill()
-            engine.start()
-        else:
-            for pid in engine.children("worker"):
-                os.kill(pid, signal.SIGKILL)
+        engine.strike(rng.choice(("engine", "worker")))
     runs = engine.finished_runs(2, "--workflow", "bulk-content-refresh")
     assert all(run["state"] == "succeeded" for run in runs), runs
     assert all(run["output"] == {"succeeded": pages - 1, "failed_keys": [17]} for run in runs)
@@ -144,45 +146,52 @@ def test_bulk_content_refresh_under_kills(make_engine):
     assert all(len(used) == 2 for used in keys.values())  # a key for each run and page, whatever was killed
 
 
+@pytest.fixture
+def slack():
+    with Slack() as vendor:
+        yield vendor
+
+
+def use_slack(engine, vendor):
+    engine.write("bellwire.yaml", (engine.folder / "bellwire.yaml").read_text().replace("vendor: slack", f"vendor: slack, url: '{vendor.url}'"))
+    engine.env["SLACK_TOKEN"] = vendor.secrets["TOKEN"]
+
+
 class Sales(Services):
     def __init__(self):
-        self.contacts, self.lists, self.messages, self.companies = {}, [], [], {"big.example": {"employees": 900}, "small.example": {"employees": 12}}
+        self.companies = {"big.example": {"employees": 900}, "small.example": {"employees": 12}}
         super().__init__()
-
-    def crm_put(self, path, body, key):
-        email = urllib.parse.unquote(path.partition("/")[2])
-        is_new = email not in self.contacts
-        contact = self.contacts.setdefault(email, {"id": len(self.contacts) + 1, "fields": body})
-        return 201 if is_new else 200, {"id": contact["id"]}, {}
-
-    def crm_post(self, path, body, key):
-        self.lists.append((path.rpartition("/")[2], body["contact"]))
-        return 200, {}, {}
 
     def clearbit_get(self, path, body, key):
         company = self.companies.get(path.rpartition("/")[2])
         return (200, company, {}) if company else (503, {"error": "try later"}, {})
 
-    def slack_post(self, path, body, key):
-        self.messages.append(body["text"])
-        return 200, {"ts": "1"}, {}
+
+@pytest.fixture
+def hubspot():
+    with HubSpot() as vendor:
+        yield vendor
 
 
-def test_new_lead_answers_the_form_and_tells_sales(make_engine):
+def test_new_lead_answers_the_form_and_tells_sales(make_engine, hubspot, slack):
     services = Sales()
     engine = set_up(make_engine, "new-lead", services)
+    engine.write("bellwire.yaml", (engine.folder / "bellwire.yaml").read_text().replace("vendor: hubspot", f"vendor: hubspot, url: '{hubspot.url}'"))
+    use_slack(engine, slack)
+    engine.env["HUBSPOT_TOKEN"] = hubspot.secrets["TOKEN"]
     engine.start()
 
     def send(**lead):
         return engine.request("POST", "/in/forms", json.dumps(lead).encode(), {"Content-Type": "application/json"})
     status, answer, _ = send(email="Jo@big.example", name="Jo")
-    assert (status, answer) == (201, {"contact": 1})
-    assert send(email="al@small.example", name="Al")[:2] == (201, {"contact": 2})
-    assert send(email="ed@unknown.example", name="Ed", budget="high")[:2] == (201, {"contact": 3})
+    assert (status, answer) == (201, {"contact": "101"})
+    assert send(email="al@small.example", name="Al")[:2] == (201, {"contact": "102"})
+    assert send(email="ed@unknown.example", name="Ed", budget="high")[:2] == (201, {"contact": "103"})
     runs = engine.finished_runs(3, "--workflow", "new-lead")
     assert all(run["state"] == "succeeded" for run in runs), runs
-    assert sorted(services.messages) == ["Hot lead Jo@big.example, 900 staff", "Hot lead ed@unknown.example, 0 staff"]
-    assert services.lists == [("nurture", 2)] and services.contacts["jo@big.example"]["fields"] == {"name": "Jo", "source": "web"}
+    assert sorted(slack.posted()) == [("#sales-hot", f"Hot lead {who} staff") for who in ("Jo@big.example, 900", "ed@unknown.example, 0")]
+    assert hubspot.members == {("77", "102")}
+    assert hubspot.contacts["101"] == {"email": "jo@big.example", "firstname": "Jo", "lifecyclestage": "lead"}
     assert len([path for path, _, _ in services.to("clearbit", "GET") if "unknown" in path]) == 2
     for n in range(6):  # one address may come five times an hour: burst 1, then one each 12 minutes
         status, answer, _ = send(email="jo@big.example", name=f"Jo {n}")
@@ -194,46 +203,87 @@ def test_new_lead_answers_the_form_and_tells_sales(make_engine):
     engine.stop()
 
 
+def test_new_lead_under_kills_makes_each_contact_once(make_engine, hubspot, slack):
+    print("seed", SEED)
+    rng = random.Random(SEED)
+    services = Sales()
+    engine = set_up(make_engine, "new-lead", services)
+    engine.write("bellwire.yaml", (engine.folder / "bellwire.yaml").read_text().replace("vendor: hubspot", f"vendor: hubspot, url: '{hubspot.url}'")
+                 .replace("rate: 10/1s, burst: 20", "rate: 1000/1s, burst: 1000"))
+    workflow = engine.folder / "workflows" / "new-lead.yaml"  # a killed call is not waited for as long as a busy vendor
+    workflow.write_text(re.sub("uses: (crm|chat)/", r"retry: {attempts: 20, delay: 20ms, factor: 1}, uses: \1/", workflow.read_text()))
+    use_slack(engine, slack)
+    engine.env["HUBSPOT_TOKEN"] = hubspot.secrets["TOKEN"]
+    engine.start()
+    leads, answers = [f"lead{n}@{'big' if n % 3 == 0 else 'small'}.example" for n in range(60)], {}
+
+    def send(mine):
+        for email in mine:
+            while email not in answers:
+                try:
+                    status, _, _ = engine.request("POST", "/in/forms", json.dumps({"email": email, "name": "Jo"}).encode(), {"Content-Type": "application/json"})
+                    if status in (201, 202, 429):  # 429: it was taken before, and the answer was lost
+                        answers[email] = status
+                except (OSError, http.client.HTTPException, ValueError):
+                    time.sleep(0.005)  # it is about to be started again, on another port
+    senders = [threading.Thread(target=send, args=(leads[n::4],), daemon=True) for n in range(4)]
+    for sender in senders:
+        sender.start()
+    kills = 0
+    while any(sender.is_alive() for sender in senders):
+        wanted = len(hubspot.requests) + rng.randrange(1, 12)
+        wait_for("some calls", lambda: len(hubspot.requests) >= wanted or not any(sender.is_alive() for sender in senders))
+        kills += 1
+        engine.strike(rng.choice(("engine", "worker")))
+    for sender in senders:
+        sender.join()
+    alive = ("active", "parked", "blocked", "delayed")
+    wait_for("all runs to end", lambda: not any(engine.rows("runs", "--state", state) for state in alive), 5 * DEADLINE)
+    assert kills >= 1 and set(answers) == set(leads)
+    failed = [engine.show_run(run["run"]) for run in engine.rows("runs", "--limit", "1000") if run["state"] not in ("succeeded", "skipped")]
+    assert not failed, failed[:3]
+    contacts = [contact["email"] for contact in hubspot.contacts.values()]
+    assert sorted(contacts) == sorted(leads)  # each once
+    ids = {contact["email"]: id for id, contact in hubspot.contacts.items()}
+    assert hubspot.members == {("77", ids[email]) for email in leads if "small" in email}
+    assert set(slack.posted()) == {("#sales-hot", f"Hot lead {email}, 900 staff") for email in leads if "big" in email}
+    assert engine.stop() == 0
+    print(f"{kills} kills, {len(hubspot.requests)} requests for {len(leads)} leads")
+
+
 class Site(Services):
-    def __init__(self):
-        self.page = {"id": 3, "text": "old", "version": 8}
-        self.drafts, self.messages, self.live = {}, [], None
-        super().__init__()
-
-    def cms_get(self, path, body, key):
-        return 200, self.page, {}
-
-    def cms_post(self, path, body, key):
-        if path == "drafts":
-            self.drafts["d1"] = body
-            return 200, {"draft_id": "d1"}, {}
-        if body["if_version"] != self.page["version"]:
-            return 409, {"error": "changed meanwhile"}, {}
-        self.live = self.drafts.pop(path.split("/")[1])["body"]
-        return 200, {"version": 9}, {}
-
-    def cms_delete(self, path, body, key):
-        self.drafts.pop(path.split("/")[1])
-        return 200, {}, {}
-
     def serp_get(self, path, body, key):
         if path.startswith("rank"):
             return 200, {"position": 2}, {}
         own = f"http://127.0.0.1:{self.server.server_port}/web/"
-        return 200, {"results": [{"url": "https://www.example/tea"}] + [{"url": own + name} for name in ("one", "two", "gone", "away")]}, {}
+        page = re.search(r"tea(\d*)", urllib.parse.unquote(path))[1]
+        return 200, {"results": [{"url": "https://www.example/tea" + page}] + [{"url": own + name} for name in ("one", "two", "gone", "away")]}, {}
 
     def web_get(self, path, body, key):
         return (200, f"<p>all about {path}</p>", {}) if path in ("one", "two") else (404, {}, {})
 
-    def llm_post(self, path, body, key):
-        if path == "v1/chat":
-            return 200, {"text": "new text"}, {}
-        assert [item["text"].strip(' "') for item in body["context"]["rivals"] if item] == ["all about one", "all about two"], body
-        return 200, {"data": {"confidence": 0.9, "plan": "say more"}}, {}
 
-    def slack_post(self, path, body, key):
-        self.messages.append(body)
-        return 200, {"ts": "1"}, {}
+class Writer(LLM):
+    """Reads one rival more, then has a plan; writes what it is told to. `asked`: how often it was asked for each of that, by page."""
+
+    def __init__(self):
+        super().__init__()
+        self.asked = collections.Counter()
+
+    def reply_to(self, request, asked):
+        messages = request.json["messages"]
+        first = json.dumps(messages[0])
+        page = (re.search(r"(?:green|old) tea(\d+)", first) or ["", ""])[1]
+        has_read = "tool_result" in json.dumps(messages[-1])
+        stage = "draft" if "ARTICLE" in first else "plan" if has_read else "read"
+        with self.lock:
+            self.asked[page, stage] += 1
+        if stage == "draft":
+            return Reply("new text")
+        assert "all about one" in first and "all about two" in first, first
+        if stage == "plan":
+            return Reply(json.dumps({"confidence": 0.9, "plan": "say more"}))
+        return Reply(tools=[("web_extract", {"url": self.rival, "max_chars": 100})])
 
 
 def link_in(text):
@@ -259,30 +309,94 @@ def parked_at(engine, step):
         row["step"] == step and row["state"] == "waiting" for row in engine.show_run(run["run"])["steps"])])
 
 
-def test_seo_rank_drop_asks_a_person_and_measures_after_two_weeks(make_engine):
-    services = Site()
+@pytest.fixture
+def wordpress():
+    with WordPress() as vendor:
+        vendor.posts[3] = {"id": 3, "title": "Tea", "content": "old", "slug": "tea", "status": "publish", "link": "https://www.example/tea", "modified_gmt": vendor.now()}
+        yield vendor
+
+
+@pytest.fixture
+def writer():
+    with Writer() as vendor:
+        yield vendor
+
+
+def set_up_seo(make_engine, services, wordpress, writer, slack):
     engine = set_up(make_engine, "seo-rank-drop", services)
+    use_slack(engine, slack)
+    engine.write("bellwire.yaml", (engine.folder / "bellwire.yaml").read_text().replace('"https://www.example"', f'"{wordpress.url}"')
+                 .replace("api: anthropic,", f"api: anthropic, base_url: '{writer.url}/anthropic/v1',")
+                 .replace("default: claude", "prices: [{model: claude-sonnet-4-6, input: 3, output: 15}], default: claude"))
+    writer.rival = f"http://127.0.0.1:{services.server.server_port}/web/one"
+    engine.env.update(WORDPRESS_PASSWORD=wordpress.secrets["PASSWORD"], LLM_KEY=llm.KEY)
+    return engine
+
+
+def test_seo_rank_drop_asks_a_person_and_measures_after_two_weeks(make_engine, wordpress, writer, slack):
+    services = Site()
+    engine = set_up_seo(make_engine, services, wordpress, writer, slack)
     engine.start()
     dropped = json.dumps({"url": "https://www.example/tea", "keyword": "green tea", "before": 4, "after": 11}).encode()
     for _ in range(2):  # the second one is left out: this page is being worked on
         assert engine.request("POST", "/in/seo", dropped, {"Content-Type": "application/json"})[0] == 202
     wait_for("the one that is skipped", lambda: engine.rows("runs", "--state", "skipped"))
     parked_at(engine, "review")
-    text = services.messages[0]["text"]
-    assert text.startswith("Publish the revision of https://www.example/tea? ") and services.live is None
+    [(channel, text)] = slack.posted()
+    assert channel == "#content" and text.startswith("Publish the revision of https://www.example/tea? ") and wordpress.public("tea") == ("Tea", "old")
     engine.kill()
     engine.start()
     assert decide(engine, link_in(text), choice="publish")[0] == 200
     parked_at(engine, "settle")
-    assert services.live == "new text"
+    assert wordpress.public("tea") == ("Tea", "new text")
     later(engine, 14 * 86400 * 1000)
     run = engine.finished_runs(1, "--workflow", "seo-rank-drop", "--state", "succeeded")[0]
     rivals = next(step for step in run["steps"] if step["step"] == "rivals")["output"]
     assert (rivals["total"], rivals["succeeded"], rivals["failed"]) == (4, 2, 2)
     measured = wait_for("the measure", lambda: [event for event in engine.rows("events") if event["name"] == "seo.revision_measured"])
     assert json.loads(json.loads(engine.run("events", measured[0]["event"], "--json").stdout)["body"]) == {"url": "https://www.example/tea", "before": 11, "after": 2}
-    assert len(services.messages) == 1
+    assert len(slack.posted()) == 1
     engine.stop()
+
+
+def test_seo_rank_drop_under_kills_pays_for_each_call_of_the_model_once(make_engine, wordpress, writer, slack):
+    print("seed", SEED)
+    rng, pages, services = random.Random(SEED), range(10), Site()
+    for n in pages:
+        wordpress.posts[10 + n] = {"id": 10 + n, "title": "Tea", "content": f"old tea{n}", "slug": f"tea{n}", "status": "publish", "link": f"https://www.example/tea{n}",
+                                   "modified_gmt": wordpress.now()}
+    engine = set_up_seo(make_engine, services, wordpress, writer, slack)
+    workflow = engine.folder / "workflows" / "seo-rank-drop.yaml"  # a killed call is tried again without the delays that real services want
+    workflow.write_text(re.sub(r"uses: (cms|seo|web|llm|chat)/", r"retry: {attempts: 30, delay: 20ms, factor: 1}, uses: \1/", workflow.read_text())
+                        .replace("    uses: llm/agent@1", "    retry: {attempts: 30, delay: 20ms, factor: 1}\n    uses: llm/agent@1")
+                        .replace("    retry: {attempts: 30, delay: 20ms, factor: 1}, uses: llm/agent@1", "    uses: llm/agent@1"))
+    engine.start()
+    for n in pages:
+        dropped = json.dumps({"url": f"https://www.example/tea{n}", "keyword": f"green tea{n}", "before": 4, "after": 11}).encode()
+        assert engine.request("POST", "/in/seo", dropped, {"Content-Type": "application/json"})[0] == 202
+    kills = 0
+
+    def all_wait():
+        return len([run for run in engine.rows("runs", "--state", "parked") if any(
+            row["step"] == "review" and row["state"] == "waiting" for row in engine.show_run(run["run"])["steps"])]) == len(pages)
+    while not all_wait():
+        wanted = writer.asked.total() + rng.randrange(4)
+        wait_for("some calls", lambda: writer.asked.total() >= wanted or all_wait())
+        kills += 1
+        engine.strike(rng.choice(("engine", "worker")))
+    unheard = 0
+    for run in engine.rows("runs", "--state", "parked"):
+        usage = engine.show_run(run["run"])["usage"]
+        page = re.search(r"tea(\d+)", json.dumps(engine.rows("events", run["event"])))[1]
+        assert collections.Counter(call["step"] for call in usage["of"] if call["ended"]) == {"analysis": 2, "draft": 1}, usage  # each once
+        asked = sum(count for (of, _), count in writer.asked.items() if of == page)
+        assert asked <= usage["calls"] and usage["calls"] == 3 + usage["open"], (asked, usage)  # whatever came again is said to be unknown
+        unheard += usage["open"]
+    print(f"{kills} kills, {writer.asked.total()} calls, {unheard} of which nobody has heard the answer")
+    drafts = {n: wordpress.posts[10 + n]["content"] for n in pages}
+    assert kills >= 1 and set(drafts.values()) == {f"old tea{n}" for n in pages}  # nobody has decided yet
+    assert {re.search(r"tea(\d+)", text)[1] for _, text in slack.posted()} == {str(n) for n in pages}
+    assert engine.stop() == 0
 
 
 class Billing(Services):
@@ -338,7 +452,7 @@ def test_payment_failed_waits_for_the_money_and_then_for_a_person(make_engine):
 
 class Room(Services):
     def __init__(self):
-        self.prompts, self.messages, self.is_broke = [], [], False
+        self.prompts, self.is_broke = [], False
         super().__init__()
 
     def llm_post(self, path, body, key):
@@ -347,14 +461,11 @@ class Room(Services):
         self.prompts.append(body["prompt"])
         return 200, {"text": f"{body['prompt'].count('---') + 1} changes", "usage": {"total_tokens": 90}}, {}
 
-    def slack_post(self, path, body, key):
-        self.messages.append((body["channel"], body["text"]))
-        return 200, {"ts": "1"}, {}
 
-
-def test_release_notes_are_one_text_for_a_burst_of_pushes(make_engine):
+def test_release_notes_are_one_text_for_a_burst_of_pushes(make_engine, slack):
     services = Room()
     engine = set_up(make_engine, "release-notes", services)
+    use_slack(engine, slack)
     engine.start()
 
     def push(*messages, ref="main", repository="example/bell"):
@@ -374,15 +485,15 @@ def test_release_notes_are_one_text_for_a_burst_of_pushes(make_engine):
     runs = engine.finished_runs(2)
     assert all(run["state"] == "succeeded" for run in runs), runs
     assert sorted(services.prompts) == ["example/bell, 2 pushes:\nRing twice\n---\nTidy up\n---\nRing louder\n", "example/other, 1 pushes:\nOther\n"]
-    assert sorted(services.messages) == [("#releases", "1 changes"), ("#releases", "3 changes")]
+    assert sorted(slack.posted()) == [("#releases", "1 changes"), ("#releases", "3 changes")]
     services.is_broke = True
     for n in range(50):  # so many are a run at once
         push(f"Change {n}")
     failed = engine.finished_runs(3)[0]
-    assert failed["state"] == "failed" and services.messages[-1][0] == "#ops" and "release-notes failed at notes" in services.messages[-1][1]
+    assert failed["state"] == "failed" and slack.posted()[-1][0] == "#ops" and "release-notes failed at notes" in slack.posted()[-1][1]
     services.is_broke = False
     engine.run("runs", "replay", failed["run"])
-    wait_for("the text", lambda: services.messages[-1] == ("#releases", "50 changes"))
+    wait_for("the text", lambda: slack.posted()[-1] == ("#releases", "50 changes"))
     engine.stop()
 
 
