@@ -64,7 +64,7 @@ class Answer:
 
 @dataclasses.dataclass
 class _Fault:
-    kind: str  # "answer", "stall", "cut"
+    kind: str  # "answer", "stall", "cut", "none"
     times: int
     path: str  # a regular expression that the path has to match from its beginning
     method: str = None
@@ -108,8 +108,10 @@ class Server:
             return [request for request in self.requests if request.path == path]
 
     # ---- faults: of the next `times` requests, with this method if one is given, whose path begins with a match of `path` ----
-    def fail(self, status: int, answer=None, *, times: int = 1, path: str = "", method: str = None, headers: dict = None, done: bool = False):
-        """done: what was asked for has happened all the same."""
+    def fail(self, status: int, answer=None, *, times: int = 1, path: str = "", method: str = None, headers: dict = None, done: bool = False, after: int = 0):
+        """done: what was asked for has happened all the same. after: so many of those that match are answered before."""
+        if after:
+            self._fault(_Fault("none", after, path, method))
         self._fault(_Fault("answer", times, path, method, _answer((status, answer, headers or {})), is_done=done))
 
     def stall(self, *, times: int = 1, path: str = "", method: str = None):
