@@ -17,9 +17,19 @@ struct bw_needs bw_needs_read(const json_t *texts)
     json_array_foreach(texts, index, text)
     {
         needs.network |= bw_slice_is(bw_json_slice(text), "network");
+        needs.local |= bw_slice_is(bw_json_slice(text), "unix");
         needs.exec |= bw_slice_is(bw_json_slice(text), "exec");
+        needs.groups |= bw_slice_is(bw_json_slice(text), "groups");
     }
     return needs;
+}
+
+bool bw_need_is_known(const char *text)
+{
+    static const char *const words[] = {"network", "unix", "exec", "groups"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (!strcmp(text, words[i])) return true;
+    return !strncmp(text, "files:/", 7) || !strncmp(text, "reads:/", 7);
 }
 
 /* An engine that runs as root has plugins that run as root. Of what root may do they keep to read and write files of others, which is bounded by

@@ -10,10 +10,15 @@
 #include <stddef.h>
 
 struct bw_needs {
-    bool network;        /* sockets of IPv4 and IPv6; no others ever */
-    bool exec;           /* to start processes */
-    const json_t *texts; /* borrowed; NULL: none. "files:PATH" among them: that and what is beneath may be read and written */
+    bool network; /* sockets of IPv4 and IPv6 */
+    bool local;   /* "unix": Unix sockets, behind which the powers of others are */
+    bool exec;    /* to start processes */
+    bool groups;  /* to put them into process groups of their own, which do not end with this one */
+    const json_t
+        *texts; /* borrowed; NULL: none. "files:PATH" among them: that and what is beneath may be read and written; "reads:PATH": only read */
 };
+/* Is this one of those that there are: network, unix, exec, groups, files:/PATH, reads:/PATH? */
+bool bw_need_is_known(const char *text);
 struct bw_needs bw_needs_read(const json_t *texts); /* a manifest's `needs` */
 /* For a plugin in `folder`. open: "" or a text for people: what stays open. */
 void bw_confine_plugin(const struct bw_needs *needs, const char *folder, char *open, size_t size);

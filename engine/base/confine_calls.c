@@ -37,7 +37,6 @@ static const int never[] = {
     SYS_rt_sigqueueinfo,
     SYS_rt_tgsigqueueinfo,
     SYS_setsid,
-    SYS_setpgid,
     SYS_setrlimit,
     SYS_mount,
     SYS_umount2,
@@ -185,21 +184,26 @@ static void add_limits(struct program *program)
     answer(program, SECCOMP_RET_ERRNO | EPERM);
 }
 
-/* Without the network: none. With it IPv4, IPv6, and netlink, by which the C library asks for the addresses of this machine; no Unix sockets, behind
- * which the powers of others are. A pair of sockets is a pipe, unless it is of datagrams: those can be sent elsewhere. */
+/* Without the network: none. With it IPv4, IPv6, and netlink, by which the C library asks for the addresses of this machine. Unix sockets, behind
+ * which the powers of others are, are a need of their own. Without it a pair of sockets is a pipe, unless it is of datagrams: those can be sent
+ * elsewhere. */
 static void add_sockets(struct program *program, const struct bw_needs *needs)
 {
+    unsigned families[4];
+    unsigned char count = 0;
     if (needs->network) {
-        begin(program, SYS_socket, 6);
-        load(program, low_half(0));
-        add(program, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_INET, 2, 0));
-        add(program, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_INET6, 1, 0));
-        add(program, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_NETLINK, 0, 1));
-        answer(program, SECCOMP_RET_ALLOW);
-        answer(program, SECCOMP_RET_ERRNO | EACCES);
-    } else {
-        refuse(program, (const int[]){SYS_socket}, 1, EACCES);
+        families[count++] = AF_INET;
+        families[count++] = AF_INET6;
+        families[count++] = AF_NETLINK;
     }
+    if (needs->local) families[count++] = AF_UNIX;
+    begin(program, SYS_socket, (unsigned char)(count + 3));
+    load(program, low_half(0));
+    for (unsigned char i = 0; i < count; i++)
+        add(program, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, families[i], (unsigned char)(count - i), 0));
+    answer(program, SECCOMP_RET_ERRNO | EACCES);
+    answer(program, SECCOMP_RET_ALLOW);
+    if (needs->local) return;
     begin(program, SYS_socketpair, 5);
     load(program, low_half(1));
     add(program, (struct sock_filter)BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0xf));
@@ -214,6 +218,7 @@ bool bw_confine_calls(const struct bw_needs *needs)
     unsigned self = (unsigned)getpid();
     add_machine(&program);
     refuse(&program, never, sizeof never / sizeof *never, EPERM);
+    if (!needs->groups) refuse(&program, (const int[]){SYS_setpgid}, 1, EPERM);
     if (!needs->exec) {
         refuse(&program, starts_processes, sizeof starts_processes / sizeof *starts_processes, EPERM);
         refuse(&program, (const int[]){SYS_tkill}, 1, EPERM);

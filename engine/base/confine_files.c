@@ -23,7 +23,8 @@
 #define ACCESS_FIRST ((1ull << 13) - 1)
 #define OF_FILES (ACCESS_EXECUTE | ACCESS_WRITE_FILE | ACCESS_READ_FILE | ACCESS_TRUNCATE | ACCESS_IOCTL_DEV)
 #define READ (ACCESS_READ_FILE | ACCESS_READ_DIR)
-#define SCOPES 3ull /* abstract Unix sockets, signals: ABI 6 */
+#define SCOPE_ABSTRACT_SOCKETS (1ull << 0) /* ABI 6 */
+#define SCOPE_SIGNALS (1ull << 1)
 #define RULE_PATH_BENEATH 1
 
 struct ruleset_attributes {
@@ -96,7 +97,9 @@ static void allow_all(const struct rules *rules, const struct bw_needs *needs, c
     json_array_foreach(needs->texts, index, text)
     {
         const char *path = json_string_value(text);
-        if (path && !strncmp(path, "files:", 6)) allow(rules, path + 6, needs->exec ? UINT64_MAX : ~ACCESS_EXECUTE);
+        uint64_t execute = needs->exec ? ACCESS_EXECUTE : 0;
+        if (path && !strncmp(path, "files:", 6)) allow(rules, path + 6, ~ACCESS_EXECUTE | execute);
+        if (path && !strncmp(path, "reads:", 6)) allow(rules, path + 6, READ | execute);
     }
 }
 
@@ -104,11 +107,12 @@ bool bw_confine_files(const struct bw_needs *needs, const char *folder)
 {
     long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, 1);
     struct rules rules = {.handled = ACCESS_FIRST};
+    uint64_t scopes = SCOPE_SIGNALS | (needs->local ? 0 : SCOPE_ABSTRACT_SOCKETS);
     if (abi < 1) return false;
     if (abi >= 2) rules.handled |= ACCESS_REFER;
     if (abi >= 3) rules.handled |= ACCESS_TRUNCATE;
     if (abi >= 5) rules.handled |= ACCESS_IOCTL_DEV;
-    struct ruleset_attributes attributes = {.files = rules.handled, .scopes = abi >= 6 ? SCOPES : 0};
+    struct ruleset_attributes attributes = {.files = rules.handled, .scopes = abi >= 6 ? scopes : 0};
     size_t size = abi >= 6 ? sizeof attributes : abi >= 4 ? offsetof(struct ruleset_attributes, scopes) : offsetof(struct ruleset_attributes, ports);
     if ((rules.fd = (int)syscall(SYS_landlock_create_ruleset, &attributes, size, 0)) < 0) return false;
     allow_all(&rules, needs, folder);

@@ -1,4 +1,5 @@
 #include "config/configure.h"
+#include "base/confine.h"
 #include "base/json.h"
 #include <string.h>
 
@@ -72,12 +73,10 @@ static json_t *read_needs(const struct bw_key_context *context, const struct bw_
                      "plugins_may.%s must be a list, found %s", pair->key->text.ptr, bw_yaml_kind_name(value->kind));
     for (size_t i = 0; value->kind == BW_YAML_LIST && i < value->count; i++) {
         const struct bw_yaml_node *item = value->items[i];
-        bool is_need = item->kind == BW_YAML_STRING &&
-                       (bw_slice_is(item->text, "network") || bw_slice_is(item->text, "exec") || !strncmp(item->text.ptr, "files:/", 7));
-        if (is_need)
+        if (item->kind == BW_YAML_STRING && bw_need_is_known(item->text.ptr))
             json_array_append_new(needs, json_stringn(item->text.ptr, item->text.len));
         else
-            bw_key_error(context, item, "config.need", "it may be network, exec, or files:PATH with a PATH from the root",
+            bw_key_error(context, item, "config.need", "it may be network, unix, exec, groups, or files:PATH or reads:PATH with a PATH from the root",
                          "a plugin cannot need this%s%s", item->kind == BW_YAML_STRING ? ": " : "",
                          item->kind == BW_YAML_STRING ? item->text.ptr : "");
     }
@@ -120,8 +119,8 @@ void bw_configure_help(struct bw_buf *out)
     bw_buf_append_text(out, "\nconfigure.PLUGIN (fields as `bellwire actions show` says them):\n"
                             "  NAME: VALUE            a field that the plugin's manifest has under `config`; what it leaves out has its default\n"
                             "  NAME: {secret: SECRET} a field that is secret: all of the plugin's actions may read that one of `secrets`\n");
-    bw_buf_append_text(
-        out, "\nplugins_may (what compiled plugins may need, whatever their manifests say; without it each has what it needs):\n"
-             "  PLUGIN: [NEED, …]      that one may need network, exec, files:PATH (and all beneath it); [] = it is off if it needs anything\n"
-             "  \"*\": [NEED, …]         all that are not named\n");
+    bw_buf_append_text(out, "\nplugins_may (what compiled plugins may need, whatever their manifests say; without it each has what it needs):\n"
+                            "  PLUGIN: [NEED, …]      that one may need network, unix, exec, groups, files:PATH or reads:PATH (and all beneath it);\n"
+                            "                         [] = it is off if it needs anything\n"
+                            "  \"*\": [NEED, …]         all that are not named\n");
 }

@@ -141,8 +141,10 @@ struct bw_plugin {
      * {"attempts": 5, "delay": "2s", …}}. A workflow uses it as `uses: ns/name@1`, 1 being the first number of version.
      * "config": fields as in inputs, what bellwire.yaml may say under configure: {NAME: {…}} with the name of this manifest; a string field with
      * "secret": true as well is written {secret: NAME} there. Without "config" the plugin takes no configuration.
-     * "needs": what it does beyond its own memory: "network", "exec" (start programs), "files:/PATH" (read and write that and all beneath it),
-     * "files:$FIELD" (the same for the paths in that field of the configuration). */
+     * "needs": what it does beyond its own memory: "network", "unix" (Unix sockets), "exec" (start programs), "groups" (let them live in process
+     * groups of their own, which do not end with its process), "files:/PATH" (read and write that and all beneath it), "reads:/PATH" (read only);
+     * "files:$FIELD" and "reads:$FIELD" (the same for the paths in that field of the configuration), "network:$FIELD" and "unix:$FIELD" (if that
+     * field is true). */
     const char *manifest;
     /* Once, before the first call; must return at once. config: JSON object, checked against the manifest's config, defaults filled in; a secret
      * field is {"secret": NAME}, to be asked for by secret() in each call. When the configuration changes, another process gets it. The instance is

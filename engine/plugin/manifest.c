@@ -1,4 +1,5 @@
 #include "plugin/manifest.h"
+#include "base/confine.h"
 #include "base/schema.h"
 #include "base/suggest.h"
 #include "plugin/settings.h"
@@ -84,8 +85,10 @@ static bool check_action(json_t *action, const char *version, struct bw_error *e
 
 static bool is_need(const char *text, const json_t *config)
 {
-    if (!strcmp(text, "network") || !strcmp(text, "exec") || !strncmp(text, "files:/", 7)) return true;
-    return !strncmp(text, "files:$", 7) && bw_settings_holds_paths(config, text + 7);
+    if (bw_need_is_known(text)) return true;
+    if (!strncmp(text, "files:$", 7) || !strncmp(text, "reads:$", 7)) return bw_settings_holds_paths(config, text + 7);
+    if (!strncmp(text, "network:$", 9)) return bw_settings_is_choice(config, text + 9);
+    return !strncmp(text, "unix:$", 6) && bw_settings_is_choice(config, text + 6);
 }
 
 static bool check_needs(const json_t *needs, const json_t *config, struct bw_error *err)
@@ -98,8 +101,9 @@ static bool check_needs(const json_t *needs, const json_t *config, struct bw_err
         const char *text = json_string_value(need);
         if (text && is_need(text, config)) continue;
         bw_error_set(err, "plugin.manifest", "a plugin cannot need '%s'", text ? text : "what is no text");
-        bw_error_hint(err, "needs may hold \"network\", \"exec\", \"files:PATH\" with a PATH from the root, and \"files:$FIELD\" "
-                           "with a field of config that holds such a path, or a list of them");
+        bw_error_hint(err, "needs may hold \"network\", \"unix\", \"exec\", \"groups\", \"files:PATH\" and \"reads:PATH\" with a PATH from the root, "
+                           "\"files:$FIELD\" with a field of config that holds such a path, or a list of them, and \"network:$FIELD\" with one "
+                           "that is true or false");
         return false;
     }
     return true;

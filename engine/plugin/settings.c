@@ -222,16 +222,28 @@ bool bw_settings_holds_paths(const json_t *fields, const char *name)
     return !strcmp(bw_json_str(is_list ? json_object_get(field, "items") : field, "type", ""), "string");
 }
 
-static void add_path(const struct reading *reading, const char *name, const json_t *value, const char *pointer)
+bool bw_settings_is_choice(const json_t *fields, const char *name)
+{
+    return !strcmp(bw_json_str(json_object_get(fields, name), "type", ""), "boolean");
+}
+
+static void add_path(const struct reading *reading, const char *kind, const char *name, const json_t *value, const char *pointer)
 {
     const char *path = json_string_value(value);
     struct bw_error err;
     if (path && *path == '/') {
-        json_array_append_new(reading->out->needs, json_sprintf("files:%s", path));
+        json_array_append_new(reading->out->needs, json_sprintf("%.5s:%s", kind, path));
         return;
     }
     bw_error_set(&err, "configure.path", "%s must be a path from the root, as the plugin may open what is there", name);
     add_error(reading, &err, pointer);
+}
+
+/* "files:$folder" → "folder"; NULL: the configuration has no say in this need. */
+static const char *field_of(const char *need)
+{
+    const char *field = need ? strchr(need, ':') : NULL;
+    return field && field[1] == '$' ? field + 2 : NULL;
 }
 
 static void take_needs(const struct reading *reading, const json_t *needs)
@@ -240,16 +252,17 @@ static void take_needs(const struct reading *reading, const json_t *needs)
     size_t index, at;
     json_array_foreach(needs, index, need)
     {
-        const char *text = json_string_value(need), *name = text && !strncmp(text, "files:$", 7) ? text + 7 : NULL;
+        const char *text = json_string_value(need), *name = field_of(text);
         const json_t *value = name ? json_object_get(reading->out->config, name) : NULL;
         char pointer[256];
         if (!name) json_array_append(reading->out->needs, need);
+        if (json_is_true(value)) json_array_append_new(reading->out->needs, json_stringn(text, (size_t)(name - text) - 2));
         snprintf(pointer, sizeof pointer, "/%s", name ? name : "");
-        if (json_is_string(value)) add_path(reading, name, value, pointer);
+        if (json_is_string(value)) add_path(reading, text, name, value, pointer);
         json_array_foreach(value, at, item)
         {
             snprintf(pointer, sizeof pointer, "/%s/%zu", name, at);
-            add_path(reading, name, item, pointer);
+            add_path(reading, text, name, item, pointer);
         }
     }
 }
@@ -288,20 +301,23 @@ void bw_settings_free(struct bw_settings *settings)
 
 /* ---- what it may need ---- */
 
-/* A folder covers what is beneath it; a path that goes up again is nowhere in particular. */
-static bool covers(const char *allowed, const char *need)
+/* A path that goes up again is nowhere in particular. */
+static bool is_beneath(const char *folder, const char *path)
 {
-    size_t len = strlen(allowed);
-    if (!strcmp(allowed, need)) return true;
-    if (strncmp(allowed, "files:", 6) != 0 || strstr(need, "/../") || (strlen(need) > 3 && !strcmp(need + strlen(need) - 3, "/.."))) return false;
-    while (len > 6 && allowed[len - 1] == '/') len--;
-    return !strncmp(allowed, need, len) && need[len] == '/';
+    size_t len = strlen(folder), path_len = strlen(path);
+    if (strstr(path, "/../") || (path_len > 3 && !strcmp(path + path_len - 3, "/.."))) return false;
+    while (len && folder[len - 1] == '/') len--;
+    return !strncmp(folder, path, len) && path[len] == '/';
 }
 
-/* Paths that stand in the same bellwire.yaml are its author's own. */
-static bool is_configured_path(const char *need)
+/* A folder covers what is beneath it, and whoever may write may read. */
+static bool covers(const char *allowed, const char *need)
 {
-    return !strncmp(need, "files:$", 7);
+    bool is_read = !strncmp(need, "reads:", 6);
+    if (!strcmp(allowed, need)) return true;
+    if (!is_read && strncmp(need, "files:", 6) != 0) return false;
+    bool is_folder = !strncmp(allowed, "files:", 6) || (is_read && !strncmp(allowed, "reads:", 6));
+    return is_folder && (!strcmp(allowed + 6, need + 6) || is_beneath(allowed + 6, need + 6));
 }
 
 static const char *first_not_allowed(const json_t *allowed, const json_t *needs)
@@ -310,7 +326,7 @@ static const char *first_not_allowed(const json_t *allowed, const json_t *needs)
     json_t *need, *one;
     json_array_foreach(needs, i, need)
     {
-        bool is_covered = is_configured_path(json_string_value(need));
+        bool is_covered = field_of(json_string_value(need)) != NULL; /* what stands in the same bellwire.yaml is its author's own */
         json_array_foreach(allowed, k, one) is_covered = is_covered || covers(json_string_value(one), json_string_value(need));
         if (!is_covered) return json_string_value(need);
     }

@@ -4,7 +4,8 @@
  *     struct bw_settings settings;
  *     if (bw_settings_make(configure, manifest, &settings, &errs)) …   // errs: every fault with file:line:column, and "did you mean"
  *     settings.config    what the plugin gets: as written, defaults filled in. A secret in it is {"secret": NAME}, never its value
- *     settings.needs     as the manifest's, "files:$FIELD" being the path (or each of the paths) that this field of the configuration holds
+ *     settings.needs     as the manifest's, "files:$FIELD" being the path (or each of the paths) that this field of the configuration holds,
+ *                        and "network:$FIELD" being "network" if that field is true, and nothing if not
  *     settings.secrets   [NAME…]: what all of the plugin's actions may read because of that, whatever the workflow lists
  *     bw_settings_free(&settings);
  *
@@ -22,6 +23,7 @@ struct bw_settings {
 };
 /* Is this field one that "files:$FIELD" can name: a text, or a list of texts? */
 bool bw_settings_holds_paths(const json_t *fields, const char *name);
+bool bw_settings_is_choice(const json_t *fields, const char *name); /* true or false: what "network:$FIELD" can name */
 /* Is this what a manifest may have under `config`? NULL: it has none. err: schema.invalid */
 bool bw_settings_check_fields(const json_t *fields, struct bw_error *err);
 /* manifest: {name, config?, …}. configure NULL: the plugin is told nothing. False: errs has what is wrong, and `out` is empty. Codes: configure.type,

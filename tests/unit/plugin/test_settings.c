@@ -202,6 +202,19 @@ static void test_what_a_plugin_may_need(void **state)
     assert_may("plugins_may: {sql: [network]}\n", "[\"network\",\"files:$folder\"]", BW_PLUGIN_MAY_BE, 0, "");
     assert_may("plugins_may: {sql: []}\n", "[\"network\",\"files:$folder\"]", BW_PLUGIN_IS_OFF, 0, "");
     assert_may("plugins_may: {sql: ['files:/']}\n", "[\"files:/etc\"]", BW_PLUGIN_MAY_BE, 0, "");
+    assert_may("plugins_may: {sql: [unix, groups]}\n", "[\"groups\",\"unix\"]", BW_PLUGIN_MAY_BE, 0, "");
+    assert_may("plugins_may: {sql: [network]}\n", "[\"network\",\"unix\"]", BW_PLUGIN_MAY_NOT_BE, 1, "");
+    assert_may("plugins_may: {sql: [exec]}\n", "[\"exec\",\"unix:$unix\",\"reads:$folder\"]", BW_PLUGIN_MAY_BE, 0, "");
+}
+
+static void test_who_may_write_may_read_and_not_the_other_way_round(void **state)
+{
+    (void)state;
+    assert_may("plugins_may: {sql: ['files:/srv']}\n", "[\"reads:/srv/x\",\"reads:/srv\"]", BW_PLUGIN_MAY_BE, 0, "");
+    assert_may("plugins_may: {sql: ['reads:/srv']}\n", "[\"reads:/srv/x\",\"reads:/srv\"]", BW_PLUGIN_MAY_BE, 0, "");
+    assert_may("plugins_may: {sql: ['reads:/srv']}\n", "[\"files:/srv/x\"]", BW_PLUGIN_MAY_NOT_BE, 1, "");
+    assert_may("plugins_may: {sql: ['reads:/srv']}\n", "[\"files:/srv\"]", BW_PLUGIN_MAY_NOT_BE, 1, "");
+    assert_may("plugins_may: {sql: ['reads:/srv']}\n", "[\"reads:/srv/../etc\"]", BW_PLUGIN_MAY_NOT_BE, 1, "");
 }
 
 static void test_fields_that_a_manifest_may_not_have(void **state)
@@ -236,7 +249,7 @@ static void assert_needs(const char *needs, const char *yaml, const char *expect
     char text[600];
     snprintf(text, sizeof text,
              "{\"name\":\"sql\",\"needs\":%s,\"config\":{\"folder\":{\"type\":\"string\"},\"folders\":{\"type\":\"array\",\"items\":{\"type\":"
-             "\"string\"}}}}",
+             "\"string\"}},\"online\":{\"type\":\"boolean\"},\"local\":{\"type\":\"boolean\",\"default\":true}}}",
              needs);
     json_t *configure = configure_of(yaml), *manifest = parse(text), *wanted = parse(expected);
     struct bw_settings settings;
@@ -255,6 +268,8 @@ static void test_paths_of_the_configuration_are_what_a_plugin_needs(void **state
     assert_needs("[\"network\",\"files:$folder\"]", "configure: {sql: {folder: /srv/a}}\n", "[\"network\",\"files:/srv/a\"]");
     assert_needs("[\"files:$folders\",\"files:/etc/x\"]", "configure: {sql: {folders: [/a, /b]}}\n", "[\"files:/a\",\"files:/b\",\"files:/etc/x\"]");
     assert_needs("[\"files:$folder\"]", "configure: {sql: {}}\n", "[]");
+    assert_needs("[\"reads:$folder\",\"files:/a:$b\"]", "configure: {sql: {folder: /srv/a}}\n", "[\"reads:/srv/a\",\"files:/a:$b\"]");
+    assert_needs("[\"exec\",\"network:$online\",\"unix:$local\"]", "configure: {sql: {online: true, local: false}}\n", "[\"exec\",\"network\"]");
 }
 
 static void test_a_path_that_is_none_is_refused_at_its_place(void **state)
@@ -292,6 +307,7 @@ int main(void)
         cmocka_unit_test(test_names_of_plugins_that_there_are_not),
         cmocka_unit_test(test_lines_that_moved_are_no_change),
         cmocka_unit_test(test_what_a_plugin_may_need),
+        cmocka_unit_test(test_who_may_write_may_read_and_not_the_other_way_round),
         cmocka_unit_test(test_fields_that_a_manifest_may_not_have),
         cmocka_unit_test(test_paths_of_the_configuration_are_what_a_plugin_needs),
         cmocka_unit_test(test_a_path_that_is_none_is_refused_at_its_place),
