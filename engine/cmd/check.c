@@ -1,8 +1,10 @@
+#include "base/confine.h"
 #include "base/log.h"
 #include "cmd/options.h"
 #include "cmd/setup.h"
 #include "cmd/test_files.h"
 #include "ingest/tls.h"
+#include "plugin/settings.h"
 #include "serve/inspect.h"
 #include "serve/routes.h"
 #include "workflow/model.h"
@@ -37,6 +39,34 @@ static void list_good(const json_t *loaded, const struct bw_routes *routes)
         fprintf(stderr, "workflow  %-20s %s\n", bw_json_str(workflow, "name", ""), triggers.len ? triggers.data : "");
         bw_buf_free(&triggers);
     }
+}
+
+/* What is started by a plugin is no code of anybody who has read this instance's files: what it may open is told each time. */
+static void list_granted(const struct bw_config *config, const json_t *loaded)
+{
+    json_t *configure = config->configure ? json_loads(config->configure, 0, NULL) : NULL, *told = json_object(), *action, *need;
+    size_t index, at;
+    json_array_foreach(json_object_get(loaded, "actions"), index, action)
+    {
+        const char *name = bw_json_str(action, "plugin", "");
+        struct bw_needs needs = bw_needs_read(json_object_get(action, "needs"));
+        struct bw_settings settings = {0};
+        struct bw_errors ignored = {0};
+        if (!needs.exec || json_object_get(told, name)) continue;
+        json_t *manifest = json_copy(action);
+        json_object_set_new(manifest, "name", json_string(name));
+        json_object_set_new(told, name, json_true());
+        if (bw_settings_make(configure, manifest, &settings, &ignored)) {
+            fprintf(stderr, "plugin    %-20s starts programs, with", name);
+            json_array_foreach(settings.needs, at, need) fprintf(stderr, "%s %s", at ? "," : "", json_string_value(need));
+            fputc('\n', stderr);
+        }
+        bw_settings_free(&settings);
+        bw_errors_free(&ignored);
+        json_decref(manifest);
+    }
+    json_decref(configure);
+    json_decref(told);
 }
 
 /* Tests are not run here: but do they say what can be read, of what is there? */
@@ -141,6 +171,7 @@ static int check_main(int argc, char **argv)
         status = 1;
     } else {
         if (!as_json) list_good(loaded, routes);
+        if (!as_json) list_granted(config, loaded);
         if (!as_json) warn_of_rivals(loaded);
         if (!as_json) warn_of_doubts(loaded);
         fprintf(stderr, "all good: %zu source%s, %zu workflow%s, %zu action%s, %zu test%s\n", bw_routes_count(routes),
