@@ -129,6 +129,12 @@ static void print_failures(struct bw_slice text)
     json_decref(failures);
 }
 
+static bool waits_for_parts(const struct bw_step_row *step)
+{
+    static const char begin[] = "{\"waits_for\":";
+    return step->output.len > sizeof begin && !memcmp(step->output.ptr, begin, sizeof begin - 1);
+}
+
 static void print_steps(const struct bw_run_row *row)
 {
     char took[32], at[32];
@@ -138,7 +144,7 @@ static void print_steps(const struct bw_run_row *row)
         if (step->due_ms)
             printf("  until %s", bw_print_time(step->due_ms, at));
         else if (step->state == BW_STEP_WAITING && !step->wake.kind && !step->children.total)
-            printf("  for an event");
+            fputs(waits_for_parts(step) ? "  for its parts" : "  for an event", stdout);
         if (step->children.total)
             printf("  runs: %u of %u started, %u succeeded, %u failed", step->children.started, step->children.total, step->children.succeeded,
                    step->children.failed);

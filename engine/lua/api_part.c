@@ -93,6 +93,52 @@ static int part_run(lua_State *L)
     return ask(L, task, BW_REQUEST_ACT, name, uses, 3);
 }
 
+/* The questions that nobody has answered yet, as a list on top of the stack. Those who have been are put into the list at `answers`. */
+static lua_Integer push_unanswered(lua_State *L, struct bw_task *task, int answers)
+{
+    lua_Integer left = 0, count = luaL_len(L, 1);
+    lua_newtable(L);
+    int unanswered = lua_gettop(L);
+    for (lua_Integer i = 1; i <= count; i++) {
+        if (lua_geti(L, 1, i) != LUA_TTABLE) luaL_error(L, "ctx.part.ask wants a list of questions: {{name = \"ask[1]\", message = \"Go on?\"}}");
+        if (lua_getfield(L, -1, "name") != LUA_TSTRING) luaL_error(L, "ctx.part.ask: a question has a name, that of its part: ask[1]");
+        struct bw_slice name = check_name(L, -1);
+        struct bw_buf *output = bw_lua_push_buf(L), *error = bw_lua_push_buf(L);
+        enum bw_part_state state = task->options.services.part(task->options.services.arg, name, output, error);
+        if (output->failed || error->failed) luaL_error(L, "out of memory");
+        if (state == BW_PART_FAILED) lua_newtable(L);
+        if (state != BW_PART_NONE) bw_value_push_json(L, bw_json_view_of(bw_buf_slice(state == BW_PART_FAILED ? error : output)));
+        if (state == BW_PART_FAILED) lua_setfield(L, -2, "error");
+        if (state == BW_PART_NONE) lua_pushvalue(L, -4);
+        lua_seti(L, state == BW_PART_NONE ? unanswered : answers, state == BW_PART_NONE ? ++left : i);
+        lua_settop(L, unanswered);
+    }
+    return left;
+}
+
+static int part_ask(lua_State *L)
+{
+    struct bw_task *task = current(L);
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 1);
+    lua_newtable(L);
+    if (push_unanswered(L, task, 2)) return ask(L, task, BW_REQUEST_ASK, (struct bw_slice){"", 0}, (struct bw_slice){"", 0}, 3);
+    lua_settop(L, 2);
+    return 1;
+}
+
+static int part_link(lua_State *L)
+{
+    struct bw_task *task = current(L);
+    struct bw_slice name = check_name(L, 1), actor;
+    actor.ptr = luaL_optlstring(L, 2, "", &actor.len);
+    struct bw_buf *url = bw_lua_push_buf(L);
+    if (!task->options.services.link(task->options.services.arg, name, actor, url))
+        return luaL_error(L, "ctx.part.link: nothing listens, or the name is too long for a link");
+    lua_pushlstring(L, url->data, url->len);
+    return 1;
+}
+
 static int part_offer(lua_State *L)
 {
     struct bw_task *task = current(L);
@@ -109,4 +155,5 @@ static int part_offer(lua_State *L)
     return 2;
 }
 
-const luaL_Reg bw_part_functions[] = {{"find", part_find}, {"keep", part_keep}, {"run", part_run}, {"offer", part_offer}, {NULL, NULL}};
+const luaL_Reg bw_part_functions[] = {{"find", part_find}, {"keep", part_keep}, {"run", part_run}, {"offer", part_offer},
+                                      {"ask", part_ask},   {"link", part_link}, {NULL, NULL}};

@@ -235,17 +235,38 @@ function ctx.part.keep(name, value) end
 ---Runs an action as a part, once: its output, or nil and {code, message, class}. What is recorded is returned as it is. Its idempotency key is that of the
 ---part, so a call that a crash has cut off is made again under the same one. Its own `retry` and `limit` do not count, it has the time of the step,
 ---and its secrets are those that the workflow grants.
+---A workflow is called likewise, as `uses: workflow/NAME` does it, and may take as long as it likes: the code ends here, and is run once more from its
+---beginning when the called run has ended. Whatever it does before must be recorded in parts, or do no harm when it is done again.
 ---@param name string
----@param uses string  # "crm/find@1"
+---@param uses string  # "crm/find@1", "workflow/enrich-lead"
 ---@param input table
 ---@return table?
 ---@return table?
 function ctx.part.run(name, uses, input) end
----What an action says of itself: {name, version, doc, inputs, outputs, effect, …}; or nil and why there is none.
+---What an action or a workflow says of itself: {name, version, doc, inputs, outputs, effect, …}; or nil and why there is none.
 ---@param uses string
 ---@return table?
 ---@return string?
 function ctx.part.offer(uses) end
+---@class bellwire.question
+---@field name string  # of the part
+---@field message string
+---@field choices? string[]  # default: approve, reject
+---@field to? string[]  # who is asked: each has a link of their own
+---@field need? integer  # so many of `to` must choose the same; default: 1
+---@field timeout? string  # default: "7d"
+---@field on_timeout? string  # one of the choices; default: "fail"
+---Asks people, each question once, and waits until all are decided: as `approve` does it, and for as long. The code ends here, and is run once more from
+---its beginning then. Gives for each question {choice, by, at, form, votes?}, or {error = {code, message, class}}: approval.timeout.
+---@param questions bellwire.question[]
+---@return table[]
+function ctx.part.ask(questions) end
+---The link by which a question is answered, to be sent before it is asked. Whoever has it decides; with `actor`, who is named in the question's `to`, as
+---that person.
+---@param name string
+---@param actor? string
+---@return string
+function ctx.part.link(name, actor) end
 
 -- ---- actions ----
 

@@ -152,7 +152,9 @@ struct bw_task_services { /* what ctx reaches; functions are called on the worke
     void (*usage)(void *arg, int64_t id, struct bw_slice said);
     /* Parts of the step. What is recorded of one: its output (DONE) or its error (FAILED) is appended, as JSON. NULL: this code is a part itself. */
     enum bw_part_state (*part)(void *arg, struct bw_slice name, struct bw_buf *output, struct bw_buf *error);
-    bool (*offer)(void *arg, struct bw_slice uses, struct bw_buf *manifest, struct bw_error *err); /* of an action, as JSON */
+    bool (*offer)(void *arg, struct bw_slice uses, struct bw_buf *manifest, struct bw_error *err); /* of an action or a workflow, as JSON */
+    /* By which `actor`, or whoever has it when that is empty, answers the question that the part `name` is. False: nothing listens. */
+    bool (*link)(void *arg, struct bw_slice name, struct bw_slice actor, struct bw_buf *out);
 };
 struct bw_task_options {
     size_t step;
@@ -179,7 +181,7 @@ enum bw_task_state {
 /* Runs the coroutine for at most one slice. */
 enum bw_task_state bw_task_resume(struct bw_task *task);
 
-enum bw_request_kind { BW_REQUEST_HTTP, BW_REQUEST_READ, BW_REQUEST_SLEEP, BW_REQUEST_USAGE, BW_REQUEST_KEEP, BW_REQUEST_ACT };
+enum bw_request_kind { BW_REQUEST_HTTP, BW_REQUEST_READ, BW_REQUEST_SLEEP, BW_REQUEST_USAGE, BW_REQUEST_KEEP, BW_REQUEST_ACT, BW_REQUEST_ASK };
 struct bw_http_header {
     struct bw_slice name, value;
 };
@@ -187,7 +189,9 @@ struct bw_task_request { /* borrowed until bw_task_answer */
     enum bw_request_kind kind;
     int64_t sleep_ms; /* SLEEP */
     /* KEEP: the part `method` has the value `body` (JSON). ACT: the part `method` is the action `url` with the input `body`. Answered with 200 and
-     * the output, with 500 and the error of a part that has failed (both JSON), or with an error */
+     * the output, with 500 and the error of a part that has failed (both JSON), or with an error. A called workflow (ACT with "workflow/NAME"), and
+     * ASK, whose body is an array of {name, message, choices, to?, need?, timeout?, on_timeout?}, are answered with an error only: else the task is
+     * freed, and the code begins anew when what it waits for is recorded */
     /* USAGE: `body` is a JSON object: provider, model, input_tokens, output_tokens, cost, budget {calls, tokens, cost, ms}, each but the first two
      * only if it is known; answered with a status and the number of the call as the body, or with an error */
     /* HTTP: checked for CR, LF and NUL already */

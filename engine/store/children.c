@@ -14,7 +14,7 @@ _Static_assert(BW_CHILDREN_MAX <= BLOCK_ITEMS * BLOCKS_MAX, "the number of a blo
 struct join { /* its row */
     int64_t id, run_id, event_id;
     struct bw_uid run;
-    char path[80];
+    char path[256];
     int64_t total, concurrency, allowed, started, succeeded, failed;
     int64_t again, again_from; /* children that are to be run once more */
     char workflow[80];

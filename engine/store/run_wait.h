@@ -22,7 +22,7 @@ bool bw_reader_run_wait(struct bw_reader *reader, int64_t run_id, struct bw_run_
 struct bw_unbegun_call {
     int64_t run_id; /* 0: there is none */
     struct bw_uid run;
-    char path[80]; /* the step */
+    char path[256]; /* the step, or a part of it */
 };
 bool bw_reader_unbegun_call(struct bw_reader *reader, int64_t run_id, struct bw_unbegun_call *call, struct bw_error *err);
 #endif

@@ -11,7 +11,7 @@
 #define BW_APPROVAL_PATH "/approve/" /* of the URL, in front of the token */
 #define BW_CALLBACK_PATH "/callback/"
 #define BW_APPROVAL_KEY_BYTES 32
-#define BW_APPROVAL_STEP_MAX 64 /* bytes of a step's path */
+#define BW_APPROVAL_STEP_MAX 240 /* bytes of a step's path, or of that of a part of it; a byte of the token holds their number */
 #define BW_APPROVAL_ACTOR_MAX 100
 
 struct bw_approval_token {

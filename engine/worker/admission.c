@@ -174,8 +174,8 @@ bool bw_admission_ask(struct bw_worker_event *event, struct bw_catalog_workflow 
     return good;
 }
 
-bool bw_admission_call(const struct bw_attempt *attempt, struct bw_catalog_workflow *callee, struct bw_slice given, struct bw_admission *admission,
-                       struct bw_error *err)
+bool bw_admission_call(const struct bw_attempt *attempt, struct bw_slice path, struct bw_catalog_workflow *callee, struct bw_slice given,
+                       struct bw_admission *admission, struct bw_error *err)
 {
     const struct bw_workflow *workflow = callee->workflow;
     struct bw_run *run = attempt->run;
@@ -183,7 +183,7 @@ bool bw_admission_call(const struct bw_attempt *attempt, struct bw_catalog_workf
     if (!bw_admission_is_asked_by_call(workflow)) return true;
     if (!bw_admission_has_expressions(workflow)) return make_all(&asking, admission, err);
     bw_note_enter_step(run, attempt->step, 0);
-    bool good = evaluate(&asking, bw_uid_of_child(run->uid, bw_attempt_step(attempt)->path, 0), admission, err);
+    bool good = evaluate(&asking, bw_uid_of_child(run->uid, path, 0), admission, err);
     bw_note_leave(run->event->worker);
     return good;
 }

@@ -43,14 +43,18 @@ static bool render_message(struct bw_run *run, size_t index, struct bw_buf *out,
 }
 
 /* The link is good for as long as the run may live: when the step does not wait any more, it shows what became of it. */
-static bool append_url(struct bw_run *run, size_t index, struct bw_slice actor, struct bw_buf *out)
+bool bw_approval_url(const struct bw_run *run, struct bw_slice path, struct bw_slice actor, struct bw_buf *out)
 {
     const struct bw_worker *worker = run->event->worker;
+    bw_buf_append_text(out, worker->public_url ? worker->public_url : "");
+    bw_buf_append_text(out, BW_APPROVAL_PATH);
+    return worker->has_approval_key && bw_approval_token_append(out, worker->approval_key, run->uid, path, actor, bw_run_deadline_ms(run));
+}
+
+static bool append_url(struct bw_run *run, size_t index, struct bw_slice actor, struct bw_buf *out)
+{
     struct bw_buf url = {0};
-    bw_buf_append_text(&url, worker->public_url ? worker->public_url : "");
-    bw_buf_append_text(&url, BW_APPROVAL_PATH);
-    bool good = worker->has_approval_key && bw_approval_token_append(&url, worker->approval_key, run->uid, run->entry->workflow->steps[index].path,
-                                                                     actor, bw_run_deadline_ms(run));
+    bool good = bw_approval_url(run, run->entry->workflow->steps[index].path, actor, &url);
     bw_buf_append_json_string(out, bw_buf_slice(&url));
     bw_buf_free(&url);
     return good;
@@ -112,21 +116,30 @@ static json_t *form_defaults(const struct bw_step *step)
     return values;
 }
 
-/* Takes over `form`. votes: all that were given when several were needed, or NULL. */
+void bw_approve_append_decision(struct bw_buf *out, struct bw_slice choice, struct bw_slice by, int64_t at_ms, const json_t *form,
+                                const json_t *votes)
+{
+    bw_buf_append_text(out, "{\"choice\":");
+    bw_buf_append_json_string(out, choice);
+    bw_buf_append_text(out, ",\"by\":");
+    bw_buf_append_json_string(out, by);
+    bw_buf_printf(out, ",\"at\":%lld,\"form\":", (long long)at_ms);
+    if (form)
+        bw_json_append(out, form);
+    else
+        bw_buf_append_text(out, "{}");
+    if (votes) {
+        bw_buf_append_text(out, ",\"votes\":");
+        bw_json_append(out, votes);
+    }
+    bw_buf_append_char(out, '}');
+}
+
+/* Takes over `form`. */
 static void decide(struct bw_attempt *attempt, struct bw_slice choice, struct bw_slice by, int64_t at_ms, json_t *form, const json_t *votes)
 {
     struct bw_buf output = {0};
-    bw_buf_append_text(&output, "{\"choice\":");
-    bw_buf_append_json_string(&output, choice);
-    bw_buf_append_text(&output, ",\"by\":");
-    bw_buf_append_json_string(&output, by);
-    bw_buf_printf(&output, ",\"at\":%lld,\"form\":", (long long)at_ms);
-    bw_json_append(&output, form);
-    if (votes) {
-        bw_buf_append_text(&output, ",\"votes\":");
-        bw_json_append(&output, votes);
-    }
-    bw_buf_append_char(&output, '}');
+    bw_approve_append_decision(&output, choice, by, at_ms, form, votes);
     json_decref(form);
     bw_step_succeed(attempt, bw_buf_slice(&output));
     bw_buf_free(&output);

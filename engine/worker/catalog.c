@@ -221,29 +221,38 @@ static bool is_callable(const struct bw_workflow *workflow)
     return false;
 }
 
+struct bw_catalog_workflow *bw_catalog_callee(const struct bw_catalog *catalog, struct bw_slice name, struct bw_error *err)
+{
+    const char *names[NAMES_MAX];
+    struct bw_catalog_workflow *callee = NULL;
+    size_t count = 0;
+    for (size_t i = 0; i < catalog->workflow_count; i++) {
+        const struct bw_workflow *other = catalog->workflows[i].workflow;
+        if (bw_slice_equal(other->name, name)) callee = &catalog->workflows[i];
+        if (count < NAMES_MAX && is_callable(other)) names[count++] = other->name.ptr;
+    }
+    if (callee && is_callable(callee->workflow)) return callee;
+    const char *near = callee ? NULL : bw_suggest(name, names, count);
+    if (callee)
+        bw_error_set(err, "call.not_callable", "the workflow %.*s cannot be run by others", (int)name.len, name.ptr);
+    else
+        bw_error_set(err, "call.unknown", "there is no workflow %.*s that loads without errors", (int)name.len, name.ptr);
+    if (near) bw_error_hint(err, "did you mean '%s'?", near);
+    if (callee) bw_error_hint(err, "add a trigger to it: on: [{call: true}]");
+    return NULL;
+}
+
 /* The workflows that it runs are there and want to be called; else it is said. */
 static bool check_calls(const struct bw_catalog *catalog, const struct bw_workflow *workflow, struct bw_errors *errs)
 {
-    const char *names[NAMES_MAX];
+    struct bw_error err;
     bool good = true;
     for (size_t i = 0; i < workflow->step_count; i++) {
         const struct bw_step *step = &workflow->steps[i];
-        const struct bw_workflow *callee = NULL;
-        size_t count = 0;
-        if (step->kind != BW_STEP_CALL) continue;
-        for (size_t k = 0; k < catalog->workflow_count; k++) {
-            const struct bw_workflow *other = catalog->workflows[k].workflow;
-            if (bw_slice_equal(other->name, step->callee)) callee = other;
-            if (count < NAMES_MAX && is_callable(other)) names[count++] = other->name.ptr;
-        }
-        if (callee && is_callable(callee)) continue;
+        if (step->kind != BW_STEP_CALL || bw_catalog_callee(catalog, step->callee, &err)) continue;
         good = false;
-        struct bw_error *err = callee ? bw_errors_add(errs, "call.not_callable", "the workflow %s cannot be run by others", step->callee.ptr)
-                                      : bw_errors_add(errs, "call.unknown", "there is no workflow %s that loads without errors", step->callee.ptr);
-        const char *near = callee ? NULL : bw_suggest(step->callee, names, count);
-        if (err && near) bw_error_hint(err, "did you mean '%s'?", near);
-        if (err && callee) bw_error_hint(err, "add a trigger to it: on: [{call: true}]");
-        place(err, workflow, step->mark);
+        bw_error_at(&err, workflow->file.ptr, step->mark.line, step->mark.column);
+        bw_errors_push(errs, &err);
     }
     return good;
 }
@@ -263,6 +272,14 @@ static void drop_broken_callers(struct bw_catalog *catalog, struct bw_errors *er
     }
 }
 
+/* Code with ctx.part can call a workflow whose name is only known then. */
+static bool may_call_any(const struct bw_catalog_workflow *entry, size_t step)
+{
+    const struct bw_action *action = entry->lua_actions[step];
+    const char *code = action ? action->source.ptr : entry->workflow->steps[step].lua.ptr;
+    return code && strstr(code, "ctx.part.run");
+}
+
 /* Whoever starts a run says by what it is admitted. */
 static void note_calls(struct bw_catalog *catalog)
 {
@@ -272,6 +289,7 @@ static void note_calls(struct bw_catalog *catalog)
             const struct bw_step *step = &entry->workflow->steps[k];
             const struct bw_catalog_workflow *callee = step->kind == BW_STEP_CALL ? bw_catalog_workflow_named(catalog, step->callee) : NULL;
             if (callee) entry->calls_need_event |= callee->workflow->reads_event && bw_admission_has_expressions(callee->workflow);
+            entry->calls_need_event |= may_call_any(entry, k);
         }
     }
 }

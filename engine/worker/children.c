@@ -260,6 +260,27 @@ static uint32_t allowed_of(const struct bw_step *step, uint32_t total)
     return share > step->tolerate ? share : step->tolerate;
 }
 
+static bool is_too_deep(const struct bw_attempt *attempt, uint32_t depth, struct bw_error *err)
+{
+    if (depth <= BW_WORKFLOW_CALLS_MAX) return false;
+    bw_error_set(err, "call.too_deep", "this run stands %d runs deep: at most %d are allowed", depth, BW_WORKFLOW_CALLS_MAX);
+    bw_error_hint(err, "look for a workflow that calls itself, or for foreach in foreach");
+    place_error(attempt, err);
+    return true;
+}
+
+struct bw_join *bw_join_of_call(const struct bw_attempt *attempt, struct bw_slice path, struct bw_catalog_workflow *callee, struct bw_slice given,
+                                struct bw_error *err)
+{
+    struct bw_join *join = calloc(1, sizeof *join);
+    if (!join) exit(70);
+    *join = (struct bw_join){.entry = callee, .total = 1, .concurrency = 1, .depth = attempt->run->depth + 1};
+    pack(&join->items, given);
+    if (!is_too_deep(attempt, join->depth, err) && bw_admission_call(attempt, path, callee, given, &join->admission, err)) return join;
+    bw_join_free(join);
+    return NULL;
+}
+
 static bool fill_join(struct bw_attempt *attempt, struct bw_join *join, struct bw_error *err)
 {
     const struct bw_step *step = bw_attempt_step(attempt);
@@ -271,15 +292,11 @@ static bool fill_join(struct bw_attempt *attempt, struct bw_join *join, struct b
     join->depth = attempt->run->depth + 1;
     join->is_reopened = bw_attempt_result(attempt)->children_total > 0;
     if (good && !join->entry) good = bw_error_set(err, "call.unknown", "there is no workflow %s", step->callee.ptr);
-    if (good && join->depth > BW_WORKFLOW_CALLS_MAX) {
-        bw_error_set(err, "call.too_deep", "this run stands %d runs deep: at most %d are allowed", join->depth, BW_WORKFLOW_CALLS_MAX);
-        bw_error_hint(err, "look for a workflow that calls itself, or for foreach in foreach");
-        good = place_error(attempt, err);
-    }
+    good = good && !is_too_deep(attempt, join->depth, err);
     if (good && is_call) {
         join->total = 1;
         pack(&join->items, bw_buf_slice(&rendered));
-        good = bw_admission_call(attempt, join->entry, bw_buf_slice(&rendered), &join->admission, err);
+        good = bw_admission_call(attempt, step->path, join->entry, bw_buf_slice(&rendered), &join->admission, err);
     } else if (good) {
         if (join->is_reopened)
             join->total = bw_attempt_result(attempt)->children_total; /* of the list that it has begun with */
@@ -410,26 +427,35 @@ static void join_foreach(struct bw_attempt *attempt, const json_t *children)
     bw_buf_free(&output);
 }
 
-static void join_call(struct bw_attempt *attempt, const json_t *children)
+int bw_join_call_end(const json_t *children, struct bw_slice *output, struct bw_error *err)
 {
     int64_t state = bw_json_int(children, "state", BW_STATE_FAILED);
     const json_t *error = json_object_get(children, "error");
-    struct bw_json_view output = {BW_SLICE("{}")};
+    struct bw_slice items = bw_json_slice(json_object_get(children, "items_text"));
+    struct bw_json_view value;
+    *output = BW_SLICE("{}");
+    if (state == BW_STATE_SUCCEEDED && items.len && bw_json_view_at(bw_json_view_of(items), 0, &value) && !bw_slice_is(value.raw, "null"))
+        *output = value.raw;
+    if (state == BW_STATE_SKIPPED || state == BW_STATE_SUCCEEDED) return (int)state;
+    bw_error_set(err, bw_json_str(error, "code", state == BW_STATE_CANCELLED ? "call.cancelled" : "call.failed"), "%s",
+                 bw_json_str(error, "message", "the workflow was cancelled"));
+    bw_error_hint(err, "see: bellwire runs show %s", bw_json_str(children, "failed_run", ""));
+    if (json_object_get(error, "file"))
+        bw_error_at(err, bw_json_str(error, "file", ""), (int)bw_json_int(error, "line", 0), (int)bw_json_int(error, "column", 0));
+    return BW_STATE_FAILED;
+}
+
+static void join_call(struct bw_attempt *attempt, const json_t *children)
+{
+    struct bw_slice output;
     struct bw_error err;
-    if (state == BW_STATE_SKIPPED) {
+    int state = bw_join_call_end(children, &output, &err);
+    if (state == BW_STATE_SKIPPED)
         bw_step_skip(attempt);
-    } else if (state == BW_STATE_SUCCEEDED) {
-        struct bw_slice items = bw_json_slice(json_object_get(children, "items_text"));
-        if (items.len && (!bw_json_view_at(bw_json_view_of(items), 0, &output) || bw_slice_is(output.raw, "null"))) output.raw = BW_SLICE("{}");
-        bw_step_succeed(attempt, output.raw);
-    } else {
-        bw_error_set(&err, bw_json_str(error, "code", state == BW_STATE_CANCELLED ? "call.cancelled" : "call.failed"), "%s",
-                     bw_json_str(error, "message", "the workflow was cancelled"));
-        bw_error_hint(&err, "see: bellwire runs show %s", bw_json_str(children, "failed_run", ""));
-        if (json_object_get(error, "file"))
-            bw_error_at(&err, bw_json_str(error, "file", ""), (int)bw_json_int(error, "line", 0), (int)bw_json_int(error, "column", 0));
+    else if (state == BW_STATE_SUCCEEDED)
+        bw_step_succeed(attempt, output);
+    else
         bw_step_fail(attempt, &err, BW_CLASS_PERMANENT, -1);
-    }
 }
 
 void bw_step_resume_children(struct bw_attempt *attempt)

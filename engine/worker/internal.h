@@ -223,8 +223,9 @@ void bw_report_admission(struct bw_worker_event *event, const struct bw_catalog_
 bool bw_admission_is_asked_by_call(const struct bw_workflow *workflow);
 bool bw_admission_has_expressions(const struct bw_workflow *workflow);
 struct bw_attempt;
-bool bw_admission_call(const struct bw_attempt *attempt, struct bw_catalog_workflow *callee, struct bw_slice given, struct bw_admission *admission,
-                       struct bw_error *err);
+/* path: what starts it, the step or a part of it. */
+bool bw_admission_call(const struct bw_attempt *attempt, struct bw_slice path, struct bw_catalog_workflow *callee, struct bw_slice given,
+                       struct bw_admission *admission, struct bw_error *err);
 
 /* ---- run.c ---- */
 struct bw_step_result {
@@ -249,6 +250,9 @@ struct bw_step_result {
     json_t *emits;                 /* of an `emit`: [{uid, name, key?, data}], data as JSON text */
     json_t *respond;               /* of a `respond`: {status, type, headers?, body: text} */
     const json_t *wake;            /* what ended it while the run was parked: borrowed from the event's head */
+    bool waits_on_parts;           /* WAITING: its code goes on when those of its parts that wait have ended (part_wait.c) */
+    bool has_had_waits;            /* some part of it has waited: it must not go on when the step has ended */
+    int64_t waits_since_ms;
 };
 struct bw_join { /* as in BW_MSG_REPORT */
     struct bw_catalog_workflow *entry;
@@ -260,10 +264,15 @@ struct bw_join { /* as in BW_MSG_REPORT */
 #define BW_PART_PATH_BYTES 320
 struct bw_step_part { /* of a step: part.c */
     char path[BW_PART_PATH_BYTES];
-    int state; /* SUCCEEDED or FAILED */
+    size_t step;
+    int state; /* WAITING, SUCCEEDED, FAILED or CANCELLED */
     int64_t started_ms, ended_ms;
-    struct bw_buf output, error; /* JSON texts */
+    struct bw_buf output, error; /* JSON texts; WAITING: what is asked, or nothing */
     bool is_reported, is_sensitive;
+    /* WAITING: part_wait.c */
+    int64_t due_ms;                /* 0: no time ends it */
+    struct bw_join *join;          /* the run that it starts, until it is reported */
+    const json_t *wake, *children; /* what has ended it while the run was parked: borrowed from the event's head */
 };
 /* Each begins when all that the one before it has begun has come to its end, and is left out when the workflow has nothing for it. */
 enum bw_phase { BW_PHASE_STEPS, BW_PHASE_UNDO, BW_PHASE_ON_FAILURE, BW_PHASE_FINALLY, BW_PHASE_OVER };
@@ -446,6 +455,11 @@ void bw_approve_begin(struct bw_attempt *attempt);                         /* an
 void bw_approve_voted(struct bw_attempt *attempt, const json_t *wake);
 void bw_approve_timed_out(struct bw_attempt *attempt);
 void bw_approve_mocked(struct bw_attempt *attempt, const json_t *output);
+/* Appends what a decision is as an output. form: an object, or NULL. votes: all of them when several were needed, or NULL. */
+void bw_approve_append_decision(struct bw_buf *out, struct bw_slice choice, struct bw_slice by, int64_t at_ms, const json_t *form,
+                                const json_t *votes);
+/* Appends the link by which `actor`, or whoever has it when that is empty, decides for the step or part `path`. False: it cannot be made. */
+bool bw_approval_url(const struct bw_run *run, struct bw_slice path, struct bw_slice actor, struct bw_buf *out);
 /* What `approval` is for what notifies for the step: appends {message, url}, or {message, urls}. */
 bool bw_approval_scope(struct bw_run *run, size_t step, struct bw_buf *out, struct bw_error *err);
 
@@ -453,6 +467,11 @@ bool bw_approval_scope(struct bw_run *run, size_t step, struct bw_buf *out, stru
 void bw_step_begin_children(struct bw_attempt *attempt); /* a `foreach` or a called workflow, behind its condition */
 void bw_step_resume_children(struct bw_attempt *attempt);
 void bw_join_free(struct bw_join *join);
+/* One call of a workflow by a part of the step; given: JSON. NULL: it cannot be made. */
+struct bw_join *bw_join_of_call(const struct bw_attempt *attempt, struct bw_slice path, struct bw_catalog_workflow *callee, struct bw_slice given,
+                                struct bw_error *err);
+/* How a call has ended, of what a wake by its run says: SUCCEEDED with its output, SKIPPED, or FAILED with the error. */
+int bw_join_call_end(const json_t *children, struct bw_slice *output, struct bw_error *err);
 /* What a run is called with, defaults counted in: `given` (JSON), or what its event holds when given.len is 0. */
 bool bw_inputs_make(const struct bw_worker_event *event, const struct bw_catalog_workflow *entry, struct bw_script *script, struct bw_slice given,
                     struct bw_buf *out, struct bw_error *err);
@@ -569,6 +588,9 @@ void bw_meter_end(struct bw_attempt *attempt, int64_t id, struct bw_slice said);
 void bw_meter_forget(struct bw_attempt *attempt);                                   /* what it asks for is not wanted any more */
 void bw_meter_answered(struct bw_worker *worker, const struct bw_message *message); /* BW_MSG_USAGE */
 
+/* Found by name: it is there and wants to be called. NULL: else it is said. */
+struct bw_catalog_workflow *bw_catalog_callee(const struct bw_catalog *catalog, struct bw_slice name, struct bw_error *err);
+
 /* ---- part.c: parts of a step that are recorded one by one ---- */
 struct bw_inner { /* an action that the code of a step runs as a part of it */
     const struct bw_action *action;
@@ -587,6 +609,21 @@ void bw_parts_ended(struct bw_attempt *attempt, const struct bw_slice *output, c
 void bw_parts_committed(struct bw_attempt *attempt); /* it is on disk: the code goes on */
 void bw_inner_free(struct bw_attempt *attempt);
 void bw_parts_free(struct bw_run *run);
+void bw_parts_path(const struct bw_attempt *attempt, struct bw_slice name, char out[BW_PART_PATH_BYTES]);
+struct bw_step_part *bw_parts_add(struct bw_run *run, size_t step, const char *path, int state, int64_t started_ms);
+struct bw_step_part *bw_parts_at(const struct bw_run *run, const char *path); /* of this process; NULL: none */
+bool bw_parts_is_too_large(const struct bw_attempt *attempt, struct bw_slice output, struct bw_error *err);
+void bw_parts_answer_error(struct bw_attempt *attempt, const struct bw_error *err); /* the code is told, and goes on */
+
+/* ---- part_wait.c: parts that wait for a run or for a person. The code ends there, and is run from its beginning when they have ended ---- */
+#define BW_CALL_PREFIX "workflow/"
+/* inner->path is the part, inner->input what the workflow is called with. */
+void bw_parts_call(struct bw_attempt *attempt, struct bw_slice workflow);
+bool bw_parts_offer_workflow(const struct bw_attempt *attempt, struct bw_slice workflow, struct bw_buf *out, struct bw_error *err);
+void bw_parts_ask(struct bw_attempt *attempt, struct bw_slice questions); /* JSON, as in bw_task_request */
+void bw_parts_restore_waits(struct bw_run *run, size_t step, const json_t *row, const json_t *rows);
+void bw_parts_resume(struct bw_attempt *attempt);         /* have they ended? */
+void bw_parts_end_waits(struct bw_run *run, size_t step); /* the step has ended */
 
 /* ---- fetch.c ---- */
 void bw_fetch_take(struct bw_worker *worker, const json_t *head); /* BW_MSG_FETCH */

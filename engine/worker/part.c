@@ -13,7 +13,7 @@
 
 /* ---- what is recorded ---- */
 
-static void make_path(const struct bw_attempt *attempt, struct bw_slice name, char out[BW_PART_PATH_BYTES])
+void bw_parts_path(const struct bw_attempt *attempt, struct bw_slice name, char out[BW_PART_PATH_BYTES])
 {
     uint32_t iteration = bw_attempt_result(attempt)->iteration;
     char again[16] = "";
@@ -21,7 +21,7 @@ static void make_path(const struct bw_attempt *attempt, struct bw_slice name, ch
     snprintf(out, BW_PART_PATH_BYTES, "%s%s.%.*s", bw_attempt_step(attempt)->path.ptr, again, (int)name.len, name.ptr);
 }
 
-static struct bw_step_part *find_part(const struct bw_run *run, const char *path)
+struct bw_step_part *bw_parts_at(const struct bw_run *run, const char *path)
 {
     for (size_t i = 0; i < run->part_count; i++)
         if (!strcmp(run->parts[i]->path, path)) return run->parts[i];
@@ -57,9 +57,10 @@ static const json_t *find_mock(const struct bw_attempt *attempt, const char *pat
 int bw_parts_find(const struct bw_attempt *attempt, struct bw_slice name, struct bw_buf *output, struct bw_buf *error)
 {
     char path[BW_PART_PATH_BYTES];
-    make_path(attempt, name, path);
-    const struct bw_step_part *part = find_part(attempt->run, path);
+    bw_parts_path(attempt, name, path);
+    const struct bw_step_part *part = bw_parts_at(attempt->run, path);
     const json_t *recorded = part ? NULL : find_recorded(attempt->run, path), *mock = part || recorded ? NULL : find_mock(attempt, path);
+    if (part && part->state == BW_STATE_WAITING) return 0;
     if (part) {
         bw_buf_append_slice(output, bw_buf_slice(&part->output));
         bw_buf_append_slice(error, bw_buf_slice(&part->error));
@@ -79,14 +80,14 @@ int bw_parts_find(const struct bw_attempt *attempt, struct bw_slice name, struct
     return has_failed ? BW_STATE_FAILED : BW_STATE_SUCCEEDED;
 }
 
-static struct bw_step_part *add_part(const struct bw_attempt *attempt, const char *path, int state, int64_t started_ms)
+struct bw_step_part *bw_parts_add(struct bw_run *run, size_t step, const char *path, int state, int64_t started_ms)
 {
-    struct bw_run *run = attempt->run;
     struct bw_step_part *part = calloc(1, sizeof *part), **grown = realloc(run->parts, (run->part_count + 1) * sizeof *grown);
     if (!part || !grown) exit(70); /* no memory: another worker goes on */
     snprintf(part->path, sizeof part->path, "%s", path);
     part->state = state;
-    part->is_sensitive = bw_attempt_step(attempt)->is_sensitive;
+    part->step = step;
+    part->is_sensitive = run->entry->workflow->steps[step].is_sensitive;
     part->started_ms = started_ms;
     part->ended_ms = bw_clock_wall_ms();
     run->parts = grown;
@@ -98,6 +99,7 @@ void bw_parts_free(struct bw_run *run)
     for (size_t i = 0; i < run->part_count; i++) {
         bw_buf_free(&run->parts[i]->output);
         bw_buf_free(&run->parts[i]->error);
+        bw_join_free(run->parts[i]->join);
         free(run->parts[i]);
     }
     free(run->parts);
@@ -125,7 +127,7 @@ void bw_parts_committed(struct bw_attempt *attempt)
     bw_attempt_ready(attempt);
 }
 
-static bool is_too_large(const struct bw_attempt *attempt, struct bw_slice output, struct bw_error *err)
+bool bw_parts_is_too_large(const struct bw_attempt *attempt, struct bw_slice output, struct bw_error *err)
 {
     const struct bw_worker *worker = bw_attempt_worker(attempt);
     if (output.len <= worker->max_output_bytes && attempt->run->kept_bytes + output.len <= worker->max_run_output_bytes) return false;
@@ -133,7 +135,7 @@ static bool is_too_large(const struct bw_attempt *attempt, struct bw_slice outpu
     return true;
 }
 
-static void answer_error(struct bw_attempt *attempt, const struct bw_error *err)
+void bw_parts_answer_error(struct bw_attempt *attempt, const struct bw_error *err)
 {
     bw_task_answer(attempt->task, &(struct bw_http_answer){.error = err});
     bw_attempt_ready(attempt);
@@ -143,23 +145,32 @@ void bw_parts_keep(struct bw_attempt *attempt, struct bw_slice name, struct bw_s
 {
     char path[BW_PART_PATH_BYTES];
     struct bw_error err;
-    make_path(attempt, name, path);
-    if (is_too_large(attempt, value, &err)) {
-        answer_error(attempt, &err);
+    bw_parts_path(attempt, name, path);
+    if (bw_parts_is_too_large(attempt, value, &err)) {
+        bw_parts_answer_error(attempt, &err);
         return;
     }
-    if (find_part(attempt->run, path)) {
+    if (bw_parts_at(attempt->run, path)) {
         bw_error_set(&err, "part.twice", "there is a part %s already", path);
-        answer_error(attempt, &err);
+        bw_parts_answer_error(attempt, &err);
         return;
     }
-    struct bw_step_part *part = add_part(attempt, path, BW_STATE_SUCCEEDED, bw_clock_wall_ms());
+    struct bw_step_part *part = bw_parts_add(attempt->run, attempt->step, path, BW_STATE_SUCCEEDED, bw_clock_wall_ms());
     bw_redact_append(&part->output, value);
     attempt->run->kept_bytes += part->output.len;
     record(attempt, part);
 }
 
 /* ---- actions ---- */
+
+/* Of a workflow, whose name is taken off. */
+static bool is_call(struct bw_slice uses, struct bw_slice *workflow)
+{
+    size_t len = strlen(BW_CALL_PREFIX);
+    if (uses.len < len || memcmp(uses.ptr, BW_CALL_PREFIX, len) != 0) return false;
+    *workflow = (struct bw_slice){uses.ptr + len, uses.len - len};
+    return true;
+}
 
 static const struct bw_action *find_action(const struct bw_attempt *attempt, struct bw_slice uses, struct bw_error *err)
 {
@@ -180,6 +191,8 @@ static const struct bw_action *find_action(const struct bw_attempt *attempt, str
 
 bool bw_parts_offer(const struct bw_attempt *attempt, struct bw_slice uses, struct bw_buf *out, struct bw_error *err)
 {
+    struct bw_slice workflow;
+    if (is_call(uses, &workflow)) return bw_parts_offer_workflow(attempt, workflow, out, err);
     const struct bw_action *action = find_action(attempt, uses, err);
     if (action) bw_json_append(out, action->manifest);
     return action != NULL;
@@ -215,12 +228,18 @@ static bool check_input(const struct bw_action *action, struct bw_slice given, s
 void bw_parts_run(struct bw_attempt *attempt, struct bw_slice name, struct bw_slice uses, struct bw_slice given)
 {
     struct bw_inner *inner = calloc(1, sizeof *inner);
+    struct bw_slice workflow;
     struct bw_error err;
     char key[BW_IDEMPOTENCY_KEY_TEXT];
     if (!inner) exit(70);
     attempt->inner = inner;
-    make_path(attempt, name, inner->path);
+    bw_parts_path(attempt, name, inner->path);
     inner->started_ms = bw_clock_wall_ms();
+    if (is_call(uses, &workflow)) {
+        bw_buf_append_slice(&inner->input, given);
+        bw_parts_call(attempt, workflow);
+        return;
+    }
     inner->action = find_action(attempt, uses, &err);
     if (!inner->action || !is_granted(attempt, inner->action, &err) || !check_input(inner->action, given, &inner->input, &err)) {
         bw_parts_ended(attempt, NULL, &err, BW_CLASS_INPUT);
@@ -256,8 +275,9 @@ void bw_parts_ended(struct bw_attempt *attempt, const struct bw_slice *output, c
         json_decref(value);
         if (!output) failure = &err, class = BW_CLASS_OUTPUT;
     }
-    if (output && is_too_large(attempt, *output, &err)) output = NULL, failure = &err, class = BW_CLASS_OUTPUT;
-    struct bw_step_part *part = add_part(attempt, inner->path, output ? BW_STATE_SUCCEEDED : BW_STATE_FAILED, inner->started_ms);
+    if (output && bw_parts_is_too_large(attempt, *output, &err)) output = NULL, failure = &err, class = BW_CLASS_OUTPUT;
+    struct bw_step_part *part =
+        bw_parts_add(attempt->run, attempt->step, inner->path, output ? BW_STATE_SUCCEEDED : BW_STATE_FAILED, inner->started_ms);
     if (output)
         bw_redact_append(&part->output, *output);
     else

@@ -29,7 +29,7 @@ static void append_error(struct report *report, const struct bw_buf *error)
 /* What ends the waiting of a step. */
 static void append_waiting(struct report *report, const struct bw_step *step, const struct bw_step_result *result)
 {
-    if (result->due_ms) bw_buf_printf(&report->head, ",\"due_ms\":%lld", (long long)result->due_ms);
+    if (result->due_ms && !result->waits_on_parts) bw_buf_printf(&report->head, ",\"due_ms\":%lld", (long long)result->due_ms);
     if (!result->keys) return;
     if (result->since_ms) bw_buf_printf(&report->head, ",\"since_ms\":%lld", (long long)result->since_ms);
     bw_buf_append_text(&report->head, ",\"arms\":[");
@@ -97,19 +97,19 @@ static void append_admission(struct bw_buf *head, const struct bw_workflow *work
     if (workflow->start_within_ms) bw_buf_printf(head, ",\"until_ms\":%lld", (long long)(from_ms + workflow->start_within_ms));
 }
 
-static void append_join(struct report *report, const struct bw_step *step, const struct bw_join *join)
+/* step: a `foreach`; NULL: it is a call. */
+static void append_join(struct report *report, const struct bw_step *step, bool is_detached, const struct bw_join *join)
 {
     char version[65];
-    bool needs_event = join->entry->calls_need_event || (step->kind == BW_STEP_CALL ? join->entry->workflow->reads_event : step->reads_event);
+    bool needs_event = join->entry->calls_need_event || (step ? step->reads_event : join->entry->workflow->reads_event);
     bw_hex_encode(join->entry->version, sizeof join->entry->version, version);
     bw_buf_printf(&report->head,
                   ",\"join\":{\"workflow\":\"%s\",\"version\":\"%s\",\"total\":%u,\"concurrency\":%u,\"allowed\":%u,\"depth\":%u,\"call\":%s,"
                   "\"detached\":%s,\"event\":%s,\"events\":%s,\"items_part\":%zu,\"context_part\":%zu%s",
-                  join->entry->workflow->name.ptr, version, join->total, join->concurrency, join->allowed, join->depth,
-                  step->kind == BW_STEP_CALL ? "true" : "false", step->is_detached ? "true" : "false", needs_event ? "true" : "false",
-                  step->kind != BW_STEP_CALL && step->reads_events ? "true" : "false", report->part_count, report->part_count + 1,
-                  join->is_reopened ? ",\"reopen\":true" : "");
-    if (step->kind == BW_STEP_CALL) append_admission(&report->head, join->entry->workflow, &join->admission, bw_clock_wall_ms());
+                  join->entry->workflow->name.ptr, version, join->total, join->concurrency, join->allowed, join->depth, step ? "false" : "true",
+                  is_detached ? "true" : "false", needs_event ? "true" : "false", step && step->reads_events ? "true" : "false", report->part_count,
+                  report->part_count + 1, join->is_reopened ? ",\"reopen\":true" : "");
+    if (!step) append_admission(&report->head, join->entry->workflow, &join->admission, bw_clock_wall_ms());
     bw_buf_append_char(&report->head, '}');
     report->parts[report->part_count++] = bw_buf_slice(&join->items);
     report->parts[report->part_count++] = bw_buf_slice(&join->context);
@@ -118,6 +118,7 @@ static void append_join(struct report *report, const struct bw_step *step, const
 static void append_step(struct report *report, const struct bw_run *run, size_t index)
 {
     const struct bw_step_result *result = &run->results[index];
+    const struct bw_step *step = &run->entry->workflow->steps[index];
     bw_buf_append_text(&report->head, "{\"path\":\"");
     bw_buf_append_slice(&report->head, run->entry->workflow->steps[index].path); /* no character that JSON escapes */
     bw_buf_printf(&report->head, "\",\"state\":%d,\"attempt\":%u,\"started_ms\":%lld,\"ended_ms\":%lld", result->state, result->attempt,
@@ -131,7 +132,7 @@ static void append_step(struct report *report, const struct bw_run *run, size_t 
     if (result->emits) append_emits(report, result->emits);
     if (result->respond) append_respond(report, result->respond);
     bool starts_runs = result->state == BW_STATE_WAITING || result->state == BW_STATE_SUCCEEDED; /* not one that was cancelled at once */
-    if (result->join && starts_runs) append_join(report, &run->entry->workflow->steps[index], result->join);
+    if (result->join && starts_runs) append_join(report, step->kind == BW_STEP_CALL ? NULL : step, step->is_detached, result->join);
     append_output(report, &result->output);
     append_error(report, &result->error);
     if (result->failures.len) bw_buf_printf(&report->head, ",\"failures\":[%s]", result->failures.data);
@@ -143,6 +144,8 @@ static void append_part(struct report *report, const struct bw_step_part *part)
     bw_buf_printf(&report->head, "{\"path\":\"%s\",\"state\":%d,\"attempt\":1,\"started_ms\":%lld,\"ended_ms\":%lld", part->path, part->state,
                   (long long)part->started_ms, (long long)part->ended_ms);
     if (part->is_sensitive) bw_buf_append_text(&report->head, ",\"sensitive\":true");
+    if (part->state == BW_STATE_WAITING && part->due_ms) bw_buf_printf(&report->head, ",\"due_ms\":%lld", (long long)part->due_ms);
+    if (part->state == BW_STATE_WAITING && part->join) append_join(report, NULL, false, part->join);
     append_output(report, &part->output);
     append_error(report, &part->error);
     bw_buf_append_char(&report->head, '}');
@@ -200,6 +203,10 @@ static int64_t send_report(struct bw_worker_event *event, struct bw_run *run, bo
     for (size_t i = 0; run && run->owes_report && i < run->entry->workflow->step_count; i++) {
         bw_join_free(run->results[i].join);
         run->results[i].join = NULL;
+    }
+    for (size_t i = 0; run && run->owes_report && i < run->part_count; i++) {
+        bw_join_free(run->parts[i]->join);
+        run->parts[i]->join = NULL;
     }
     if (run) run->owes_report = false;
     return number;
@@ -328,10 +335,13 @@ void bw_trace_part(struct bw_run *run, size_t step, const struct bw_step_part *p
     struct bw_buf head = {0};
     bool is_sensitive = run->entry->workflow->steps[step].is_sensitive;
     if (!run->event->worker->trace) return;
-    bw_buf_printf(
-        &head,
-        "{\"what\":\"step_finished\",\"run\":\"%s\",\"workflow\":\"%s\",\"step\":\"%s\",\"state\":%d,\"attempt\":1,\"took_ms\":%lld,\"part\":true",
-        run->uid_text, run->entry->workflow->name.ptr, part->path, part->state, (long long)(part->ended_ms - part->started_ms));
+    bool is_waiting = part->state == BW_STATE_WAITING;
+    bw_buf_printf(&head,
+                  "{\"what\":\"%s\",\"run\":\"%s\",\"workflow\":\"%s\",\"step\":\"%s\",\"state\":%d,\"attempt\":1,\"took_ms\":%lld,\"part\":true",
+                  is_waiting ? "step_waiting" : "step_finished", run->uid_text, run->entry->workflow->name.ptr, part->path, part->state,
+                  (long long)(part->ended_ms - part->started_ms));
+    if (is_waiting && part->join) bw_buf_append_text(&head, ",\"runs\":1");
+    if (is_waiting && part->due_ms) bw_buf_printf(&head, ",\"delay_ms\":%lld", (long long)(part->due_ms - bw_clock_wall_ms()));
     append_child(&head, run);
     if (is_sensitive) bw_buf_append_text(&head, ",\"sensitive\":true");
     trace(run, &head, is_sensitive ? &(struct bw_buf){0} : &part->output, &part->error);

@@ -131,6 +131,7 @@ static bool restore_steps(struct bw_run *run, const json_t *recorded, struct bw_
             }
             result->is_again = is_again && !goes_on;
             if (state == BW_STATE_WAITING || state == BW_STATE_RETRYING) restore_waiting(result, state, step);
+            if (state == BW_STATE_WAITING) bw_parts_restore_waits(run, i, step, json_object_get(recorded, "steps"));
             if (state < BW_STATE_SUCCEEDED || state > BW_STATE_UNKNOWN)
                 continue; /* an attempt that failed, or was on its way: it goes on from there */
             result->state = state;
@@ -173,6 +174,7 @@ void bw_run_end_wait(struct bw_run *run, size_t index)
     result->state = result->state == BW_STATE_RETRYING && result->error.len ? BW_STATE_FAILED : BW_STATE_CANCELLED; /* else it was to be repeated */
     result->ended_ms = bw_clock_wall_ms();
     result->is_reported = false;
+    if (result->has_had_waits) bw_parts_end_waits(run, index);
     bw_trace_step(run, index, "step_finished", 0);
 }
 

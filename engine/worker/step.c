@@ -240,6 +240,10 @@ void bw_step_begin(struct bw_attempt *attempt)
         bw_step_resume_children(attempt);
         return;
     }
+    if (result->waits_on_parts) {
+        bw_parts_resume(attempt);
+        return;
+    }
     if (result->state == BW_STATE_WAITING || (result->state == BW_STATE_RETRYING && (result->due_ms || result->wake))) {
         bw_wait_resume(attempt);
         return;

@@ -192,6 +192,14 @@ static bool on_offer(void *attempt, struct bw_slice uses, struct bw_buf *manifes
     return bw_parts_offer(attempt, uses, manifest, err);
 }
 
+static bool on_link(void *arg, struct bw_slice name, struct bw_slice actor, struct bw_buf *out)
+{
+    struct bw_attempt *attempt = arg;
+    char path[BW_PART_PATH_BYTES];
+    bw_parts_path(attempt, name, path);
+    return bw_approval_url(attempt->run, bw_slice_of(path), actor, out);
+}
+
 static void begin_request(struct bw_attempt *attempt)
 {
     const struct bw_task_request *request = bw_task_request(bw_step_running(attempt));
@@ -212,6 +220,10 @@ static void begin_request(struct bw_attempt *attempt)
     }
     if (request->kind == BW_REQUEST_ACT) {
         bw_parts_run(attempt, request->method, request->url, request->body);
+        return;
+    }
+    if (request->kind == BW_REQUEST_ASK) {
+        bw_parts_ask(attempt, request->body);
         return;
     }
     if (request->kind == BW_REQUEST_USAGE) {
@@ -343,6 +355,7 @@ static struct bw_task *new_task(struct bw_attempt *attempt, const struct bw_acti
                      .close = on_close,
                      .usage = on_usage,
                      .part = inner ? NULL : on_part,
+                     .link = on_link,
                      .offer = on_offer},
     };
     bw_note_enter_step(attempt->run, attempt->step, attempt->deadline_us);

@@ -24,6 +24,7 @@ static void finish_step(struct bw_attempt *attempt, int state)
     struct bw_run *run = attempt->run;
     size_t step = attempt->step;
     bw_attempt_free(attempt);
+    if (result->has_had_waits) bw_parts_end_waits(run, step);
     result->state = state;
     result->ended_ms = bw_clock_wall_ms();
     result->is_reported = false;

@@ -17,7 +17,7 @@ void bw_wait_hold(struct bw_attempt *attempt, int64_t due_ms)
     result->due_ms = due_ms;
     attempt->wait = BW_WAIT_DURABLE;
     attempt->run->waiting_count++;
-    if (bw_attempt_result(attempt)->state == BW_STATE_WAITING)
+    if (bw_attempt_result(attempt)->state == BW_STATE_WAITING && !bw_attempt_result(attempt)->waits_on_parts)
         bw_trace_step(attempt->run, attempt->step, "step_waiting", due_ms ? due_ms - bw_clock_wall_ms() : 0);
     if (due_ms) bw_attempt_set_timer(attempt, on_due, due_ms - bw_clock_wall_ms());
     bw_run_advance(attempt->run);
@@ -143,6 +143,8 @@ static void on_time(struct bw_attempt *attempt)
         bw_step_succeed(attempt, BW_SLICE("{}"));
     } else if (step->kind == BW_STEP_APPROVE) {
         bw_approve_timed_out(attempt);
+    } else if (bw_attempt_result(attempt)->waits_on_parts) {
+        bw_parts_resume(attempt);
     } else if (bw_step_is_pending(attempt->run, attempt->step)) {
         bw_pending_timed_out(attempt);
     } else if (step->kind != BW_STEP_WAIT) {

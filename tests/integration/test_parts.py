@@ -6,6 +6,7 @@ import pytest
 
 from conftest import CONFIG, wait_for
 from fakes.server import Server
+from test_approve import Link
 from test_plugins import build, flags  # noqa: F401: a fixture
 
 TOOL = """
@@ -188,3 +189,108 @@ def test_a_test_says_what_comes_of_a_part(make):
     assert "1 passed" in engine.run("test").stdout
     engine.write("workflows/w.test.yaml", json.dumps({"tests": [{"name": "it", "inputs": {}, "mocks": {"t.turn[1]": {"output": {}}}}]}))
     assert "names the step t.turn[1]" in engine.run("test", "--json", check=False).stdout
+
+
+# ---- parts that wait ----
+
+DOUBLE = """
+name: double
+on: [{call: true}]
+inputs: {n: {type: integer, required: true}}
+steps: [{id: x, set: {n: "${{ inputs.n * 2 }}"}}]
+outputs: {n: "${{ steps.x.n }}"}
+"""
+
+
+def test_a_called_workflow_is_a_part_and_the_code_goes_on_by_the_same_attempt(make, crm):
+    engine = make("""
+    ctx.http{method = "POST", url = "URL/think"}
+    local sum = 0
+    for i = 1, 3 do sum = sum + ctx.part.run("call[" .. i .. "]", "workflow/double", {n = i}).n end
+    return {sum = sum, attempt = ctx.attempt}
+    """)
+    engine.write("workflows/double.yaml", DOUBLE)
+    engine.start()
+    ring(engine)
+    [run] = engine.finished_runs(1)
+    steps = {step["step"]: step for step in run["steps"]}
+    assert run["state"] == "succeeded" and steps["s"]["output"] == {"sum": 12, "attempt": 1}, run
+    assert [steps[f"s.call[{i}]"]["output"] for i in (1, 2, 3)] == [{"n": 2}, {"n": 4}, {"n": 6}]
+    assert len(crm.at("/think")) == 4  # what is no part is done each time that the code begins
+    assert len([row for row in engine.rows("runs", "--children") if row["workflow"] == "double"]) == 3
+    assert engine.stop() == 0
+
+
+def test_each_time_of_a_repeated_step_has_its_own_runs(make):
+    engine = make('return ctx.part.run("call[1]", "workflow/double", {n = 4})', more="    repeat: {until: result.n > 0 and step ~= nil, max: 2}\n")
+    engine.write("workflows/w.yaml", (engine.folder / "workflows/w.yaml").read_text().replace("result.n > 0 and step ~= nil", '"${{ result.n > 100 }}"'))
+    engine.write("workflows/double.yaml", DOUBLE)
+    engine.start()
+    ring(engine)
+    [run] = engine.finished_runs(1)
+    assert run["error"]["code"] == "repeat.exhausted", run
+    assert [step["step"] for step in run["steps"] if "call" in step["step"]] == ["s.call[1]", "s{1}.call[1]"]
+    assert len([row for row in engine.rows("runs", "--children") if row["workflow"] == "double"]) == 2
+    assert engine.stop() == 0
+
+
+ASK = """
+local link = ctx.part.link("ask[1]")
+ctx.http{method = "POST", url = "URL/think", json = {link = link}}
+local answers = ctx.part.ask{{name = "ask[1]", message = "Go?", choices = {"go", "stay"}, timeout = "TIME", on_timeout = "LATE"}}
+return {choice = answers[1].choice, by = answers[1].by, code = answers[1].error and answers[1].error.code}
+"""
+
+
+def test_a_question_is_answered_by_its_link_while_other_steps_go_on(make, crm):
+    engine = make(ASK.replace("TIME", "1d").replace("LATE", "stay"), more="  - {id: beside, needs: [], wait: {event: open.never, timeout: 1h}}\n")
+    engine.start()
+    ring(engine)
+    [run] = wait_for("the question", lambda: engine.rows("runs", "--state", "parked"))
+    link = Link(engine, crm.at("/think")[0].json["link"])
+    assert "Go?" in link.ask("GET")[1] and link.post_json(choice="approve")[0] == 422
+    assert link.post_json(choice="go", by="Ann")[0] == 200
+    shown = wait_for("the step", lambda: [step for step in engine.show_run(run["run"])["steps"] if step["step"] == "s" and step["state"] == "succeeded"])
+    assert shown[0]["output"] == {"choice": "go", "by": "Ann"} and len({request.json["link"] for request in crm.at("/think")}) == 1
+    engine.run("runs", "cancel", run["run"])
+    engine.finished_runs(1)
+    assert engine.stop() == 0
+
+
+@pytest.mark.parametrize("late,output", [("stay", {"choice": "stay", "by": "timeout"}), ("fail", {"code": "approval.timeout"})])
+def test_a_question_that_nobody_answers_ends_in_time(make, late, output):
+    engine = make(ASK.replace("TIME", "20ms").replace("LATE", late))
+    engine.start()
+    ring(engine)
+    [run] = engine.finished_runs(1)
+    assert run["steps"][-1]["output"] == output or run["steps"][-2]["output"] == output, run
+    assert engine.stop() == 0
+
+
+@pytest.mark.parametrize("question,message", [
+    ("{}", "a question has a name"), ('{name = "ask"}', "write it like turn[1]"), ('{name = "a[1]"}', "message"), ('{name = "a[1]", message = ""}', "1 to 16384 bytes"),
+    ('{name = "a[1]", message = "Go?", mesage = 1}', "no field 'mesage'"), ('{name = "a[1]", message = "Go?", choices = {"x", "x"}}', "different texts"),
+    ('{name = "a[1]", message = "Go?", need = 2}', "name them in to"), ('{name = "a[1]", message = "Go?", to = {"ann", "ann"}}', "different names"),
+    ('{name = "a[1]", message = "Go?", on_timeout = "no"}', "none of the choices"), ('{name = "a[1]", message = "Go?", timeout = "-1d"}', "-1d"),
+])
+def test_a_question_that_is_none_is_not_asked(make, question, message):
+    error = output_of(make("ctx.part.ask{{name = 'good[1]', message = 'Good?'}, " + question + "}"))
+    assert message in error["message"], error
+
+
+@pytest.mark.parametrize("code", ['ctx.part.run("call[1]", "workflow/double", {n = 1})', 'ctx.part.ask{{name = "a[1]", message = "Go?"}}'])
+def test_code_that_must_not_be_run_twice_cannot_wait(make, code):
+    engine = make(f"local _, why = {code} return why", more="    guarantee: at_most_once\n")
+    engine.write("workflows/double.yaml", DOUBLE)
+    assert output_of(engine)["code"] in ("part.once", "lua.error")
+
+
+def test_a_run_that_stands_too_deep_calls_no_other_one(make):
+    engine = make('local got, why = ctx.part.run("call[1]", "workflow/deep", {}) return got or why')
+    engine.write("workflows/deep.yaml", """
+name: deep
+on: [{call: true}]
+steps: [{id: x, lua: 'local got, why = ctx.part.run("call[1]", "workflow/deep", {}) return got or why'}]
+outputs: {code: "${{ steps.x.code }}"}
+""")
+    assert output_of(engine)["code"] == "call.too_deep"
