@@ -1,4 +1,5 @@
 local call = require "call"
+local consent = require "consent"
 local fault = require "fault"
 local route = require "route"
 local structure = require "structure"
@@ -6,7 +7,8 @@ local tools = require "tools"
 
 local RESULT_MAX = 60000 -- bytes of what a tool gives, that the model is told
 
--- Each turn and each tool's call is a part of the step: what is recorded is not paid again, and not done again, whatever happens.
+-- Each turn, each tool's call and each question to a person is a part of the step: what is recorded is not paid again, and not done again, whatever
+-- happens. While a called workflow runs, or a person thinks, nothing of this code is kept: it is run anew, and finds what is recorded.
 
 local function first_message(ctx, input)
   if not input.context then return input.goal end
@@ -58,7 +60,9 @@ local function wanted(ctx, by_name, said, number)
     if tool then
       local count = (counts[tool.uses] or 0) + 1
       counts[tool.uses] = count
-      one.part = string.format("turn[%d].tool[%s]", number, tool.uses:gsub("@.*$", "") .. (count > 1 and "#" .. count or ""))
+      local label = tool.uses:gsub("@.*$", "") .. (count > 1 and "#" .. count or "")
+      one.part = string.format("turn[%d].tool[%s]", number, label)
+      one.ask, one.notify = string.format("turn[%d].ask[%s]", number, label), string.format("turn[%d].notify[%s]", number, label)
       local ok, arguments = pcall(ctx.json.decode, tool_call.arguments == "" and "{}" or tool_call.arguments)
       one.input = ok and type(arguments) == "table" and arguments or nil
       if not one.input then one.fault = refusal(ctx, "tool.arguments", "the arguments are no JSON object") end
@@ -69,9 +73,9 @@ local function wanted(ctx, by_name, said, number)
   return out
 end
 
-local function run_one(ctx, one, approved)
+local function run_one(ctx, one, is_refused)
   if one.fault then return one.fault, true end
-  if approved[one.part] == false then return refusal(ctx, "tool.denied", "a person has refused this call"), true end
+  if is_refused then return refusal(ctx, "tool.denied", "a person has refused this call"), true end
   local output, why = ctx.part.run(one.part, one.tool.uses, one.input)
   if not output then return refusal(ctx, why.code, why.message), true end
   local text = ctx.json.encode(output)
@@ -79,17 +83,12 @@ local function run_one(ctx, one, approved)
   return text, false
 end
 
--- Runs what the model wants. While a call of the turn waits for somebody's consent none of them is made: returns those that wait.
-local function run_tools(ctx, by_name, said, number, messages, approved)
-  local calls, waiting = wanted(ctx, by_name, said, number), {}
+-- Runs what the model wants. While a call of the turn waits for somebody's consent none of them is made.
+local function run_tools(ctx, by_name, said, number, messages)
+  local calls = wanted(ctx, by_name, said, number)
+  local refused = consent.wait(ctx, calls)
   for _, one in ipairs(calls) do
-    if not one.fault and one.tool.approve and approved[one.part] == nil then
-      waiting[#waiting + 1] = {part = one.part, tool = one.tool.uses, input = one.input}
-    end
-  end
-  if #waiting > 0 then return waiting end
-  for _, one in ipairs(calls) do
-    local text, is_error = run_one(ctx, one, approved)
+    local text, is_error = run_one(ctx, one, refused[one.ask])
     messages[#messages + 1] = {role = "tool", call = one.id, content = text, is_error = is_error or nil}
   end
 end
@@ -112,23 +111,21 @@ local function new_total(ctx)
   return total
 end
 
--- The messages to begin with, and what an earlier step has left when it asked for consent.
-local function begin(ctx, input)
-  if not input.continue then return {{role = "user", content = first_message(ctx, input)}}, nil end
-  local talk = input.continue.talk
-  if type(talk) ~= "table" or #talk == 0 then error(ctx.fail{code = "llm.continue", message = "`continue` wants the output of an llm/agent step that asks for consent"}) end
-  local messages = {}
-  for i, message in ipairs(talk) do messages[i] = message end
-  return messages, input.continue
-end
-
 return action {
   name = "llm/agent", version = "1.0.0", doc = "Lets a language model reach a goal with tools.", effect = "write", timeout = "15m", limit = "llm",
   inputs = {
     goal = {type = "string", required = true},
     system = {type = "string", default = "Reach the goal with the tools that you have. When you have reached it, or cannot, say so without calling a tool."},
     context = {type = "any", doc = "data that the model is given with the goal"},
-    tools = {type = "array", default = {}, doc = "actions that the model may call: crm/find@1, or {uses: crm/upsert@1, approve: true}"},
+    tools = {type = "array", default = {}, doc = "actions and workflows that the model may call: crm/find@1, workflow/enrich-lead, {uses: crm/upsert@1, approve: true}"},
+    approval = {
+      type = "object", doc = "who has to agree to calls of tools with `approve`, which may say otherwise",
+      properties = {
+        message = {type = "string"}, timeout = {type = "string", doc = "default: 7d"}, to = {type = "array", items = {type = "string"}},
+        need = {type = "integer", min = 1}, on_timeout = {type = "string", enum = {"fail", "reject", "approve"}},
+        notify = {type = "object", doc = "{uses, with}: what tells them; {message}, {url} and {to} in its texts are filled in"},
+      },
+    },
     max_turns = {type = "integer", min = 1, max = 200, default = 20},
     schema = {type = "object", doc = "JSON Schema of the last answer, which is then `data`"},
     repair = {type = "integer", min = 0, max = 5, default = 2},
@@ -146,40 +143,27 @@ return action {
       properties = {calls = {type = "integer", min = 0}, tokens = {type = "integer", min = 0}, money = {type = "number", min = 0}, seconds = {type = "number", min = 0}},
     },
     options = {type = "object"},
-    continue = {type = "object", doc = "the output of an llm/agent step that asks for consent"},
-    approved = {type = "boolean", default = false, doc = "with `continue`: may those calls be made?"},
   },
   outputs = {
     text = {type = "string", required = true}, data = {type = "object"}, turns = {type = "integer"}, usage = {type = "object"},
-    asks = {type = "array", doc = "calls that somebody has to approve: [{part, tool, input}]"},
-    talk = {type = "array"}, said = {type = "object"}, turn = {type = "integer"},
   },
   run = function(ctx, input)
     local wrong = input.schema and structure.fault(input.schema)
     if wrong then return ctx.fail{code = "llm.schema", message = wrong} end
-    local offered, by_name = tools.offered(ctx, input.tools)
+    local offered, by_name = tools.offered(ctx, input.tools, input.approval)
     local targets, total = route.targets(ctx, input.model, input.fallback), new_total(ctx)
-    local messages, earlier = begin(ctx, input)
+    local messages = {{role = "user", content = first_message(ctx, input)}}
     local request = {
       system = input.system, messages = messages, max_tokens = input.max_tokens, temperature = input.temperature, options = input.options,
       idle = input.idle, tools = #offered > 0 and offered or nil,
     }
     if input.schema then request.system = request.system .. "\n\n" .. structure.instruction(ctx, input.schema) end
-    local repairs, approved = 0, {}
-    if earlier then -- what was asked for, now that somebody has answered
-      for _, asked in ipairs(earlier.asks or {}) do approved[asked.part] = input.approved end
-      local waiting = run_tools(ctx, by_name, earlier.said, earlier.turn, messages, approved)
-      if waiting then return ctx.fail{code = "llm.continue", message = "the tools of this step are not those of the one that asked"} end
-    end
-    local from = earlier and earlier.turn + 1 or 1
-    for number = from, input.max_turns do
+    local repairs = 0
+    for number = 1, input.max_turns do
       local said = turn(ctx, input, targets, request, number, total)
       messages[#messages + 1] = {role = "assistant", content = said.text, tool_calls = said.tool_calls}
       if said.tool_calls then
-        local waiting = run_tools(ctx, by_name, said, number, messages, approved)
-        if waiting then
-          return {text = said.text, turns = number, usage = total.usage(), asks = waiting, talk = messages, said = said, turn = number}
-        end
+        run_tools(ctx, by_name, said, number, messages)
       elseif not input.schema then
         return {text = said.text, turns = number, usage = total.usage()}
       else

@@ -1,4 +1,6 @@
--- Actions as tools of a model: their inputs as a JSON Schema, and the names that models may use.
+local consent = require "consent"
+
+-- Actions and workflows as tools of a model: their inputs as a JSON Schema, and the names that models may use.
 local M = {}
 
 local types = {string = true, integer = true, number = true, boolean = true, object = true, array = true}
@@ -26,17 +28,18 @@ function M.object_of(fields)
   return out
 end
 
--- The step's `tools`: texts, or {uses, approve}. Each as {name, uses, doc, schema, effect, approve}; what is no action is an error of the step.
-function M.offered(ctx, list)
+-- The step's `tools`: texts, or {uses, approve}. Each as {name, uses, doc, schema, effect, approve}; what is neither action nor workflow is an error of
+-- the step.
+function M.offered(ctx, list, approval)
   local out, by_name = {}, {}
   for _, entry in ipairs(list) do
     local uses = type(entry) == "table" and entry.uses or entry
-    if type(uses) ~= "string" then error(ctx.fail{code = "llm.tool", message = "a tool is an action such as crm/find@1, or {uses: crm/find@1, approve: true}"}) end
+    if type(uses) ~= "string" then error(ctx.fail{code = "llm.tool", message = "a tool is an action or a workflow, such as crm/find@1, workflow/enrich-lead or {uses: crm/upsert@1, approve: true}"}) end
     local offer, why = ctx.part.offer(uses)
     if not offer then error(ctx.fail{code = "llm.tool", message = "tools: " .. why}) end
     local tool = {
       name = uses:gsub("@.*$", ""):gsub("[^%w_-]", "_"):sub(1, 64), uses = uses, doc = offer.doc, effect = offer.effect or "write",
-      schema = M.object_of(offer.inputs or {}), approve = type(entry) == "table" and entry.approve or false,
+      schema = M.object_of(offer.inputs or {}), approve = consent.settings(ctx, uses, type(entry) == "table" and entry.approve, approval),
     }
     if by_name[tool.name] then error(ctx.fail{code = "llm.tool", message = "tools: " .. uses .. " and " .. by_name[tool.name].uses .. " look the same to a model"}) end
     by_name[tool.name] = tool
