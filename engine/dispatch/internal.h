@@ -25,6 +25,8 @@
 #define BW_WORKER_REST_US 1000000LL
 #define BW_WORKER_REVISIONS_KEPT 4 /* catalogues that one worker keeps beyond those that its events need */
 #define BW_WATCHDOG_MS 50
+#define BW_LATE_CPU_MS 90     /* what a worker must have had of the processor after its deadline: one that is kept from it is not at fault … */
+#define BW_LATE_WALL_MS 5000  /* … unless it is kept for so long */
 #define BW_HOST_LOAD_MS 5000  /* a plugin must report its manifest within this */
 #define BW_HOST_GRACE_MS 1000 /* for a call whose worker has ended, before the host is killed */
 
@@ -116,6 +118,7 @@ struct bw_run_worker {
     size_t revision_count;
     TAILQ_HEAD(, bw_asked) asked; /* permits that it waits for or has: permits.c */
     struct bw_buf granted;        /* those that it is told about at the end of this turn */
+    int64_t late_us, late_cpu_us; /* the deadline that it was found to have missed, and the processor time it had had then */
     bool was_stalled;             /* killed by the watchdog */
     struct bw_flight_note stall;  /* what it was doing then */
 };

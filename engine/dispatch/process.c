@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #ifdef BELLWIRE_TEST_HOOKS
@@ -149,6 +150,14 @@ size_t bw_process_resident_bytes(const struct bw_process *process)
     if (read(fd, line, sizeof line - 1) <= 0 || sscanf(line, "%llu %llu", &all, &resident) != 2) resident = 0;
     close(fd);
     return (size_t)resident * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+int64_t bw_process_cpu_us(const struct bw_process *process)
+{
+    clockid_t clock;
+    struct timespec had;
+    if (!process || process->is_reaped || clock_getcpuclockid(process->pid, &clock) || clock_gettime(clock, &had)) return -1;
+    return had.tv_sec * 1000000LL + had.tv_nsec / 1000;
 }
 
 void bw_process_kill(struct bw_process *process)

@@ -7,6 +7,7 @@
 #define BW_DISPATCH_PROCESS_H
 #include "base/error.h"
 #include <event2/event.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 struct bw_process;
@@ -17,6 +18,7 @@ struct bw_process *bw_process_spawn(struct event_base *base, const char *role, c
                                     struct bw_error *err);
 pid_t bw_process_pid(const struct bw_process *process);
 size_t bw_process_resident_bytes(const struct bw_process *process); /* 0: it is not known */
+int64_t bw_process_cpu_us(const struct bw_process *process);        /* processor time it has had, all threads; -1: it is not known */
 void bw_process_kill(struct bw_process *process);                   /* SIGKILL to it and its group; `ended` follows */
 void bw_process_free(struct bw_process *process);                   /* kills and reaps it when it still runs */
 
