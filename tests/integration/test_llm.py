@@ -154,6 +154,7 @@ REFUSALS = [
     (529, {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}, "llm.overloaded", "transient"),
     (500, None, "llm.overloaded", "transient"),
     (401, {"error": {"message": "no"}}, "llm.auth", "permanent"),
+    (402, {"type": "error", "error": {"type": "billing_error", "message": "Your credit balance is too low"}}, "llm.auth", "permanent"),
     (404, {"error": {"message": "no such model"}}, "llm.model", "permanent"),
     (400, {"error": {"message": "too long", "code": "context_length_exceeded"}}, "llm.context", "permanent"),
     (400, {"error": {"message": "bad"}}, "llm.request", "permanent"),

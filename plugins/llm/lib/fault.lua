@@ -36,7 +36,7 @@ function M.of_status(status, kind, message, after)
   local class = "request"
   if status == 429 then
     class = kind == "insufficient_quota" and "auth" or "rate"
-  elseif status == 401 or status == 403 then
+  elseif status == 401 or status == 402 or status == 403 then
     class = "auth"
   elseif status == 404 then
     class = "model"
