@@ -1,5 +1,7 @@
 """The examples under workflows/, as they stand, against local servers that play the services that they call."""
 import collections
+import email
+import email.policy
 import hashlib
 import hmac
 import http.client
@@ -19,7 +21,9 @@ from conftest import BUILD, DEADLINE, ROOT, wait_for
 from fakes import llm
 from fakes.hubspot import HubSpot
 from fakes.llm import LLM, Reply
+from fakes.server import Refused, Server
 from fakes.slack import Slack
+from fakes.smtp import Mailbox
 from fakes.wordpress import WordPress
 
 SEED = int(os.environ.get("BELLWIRE_SEED", str(random.SystemRandom().randrange(1 << 32))))
@@ -56,9 +60,9 @@ class Services:
             def log_message(self, *_):
                 pass
 
-        class Server(http.server.ThreadingHTTPServer):
+        class Threads(http.server.ThreadingHTTPServer):
             request_queue_size = 256
-        self.server = Server(("127.0.0.1", 0), Handler)
+        self.server = Threads(("127.0.0.1", 0), Handler)
         self.server.handle_error = lambda *_: None  # a killed client is part of it
         self.server.daemon_threads = True
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
@@ -73,7 +77,8 @@ def set_up(make_engine, example, services):
     config = re.sub(r"(?m)^listen:.*$", "listen: [http://127.0.0.1:0]\nallow_private_network: true", (folder / "bellwire.yaml").read_text())
     engine = make_engine(config)
     for part in ("workflows", "actions"):
-        shutil.copytree(folder / part, engine.folder / part, dirs_exist_ok=True)
+        if (folder / part).exists():
+            shutil.copytree(folder / part, engine.folder / part, dirs_exist_ok=True)
     for action in (engine.folder / "actions").rglob("*.lua"):
         action.write_text(re.sub(r"https://([a-z]+)\.example", rf"http://127.0.0.1:{services.server.server_port}/\1", action.read_text()))
     for name in re.findall(r"env: ([A-Z_]+)", config):
@@ -81,69 +86,28 @@ def set_up(make_engine, example, services):
     return engine
 
 
-class Pages(Services):
-    def __init__(self, count, gone):
-        self.pages = {n: {"text": f"page {n}, as of 2019", "version": 1} for n in range(1, count + 1) if n not in gone}
-        self.done = {}  # idempotency key → what was answered: a vendor that keeps its promise
-        self.tired = count // 4
-        self.messages = []
-        super().__init__()
+class Editor(LLM):
+    """Brings texts up to date."""
 
-    def cms_get(self, path, body, key):
-        page = self.pages.get(int(urllib.parse.parse_qs(path.partition("?")[2])["id"][0]))
-        return (200, page, {}) if page else (404, {"error": "no such page"}, {})
-
-    def cms_put(self, path, body, key):
-        page = self.pages[int(path.rpartition("/")[2])]
-        if key in self.done:
-            return 200, self.done[key], {}
-        if body["if_version"] != page["version"]:
-            return 409, {"error": "changed meanwhile"}, {}
-        page.update(text=body["body"], version=page["version"] + 1)
-        self.done[key] = {"version": page["version"]}
-        return 200, self.done[key], {}
-
-    def llm_post(self, path, body, key):
-        if self.tired:
-            self.tired -= 1
-            return 429, {"error": "slow down"}, {"Retry-After": "0"}
-        return 200, {"text": body["prompt"].replace("2019", "2026"), "usage": {"total_tokens": 100}}, {}
-
-    def slack_post(self, path, body, key):
-        if key not in self.done:
-            self.messages.append(body)
-        self.done[key] = {"ts": "1"}
-        return 200, self.done[key], {}
+    def reply_to(self, request, asked):
+        super().reply_to(request, asked)
+        return Reply(asked.replace("2019", "2026"))
 
 
-def test_bulk_content_refresh_under_kills(make_engine):
-    print("seed", SEED)
-    rng = random.Random(SEED)
-    pages, gone = 60, {17}
-    services = Pages(pages, gone)
-    engine = set_up(make_engine, "bulk-content-refresh", services)
-    # Delays of the example are made for real services: a test does not wait for them.
-    workflow = engine.folder / "workflows" / "bulk-content-refresh.yaml"
-    workflow.write_text(workflow.read_text().replace("delay: 5s, max_delay: 10m", "delay: 50ms, max_delay: 1s"))
-    engine.start()
-    for _ in range(2):  # the second one waits: concurrency 1
-        status, _, _ = engine.request("POST", "/in/content", json.dumps({"pages": list(range(1, pages + 1))}).encode(),
-                                      {"Content-Type": "application/json"})
-        assert status == 202
-    wait_for("one that waits", lambda: [run["state"] for run in engine.rows("runs")].count("blocked") == 1)
-    for _ in range(4):
-        wanted = len(services.calls) + rng.randrange(30)
-        wait_for("some calls", lambda: len(services.calls) >= wanted or services.messages)
-        engine.strike(rng.choice(("engine", "worker")))
-    runs = engine.finished_runs(2, "--workflow", "bulk-content-refresh")
-    assert all(run["state"] == "succeeded" for run in runs), runs
-    assert all(run["output"] == {"succeeded": pages - 1, "failed_keys": [17]} for run in runs)
-    assert all(page["text"] == f"page {n}, as of 2026" and page["version"] == 3 for n, page in services.pages.items())  # once by each run
-    assert services.messages == 2 * [{"channel": "#content", "text": f"Refreshed {pages - 1} of {pages}, failed 1"}]
-    keys = {}
-    for path, _, key in services.to("cms", "PUT"):
-        keys.setdefault(path, set()).add(key)
-    assert all(len(used) == 2 for used in keys.values())  # a key for each run and page, whatever was killed
+def use_llm(engine, vendor):
+    engine.write("bellwire.yaml", (engine.folder / "bellwire.yaml").read_text().replace("api: anthropic,", f"api: anthropic, base_url: '{vendor.url}/anthropic/v1',")
+                 .replace("default: claude", "prices: [{model: claude-sonnet-4-6, input: 3, output: 15}], default: claude"))
+    engine.env["LLM_KEY"] = llm.KEY
+
+
+def use_wordpress(engine, vendor):
+    engine.write("bellwire.yaml", (engine.folder / "bellwire.yaml").read_text().replace('"https://www.example"', f'"{vendor.url}"'))
+    engine.env["WORDPRESS_PASSWORD"] = vendor.secrets["PASSWORD"]
+
+
+def use_slack(engine, vendor):
+    engine.write("bellwire.yaml", (engine.folder / "bellwire.yaml").read_text().replace("vendor: slack", f"vendor: slack, url: '{vendor.url}'"))
+    engine.env["SLACK_TOKEN"] = vendor.secrets["TOKEN"]
 
 
 @pytest.fixture
@@ -152,9 +116,40 @@ def slack():
         yield vendor
 
 
-def use_slack(engine, vendor):
-    engine.write("bellwire.yaml", (engine.folder / "bellwire.yaml").read_text().replace("vendor: slack", f"vendor: slack, url: '{vendor.url}'"))
-    engine.env["SLACK_TOKEN"] = vendor.secrets["TOKEN"]
+def test_bulk_content_refresh_under_kills(make_engine, slack):
+    print("seed", SEED)
+    rng, pages, gone = random.Random(SEED), 60, 17
+    with WordPress() as site, Editor() as editor:
+        for n in range(1, pages + 1):
+            if n != gone:
+                site.posts[n] = {"id": n, "title": f"Page {n}", "content": f"page {n}, as of 2019", "slug": f"page{n}", "status": "publish",
+                                 "link": f"https://www.example/page{n}", "modified_gmt": site.now()}
+        editor.fail(429, times=pages // 4, headers={"Retry-After": "0"})
+        engine = set_up(make_engine, "bulk-content-refresh", None)
+        use_wordpress(engine, site)
+        use_llm(engine, editor)
+        use_slack(engine, slack)
+        # Delays and limits of the example are made for real services: a test does not wait for them.
+        engine.write("bellwire.yaml", (engine.folder / "bellwire.yaml").read_text().replace("rate: 20/1s, concurrency: 10", "rate: 2000/1s, concurrency: 10"))
+        workflow = engine.folder / "workflows" / "bulk-content-refresh.yaml"
+        workflow.write_text(re.sub(r"uses: (cms|chat)/", r"retry: {attempts: 30, delay: 20ms, factor: 1}, uses: \1/", workflow.read_text())
+                            .replace("attempts: 8, delay: 5s, max_delay: 10m", "attempts: 30, delay: 50ms, factor: 1"))
+        engine.start()
+        for _ in range(2):  # the second one waits: concurrency 1
+            status, _, _ = engine.request("POST", "/in/content", json.dumps({"pages": list(range(1, pages + 1))}).encode(),
+                                          {"Content-Type": "application/json"})
+            assert status == 202
+        wait_for("one that waits", lambda: [run["state"] for run in engine.rows("runs")].count("blocked") == 1)
+        for _ in range(4):
+            wanted = len(site.requests) + rng.randrange(60)
+            wait_for("some calls", lambda: len(site.requests) >= wanted or slack.posted(), 2 * DEADLINE)
+            engine.strike(rng.choice(("engine", "worker")))
+        wait_for("both", lambda: [run["state"] for run in engine.rows("runs")].count("succeeded") == 2, 5 * DEADLINE)
+        runs = engine.finished_runs(2, "--workflow", "bulk-content-refresh")
+        assert all(run["output"] == {"succeeded": pages - 1, "failed_keys": [gone]} for run in runs), runs
+        assert {post["content"] for post in site.posts.values()} == {f"page {n}, as of 2026" for n in site.posts}
+        assert set(slack.posted()) == {("#content", f"Refreshed {pages - 1} of {pages}, failed 1")} and len(slack.posted()) >= 2
+        assert engine.stop() == 0
 
 
 class Sales(Services):
@@ -325,11 +320,9 @@ def writer():
 def set_up_seo(make_engine, services, wordpress, writer, slack):
     engine = set_up(make_engine, "seo-rank-drop", services)
     use_slack(engine, slack)
-    engine.write("bellwire.yaml", (engine.folder / "bellwire.yaml").read_text().replace('"https://www.example"', f'"{wordpress.url}"')
-                 .replace("api: anthropic,", f"api: anthropic, base_url: '{writer.url}/anthropic/v1',")
-                 .replace("default: claude", "prices: [{model: claude-sonnet-4-6, input: 3, output: 15}], default: claude"))
+    use_wordpress(engine, wordpress)
+    use_llm(engine, writer)
     writer.rival = f"http://127.0.0.1:{services.server.server_port}/web/one"
-    engine.env.update(WORDPRESS_PASSWORD=wordpress.secrets["PASSWORD"], LLM_KEY=llm.KEY)
     return engine
 
 
@@ -399,102 +392,156 @@ def test_seo_rank_drop_under_kills_pays_for_each_call_of_the_model_once(make_eng
     assert engine.stop() == 0
 
 
-class Billing(Services):
+class Billing(Server):
+    """Stripe's API, as far as it is asked here: the collection of a subscription is paused."""
+
     def __init__(self):
-        self.mails, self.paused = [], []
         super().__init__()
+        self.on("POST", "/v1/subscriptions/{id}", self.update)
+        self.paused = {}  # subscription → idempotency keys
 
-    def mail_post(self, path, body, key):
-        self.mails.append(body)
-        return 200, {"id": len(self.mails)}, {}
+    def update(self, request, id):
+        if request.headers.get("authorization") != "Bearer sk_test":
+            raise Refused(401, {"error": {"type": "invalid_request_error", "message": "Invalid API Key provided: sk_****"}})
+        if request.headers.get("content-type") != "application/x-www-form-urlencoded" or request.form != {"pause_collection[behavior]": ["void"]}:
+            raise Refused(400, {"error": {"type": "invalid_request_error", "code": "parameter_unknown", "message": "Received unknown parameters"}})
+        with self.lock:
+            self.paused.setdefault(id, set()).add(request.headers["idempotency-key"])
+        return {"id": id, "object": "subscription", "pause_collection": {"behavior": "void", "resumes_at": None}}
 
-    def stripe_post(self, path, body, key):
-        self.paused.append(path)
-        return 200, {}, {}
+
+@pytest.fixture
+def billing():
+    with Billing() as vendor:
+        yield vendor
 
 
-def test_payment_failed_waits_for_the_money_and_then_for_a_person(make_engine):
-    services = Billing()
-    engine = set_up(make_engine, "payment-failed", services)
+@pytest.fixture
+def box():
+    with Mailbox(users={"billing": "mail-password"}) as mailbox:
+        yield mailbox
+
+
+def letters(box):
+    """(to, subject, text) of each."""
+    read = [(mail.recipients, email.message_from_bytes(mail.content, policy=email.policy.default)) for mail in list(box.mails)]
+    return [(to[0], mail["Subject"], mail.get_body().get_content()) for to, mail in read]
+
+
+def stripe(engine, kind, number, **more):
+    now = int(time.time()) + int(engine.env.get("BELLWIRE_CLOCK_AHEAD_MS", "0")) // 1000
+    data = {"id": f"in_{number}", "number": f"A-{number}", "customer": f"cus_{number}", "customer_email": f"c{number}@shop.example",
+            "parent": {"type": "subscription_details", "subscription_details": {"subscription": f"sub_{number}"}}, **more}
+    body = json.dumps({"id": f"evt_{kind}_{number}", "type": kind, "data": {"object": data}}).encode()
+    mac = hmac.new(engine.env["STRIPE_WEBHOOK_SECRET"].encode(), f"{now}.".encode() + body, hashlib.sha256).hexdigest()
+    status, answer, _ = engine.request("POST", "/in/stripe", body, {"Content-Type": "application/json", "Stripe-Signature": f"t={now},v1={mac}"})
+    assert status == 202, answer
+
+
+def set_up_billing(make_engine, billing, box):
+    engine = set_up(make_engine, "payment-failed", None)
+    engine.write("bellwire.yaml", (engine.folder / "bellwire.yaml").read_text().replace("https://api.stripe.com", billing.url)
+                 .replace("smtp://mail.example:587", box.url))
+    engine.env.update(STRIPE_KEY="sk_test", MAIL_PASSWORD="mail-password")
+    return engine
+
+
+def test_payment_failed_waits_for_the_money_and_then_for_a_person(make_engine, billing, box):
+    engine = set_up_billing(make_engine, billing, box)
     engine.start()
-
-    def stripe(kind, number, **more):
-        now = int(time.time()) + int(engine.env.get("BELLWIRE_CLOCK_AHEAD_MS", "0")) // 1000
-        data = {"id": f"in_{number}", "number": f"A-{number}", "customer": f"cus_{number}", "customer_email": f"c{number}@shop.example", **more}
-        body = json.dumps({"id": f"evt_{kind}_{number}", "type": kind, "data": {"object": data}}).encode()
-        mac = hmac.new(engine.env["STRIPE_WEBHOOK_SECRET"].encode(), f"{now}.".encode() + body, hashlib.sha256).hexdigest()
-        status, answer, _ = engine.request("POST", "/in/stripe", body, {"Content-Type": "application/json", "Stripe-Signature": f"t={now},v1={mac}"})
-        assert status == 202, answer
-
     for number in range(1, 5):
-        stripe("invoice.payment_failed", number, attempt_count=1)
-    stripe("invoice.payment_failed", 5, attempt_count=2)  # not the first time: nobody wants it
+        stripe(engine, "invoice.payment_failed", number, attempt_count=1)
+    stripe(engine, "invoice.payment_failed", 5, attempt_count=2)  # not the first time: nobody wants it
     wait_for("four that wait", lambda: len(engine.rows("runs", "--state", "parked")) == 4)
-    assert sorted(mail["to"] for mail in services.mails) == [f"c{n}@shop.example" for n in range(1, 5)]
-    stripe("invoice.paid", 1)
-    stripe("customer.subscription.deleted", 2)
+    assert sorted((to, subject) for to, subject, _ in letters(box)) == [(f"c{n}@shop.example", "Your card was refused") for n in range(1, 5)]
+    assert sorted(re.findall(r"invoice (A-\d)", str(letters(box)))) == ["A-1", "A-2", "A-3", "A-4"]
+    stripe(engine, "invoice.paid", 1)
+    stripe(engine, "customer.subscription.deleted", 2)
     wait_for("two that wait", lambda: len(engine.rows("runs", "--state", "parked")) == 2)
     later(engine, 3 * 86400 * 1000)
-    wait_for("two questions", lambda: len([mail for mail in services.mails if mail["template"] == "approval"]) == 2)
+
+    def questions():
+        return [text for to, subject, text in letters(box) if (to, subject) == ("billing@example.com", "A decision is wanted")]
+    wait_for("two questions", lambda: len(questions()) == 2)
     parked_at(engine, "decide")
-    links = [link_in(mail["data"]["url"]) for mail in services.mails if mail["template"] == "approval"]
-    assert decide(engine, links[0], choice="pause")[0] == 200
-    assert decide(engine, links[1], choice="extend", form={"extend_days": 99})[0] == 422
-    assert decide(engine, links[1], choice="extend", form={"extend_days": 3})[0] == 200
+    pause, extend = (link_in(text) for text in questions())
+    assert decide(engine, extend, choice="extend", form={"extend_days": 99})[0] == 422
+    assert decide(engine, extend, choice="extend", form={"extend_days": 3})[0] == 200
+    billing.stall(path="/v1/subscriptions")
+    assert decide(engine, pause, choice="pause")[0] == 200
+    wait_for("the call", lambda: billing.requests)
+    engine.strike("engine")
+    billing.release()
     wait_for("one that sleeps", lambda: len(engine.rows("runs", "--state", "parked")) == 1 and len(engine.rows("runs", "--state", "succeeded")) == 2)
     later(engine, 3 * 86400 * 1000)
     runs = engine.finished_runs(4, "--workflow", "payment-failed")
     assert sorted(run["state"] for run in runs) == ["cancelled", "succeeded", "succeeded", "succeeded"]
-    assert len(services.paused) == 1 and len([event for event in engine.rows("events") if event["name"] == "billing.grace_over"]) == 1
-    assert [mail["template"] for mail in services.mails].count("payment_last_notice") == 2
-    engine.stop()
+    [keys] = billing.paused.values()  # one subscription, and one key whatever was killed
+    assert len(keys) == 1 and len([event for event in engine.rows("events") if event["name"] == "billing.grace_over"]) == 1
+    assert [subject for _, subject, _ in letters(box)].count("Last notice") == 2
+    assert engine.stop() == 0
 
 
-class Room(Services):
+def test_payment_failed_writes_no_first_mail_twice(make_engine, billing, box):
+    engine = set_up_billing(make_engine, billing, box)
+    box.plan = ["take and cut"]  # the server has it, and nobody knows
+    engine.start()
+    stripe(engine, "invoice.payment_failed", 1, attempt_count=1)
+    [run] = engine.finished_runs(1, "--workflow", "payment-failed")
+    assert run["state"] == "failed" and run["error"]["code"] == "step.unknown" and len(box.mails) == 1, run
+    engine.run("runs", "resolve", run["run"], "--step", "mail1", "--succeeded")
+    wait_for("the wait", lambda: engine.rows("runs", "--state", "parked"))
+    assert len(box.mails) == 1 and engine.stop() == 0
+
+
+class Notes(LLM):
     def __init__(self):
-        self.prompts, self.is_broke = [], False
         super().__init__()
+        self.is_broke = False
 
-    def llm_post(self, path, body, key):
+    def reply_to(self, request, asked):
+        super().reply_to(request, asked)
         if self.is_broke:
-            return 402, {"error": "no credit"}, {}
-        self.prompts.append(body["prompt"])
-        return 200, {"text": f"{body['prompt'].count('---') + 1} changes", "usage": {"total_tokens": 90}}, {}
+            self.refuse_message("Your credit balance is too low to access the API.", 402, "billing_error")
+        return Reply(f"{asked.count('---') + 1} changes")
 
 
 def test_release_notes_are_one_text_for_a_burst_of_pushes(make_engine, slack):
-    services = Room()
-    engine = set_up(make_engine, "release-notes", services)
-    use_slack(engine, slack)
-    engine.start()
+    with Notes() as notes:
+        engine = set_up(make_engine, "release-notes", None)
+        use_slack(engine, slack)
+        use_llm(engine, notes)
+        engine.start()
 
-    def push(*messages, ref="main", repository="example/bell"):
-        body = {"ref": f"refs/heads/{ref}", "repository": {"full_name": repository}, "commits": [{"message": message} for message in messages]}
-        status, answer, _ = engine.push(json.dumps(body).encode())
-        assert status == 202
-        return answer["event"]
-    push("Ring twice", "Tidy up")
-    push("Not yet", ref="draft")
-    later(engine, 60 * 1000)
-    assert engine.rows("runs") == []
-    event = push("Ring louder")
-    push("Other", repository="example/other")
-    wait_for("all are looked at", lambda: all(row["state"] == "done" for row in engine.rows("events")))
-    assert [row["decided"] for row in engine.rows("why", event)] == ["collected"]
-    later(engine, 2 * 60 * 1000)
-    runs = engine.finished_runs(2)
-    assert all(run["state"] == "succeeded" for run in runs), runs
-    assert sorted(services.prompts) == ["example/bell, 2 pushes:\nRing twice\n---\nTidy up\n---\nRing louder\n", "example/other, 1 pushes:\nOther\n"]
-    assert sorted(slack.posted()) == [("#releases", "1 changes"), ("#releases", "3 changes")]
-    services.is_broke = True
-    for n in range(50):  # so many are a run at once
-        push(f"Change {n}")
-    failed = engine.finished_runs(3)[0]
-    assert failed["state"] == "failed" and slack.posted()[-1][0] == "#ops" and "release-notes failed at notes" in slack.posted()[-1][1]
-    services.is_broke = False
-    engine.run("runs", "replay", failed["run"])
-    wait_for("the text", lambda: slack.posted()[-1] == ("#releases", "50 changes"))
-    engine.stop()
+        def push(*messages, ref="main", repository="example/bell"):
+            body = {"ref": f"refs/heads/{ref}", "repository": {"full_name": repository}, "commits": [{"message": message} for message in messages]}
+            status, answer, _ = engine.push(json.dumps(body).encode())
+            assert status == 202
+            return answer["event"]
+        push("Ring twice", "Tidy up")
+        push("Not yet", ref="draft")
+        later(engine, 60 * 1000)
+        assert engine.rows("runs") == []
+        event = push("Ring louder")
+        push("Other", repository="example/other")
+        wait_for("all are looked at", lambda: all(row["state"] == "done" for row in engine.rows("events")))
+        assert [row["decided"] for row in engine.rows("why", event)] == ["collected"]
+        later(engine, 2 * 60 * 1000)
+        runs = engine.finished_runs(2)
+        assert all(run["state"] == "succeeded" for run in runs), runs
+        prompts = sorted(body["messages"][0]["content"] for body in notes.bodies)
+        assert prompts == ["example/bell, 2 pushes:\nRing twice\n---\nTidy up\n---\nRing louder\n", "example/other, 1 pushes:\nOther\n"]
+        assert sorted(slack.posted()) == [("#releases", "1 changes"), ("#releases", "3 changes")]
+        notes.is_broke = True
+        for n in range(50):  # so many are a run at once
+            push(f"Change {n}")
+        failed = engine.finished_runs(3)[0]
+        assert failed["state"] == "failed" and slack.posted()[-1][0] == "#ops" and "release-notes failed at notes" in slack.posted()[-1][1]
+        assert failed["error"]["code"] == "llm.auth" and "credit balance" in failed["error"]["message"]
+        notes.is_broke = False
+        engine.run("runs", "replay", failed["run"])
+        wait_for("the text", lambda: slack.posted()[-1] == ("#releases", "50 changes"))
+        assert engine.stop() == 0
 
 
 def test_every_example_passes_its_own_tests(make_engine):
