@@ -212,9 +212,9 @@ static bool write_all(int fd, struct bw_slice text)
     return true;
 }
 
-bool bw_file_create(const char *path, struct bw_slice text, struct bw_error *err)
+static bool create(const char *path, struct bw_slice text, mode_t mode, struct bw_error *err)
 {
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
     bool good = fd >= 0 && write_all(fd, text);
     if (!good) {
         bw_error_set(err, "file.unwritable", "cannot write %s: %s", path, strerror(errno));
@@ -222,6 +222,16 @@ bool bw_file_create(const char *path, struct bw_slice text, struct bw_error *err
     }
     if (fd >= 0) close(fd);
     return good;
+}
+
+bool bw_file_create(const char *path, struct bw_slice text, struct bw_error *err)
+{
+    return create(path, text, 0666, err);
+}
+
+bool bw_file_create_private(const char *path, struct bw_slice text, struct bw_error *err)
+{
+    return create(path, text, 0600, err);
 }
 
 bool bw_file_replace(const char *path, struct bw_slice text, struct bw_error *err)

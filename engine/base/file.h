@@ -10,6 +10,7 @@ bool bw_file_read(const char *path, size_t limit, struct bw_buf *out, struct bw_
 bool bw_file_replace(const char *path, struct bw_slice text, struct bw_error *err);
 /* Makes the file; one that is there already stays as it is, and that is an error (file.unwritable). */
 bool bw_file_create(const char *path, struct bw_slice text, struct bw_error *err);
+bool bw_file_create_private(const char *path, struct bw_slice text, struct bw_error *err); /* for its owner alone */
 /* Paths of the regular files below `folder` that end in `suffix`, relative to it, sorted bytewise; hidden names are left out.
  * A missing folder is an empty list. `recursive` looks into subfolders (depth at most 8). Free with bw_file_list_free(). */
 bool bw_file_list(const char *folder, const char *suffix, bool recursive, char ***out, size_t *count, struct bw_error *err);

@@ -7,6 +7,7 @@
 struct bw_skeleton_file {
     char *path; /* NULL: there was no memory */
     struct bw_buf text;
+    bool is_secret; /* for its owner alone */
 };
 struct bw_skeleton_mark { /* "@NAME@" and what it stands for; a list of them ends with NULL */
     const char *mark, *value;

@@ -14,10 +14,10 @@ static const char *text_of(const json_t *object, const char *name)
 
 bool exec_is_variable(const char *name)
 {
-    if (!*name || (*name >= '0' && *name <= '9')) return false;
-    for (; *name; name++)
-        if (!(*name == '_' || (*name >= '0' && *name <= '9') || (*name >= 'a' && *name <= 'z') || (*name >= 'A' && *name <= 'Z'))) return false;
-    return true;
+    size_t len = strlen(name);
+    for (size_t i = 0; i < len; i++)
+        if ((unsigned char)name[i] <= ' ' || name[i] == '=') return false;
+    return len > 0;
 }
 
 /* Said now and not by the first step that needs it. What this process may not read, the program could not be started from either. */

@@ -22,11 +22,11 @@ static bool refuse(const struct making *making, const char *code, const char *re
     return false;
 }
 
-/* A value as a program sees it: a text as it is, a number or a truth as JSON has it. malloc'd; NULL: it cannot be said so. */
+/* A value as a program sees it: a text as it is, anything else as JSON has it. malloc'd; NULL: it cannot be said so. */
 static char *plain_text(const json_t *value)
 {
     if (json_is_string(value)) return strlen(json_string_value(value)) == json_string_length(value) ? strdup(json_string_value(value)) : NULL;
-    return json_is_number(value) || json_is_boolean(value) ? json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(17)) : NULL;
+    return json_is_null(value) ? NULL : json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(17));
 }
 
 /* ---- arguments ---- */
@@ -40,7 +40,7 @@ static bool add_arguments(const struct making *making)
     for (size_t i = 0; i < json_array_size(first); i++) argv[used++] = strdup(json_string_value(json_array_get(first, i)));
     for (size_t i = 0; i < json_array_size(more); i++)
         if (!(argv[used++] = plain_text(json_array_get(more, i)))) {
-            snprintf(making->reason, making->size, "args[%zu] must be a text without a NUL, a number, true or false", i + 1);
+            snprintf(making->reason, making->size, "args[%zu] is null, or a text with a NUL: neither is an argument", i + 1);
             return refuse(making, "exec.input", NULL);
         }
     return true;
@@ -104,7 +104,7 @@ static bool set_of_step(const struct making *making, json_t *all)
             snprintf(making->reason, making->size,
                      "a step may not set %.100s for the program %.100s: its configuration has to name it under `accepts`", name, program->name);
         else
-            snprintf(making->reason, making->size, "env.%.100s must be a text without a NUL, a number, true or false", name);
+            snprintf(making->reason, making->size, "env.%.100s is null, or a text with a NUL: neither is a variable", name);
         return refuse(making, may_be ? "exec.input" : "exec.env", NULL);
     }
     return true;

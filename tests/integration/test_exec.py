@@ -89,9 +89,9 @@ def is_gone(pid):
 
 def test_a_program_gets_its_arguments_as_they_are_and_little_else(engine):
     hostile = "$(touch owned); `id` 'a' \"b\" * \n --x"
-    output = run(engine, "talk", hostile, "", 7, 1.5, True, stdin={"a": [1]}, env={"REF": "x=y z"}, **{"as": "json"})
+    output = run(engine, "talk", hostile, "", 7, 1.5, True, {"a": [1, "ü"]}, stdin={"a": [1]}, env={"REF": "x=y z"}, **{"as": "json"})
     told = output["json"]
-    assert told["argv"] == [f"{engine.folder}/programs/talk", "--first", hostile, "", "7", "1.5", "true"]
+    assert told["argv"] == [f"{engine.folder}/programs/talk", "--first", hostile, "", "7", "1.5", "true", '{"a":[1,"ü"]}']
     assert told["stdin"] == '{"a":[1]}' and told["dir"] == f"{engine.folder}/work"
     env = {name: value for name, value in told["env"].items() if name not in ("PATH", "HOME", "LANG", "LC_CTYPE")}
     assert len(env.pop("BELLWIRE_KEY")) == 35 and env.pop("BELLWIRE_RUN")
@@ -159,7 +159,7 @@ def test_lines_of_stderr_are_in_the_log_of_the_run(engine):
 def test_what_is_not_configured_is_not_run(engine):
     ends, _ = run_steps(engine, *(("exec/run@1", given) for given in (
         {"program": "/bin/sh", "args": ["-c", "id"]}, {"program": "../talk"}, {"program": "talk", "env": {"LD_PRELOAD": "/tmp/x.so"}},
-        {"program": "talk", "env": {"PATH": "/tmp"}}, {"program": "cat", "args": [None]}, {"program": "cat", "args": [{"a": 1}]})))
+        {"program": "talk", "env": {"PATH": "/tmp"}}, {"program": "cat", "args": [None]}, {"program": "cat", "args": ["a", "${{ null }}"]})))
     assert [end["error"]["code"] for end in ends] == ["exec.not_allowed"] * 2 + ["exec.env"] * 2 + ["exec.input"] * 2
     assert "talk, tree, sh" in ends[0]["error"]["message"] and "accepts" in ends[2]["error"]["message"] and "args[1]" in ends[4]["error"]["message"]
 
