@@ -3,6 +3,8 @@
 #include <curl/curl.h>
 #include <dlfcn.h>
 #include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
 
 #define LIBRARY "libcurl.so.4" /* of libcurl 7.16 (2006) and later */
 
@@ -19,6 +21,7 @@ typedef const CURLU read_url;
     F(CURL *, curl_easy_init, (void), ())                                                                                         \
     F(CURLcode, curl_easy_pause, (CURL * easy, int bitmask), (easy, bitmask))                                                     \
     F(CURLcode, curl_easy_perform, (CURL * easy), (easy))                                                                         \
+    F(char *, curl_easy_escape, (CURL * easy, const char *text, int len), (easy, text, len))                                      \
     F(const char *, curl_easy_strerror, (CURLcode code), (code))                                                                  \
     F(struct curl_slist *, curl_slist_append, (struct curl_slist * list, const char *text), (list, text))                         \
     F(CURLM *, curl_multi_init, (void), ())                                                                                       \
@@ -26,6 +29,7 @@ typedef const CURLU read_url;
     F(CURLMcode, curl_multi_remove_handle, (CURLM * multi, CURL * easy), (multi, easy))                                           \
     F(CURLMsg *, curl_multi_info_read, (CURLM * multi, int *left), (multi, left))                                                 \
     F(CURLMcode, curl_multi_socket_action, (CURLM * multi, curl_socket_t fd, int what, int *running), (multi, fd, what, running)) \
+    F(CURLMcode, curl_multi_cleanup, (CURLM * multi), (multi))                                                                    \
     F(CURLMcode, curl_multi_assign, (CURLM * multi, curl_socket_t fd, void *arg), (multi, fd, arg))                               \
     F(CURLU *, curl_url, (void), ())                                                                                              \
     F(CURLUcode, curl_url_set, (CURLU * url, CURLUPart part, const char *text, unsigned flags), (url, part, text, flags))         \
@@ -48,25 +52,24 @@ static struct {
     CURLMcode (*curl_multi_setopt)(CURLM *multi, CURLMoption option, ...);
 } library;
 
-static void *symbol(void *handle, const char *name, struct bw_error *err)
+static char fault[400];
+
+static const char *fail(const char *before, const char *what)
 {
-    void *found = dlsym(handle, name);
-    if (!found) bw_error_set(err, "http.no_library", LIBRARY " has no function %s: it is too old, or another library", name);
-    return found;
+    snprintf(fault, sizeof fault, "%s%s", before, what);
+    return fault;
 }
 
-bool bw_libcurl_load(struct bw_error *err)
+const char *bw_libcurl_load(void)
 {
-    if (library.is_loaded) return true;
+    if (library.is_loaded) return NULL;
     void *handle = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
     if (!handle) {
         const char *reason = dlerror();
-        bw_error_set(err, "http.no_library", "requests need libcurl: %s", reason ? reason : LIBRARY " cannot be loaded");
-        bw_error_hint(err, "apt-get install libcurl4");
-        return false;
+        return fail("requests need libcurl (apt-get install libcurl4): ", reason ? reason : LIBRARY " cannot be loaded");
     }
 #define FIND(name) \
-    if (!(*(void **)&library.name = symbol(handle, #name, err))) return false;
+    if (!(*(void **)&library.name = dlsym(handle, #name))) return fail(LIBRARY " is too old, or another library: it has no function ", #name);
 #define FIND_FUNCTION(type, name, parameters, arguments) FIND(name)
 #define FIND_PROCEDURE(name, parameters, arguments) FIND(name)
     FUNCTIONS(FIND_FUNCTION)
@@ -74,8 +77,9 @@ bool bw_libcurl_load(struct bw_error *err)
     FIND(curl_easy_setopt)
     FIND(curl_easy_getinfo)
     FIND(curl_multi_setopt)
-    if (library.curl_global_init(CURL_GLOBAL_DEFAULT)) return bw_error_set(err, "memory", "libcurl cannot be initialised");
-    return library.is_loaded = true;
+    if (library.curl_global_init(CURL_GLOBAL_DEFAULT)) return fail("libcurl cannot be initialised", "");
+    library.is_loaded = true;
+    return NULL;
 }
 
 #define FORWARD(type, name, parameters, arguments) \

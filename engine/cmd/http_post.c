@@ -42,7 +42,8 @@ bool bw_http_post(const char *url, const char *socket_path, const char *ca_file,
     struct curl_slist *list = NULL;
     char reason[CURL_ERROR_SIZE] = "";
     long code = 0;
-    if (!bw_libcurl_load(err)) return false;
+    const char *fault = bw_libcurl_load();
+    if (fault) return bw_error_set(err, "http.no_library", "%s", fault);
     CURL *easy = curl_easy_init();
     if (!easy || !(list = split(headers))) {
         if (easy) curl_easy_cleanup(easy);

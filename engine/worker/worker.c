@@ -27,6 +27,7 @@ static void configure(struct bw_worker *worker, const struct bw_message *message
     const char *name;
     json_t *value;
     struct bw_error err;
+    const char *fault;
     size_t index;
     worker->stall_ms = bw_json_int(head, "stall_ms", 2000);
     worker->max_output_bytes = (size_t)bw_json_int(head, "max_output_bytes", 1 << 20);
@@ -56,7 +57,8 @@ static void configure(struct bw_worker *worker, const struct bw_message *message
     json_array_foreach(json_object_get(head, "pools"), index, value) if (!bw_map_set(worker->pools, bw_json_slice(value), worker->pools)) exit(70);
     worker->hands_over = bw_json_bool(head, "hands_over", false);
     bw_approvals_configure(worker, head);
-    if (!bw_libcurl_load(&err)) {
+    if ((fault = bw_libcurl_load())) {
+        bw_error_set(&err, "http.no_library", "%s", fault);
         bw_log_error(BW_LOG_ERROR, "worker.http", &err);
         exit(70);
     }

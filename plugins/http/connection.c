@@ -1,4 +1,5 @@
 #include "connection.h"
+#include "base/libcurl.h"
 #include "url.h"
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -117,6 +118,11 @@ bool http_connections_read(struct http_connections *connections, const struct bw
     json_t *one;
     snprintf(error, size, "out of memory");
     if (!connections->json) return false;
+    const char *reason = json_array_size(list) ? bw_libcurl_load() : NULL;
+    if (reason) {
+        snprintf(error, size, "%s", reason);
+        return false;
+    }
     if (json_array_size(list) && !(connections->list = calloc(json_array_size(list), sizeof *connections->list))) return false;
     json_array_foreach(list, index, one) if (!read_connection(connections, one, error, size)) return false;
     return true;

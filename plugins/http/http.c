@@ -1,7 +1,7 @@
 /* http/request, http/pages @1: thousands of requests at once on the host's loop. README.md says what a user may expect. */
-#include "connection.h"
+#include "base/libcurl.h"
+#include "input.h"
 #include "manifest.h"
-#include "task.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,21 +12,16 @@ static void http_fini(void *instance)
     http_connections_free(&desk->connections);
     http_loop_free(desk->loop);
     free(desk);
-    curl_global_cleanup();
 }
 
+/* libcurl is loaded by whoever needs it: by a connection, whose URL it judges, or by the first call. */
 static void *http_init(const struct bw_plugin_host *host, const char *config, char *error, size_t error_size)
 {
     struct http_desk *desk = calloc(1, sizeof *desk);
-    if (!desk || curl_global_init(CURL_GLOBAL_DEFAULT)) {
-        snprintf(error, error_size, "libcurl could not be initialised");
-        free(desk);
-        return NULL;
-    }
+    snprintf(error, error_size, "out of memory");
+    if (!desk) return NULL;
     desk->host = host;
-    if (!(desk->loop = http_loop_new(host, http_transfer_over)))
-        snprintf(error, error_size, "out of memory");
-    else if (http_connections_read(&desk->connections, host, config, error, error_size))
+    if ((desk->loop = http_loop_new(host, http_transfer_over)) && http_connections_read(&desk->connections, host, config, error, error_size))
         return desk;
     http_fini(desk);
     return NULL;
@@ -34,10 +29,17 @@ static void *http_init(const struct bw_plugin_host *host, const char *config, ch
 
 static void http_execute(void *instance, struct bw_plugin_call *call)
 {
-    if (!strcmp(call->action, "http/pages"))
-        http_pages_start(instance, call);
-    else
-        http_request_start(instance, call);
+    struct http_desk *desk = instance;
+    const char *reason = bw_libcurl_load();
+    struct http_fault fault;
+    if (reason) {
+        http_fault_set(&fault, BW_PLUGIN_FAIL, "http.no_library", "%s", reason);
+        http_complete_fault(desk->host, call, &fault);
+    } else if (!strcmp(call->action, "http/pages")) {
+        http_pages_start(desk, call);
+    } else {
+        http_request_start(desk, call);
+    }
 }
 
 static void http_cancel(void *instance, struct bw_plugin_call *call)

@@ -6,7 +6,7 @@
 struct http_loop {
     const struct bw_plugin_host *host;
     void (*over)(CURL *easy, CURLcode result);
-    CURLM *multi;
+    CURLM *multi; /* NULL before the first transfer: by then libcurl is there */
     struct bw_plugin_timer *timer;
 };
 struct watched_socket {
@@ -83,31 +83,35 @@ static int on_timer(CURLM *multi, long delay_ms, void *arg)
 struct http_loop *http_loop_new(const struct bw_plugin_host *host, void (*over)(CURL *easy, CURLcode result))
 {
     struct http_loop *loop = calloc(1, sizeof *loop);
-    if (!loop || !(loop->multi = curl_multi_init())) {
-        free(loop);
-        return NULL;
-    }
+    if (!loop) return NULL;
     loop->host = host;
     loop->over = over;
+    return loop;
+}
+
+static bool open_multi(struct http_loop *loop)
+{
+    if (loop->multi) return true;
+    if (!(loop->multi = curl_multi_init())) return false;
     curl_multi_setopt(loop->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
     curl_multi_setopt(loop->multi, CURLMOPT_SOCKETDATA, loop);
     curl_multi_setopt(loop->multi, CURLMOPT_TIMERFUNCTION, on_timer);
     curl_multi_setopt(loop->multi, CURLMOPT_TIMERDATA, loop);
     curl_multi_setopt(loop->multi, CURLMOPT_MAX_HOST_CONNECTIONS, CONNECTIONS_PER_HOST);
-    return loop;
+    return true;
 }
 
 void http_loop_free(struct http_loop *loop)
 {
     if (!loop) return;
-    curl_multi_cleanup(loop->multi);
+    if (loop->multi) curl_multi_cleanup(loop->multi);
     if (loop->timer) loop->host->cancel_timer(loop->host, loop->timer);
     free(loop);
 }
 
 bool http_loop_add(struct http_loop *loop, CURL *easy)
 {
-    return curl_multi_add_handle(loop->multi, easy) == CURLM_OK;
+    return open_multi(loop) && curl_multi_add_handle(loop->multi, easy) == CURLM_OK;
 }
 
 void http_loop_remove(struct http_loop *loop, CURL *easy)

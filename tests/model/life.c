@@ -225,8 +225,7 @@ static int live_with_nursery(const char *folder)
 static void warm_up(void)
 {
     uint8_t mac[32];
-    struct bw_error err;
-    bw_libcurl_load(&err);
+    bw_libcurl_load();
     bw_uid_new(1);
     HMAC(EVP_sha256(), "", 0, mac, 0, mac, NULL);
     SHA256(mac, 0, mac);
