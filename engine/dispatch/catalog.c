@@ -105,7 +105,7 @@ static bool is_gone(const struct bw_dispatch *dispatch, const char *folder, stru
     return true;
 }
 
-struct bw_revision *bw_catalog_read(struct bw_dispatch *dispatch, json_t *errors, struct bw_error *err)
+struct bw_revision *bw_catalog_read(struct bw_dispatch *dispatch, const json_t *values, const json_t *configure, json_t *errors, struct bw_error *err)
 {
     const struct bw_config *config = dispatch->options.config;
     const char *only = dispatch->options.only_workflow_file;
@@ -119,10 +119,11 @@ struct bw_revision *bw_catalog_read(struct bw_dispatch *dispatch, json_t *errors
         is_read = !is_gone(dispatch, config->workflows, err) &&
                   bw_catalog_add_folder(revision, errors, BW_FILE_WORKFLOW, config->workflows, ".yaml", true, err) &&
                   bw_catalog_add_folder(revision, errors, BW_FILE_WORKFLOW, config->workflows, ".yml", true, err);
-    is_read = is_read && !is_gone(dispatch, config->actions, err) &&
-              bw_catalog_add_folder(revision, errors, BW_FILE_ACTION, config->actions, ".lua", true, err) &&
-              !is_gone(dispatch, config->plugins, err) && bw_packages_add(revision, errors, BW_FILE_PACKAGE, config->plugins, err) &&
-              bw_packages_add_bundled(revision, errors, err);
+    is_read =
+        is_read && !is_gone(dispatch, config->actions, err) &&
+        bw_catalog_add_folder(revision, errors, BW_FILE_ACTION, config->actions, ".lua", true, err) && !is_gone(dispatch, config->plugins, err) &&
+        bw_packages_add(revision, errors, BW_FILE_PACKAGE, config->plugins, err) &&
+        bw_packages_add_bundled(dispatch, values ? values : dispatch->values, configure ? configure : dispatch->configure, revision, errors, err);
     if (is_read && add_plugins(dispatch, revision)) return revision;
     bw_catalog_free(revision);
     return NULL;
@@ -258,12 +259,16 @@ bool bw_catalog_send_content(struct bw_run_worker *worker, uint32_t revision, co
     struct bw_slice *parts = calloc(content->count + 1, sizeof *parts);
     struct bw_buf head = {0};
     size_t part_count = 0;
+    json_t *unused = parts ? bw_packages_unused(content) : NULL;
     if (!parts) return false;
     bw_buf_printf(&head, "{\"revision\":%u,\"check_only\":%s", revision, dispatch->options.check_only ? "true" : "false");
     append_others(dispatch, &head);
     bw_buf_append_text(&head, ",\"unconfigured\":[");
     append_unconfigured(dispatch, &head);
-    bw_buf_append_text(&head, "],\"files\":[");
+    bw_buf_append_text(&head, "],\"unused\":");
+    bw_json_append(&head, unused);
+    json_decref(unused);
+    bw_buf_append_text(&head, ",\"files\":[");
     for (size_t i = 0; i < content->count; i++) {
         if (is_refused(dispatch, revision, content->files[i].path)) continue;
         bw_buf_append_text(&head, part_count ? ",{\"kind\":" : "{\"kind\":");

@@ -90,7 +90,7 @@ void bw_dispatch_hosts_settled(struct bw_dispatch *dispatch)
     TAILQ_FOREACH(host, &dispatch->hosts, link) host->was_ready |= host->state == BW_HOST_READY;
     if (dispatch->is_catalog_known || !bw_hosts_all_answered(dispatch)) return;
     dispatch->is_catalog_known = true;
-    if (!(dispatch->catalog = bw_catalog_read(dispatch, dispatch->load_errors, &err))) {
+    if (!(dispatch->catalog = bw_catalog_read(dispatch, NULL, NULL, dispatch->load_errors, &err))) {
         bw_dispatch_fail(dispatch, &err);
     } else if (dispatch->options.check_only) {
         activate_first(dispatch, 1);

@@ -192,15 +192,20 @@ struct bw_dispatch {
 };
 
 /* catalog.c */
-/* Files from the folders, plugins from their hosts. Unreadable files go into `errors`. */
-struct bw_revision *bw_catalog_read(struct bw_dispatch *dispatch, json_t *errors, struct bw_error *err);
+/* Files from the folders, plugins from their hosts, what the instance uses of that which is bundled. values, configure: of the bellwire.yaml that it
+ * will go with; NULL: as they are now. Unreadable files go into `errors`. */
+struct bw_revision *bw_catalog_read(struct bw_dispatch *dispatch, const json_t *values, const json_t *configure, json_t *errors,
+                                    struct bw_error *err);
 /* Adds the files of `folder` that end in `suffix`, with their paths. What cannot be read is added to errors; false: no memory, or no folder. */
 bool bw_catalog_add_folder(struct bw_revision *revision, json_t *errors, const char *kind, const char *folder, const char *suffix, bool recursive,
                            struct bw_error *err);
 bool bw_catalog_add_path(struct bw_revision *revision, json_t *errors, const char *kind, const char *path);
 /* packages.c: plugins in Lua are folders with plugin.yaml; the Lua files beside it are actions, those in lib/ modules. */
 bool bw_packages_add(struct bw_revision *revision, json_t *errors, const char *kind, const char *folder, struct bw_error *err);
-bool bw_packages_add_bundled(struct bw_revision *revision, json_t *errors, struct bw_error *err);
+/* Behind all files of the instance: those that one of them names, or bellwire.yaml; all of them for `shows_all`. What nobody uses costs nothing. */
+bool bw_packages_add_bundled(const struct bw_dispatch *dispatch, const json_t *values, const json_t *configure, struct bw_revision *revision,
+                             json_t *errors, struct bw_error *err);
+json_t *bw_packages_unused(const struct bw_revision *revision); /* ["ns/name"…]: actions of the bundled ones that are no part of it, for hints */
 /* Where the plugins are that are part of Bellwire: beside the binary in a build tree, under lib/bellwire/plugins when installed. */
 #define BW_BUNDLED_FOLDERS 2
 bool bw_bundled_folder(size_t index, char out[PATH_MAX]); /* false: it cannot be told */

@@ -197,7 +197,7 @@ static void read_catalog(struct bw_reload *reload)
 {
     struct bw_dispatch *dispatch = reload->dispatch;
     struct bw_error err;
-    if (!(reload->candidate = bw_catalog_read(dispatch, reload->errors, &err))) {
+    if (!(reload->candidate = bw_catalog_read(dispatch, reload->values, reload->configure, reload->errors, &err))) {
         refuse_for(reload, &err);
     } else if (is_unchanged(reload)) {
         /* The files are; what they name need not be: a secret may have been rotated. */

@@ -30,8 +30,8 @@ enum bw_message_type {
     BW_MSG_CONFIGURE = 1,
     /* A catalogue revision. {revision, check_only?: bool, others: {plugins: [name of a compiled one that is there, and was refused or is off],
      * unknown: bool: there are such without a name}, unconfigured: [name of a bundled plugin that
-     * this instance does not have, as it does not configure it], files: [{kind: BW_FILE_…, path, part}]}. Answered by BW_MSG_CATALOG_LOADED. A worker
-     * may hold several revisions; BW_MSG_CATALOG_DROP frees one. */
+     * this instance does not have, as it does not configure it], unused: ["ns/name" of a bundled plugin in Lua that nothing of it names], files:
+     * [{kind: BW_FILE_…, path, part}]}. Answered by BW_MSG_CATALOG_LOADED. A worker may hold several revisions; BW_MSG_CATALOG_DROP frees one. */
     BW_MSG_CATALOG = 2,
     BW_MSG_CATALOG_DROP = 3, /* {revision} */
     /* An accepted event: evaluate triggers under the revision, run the matching workflows.

@@ -28,6 +28,7 @@ static void free_catalog(struct bw_worker *worker, struct bw_catalog *catalog)
     }
     bw_offers_free(catalog);
     json_decref(catalog->unconfigured);
+    json_decref(catalog->unused);
     bw_matching_free(catalog->matching);
     free(catalog->workflows);
     free(catalog);
@@ -82,6 +83,7 @@ static const struct bw_action *find_action(const struct bw_catalog *catalog, con
         if (is_named && (!other || action->major > other->major)) other = action;
         if (!is_named && count < NAMES_MAX) names[count++] = action->name;
     }
+    count = bw_offers_unused(catalog, names, count, NAMES_MAX);
     const char *near = other ? NULL : bw_suggest(step->action, names, count);
     struct bw_error *err = other ? bw_errors_add(errs, "action.version", "there is %s@%u, but not version %u", other->name, other->major, step->major)
                                  : bw_errors_add(errs, "action.unknown", "there is no action %.*s", (int)step->uses.len, step->uses.ptr);
@@ -431,6 +433,7 @@ void bw_catalog_load(struct bw_worker *worker, const struct bw_message *message)
     if (!catalog) return;
     catalog->revision = (uint32_t)bw_json_int(message->head, "revision", 0);
     catalog->unconfigured = json_incref(json_object_get(message->head, "unconfigured"));
+    catalog->unused = json_incref(json_object_get(message->head, "unused"));
     bw_offers_load(worker, catalog, message, &errs); /* first: workflows refer to them */
     json_array_foreach(files, index, file)
     {

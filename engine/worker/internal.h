@@ -127,6 +127,7 @@ struct bw_catalog {
     struct bw_package *packages;
     size_t package_count;
     json_t *unconfigured; /* names of bundled plugins that could be used, if they were configured */
+    json_t *unused;       /* "ns/name" of bundled plugins in Lua that nothing here names: they are no part of it */
     bool may_respond;     /* one of the workflows has `respond: {mode: result}` */
     size_t events;        /* in hand under this revision */
     struct bw_matching *matching;
@@ -149,6 +150,8 @@ struct bw_package { /* a plugin in Lua: a folder with plugin.yaml */
 void bw_offers_load(struct bw_worker *worker, struct bw_catalog *catalog, const struct bw_message *message, struct bw_errors *errs);
 void bw_offers_configure(const struct bw_worker *worker, struct bw_catalog *catalog, struct bw_errors *errs); /* worker->configure is another one */
 void bw_offers_free(struct bw_catalog *catalog);
+/* Appends the names of bundled actions that are no part of the catalogue, for "did you mean". Borrowed from it. The new count. */
+size_t bw_offers_unused(const struct bw_catalog *catalog, const char **names, size_t count, size_t most);
 
 /* ---- scripts.c: the Lua states of workflows ---- */
 bool bw_scripts_open(struct bw_worker *worker); /* false: no memory */

@@ -329,7 +329,23 @@ static void check_configured(const struct bw_worker *worker, const struct bw_cat
         const char *name = bw_json_str(catalog->actions[i]->manifest, "plugin", NULL);
         if (name && (!count || strcmp(name, names[count - 1]) != 0)) names[count++] = name;
     }
+    size_t there = count;
+    count = bw_offers_unused(catalog, names, count, NAMES_MAX);
+    json_t *plugins = json_array(); /* "crm/find" → "crm" */
+    for (size_t i = there; i < count; i++) {
+        json_array_append_new(plugins, json_stringn(names[i], strcspn(names[i], "/")));
+        names[i] = json_string_value(json_array_get(plugins, i - there));
+    }
     bw_settings_check_names(worker->configure, names, count, errs);
+    json_decref(plugins);
+}
+
+size_t bw_offers_unused(const struct bw_catalog *catalog, const char **names, size_t count, size_t most)
+{
+    size_t index;
+    json_t *name;
+    json_array_foreach(catalog->unused, index, name) if (count < most) names[count++] = json_string_value(name);
+    return count;
 }
 
 /* In an order in which each finds what it refers to, and the instance's own comes before what is bundled: the reader lists it first. */

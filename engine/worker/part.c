@@ -172,6 +172,14 @@ static bool is_call(struct bw_slice uses, struct bw_slice *workflow)
     return true;
 }
 
+static bool is_unused(const struct bw_catalog *catalog, const char *action)
+{
+    size_t index;
+    json_t *name;
+    json_array_foreach(catalog->unused, index, name) if (!strcmp(json_string_value(name), action)) return true;
+    return false;
+}
+
 static const struct bw_action *find_action(const struct bw_attempt *attempt, struct bw_slice uses, struct bw_error *err)
 {
     const struct bw_catalog *catalog = attempt->run->event->catalog;
@@ -183,9 +191,15 @@ static const struct bw_action *find_action(const struct bw_attempt *attempt, str
         if (bw_slice_is(name, catalog->actions[i]->name) && catalog->actions[i]->major == major) return catalog->actions[i];
         if (count < NAMES_MAX) names[count++] = catalog->actions[i]->name;
     }
+    count = bw_offers_unused(catalog, names, count, NAMES_MAX);
     const char *near = bw_suggest(name, names, count);
     bw_error_set(err, "action.unknown", "there is no action %.*s", (int)uses.len, uses.ptr);
-    bw_error_hint(err, near ? "did you mean '%s', with its version as in crm/find@1?" : "see: bellwire actions", near);
+    if (near && bw_slice_is(name, near) && is_unused(catalog, near)) /* its name came with the data alone */
+        bw_error_hint(err, "it is there when a workflow or bellwire.yaml has its name: write it into this one");
+    else if (near)
+        bw_error_hint(err, "did you mean '%s', with its version as in crm/find@1?", near);
+    else
+        bw_error_hint(err, "see: bellwire actions");
     return NULL;
 }
 

@@ -1,7 +1,10 @@
 """Plugins in Lua and modules: folders with plugin.yaml, what their files see of each other, and what becomes of them while they are changed."""
+import contextlib
 import json
+import pathlib
 import shutil
 import signal
+import sqlite3
 
 import pytest
 
@@ -156,6 +159,78 @@ def test_a_bundled_plugin_is_there_and_the_instances_own_goes_before_it(make_eng
     write_plugin(engine)
     engine.write("plugins/greet/lib/text.lua", MODULE.replace("hello ", "mine "))
     assert bundled_output(engine, bundle, monkeypatch) == {"text": "mine you"} and errors_of(engine)[0] == []
+
+
+def bundled_files(engine, activated=None):
+    """Of bundled plugins in Lua, in that revision."""
+    revision = activated["revision"] if activated else 1
+    with contextlib.closing(sqlite3.connect(engine.folder / "data" / "bellwire.db")) as store:
+        rows = store.execute("SELECT path FROM revision_files WHERE revision = ? AND path LIKE '%/lib/bellwire/plugins/%'", (revision,))
+        return {path.rsplit("/lib/bellwire/plugins/", 1)[1] for path, in rows}
+
+
+WHOLE = {"greet/plugin.yaml", "greet/hello.lua", "greet/lib/text.lua"}
+
+
+def test_what_is_bundled_is_a_part_of_the_revision_as_long_as_something_names_it(make_engine, bundle):
+    engine = make_engine()
+    engine.write("workflows/plain.yaml", "name: plain\non: [{manual: true}]\nsteps: [{id: s, lua: 'return {}'}]\n")
+    engine.start(binary=bundle)
+    engine.wait_log("catalog.loaded")
+    plain = versions(engine)["plain"]
+    assert bundled_files(engine) == set()
+    replace(engine, "workflows/w.yaml", WORKFLOW)
+    assert bundled_files(engine, nth(engine, "catalog.activated", 1)) == WHOLE and versions(engine)["plain"] == plain
+    ping(engine)
+    [run] = engine.finished_runs(1)
+    assert run["steps"][0]["output"] == {"text": "bundled you"}
+    (engine.folder / "workflows" / "w.yaml").unlink()
+    assert bundled_files(engine, nth(engine, "catalog.activated", 2)) == set() and versions(engine)["plain"] == plain
+    engine.write("bellwire.yaml", CONFIG + "config: {tools: [greet/hello@1]}\n")
+    engine.process.send_signal(signal.SIGHUP)
+    assert bundled_files(engine, nth(engine, "catalog.activated", 3)) == WHOLE
+
+
+def test_what_nobody_names_is_listed_and_meant_all_the_same(make_engine, bundle, monkeypatch):
+    monkeypatch.setattr("conftest.BINARY", bundle)
+    engine = make_engine(CONFIG + "configure: {gret: {}}\n")
+    engine.write("workflows/w.yaml", WORKFLOW.replace("greet/hello", "gret/hello"))
+    found = {row["code"]: row["hint"] for row in errors_of(engine)[1]}
+    assert found == {"action.unknown": "did you mean 'greet/hello'?", "configure.plugin": "did you mean 'greet'?"}
+    assert [row["name"] for row in engine.rows("actions")] == ["greet/hello@1"]
+
+
+def test_an_action_that_only_an_event_names_is_not_there_and_the_error_says_what_to_do(make_engine, bundle, monkeypatch):
+    monkeypatch.setattr("conftest.BINARY", bundle)
+    engine = make_engine()
+    engine.write("workflows/w.yaml", """
+name: w
+on: [{manual: true}]
+steps:
+  - id: s
+    with: {uses: "${{ event.data.uses }}"}
+    lua: |
+      local out, why = ctx.part.run("it[1]", input.uses, {who = "you"})
+      return {out = out, why = why}
+""")
+    engine.write("data.json", '{"uses": "greet/hello@1"}')
+
+    def ended():
+        rows = [json.loads(line) for line in engine.run("run", "w", "--json", "--data", "data.json", check=False).stdout.splitlines()]
+        return [row for row in rows if row.get("what") == "step_finished"]
+    said = ended()[-1]["output"]["why"]
+    assert said["code"] == "action.unknown" and "it is there when a workflow or bellwire.yaml has its name" in said["hint"], said
+    engine.write("bellwire.yaml", CONFIG + "config: {tools: [greet/hello@1]}\n")
+    assert ended()[-1]["output"]["out"] == {"text": "bundled you"}
+
+
+def test_files_of_bundled_plugins_have_the_names_of_their_actions(engine):
+    """By which they are suggested before they are read."""
+    rows = [row for row in engine.rows("actions") if row["kind"] == "lua"]
+    assert len(rows) > 10
+    for row in rows:
+        path = pathlib.Path(row["file"])
+        assert row["name"].split("@")[0] == f"{path.parent.name}/{path.stem}"
 
 
 # ---- configuration ----
