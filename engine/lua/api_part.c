@@ -145,14 +145,17 @@ static int part_offer(lua_State *L)
     struct bw_slice uses;
     struct bw_error err;
     uses.ptr = luaL_checklstring(L, 1, &uses.len);
-    struct bw_buf *manifest = bw_lua_push_buf(L);
-    if (task->options.services.offer(task->options.services.arg, uses, manifest, &err)) {
+    struct bw_buf *manifest = bw_lua_push_buf(L), *input = bw_lua_push_buf(L);
+    if (!lua_isnoneornil(L, 2) && lua_istable(L, 2)) bw_value_to_json(L, 2, input);
+    if (input->failed) return luaL_error(L, "out of memory");
+    if (task->options.services.offer(task->options.services.arg, uses, bw_buf_slice(input), manifest, &err)) {
         bw_value_push_json(L, bw_json_view_of(bw_buf_slice(manifest)));
         return 1;
     }
     lua_pushnil(L);
-    lua_pushfstring(L, "%s: %s", err.message, err.hint);
-    return 2;
+    lua_pushfstring(L, *err.hint ? "%s: %s" : "%s", err.message, err.hint);
+    lua_pushstring(L, err.code);
+    return 3;
 }
 
 const luaL_Reg bw_part_functions[] = {{"find", part_find}, {"keep", part_keep}, {"run", part_run}, {"offer", part_offer},

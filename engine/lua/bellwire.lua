@@ -243,11 +243,14 @@ function ctx.part.keep(name, value) end
 ---@return table?
 ---@return table?
 function ctx.part.run(name, uses, input) end
----What an action or a workflow says of itself: {name, version, doc, inputs, outputs, effect, …}; or nil and why there is none.
+---What an action or a workflow says of itself: {name, version, doc, inputs, outputs, effect, …}; or nil, why there is none and the code of that. With an
+---input: nil as well when that does not fit.
 ---@param uses string
+---@param input? table
 ---@return table?
 ---@return string?
-function ctx.part.offer(uses) end
+---@return string?
+function ctx.part.offer(uses, input) end
 ---@class bellwire.question
 ---@field name string  # of the part
 ---@field message string

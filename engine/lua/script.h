@@ -152,7 +152,8 @@ struct bw_task_services { /* what ctx reaches; functions are called on the worke
     void (*usage)(void *arg, int64_t id, struct bw_slice said);
     /* Parts of the step. What is recorded of one: its output (DONE) or its error (FAILED) is appended, as JSON. NULL: this code is a part itself. */
     enum bw_part_state (*part)(void *arg, struct bw_slice name, struct bw_buf *output, struct bw_buf *error);
-    bool (*offer)(void *arg, struct bw_slice uses, struct bw_buf *manifest, struct bw_error *err); /* of an action or a workflow, as JSON */
+    /* Of an action or a workflow, as JSON. input: what it is to be given (JSON), which must fit then; or empty. */
+    bool (*offer)(void *arg, struct bw_slice uses, struct bw_slice input, struct bw_buf *manifest, struct bw_error *err);
     /* By which `actor`, or whoever has it when that is empty, answers the question that the part `name` is. False: nothing listens. */
     bool (*link)(void *arg, struct bw_slice name, struct bw_slice actor, struct bw_buf *out);
 };

@@ -604,7 +604,8 @@ struct bw_inner { /* an action that the code of a step runs as a part of it */
 };
 int bw_parts_find(const struct bw_attempt *attempt, struct bw_slice name, struct bw_buf *output,
                   struct bw_buf *error); /* its state; 0: there is none */
-bool bw_parts_offer(const struct bw_attempt *attempt, struct bw_slice uses, struct bw_buf *out, struct bw_error *err);
+/* input: what it is to be given, or empty. */
+bool bw_parts_offer(const struct bw_attempt *attempt, struct bw_slice uses, struct bw_slice input, struct bw_buf *out, struct bw_error *err);
 void bw_parts_keep(struct bw_attempt *attempt, struct bw_slice name, struct bw_slice value);
 void bw_parts_run(struct bw_attempt *attempt, struct bw_slice name, struct bw_slice uses, struct bw_slice given);
 /* The inner action has ended: with an output, or with NULL and why. */
@@ -622,7 +623,8 @@ void bw_parts_answer_error(struct bw_attempt *attempt, const struct bw_error *er
 #define BW_CALL_PREFIX "workflow/"
 /* inner->path is the part, inner->input what the workflow is called with. */
 void bw_parts_call(struct bw_attempt *attempt, struct bw_slice workflow);
-bool bw_parts_offer_workflow(const struct bw_attempt *attempt, struct bw_slice workflow, struct bw_buf *out, struct bw_error *err);
+bool bw_parts_offer_workflow(const struct bw_attempt *attempt, struct bw_slice workflow, struct bw_slice input, struct bw_buf *out,
+                             struct bw_error *err);
 void bw_parts_ask(struct bw_attempt *attempt, struct bw_slice questions); /* JSON, as in bw_task_request */
 void bw_parts_restore_waits(struct bw_run *run, size_t step, const json_t *row, const json_t *rows);
 void bw_parts_resume(struct bw_attempt *attempt);         /* have they ended? */

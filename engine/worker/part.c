@@ -203,15 +203,6 @@ static const struct bw_action *find_action(const struct bw_attempt *attempt, str
     return NULL;
 }
 
-bool bw_parts_offer(const struct bw_attempt *attempt, struct bw_slice uses, struct bw_buf *out, struct bw_error *err)
-{
-    struct bw_slice workflow;
-    if (is_call(uses, &workflow)) return bw_parts_offer_workflow(attempt, workflow, out, err);
-    const struct bw_action *action = find_action(attempt, uses, err);
-    if (action) bw_json_append(out, action->manifest);
-    return action != NULL;
-}
-
 /* A step of the workflow that uses it would not have been loaded without. */
 static bool is_granted(const struct bw_attempt *attempt, const struct bw_action *action, struct bw_error *err)
 {
@@ -236,6 +227,18 @@ static bool check_input(const struct bw_action *action, struct bw_slice given, s
     if (input && !json_is_object(input)) bw_error_set(err, "input.type", "the input of an action is an object");
     if (good) bw_json_append(out, input);
     json_decref(input);
+    return good;
+}
+
+bool bw_parts_offer(const struct bw_attempt *attempt, struct bw_slice uses, struct bw_slice input, struct bw_buf *out, struct bw_error *err)
+{
+    struct bw_slice workflow;
+    struct bw_buf checked = {0};
+    if (is_call(uses, &workflow)) return bw_parts_offer_workflow(attempt, workflow, input, out, err);
+    const struct bw_action *action = find_action(attempt, uses, err);
+    bool good = action && (!input.len || check_input(action, input, &checked, err));
+    if (good) bw_json_append(out, action->manifest);
+    bw_buf_free(&checked);
     return good;
 }
 

@@ -187,9 +187,9 @@ static enum bw_part_state on_part(void *attempt, struct bw_slice name, struct bw
     return state == BW_STATE_SUCCEEDED ? BW_PART_DONE : state ? BW_PART_FAILED : BW_PART_NONE;
 }
 
-static bool on_offer(void *attempt, struct bw_slice uses, struct bw_buf *manifest, struct bw_error *err)
+static bool on_offer(void *attempt, struct bw_slice uses, struct bw_slice input, struct bw_buf *manifest, struct bw_error *err)
 {
-    return bw_parts_offer(attempt, uses, manifest, err);
+    return bw_parts_offer(attempt, uses, input, manifest, err);
 }
 
 static bool on_link(void *arg, struct bw_slice name, struct bw_slice actor, struct bw_buf *out)

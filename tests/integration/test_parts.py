@@ -151,8 +151,14 @@ def test_a_compiled_plugins_action_is_a_part_as_well(make, crm):
 
 
 def test_what_an_action_offers_can_be_asked(make):
-    engine = make('local none, why = ctx.part.offer("crm/fidn@1") return {offer = ctx.part.offer("crm/find@1"), why = why}')
+    engine = make("""
+    local none, why = ctx.part.offer("crm/fidn@1")
+    local _, _, code = ctx.part.offer("crm/find@1", {email = "no"})
+    local fits = ctx.part.offer("crm/find@1", {email = "a@b.c"})
+    return {offer = ctx.part.offer("crm/find@1"), why = why, code = code, fits = fits.name}
+    """)
     output = output_of(engine)
+    assert output["code"] == "input.format" and output["fits"] == "crm/find"
     assert output["offer"]["doc"] == "Finds a contact." and output["offer"]["inputs"]["email"]["format"] == "email" and output["offer"]["effect"] == "read"
     assert "did you mean 'crm/find'" in output["why"]
 
@@ -254,6 +260,28 @@ def test_a_question_is_answered_by_its_link_while_other_steps_go_on(make, crm):
     assert shown[0]["output"] == {"choice": "go", "by": "Ann"} and len({request.json["link"] for request in crm.at("/think")}) == 1
     engine.run("runs", "cancel", run["run"])
     engine.finished_runs(1)
+    assert engine.stop() == 0
+
+
+@pytest.mark.parametrize("late,vote", [("1h", "go"), ("50ms", None)])
+def test_a_question_waits_in_memory_while_another_step_is_at_work(make, crm, late, vote):
+    """The run is not parked: time ends the waiting all the same, a vote as soon as nothing else is under way."""
+    text = ASK.replace("TIME", late).replace("LATE", "stay").replace("return {", 'ctx.log.info("on") return {')
+    engine = make(text, more="  - id: beside\n    needs: []\n    lua: ctx.http{method = 'POST', url = 'URL/find'}\n".replace("URL", crm.url))
+    crm.stall(path="/find")
+    engine.start()
+    ring(engine)
+    wait_for("both steps", lambda: crm.at("/find") and crm.at("/think"))
+    run = wait_for("the question", lambda: engine.rows("runs"))[0]["run"]
+    wait_for("the question's row", lambda: [step for step in engine.show_run(run)["steps"] if step["step"] == "s.ask[1]"])
+    if vote:
+        assert Link(engine, crm.at("/think")[0].json["link"]).post_json(choice=vote, by="Ann")[0] == 200
+    else:
+        engine.wait_log("step.log", message="on")  # before the other step has ended
+    crm.release()
+    [run] = engine.finished_runs(1)
+    output = {step["step"]: step["output"] for step in run["steps"]}["s"]
+    assert run["state"] == "succeeded" and output == ({"choice": "go", "by": "Ann"} if vote else {"choice": "stay", "by": "timeout"}), run
     assert engine.stop() == 0
 
 

@@ -1,7 +1,7 @@
 """Properties of how steps and runs end: what a failure leads to, what becomes of that which is under way beside it, and of calls."""
 import json
 
-from seen import CANCELLED, FAILED, SKIPPED, SUCCEEDED, UNKNOWN, ancestors, bare, check_of, intervals
+from seen import CANCELLED, FAILED, SKIPPED, SUCCEEDED, UNKNOWN, ancestors, bare, check_of, intervals, is_part
 
 CALLS_MOST = 8
 
@@ -53,7 +53,7 @@ def children_end_as_their_parents_need(seen):
             yield f"{run['uid']} went on after {parent['uid']} was cancelled"
         if run["is_call"] and run["state"] in (FAILED, CANCELLED, SKIPPED) and step and step["state"] == SUCCEEDED:
             yield f"{run['uid']} ended as {run['state']} and its step {run['parent_path']} succeeded"
-        if run["is_call"] and run["state"] == SKIPPED and run["error"] and step and step["state"] in (FAILED, UNKNOWN):
+        if run["is_call"] and run["state"] == SKIPPED and run["error"] and step and not is_part(run["parent_path"]) and step["state"] in (FAILED, UNKNOWN):
             yield f"{run['uid']} was skipped and its step {run['parent_path']} is {step['state']}"
 
 

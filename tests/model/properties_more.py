@@ -2,7 +2,7 @@
 import json
 
 from schedules import START_MS
-from seen import CANCELLED, FAILED, SUCCEEDED, bare, check_of, intervals, uid_text
+from seen import CANCELLED, FAILED, SUCCEEDED, bare, check_of, intervals, is_part, uid_text
 
 MINUTE = 60_000
 PERIODS = {"3/1s": 1000 / 3, "10/1m": 6000, "30/1h": 120_000}  # ms a unit of cost
@@ -195,7 +195,7 @@ def each_step_is_of_its_runs_version(seen):
         if wanted and "collect" not in workflow.keys and "collect" not in seen.schedule.workflow(seen.runs[root]["workflow"]).keys and run["version"].hex() != wanted[run["workflow"]]:
             yield f"{uid} of {run['workflow']} has a version that is not of the revision of its event"
     for (uid, path), _ in seen.steps.items():
-        if uid not in latest and not seen.is_again(uid) and not path.startswith("poison") and not path.startswith("~") and uid in seen.runs:
+        if uid not in latest and not seen.is_again(uid) and not is_part(path) and not path.startswith("poison") and not path.startswith("~") and uid in seen.runs:
             prefix = seen.workflow_of(uid).prefix
             if bare(path)[0] not in (prefix, "b"):
                 yield f"{uid} has the step {path}, its version has {prefix}…"

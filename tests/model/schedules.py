@@ -141,6 +141,28 @@ class Maker:
         self.workflow.calls.add(name)
         return {"id": self.id(), "uses": "workflow/" + name, "with": {"n": "${{ event.data.n }}", "k": "${{ event.data.k }}"}}
 
+    def code(self):
+        """Code that calls a workflow and asks somebody, in parts of its step, and then has its effect."""
+        rng, step = self.rng, self.effect(may_fail=False)
+        code = ""
+        if self.callee and rng.random() < 0.7:
+            name = rng.choice(self.callee)
+            self.workflow.calls.add(name)
+            code += f'ctx.part.run("call[1]", "workflow/{name}", {{n = input.n, k = input.k}})\n'
+        if self.is_timed and rng.random() < 0.7:
+            questions = []
+            for number in range(1, rng.choice((2, 3, 3))):
+                known = self.question()
+                self.workflow.approvals[f"{step['id']}.ask[{number}]"] = known
+                who = f"to = {{{', '.join(map(json.dumps, known['to']))}}}, need = {known['need']}, " if known["to"] else ""
+                late = f'on_timeout = "{known["on_timeout"]}", ' if known["on_timeout"] else ""
+                choices = ", ".join(map(json.dumps, known["choices"]))
+                questions.append(f'{{name = "ask[{number}]", message = "Well?", choices = {{{choices}}}, {who}{late}timeout = "{known["timeout_ms"]}ms"}}')
+            code += f"ctx.part.ask{{{', '.join(questions)}}}\n"
+        step["lua"] = code + step["lua"]
+        step["with"]["k"] = "${{ event.data.k }}"
+        return step
+
     def each(self):
         rng, name = self.rng, self.id()
         body = [self.effect(may_fail=self.is_timed, item=True) for _ in range(rng.randrange(1, 3))]
@@ -160,19 +182,29 @@ class Maker:
             return self.rng.choice((self.wait, self.approval))()
         if dice < 0.3:
             return self.call() if self.callee and self.rng.random() < 0.6 else self.each()
+        if dice < 0.38:
+            return self.code()
         return self.effect(may_fail=self.is_timed)
+
+    def question(self):
+        rng = self.rng
+        known = {"choices": ["yes", "no", "later"][:rng.randrange(1, 4)], "to": [], "need": 1, "timeout_ms": rng.randrange(1000, HOUR), "on_timeout": None}
+        if rng.random() < 0.5:
+            known["to"] = ["ann", "bob", "cy"][:rng.randrange(1, 4)]
+            known["need"] = rng.randrange(1, len(known["to"]) + 1)
+        if rng.random() < 0.6:
+            known["on_timeout"] = rng.choice(known["choices"])
+        return known
 
     def approval(self):
         """What a person decides, or time does."""
         name, rng = self.id(), self.rng
-        known = self.workflow.approvals[name] = {"choices": ["yes", "no", "later"][:rng.randrange(1, 4)], "to": [], "need": 1,
-                                                 "timeout_ms": rng.randrange(1000, HOUR), "on_timeout": None}
+        known = self.workflow.approvals[name] = self.question()
         step = {"message": "Well?", "choices": known["choices"], "timeout": f"{known['timeout_ms']}ms"}
-        if rng.random() < 0.5:
-            known["to"] = step["to"] = ["ann", "bob", "cy"][:rng.randrange(1, 4)]
-            known["need"] = step["need"] = rng.randrange(1, len(known["to"]) + 1)
-        if rng.random() < 0.6:
-            known["on_timeout"] = step["on_timeout"] = rng.choice(known["choices"])
+        if known["to"]:
+            step.update(to=known["to"], need=known["need"])
+        if known["on_timeout"]:
+            step["on_timeout"] = known["on_timeout"]
         if rng.random() < 0.5:
             notify = self.effect(may_fail=False)
             self.values.remove(notify["id"])
@@ -183,8 +215,10 @@ class Maker:
     def some(self, depth):
         """One step, or a block of them."""
         rng, dice = self.rng, self.rng.random()
-        if dice < 0.4:
+        if dice < 0.32:
             return self.plain()
+        if dice < 0.4:
+            return self.code()
         if dice < 0.42:
             return self.repeated()
         if dice < 0.43:

@@ -53,6 +53,11 @@ def bare(path):
     return path.rsplit(".")[-1]
 
 
+def is_part(path):
+    """Of a step whose code does it: "s3.ask[1]"."""
+    return "[" in path
+
+
 def connect(folder):
     database = sqlite3.connect(f"file:{folder}/data/bellwire.db?mode=ro", uri=True)
     database.row_factory = sqlite3.Row
@@ -137,7 +142,7 @@ class Seen:
         if uid not in self.workflows:
             run = self.runs[uid]
             _, first = self.versions.get(run["version"].hex(), (None, None))
-            first = first or next(iter(self.steps_of.get(uid, ())), "s")
+            first = first or next((path for path in self.steps_of.get(uid, ()) if not is_part(path)), "s")
             self.workflows[uid] = self.schedule.version(run["workflow"], bare(first)[0])
         return self.workflows[uid]
 
