@@ -65,7 +65,12 @@ local function wanted(ctx, by_name, said, number)
       one.ask, one.notify = string.format("turn[%d].ask[%s]", number, label), string.format("turn[%d].notify[%s]", number, label)
       local ok, arguments = pcall(ctx.json.decode, tool_call.arguments == "" and "{}" or tool_call.arguments)
       one.input = ok and type(arguments) == "table" and arguments or nil
-      if not one.input then one.fault = refusal(ctx, "tool.arguments", "the arguments are no JSON object") end
+      if not one.input then
+        one.fault = refusal(ctx, "tool.arguments", "the arguments are no JSON object")
+      elseif tool.approve then -- nobody is asked about what could not be done
+        local fits, why, code = ctx.part.offer(tool.uses, one.input)
+        if not fits then one.fault = refusal(ctx, code, why) end
+      end
     else
       one.fault = refusal(ctx, "tool.unknown", "there is no tool " .. tool_call.name)
     end
