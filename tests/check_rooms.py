@@ -7,7 +7,7 @@ import pathlib
 import re
 import sys
 
-ROOMS = ["main", "cmd", "serve", "trial", "admin", "ingest", "dispatch", "worker", "host", "plugin", "lua", "source", "workflow", "store", "wire", "config", "schedule", "hooks", "openapi", "trust", "base"]
+ROOMS = ["main", "cmd", "serve", "trial", "admin", "ingest", "dispatch", "worker", "host", "plugin", "lua", "source", "workflow", "store", "wire", "config", "schedule", "hooks", "openapi", "trust", "mcp", "base"]
 DOORS = {  # header → the only folder or file that may include it
     r"jansson\.h": ["engine/base/json.h"],
     r"yaml\.h": ["engine/base/yaml.c"],

@@ -166,6 +166,11 @@ def of_event_stream() -> list[bytes]:
     return [DICE + text for text in literals("tests/unit/base/test_event_stream.c")]
 
 
+def of_mcp() -> list[bytes]:
+    seeds = [DICE + b"\n\n\n" + text for text in literals("tests/unit/mcp/test_request.c") if text[:1] == b"{"]
+    return seeds + [DICE + b"2026-07-28\ntools/call\nprice_of\n" + text for text in literals("tests/unit/mcp/test_request.c") if b"tools/call" in text]
+
+
 def of_multipart() -> list[bytes]:
     field, end = b'--b0\r\nContent-Disposition: form-data; name="%s"%s\r\n\r\n%s\r\n', b"--b0--\r\n"
     file = b'; filename="f.txt"\r\nContent-Type: text/plain'
