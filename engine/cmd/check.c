@@ -26,8 +26,10 @@ static void list_good(const json_t *loaded, const struct bw_routes *routes)
     json_t *workflow;
     for (size_t i = 0; i < bw_routes_count(routes); i++) {
         const struct bw_source_config *source = bw_routes_at(routes, i);
+        bool has_names = !source->mcp.is_on && !bw_routes_names_are_signed(routes, i);
         fprintf(stderr, "%-9s %-20s POST %s, verified as %s%s", source->is_trigger ? "webhook" : "source", source->name, source->path, source->verify,
-                bw_routes_names_are_signed(routes, i) ? "" : "; the names of its events are not signed (event.trusted is false)");
+                has_names ? "; the names of its events are not signed (event.trusted is false)" : "");
+        if (source->mcp.is_on) fprintf(stderr, "; calls of tools by MCP, %zu and " BW_MCP_GET_RUN, bw_mcp_tools_count(bw_routes_tools(routes)));
         if (bw_routes_learns(routes, i))
             fprintf(stderr, "; its sender hands over the secret, when you let it: bellwire sources open %s", source->name);
         fputc('\n', stderr);
@@ -109,6 +111,25 @@ static void warn_of_rivals(const json_t *loaded)
         }
 }
 
+/* Tools that nobody can call. */
+static void warn_of_tools(const json_t *loaded, const struct bw_routes *routes)
+{
+    size_t index;
+    json_t *workflow;
+    if (bw_routes_tools(routes)) return;
+    json_array_foreach(json_object_get(loaded, "workflows"), index, workflow)
+    {
+        struct bw_error err;
+        char text[1400];
+        if (!json_object_get(workflow, "tool")) continue;
+        bw_error_set(&err, "expose.nowhere", "%s is exposed as a tool, and no source has mcp: nobody can call it", bw_json_str(workflow, "name", ""));
+        bw_error_hint(&err,
+                      "add one to bellwire.yaml: sources: {agents: {path: /mcp, mcp: true, verify: bearer, secrets: {token: {env: MCP_TOKEN}}}}");
+        bw_error_at(&err, bw_json_str(workflow, "file", ""), (int)bw_json_int(workflow, "line", 0), (int)bw_json_int(workflow, "column", 0));
+        fprintf(stderr, "warning: %s\n", bw_error_text(&err, text, sizeof text));
+    }
+}
+
 static void warn_of_doubts(const json_t *loaded)
 {
     struct bw_errors doubts = {0};
@@ -174,6 +195,7 @@ static int check_main(int argc, char **argv)
         if (!as_json) list_granted(config, loaded);
         if (!as_json) warn_of_rivals(loaded);
         if (!as_json) warn_of_doubts(loaded);
+        if (!as_json) warn_of_tools(loaded, routes);
         fprintf(stderr, "all good: %zu source%s, %zu workflow%s, %zu action%s, %zu test%s\n", bw_routes_count(routes),
                 bw_routes_count(routes) == 1 ? "" : "s", json_array_size(json_object_get(loaded, "workflows")),
                 json_array_size(json_object_get(loaded, "workflows")) == 1 ? "" : "s", json_array_size(json_object_get(loaded, "actions")),

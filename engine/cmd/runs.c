@@ -1,6 +1,7 @@
 #include "cmd/runs.h"
 #include "base/clock.h"
 #include "base/units.h"
+#include "cmd/caller.h"
 #include "cmd/letters.h"
 #include "cmd/setup.h"
 #include "cmd/usage.h"
@@ -215,6 +216,22 @@ static bool visit_events(struct bw_reader *reader, const struct bw_run *run, int
     return false;
 }
 
+static bool append_caller(void *arg, const struct bw_event *event)
+{
+    bw_caller_text(event, arg);
+    return false;
+}
+
+/* Of a run that was called as a tool: by whom. */
+static bool find_caller(struct bw_reader *reader, const struct bw_run *run, struct bw_buf *out)
+{
+    struct bw_error err;
+    bool found;
+    if (run->child.join || bw_reader_event(reader, run->event_uid, append_caller, out, &found, &err)) return true;
+    bw_print_error("runs", &err);
+    return false;
+}
+
 static bool show(void *arg, const struct bw_run *run)
 {
     struct listing *listing = arg;
@@ -234,7 +251,13 @@ static bool show(void *arg, const struct bw_run *run)
                 if (!visit_events(listing->reader, run, INT64_MAX, append_event, &line)) return false;
                 bw_buf_append_char(&line, ']');
             }
-            struct bw_buf wait = {0};
+            struct bw_buf wait = {0}, caller = {0};
+            if (!find_caller(listing->reader, run, &caller)) return false;
+            if (caller.len) {
+                bw_buf_append_text(&line, ",\"caller\":");
+                bw_buf_append_json_string(&line, bw_buf_slice(&caller));
+            }
+            bw_buf_free(&caller);
             if (bw_wait_text(listing->reader, run->id, &wait) && wait.len) {
                 bw_buf_append_text(&line, ",\"waits\":");
                 bw_buf_append_json_string(&line, bw_buf_slice(&wait));
@@ -251,7 +274,11 @@ static bool show(void *arg, const struct bw_run *run)
            (int)run->row.workflow.len, run->row.workflow.ptr, (int)run->event_name.len, run->event_name.ptr, resolved ? "  " : "",
            resolved ? resolved : "");
     if (listing->with_steps) {
+        struct bw_buf wait = {0}, caller = {0};
         printf("event    %s\n", bw_uid_text(run->event_uid, BW_UID_EVENT, uid));
+        if (!find_caller(listing->reader, run, &caller)) return false;
+        if (caller.len) printf("as       %.*s\n", (int)caller.len, caller.data);
+        bw_buf_free(&caller);
         if (run->labels.len) printf("labels   %.*s\n", (int)run->labels.len, run->labels.ptr);
         if (!visit_events(listing->reader, run, run->event_id, print_event, NULL)) return false;
         if (run->child.join)
@@ -261,7 +288,6 @@ static bool show(void *arg, const struct bw_run *run)
         if (!visit_audit(listing->reader, run, print_act, NULL)) return false;
         if (!bw_usage_print(listing->reader, run->row.uid)) return false;
         print_output("", run->row.output, run->child.is_sensitive);
-        struct bw_buf wait = {0};
         if (bw_wait_text(listing->reader, run->id, &wait) && wait.len) printf("waits    %.*s\n", (int)wait.len, wait.data);
         bw_buf_free(&wait);
         print_error("", run->row.error);

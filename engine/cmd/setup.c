@@ -61,7 +61,10 @@ void bw_trigger_text(const json_t *workflow, struct bw_buf *out)
         bw_buf_printf(out, "%s %s %s", inner + scheduled ? "," : "at", bw_json_str(event, "cron", ""), bw_json_str(event, "tz", ""));
     if (bw_json_bool(workflow, "manual", false)) bw_buf_printf(out, "%s by hand", inner + scheduled ? "," : "on");
     bool has_trigger = inner + scheduled > 0 || bw_json_bool(workflow, "manual", false);
-    if (bw_json_bool(workflow, "callable", false)) bw_buf_printf(out, "%s call", has_trigger ? ", by" : "on");
+    bool is_callable = bw_json_bool(workflow, "callable", false);
+    if (is_callable) bw_buf_printf(out, "%s call", has_trigger ? ", by" : "on");
+    const json_t *tool = json_object_get(workflow, "tool");
+    if (tool) bw_buf_printf(out, "%s tool %s", has_trigger || is_callable ? ", as" : "as", bw_json_str(tool, "name", ""));
 }
 
 const char *bw_print_time(int64_t wall_ms, char out[32])

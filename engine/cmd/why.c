@@ -1,6 +1,7 @@
 /* bellwire why: for each workflow of the catalogue under which an event was accepted, what decided. The triggers are evaluated again: they are pure,
  * so the answer is the one that the engine got. */
 #include "base/json_scan.h"
+#include "cmd/caller.h"
 #include "cmd/options.h"
 #include "cmd/setup.h"
 #include "cmd/why_delivery.h"
@@ -202,7 +203,10 @@ static void judge(const struct report *report, const struct bw_workflow *workflo
     }
     bool is_callable = false;
     for (size_t i = 0; i < workflow->trigger_count; i++) is_callable |= workflow->triggers[i].kind == BW_TRIGGER_CALL;
-    snprintf(verdict->text, sizeof verdict->text, is_callable ? "other workflows run it" : "it is started by hand only");
+    snprintf(verdict->text, sizeof verdict->text, "%s",
+             is_callable                 ? "other workflows run it"
+             : workflow->expose.name.len ? "it is a tool: who calls it by MCP starts it"
+                                         : "it is started by hand only");
     for (size_t i = 0; i < report->run_count; i++) {
         if (!bw_slice_equal(bw_buf_slice(&report->runs[i].workflow), workflow->name)) continue;
         verdict->kind = "ran";
@@ -215,8 +219,11 @@ static void judge(const struct report *report, const struct bw_workflow *workflo
     }
     if (event->row.workflow.len) {
         verdict->kind = "other";
-        snprintf(verdict->text, sizeof verdict->text, "this event was a start by hand of %.*s alone", (int)event->row.workflow.len,
-                 event->row.workflow.ptr);
+        struct bw_buf caller = {0};
+        bw_caller_text(&event->row, &caller);
+        snprintf(verdict->text, sizeof verdict->text, "this event was a %s of %.*s alone", caller.len ? "call" : "start by hand",
+                 (int)event->row.workflow.len, event->row.workflow.ptr);
+        bw_buf_free(&caller);
         return;
     }
     for (size_t i = 0; i < workflow->trigger_count; i++) {
@@ -321,6 +328,21 @@ static bool gather(struct report *report, struct bw_reader *reader, struct bw_ui
     return true;
 }
 
+static void print_caller(const struct bw_event *event, bool as_json)
+{
+    struct bw_buf caller = {0}, line = {0};
+    bw_caller_text(event, &caller);
+    if (caller.len && as_json) {
+        bw_buf_append_text(&line, "{\"decided\":\"called\",\"message\":");
+        bw_buf_append_json_string(&line, bw_buf_slice(&caller));
+        bw_buf_append_char(&line, '}');
+        bw_print_line(&line);
+    } else if (caller.len) {
+        printf("  as %.*s\n", (int)caller.len, caller.data);
+    }
+    bw_buf_free(&caller);
+}
+
 /* 12 or #12; 0: it is none */
 static int64_t delivery_number(const char *text)
 {
@@ -361,6 +383,7 @@ static int why_main(int argc, char **argv)
         if (!report.as_json)
             printf("%s  %s  %.*s  %s\n", text, bw_print_time(event->at_ms, at), (int)event->name.len, event->name.ptr,
                    event->is_pending ? "pending" : "done");
+        print_caller(event, report.as_json);
         good = bw_why_duplicates(reader, event->id, event->at_ms, report.as_json, &err);
         explain(&report, revision);
         if (!report.shown) fprintf(stderr, "there was no workflow when this event came\n");
@@ -390,8 +413,8 @@ const struct bw_command bw_command_why = {
         "Of a delivery, named by its number (bellwire deliveries), it says first what became of that: the event that it was, the earlier one that\n"
         "it was a duplicate of, or why it was refused.\n\n"
         "  --json         one JSON object a line: {workflow, labels?, decided: ran|collected|condition|error|name|manual|other, message, file,\n"
-        "                 line, column, if, saw}; in front of them {decided: duplicates, count, duplicates: […]} if there are any, and of a\n"
-        "                 delivery what became of it\n\n"
+        "                 line, column, if, saw}; in front of them {decided: called, message} of the call of a tool, {decided: duplicates,\n"
+        "                 count, duplicates: […]} if there are any, and of a delivery what became of it\n\n"
         "example: bellwire events --limit 1 && bellwire why evt_01m84g49b6fgntx4szaxsw039y\n",
     .run = why_main,
 };

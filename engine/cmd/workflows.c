@@ -41,7 +41,7 @@ static bool add_pause(void *arg, const struct bw_pause *pause)
 
 static void print_json(const json_t *workflow, const json_t *pause, const struct bw_run_counts *counts)
 {
-    static const char *const keys[] = {"description", "file", "events", "schedules", "manual", "callable", "labels"};
+    static const char *const keys[] = {"description", "file", "events", "schedules", "manual", "callable", "tool", "labels"};
     struct bw_buf line = {0};
     json_t *shown = json_object();
     json_object_set(shown, "workflow", json_object_get(workflow, "name"));

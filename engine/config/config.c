@@ -7,6 +7,7 @@
 #include "config/keys.h"
 #include "config/limits.h"
 #include "config/listen.h"
+#include "config/mcp.h"
 #include "config/pools.h"
 #include "config/secrets.h"
 #include "config/sources.h"
@@ -190,6 +191,7 @@ static void read_all(const struct bw_key_context *context, const struct bw_yaml_
     if (root)
         bw_ranges_read(context, bw_yaml_get(root, "trusted_proxies"), "trusted_proxies", &config->trusted_proxies, &config->trusted_proxy_count);
     if (root) bw_sources_read(context, bw_yaml_get(root, "sources"), config);
+    bw_mcp_config_check(context->errs, config);
     bw_values_read(context, root ? bw_yaml_get(root, "config") : NULL, &config->values);
     if (root) bw_config_pools_read(context, bw_yaml_get(root, "pools"), config);
     bw_budgets_read(context, root ? bw_yaml_get(root, "budgets") : NULL, &config->budgets);

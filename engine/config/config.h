@@ -31,6 +31,13 @@ struct bw_rate_config { /* count 0: none */
     int64_t burst;      /* so many at once after a rest */
 };
 
+struct bw_mcp_config { /* config/mcp.h */
+    bool is_on;
+    int64_t within_ms; /* so long a call waits for the end of its run */
+    char **origins;    /* of web pages that may send, besides those of this machine */
+    size_t origin_count;
+};
+
 struct bw_source_config {
     char *name;   /* [a-z][a-z0-9-]{0,63} */
     char *path;   /* exact path, begins with '/' */
@@ -58,7 +65,8 @@ struct bw_source_config {
     const char *file;                   /* where it is written, NULL = nowhere; borrowed */
     int line, column;                   /* of its name */
     int path_line, path_column;
-    bool is_trigger; /* a `webhook` trigger of the workflow of that name */
+    struct bw_mcp_config mcp; /* its requests are messages of the Model Context Protocol */
+    bool is_trigger;          /* a `webhook` trigger of the workflow of that name */
 };
 
 struct bw_listen { /* a port, or a Unix socket */

@@ -7,7 +7,7 @@
 
 #define MODE_OTHERWISE 0660
 
-static bool is_loopback(const char *host)
+bool bw_listen_is_loopback(const char *host)
 {
     struct in_addr v4;
     struct in6_addr v6;
@@ -92,7 +92,7 @@ static void read_url(const struct bw_key_context *context, const struct bw_yaml_
     if (is_tls && !config->tls.pair_count)
         bw_key_error(context, node, "listen.no_certificate", "write tls: {cert: FILE, key: FILE}; scripts/dev-cert makes a pair to try it with",
                      "'%s' needs a certificate", url);
-    if (!is_tls && !config->allow_plaintext && !is_loopback(host))
+    if (!is_tls && !config->allow_plaintext && !bw_listen_is_loopback(host))
         bw_key_error(
             context, node, "listen.plaintext",
             "listen on https:// with tls: {cert, key}, put a TLS proxy in front, or write `allow_plaintext: true` if this network is trusted",

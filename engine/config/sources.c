@@ -1,6 +1,7 @@
 #include "config/sources.h"
 #include "base/schema.h"
 #include "config/guards.h"
+#include "config/mcp.h"
 #include "config/secrets.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,6 +29,7 @@
 static const struct bw_key source_keys[] = {
     {"path", BW_KEY_TEXT, FIELD(path), 0, 0, "required", "the exact path that the sender posts to, as /in/github"},
     {"event", BW_KEY_SPECIAL, 0, 0, 0, "the scheme's", "a fixed name, or {refs: [header:x-event, json:/type]}"},
+    {"mcp", BW_KEY_SPECIAL, 0, 0, 0, "false", "language models call workflows with expose: mcp here: true, or {within: 30s, origins: [https://…]}"},
     COMMON_KEYS,
 };
 static const struct bw_key webhook_keys[] = {
@@ -169,6 +171,7 @@ static void read_source(const struct bw_key_context *context, const struct form 
     bw_acknowledge_read(context->file, context->errs, bw_yaml_get(map, "acknowledge"), &source->acknowledge);
     bw_accepts_read(context->file, context->errs, bw_yaml_get(map, "accepts"), &source->accepts);
     bw_guards_read(context, map, source);
+    if (form == &source_form) bw_mcp_config_read(context, map, &source->mcp);
     if (source->max_body_bytes > BW_BODY_BYTES_HARD && (!source->verify || strcmp(source->verify, "github")))
         bw_key_error(context, bw_yaml_get(map, "max_body"), "config.range", "GitHub alone sends more: 25MiB with verify: github",
                      "max_body must be from 1 to %u bytes", BW_BODY_BYTES_HARD);
@@ -240,6 +243,7 @@ void bw_source_config_clear(struct bw_source_config *source)
     free(source->event);
     free(source->public_url);
     free(source->allow);
+    free_list(source->mcp.origins, source->mcp.origin_count);
     bw_acknowledge_clear(&source->acknowledge);
     bw_accepts_clear(&source->accepts);
     bw_schema_free(source->schema);

@@ -23,6 +23,8 @@ struct bw_awaited {
     size_t pair_count;
     struct responder *responders; /* their globs are the ones above */
     size_t responder_count;
+    struct bw_slice *tools; /* workflows that are called by name */
+    size_t tool_count;
 };
 
 static bool add(struct bw_awaited *awaited, struct bw_slice glob, int64_t respond_ms)
@@ -38,6 +40,7 @@ void bw_awaited_free(struct bw_awaited *awaited)
 {
     if (!awaited) return;
     for (size_t i = 0; i < awaited->count; i++) free((char *)awaited->globs[i].ptr);
+    for (size_t i = 0; i < awaited->tool_count; i++) free((char *)awaited->tools[i].ptr);
     for (size_t i = 0; i < awaited->pair_count; i++) {
         free(awaited->pairs[i].event);
         free(awaited->pairs[i].by);
@@ -45,6 +48,7 @@ void bw_awaited_free(struct bw_awaited *awaited)
     }
     free(awaited->pairs);
     free(awaited->responders);
+    free(awaited->tools);
     free(awaited->globs);
     free(awaited);
 }
@@ -61,6 +65,15 @@ static bool add_pair(struct bw_awaited *awaited, const json_t *from)
     return pair->event && pair->by && !pointer.failed;
 }
 
+static bool add_tool(struct bw_awaited *awaited, const json_t *workflow)
+{
+    struct bw_slice name = bw_json_slice(json_object_get(workflow, "name"));
+    if (!json_object_get(workflow, "tool")) return true;
+    const char *copy = bw_slice_dup(name);
+    if (copy) awaited->tools[awaited->tool_count++] = (struct bw_slice){copy, name.len};
+    return copy != NULL;
+}
+
 struct bw_awaited *bw_awaited_new(uint32_t revision, const json_t *workflows, const json_t *pairs)
 {
     struct bw_awaited *awaited = calloc(1, sizeof *awaited);
@@ -72,11 +85,13 @@ struct bw_awaited *bw_awaited_new(uint32_t revision, const json_t *workflows, co
     awaited->globs = calloc(total + 1, sizeof *awaited->globs);
     awaited->responders = calloc(total + 1, sizeof *awaited->responders);
     awaited->pairs = calloc(json_array_size(pairs) + 1, sizeof *awaited->pairs);
-    if (!awaited->globs || !awaited->responders || !awaited->pairs) goto fail;
+    awaited->tools = calloc(json_array_size(workflows) + 1, sizeof *awaited->tools);
+    if (!awaited->globs || !awaited->responders || !awaited->pairs || !awaited->tools) goto fail;
     json_array_foreach(pairs, index, pair) if (!add_pair(awaited, pair)) goto fail;
     json_array_foreach(workflows, index, workflow)
     {
         int64_t respond_ms = bw_json_int(workflow, "respond_ms", 0);
+        if (!add_tool(awaited, workflow)) goto fail;
         json_array_foreach(json_object_get(workflow, "events"), inner, glob) if (!add(awaited, bw_json_slice(glob), respond_ms)) goto fail;
     }
     return awaited;
@@ -153,6 +168,18 @@ void bw_awaits_bind(struct bw_awaits *awaits, struct bw_slice event_name, struct
     if (awaited && awaited->responder_count) find_responders(awaited, event_name, out);
     if (awaited && awaited->pair_count) make_keys(awaited, event_name, body, out);
     atomic_fetch_sub(&awaits->readers, 1);
+}
+
+bool bw_awaits_bind_call(struct bw_awaits *awaits, struct bw_slice workflow, struct bw_slice event_name, struct bw_slice body, struct bw_binding *out)
+{
+    bool is_there = false;
+    atomic_fetch_add(&awaits->readers, 1);
+    struct bw_awaited *awaited = atomic_load(&awaits->current);
+    for (size_t i = 0; awaited && i < awaited->tool_count && !is_there; i++) is_there = bw_slice_equal(awaited->tools[i], workflow);
+    *out = (struct bw_binding){.revision = awaited ? awaited->revision : 0, .is_awaited = is_there};
+    if (awaited && awaited->pair_count) make_keys(awaited, event_name, body, out);
+    atomic_fetch_sub(&awaits->readers, 1);
+    return is_there;
 }
 
 bool bw_awaits_reclaim(struct bw_awaits *awaits)

@@ -32,6 +32,9 @@ struct bw_awaited *bw_awaited_new(uint32_t revision, const json_t *workflows, co
 void bw_awaited_free(struct bw_awaited *awaited); /* one that was never published */
 void bw_awaits_publish_take(struct bw_awaits *awaits, struct bw_awaited *awaited);
 void bw_awaits_bind(struct bw_awaits *awaits, struct bw_slice event_name, struct bw_slice body, struct bw_binding *out); /* any thread */
+/* Of an event that is for this workflow alone, a call of the tool that it is. False: it is none in the catalogue of now. Any thread. */
+bool bw_awaits_bind_call(struct bw_awaits *awaits, struct bw_slice workflow, struct bw_slice event_name, struct bw_slice body,
+                         struct bw_binding *out);
 bool bw_awaits_reclaim(struct bw_awaits *awaits); /* now and then; true when nothing retired is left */
 void bw_awaits_end(struct bw_awaits *awaits);     /* no reader is left */
 #endif

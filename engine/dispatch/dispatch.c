@@ -178,6 +178,7 @@ static void on_mail(struct bw_mail *mail, void *arg)
     case BW_MAIL_APPROVAL: bw_approvals_mail(mail); break;
     case BW_MAIL_CALLBACK: bw_callbacks_mail(mail); break;
     case BW_MAIL_STATUS: bw_status_mail(mail); break;
+    case BW_MAIL_TOOL_RUN: bw_tool_run_mail(mail); break;
     case BW_MAIL_USAGE: bw_usage_stored(mail); break;
     case BW_MAIL_FETCH: bw_fetches_mail(mail); break;
     case BW_MAIL_CANCEL: bw_cancels_stored(mail); break;
@@ -243,6 +244,12 @@ uint32_t bw_dispatch_revision(const struct bw_dispatch *dispatch)
 void bw_dispatch_bind(struct bw_dispatch *dispatch, struct bw_slice event_name, struct bw_slice body, struct bw_binding *out)
 {
     bw_awaits_bind(&dispatch->awaits, event_name, body, out);
+}
+
+bool bw_dispatch_bind_call(struct bw_dispatch *dispatch, struct bw_slice workflow, struct bw_slice event_name, struct bw_slice body,
+                           struct bw_binding *out)
+{
+    return bw_awaits_bind_call(&dispatch->awaits, workflow, event_name, body, out);
 }
 
 void bw_dispatch_reload(struct bw_dispatch *dispatch)

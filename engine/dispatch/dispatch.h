@@ -1,6 +1,6 @@
 /* dispatch.h: from stored events to finished runs: the catalogue, the queue of events, the run workers, the plugin hosts.
  *
- * Everything here runs on the engine's main thread and its event loop, except bw_dispatch_post() and bw_dispatch_bind().
+ * Everything here runs on the engine's main thread and its event loop, except bw_dispatch_post() and bw_dispatch_bind…().
  * Dispatch never runs user code and never looks into a payload: it sends events to run workers over wire/, stores what they report, routes plugin
  * calls to hosts, and replaces whoever dies. A worker's death loses nothing: its events go to the next one with what is already recorded, under the
  * same identities. */
@@ -63,6 +63,9 @@ const json_t *bw_dispatch_workflows(const struct bw_dispatch *dispatch);
 /* Any thread: the current revision, for an event that is accepted now. Not awaited: no workflow of that revision has a trigger for this name, so the
  * event can be stored as done and need not be posted. The keys are what parked runs may be waiting for: they are stored with the event. */
 void bw_dispatch_bind(struct bw_dispatch *dispatch, struct bw_slice event_name, struct bw_slice body, struct bw_binding *out);
+/* The same of a call of the tool that a workflow is, for it alone. False: it is none now. */
+bool bw_dispatch_bind_call(struct bw_dispatch *dispatch, struct bw_slice workflow, struct bw_slice event_name, struct bw_slice body,
+                           struct bw_binding *out);
 /* Reads workflows, actions and secrets of sources again. Without an error in any of them they become the current revision: events accepted from then
  * on run under it, earlier ones end under theirs. Otherwise nothing changes, and the log says what is wrong. */
 void bw_dispatch_reload(struct bw_dispatch *dispatch);

@@ -47,6 +47,7 @@ enum bw_mail_kind {
     BW_MAIL_APPROVAL,
     BW_MAIL_CALLBACK,
     BW_MAIL_STATUS,
+    BW_MAIL_TOOL_RUN,
     BW_MAIL_FETCH,
     BW_MAIL_USAGE,
     BW_MAIL_TRIAL
@@ -312,6 +313,7 @@ void bw_callbacks_mail(struct bw_mail *mail);                               /* c
 void bw_approvals_mail(struct bw_mail *mail);
 /* status.c */
 void bw_status_mail(struct bw_mail *mail);
+void bw_tool_run_mail(struct bw_mail *mail); /* tool_runs.c */
 /* fetches.c */
 void bw_fetches_mail(struct bw_mail *mail);
 void bw_fetches_take(struct bw_run_worker *worker, const json_t *head); /* BW_MSG_FETCHED */

@@ -12,6 +12,10 @@ struct bw_response {
     struct bw_slice type;  /* Content-Type, unless a header says another one */
     const json_t *headers; /* texts by name, or NULL */
     struct bw_slice body;
+    /* For who has called the run as a tool, and hears of nothing but its end. */
+    bool is_end;
+    const char *state;     /* of the run then; static */
+    struct bw_slice error; /* of a bad end: {code, message, step?}; else empty */
 };
 /* Who holds senders that wait. Main thread. */
 struct bw_responders {

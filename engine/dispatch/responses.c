@@ -1,4 +1,5 @@
 #include "dispatch/responses.h"
+#include "dispatch/tool_runs.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -23,14 +24,17 @@ static struct bw_slice part_of(const struct bw_message *message, const json_t *o
     return part >= 0 && (size_t)part < message->part_count ? message->parts[part] : (struct bw_slice){"", 0};
 }
 
-/* Bodies are offsets until all are there. */
+/* Texts are offsets until all are there. */
 static void add(struct bw_responses *responses, struct bw_response response)
 {
     struct bw_response *longer = realloc(responses->list, (responses->count + 1) * sizeof *longer);
     if (!longer) return; /* the sender's time passes: it is told where to look */
-    size_t start = responses->bytes.len;
-    bw_buf_append_slice(&responses->bytes, response.body);
-    response.body = (struct bw_slice){(const char *)start, responses->bytes.len - start};
+    struct bw_slice *const texts[] = {&response.body, &response.error};
+    for (size_t i = 0; i < 2; i++) {
+        size_t start = responses->bytes.len;
+        bw_buf_append_slice(&responses->bytes, *texts[i]);
+        *texts[i] = (struct bw_slice){(const char *)start, responses->bytes.len - start};
+    }
     responses->list = longer;
     responses->list[responses->count++] = response;
 }
@@ -47,8 +51,10 @@ static void add_step(struct bw_responses *responses, struct bw_response response
 /* The outputs of the workflow; of a failed run what failed, but not why: errors may hold what is not for the sender. */
 static void add_end(struct bw_responses *responses, struct bw_response response, const struct bw_message *message, const json_t *run, int64_t state)
 {
-    struct bw_buf text = {0};
+    struct bw_buf text = {0}, error = {0};
     bool is_good = state == BW_RUN_SUCCEEDED || state == BW_RUN_SKIPPED;
+    response.is_end = true;
+    response.state = bw_run_state_name((enum bw_run_state)state);
     response.status = is_good ? 200 : 500;
     response.type = BW_SLICE("application/json");
     response.body = part_of(message, run, "output_part");
@@ -60,11 +66,19 @@ static void add_end(struct bw_responses *responses, struct bw_response response,
             &text, bw_slice_of(bw_json_str(json_object_get(run, "error"), "code", state == BW_RUN_CANCELLED ? "cancelled" : "failed")));
         bw_buf_append_char(&text, '}');
         response.body = bw_buf_slice(&text);
+        bw_tool_error_append(&error, json_object_get(run, "error"), response.state);
+        response.error = bw_buf_slice(&error);
     } else if (!response.body.len) {
         response.body = BW_SLICE("{}");
     }
     add(responses, response);
     bw_buf_free(&text);
+    bw_buf_free(&error);
+}
+
+static void place(const struct bw_responses *responses, struct bw_slice *text)
+{
+    text->ptr = text->len ? responses->bytes.data + (size_t)text->ptr : "";
 }
 
 void bw_responses_read(struct bw_responses *responses, struct bw_dispatch *dispatch, const struct bw_job *job, const struct bw_message *message)
@@ -89,8 +103,10 @@ void bw_responses_read(struct bw_responses *responses, struct bw_dispatch *dispa
         responses->event = response.event;
         if (state >= BW_RUN_SUCCEEDED) add_end(responses, response, message, run, state);
     }
-    for (size_t i = 0; i < responses->count && !responses->bytes.failed; i++)
-        responses->list[i].body.ptr = responses->list[i].body.len ? responses->bytes.data + (size_t)responses->list[i].body.ptr : "";
+    for (size_t i = 0; i < responses->count && !responses->bytes.failed; i++) {
+        place(responses, &responses->list[i].body);
+        place(responses, &responses->list[i].error);
+    }
     if (responses->bytes.failed) responses->count = 0;
 }
 
@@ -98,13 +114,17 @@ void bw_responses_read(struct bw_responses *responses, struct bw_dispatch *dispa
 static void send_refusal(const struct bw_responses *responses, const struct bw_responders *to)
 {
     const struct bw_refused_run *refused = &responses->refused;
-    char uid[BW_UID_TEXT], text[160];
+    char uid[BW_UID_TEXT], text[160], error[160];
+    int error_len = snprintf(error, sizeof error, "{\"code\":\"%s\",\"message\":\"it was not let begin\"}", refused->code);
     int len = snprintf(text, sizeof text, "{\"run\":\"%s\",\"error\":\"%s\"}", bw_uid_text(refused->run, BW_UID_RUN, uid), refused->code);
     const struct bw_response response = {.event = responses->event,
                                          .run = refused->run,
                                          .status = refused->state == BW_RUN_SKIPPED ? 429 : 500,
                                          .type = BW_SLICE("application/json"),
-                                         .body = {text, (size_t)len}};
+                                         .body = {text, (size_t)len},
+                                         .is_end = true,
+                                         .state = bw_run_state_name(refused->state),
+                                         .error = {error, (size_t)error_len}};
     to->respond(to->arg, &response);
 }
 

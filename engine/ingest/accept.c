@@ -9,6 +9,7 @@
 #include "ingest/conclude.h"
 #include "ingest/delivery.h"
 #include "ingest/handover.h"
+#include "ingest/mcp.h"
 #include "ingest/status.h"
 #include "ingest/undecided.h"
 #include <stdio.h>
@@ -92,6 +93,10 @@ static void conclude_judgement(struct bw_connection *connection, struct evhttp_r
         bw_conclude_refused(connection, request, route, 405, BW_OUTCOME_BAD_METHOD, "method");
     } else if (judgement->verdict == BW_REFUSED) {
         refuse_unverified(connection, request, route, judgement);
+    } else if (route->settings->mcp.is_on && route->meter && !bw_meter_take(route->meter, bw_clock_mono_us())) {
+        bw_conclude_refused(connection, request, route, 429, BW_OUTCOME_RATE_LIMITED, "rate of the source");
+    } else if (route->settings->mcp.is_on) {
+        bw_mcp(connection, request, route, judgement);
     } else if (judgement->verdict == BW_MALFORMED) {
         bw_reply_malformed(&reply, &judgement->fault);
         const char *reason = judgement->fault.reason ? judgement->fault.reason : judgement->reason;
@@ -218,6 +223,8 @@ static void handle(struct bw_connection *connection, struct evhttp_request *requ
         bw_conclude_refused(connection, request, NULL, 404, BW_OUTCOME_UNKNOWN_PATH, "unknown path");
     } else if (!is_allowed(route, &loop->client)) {
         bw_conclude_refused(connection, request, route, 403, BW_OUTCOME_FORBIDDEN, "address not allowed");
+    } else if (route->settings->mcp.is_on && !bw_mcp_may_come_from(connection, route)) {
+        bw_conclude_refused(connection, request, route, 403, BW_OUTCOME_FORBIDDEN, "origin not allowed");
     } else if (route->meter && !bw_meter_take_for(route->meter, &loop->client.address, bw_clock_mono_us())) {
         bw_conclude_refused(connection, request, route, 429, BW_OUTCOME_RATE_LIMITED, "rate of the address");
     } else if (!is_post && !is_get && !bw_slice_is(parsed->method, "OPTIONS")) { /* these may be a handshake: the source says */

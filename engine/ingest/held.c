@@ -20,7 +20,9 @@ struct bw_held {
     int64_t deadline_us;
     /* whoever took it, until the mail is posted; then the loop's */
     struct bw_loop_mail mail;
-    unsigned status; /* 0: not an answer of a run */
+    unsigned status;   /* 0: not an answer of a run */
+    const char *state; /* of the run that was called: how it has ended; static */
+    bool is_good;
     struct bw_buf type, headers, body;
     /* the loop's */
     struct bw_held *previous, *next;
@@ -28,6 +30,7 @@ struct bw_held {
     struct bw_router *router; /* of the route; NULL until it has its request */
     const struct bw_route *route;
     struct event *timer, *gone;
+    struct bw_tool_call *call; /* NULL: it has sent an event */
 };
 
 static struct bw_slice key_of(const struct bw_uid *event)
@@ -82,12 +85,18 @@ static void held_free(struct bw_held *held)
     bw_buf_free(&held->headers);
     bw_buf_free(&held->body);
     bw_router_unref(held->router);
+    free(held->call);
     free(held);
 }
 
 static void on_answer(struct bw_loop *loop, struct bw_loop_mail *mail);
 
 struct bw_held *bw_held_new(struct bw_loop *loop, struct bw_uid event, const struct bw_binding *binding)
+{
+    return bw_held_new_call(loop, event, binding, NULL);
+}
+
+struct bw_held *bw_held_new_call(struct bw_loop *loop, struct bw_uid event, const struct bw_binding *binding, struct bw_tool_call *call)
 {
     struct bw_held_table *table = &loop->ingest->held;
     struct bw_held *held = atomic_load(&table->count) < table->max ? calloc(1, sizeof *held) : NULL;
@@ -98,11 +107,14 @@ struct bw_held *bw_held_new(struct bw_loop *loop, struct bw_uid event, const str
     held->least_ms = binding->respond_least_ms;
     held->deadline_us = held->since_us + 1000 * binding->respond_most_ms;
     held->mail.run = on_answer;
+    held->call = call;
+    if (call) held->run = call->run;
     pthread_mutex_lock(&table->lock);
     bool is_in = bw_map_set(table->by_event, key_of(&held->event), held);
     if (is_in) atomic_fetch_add(&table->count, 1);
     pthread_mutex_unlock(&table->lock);
     if (is_in) return held;
+    held->call = NULL; /* still the caller's */
     held_free(held);
     return NULL;
 }
@@ -139,7 +151,14 @@ static void finish(struct bw_held *held)
     struct bw_loop *loop = held->loop;
     struct bw_reply reply;
     struct bw_buf url = {0}, text = {0}, headers = {0};
-    if (held->status) {
+    if (held->call) {
+        const struct bw_mcp_outcome outcome = {.status = held->status ? held->state : "active",
+                                               .is_over = held->status != 0,
+                                               .is_good = held->is_good,
+                                               .output = held->is_good ? bw_buf_slice(&held->body) : (struct bw_slice){"", 0},
+                                               .error = held->is_good ? (struct bw_slice){"", 0} : bw_buf_slice(&held->body)};
+        bw_tool_call_reply(held->call, &outcome, &text, &reply);
+    } else if (held->status) {
         bw_reply_bytes(&reply, held->status, held->type.len ? held->type.data : NULL, bw_buf_slice(&held->body));
         reply.headers = bw_buf_slice(&held->headers);
         reply.closes = false;
@@ -251,7 +270,7 @@ void bw_held_respond(struct bw_held_table *table, const struct bw_response *resp
     json_t *value;
     pthread_mutex_lock(&table->lock);
     struct bw_held *held = bw_map_get(table->by_event, key_of(&response->event));
-    bool is_ours = held && bw_uid_equal(held->run, response->run) && take_locked(table, held);
+    bool is_ours = held && bw_uid_equal(held->run, response->run) && (response->is_end || !held->call) && take_locked(table, held);
     pthread_mutex_unlock(&table->lock);
     if (!is_ours) return;
     BW_CRASH_POINT(INGEST_BEFORE_RESPONSE);
@@ -272,7 +291,9 @@ void bw_held_respond(struct bw_held_table *table, const struct bw_response *resp
         bw_buf_append_slice(&held->type, response->type);
         bw_buf_append_char(&held->type, '\0');
     }
-    bw_buf_append_slice(&held->body, response->body);
+    held->state = response->state;
+    held->is_good = response->is_end && !response->error.len;
+    bw_buf_append_slice(&held->body, held->call && !held->is_good ? response->error : response->body);
     if (held->type.failed || held->headers.failed || held->body.failed) held->status = 0; /* no memory for it: 202 */
     bw_mailbox_post(held->loop->mailbox, &held->mail.mail);
 }

@@ -7,10 +7,10 @@
  * HOOKS: bind() is called on ingest threads. committed() is called on the store's writer thread, in commit order, once for each new event, and
  * takes over one reference; it must be short. The event's bytes stay valid while that reference is held, so nobody reads it back from the disk.
  * PROMISE: 2xx for an event only after its commit. Every request that reaches a verdict is recorded as a delivery, refused ones too, except
- * /healthz, links of ours (approve.h, callback.h, status.h) and what is refused while the store is failed or half of its queue is full (the log has
- * those). A client that leaves before the answer changes nothing. PROCESS-WIDE: from the first start on, SIGPIPE is ignored and libevent's messages
- * go to our log. The listening sockets are made exclusively first, so another process on the port is an error ("listen.in_use"), never a silent
- * sharing of its traffic. */
+ * /healthz, links of ours (approve.h, callback.h, status.h), questions for a run by the tool get_run (mcp.h), and what is refused while the store is
+ * failed or half of its queue is full (the log has those). A client that leaves before the answer changes nothing. PROCESS-WIDE: from the first start
+ * on, SIGPIPE is ignored and libevent's messages go to our log. The listening sockets are made exclusively first, so another process on the port is
+ * an error ("listen.in_use"), never a silent sharing of its traffic. */
 #ifndef BW_INGEST_INGEST_H
 #define BW_INGEST_INGEST_H
 #include "base/error.h"
@@ -20,6 +20,7 @@
 #include "dispatch/callback.h"
 #include "dispatch/inbox.h"
 #include "dispatch/status.h"
+#include "dispatch/tool_runs.h"
 #include "ingest/inherited.h"
 #include "ingest/router.h"
 #include "ingest/tls.h"
@@ -36,6 +37,8 @@ struct bw_ingest_options {
      * the event is stored as done and committed() does not see it. And the keys by which parked runs wait for it. One answer, since the
      * catalogue may change at any time. NULL: revision 0, all are awaited, no keys. */
     void (*bind)(void *arg, struct bw_slice event_name, struct bw_slice body, struct bw_binding *out);
+    /* The same of the call of a tool. False: that workflow is none in the catalogue of now. NULL: as bind NULL. */
+    bool (*bind_call)(void *arg, struct bw_slice workflow, struct bw_slice event_name, struct bw_slice body, struct bw_binding *out);
     void (*committed)(void *arg, struct bw_accepted *accepted);
     /* Links to approvals, of steps that wait for a callback, and to the states of runs: the key that they are made with, and who answers for them on
      * the main thread. NULL: there are none. */
@@ -43,6 +46,7 @@ struct bw_ingest_options {
     void (*ask_approval)(void *arg, struct bw_approval_query *query); /* any thread */
     void (*ask_callback)(void *arg, struct bw_callback_query *query); /* any thread */
     void (*ask_status)(void *arg, struct bw_status_query *query);     /* any thread */
+    void (*ask_tool_run)(void *arg, struct bw_tool_run_query *query); /* any thread; NULL: nobody can tell */
     /* Keys that senders publish (source/key_ring.h): where they are, and who fetches one. NULL: a request that needs one gets 503. */
     struct bw_key_ring *ring;
     void (*fetch_key)(void *arg, const struct bw_key_wish *wish); /* any thread; the wish is borrowed */

@@ -10,6 +10,7 @@ struct bw_router {
     size_t count;
     void (*release)(void *owner);
     void *owner;
+    struct bw_mcp_tools *tools;
 };
 
 /* A reload is no way to a fresh burst. */
@@ -63,6 +64,16 @@ no_memory:
     return NULL;
 }
 
+void bw_router_set_tools_take(struct bw_router *router, struct bw_mcp_tools *tools)
+{
+    router->tools = tools;
+}
+
+const struct bw_mcp_tools *bw_router_tools(const struct bw_router *router)
+{
+    return router->tools;
+}
+
 struct bw_router *bw_router_ref(struct bw_router *router)
 {
     atomic_fetch_add(&router->references, 1);
@@ -77,6 +88,7 @@ void bw_router_unref(struct bw_router *router)
         bw_share_unref(router->routes[i].share);
     }
     if (router->release) router->release(router->owner);
+    bw_mcp_tools_unref(router->tools);
     bw_map_free(router->by_path, NULL);
     free(router->routes);
     free(router);

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "ingest/load.h"
 #include "ingest/meter.h"
+#include "mcp/tools.h"
 #include "source/source.h"
 
 struct bw_route {
@@ -22,6 +23,8 @@ struct bw_router;
  * of the same name with the same rates; or NULL. */
 struct bw_router *bw_router_new(const struct bw_source *const *sources, size_t count, const struct bw_router *before, void (*release)(void *owner),
                                 void *owner, struct bw_error *err);
+void bw_router_set_tools_take(struct bw_router *router, struct bw_mcp_tools *tools); /* before anybody else has it */
+const struct bw_mcp_tools *bw_router_tools(const struct bw_router *router);          /* NULL: no source offers any */
 struct bw_router *bw_router_ref(struct bw_router *router);
 void bw_router_unref(struct bw_router *router);                                              /* NULL is fine */
 const struct bw_route *bw_router_find(const struct bw_router *router, struct bw_slice path); /* NULL = nobody's */

@@ -14,6 +14,7 @@ struct bw_routes {
     size_t webhook_count;
     struct bw_source **sources; /* those without an error */
     size_t count;
+    struct bw_mcp_tools *tools; /* NULL: nobody may call any */
 };
 
 void bw_routes_free(struct bw_routes *routes)
@@ -25,6 +26,7 @@ void bw_routes_free(struct bw_routes *routes)
         free(routes->webhooks[i].file);
     }
     bw_config_free(routes->config);
+    bw_mcp_tools_unref(routes->tools);
     free(routes->webhooks);
     free(routes->sources);
     free(routes);
@@ -85,6 +87,13 @@ static void add_webhook(struct bw_routes *routes, const json_t *workflow, const 
     bw_arena_free(&arena);
 }
 
+static bool has_mcp(const struct bw_routes *routes)
+{
+    for (size_t i = 0; i < routes->count; i++)
+        if (bw_source_settings(routes->sources[i])->mcp.is_on) return true;
+    return false;
+}
+
 struct bw_routes *bw_routes_new(const struct bw_routes_from *from, struct bw_errors *errs)
 {
     struct bw_routes *routes = calloc(1, sizeof *routes);
@@ -99,6 +108,10 @@ struct bw_routes *bw_routes_new(const struct bw_routes_from *from, struct bw_err
     }
     for (size_t i = 0; i < from->config->source_count; i++) add(routes, &from->config->sources[i], from->schemes, errs);
     json_array_foreach(from->workflows, index, workflow) add_webhook(routes, workflow, from, errs);
+    if (has_mcp(routes) && !(routes->tools = bw_mcp_tools_new(from->workflows))) {
+        bw_routes_free(routes);
+        return NULL;
+    }
     return routes;
 }
 
@@ -136,6 +149,11 @@ bool bw_routes_learns(const struct bw_routes *routes, size_t index)
     return bw_source_learns(routes->sources[index]) != NULL;
 }
 
+const struct bw_mcp_tools *bw_routes_tools(const struct bw_routes *routes)
+{
+    return routes->tools;
+}
+
 const struct bw_source_config *bw_routes_find(const struct bw_routes *routes, const char *name)
 {
     for (size_t i = 0; i < routes->count; i++)
@@ -150,5 +168,7 @@ static void release(void *routes)
 
 struct bw_router *bw_routes_router_take(struct bw_routes *routes, const struct bw_router *before, struct bw_error *err)
 {
-    return bw_router_new((const struct bw_source *const *)routes->sources, routes->count, before, release, routes, err);
+    struct bw_router *router = bw_router_new((const struct bw_source *const *)routes->sources, routes->count, before, release, routes, err);
+    if (router && routes->tools) bw_router_set_tools_take(router, bw_mcp_tools_ref(routes->tools));
+    return router;
 }

@@ -24,6 +24,7 @@ size_t bw_routes_count(const struct bw_routes *routes);
 const struct bw_source_config *bw_routes_at(const struct bw_routes *routes, size_t index);
 bool bw_routes_names_are_signed(const struct bw_routes *routes, size_t index); /* of its events */
 bool bw_routes_learns(const struct bw_routes *routes, size_t index);           /* its sender hands over the secret */
+const struct bw_mcp_tools *bw_routes_tools(const struct bw_routes *routes);    /* NULL: no source has mcp */
 const struct bw_source_config *bw_routes_find(const struct bw_routes *routes, const char *name);
 /* before: as in bw_router_new(). Takes the routes over, unless there is no memory: then NULL. */
 struct bw_router *bw_routes_router_take(struct bw_routes *routes, const struct bw_router *before, struct bw_error *err);

@@ -144,6 +144,16 @@ static void bind_event(void *arg, struct bw_slice event_name, struct bw_slice bo
     bw_dispatch_bind(((struct engine *)arg)->dispatch, event_name, body, out);
 }
 
+static bool bind_call(void *arg, struct bw_slice workflow, struct bw_slice event_name, struct bw_slice body, struct bw_binding *out)
+{
+    return bw_dispatch_bind_call(((struct engine *)arg)->dispatch, workflow, event_name, body, out);
+}
+
+static void ask_tool_run(void *arg, struct bw_tool_run_query *query)
+{
+    bw_dispatch_ask_tool_run(((struct engine *)arg)->dispatch, query);
+}
+
 static void ask_approval(void *arg, struct bw_approval_query *query)
 {
     bw_dispatch_ask_approval(((struct engine *)arg)->dispatch, query);
@@ -213,6 +223,8 @@ static void on_ready(void *arg, uint32_t revision)
                                         .ask_approval = ask_approval,
                                         .ask_callback = ask_callback,
                                         .ask_status = ask_status,
+                                        .ask_tool_run = ask_tool_run,
+                                        .bind_call = bind_call,
                                         .ring = engine->ring,
                                         .fetch_key = fetch_key,
                                         .learnt = bw_handover_office_learnt(engine->commands.handovers)};

@@ -373,6 +373,8 @@ static json_t *describe_workflow(const struct bw_catalog_workflow *entry)
     for (size_t i = 0; i < workflow->trigger_count; i++)
         if (workflow->triggers[i].kind == BW_TRIGGER_WEBHOOK)
             json_object_set_new(described, "webhook", bw_json_load(workflow->triggers[i].webhook, NULL));
+    json_t *tool = bw_exposed_describe(entry);
+    if (tool) json_object_set_new(described, "tool", tool);
     if (workflow->pool.len) json_object_set_new(described, "pool", json_stringn(workflow->pool.ptr, workflow->pool.len));
     if (workflow->labels.len) json_object_set_new(described, "labels", bw_json_load(workflow->labels, NULL));
     if (workflow->keep_ok_ms != BW_AGE_UNSET) json_object_set_new(described, "keep_ok_ms", json_integer(workflow->keep_ok_ms));
@@ -444,6 +446,7 @@ void bw_catalog_load(struct bw_worker *worker, const struct bw_message *message)
         free(workflows);
     }
     drop_broken_callers(catalog, &errs);
+    bw_exposed_check(catalog, &errs);
     if (!(catalog->matching = bw_matching_new(catalog->workflows, catalog->workflow_count))) exit(70);
     note_calls(catalog);
     TAILQ_INSERT_TAIL(&worker->catalogs, catalog, link);

@@ -137,6 +137,10 @@ void bw_catalog_drop(struct bw_worker *worker, uint32_t revision);
 struct bw_catalog *bw_catalog_find(struct bw_worker *worker, uint32_t revision);
 struct bw_slice bw_catalog_part(const struct bw_message *message, const json_t *file); /* of BW_MSG_CATALOG: its content */
 
+/* ---- exposed.c: workflows that are tools ---- */
+json_t *bw_exposed_describe(const struct bw_catalog_workflow *entry);            /* `tool` of BW_MSG_CATALOG_LOADED; NULL: it is none */
+void bw_exposed_check(const struct bw_catalog *catalog, struct bw_errors *errs); /* no two have one name */
+
 /* ---- offers.c: what the files of a revision offer to workflows ---- */
 struct bw_package { /* a plugin in Lua: a folder with plugin.yaml */
     char *name, *version;

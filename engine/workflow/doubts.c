@@ -85,8 +85,19 @@ static void doubt_stops(const struct bw_workflow *workflow, struct bw_errors *do
     }
 }
 
+static void doubt_tool(const struct bw_workflow *workflow, struct bw_errors *doubts)
+{
+    struct bw_error err;
+    if (!workflow->expose.name.len || workflow->expose.description.len) return;
+    bw_error_set(&err, "expose.description", "the tool %s has no description, by which language models choose what they call",
+                 workflow->expose.name.ptr);
+    bw_error_hint(&err, "give the workflow a `description`: what it does, when it is for, what it gives");
+    doubt(workflow, doubts, workflow->expose.mark, &err);
+}
+
 void bw_workflow_doubts(const struct bw_workflow *workflow, struct bw_errors *doubts)
 {
     doubt_waits(workflow, doubts);
     doubt_stops(workflow, doubts);
+    doubt_tool(workflow, doubts);
 }

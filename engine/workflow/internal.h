@@ -159,6 +159,11 @@ void bw_labels_load(struct bw_loader *loader, const struct bw_yaml_node *map);
 void bw_retention_load(struct bw_loader *loader, const struct bw_yaml_node *map);
 void bw_pool_load(struct bw_loader *loader, const struct bw_yaml_node *node);
 
+/* expose.c: behind `name` and `description` */
+extern const struct bw_load_key bw_expose_keys[], bw_tool_keys[];
+extern const size_t bw_expose_key_count, bw_tool_key_count;
+void bw_expose_load(struct bw_loader *loader, const struct bw_yaml_node *node);
+
 /* collect.c */
 extern const struct bw_load_key bw_collect_keys[];
 extern const size_t bw_collect_key_count;

@@ -71,7 +71,8 @@ void bw_workflow_json_schema(struct bw_buf *out)
 {
     bw_buf_append_text(out, "{\"$schema\":\"https://json-schema.org/draft/2020-12/schema\",\"title\":\"Bellwire workflow\",");
     append_properties(out, bw_workflow_keys, bw_workflow_key_count);
-    bw_buf_append_text(out, ",\"required\":[\"name\",\"on\",\"steps\"],\"$defs\":{\"trigger\":{");
+    bw_buf_append_text(out, ",\"required\":[\"name\",\"steps\"],\"anyOf\":[{\"required\":[\"on\"]},{\"required\":[\"expose\"]}],"
+                            "\"$defs\":{\"trigger\":{");
     append_properties(out, bw_trigger_keys, bw_trigger_key_count);
     bw_buf_append_text(out, ",\"oneOf\":[{\"required\":[\"event\"]},{\"required\":[\"manual\"]},{\"required\":[\"schedule\"]},{\"required\":["
                             "\"call\"]},{\"required\":[\"webhook\",\"verify\"]}],\"dependentSchemas\":{\"if\":{\"anyOf\":[{\"required\":[\"event\"]},"
@@ -124,5 +125,9 @@ void bw_workflow_json_schema(struct bw_buf *out)
     bw_buf_append_text(out, ",\"oneOf\":[{\"required\":[\"event\"]},{\"required\":[\"any\"]}],"
                             "\"dependentRequired\":{\"by\":[\"event\",\"equals\"],\"equals\":[\"by\"],\"if\":[\"event\"]}},\"arm\":{");
     append_properties(out, bw_wait_keys, BW_ARM_KEYS);
-    bw_buf_append_text(out, ",\"required\":[\"event\"],\"dependentRequired\":{\"by\":[\"equals\"],\"equals\":[\"by\"]}}}}");
+    bw_buf_append_text(out, ",\"required\":[\"event\"],\"dependentRequired\":{\"by\":[\"equals\"],\"equals\":[\"by\"]}},\"expose\":{");
+    append_properties(out, bw_expose_keys, bw_expose_key_count);
+    bw_buf_append_text(out, ",\"required\":[\"mcp\"]},\"tool\":{");
+    append_properties(out, bw_tool_keys, bw_tool_key_count);
+    bw_buf_append_text(out, "}}}");
 }

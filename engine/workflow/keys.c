@@ -43,6 +43,8 @@ const struct bw_load_key bw_workflow_keys[] = {
      "{\"type\":\"object\",\"maxProperties\":32,\"propertyNames\":{\"pattern\":\"^[A-Za-z0-9]([A-Za-z0-9_./-]*[A-Za-z0-9])?$\",\"maxLength\":63},"
      "\"additionalProperties\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":255,\"not\":{\"pattern\":\"\\\\$\\\\{\\\\{\"}}}",
      "texts by name, by which its runs are found: bellwire runs --label team=billing"},
+    {"expose", "{\"oneOf\":[{\"const\":\"mcp\"},{\"$ref\":\"#/$defs/expose\"}]}",
+     "offers it as a tool of language models: mcp, or {mcp: {name, title, description}}"},
     {"inputs", "{\"type\":\"object\",\"propertyNames\":{\"pattern\":\"^[a-z][a-z0-9_]*$\"},\"additionalProperties\":{\"$ref\":\"#/$defs/schema\"}}",
      "what it is called with, read as inputs.NAME: a schema for each"},
     {"collect", "{\"$ref\":\"#/$defs/collect\"}", "gathers events and makes one run of them, which reads them as `events`"},

@@ -1,6 +1,7 @@
 #include "workflow/internal.h"
 #include <openssl/sha.h>
 #include <stdlib.h>
+#include <string.h>
 
 static const char *const other_kinds[] = {"event", "manual", "schedule", "call"};
 
@@ -173,7 +174,7 @@ static void load_root(struct bw_loader *loader, const struct bw_yaml_node *root)
     refuse_nul(loader, root);
     bw_check_keys(loader, root, "a workflow", bw_workflow_keys, bw_workflow_key_count);
     for (size_t i = 0; i < sizeof required / sizeof *required; i++)
-        if (!bw_yaml_get(root, required[i]))
+        if (!bw_yaml_get(root, required[i]) && !(bw_yaml_get(root, "expose") && !strcmp(required[i], "on")))
             bw_load_error(loader, workflow->mark, "workflow.missing_key", NULL, "the workflow has no '%s'", required[i]);
     if ((value = bw_yaml_get(root, "name"))) {
         workflow->name = bw_arena_copy(loader->arena, value->text);
@@ -186,6 +187,7 @@ static void load_root(struct bw_loader *loader, const struct bw_yaml_node *root)
     if ((value = bw_yaml_get(root, "labels"))) bw_labels_load(loader, value);
     if ((value = bw_yaml_get(root, "retention"))) bw_retention_load(loader, value);
     if ((value = bw_yaml_get(root, "pool"))) bw_pool_load(loader, value);
+    if ((value = bw_yaml_get(root, "expose"))) bw_expose_load(loader, value);
     if ((value = bw_yaml_get(root, "secrets"))) load_secrets(loader, value);
     if ((value = bw_yaml_get(root, "vars"))) load_vars(loader, value);
     if ((value = bw_yaml_get(root, "inputs"))) bw_inputs_load(loader, value);

@@ -231,9 +231,14 @@ struct bw_value_ref { /* config.NAME */
 };
 struct bw_workflow {
     struct bw_slice name, description;
-    struct bw_slice labels;             /* compact JSON object of texts; empty: none. No part of the hash, nor is what follows: about.c */
-    int64_t keep_ok_ms, keep_failed_ms; /* ages after which its runs may go; BW_AGE_UNSET: those of the instance; 0: for ever */
-    struct bw_slice pool;               /* whose workers execute its runs; empty: those of the default one */
+    struct bw_slice labels;                 /* compact JSON object of texts; empty: none. No part of the hash, nor is what follows: about.c */
+    int64_t keep_ok_ms, keep_failed_ms;     /* ages after which its runs may go; BW_AGE_UNSET: those of the instance; 0: for ever */
+    struct bw_expose {                      /* as a tool of language models */
+        struct bw_slice name;               /* empty: it is none */
+        struct bw_slice title, description; /* or empty */
+        struct bw_mark mark;
+    } expose;
+    struct bw_slice pool; /* whose workers execute its runs; empty: those of the default one */
     struct bw_mark pool_mark;
     struct bw_slice file; /* as given to the loader */
     uint8_t hash[32];     /* SHA-256 of the canonical definition: formatting and comments do not change it (hash.c) */

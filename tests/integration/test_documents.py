@@ -16,7 +16,7 @@ import pytest
 from conftest import BINARY, DEADLINE, ROOT
 
 DOCUMENTS = ["engine/source/schemes/README.md", "engine/workflow/README.md", "engine/lua/README.md", "engine/openapi/README.md", "engine/hooks/README.md",
-             "plugins/http/README.md", "plugins/sql/README.md", "plugins/mail/README.md", "plugins/exec/README.md",
+             "engine/mcp/README.md", "plugins/http/README.md", "plugins/sql/README.md", "plugins/mail/README.md", "plugins/exec/README.md",
              *(str(path.parent.relative_to(ROOT) / "README.md") for path in sorted(ROOT.glob("plugins/*/plugin.yaml")))]
 FENCE = re.compile(r"^```(\S*) ?(.*?)\n(.*?)^```$", re.M | re.S)
 HEAD = "name: sample\non: [{manual: true}]\nsecrets: [API_KEY]\n"

@@ -94,6 +94,11 @@ struct bw_slice bw_request_type(const struct bw_request *request)
     return header_value(request, "Content-Type", "");
 }
 
+bool bw_request_is_json(const struct bw_request *request)
+{
+    return bw_slice_is(header_value(request, "Content-Type", ""), "application/json");
+}
+
 bool bw_source_item(const struct bw_source *source, const struct bw_request *request, struct bw_slice item, struct bw_buf *scratch,
                     struct bw_item *out)
 {
