@@ -1,5 +1,6 @@
 """The examples under workflows/, as they stand, against local servers that play the services that they call."""
 import collections
+import concurrent.futures
 import email
 import email.policy
 import hashlib
@@ -542,6 +543,50 @@ def test_release_notes_are_one_text_for_a_burst_of_pushes(make_engine, slack):
         engine.run("runs", "replay", failed["run"])
         wait_for("the text", lambda: slack.posted()[-1] == ("#releases", "50 changes"))
         assert engine.stop() == 0
+
+
+class Shop(Services):
+    def __init__(self):
+        self.orders = {"A-1": {"state": "sent", "total_cents": 4200, "first_name": "Jo"}, "A-2": {"state": "sent", "total_cents": 42000, "first_name": "Al"}}
+        self.links = []
+        super().__init__()
+
+    def shop_get(self, path, body, key):
+        order = self.orders.get(path.rpartition("/")[2])
+        return (200, order, {}) if order else (404, {"error": "no such order"}, {})
+
+    def shop_post(self, path, body, key):
+        if path == "questions":
+            self.links.append(body["url"])
+        else:
+            self.orders[path.split("/")[1]]["state"] = "refunded"
+        return 200, {"id": "r_" + path.split("/")[-1]}, {}
+
+
+def test_support_agent_refunds_small_ones_and_asks_for_large_ones(make_engine):
+    services = Shop()
+    engine = set_up(make_engine, "support-agent", services)
+    engine.write("bellwire.yaml", (engine.folder / "bellwire.yaml").read_text().replace("mcp: true", "mcp: {within: 60s}"))
+    engine.start()
+
+    def call(tool, **arguments):
+        message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": tool, "arguments": arguments}}
+        headers = {"Content-Type": "application/json", "Authorization": "Bearer " + engine.env["MCP_TOKEN"]}
+        return engine.request("POST", "/mcp", json.dumps(message).encode(), headers)[1]["result"]
+
+    assert call("order-status", order="A-1")["structuredContent"] == {"state": "sent", "total_cents": 4200, "first_name": "Jo"}
+    missing = call("order-status", order="A-9")
+    assert missing["isError"] and missing["structuredContent"]["error"] == {"code": "shop_no_such_order", "message": "there is no order A-9", "step": "order"}
+    assert call("refund-order", order="A-1", reason="broken")["structuredContent"] == {"refunded": True, "refund": "r_refund"}
+    assert call("refund-order", order="A-1", reason="broken")["structuredContent"]["refunded"] is True
+    assert len([path for path, _, _ in services.to("shop", "POST")]) == 1  # once
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        answer = pool.submit(call, "refund-order", order="A-2", reason="never came")
+        wait_for("the question", lambda: services.links)
+        parked_at(engine, "decide")
+        assert services.orders["A-2"]["state"] == "sent" and decide(engine, link_in(services.links[0]), choice="pay")[0] == 200
+        assert answer.result()["structuredContent"]["refunded"] is True and services.orders["A-2"]["state"] == "refunded"
+    assert engine.stop() == 0
 
 
 def test_every_example_passes_its_own_tests(make_engine):
