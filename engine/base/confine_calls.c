@@ -37,7 +37,6 @@ static const int never[] = {
     SYS_rt_sigqueueinfo,
     SYS_rt_tgsigqueueinfo,
     SYS_setsid,
-    SYS_setrlimit,
     SYS_mount,
     SYS_umount2,
     SYS_pivot_root,
@@ -219,6 +218,7 @@ bool bw_confine_calls(const struct bw_needs *needs)
     add_machine(&program);
     refuse(&program, never, sizeof never / sizeof *never, EPERM);
     if (!needs->groups) refuse(&program, (const int[]){SYS_setpgid}, 1, EPERM);
+    if (!needs->exec) refuse(&program, (const int[]){SYS_setrlimit}, 1, EPERM); /* its own; prlimit() reaches others */
     if (!needs->exec) {
         refuse(&program, starts_processes, sizeof starts_processes / sizeof *starts_processes, EPERM);
         refuse(&program, (const int[]){SYS_tkill}, 1, EPERM);

@@ -21,8 +21,9 @@ struct bw_host {
     struct bw_mailbox *mailbox; /* completions and log lines of any thread come home through it */
 };
 
-/* limits.c: memory, descriptors, files; before anything of the plugin is loaded */
-void bw_host_limit(void);
+/* limits.c: before anything of the plugin is loaded */
+void bw_host_limit(void);                    /* descriptors and the like */
+void bw_host_limit_size(bool may_be_raised); /* memory, files: for a plugin that starts programs, up to what they were */
 /* crash.c: what ends this process is written to fd, which does not block */
 bool bw_host_report_crashes(int fd);
 void bw_host_last_words(const char *text);

@@ -1,4 +1,5 @@
-/* How much of the machine one plugin may use. The bounds are hard ones: the plugin cannot raise them again.
+/* How much of the machine one plugin may use. The bounds are hard ones: the plugin cannot raise them again. Those of memory and files are soft ones
+ * where it may start programs: these have limits of their own, and could be started in any number anyway.
  *
  * RLIMIT_NPROC is not among them: it counts all that the user runs anywhere, and nothing at all for root. */
 #include "host/internal.h"
@@ -19,12 +20,13 @@
 #define MALLOC_ARENAS 4       /* each reserves 64 MiB of addresses; the default is eight a core */
 #define OOM_SCORE_ADJ "500\n" /* when memory runs out, a plugin goes before the engine */
 
-static void lower(int resource, rlim_t most)
+static void lower(int resource, rlim_t most, bool may_be_raised)
 {
     struct rlimit limit;
     if (getrlimit((__rlimit_resource_t)resource, &limit)) return;
-    if (limit.rlim_max > most) limit.rlim_max = most;
-    limit.rlim_cur = limit.rlim_max;
+    if (most > limit.rlim_max) most = limit.rlim_max;
+    limit.rlim_cur = most;
+    if (!may_be_raised) limit.rlim_max = most;
     setrlimit((__rlimit_resource_t)resource, &limit);
 }
 
@@ -51,20 +53,23 @@ static void yield_to_the_engine(void)
     close(fd);
 }
 
-void bw_host_limit(void)
+void bw_host_limit_size(bool may_be_raised)
 {
     rlim_t all, data, page = (rlim_t)sysconf(_SC_PAGESIZE);
+    lower(RLIMIT_FSIZE, FILE_BYTES, may_be_raised);
+    if (!read_pages(&all, &data)) return;
+    lower(RLIMIT_AS, all * page + ADDRESS_SPACE_BYTES, may_be_raised);
+    lower(RLIMIT_DATA, data * page + DATA_BYTES, may_be_raised);
+}
+
+void bw_host_limit(void)
+{
     pthread_attr_t attributes;
 
-    lower(RLIMIT_CORE, 0);
-    lower(RLIMIT_MSGQUEUE, 0);
-    lower(RLIMIT_NOFILE, FILES);
-    lower(RLIMIT_FSIZE, FILE_BYTES);
+    lower(RLIMIT_CORE, 0, false);
+    lower(RLIMIT_MSGQUEUE, 0, false);
+    lower(RLIMIT_NOFILE, FILES, false);
     signal(SIGXFSZ, SIG_IGN); /* write() says EFBIG then, which a plugin may handle */
-    if (read_pages(&all, &data)) {
-        lower(RLIMIT_AS, all * page + ADDRESS_SPACE_BYTES);
-        lower(RLIMIT_DATA, data * page + DATA_BYTES);
-    }
     mallopt(M_ARENA_MAX, MALLOC_ARENAS);
     /* The stack of a thread counts as data from its first byte to its last: with the 8 MiB that are the default, 128 threads were all there could be.
      */

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -60,6 +61,19 @@ static void reset_signals(void)
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+/* The host's limits of size are for the host: a program has those that the engine has. Not by setrlimit() of the C library, which takes another call.
+ */
+static void raise_limits(void)
+{
+    static const int resources[] = {RLIMIT_AS, RLIMIT_DATA, RLIMIT_FSIZE};
+    struct rlimit limit;
+    for (size_t i = 0; i < sizeof resources / sizeof *resources; i++) {
+        if (getrlimit((__rlimit_resource_t)resources[i], &limit)) continue;
+        limit.rlim_cur = limit.rlim_max;
+        syscall(SYS_setrlimit, resources[i], &limit);
+    }
+}
+
 static _Noreturn void give_up(enum guard_stage stage)
 {
     tell(GUARD_NOT_STARTED, errno, stage);
@@ -72,6 +86,7 @@ static _Noreturn void become(const struct guard_program *program, pid_t guard)
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != guard) _exit(127);
     if (chdir(program->folder ? program->folder : "/")) give_up(GUARD_FOLDER);
+    raise_limits();
     stay_in_the_group();
     reset_signals();
     execve(program->path, program->argv, program->environment);

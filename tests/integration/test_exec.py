@@ -3,7 +3,7 @@ import json
 import os
 import pathlib
 import signal
-import time
+import subprocess
 
 import pytest
 
@@ -195,6 +195,12 @@ def test_a_program_reads_and_writes_what_it_may_and_reaches_nobody(engine):
     assert run(engine, "sh", *sockets)["stdout"] == "AF_INET\n"
     configure(engine, "    unix: true\n")
     assert run(engine, "sh", *sockets)["stdout"] == "AF_UNIX\n"
+
+
+def test_limits_of_size_are_those_of_the_engine(engine):
+    sizes = "ulimit -v; ulimit -d; ulimit -f; ulimit -c"
+    theirs = subprocess.run(["/bin/sh", "-c", sizes], capture_output=True, text=True, check=True).stdout.splitlines()
+    assert run(engine, "sh", sizes)["stdout"].splitlines() == [*theirs[:3], "0"]
 
 
 # ---- nothing is left ----
