@@ -45,7 +45,15 @@ static const char manifest[] =
     "success\"}},"
     "\"outputs\":{\"code\":{\"type\":\"integer\",\"doc\":\"its exit status\"},\"stdout\":{\"type\":\"string\"},"
     "\"json\":{\"type\":\"any\",\"doc\":\"with as: json\"},\"stderr\":{\"type\":\"string\"},"
-    "\"is_cut\":{\"type\":\"boolean\",\"doc\":\"there was more of stdout or stderr than is kept\"}}}]}";
+    "\"is_cut\":{\"type\":\"boolean\",\"doc\":\"there was more of stdout or stderr than is kept\"}}},"
+    "{\"name\":\"exec/rpc\",\"effect\":\"write\",\"timeout\":\"10m\",\"retry\":{\"attempts\":1},"
+    "\"doc\":\"Start one of the programs that are configured, and speak JSON-RPC with it over its standard streams, a message a line.\",\"inputs\":{"
+    "\"program\":{\"type\":\"string\",\"required\":true,\"doc\":\"one of configure.exec.programs\"},"
+    "\"args\":{\"type\":\"array\",\"default\":[],\"max_items\":10000,\"doc\":\"as of exec/run\"},"
+    "\"env\":{\"type\":\"object\",\"default\":{},\"doc\":\"variables that the program accepts\"},"
+    "\"messages\":{\"type\":\"array\",\"required\":true,\"max_items\":100,\"items\":{\"type\":\"object\"},\"doc\":\"requests and notifications, "
+    "in turn: after a request its answer is waited for, and an error ends the dialogue\"}},"
+    "\"outputs\":{\"answers\":{\"type\":\"array\",\"items\":{\"type\":\"object\"},\"doc\":\"those of the requests\"}}}]}";
 
 struct exec {
     const struct bw_plugin_host *host;

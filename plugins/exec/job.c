@@ -1,4 +1,5 @@
 #include "job.h"
+#include "dialogue.h"
 #include "output.h"
 #include "shared/guard.h"
 #include <errno.h>
@@ -12,7 +13,9 @@
 
 #define LATE_GRACE_MS 400 /* of a call whose time is over: less than there is before another attempt */
 #define UP_MS 300         /* after the grace of one whose run is cancelled: the call is completed, whatever there still is of the program */
-#define LOG_LINES 500     /* of a call; the engine bounds all of them */
+#define GOODBYE_MS 1000   /* between the end of its input and SIGTERM, for a program with which all is said */
+#define GOODBYE_GRACE_MS 2000
+#define LOG_LINES 500 /* of a call; the engine bounds all of them */
 #define TAIL_BYTES 1200
 #define CHUNK 65536
 
@@ -26,6 +29,7 @@ struct job {
     struct bw_plugin_timer *giving_up;
     struct exec_output out, err;
     struct exec_lines lines;
+    struct exec_dialogue dialogue; /* of exec/rpc: what is written and read */
     size_t written, told_lines;
     int64_t started_ms;
     bool is_ending, has_ended;
@@ -138,7 +142,9 @@ static void judge(struct job *job)
     const char *signal_name = WIFSIGNALED(job->status) ? sigabbrev_np(WTERMSIG(job->status)) : NULL;
     if (job->not_started) {
         fail_not_started(job);
-    } else if (job->has_ended && WIFEXITED(job->status) && exec_order_is_ok(&job->order, WEXITSTATUS(job->status))) {
+    } else if (job->order.messages && !job->is_ending) {
+        fail_as_ended(job, is_once ? BW_PLUGIN_FAIL : BW_PLUGIN_RETRY, "exec.no_answer", "has ended, and had not answered", true);
+    } else if (!job->order.messages && job->has_ended && WIFEXITED(job->status) && exec_order_is_ok(&job->order, WEXITSTATUS(job->status))) {
         succeed(job);
     } else if (job->is_ending) {
         fail_as_ended(job, BW_PLUGIN_FAIL, BELLWIRE_PLUGIN_CANCELLED, "was ended, because the step is not wanted any more", true);
@@ -161,6 +167,7 @@ static void start_waiting(struct exec_jobs *jobs);
 static void job_free(struct job *job)
 {
     exec_order_free(&job->order);
+    exec_dialogue_free(&job->dialogue);
     exec_output_free(&job->out);
     exec_output_free(&job->err);
     free(job);
@@ -181,13 +188,82 @@ static void tell_line(void *arg, const char *line)
     host->log(host, job->call, BW_PLUGIN_INFO, job->told_lines++ < LOG_LINES ? line : "what else the program writes to stderr is not logged");
 }
 
+/* ---- a dialogue ---- */
+
+static void speak(struct job *job);
+
+static void on_writable_again(void *arg, int fd, int what)
+{
+    (void)fd, (void)what;
+    speak(arg);
+}
+
+/* What of it the pipe takes now; the rest when there is room. */
+static void speak(struct job *job)
+{
+    const struct bw_plugin_host *host = job->jobs->host;
+    struct text *outbox = &job->dialogue.outbox;
+    ssize_t put = 0;
+    while (job->guard.in >= 0 && job->dialogue.written < outbox->len &&
+           (put = write(job->guard.in, outbox->bytes + job->dialogue.written, outbox->len - job->dialogue.written)) > 0)
+        job->dialogue.written += (size_t)put;
+    bool is_done = job->dialogue.written == outbox->len, is_full = put < 0 && (errno == EAGAIN || errno == EINTR);
+    if (is_done) outbox->len = job->dialogue.written = 0;
+    if (!is_done && is_full && !job->on_in) job->on_in = host->watch_fd(host, job->guard.in, BW_PLUGIN_WRITE, on_writable_again, job);
+    if (is_done || !is_full) { /* a program that reads no more is one that answers no more: its end says so */
+        host->unwatch(host, job->on_in);
+        job->on_in = NULL;
+    }
+}
+
+static void say_goodbye(void *arg)
+{
+    struct job *job = arg;
+    job->giving_up = NULL;
+    guard_end(&job->guard, GOODBYE_GRACE_MS);
+}
+
+/* All is said: the call need not wait for the end of the program, which is that of its input. */
+static void conclude(struct job *job)
+{
+    const struct bw_plugin_host *host = job->jobs->host;
+    json_t *output = json_pack("{s:O}", "answers", job->dialogue.answers);
+    char *text = output ? json_dumps(output, JSON_COMPACT) : NULL, how[100];
+    if (job->dialogue.is_too_large) {
+        snprintf(how, sizeof how, "has answered with more than %zu bytes (configure.exec.output_bytes)", job->out.most);
+        fail_as_ended(job, BW_PLUGIN_FAIL, "exec.output_too_large", how, true);
+    } else if (text) {
+        complete(job, &(struct bw_plugin_result){
+                          .size = sizeof(struct bw_plugin_result), .outcome = BW_PLUGIN_OK, .output = text, .output_len = strlen(text)});
+    } else {
+        fail(job, BW_PLUGIN_RETRY, "exec.memory", "out of memory, after the program had answered", true);
+    }
+    free(text);
+    json_decref(output);
+    unwatch(job, &job->on_in, &job->guard.in);
+    if (!job->giving_up && !(job->giving_up = host->timer(host, GOODBYE_MS, say_goodbye, job))) guard_end(&job->guard, GOODBYE_GRACE_MS);
+}
+
+static void hear(struct job *job, const char *bytes, size_t len)
+{
+    if (job->dialogue.is_over) return;
+    exec_dialogue_read(&job->dialogue, bytes, len);
+    speak(job);
+    if (job->dialogue.is_over) conclude(job);
+}
+
+/* ---- what it writes and reads ---- */
+
 /* False: there is no more. */
 static bool read_some(struct job *job, int fd, struct exec_output *output)
 {
     static char bytes[CHUNK];
     ssize_t got = read(fd, bytes, sizeof bytes);
     if (got <= 0) return got < 0 && errno == EINTR;
-    exec_output_add(output, bytes, (size_t)got);
+    if (output == &job->out && job->order.messages)
+        hear(job, bytes, (size_t)got);
+    else
+        exec_output_add(output, bytes, (size_t)got);
     if (output == &job->err) exec_lines_add(&job->lines, bytes, (size_t)got, tell_line, job);
     if (job->call) job->jobs->host->heartbeat(job->jobs->host, job->call);
     return true;
@@ -261,7 +337,8 @@ static void watch(struct job *job)
     job->on_report = host->watch_fd(host, job->guard.report, BW_PLUGIN_READ, on_report, job);
     job->on_out = host->watch_fd(host, job->guard.out, BW_PLUGIN_READ, on_output, job);
     job->on_err = host->watch_fd(host, job->guard.err, BW_PLUGIN_READ, on_output, job);
-    if (job->guard.in >= 0) job->on_in = host->watch_fd(host, job->guard.in, BW_PLUGIN_WRITE, on_writable, job);
+    if (job->guard.in >= 0)
+        job->on_in = host->watch_fd(host, job->guard.in, BW_PLUGIN_WRITE, job->order.messages ? on_writable_again : on_writable, job);
 }
 
 static void start(struct job *job)
@@ -271,7 +348,7 @@ static void start(struct job *job)
                                 .argv = job->order.argv,
                                 .environment = job->order.environment,
                                 .folder = program->folder,
-                                .has_input = job->order.input != NULL};
+                                .has_input = job->order.input || job->order.messages};
     job->stage = GUARD_FORK;
     if ((job->not_started = guard_start(&run, &job->guard))) {
         fail_not_started(job);
@@ -314,6 +391,16 @@ void exec_jobs_submit_take(struct exec_jobs *jobs, struct bw_plugin_call *call, 
     job->out = (struct exec_output){.most = jobs->config->output_bytes};
     job->err = (struct exec_output){.most = jobs->config->output_bytes, .is_of_end = true};
     call->data = job;
+    if (job->order.messages && !exec_dialogue_begin(&job->dialogue, job->order.messages, jobs->config->output_bytes)) {
+        fail(job, BW_PLUGIN_RETRY, "exec.memory", "out of memory", false);
+        job_free(job);
+        return;
+    }
+    if (job->dialogue.is_over) {
+        fail(job, BW_PLUGIN_FAIL, "exec.input", "messages hold no request (`method` and `id`): nothing could be waited for", false);
+        job_free(job);
+        return;
+    }
     TAILQ_INSERT_TAIL(&jobs->waiting, job, link);
     start_waiting(jobs);
 }

@@ -158,6 +158,7 @@ bool exec_order_make(struct exec_order *order, const struct exec_config *config,
     struct making making = {.order = order, .host = host, .call = call, .input = input, .code = code, .reason = reason, .size = size};
     *order = (struct exec_order){.as = read_as(json_string_value(json_object_get(input, "as")))};
     order->ok_codes = json_incref(json_object_get(input, "ok_codes"));
+    if (!strcmp(call->action, "exec/rpc")) order->messages = json_incref(json_object_get(input, "messages"));
     order->program = name ? exec_config_find(config, name, known, sizeof known) : NULL;
     if (!input)
         refuse(&making, "exec.memory", "out of memory");
@@ -195,5 +196,6 @@ void exec_order_free(struct exec_order *order)
     free_list(order->environment);
     free(order->input);
     json_decref(order->ok_codes);
+    json_decref(order->messages);
     *order = (struct exec_order){0};
 }

@@ -12,6 +12,7 @@ struct exec_order {
     size_t input_len;
     enum exec_as as;
     json_t *ok_codes;
+    json_t *messages; /* of exec/rpc; NULL: it is exec/run */
 };
 /* False: code and reason say why; there is nothing to free. */
 bool exec_order_make(struct exec_order *order, const struct exec_config *config, const struct bw_plugin_host *host, const struct bw_plugin_call *call,

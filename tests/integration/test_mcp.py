@@ -1,12 +1,14 @@
 """The mcp plugin asks servers that are made of the SDKs of the protocol's makers, and a fake for what those never do."""
 import json
+import os
+import pathlib
 import subprocess
 
 import pytest
 
 from conftest import CONFIG, ROOT, wait_for
 from fakes.server import Answer, Server
-from steps import came_to
+from steps import came_to, run_steps
 
 NPM = ROOT / "tests" / "integration" / "npm"
 with_sdk = pytest.mark.skipif(not (NPM / "node_modules").is_dir(), reason="the npm servers are not installed (scripts/test installs them)")
@@ -190,3 +192,81 @@ def test_a_server_of_before_that_asks_something_itself_is_told_that_nobody_is_he
         assert fake.requests[3].headers["mcp-protocol-version"] == "2025-06-18"
         ping, sampling = (request.json for request in fake.requests[4:])
         assert ping == {"jsonrpc": "2.0", "id": 1, "result": {}} and sampling["id"] == 2 and sampling["error"]["code"] == -32601
+
+
+# ---- servers that are programs ----
+
+PROGRAM = """#!/usr/bin/python3
+import json, os, sys
+for line in sys.stdin:
+    message = json.loads(line)
+    if "method" not in message or "id" not in message: continue
+    how = sys.argv[1]
+    if how == "dies": sys.exit(3)
+    if how == "hangs" and message["method"] != "initialize":
+        if not os.fork(): os.execlp("sleep", "sleep", "1007.3")
+        print("waiting", file=sys.stderr, flush=True)
+        os.execlp("sleep", "sleep", "1007.3")
+    if how == "talks":
+        print("hello there\\n[]\\n7")
+        for more in ({"method": "ping", "id": "a"}, {"method": "sampling/createMessage", "id": "b"}, {"method": "notifications/progress"}, {"id": 99, "result": {}}):
+            print(json.dumps({"jsonrpc": "2.0", **more}), flush=True)
+        heard = [json.loads(sys.stdin.readline()) for _ in range(2)] if message["method"] == "initialize" else []
+        if heard: open(sys.argv[2], "w").write(json.dumps(heard))
+    if how == "boasts": print("x" * 3000, end="")
+    if how == "mute": print(json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": 7}), flush=True)
+    else: print(json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": {"content": [{"type": "text", "text": message["method"]}]}}), flush=True)
+"""
+
+
+def with_programs(make_engine, more=""):
+    engine = make_engine()
+    engine.write("server", PROGRAM, 0o755)
+    programs = [{"name": kind, "run": ["/usr/bin/node", f"{NPM}/mcp.mjs", "stdio", kind]} for kind in ("today", "both", "before")]
+    programs += [{"name": how, "run": [f"{engine.folder}/server", how, f"{engine.folder}/heard"]} for how in ("dies", "hangs", "talks", "boasts", "mute")]
+    config = {"exec": {"programs": programs, "files": ["/"], "output_bytes": 2000}, "mcp": {"servers": [{"name": one["name"], "program": one["name"]} for one in programs]}}
+    engine.write("bellwire.yaml", CONFIG + f"configure: {json.dumps(config)}\n{more}")
+    return engine
+
+
+@with_sdk
+@pytest.mark.parametrize("kind", ["today", "both", "before"])
+def test_a_server_that_is_a_program_is_asked_the_same(make_engine, kind):
+    engine = with_programs(make_engine)
+    ends, _ = run_steps(engine, *((f"mcp/{action}@1", {"server": kind, **given}) for action, given in (
+        ("call", {"tool": "add", "arguments": {"a": 2, "b": 40}}), ("call", {"tool": "fail"}), ("call", {"tool": "none"}), ("call", {"tool": "größe ü"}), ("tools", {}))))
+    told = {end["step"]: end.get("output") or end["error"] for end in ends}
+    assert told["s1"] == {"text": "2 + 40\n= 42", "structured": {"sum": 42}, "content": [{"type": "text", "text": "2 + 40"}, {"type": "text", "text": "= 42"}]}
+    assert (told["s2"]["code"], told["s2"]["message"]) == ("mcp.tool_failed", "no ink") and told["s3"]["code"] in ("mcp.error", "mcp.tool_failed")
+    assert told["s4"]["text"] == "here" and [tool["name"] for tool in told["s5"]["tools"]] == ["add", "fail", "größe ü", "picture"]
+
+
+def test_a_program_may_greet_and_ask_and_is_told_that_nobody_is_here(make_engine):
+    engine = with_programs(make_engine)
+    assert use(engine, "call", {"tool": "x"}, server="talks")["text"] == "tools/call"
+    ping, sampling = json.loads((engine.folder / "heard").read_text())
+    assert ping == {"jsonrpc": "2.0", "id": "a", "result": {}} and sampling["id"] == "b" and sampling["error"]["code"] == -32601
+
+
+@pytest.mark.parametrize("server,code,part", [("dies", "exec.no_answer", "dies: dies has ended"), ("boasts", "exec.output_too_large", "2000 bytes"), ("mute", "mcp.no_answer", "mute: tools/call: the answer has no result")])
+def test_programs_that_do_not_answer(make_engine, server, code, part):
+    error = use(with_programs(make_engine), "call", {"tool": "x"}, server=server)
+    assert error["code"] == code and part in error["message"]
+
+
+def test_a_program_that_hangs_costs_its_attempt_and_nothing_of_it_is_left(make_engine):
+    engine = with_programs(make_engine)
+    engine.write("workflows/w.yaml", "name: w\non: [{event: open.ping}]\nsteps: [{id: a, uses: mcp/call@1, timeout: 3s, retry: {attempts: 1}, with: {server: hangs, tool: x}}]\n")
+    engine.start()
+    engine.request("POST", "/in/open", b"{}", {"Content-Type": "application/json"})
+    engine.wait_log("plugin.log", message="waiting")
+    [run] = engine.finished_runs(1)
+    assert run["state"] == "failed", run
+    wait_for("its end", lambda: b"\0".join([b"sleep", b"1007.3", b""]) not in [path.read_bytes() for path in pathlib.Path("/proc").glob("[0-9]*/cmdline") if os.access(path, os.R_OK)])
+
+
+def test_an_instance_that_runs_no_programs_says_what_to_write(make_engine):
+    engine = make_engine(CONFIG + "configure: {mcp: {servers: [{name: tools, program: files}, {name: none}]}}\n")
+    error = use(engine, "call", {"tool": "x"})
+    assert error["code"] == "mcp.program" and "{exec: {programs: [{name: files" in error["message"]
+    assert "neither url nor program" in use(engine, "call", {"tool": "x"}, server="none")["message"]

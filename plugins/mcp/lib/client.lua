@@ -1,21 +1,20 @@
 -- One request of an MCP server, and what it came to. Servers of today (revision 2026-07-28) are asked at once: each request says all there is to know.
 -- Those of before that revision want to be greeted first, and may keep a session until it is ended.
 local headers = require "headers"
+local program = require "program"
+local spoken = require "spoken"
 local M = {}
 
-local VERSION, BEFORE = "2026-07-28", "2025-11-25"
-local ME = {name = "bellwire", version = "1.0.0"}
-local PAGES_MAX = 100
+local VERSION, BEFORE, ME = spoken.VERSION, spoken.BEFORE, spoken.ME
 local HEADER_MISMATCH, MISSING_CAPABILITY, UNSUPPORTED_VERSION, NO_METHOD = -32020, -32021, -32022, -32601
 
-local function fail(ctx, code, message)
-  error(ctx.fail{code = "mcp." .. code, message = message})
-end
+local fail = spoken.fail
 
 local function find(ctx, name)
   local names = {}
   for i, server in ipairs(ctx.config.servers) do
-    if server.name == name then return server end
+    if server.name == name and (server.url or server.program) then return server end
+    if server.name == name then fail(ctx, "server", "the MCP server '" .. name .. "' has neither url nor program in bellwire.yaml") end
     names[i] = server.name
   end
   fail(ctx, "server", "there is no MCP server '" .. name .. "': bellwire.yaml has " ..
@@ -108,17 +107,6 @@ end
 
 -- ---- servers of today ----
 
-local function with_meta(params)
-  local filled, meta = {}, {}
-  for name, value in pairs(params) do filled[name] = value end
-  for name, value in pairs(params._meta or {}) do meta[name] = value end
-  meta["io.modelcontextprotocol/protocolVersion"] = VERSION
-  meta["io.modelcontextprotocol/clientInfo"] = ME
-  meta["io.modelcontextprotocol/clientCapabilities"] = {}
-  filled._meta = meta
-  return filled
-end
-
 -- Does this answer come from a server of before, that does not know what it was asked?
 local function wants_greeting(response, status)
   local code = response and response.error and response.error.code
@@ -138,7 +126,7 @@ local function ask_today(ctx, session, method, params, more)
   local with = {["MCP-Protocol-Version"] = VERSION, ["Mcp-Method"] = method}
   if params.name then with["Mcp-Name"] = headers.value(ctx, params.name) end
   for name, value in pairs(more or {}) do with[name] = value end
-  local response, status, head, text = post(ctx, session, method, with_meta(params), with)
+  local response, status, head, text = post(ctx, session, method, spoken.with_meta(params), with)
   if response and response.error and response.error.code == HEADER_MISMATCH and params.name and not more then
     return ask_today(ctx, session, method, params, headers.of_arguments(ctx, list_tools(ctx, session), params))
   end
@@ -156,21 +144,13 @@ local function ask(ctx, session, method, params)
 end
 
 function list_tools(ctx, session)
-  local tools, cursor = {}, nil
-  for _ = 1, PAGES_MAX do
-    local result = ask(ctx, session, "tools/list", {cursor = cursor})
-    for _, tool in ipairs(result.tools or {}) do tools[#tools + 1] = tool end
-    cursor = result.nextCursor
-    if not cursor then return tools end
-  end
-  fail(ctx, "too_many_tools", session.name .. ": the list of tools has more than " .. PAGES_MAX .. " pages")
+  return spoken.list_tools(ctx, session.name, function(params) return ask(ctx, session, "tools/list", params) end)
 end
 
 -- ---- for the actions ----
 
-local function in_session(ctx, name, work)
-  local server = find(ctx, name)
-  local session = {name = name, url = server.url, headers = {}}
+local function in_session(ctx, server, work)
+  local session = {name = server.name, url = server.url, headers = {}}
   if server.token then session.headers["Authorization"] = "Bearer " .. ctx.secret(server.token) end
   local good, result = pcall(work, session)
   say_goodbye(ctx, session)
@@ -179,11 +159,15 @@ local function in_session(ctx, name, work)
 end
 
 function M.ask(ctx, name, method, params)
-  return in_session(ctx, name, function(session) return ask(ctx, session, method, params) end)
+  local server = find(ctx, name)
+  if server.program then return program.ask(ctx, server, method, params) end
+  return in_session(ctx, server, function(session) return ask(ctx, session, method, params) end)
 end
 
 function M.tools(ctx, name)
-  return in_session(ctx, name, function(session) return list_tools(ctx, session) end)
+  local server = find(ctx, name)
+  if server.program then return spoken.list_tools(ctx, name, function(params) return program.ask(ctx, server, "tools/list", params) end) end
+  return in_session(ctx, server, function(session) return list_tools(ctx, session) end)
 end
 
 return M

@@ -1,10 +1,12 @@
 // MCP servers by the SDKs of the protocol's makers: `node mcp.mjs today|before`, of revision 2026-07-28 and of the one before it, with sessions.
-// Says its port, and then a line of JSON for each request that it gets.
+// Says its port, and then a line of JSON for each request that it gets. `node mcp.mjs stdio today|both|before`: the same over its standard streams.
 import { createServer } from 'node:http';
 import { randomUUID } from 'node:crypto';
 import * as today from '@modelcontextprotocol/server';
+import { serveStdio } from '@modelcontextprotocol/server/stdio';
 import { McpServer as McpServerOfBefore } from '@modelcontextprotocol/sdk/server/mcp.js';
 import { WebStandardStreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/webStandardStreamableHttp.js';
+import { StdioServerTransport as StdioOfBefore } from '@modelcontextprotocol/sdk/server/stdio.js';
 import { z } from 'zod';
 
 const kind = process.argv[2];
@@ -18,6 +20,14 @@ function addTools(server) {
   server.registerTool('picture', { description: 'Gives no text.', inputSchema: z.object({}) },
     async () => ({ content: [{ type: 'image', data: 'aGVsbG8=', mimeType: 'image/png' }] }));
   return server;
+}
+
+if (kind === 'stdio') {
+  console.error('up');
+  if (process.argv[3] === 'before')
+    await addTools(new McpServerOfBefore({ name: 'test', version: '1.0.0' })).connect(new StdioOfBefore());
+  else
+    serveStdio(() => addTools(new today.McpServer({ name: 'test', version: '1.0.0' })), { legacy: process.argv[3] === 'today' ? 'reject' : 'serve' });
 }
 
 let serve;
@@ -57,4 +67,4 @@ const http = createServer(async (incoming, outgoing) => {
   if (response.body) for await (const part of response.body) outgoing.write(part);
   outgoing.end();
 });
-http.listen(0, '127.0.0.1', () => console.log(http.address().port));
+if (kind !== 'stdio') http.listen(0, '127.0.0.1', () => console.log(http.address().port));
