@@ -414,7 +414,8 @@ static int group_index(lua_State *L)
                   {"base64", base64, base64_call},
                   {"json", bw_json_functions, NULL},
                   {"usage", bw_usage_functions, NULL},
-                  {"part", bw_part_functions, NULL}};
+                  {"part", bw_part_functions, NULL},
+                  {"cache", bw_cache_functions, NULL}};
     if (lua_type(L, 2) != LUA_TSTRING) return 0;
     for (size_t i = 0; i < sizeof groups / sizeof *groups; i++) {
         if (strcmp(groups[i].name, lua_tostring(L, 2)) != 0) continue;

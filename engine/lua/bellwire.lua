@@ -271,6 +271,20 @@ function ctx.part.ask(questions) end
 ---@return string
 function ctx.part.link(name, actor) end
 
+---What the actions of a plugin keep between attempts, such as a token: in the memory of this process, under names of the plugin's own.
+---@class bellwire.cache
+ctx.cache = {}
+---What is kept under this name; else what `make` returns: a text of at most 8192 bytes, and for how many seconds it is good (0: for this call only). While
+---one attempt makes it, others that want it wait. What `make` raises is raised here, and the next one tries.
+---@param name string
+---@param make fun(): string, number
+---@return string
+function ctx.cache.fetch(name, make) end
+---That value is not good any more. Another one that has come meanwhile stays.
+---@param name string
+---@param value string
+function ctx.cache.drop(name, value) end
+
 -- ---- actions ----
 
 ---@class bellwire.schema

@@ -153,6 +153,7 @@ int bw_api_http(lua_State *L);
 
 extern const luaL_Reg bw_usage_functions[]; /* api_usage.c: begin, finish */
 extern const luaL_Reg bw_part_functions[];  /* api_part.c: find, keep, run, offer, ask, link */
+extern const luaL_Reg bw_cache_functions[]; /* api_cache.c */
 
 /* api_stream.c: the rest of an answer whose head is there. One at a time. */
 int bw_stream_add(lua_State *L, struct bw_task *task, int64_t idle_ms); /* [raises] adds read, events and close to the table on top; returns 1 */

@@ -136,6 +136,8 @@ bool bw_script_render(struct bw_script *script, const struct bw_template *templa
 #define BW_STEP_CANCELLED "step.cancelled" /* the code of what ends code that is not wanted any more */
 struct bw_task;                            /* one attempt of one `lua:` or Lua-action step */
 enum bw_part_state { BW_PART_NONE, BW_PART_DONE, BW_PART_FAILED };
+#define BW_CACHE_VALUE_BYTES_MAX 8192
+enum bw_cache_state { BW_CACHE_HAS, BW_CACHE_MAKE, BW_CACHE_WAIT };
 enum bw_stream_state { BW_STREAM_BYTES, BW_STREAM_WAITS, BW_STREAM_END, BW_STREAM_FAILED };
 struct bw_task_services { /* what ctx reaches; functions are called on the worker's thread while the coroutine runs and must not block */
     void *arg;
@@ -154,6 +156,12 @@ struct bw_task_services { /* what ctx reaches; functions are called on the worke
     enum bw_part_state (*part)(void *arg, struct bw_slice name, struct bw_buf *output, struct bw_buf *error);
     /* Of an action or a workflow, as JSON. input: what it is to be given (JSON), which must fit then; or empty. */
     bool (*offer)(void *arg, struct bw_slice uses, struct bw_slice input, struct bw_buf *manifest, struct bw_error *err);
+    /* What the plugin keeps under this name, for a time. HAS: appended to value. MAKE: the code makes it now, and says so by cache_put(), with a
+     * value, or with a ptr of NULL when it could not. WAIT: another attempt is about to; the coroutine asks with BW_REQUEST_CACHE to be resumed when
+     * that one has ended, and looks again. NULL: the action belongs to no plugin. */
+    enum bw_cache_state (*cache_find)(void *arg, struct bw_slice name, struct bw_buf *value);
+    void (*cache_put)(void *arg, struct bw_slice name, struct bw_slice value, int64_t life_ms);
+    void (*cache_drop)(void *arg, struct bw_slice name, struct bw_slice value); /* that value is not good any more */
     /* By which `actor`, or whoever has it when that is empty, answers the question that the part `name` is. False: nothing listens. */
     bool (*link)(void *arg, struct bw_slice name, struct bw_slice actor, struct bw_buf *out);
 };
@@ -182,7 +190,16 @@ enum bw_task_state {
 /* Runs the coroutine for at most one slice. */
 enum bw_task_state bw_task_resume(struct bw_task *task);
 
-enum bw_request_kind { BW_REQUEST_HTTP, BW_REQUEST_READ, BW_REQUEST_SLEEP, BW_REQUEST_USAGE, BW_REQUEST_KEEP, BW_REQUEST_ACT, BW_REQUEST_ASK };
+enum bw_request_kind {
+    BW_REQUEST_HTTP,
+    BW_REQUEST_READ,
+    BW_REQUEST_SLEEP,
+    BW_REQUEST_USAGE,
+    BW_REQUEST_KEEP,
+    BW_REQUEST_ACT,
+    BW_REQUEST_ASK,
+    BW_REQUEST_CACHE
+};
 struct bw_http_header {
     struct bw_slice name, value;
 };
@@ -213,7 +230,7 @@ struct bw_http_answer {
     bool transient;
     bool was_sent; /* a part of the request at least, so it may have been acted upon; Lua does not see it */
 };
-/* NULL answers a SLEEP; a READ needs no answer; copies what it needs. False: there is no memory for it, which the code is told instead. */
+/* NULL answers a SLEEP; a READ and a CACHE need no answer; copies what it needs. False: there is no memory for it, which the code is told instead. */
 bool bw_task_answer(struct bw_task *task, const struct bw_http_answer *answer);
 
 struct bw_slice bw_task_output(const struct bw_task *task); /* DONE: JSON text; `return nil` is {}; scalar results are {"value": …} */

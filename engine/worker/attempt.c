@@ -71,6 +71,8 @@ void bw_attempt_release(struct bw_attempt *attempt)
     if (attempt->wait == BW_WAIT_COMMIT || attempt->wait == BW_WAIT_KEPT) TAILQ_REMOVE(&worker->unacknowledged, attempt, link);
     if (attempt->wait == BW_WAIT_DURABLE) attempt->run->waiting_count--;
     if (attempt->wait == BW_WAIT_USAGE) bw_meter_forget(attempt);
+    if (attempt->wait == BW_WAIT_CACHE) bw_cache_leave(attempt);
+    bw_cache_release(attempt);
     attempt->wait = BW_WAIT_NONE;
     if (attempt->http_call) bw_http_abort(attempt->http_call);
     attempt->http_call = NULL;

@@ -80,6 +80,7 @@ struct bw_worker {
     bool has_trial_limits;                 /* in it, steps ask for permits as ever */
     TAILQ_HEAD(, bw_timer) timers;         /* in a trial: those that are set, in the order in which that was done */
     struct bw_attempt_list called;         /* waiting for a plugin */
+    TAILQ_HEAD(, bw_cache_entry) cache;    /* what plugins in Lua keep; that used last at the end */
     struct bw_attempt_list unacknowledged; /* waiting for a report to be on disk */
     int64_t next_report, next_call, next_permit, next_usage;
     int64_t committed; /* reports up to this one are on disk: they are committed in their order */
@@ -156,6 +157,15 @@ void bw_offers_configure(const struct bw_worker *worker, struct bw_catalog *cata
 void bw_offers_free(struct bw_catalog *catalog);
 /* Appends the names of bundled actions that are no part of the catalogue, for "did you mean". Borrowed from it. The new count. */
 size_t bw_offers_unused(const struct bw_catalog *catalog, const char **names, size_t count, size_t most);
+
+/* ---- cache.c: what the plugins in Lua keep between attempts ---- */
+enum bw_cache_state bw_cache_find(struct bw_attempt *attempt, struct bw_slice name, struct bw_buf *value); /* as in struct bw_task_services */
+void bw_cache_put(struct bw_attempt *attempt, struct bw_slice name, struct bw_slice value, int64_t life_ms);
+void bw_cache_drop(struct bw_attempt *attempt, struct bw_slice name, struct bw_slice value);
+void bw_cache_wait(struct bw_attempt *attempt, struct bw_slice name); /* behind a WAIT: the attempt is made ready when it can look again */
+void bw_cache_leave(struct bw_attempt *attempt);                      /* it waits no longer */
+void bw_cache_release(struct bw_attempt *attempt);                    /* it makes nothing any more */
+void bw_cache_clear(struct bw_worker *worker);                        /* bellwire.yaml is another one */
 
 /* ---- scripts.c: the Lua states of workflows ---- */
 bool bw_scripts_open(struct bw_worker *worker); /* false: no memory */
@@ -360,6 +370,7 @@ enum bw_attempt_wait {
     BW_WAIT_SLICE,
     BW_WAIT_HTTP,
     BW_WAIT_READ,
+    BW_WAIT_CACHE,
     BW_WAIT_USAGE,
     BW_WAIT_KEPT,
     BW_WAIT_SLEEP,
@@ -379,6 +390,7 @@ struct bw_attempt {
     const json_t *mock;  /* in a trial: the answers to be given instead of running it */
     struct bw_task *task;
     struct bw_inner *inner;          /* the action that its code runs and waits for; NULL: none */
+    struct bw_cache_entry *cached;   /* what it waits for (CACHE) */
     const struct bw_step_part *kept; /* the part that is on its way to the disk (KEPT) */
     struct bw_http_call *http_call;
     struct bw_http_call *stream; /* an answer that the code reads as it comes; NULL: there is none */

@@ -200,6 +200,21 @@ static bool on_link(void *arg, struct bw_slice name, struct bw_slice actor, stru
     return bw_approval_url(attempt->run, bw_slice_of(path), actor, out);
 }
 
+static enum bw_cache_state on_cache_find(void *attempt, struct bw_slice name, struct bw_buf *value)
+{
+    return bw_cache_find(attempt, name, value);
+}
+
+static void on_cache_put(void *attempt, struct bw_slice name, struct bw_slice value, int64_t life_ms)
+{
+    bw_cache_put(attempt, name, value, life_ms);
+}
+
+static void on_cache_drop(void *attempt, struct bw_slice name, struct bw_slice value)
+{
+    bw_cache_drop(attempt, name, value);
+}
+
 static void begin_request(struct bw_attempt *attempt)
 {
     const struct bw_task_request *request = bw_task_request(bw_step_running(attempt));
@@ -212,6 +227,10 @@ static void begin_request(struct bw_attempt *attempt)
     }
     if (request->kind == BW_REQUEST_READ) {
         begin_read(attempt);
+        return;
+    }
+    if (request->kind == BW_REQUEST_CACHE) {
+        bw_cache_wait(attempt, request->method);
         return;
     }
     if (request->kind == BW_REQUEST_KEEP) {
@@ -267,6 +286,10 @@ void bw_step_break_off(struct bw_attempt *attempt)
         bw_error_set(&err, BW_STEP_CANCELLED, "the call is not made, because the step is not wanted any more");
         bw_task_answer(bw_step_running(attempt), &(struct bw_http_answer){.error = &err});
     }
+    if (attempt->wait == BW_WAIT_CACHE) {
+        bw_cache_leave(attempt);
+        attempt->wait = BW_WAIT_SLEEP; /* over: the code is told when it looks again */
+    }
     if (attempt->wait == BW_WAIT_HTTP || attempt->wait == BW_WAIT_READ || attempt->wait == BW_WAIT_SLEEP || attempt->wait == BW_WAIT_USAGE)
         bw_attempt_ready(attempt);
 }
@@ -280,6 +303,7 @@ static void end_inner(struct bw_attempt *attempt, enum bw_task_state state)
         failure.class = BW_FAILURE_PERMANENT;
     }
     if (attempt->stream) on_close(attempt);
+    bw_cache_release(attempt);
     bw_parts_ended(attempt, state == BW_TASK_DONE ? &output : NULL, &failure.error, class_of(failure.class));
 }
 
@@ -354,6 +378,9 @@ static struct bw_task *new_task(struct bw_attempt *attempt, const struct bw_acti
                      .read = on_read,
                      .close = on_close,
                      .usage = on_usage,
+                     .cache_find = package ? on_cache_find : NULL,
+                     .cache_put = on_cache_put,
+                     .cache_drop = on_cache_drop,
                      .part = inner ? NULL : on_part,
                      .link = on_link,
                      .offer = on_offer},

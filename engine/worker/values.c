@@ -21,6 +21,7 @@ void bw_values_take(struct bw_worker *worker, const json_t *head)
     json_decref(worker->values);
     if (!(worker->values = values ? json_deep_copy(values) : json_object())) exit(70);
     write_text(worker, worker->values);
+    bw_cache_clear(worker);
     struct bw_errors errs = {0}; /* who could refuse it has not; what an earlier revision does not know is told by the steps that need it */
     struct bw_catalog *catalog;
     TAILQ_FOREACH(catalog, &worker->catalogs, link) bw_offers_configure(worker, catalog, &errs);

@@ -25,7 +25,7 @@ class Dynamics(Server):
 
     def __init__(self):
         super().__init__()
-        self.tokens = 0
+        self.tokens, self.good = 0, set()
         self.contacts, self.notes, self.members, self.deals = {}, {}, set(), {DEAL: {"stepname": "1-Qualify"}}
         self.on("POST", "/contoso/oauth2/v2.0/token", self.token)
         for method, path, handler in [("GET", "/contacts", self.list), ("PATCH", "/{row}", self.patch), ("GET", "/{row}", self.get), ("POST", "/AddListMembersList", self.add)]:
@@ -35,12 +35,16 @@ class Dynamics(Server):
         wanted = {"grant_type": ["client_credentials"], "client_id": ["app"], "client_secret": [SECRET], "scope": [self.url + "/.default"]}
         if request.form != wanted:
             raise Refused(401, {"error": "invalid_client", "error_description": "AADSTS7000215: Invalid client secret provided."})
-        self.tokens += 1
-        return {"access_token": TOKEN, "token_type": "Bearer", "expires_in": 3599}
+        with self.lock:
+            self.tokens += 1
+            self.good.add(f"{TOKEN}-{self.tokens}")
+            made = f"{TOKEN}-{self.tokens}"
+        return {"access_token": made, "token_type": "Bearer", "expires_in": 3599}
 
     def signed(self, handler):
         def answer(request, **parts):
-            if request.headers.get("authorization") != "Bearer " + TOKEN:
+            kind, _, token = request.headers.get("authorization", "").rpartition(" ")
+            if kind != "Bearer" or token not in self.good:
                 raise Refused(401)
             with self.lock:
                 return handler(request, **parts)

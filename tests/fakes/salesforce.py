@@ -22,7 +22,7 @@ class Salesforce(Server):
 
     def __init__(self):
         super().__init__()
-        self.tokens = 0
+        self.tokens, self.good = 0, set()
         self.contacts, self.notes, self.members, self.deals = {}, {}, set(), {"900": {"StageName": "New"}}
         self.on("POST", "/services/oauth2/token", self.token)
         for method, path, handler in [
@@ -35,12 +35,16 @@ class Salesforce(Server):
     def token(self, request):
         if request.form != {"grant_type": ["client_credentials"], "client_id": ["app"], "client_secret": [SECRET]}:
             raise Refused(400, {"error": "invalid_client", "error_description": "invalid client credentials"})
-        self.tokens += 1
-        return {"access_token": TOKEN, "instance_url": self.url, "token_type": "Bearer"}
+        with self.lock:
+            self.tokens += 1
+            self.good.add(f"{TOKEN}-{self.tokens}")
+            made = f"{TOKEN}-{self.tokens}"
+        return {"access_token": made, "instance_url": self.url, "token_type": "Bearer"}
 
     def signed(self, handler):
         def answer(request, **parts):
-            if request.headers.get("authorization") != "Bearer " + TOKEN:
+            kind, _, token = request.headers.get("authorization", "").rpartition(" ")
+            if kind != "Bearer" or token not in self.good:
                 raise refused(401, "INVALID_SESSION_ID", "Session expired or invalid")
             with self.lock:
                 return handler(request, **parts)

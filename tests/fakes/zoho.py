@@ -25,7 +25,7 @@ class Zoho(Server):
 
     def __init__(self):
         super().__init__()
-        self.tokens = 0
+        self.tokens, self.good = 0, set()
         self.contacts, self.notes, self.members, self.deals = {}, {}, set(), {"900": {"Stage": "New"}}
         self.on("POST", "/oauth/v2/token", self.token)
         for method, path, handler in [
@@ -39,12 +39,16 @@ class Zoho(Server):
         """A refusal has status 200."""
         if request.form != {"grant_type": ["refresh_token"], "client_id": ["app"], "client_secret": [SECRET], "refresh_token": [REFRESH]}:
             return {"error": "invalid_client"}
-        self.tokens += 1
-        return {"access_token": TOKEN, "api_domain": self.url, "token_type": "Bearer", "expires_in": 3600}
+        with self.lock:
+            self.tokens += 1
+            self.good.add(f"{TOKEN}-{self.tokens}")
+            made = f"{TOKEN}-{self.tokens}"
+        return {"access_token": made, "api_domain": self.url, "token_type": "Bearer", "expires_in": 3600}
 
     def signed(self, handler):
         def answer(request, **parts):
-            if request.headers.get("authorization") != "Zoho-oauthtoken " + TOKEN:
+            kind, _, token = request.headers.get("authorization", "").rpartition(" ")
+            if kind != "Zoho-oauthtoken" or token not in self.good:
                 raise refused(401, "INVALID_TOKEN", "invalid oauth token")
             with self.lock:
                 return handler(request, **parts)

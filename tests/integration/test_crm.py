@@ -3,7 +3,7 @@ import json
 
 import pytest
 import steps
-from conftest import CONFIG
+from conftest import CONFIG, wait_for
 from fakes.dynamics import DEAL, Dynamics
 from fakes.hubspot import HubSpot
 from fakes.pipedrive import Pipedrive
@@ -99,13 +99,58 @@ def test_a_wrong_secret_is_said_and_never_shown(desk):
     assert (error["class"], error["attempt"], desk.vendor.contacts) == ("permanent", 1, {}) and "wrong-one" not in json.dumps(error), error
 
 
-@pytest.mark.parametrize("vendor", [Salesforce, Zoho, Dynamics])
-def test_a_token_is_fetched_once_an_attempt(make_engine, vendor):
-    with vendor() as vendor:
-        desk = Desk(make_engine(), vendor)
-        vendor.fail(503, path="/services/oauth2|/oauth|/contoso/oauth2")
-        [end] = desk.ends(("upsert", ADA), attempts=2)
-        assert (end["attempt"], vendor.tokens) == (2, 1) and len(vendor.requests) >= 3
+TOKENS = "/services/oauth2|/oauth|/contoso/oauth2"
+
+
+@pytest.fixture(params=[Salesforce, Zoho, Dynamics], ids=lambda vendor: vendor.__name__.lower())
+def token_desk(request, make_engine):
+    with request.param() as vendor:
+        yield Desk(make_engine(), vendor)
+
+
+def test_one_token_serves_all_steps_and_is_shown_nowhere(token_desk):
+    vendor = token_desk.vendor
+    vendor.fail(503, path=TOKENS)
+    ends = token_desk.ends(("upsert", ADA), ("find", {"email": ADA["email"]}), ("note", {"contact": ID, "text": "called"}), attempts=2)
+    assert [end["attempt"] for end in ends] == [2, 1, 1] and all("output" in end for end in ends), ends
+    assert vendor.tokens == 1 and not [token for token in vendor.good if token in json.dumps(ends)]
+
+
+def test_a_token_that_the_vendor_takes_back_is_replaced_once(token_desk):
+    vendor = token_desk.vendor
+    vendor.on("GET", "/take-back", lambda request: vendor.good.clear())
+    look, upsert = ("crm/find@1", {"email": ADA["email"]}), ("crm/upsert@1", {**ADA, "phone": "+49 30 2"})
+    ends, _ = steps.run_steps(token_desk.engine, upsert, ("http/request@1", {"url": vendor.url + "/take-back"}), upsert, look)
+    assert all("output" in end for end in ends), ends
+    assert vendor.tokens == 2 and len(vendor.contacts) == 1
+
+
+def test_a_token_that_is_refused_at_once_is_an_error(token_desk):
+    vendor = token_desk.vendor
+    vendor.good = type("Nothing", (set,), {"add": lambda self, token: None})()
+    error = token_desk.error("find", attempts=3, email=ADA["email"])
+    assert (error["class"], error["attempt"], vendor.tokens) == ("permanent", 1, 1), error
+
+
+def test_leads_that_come_at_once_share_one_token(token_desk):
+    vendor, engine = token_desk.vendor, token_desk.engine
+    engine.write("workflows/w.yaml", json.dumps({"name": "w", "on": [{"event": "open.ping"}], "steps": [
+        {"id": "s", "uses": "crm/find@1", "with": {"email": "${{ event.data.email }}"}}]}))
+    engine.write("workflows/last.yaml", json.dumps({"name": "last", "on": [{"event": "github.push"}], "steps": [
+        {"id": "s", "lua": f"ctx.http{{url = '{vendor.url}/last'}}"}]}))
+    vendor.on("GET", "/last", lambda request: {})
+    vendor.stall(path=TOKENS)
+    engine.start()
+    for number in range(10):
+        assert engine.request("POST", "/in/open", json.dumps({"email": f"ada{number}@acme.example"}).encode())[0] == 202
+    assert engine.push()[0] == 202
+    wait_for("the run behind all others", lambda: vendor.at("/last"))
+    vendor.release()
+    runs = engine.finished_runs(10, "--workflow", "w")
+    assert [run["state"] for run in runs] == ["succeeded"] * 10 and vendor.tokens == 1
+    files = [path for path in (engine.folder / "data").rglob("*") if path.is_file()]
+    assert not [path for path in files for token in vendor.good if token.encode() in path.read_bytes()]
+
 
 
 @pytest.mark.parametrize("action, given, code, told", [

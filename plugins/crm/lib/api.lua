@@ -1,5 +1,6 @@
 -- Requests to one account within one attempt. What the vendor refuses is raised as a failure with the vendor's own code and words; what may be better
 -- later is raised as one that is tried again.
+local token = require "token"
 local M = {}
 local Client = {}
 Client.__index = Client
@@ -43,13 +44,18 @@ function Client:refuse(answer)
   self:fail(code, message)
 end
 
--- accept: statuses beside 2xx that are answers, as a set.
-function Client:call(request)
-  local headers = self.vendor.headers(self)
+local function send(client, request)
+  local headers = client.vendor.headers(client)
   for name, value in pairs(request.headers or {}) do headers[name] = value end
-  local answer = self.ctx.http{
-    method = request.method or "GET", url = self.url .. request.path, query = request.query, json = request.json, headers = headers,
+  return client.ctx.http{
+    method = request.method or "GET", url = client.url .. request.path, query = request.query, json = request.json, headers = headers,
   }
+end
+
+-- accept: statuses beside 2xx that are answers, as a set. Whoever answers 401 has done nothing.
+function Client:call(request)
+  local answer = send(self, request)
+  if answer.status == 401 and token.renew(self) then answer = send(self, request) end
   if (answer.status < 200 or answer.status > 299) and not (request.accept or {})[answer.status] then self:refuse(answer) end
   return answer
 end
