@@ -6,6 +6,7 @@
 
 #define LOG_LINE_BYTES 8192
 #define LOG_TASK_BYTES (256u << 10)
+#define SWEPT_BYTES (64u << 10) /* what compiling modules and preparing a request left behind is not kept while thousands wait for their answers */
 
 void bw_task_log(struct bw_task *task, const char *level, struct bw_slice text)
 {
@@ -32,8 +33,9 @@ static int run_action(lua_State *L, int status, lua_KContext extra)
     (void)status, (void)extra;
     if (!lua_istable(L, 5)) return luaL_error(L, "the file must end with: return action{…}");
     if (lua_getfield(L, 5, "run") != LUA_TFUNCTION) return luaL_error(L, "the action has no function `run`");
-    lua_pushvalue(L, 4);
-    lua_pushvalue(L, 3);
+    lua_replace(L, 1); /* what it says of itself is let go of: it may wait for long, and many do at once */
+    lua_copy(L, 4, 2);
+    lua_settop(L, 3);
     lua_callk(L, 2, 1, 0, keep_result);
     return 1;
 }
@@ -263,6 +265,7 @@ enum bw_task_state bw_task_resume(struct bw_task *task)
     int status = lua_resume(task->thread, script->L, arguments, &results);
     if (status == LUA_YIELD) {
         lua_pop(task->thread, results);
+        if (task->is_waiting && !task->has_waited && script->memory.used > SWEPT_BYTES) lua_gc(script->L, LUA_GCCOLLECT);
         task->has_waited |= task->is_waiting;
         state = task->is_waiting ? BW_TASK_WAITS : BW_TASK_YIELDED;
     } else if (status == LUA_OK) {

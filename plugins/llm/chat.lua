@@ -1,7 +1,6 @@
 local call = require "call"
 local fault = require "fault"
 local route = require "route"
-local structure = require "structure"
 
 local RAW_MAX = 300 -- of an answer, in an error
 
@@ -20,6 +19,7 @@ local function ask(ctx, input, target, total)
     system = input.system, messages = messages_of(ctx, input), max_tokens = input.max_tokens, temperature = input.temperature,
     options = input.options, idle = input.idle,
   }
+  local structure = input.schema and require "structure"
   if input.schema and target.provider.structured == "prompt" then
     request.system = (input.system and input.system .. "\n\n" or "") .. structure.instruction(ctx, input.schema)
   elseif input.schema then
@@ -89,7 +89,7 @@ return action {
     provider = {type = "string"}, first_token_ms = {type = "integer"}, usage = {type = "object"}, passed = {type = "array"},
   },
   run = function(ctx, input)
-    local wrong = input.schema and structure.fault(input.schema)
+    local wrong = input.schema and require("structure").fault(input.schema)
     if wrong then return ctx.fail{code = "llm.schema", message = wrong} end
     local total = new_total()
     local result, target, passed = call.chain(ctx, route.targets(ctx, input.model, input.fallback), input.fallback_on,

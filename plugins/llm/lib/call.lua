@@ -1,14 +1,15 @@
 -- One call of one model, with its budget before and its usage behind; and a chain of models that take over from each other.
 local fault = require "fault"
 local prices = require "prices"
-local adapters = {openai = require "openai_responses", ["openai-chat"] = require "openai_chat", anthropic = require "anthropic"}
+local adapters = {openai = "openai_responses", ["openai-chat"] = "openai_chat", anthropic = "anthropic"}
 local M = {}
 
 local BYTES_PER_TOKEN = 3 -- few texts have less
 local IDLE = "120s"       -- a model that thinks so long without a word has gone
 
+-- Thousands of calls wait at once: each has only what speaks to its own provider.
 function M.adapter(target)
-  return adapters[target.provider.api]
+  return require(adapters[target.provider.api])
 end
 
 -- url and headers of a request to the target.
