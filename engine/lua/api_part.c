@@ -93,38 +93,61 @@ static int part_run(lua_State *L)
     return ask(L, task, BW_REQUEST_ACT, name, uses, 3);
 }
 
-/* The questions that nobody has answered yet, as a list on top of the stack. Those who have been are put into the list at `answers`. */
-static lua_Integer push_unanswered(lua_State *L, struct bw_task *task, int answers)
+/* What is recorded of one: its value, or {output = value} with is_call, or {error = …}. False: nothing, and nothing is pushed. */
+static bool push_end(lua_State *L, struct bw_task *task, struct bw_slice name, bool is_call)
+{
+    struct bw_buf *output = bw_lua_push_buf(L), *error = bw_lua_push_buf(L);
+    enum bw_part_state state = task->options.services.part(task->options.services.arg, name, output, error);
+    if (output->failed || error->failed) luaL_error(L, "out of memory");
+    if (state == BW_PART_NONE) return false;
+    bool has_failed = state == BW_PART_FAILED;
+    if (has_failed || is_call) lua_newtable(L);
+    bw_value_push_json(L, bw_json_view_of(bw_buf_slice(has_failed ? error : output)));
+    if (has_failed || is_call) lua_setfield(L, -2, has_failed ? "error" : "output");
+    return true;
+}
+
+/* Of the list at 1: what has come of each goes into the list at 2, those of which nothing is recorded into the one at 3. Their number. */
+static lua_Integer sort_out(lua_State *L, struct bw_task *task, bool is_call)
 {
     lua_Integer left = 0, count = luaL_len(L, 1);
-    lua_newtable(L);
-    int unanswered = lua_gettop(L);
     for (lua_Integer i = 1; i <= count; i++) {
-        if (lua_geti(L, 1, i) != LUA_TTABLE) luaL_error(L, "ctx.part.ask wants a list of questions: {{name = \"ask[1]\", message = \"Go on?\"}}");
-        if (lua_getfield(L, -1, "name") != LUA_TSTRING) luaL_error(L, "ctx.part.ask: a question has a name, that of its part: ask[1]");
-        struct bw_slice name = check_name(L, -1);
-        struct bw_buf *output = bw_lua_push_buf(L), *error = bw_lua_push_buf(L);
-        enum bw_part_state state = task->options.services.part(task->options.services.arg, name, output, error);
-        if (output->failed || error->failed) luaL_error(L, "out of memory");
-        if (state == BW_PART_FAILED) lua_newtable(L);
-        if (state != BW_PART_NONE) bw_value_push_json(L, bw_json_view_of(bw_buf_slice(state == BW_PART_FAILED ? error : output)));
-        if (state == BW_PART_FAILED) lua_setfield(L, -2, "error");
-        if (state == BW_PART_NONE) lua_pushvalue(L, -4);
-        lua_seti(L, state == BW_PART_NONE ? unanswered : answers, state == BW_PART_NONE ? ++left : i);
-        lua_settop(L, unanswered);
+        bool is_good = lua_geti(L, 1, i) == LUA_TTABLE && lua_getfield(L, 4, "name") == LUA_TSTRING;
+        if (!is_good)
+            luaL_error(L, is_call ? "ctx.part.call wants a list of calls: {{name = \"call[1]\", uses = \"workflow/NAME\", input = {}}}"
+                                  : "ctx.part.ask wants a list of questions: {{name = \"ask[1]\", message = \"Go on?\"}}");
+        if (push_end(L, task, check_name(L, 5), is_call)) {
+            lua_seti(L, 2, i);
+        } else {
+            lua_pushvalue(L, 4);
+            lua_seti(L, 3, ++left);
+        }
+        lua_settop(L, 3);
     }
     return left;
 }
 
-static int part_ask(lua_State *L)
+static int wait_for_all(lua_State *L, bool is_call)
 {
     struct bw_task *task = current(L);
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 1);
     lua_newtable(L);
-    if (push_unanswered(L, task, 2)) return ask(L, task, BW_REQUEST_ASK, (struct bw_slice){"", 0}, (struct bw_slice){"", 0}, 3);
+    lua_newtable(L);
+    if (sort_out(L, task, is_call))
+        return ask(L, task, is_call ? BW_REQUEST_CALL : BW_REQUEST_ASK, (struct bw_slice){"", 0}, (struct bw_slice){"", 0}, 3);
     lua_settop(L, 2);
     return 1;
+}
+
+static int part_ask(lua_State *L)
+{
+    return wait_for_all(L, false);
+}
+
+static int part_call(lua_State *L)
+{
+    return wait_for_all(L, true);
 }
 
 static int part_link(lua_State *L)
@@ -158,5 +181,5 @@ static int part_offer(lua_State *L)
     return 3;
 }
 
-const luaL_Reg bw_part_functions[] = {{"find", part_find}, {"keep", part_keep}, {"run", part_run}, {"offer", part_offer},
-                                      {"ask", part_ask},   {"link", part_link}, {NULL, NULL}};
+const luaL_Reg bw_part_functions[] = {{"find", part_find}, {"keep", part_keep}, {"run", part_run},   {"offer", part_offer},
+                                      {"ask", part_ask},   {"call", part_call}, {"link", part_link}, {NULL, NULL}};

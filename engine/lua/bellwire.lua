@@ -251,6 +251,15 @@ function ctx.part.run(name, uses, input) end
 ---@return string?
 ---@return string?
 function ctx.part.offer(uses, input) end
+---@class bellwire.call
+---@field name string  # of the part
+---@field uses string  # "workflow/enrich-lead"
+---@field input? table
+---Calls workflows side by side, as ctx.part.run calls one, and waits until all of them have ended: {output = …} or {error = {code, message, class}} for each.
+---When one of the calls cannot be made none is, and that is raised.
+---@param calls bellwire.call[]
+---@return table[]
+function ctx.part.call(calls) end
 ---@class bellwire.question
 ---@field name string  # of the part
 ---@field message string

@@ -152,7 +152,7 @@ void bw_api_check_keys(lua_State *L, const char *function, const char *const *kn
 int bw_api_http(lua_State *L);
 
 extern const luaL_Reg bw_usage_functions[]; /* api_usage.c: begin, finish */
-extern const luaL_Reg bw_part_functions[];  /* api_part.c: find, keep, run, offer, ask, link */
+extern const luaL_Reg bw_part_functions[];  /* api_part.c: find, keep, run, offer, ask, call, link */
 extern const luaL_Reg bw_cache_functions[]; /* api_cache.c */
 
 /* api_stream.c: the rest of an answer whose head is there. One at a time. */

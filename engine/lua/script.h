@@ -197,6 +197,7 @@ enum bw_request_kind {
     BW_REQUEST_USAGE,
     BW_REQUEST_KEEP,
     BW_REQUEST_ACT,
+    BW_REQUEST_CALL,
     BW_REQUEST_ASK,
     BW_REQUEST_CACHE
 };
@@ -207,9 +208,9 @@ struct bw_task_request { /* borrowed until bw_task_answer */
     enum bw_request_kind kind;
     int64_t sleep_ms; /* SLEEP */
     /* KEEP: the part `method` has the value `body` (JSON). ACT: the part `method` is the action `url` with the input `body`. Answered with 200 and
-     * the output, with 500 and the error of a part that has failed (both JSON), or with an error. A called workflow (ACT with "workflow/NAME"), and
-     * ASK, whose body is an array of {name, message, choices, to?, need?, timeout?, on_timeout?}, are answered with an error only: else the task is
-     * freed, and the code begins anew when what it waits for is recorded */
+     * the output, with 500 and the error of a part that has failed (both JSON), or with an error. A called workflow (ACT with "workflow/NAME"), CALL,
+     * whose body is an array of {name, uses, input?}, and ASK, whose body is one of {name, message, choices?, to?, need?, timeout?, on_timeout?}, are
+     * answered with an error only: else the task is freed, and the code begins anew when what it waits for is recorded */
     /* USAGE: `body` is a JSON object: provider, model, input_tokens, output_tokens, cost, budget {calls, tokens, cost, ms}, each but the first two
      * only if it is known; answered with a status and the number of the call as the body, or with an error */
     /* HTTP: checked for CR, LF and NUL already */

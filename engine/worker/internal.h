@@ -639,6 +639,8 @@ void bw_parts_answer_error(struct bw_attempt *attempt, const struct bw_error *er
 #define BW_CALL_PREFIX "workflow/"
 /* inner->path is the part, inner->input what the workflow is called with. */
 void bw_parts_call(struct bw_attempt *attempt, struct bw_slice workflow);
+void bw_parts_call_all(struct bw_attempt *attempt, struct bw_slice calls); /* JSON, as in bw_task_request: side by side */
+bool bw_parts_is_call(struct bw_slice uses, struct bw_slice *workflow);    /* "workflow/NAME" */
 bool bw_parts_offer_workflow(const struct bw_attempt *attempt, struct bw_slice workflow, struct bw_slice input, struct bw_buf *out,
                              struct bw_error *err);
 void bw_parts_ask(struct bw_attempt *attempt, struct bw_slice questions); /* JSON, as in bw_task_request */

@@ -164,7 +164,7 @@ void bw_parts_keep(struct bw_attempt *attempt, struct bw_slice name, struct bw_s
 /* ---- actions ---- */
 
 /* Of a workflow, whose name is taken off. */
-static bool is_call(struct bw_slice uses, struct bw_slice *workflow)
+bool bw_parts_is_call(struct bw_slice uses, struct bw_slice *workflow)
 {
     size_t len = strlen(BW_CALL_PREFIX);
     if (uses.len < len || memcmp(uses.ptr, BW_CALL_PREFIX, len) != 0) return false;
@@ -234,7 +234,7 @@ bool bw_parts_offer(const struct bw_attempt *attempt, struct bw_slice uses, stru
 {
     struct bw_slice workflow;
     struct bw_buf checked = {0};
-    if (is_call(uses, &workflow)) return bw_parts_offer_workflow(attempt, workflow, input, out, err);
+    if (bw_parts_is_call(uses, &workflow)) return bw_parts_offer_workflow(attempt, workflow, input, out, err);
     const struct bw_action *action = find_action(attempt, uses, err);
     bool good = action && (!input.len || check_input(action, input, &checked, err));
     if (good) bw_json_append(out, action->manifest);
@@ -252,7 +252,7 @@ void bw_parts_run(struct bw_attempt *attempt, struct bw_slice name, struct bw_sl
     attempt->inner = inner;
     bw_parts_path(attempt, name, inner->path);
     inner->started_ms = bw_clock_wall_ms();
-    if (is_call(uses, &workflow)) {
+    if (bw_parts_is_call(uses, &workflow)) {
         bw_buf_append_slice(&inner->input, given);
         bw_parts_call(attempt, workflow);
         return;

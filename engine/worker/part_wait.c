@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define QUESTIONS_MAX 64
+#define TOGETHER_MAX 64 /* questions, or calls */
 #define CHOICE_BYTES_MAX 64
 #define TIMEOUT_MS (7 * 86400000LL)
 
@@ -121,27 +121,90 @@ static bool check_given(const struct bw_catalog_workflow *callee, struct bw_slic
     return good;
 }
 
+/* NULL: it cannot be made, and nothing has changed. */
+static struct bw_join *make_call(const struct bw_attempt *attempt, const char *path, struct bw_slice workflow, struct bw_slice given,
+                                 struct bw_error *err)
+{
+    struct bw_catalog_workflow *callee = may_wait(attempt, err) ? bw_catalog_callee(attempt->run->event->catalog, workflow, err) : NULL;
+    bool good = callee && check_given(callee, given, err);
+    struct bw_join *join = good ? bw_join_of_call(attempt, bw_slice_of(path), callee, given, err) : NULL;
+    if (join) join->is_reopened = is_known(attempt->run, path);
+    return join;
+}
+
+static void add_call(struct bw_attempt *attempt, const char *path, struct bw_join *join)
+{
+    struct bw_step_part *part = bw_parts_add(attempt->run, attempt->step, path, BW_STATE_WAITING, bw_clock_wall_ms());
+    part->ended_ms = 0;
+    part->join = join;
+    bw_trace_part(attempt->run, attempt->step, part);
+}
+
 void bw_parts_call(struct bw_attempt *attempt, struct bw_slice workflow)
 {
     const struct bw_inner *inner = attempt->inner;
-    struct bw_slice given = bw_buf_slice(&inner->input), path = bw_slice_of(inner->path);
-    struct bw_step_part *part = bw_parts_at(attempt->run, inner->path);
+    bool is_there = bw_parts_at(attempt->run, inner->path) != NULL;
     struct bw_error err;
-    if (!part) {
-        struct bw_catalog_workflow *callee = may_wait(attempt, &err) ? bw_catalog_callee(attempt->run->event->catalog, workflow, &err) : NULL;
-        bool good = callee && check_given(callee, given, &err);
-        struct bw_join *join = good ? bw_join_of_call(attempt, path, callee, given, &err) : NULL;
-        if (!join) {
-            bw_parts_ended(attempt, NULL, &err, BW_CLASS_INPUT);
-            return;
-        }
-        join->is_reopened = is_known(attempt->run, inner->path);
-        part = bw_parts_add(attempt->run, attempt->step, inner->path, BW_STATE_WAITING, inner->started_ms);
-        part->ended_ms = 0;
-        part->join = join;
-        bw_trace_part(attempt->run, attempt->step, part);
+    struct bw_join *join = is_there ? NULL : make_call(attempt, inner->path, workflow, bw_buf_slice(&inner->input), &err);
+    if (!join && !is_there) {
+        bw_parts_ended(attempt, NULL, &err, BW_CLASS_INPUT);
+        return;
     }
+    if (join) add_call(attempt, inner->path, join);
     give_way(attempt);
+}
+
+struct call {
+    char path[BW_PART_PATH_BYTES];
+    struct bw_join *join; /* NULL: it is waited for already */
+};
+
+static bool read_call(const struct bw_attempt *attempt, const json_t *from, struct call *call, struct bw_error *err)
+{
+    struct bw_slice uses = bw_json_slice(json_object_get(from, "uses")), workflow;
+    struct bw_buf given = {0};
+    if (!bw_parts_is_call(uses, &workflow)) {
+        bw_error_set(err, "call.unknown", "a call has a name, uses: workflow/NAME and input");
+        return false;
+    }
+    bw_parts_path(attempt, bw_json_slice(json_object_get(from, "name")), call->path);
+    if (bw_parts_at(attempt->run, call->path)) return true;
+    if (json_object_get(from, "input"))
+        bw_json_append(&given, json_object_get(from, "input"));
+    else
+        bw_buf_append_text(&given, "{}");
+    call->join = make_call(attempt, call->path, workflow, bw_buf_slice(&given), err);
+    bw_buf_free(&given);
+    return call->join != NULL;
+}
+
+void bw_parts_call_all(struct bw_attempt *attempt, struct bw_slice text)
+{
+    struct bw_error err;
+    struct call *calls = calloc(TOGETHER_MAX, sizeof *calls);
+    json_t *list = bw_json_load(text, &err), *from;
+    size_t index, count = 0;
+    if (!calls) exit(70);
+    bool good = list != NULL;
+    if (good && json_array_size(list) > TOGETHER_MAX)
+        good = bw_error_set(&err, "call.too_many", "at most %d workflows can be called at once", TOGETHER_MAX);
+    json_array_foreach(good ? list : NULL, index, from) /* either all of them are begun or none */
+    {
+        if (!(good = good && read_call(attempt, from, &calls[count], &err))) break;
+        count++;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (good && calls[i].join && !bw_parts_at(attempt->run, calls[i].path))
+            add_call(attempt, calls[i].path, calls[i].join);
+        else
+            bw_join_free(calls[i].join);
+    }
+    json_decref(list);
+    free(calls);
+    if (good)
+        give_way(attempt);
+    else
+        bw_parts_answer_error(attempt, &err);
 }
 
 bool bw_parts_offer_workflow(const struct bw_attempt *attempt, struct bw_slice name, struct bw_slice input, struct bw_buf *out, struct bw_error *err)
@@ -261,8 +324,8 @@ void bw_parts_ask(struct bw_attempt *attempt, struct bw_slice text)
     struct bw_schema *schema = questions && fields ? bw_schema_load(fields, &err) : NULL;
     size_t index;
     bool good = schema && may_wait(attempt, &err);
-    if (good && (!json_array_size(questions) || json_array_size(questions) > QUESTIONS_MAX))
-        good = bw_error_set(&err, "question.count", "1 to %d questions can be asked at once", QUESTIONS_MAX);
+    if (good && (!json_array_size(questions) || json_array_size(questions) > TOGETHER_MAX))
+        good = bw_error_set(&err, "question.count", "1 to %d questions can be asked at once", TOGETHER_MAX);
     for (int pass = 0; pass < 2; pass++) /* either all of them are asked or none */
         json_array_foreach(questions, index, question) good = good && ask(attempt, schema, question, pass == 0, &err);
     bw_schema_free(schema);

@@ -241,6 +241,10 @@ static void begin_request(struct bw_attempt *attempt)
         bw_parts_run(attempt, request->method, request->url, request->body);
         return;
     }
+    if (request->kind == BW_REQUEST_CALL) {
+        bw_parts_call_all(attempt, request->body);
+        return;
+    }
     if (request->kind == BW_REQUEST_ASK) {
         bw_parts_ask(attempt, request->body);
         return;

@@ -227,6 +227,30 @@ def test_a_called_workflow_is_a_part_and_the_code_goes_on_by_the_same_attempt(ma
     assert engine.stop() == 0
 
 
+def test_several_workflows_are_called_side_by_side_or_none_is(make, crm):
+    engine = make("""
+    local list = {{name = "a[1]", uses = "workflow/double", input = {n = 1}}, {name = "a[2]", uses = "workflow/bad"}, {name = "a[3]", uses = "workflow/double", input = {n = 3}}}
+    local wrong = {}
+    for i, other in ipairs{{uses = "workflow/duoble"}, {uses = "crm/find@1"}, {uses = "workflow/double", input = {n = "x"}}, {uses = "workflow/double"}} do
+      other.name = "b[" .. i .. "]"
+      local _, why = pcall(ctx.part.call, {list[1], other})
+      wrong[i] = why.code
+    end
+    local ends = ctx.part.call(list)
+    local again = ctx.part.call(list)
+    return {one = ends[1].output.n, two = ends[2].error.code, three = again[3].output.n, wrong = wrong, none = #ctx.part.call{}}
+    """)
+    engine.write("workflows/double.yaml", DOUBLE)
+    engine.write("workflows/bad.yaml", "name: bad\non: [{call: true}]\nsteps: [{id: x, lua: \"return ctx.fail{code = 'never'}\"}]\n")
+    engine.start()
+    ring(engine)
+    [run] = engine.finished_runs(1)
+    output = {step["step"]: step["output"] for step in run["steps"]}["s"]
+    assert output == {"one": 2, "two": "never", "three": 6, "none": 0, "wrong": ["call.unknown", "call.unknown", "input.type", "input.missing"]}, run
+    assert sorted(row["workflow"] for row in engine.rows("runs", "--children")) == ["bad", "double", "double", "w"]
+    assert engine.stop() == 0
+
+
 def test_each_time_of_a_repeated_step_has_its_own_runs(make):
     engine = make('return ctx.part.run("call[1]", "workflow/double", {n = 4})', more="    repeat: {until: result.n > 0 and step ~= nil, max: 2}\n")
     engine.write("workflows/w.yaml", (engine.folder / "workflows/w.yaml").read_text().replace("result.n > 0 and step ~= nil", '"${{ result.n > 100 }}"'))
@@ -296,7 +320,7 @@ def test_a_question_that_nobody_answers_ends_in_time(make, late, output):
 
 
 @pytest.mark.parametrize("question,message", [
-    ("{}", "a question has a name"), ('{name = "ask"}', "write it like turn[1]"), ('{name = "a[1]"}', "message"), ('{name = "a[1]", message = ""}', "1 to 16384 bytes"),
+    ("{}", "wants a list of questions"), ('{name = "ask"}', "write it like turn[1]"), ('{name = "a[1]"}', "message"), ('{name = "a[1]", message = ""}', "1 to 16384 bytes"),
     ('{name = "a[1]", message = "Go?", mesage = 1}', "no field 'mesage'"), ('{name = "a[1]", message = "Go?", choices = {"x", "x"}}', "different texts"),
     ('{name = "a[1]", message = "Go?", need = 2}', "name them in to"), ('{name = "a[1]", message = "Go?", to = {"ann", "ann"}}', "different names"),
     ('{name = "a[1]", message = "Go?", on_timeout = "no"}', "none of the choices"), ('{name = "a[1]", message = "Go?", timeout = "-1d"}', "-1d"),

@@ -146,9 +146,10 @@ class Maker:
         rng, step = self.rng, self.effect(may_fail=False)
         code = ""
         if self.callee and rng.random() < 0.7:
-            name = rng.choice(self.callee)
-            self.workflow.calls.add(name)
-            code += f'ctx.part.run("call[1]", "workflow/{name}", {{n = input.n, k = input.k}})\n'
+            names = [rng.choice(self.callee) for _ in range(rng.choice((1, 1, 2)))]
+            self.workflow.calls.update(names)
+            calls = [f'{{name = "call[{number}]", uses = "workflow/{name}", input = {{n = input.n, k = input.k}}}}' for number, name in enumerate(names, 1)]
+            code += f"ctx.part.call{{{', '.join(calls)}}}\n"
         if self.is_timed and rng.random() < 0.7:
             questions = []
             for number in range(1, rng.choice((2, 3, 3))):
