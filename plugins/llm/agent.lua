@@ -67,7 +67,7 @@ local function wanted(ctx, by_name, said, number)
       one.input = ok and type(arguments) == "table" and arguments or nil
       if not one.input then
         one.fault = refusal(ctx, "tool.arguments", "the arguments are no JSON object")
-      elseif tool.approve then -- nobody is asked about what could not be done
+      elseif tool.approve or tool.is_workflow then -- nobody is asked about what could not be done, and of several calls all are begun
         local fits, why, code = ctx.part.offer(tool.uses, one.input)
         if not fits then one.fault = refusal(ctx, code, why) end
       end
@@ -88,10 +88,20 @@ local function run_one(ctx, one, is_refused)
   return text, false
 end
 
+-- Workflows are called side by side; what has come of them is recorded behind this.
+local function call_workflows(ctx, calls, refused)
+  local list = {}
+  for _, one in ipairs(calls) do
+    if not one.fault and one.tool.is_workflow and not refused[one.ask] then list[#list + 1] = {name = one.part, uses = one.tool.uses, input = one.input} end
+  end
+  if #list > 1 then ctx.part.call(list) end
+end
+
 -- Runs what the model wants. While a call of the turn waits for somebody's consent none of them is made.
 local function run_tools(ctx, by_name, said, number, messages)
   local calls = wanted(ctx, by_name, said, number)
   local refused = consent.wait(ctx, calls)
+  call_workflows(ctx, calls, refused)
   for _, one in ipairs(calls) do
     local text, is_error = run_one(ctx, one, refused[one.ask])
     messages[#messages + 1] = {role = "tool", call = one.id, content = text, is_error = is_error or nil}

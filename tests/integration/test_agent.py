@@ -306,6 +306,23 @@ def test_a_called_run_that_waits_for_its_slot_is_waited_for(make, llm, crm):
         "agent.turn[1].tool[workflow/enrich-lead]", "agent.turn[1].tool[workflow/enrich-lead#2]"]
 
 
+def test_workflows_that_a_turn_wants_run_side_by_side(make, llm, crm):
+    llm.replies = [Reply(tools=[("workflow_enrich-lead", ADA), ("crm_find", ADA), ("workflow_enrich-lead", {"email": "no"}),
+                                ("workflow_enrich-lead", {"email": "bob@x.org"})]), Reply("Both.")]
+    engine = enriching(make)
+    engine.write("workflows/w.yaml", (engine.folder / "workflows/w.yaml").read_text().replace('["workflow/enrich-lead"]', '["workflow/enrich-lead", "crm/find@1"]'))
+    crm.stall(path="/upsert", times=2)
+    engine.start()
+    ring(engine)
+    wait_for("both runs", lambda: len(crm.at("/upsert")) == 2)
+    crm.release()
+    [run] = engine.finished_runs(1)
+    assert run["state"] == "succeeded" and len(calls_of(engine)) == 2, run
+    told = [json.loads(block["content"]) for block in llm.bodies[1]["messages"][-1]["content"]]
+    assert [each.get("size") for each in told] == [40, None, None, 40] and told[2]["error"]["code"] == "input.format", told
+    assert engine.stop() == 0
+
+
 # ---- consent ----
 
 NOTIFY = {"uses": "desk/tell@1", "with": {"text": "{message} <{url}>", "to": "{to}"}}

@@ -39,6 +39,7 @@ function M.offered(ctx, list, approval)
     if not offer then error(ctx.fail{code = "llm.tool", message = "tools: " .. why}) end
     local tool = {
       name = uses:gsub("@.*$", ""):gsub("[^%w_-]", "_"):sub(1, 64), uses = uses, doc = offer.doc, effect = offer.effect or "write",
+      is_workflow = uses:sub(1, 9) == "workflow/",
       schema = M.object_of(offer.inputs or {}), approve = consent.settings(ctx, uses, type(entry) == "table" and entry.approve, approval),
     }
     if by_name[tool.name] then error(ctx.fail{code = "llm.tool", message = "tools: " .. uses .. " and " .. by_name[tool.name].uses .. " look the same to a model"}) end
