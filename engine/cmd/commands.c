@@ -11,7 +11,7 @@ static const struct bw_command *const table[] = {
     &bw_command_serve,  &bw_command_check,   &bw_command_fmt,     &bw_command_run,     &bw_command_test,       &bw_command_send,
     &bw_command_verify, &bw_command_events,  &bw_command_runs,    &bw_command_why,     &bw_command_deliveries, &bw_command_workflows,
     &bw_command_usage,  &bw_command_sources, &bw_command_actions, &bw_command_schemes, &bw_command_new,        &bw_command_import,
-    &bw_command_plugin, &bw_command_version, &bw_command_worker,  &bw_command_host,
+    &bw_command_plugin, &bw_command_mcp,     &bw_command_version, &bw_command_worker,  &bw_command_host,
 };
 #define COUNT (sizeof table / sizeof *table)
 

@@ -7,13 +7,18 @@
 #define TIMEOUT_S 30L
 #define ANSWER_BYTES_MAX (1u << 20)
 
+struct receiving {
+    struct bw_buf *answer;
+    size_t most;
+};
+
 static size_t on_answer(char *bytes, size_t size, size_t count, void *arg)
 {
-    struct bw_buf *answer = arg;
+    const struct receiving *receiving = arg;
     size_t len = size * count;
-    if (answer->len + len > ANSWER_BYTES_MAX) return 0;
-    bw_buf_append(answer, bytes, len);
-    return answer->failed ? 0 : len;
+    if (receiving->answer->len + len > receiving->most) return 0;
+    bw_buf_append(receiving->answer, bytes, len);
+    return receiving->answer->failed ? 0 : len;
 }
 
 /* "Name: value\n" lines → curl's list. */
@@ -36,39 +41,39 @@ static struct curl_slist *split(struct bw_slice headers)
     return list;
 }
 
-bool bw_http_post(const char *url, const char *socket_path, const char *ca_file, struct bw_slice headers, struct bw_slice body, unsigned *status,
-                  struct bw_buf *answer, struct bw_error *err)
+bool bw_http_post(const struct bw_http_post *post, unsigned *status, struct bw_buf *answer, struct bw_error *err)
 {
+    struct receiving receiving = {answer, post->answer_bytes_max ? post->answer_bytes_max : ANSWER_BYTES_MAX};
     struct curl_slist *list = NULL;
     char reason[CURL_ERROR_SIZE] = "";
     long code = 0;
     const char *fault = bw_libcurl_load();
     if (fault) return bw_error_set(err, "http.no_library", "%s", fault);
     CURL *easy = curl_easy_init();
-    if (!easy || !(list = split(headers))) {
+    if (!easy || !(list = split(post->headers))) {
         if (easy) curl_easy_cleanup(easy);
         return bw_error_set(err, "memory", "out of memory for the request");
     }
-    curl_easy_setopt(easy, CURLOPT_URL, url);
+    curl_easy_setopt(easy, CURLOPT_URL, post->url);
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(easy, CURLOPT_PROXY, "");
-    if (socket_path) curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, socket_path);
-    if (ca_file) curl_easy_setopt(easy, CURLOPT_CAINFO, ca_file);
+    if (post->socket_path) curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, post->socket_path);
+    if (post->ca_file) curl_easy_setopt(easy, CURLOPT_CAINFO, post->ca_file);
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(easy, CURLOPT_TIMEOUT, TIMEOUT_S);
+    curl_easy_setopt(easy, CURLOPT_TIMEOUT, post->timeout_s ? post->timeout_s : TIMEOUT_S);
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, list);
-    curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body.ptr ? body.ptr : "");
-    curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.len);
+    curl_easy_setopt(easy, CURLOPT_POSTFIELDS, post->body.ptr ? post->body.ptr : "");
+    curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)post->body.len);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_answer);
-    curl_easy_setopt(easy, CURLOPT_WRITEDATA, answer);
+    curl_easy_setopt(easy, CURLOPT_WRITEDATA, &receiving);
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, reason);
     CURLcode result = curl_easy_perform(easy);
     curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &code);
     *status = (unsigned)code;
     bool good = code && (result == CURLE_OK || result == CURLE_SEND_ERROR); /* a refusal may come before everything is sent */
     if (!good) {
-        bw_error_set(err, "send.failed", "cannot post to %s%s%s: %s", url, socket_path ? " over " : "", socket_path ? socket_path : "",
-                     *reason ? reason : curl_easy_strerror(result));
+        bw_error_set(err, "send.failed", "cannot post to %s%s%s: %s", post->url, post->socket_path ? " over " : "",
+                     post->socket_path ? post->socket_path : "", *reason ? reason : curl_easy_strerror(result));
         if (result == CURLE_COULDNT_CONNECT) bw_error_hint(err, "is the engine running? start it with: bellwire serve");
         if (result == CURLE_PEER_FAILED_VERIFICATION)
             bw_error_hint(err, "the certificate is not trusted, or not of this name; --ca FILE names the authority that signed it");

@@ -120,12 +120,13 @@ static int post(const struct sending *sending, const struct bw_config *config, c
     else
         bw_listen_append_url(&url, listen, 0);
     if (!sending->url) bw_buf_append_text(&url, source->path);
+    const struct bw_http_post request = {.url = url.data, .socket_path = socket_path, .ca_file = sending->ca, .headers = headers, .body = body};
     if (sending->only_print) {
         printf("POST %s\n%.*s\n", url.data, (int)headers.len, headers.ptr);
         fwrite(body.ptr, 1, body.len, stdout);
         putchar('\n');
         result = 0;
-    } else if (!bw_http_post(url.data, socket_path, sending->ca, headers, body, &status, &answer, &err)) {
+    } else if (!bw_http_post(&request, &status, &answer, &err)) {
         bw_print_error("send", &err);
     } else {
         if (sending->as_json)

@@ -6,7 +6,7 @@ import socket
 import subprocess
 
 import pytest
-from conftest import DEADLINE, ROOT, wait_for
+from conftest import BINARY, DEADLINE, ROOT, wait_for
 
 from test_approve import asked
 
@@ -116,8 +116,9 @@ def tools(engine, path="/mcp"):
 
 
 class Sdk:
-    def __init__(self, kind, engine, token="let-me-in"):
-        self.process = subprocess.Popen(["node", NPM / "mcp_client.mjs", kind, f"http://127.0.0.1:{engine.port}/mcp", token], text=True,
+    def __init__(self, kind, engine, *command, token="let-me-in"):
+        where = command or (f"http://127.0.0.1:{engine.port}/mcp", token)
+        self.process = subprocess.Popen(["node", NPM / "mcp_client.mjs", kind, *where], text=True, cwd=engine.folder, env=engine.env,
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.hello = self.line()
 
@@ -167,7 +168,7 @@ def test_a_client_of_the_makers_finds_and_calls_tools(make_engine, kind):
 @pytest.mark.parametrize("kind", ["today", "before"])
 def test_a_client_of_the_makers_is_refused_without_the_token(make_engine, kind):
     engine = make(make_engine, PRICE).start()
-    assert "error" in Sdk(kind, engine, "wrong").hello
+    assert "error" in Sdk(kind, engine, token="wrong").hello
     assert [row["status"] for row in engine.rows("deliveries")] == [401] and not engine.rows("events")
 
 
@@ -500,3 +501,61 @@ def test_on_loopback_a_source_for_everybody_on_the_machine_is_allowed(make_engin
     assert call(engine, "price_of", {"pieces": 1})["structuredContent"]["cents"] == 250
     said = engine.run("check").stderr
     assert "calls of tools by MCP, 1 and get_run" in said and "as tool price_of" in said
+
+
+# ---- bellwire mcp: the same over standard input and output ----
+
+def bridge(engine, *lines, source="agents", **options):
+    """What comes out, by id, and the whole result."""
+    given = "".join((line if isinstance(line, str) else json.dumps(line)) + "\n" for line in lines)
+    path = {"agents": "/mcp", "quick": "/quick"}[source]
+    result = engine.run("mcp", source, "--url", options.get("url") or f"http://127.0.0.1:{engine.port}{path}", input=given)
+    answers = [json.loads(line) for line in result.stdout.splitlines()]
+    return {answer.get("id"): answer for answer in answers}, answers
+
+
+@with_sdk
+@pytest.mark.parametrize("kind", ["today", "before"])
+def test_a_client_that_starts_its_servers_finds_and_calls_tools(make_engine, kind):
+    engine = make(make_engine, PRICE).start()
+    sdk = Sdk(kind, engine, BINARY, "mcp", "agents", "--url", f"http://127.0.0.1:{engine.port}/mcp")
+    assert sdk.hello["server"]["name"] == "bellwire"
+    assert [tool["name"] for tool in sdk.do("listTools")["result"]["tools"]] == ["get_run", "price_of"]
+    assert sdk.do("callTool", {"name": "price_of", "arguments": {"pieces": 3}})["result"]["structuredContent"]["cents"] == 750
+    assert sdk.do("callTool", {"name": "nothing", "arguments": {}})["code"] == -32602
+    sdk.close()
+
+
+def test_the_bridge_keeps_nobody_waiting_behind_another_call(make_engine):
+    engine = make(make_engine, PRICE, REFUND).start()
+    slow, _ = of_today("tools/call", {"name": "refund", "arguments": {"order": "A-5"}}, id="slow")
+    process = subprocess.Popen([BINARY, "mcp", "agents", "--url", f"http://127.0.0.1:{engine.port}/mcp"], cwd=engine.folder, env=engine.env, text=True,
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    process.stdin.write(json.dumps(slow) + "\n" + json.dumps({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": "slow"}}) + "\n")
+    process.stdin.flush()
+    (_, link), = asked(engine)
+    process.stdin.write("\n" + json.dumps(of_today("tools/call", {"name": "price_of", "arguments": {"pieces": 1}}, id="fast")[0]) + "\n")
+    process.stdin.flush()
+    assert json.loads(process.stdout.readline())["id"] == "fast"
+    assert link.post_json(choice="pay")[0] == 200
+    last = json.loads(process.stdout.readline())
+    assert last["id"] == "slow" and last["result"]["structuredContent"] == {"paid": True}
+    process.stdin.close()
+    assert process.wait(DEADLINE) == 0 and process.stdout.read() == ""
+    process.stdout.close()
+
+
+def test_the_bridge_says_what_went_wrong(make_engine):
+    engine = make(make_engine, PRICE).start()
+    by_id, answers = bridge(engine, "{", PING, {"jsonrpc": "2.0", "method": "notifications/initialized"}, {**PING, "id": 2, "method": "nope"})
+    assert by_id[None]["error"]["code"] == -32700 and by_id[1]["result"] == {} and by_id[2]["error"]["code"] == -32601 and len(answers) == 3
+    engine.env["MCP_TOKEN"] = "another"
+    by_id, _ = bridge(engine, PING)
+    assert by_id[1]["error"]["code"] == -32603 and "401" in by_id[1]["error"]["message"]
+    port = engine.port
+    engine.stop()
+    by_id, _ = bridge(engine, PING, url=f"http://127.0.0.1:{port}/mcp")
+    assert "is the engine running" in by_id[1]["error"]["message"]
+    for arguments, words in [(["mcp"], "several sources have mcp"), (["mcp", "open"], "no source 'open' with mcp"), (["mcp", "a", "b"], "at most one")]:
+        result = engine.run(*arguments, check=False)
+        assert result.returncode != 0 and words in result.stderr and not result.stdout
