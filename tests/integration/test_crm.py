@@ -125,6 +125,13 @@ def test_a_token_that_the_vendor_takes_back_is_replaced_once(token_desk):
     assert vendor.tokens == 2 and len(vendor.contacts) == 1
 
 
+def test_a_token_that_the_vendor_repeats_in_its_refusal_is_taken_out_each_time(token_desk):
+    vendor = token_desk.vendor
+    vendor.on("GET", "/repeat", lambda request: (400, {"echo": [request.headers["authorization"]] * 3}))
+    error = token_desk.error("request", path="/repeat")
+    assert error["message"].count("[token]") == 3 and vendor.tokens == 1 and not [token for token in vendor.good if token in json.dumps(error)], error
+
+
 def test_a_token_that_is_refused_at_once_is_an_error(token_desk):
     vendor = token_desk.vendor
     vendor.good = type("Nothing", (set,), {"add": lambda self, token: None})()

@@ -29,8 +29,14 @@ end
 
 -- A token that was asked for is no secret that the engine knows: it is taken out here.
 local function blot(client, text)
-  local from, to = text:find(client.fetched or "\0", 1, true)
-  return from and text:sub(1, from - 1) .. "[token]" .. text:sub(to + 1) or text
+  local token, parts, at = client.fetched or "", {}, 1
+  while token ~= "" do
+    local from, to = text:find(token, at, true)
+    if not from then break end
+    parts[#parts + 1] = text:sub(at, from - 1) .. "[token]"
+    at = to + 1
+  end
+  return table.concat(parts) .. text:sub(at)
 end
 
 function Client:refuse(answer)
