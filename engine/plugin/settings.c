@@ -203,13 +203,14 @@ static void check_unknown(const struct reading *reading, const json_t *fields)
     json_object_foreach(reading->out->config, name, ignored)
     {
         struct bw_error err;
-        char pointer[256];
+        struct bw_buf pointer = {0};
         if (json_object_get(fields, name)) continue;
         const char *near = bw_suggest(bw_slice_of(name), known, count);
         bw_error_set(&err, "configure.unknown", count ? "there is no field '%s'" : "the plugin takes no configuration, '%s' is too much", name);
         if (near) bw_error_hint(&err, "did you mean '%s'?", near);
-        snprintf(pointer, sizeof pointer, "/%s", name);
-        add_error(reading, &err, pointer);
+        bw_buf_append_pointer(&pointer, bw_slice_of(name));
+        add_error(reading, &err, pointer.data ? pointer.data : "");
+        bw_buf_free(&pointer);
     }
 }
 

@@ -86,6 +86,7 @@ static void test_each_fault_is_refused_at_its_place(void **state)
     assert_wrong(MANIFEST, SECRETS "configure:\n  crm: {vendor: §zohoo}\n", "configure.enum", "must be one of");
     assert_wrong(MANIFEST, SECRETS "configure:\n  crm: {vendor: zoho, pages: §many}\n", "configure.type", "expected an integer");
     assert_wrong(MANIFEST, SECRETS "configure:\n  crm: {vendor: zoho, pages: §1000}\n", "configure.range", "at most 100");
+    assert_wrong(MANIFEST, SECRETS "configure:\n  crm:\n    vendor: zoho\n    §page/s: 3\n", "configure.unknown", "did you mean 'pages'?");
     assert_wrong(MANIFEST, SECRETS "configure:\n  crm:\n    vendor: zoho\n    §page: 3\n", "configure.unknown", "did you mean 'pages'?");
     assert_wrong(MANIFEST, SECRETS "configure:\n  crm: {vendor: zoho, proxy: {§ulr: x}}\n", "configure.unknown", "did you mean 'url'?");
     assert_wrong(MANIFEST, SECRETS "configure:\n  crm: {vendor: zoho, proxy: {url: §7}}\n", "configure.type", "proxy.url");
