@@ -362,6 +362,8 @@ static void decide(struct bw_run *run, struct bw_step_part *part, const json_t *
     struct bw_buf output = {0};
     struct bw_error err;
     const char *late = bw_json_str(question, "on_timeout", "fail");
+    struct bw_slice timeout = bw_json_slice(json_object_get(question, "timeout"));
+    int64_t within_ms = TIMEOUT_MS;
     char text[32];
     if (wake && bw_json_int(wake, "kind", 0) == BW_WAKE_VOTE) {
         const json_t *votes = bw_json_int(question, "need", 1) > 1 ? json_object_get(wake, "votes") : NULL;
@@ -370,7 +372,8 @@ static void decide(struct bw_run *run, struct bw_step_part *part, const json_t *
     } else if (strcmp(late, "fail") != 0) {
         bw_approve_append_decision(&output, bw_slice_of(late), BW_SLICE("timeout"), bw_clock_wall_ms(), NULL, NULL);
     } else {
-        bw_error_set(&err, "approval.timeout", "nobody has decided within %s", bw_duration_text(part->due_ms - part->started_ms, text));
+        if (timeout.len) bw_duration_parse(timeout, &within_ms, NULL); /* its timer is gone by now */
+        bw_error_set(&err, "approval.timeout", "nobody has decided within %s", bw_duration_text(within_ms, text));
         bw_error_hint(&err, "on_timeout: reject would let the step go on with that");
         fail(run, part, &err);
         return;

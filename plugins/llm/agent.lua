@@ -69,7 +69,11 @@ local function wanted(ctx, by_name, said, number)
         one.fault = refusal(ctx, "tool.arguments", "the arguments are no JSON object")
       elseif tool.approve or tool.is_workflow then -- nobody is asked about what could not be done, and of several calls all are begun
         local fits, why, code = ctx.part.offer(tool.uses, one.input)
-        if not fits then one.fault = refusal(ctx, code, why) end
+        if not fits then
+          one.fault = refusal(ctx, code, why)
+        elseif tool.approve and consent.is_too_long(ctx, one.input) then
+          one.fault = refusal(ctx, "tool.too_long", "the arguments are too long to be shown to the person who has to agree: do it in several calls")
+        end
       end
     else
       one.fault = refusal(ctx, "tool.unknown", "there is no tool " .. tool_call.name)

@@ -399,6 +399,7 @@ def test_when_nobody_decides_in_time_it_is_as_was_said(make, llm, crm, on_timeou
         assert (question["output"]["choice"], question["output"]["by"]) == (on_timeout, "timeout")
     else:
         assert run["error"]["code"] == question["error"]["code"] == "approval.timeout" and len(llm.bodies) == 2
+        assert "nobody has decided within 10ms" in run["error"]["message"], run["error"]
 
 
 def test_of_several_people_so_many_must_agree_as_is_said(make, llm, crm):
@@ -439,12 +440,13 @@ def test_all_calls_of_a_turn_are_asked_for_at_once_and_decided_one_by_one(make, 
     assert engine.stop() == 0
 
 
-def test_nobody_is_asked_about_a_call_that_does_not_fit(make, llm, crm):
+@pytest.mark.parametrize("given,code", [({"email": "no"}, "input.format"), ({**ADA, "note": "x" * 12000}, "tool.too_long")])
+def test_nobody_is_asked_about_a_call_that_does_not_fit_or_cannot_be_shown_whole(make, llm, crm, given, code):
     engine = consenting(make, crm)
-    llm.replies = [Reply(tools=[("crm_upsert", {"email": "no"})]), Reply("I give up.")]
+    llm.replies = [Reply(tools=[("crm_upsert", given)]), Reply("I give up.")]
     run = ended(engine)
     assert run["state"] == "succeeded" and not crm.at("/tell"), run
-    assert json.loads(llm.bodies[1]["messages"][-1]["content"][0]["content"])["error"]["code"] == "input.format"
+    assert json.loads(llm.bodies[1]["messages"][-1]["content"][0]["content"])["error"]["code"] == code
 
 
 def test_a_run_that_is_cancelled_waits_for_nobody_any_more(make, llm, crm):

@@ -1,7 +1,7 @@
 -- What a person has to agree to before a tool is called: who is told, what is asked, what came of it. All of it is parts of the step.
 local M = {}
 
-local MESSAGE_MAX = 12000 -- bytes of a question
+local MESSAGE_MAX, INPUT_MAX = 3000, 12000 -- bytes of a question: of what the workflow says, and of the call, which is shown whole
 local TRIES = {0, 2, 10}  -- seconds in front of each try to tell somebody
 
 local known = {message = "string", timeout = "string", to = "table", need = "integer", on_timeout = "string", notify = "table"}
@@ -25,6 +25,7 @@ function M.settings(ctx, uses, approve, approval)
   if not notify or type(notify.uses) ~= "string" or type(notify.with or {}) ~= "table" then
     wrong(ctx, uses, "nobody would hear that consent is wanted: approval: {notify: {uses: chat/post@1, with: {channel: \"#ops\", text: \"{message} {url}\"}}}")
   end
+  if #(out.message or "") > MESSAGE_MAX then wrong(ctx, uses, "message has more than " .. MESSAGE_MAX .. " bytes") end
   if out.on_timeout and out.on_timeout ~= "fail" and out.on_timeout ~= "reject" and out.on_timeout ~= "approve" then
     wrong(ctx, uses, "on_timeout is fail, reject or approve")
   end
@@ -40,9 +41,13 @@ local function fill(value, words)
   return out
 end
 
+-- Whoever agrees has to see all of it.
+function M.is_too_long(ctx, input)
+  return #ctx.json.encode(input) > INPUT_MAX
+end
+
 local function question(ctx, one)
   local text = (one.tool.approve.message or "A language model wants to make this call:") .. "\n\n" .. one.tool.uses .. " " .. ctx.json.encode(one.input)
-  if #text > MESSAGE_MAX then text = text:sub(1, utf8.offset(text, 0, MESSAGE_MAX) - 1) .. " [cut]" end
   local settings = one.tool.approve
   return {name = one.ask, message = text, to = settings.to, need = settings.need, timeout = settings.timeout, on_timeout = settings.on_timeout}
 end
