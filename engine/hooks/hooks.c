@@ -100,7 +100,12 @@ static char *make_name(struct bw_hooks_state *state, const char *id)
             bw_buf_append_char(&name, '-');
     }
     while (name.len && name.data[name.len - 1] == '-') name.data[--name.len] = '\0';
-    if (!name.len) bw_buf_append_text(&name, "hook");
+    struct bw_slice made = bw_buf_slice(&name);
+    bool is_word = bw_slice_is(made, "true") || bw_slice_is(made, "false") || bw_slice_is(made, "null"); /* of YAML */
+    if (!name.len || is_word) {
+        bw_buf_clear(&name);
+        bw_buf_append_text(&name, "hook");
+    }
     size_t len = name.len;
     for (int number = 2; name.data && json_object_get(state->names, name.data); number++) {
         name.data[name.len = len] = '\0';

@@ -24,6 +24,7 @@ static void confine(const struct bw_message *message, const json_t *given, char 
     char path[PATH_MAX];
     struct bw_needs needs = bw_needs_read(given);
     bw_host_limit_size(needs.exec);
+    if (needs.exec) bw_host_call_undertaker();
     snprintf(path, sizeof path, "%s", bw_json_str(message->head, "path", ""));
     bw_confine_plugin(&needs, dirname(path), open, size);
 }

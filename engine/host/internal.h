@@ -24,6 +24,8 @@ struct bw_host {
 /* limits.c: before anything of the plugin is loaded */
 void bw_host_limit(void);                    /* descriptors and the like */
 void bw_host_limit_size(bool may_be_raised); /* memory, files: for a plugin that starts programs, up to what they were */
+/* undertaker.c: before the plugin is confined, for one that may start processes */
+void bw_host_call_undertaker(void);
 /* crash.c: what ends this process is written to fd, which does not block */
 bool bw_host_report_crashes(int fd);
 void bw_host_last_words(const char *text);

@@ -390,7 +390,6 @@ void exec_jobs_submit_take(struct exec_jobs *jobs, struct bw_plugin_call *call, 
     job->started_ms = now_ms();
     job->out = (struct exec_output){.most = jobs->config->output_bytes};
     job->err = (struct exec_output){.most = jobs->config->output_bytes, .is_of_end = true};
-    call->data = job;
     if (job->order.messages && !exec_dialogue_begin(&job->dialogue, job->order.messages, jobs->config->output_bytes)) {
         fail(job, BW_PLUGIN_RETRY, "exec.memory", "out of memory", false);
         job_free(job);
