@@ -1,6 +1,7 @@
 /* One hook: its workflow, and its program. */
 #include "base/suggest.h"
 #include "hooks/internal.h"
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -94,11 +95,11 @@ static void add_program(struct bw_hook *hook)
     if (*command && !is_there) bw_hook_close(hook, at, "there is no program %s here", path ? path : "");
     /* What is not there would be an error of all of them: it waits for its user as a comment. */
     bw_buf_printf(out, "    %s  - name: %s\n    %s    run: [", is_there ? "" : "# ", hook->name, is_there ? "" : "# ");
-    bw_buf_append_json_string(out, bw_slice_of(path ? path : ""));
+    bw_hooks_append_quoted(out, bw_slice_of(path ? path : ""));
     bw_buf_append_text(out, "]\n");
     if (*folder) {
         bw_buf_printf(out, "    %s    dir: ", is_there ? "" : "# ");
-        bw_buf_append_json_string(out, bw_slice_of(folder));
+        bw_hooks_append_quoted(out, bw_slice_of(folder));
         bw_buf_append_char(out, '\n');
     }
     if (hook->accepts.len) bw_buf_printf(out, "    %s    accepts: [%s]\n", is_there ? "" : "# ", hook->accepts.data);
@@ -138,19 +139,32 @@ static void append_arguments(struct bw_hook *hook, struct bw_buf *out)
     }
 }
 
-static void append_environment(struct bw_hook *hook, struct bw_buf *out)
+/* webhook's own name for the variable of a value that says none. */
+static void make_variable(struct bw_buf *out, const struct bw_yaml_node *argument, bool is_file)
 {
-    const struct bw_yaml_node *list = list_of(hook, "pass-environment-to-command");
+    const char *given = bw_hook_text(argument, "envname", ""), *name = bw_hook_text(argument, "name", "");
+    bw_buf_clear(out);
+    bw_buf_append_text(out, *given ? given : "HOOK_");
+    for (; !*given && *name; name++) bw_buf_append_char(out, is_file ? (char)toupper((unsigned char)*name) : *name);
+}
+
+/* `env` and `files`: variables, in the order of the hook. */
+static void append_variables(struct bw_hook *hook, struct bw_buf *out, const char *key, const char *input)
+{
+    const struct bw_yaml_node *list = list_of(hook, key);
     struct bw_buf name = {0};
     const char *why;
-    if (!list) return;
-    bw_buf_append_text(out, "      env:\n");
-    for (size_t i = 0; i < list->count; i++) {
-        const char *given = bw_hook_text(list->items[i], "envname", "");
-        bw_buf_clear(&name);
-        bw_buf_printf(&name, "%s%s", *given ? "" : "HOOK_", *given ? given : bw_hook_text(list->items[i], "name", ""));
+    json_t *seen = json_object();
+    if (list) bw_buf_printf(out, "      %s:\n", input);
+    for (size_t i = 0; list && i < list->count; i++) {
+        make_variable(&name, list->items[i], !strcmp(input, "files"));
+        if (json_object_get(seen, name.data ? name.data : "")) {
+            bw_hook_close(hook, list->items[i], "there are two variables %s", name.data);
+            continue;
+        }
+        json_object_set_new(seen, name.data ? name.data : "", json_true());
         bw_buf_append_text(out, "        ");
-        bw_buf_append_json_string(out, bw_buf_slice(&name));
+        bw_hooks_append_quoted(out, bw_buf_slice(&name));
         bw_buf_append_text(out, ": ");
         if (!bw_hook_append_argument(hook, out, list->items[i], NULL, &why)) {
             tell_lost(hook, list->items[i], why);
@@ -158,8 +172,9 @@ static void append_environment(struct bw_hook *hook, struct bw_buf *out)
         }
         bw_buf_append_char(out, '\n');
         if (hook->accepts.len) bw_buf_append_text(&hook->accepts, ", ");
-        bw_buf_append_json_string(&hook->accepts, bw_buf_slice(&name));
+        bw_hooks_append_quoted(&hook->accepts, bw_buf_slice(&name));
     }
+    json_decref(seen);
     bw_buf_free(&name);
 }
 
@@ -181,7 +196,7 @@ static bool append_headers(struct bw_hook *hook, struct bw_buf *out)
     if (list->count > HEADERS_MAX) bw_hook_note(hook, list, "only %d headers of the answer are taken over", HEADERS_MAX);
     for (size_t i = 0; i < list->count && i < HEADERS_MAX; i++) {
         bw_buf_append_text(out, i ? ", " : "headers: {");
-        bw_buf_append_json_string(out, bw_slice_of(bw_hook_text(list->items[i], "name", "")));
+        bw_hooks_append_quoted(out, bw_slice_of(bw_hook_text(list->items[i], "name", "")));
         bw_buf_append_text(out, ": ");
         bw_hooks_append_yaml(out, bw_slice_of(bw_hook_text(list->items[i], "value", "")));
     }
@@ -203,7 +218,7 @@ static void append_acknowledge(struct bw_hook *hook, struct bw_buf *out)
     bw_buf_printf(out, "    acknowledge: {status: %lld", (long long)code);
     if (has_headers) bw_buf_printf(out, ", %s", headers.data ? headers.data : "");
     if (code != 204) bw_buf_append_text(out, ", body: ");
-    if (code != 204) bw_buf_append_json_string(out, bw_slice_of(message));
+    if (code != 204) bw_hooks_append_quoted(out, bw_slice_of(message));
     bw_buf_append_text(out, "}\n");
     bw_buf_free(&headers);
 }
@@ -240,7 +255,7 @@ static void check_methods(struct bw_hook *hook)
         has_post |= method.len >= 4 && !strncasecmp(method.ptr, "post", 4);
     }
     if (!has_post) bw_hook_close(hook, list, "nothing but POST comes in");
-    for (size_t i = 0; has_post && list && list->count > 1 && i < 1; i++) bw_hook_note(hook, list, "of these methods POST comes in, and no other");
+    if (has_post && list && list->count > 1) bw_hook_note(hook, list, "of these methods POST comes in, and no other");
 }
 
 static void check_payload(struct bw_hook *hook)
@@ -249,25 +264,41 @@ static void check_payload(struct bw_hook *hook)
     const struct bw_yaml_node *parsed = list_of(hook, "parse-parameters-as-json");
     const char *name = bw_hook_text(hook->node, "incoming-payload-content-type", "");
     if (*name && !strstr(name, "json")) bw_hook_close(hook, type, "the sender's own content type counts, and not '%.100s'", name);
-    if (files) bw_hook_close(hook, files, "no files are made for a program: give it the value by `stdin`, or as an argument");
+    for (size_t i = 0; files && i < files->count; i++) {
+        const struct bw_yaml_node *coded = bw_yaml_get(files->items[i], "base64decode");
+        if (coded && coded->kind == BW_YAML_BOOL && coded->boolean) bw_hook_close(hook, files->items[i], "a file holds a value as it is, in base64");
+    }
     for (size_t i = 0; parsed && i < parsed->count; i++)
         if (strcmp(bw_hook_text(parsed->items[i], "source", ""), "payload") != 0)
             bw_hook_close(hook, parsed->items[i], "only fields of the payload are parsed");
 }
 
+static void make_path(struct bw_hook *hook, const char *id, struct bw_buf *out)
+{
+    struct bw_buf path = {0};
+    bool is_good = *id && !id[strspn(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~/")];
+    if (!is_good) bw_hook_close(hook, hook->node, "the id '%.100s' is no part of a path", id);
+    bw_buf_printf(&path, "/hooks/%s", id);
+    if (is_good)
+        bw_buf_append_slice(out, bw_buf_slice(&path));
+    else
+        bw_hooks_append_quoted(out, bw_buf_slice(&path));
+    bw_buf_free(&path);
+}
+
 void bw_hook_convert(struct bw_hook *hook)
 {
-    struct bw_buf steps = {0}, path = {0}, door = {0};
+    struct bw_buf steps = {0}, path = {0}, door = {0}, where = {0};
     const char *id = text_of(hook, "id");
     bool answers = is_true(hook, "include-command-output-in-response");
     check_keys(hook);
     check_methods(hook);
     check_payload(hook);
-    if (!*id || id[strspn(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~/")])
-        bw_hook_close(hook, hook->node, "the id '%.100s' is no part of a path", id);
+    make_path(hook, id, &where);
     bw_hook_take_rule(hook, bw_yaml_get(hook->node, "trigger-rule"));
     append_arguments(hook, &steps);
-    append_environment(hook, &steps);
+    append_variables(hook, &steps, "pass-environment-to-command", "env");
+    append_variables(hook, &steps, "pass-file-to-command", "files");
     add_program(hook);
     tell_answers(hook);
     if (!answers) append_acknowledge(hook, &door);
@@ -276,7 +307,7 @@ void bw_hook_convert(struct bw_hook *hook)
     struct bw_buf *out = bw_hooks_add_file(hook->state, bw_buf_take(&path, NULL), false);
     if (out) {
         bw_buf_printf(out, "# %s:%d: the hook ", hook->state->file, hook->node->line);
-        bw_buf_append_json_string(out, bw_slice_of(id));
+        bw_hooks_append_quoted(out, bw_slice_of(id));
         bw_buf_append_char(out, '\n');
         bw_buf_append_slice(out, bw_buf_slice(&hook->comments));
         bw_buf_printf(out, "name: %s\non:\n", hook->name);
@@ -284,11 +315,11 @@ void bw_hook_convert(struct bw_hook *hook)
         if (hook->is_closed)
             bw_buf_append_text(out, "  - manual: true\n# By hand only, until what is said above is done. Then this is its trigger:\n");
         struct bw_buf trigger = {0};
-        bw_buf_printf(&trigger, "  - webhook: /hooks/%s\n%s    name: hook\n%s", id, hook->door.data ? hook->door.data : "",
-                      door.data ? door.data : "");
+        bw_buf_printf(&trigger, "  - webhook: %s\n%s    name: hook\n", where.data ? where.data : "", hook->door.data ? hook->door.data : "");
+        bw_buf_append_slice(&trigger, bw_buf_slice(&door));
         if (hook->condition.len) {
             bw_buf_append_text(&trigger, "    if: ");
-            bw_buf_append_json_string(&trigger, bw_buf_slice(&hook->condition));
+            bw_hooks_append_quoted(&trigger, bw_buf_slice(&hook->condition));
             bw_buf_append_char(&trigger, '\n');
         }
         for (const char *line = trigger.data; line && *line; line = strchr(line, '\n') + 1)
@@ -306,4 +337,5 @@ void bw_hook_convert(struct bw_hook *hook)
     bw_buf_free(&steps);
     bw_buf_free(&path);
     bw_buf_free(&door);
+    bw_buf_free(&where);
 }

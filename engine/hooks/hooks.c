@@ -36,12 +36,16 @@ void bw_hooks_note(struct bw_hooks_state *state, const struct bw_yaml_node *at, 
     add_note(state, at, text);
 }
 
-static void note(struct bw_hook *hook, const struct bw_yaml_node *at, const char *format, va_list arguments)
+__attribute__((format(printf, 3, 0))) static void note(struct bw_hook *hook, const struct bw_yaml_node *at, const char *format, va_list arguments)
 {
     char text[600];
     vsnprintf(text, sizeof text, format, arguments);
-    for (char *byte = text; *byte; byte++)
-        if ((unsigned char)*byte < ' ') *byte = ' '; /* it stands on one line of a comment */
+    for (char *next = text; *next;) { /* it stands on one line of a comment */
+        bool is_plain;
+        size_t len = bw_hooks_character(bw_slice_of(next), &is_plain);
+        if (!is_plain) memset(next, ' ', len);
+        next += len;
+    }
     bw_hooks_note(hook->state, at, "%s: %s", hook->name, text);
     bw_buf_printf(&hook->comments, "# %s:%d:%d: %s\n", hook->state->file, at ? at->line : 1, at ? at->column : 1, text);
 }

@@ -44,8 +44,11 @@ bool bw_hooks_has_placeholder(const char *text);
 bool bw_hook_append_value(struct bw_hook *hook, struct bw_buf *out, const struct bw_yaml_node *argument, const char **why);
 /* The same as a text of YAML, for `with`. otherwise: what stands for a missing value; NULL: its key is left out then. */
 bool bw_hook_append_argument(struct bw_hook *hook, struct bw_buf *out, const struct bw_yaml_node *argument, const char *otherwise, const char **why);
-void bw_hooks_append_lua(struct bw_buf *out, struct bw_slice text);  /* 'text', with nothing in it that would end an expression */
-void bw_hooks_append_yaml(struct bw_buf *out, struct bw_slice text); /* "text", with nothing in it that would begin an expression */
+void bw_hooks_append_lua(struct bw_buf *out, struct bw_slice text); /* 'text', with nothing in it that would end an expression */
+/* The bytes of the next character; is_plain: a YAML text may hold it as it is, on one line. */
+size_t bw_hooks_character(struct bw_slice text, bool *is_plain);
+void bw_hooks_append_quoted(struct bw_buf *out, struct bw_slice text); /* "text", in double quotes of YAML */
+void bw_hooks_append_yaml(struct bw_buf *out, struct bw_slice text);   /* "text", with nothing in it that would begin an expression */
 
 /* regex.c: a regular expression of Go's as an expression that is true where `value` (an expression) holds it. False: there is no such pattern. */
 bool bw_hooks_append_regex(struct bw_buf *out, const char *value, const char *regex);

@@ -1,3 +1,4 @@
+#include "base/utf8.h"
 #include "hooks/internal.h"
 #include <ctype.h>
 #include <string.h>
@@ -19,6 +20,13 @@ static struct bw_slice trimmed(struct bw_slice text)
     return text;
 }
 
+static bool is_variable(struct bw_slice name)
+{
+    for (size_t i = 0; i < name.len; i++)
+        if (name.ptr[i] != '_' && (!isascii((unsigned char)name.ptr[i]) || !isalnum((unsigned char)name.ptr[i]))) return false;
+    return name.len && !isdigit((unsigned char)*name.ptr);
+}
+
 /* `getenv "NAME" | js`: what is quoted, and which function. */
 static const struct kind *read_call(struct bw_slice inner, struct bw_slice *argument)
 {
@@ -33,8 +41,9 @@ static const struct kind *read_call(struct bw_slice inner, struct bw_slice *argu
         *argument = (struct bw_slice){rest.ptr + 1, (size_t)(end - rest.ptr) - 1};
         struct bw_slice pipe = trimmed((struct bw_slice){end + 1, rest.len - argument->len - 2});
         bool is_plain = !pipe.len || (*pipe.ptr == '|' && bw_slice_is(trimmed((struct bw_slice){pipe.ptr + 1, pipe.len - 1}), "js"));
-        return is_plain && argument->len && !memchr(argument->ptr, '@', argument->len) && !memchr(argument->ptr, '\\', argument->len) ? &kinds[i]
-                                                                                                                                      : NULL;
+        bool is_name = kinds[i].letter == 'f' ? !memchr(argument->ptr, '@', argument->len) && !memchr(argument->ptr, '\\', argument->len)
+                                              : is_variable(*argument);
+        return is_plain && argument->len && is_name ? &kinds[i] : NULL;
     }
     return NULL;
 }
@@ -42,8 +51,14 @@ static const struct kind *read_call(struct bw_slice inner, struct bw_slice *argu
 static bool refuse(struct bw_slice text, size_t at, const char *file, struct bw_error *err)
 {
     int line = 1, column = 1;
-    for (size_t i = 0; i < at; i++, column++)
-        if (text.ptr[i] == '\n') line++, column = 0;
+    size_t i = text.len >= 3 && !memcmp(text.ptr, "\xEF\xBB\xBF", 3) ? 3 : 0, len;
+    while (i < at) { /* lines and characters as base/yaml.h counts them */
+        bool is_break = (len = bw_yaml_break(text.ptr + i, text.ptr + text.len)) > 0;
+        if (!is_break && !(len = bw_utf8_length(text.ptr + i, text.len - i))) len = 1;
+        line += is_break;
+        column = is_break ? 1 : column + 1;
+        i += len;
+    }
     bw_error_set(err, "hooks.template",
                  "only {{ getenv \"NAME\" }}, {{ cat \"FILE\" }} and {{ credential \"NAME\" }} can be taken over from a template");
     bw_error_hint(err, "write what it stands for in its place, and import that");
@@ -97,7 +112,7 @@ bool bw_hooks_append_placeholder(struct bw_buf *out, const char *text)
     if (text[2] == 'e') bw_buf_printf(out, "{env: %.*s}", (int)name.len, name.ptr);
     if (text[2] == 'f') {
         bw_buf_append_text(out, "{file: ");
-        bw_buf_append_json_string(out, name);
+        bw_hooks_append_quoted(out, name);
         bw_buf_append_char(out, '}');
     }
     if (text[2] == 'c') bw_buf_printf(out, "{env: %.*s}", (int)name.len, name.ptr); /* as webhook does it without systemd */

@@ -43,11 +43,19 @@ struct door {
     const struct bw_yaml_node *signature, *token, *allow;
 };
 
+/* "x-auth", "auth.key", and not "author" */
+static bool has_word(const char *name, const char *word)
+{
+    size_t len = strlen(word);
+    for (const char *at = name; (at = strcasestr(at, word)); at++)
+        if ((at == name || !isalnum((unsigned char)at[-1])) && !isalnum((unsigned char)at[len])) return true;
+    return false;
+}
+
 /* A fixed text that is compared with something whose name says that it proves something. */
 static bool is_token(const struct bw_yaml_node *match)
 {
-    static const char *const words[] = {"token",  "secret",  "password",      "passwd", "api-key",
-                                        "apikey", "api_key", "authorization", "auth",   "credential"};
+    static const char *const words[] = {"token", "secret", "password", "passwd", "api-key", "apikey", "api_key", "authorization", "credential"};
     const struct bw_yaml_node *parameter = bw_yaml_get(match, "parameter");
     const char *source = bw_hook_text(parameter, "source", ""), *name = bw_hook_text(parameter, "name", "");
     if (strcmp(type_of(match), "value") != 0) return false;
@@ -55,7 +63,7 @@ static bool is_token(const struct bw_yaml_node *match)
     if (strcmp(source, "header") != 0 && strcmp(source, "payload") != 0) return false;
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (strcasestr(name, words[i])) return true;
-    return false;
+    return has_word(name, "auth");
 }
 
 static void append_secret(struct bw_hook *hook, const struct bw_yaml_node *match, const char *key, const char *what)
@@ -89,7 +97,7 @@ static void take_signature(struct bw_hook *hook, const struct bw_yaml_node *matc
     bw_buf_append_text(&hook->door, "    verify: hmac\n");
     append_secret(hook, match, "secret", "secret");
     bw_buf_append_text(&hook->door, "    options: {header: ");
-    bw_buf_append_json_string(&hook->door, bw_slice_of(header));
+    bw_hooks_append_quoted(&hook->door, bw_slice_of(header));
     bw_buf_printf(&hook->door, ", algorithm: hmac-%s, encoding: hex", hash);
     if (has_prefix) bw_buf_printf(&hook->door, ", prefix: \"%s=\"", hash);
     bw_buf_append_text(&hook->door, "}\n");
@@ -111,7 +119,7 @@ static void append_place(struct bw_hook *hook, struct bw_buf *out, const struct 
         for (const char *at = name; *at; at++) bw_buf_append_char(&place, *at == '.' ? '/' : *at);
         bw_hook_note(hook, match, "the token is looked for in JSON; where the body is a form, write form:%s into the scheme", name);
     }
-    bw_buf_append_json_string(out, bw_buf_slice(&place));
+    bw_hooks_append_quoted(out, bw_buf_slice(&place));
     bw_buf_free(&place);
 }
 
@@ -129,7 +137,7 @@ static void take_token(struct bw_hook *hook, const struct bw_yaml_node *match)
     append_secret(hook, match, "token", "value");
     if (is_header) {
         bw_buf_append_text(&hook->door, "    options: {header: ");
-        bw_buf_append_json_string(&hook->door, bw_slice_of(name));
+        bw_hooks_append_quoted(&hook->door, bw_slice_of(name));
         bw_buf_append_text(&hook->door, "}\n");
         return;
     }
@@ -159,9 +167,9 @@ static void take_allow(struct bw_hook *hook, const struct bw_yaml_node *match)
         bw_net_range_append(&address, &range);
         bw_buf_append_text(&hook->door, comma);
         if (fault == BW_NET_GOOD)
-            bw_buf_append_json_string(&hook->door, text);
+            bw_hooks_append_quoted(&hook->door, text);
         else
-            bw_buf_append_json_string(&hook->door, bw_buf_slice(&address));
+            bw_hooks_append_quoted(&hook->door, bw_buf_slice(&address));
         bw_buf_free(&address);
         comma = ", ";
         at += text.len;
@@ -194,6 +202,8 @@ static bool append_match(struct bw_hook *hook, struct bw_buf *out, const struct 
     struct bw_buf value = {0};
     if (!is_value && !is_regex)
         bw_hook_close(hook, match, "%s%.40s cannot be one of several conditions", *type ? "" : "a match without a type", type);
+    else if (is_token(match) && strcmp(bw_hook_text(parameter, "source", ""), "payload") == 0)
+        bw_hook_close(hook, match, "a secret as one of several conditions would stand in the workflow for all to read");
     else if (bw_hooks_has_placeholder(expected))
         bw_hook_close(hook, match, "a template is filled in within `secret` only, or where the value is the token that proves the sender");
     else if (!bw_hook_append_value(hook, &value, parameter, &why))

@@ -36,6 +36,37 @@ void bw_hooks_append_lua(struct bw_buf *out, struct bw_slice text)
     bw_buf_append_char(out, '\'');
 }
 
+size_t bw_hooks_character(struct bw_slice text, bool *is_plain)
+{
+    const unsigned char *at = (const unsigned char *)text.ptr;
+    size_t len = bw_utf8_length(text.ptr, text.len);
+    bool is_control = len == 1 ? *at < ' ' || *at == 0x7f : len == 2 && *at == 0xC2 && at[1] < 0xA0;
+    bool is_break = len == 3 && *at == 0xE2 && at[1] == 0x80 && (at[2] == 0xA8 || at[2] == 0xA9);
+    bool is_none = len == 3 && *at == 0xEF && ((at[1] == 0xBB && at[2] == 0xBF) || (at[1] == 0xBF && at[2] > 0xBD));
+    *is_plain = len && !is_control && !is_break && !is_none;
+    return len ? len : 1;
+}
+
+void bw_hooks_append_quoted(struct bw_buf *out, struct bw_slice text)
+{
+    bw_buf_append_char(out, '"');
+    while (text.len) {
+        bool is_plain;
+        size_t len = bw_hooks_character(text, &is_plain);
+        const unsigned char *at = (const unsigned char *)text.ptr;
+        if (*at == '"' || *at == '\\')
+            bw_buf_printf(out, "\\%c", *at);
+        else if (is_plain)
+            bw_buf_append(out, at, len);
+        else if (len == 3)
+            bw_buf_printf(out, "\\u%04X", (*at & 0xFu) << 12 | (at[1] & 0x3Fu) << 6 | (at[2] & 0x3Fu));
+        else
+            bw_buf_printf(out, "\\x%02X", len == 2 ? at[1] : *at); /* U+0080 to U+009F end with their number */
+        text = (struct bw_slice){text.ptr + len, text.len - len};
+    }
+    bw_buf_append_char(out, '"');
+}
+
 void bw_hooks_append_yaml(struct bw_buf *out, struct bw_slice text)
 {
     struct bw_buf quoted = {0};
@@ -45,7 +76,7 @@ void bw_hooks_append_yaml(struct bw_buf *out, struct bw_slice text)
         bw_buf_append_text(&quoted, " }}");
         text = bw_buf_slice(&quoted);
     }
-    bw_buf_append_json_string(out, text);
+    bw_hooks_append_quoted(out, text);
     if (quoted.failed) out->failed = true;
     bw_buf_free(&quoted);
 }
@@ -163,7 +194,7 @@ bool bw_hook_append_argument(struct bw_hook *hook, struct bw_buf *out, const str
         bw_buf_append_slice(&text, bw_buf_slice(&value));
         if (has_default) bw_buf_printf(&text, ", '%s')", otherwise);
         bw_buf_append_text(&text, " }}");
-        bw_buf_append_json_string(out, bw_buf_slice(&text));
+        bw_hooks_append_quoted(out, bw_buf_slice(&text));
     }
     if (value.failed || text.failed) out->failed = true;
     bw_buf_free(&value);

@@ -1,7 +1,10 @@
 #include "order.h"
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define PATH_IF_NONE "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -88,6 +91,13 @@ static bool set_secrets(const struct making *making, json_t *all)
     return true;
 }
 
+static bool refuse_variable(const struct making *making, const char *name)
+{
+    snprintf(making->reason, making->size, "a step may not set %.100s for the program %.100s: its configuration has to name it under `accepts`", name,
+             making->order->program->name);
+    return refuse(making, "exec.env", NULL);
+}
+
 /* Only what the configuration lets a step say: a variable can change which program is run as well as a path can (LD_PRELOAD, PATH, GIT_SSH). */
 static bool set_of_step(const struct making *making, json_t *all)
 {
@@ -100,12 +110,67 @@ static bool set_of_step(const struct making *making, json_t *all)
         bool may_be = is_accepted(program, name), is_set = text && may_be && set(all, name, text);
         free(text);
         if (is_set) continue;
-        if (!may_be)
+        if (!may_be) return refuse_variable(making, name);
+        snprintf(making->reason, making->size, "env.%.100s is null, or a text with a NUL: neither is a variable", name);
+        return refuse(making, "exec.input", NULL);
+    }
+    return true;
+}
+
+/* ---- files ---- */
+
+static bool write_all(int fd, const char *bytes, size_t len)
+{
+    while (len) {
+        ssize_t put = write(fd, bytes, len);
+        if (put < 0 && errno != EINTR) return false;
+        if (put > 0) bytes += put, len -= (size_t)put;
+    }
+    return true;
+}
+
+/* For its owner alone. malloc'd path; NULL: errno says why. */
+static char *make_file(const json_t *value)
+{
+    const char *folder = getenv("TMPDIR");
+    char *path = NULL, *text = json_is_string(value) ? NULL : plain_text(value);
+    const char *bytes = text ? text : json_string_value(value);
+    if (!bytes || asprintf(&path, "%s/bellwire-XXXXXX", folder && *folder ? folder : "/tmp") < 0) {
+        free(text);
+        errno = ENOMEM;
+        return NULL;
+    }
+    int fd = mkostemp(path, O_CLOEXEC);
+    bool good = fd >= 0 && write_all(fd, bytes, text ? strlen(text) : json_string_length(value));
+    int failure = errno;
+    if (fd >= 0) close(fd);
+    if (fd >= 0 && !good) unlink(path);
+    free(text);
+    if (good) return path;
+    free(path);
+    errno = failure;
+    return NULL;
+}
+
+/* A variable with the path of each. */
+static bool set_files(const struct making *making, json_t *all)
+{
+    json_t *files = json_object_get(making->input, "files"), *value;
+    char **paths = making->order->files = json_object_size(files) ? calloc(json_object_size(files) + 1, sizeof *paths) : NULL;
+    const char *name;
+    size_t used = 0;
+    if (json_object_size(files) && !paths) return refuse(making, "exec.memory", "out of memory");
+    json_object_foreach(files, name, value)
+    {
+        if (json_is_null(value)) continue;
+        if (!is_accepted(making->order->program, name)) return refuse_variable(making, name);
+        if (!(paths[used] = make_file(value))) {
             snprintf(making->reason, making->size,
-                     "a step may not set %.100s for the program %.100s: its configuration has to name it under `accepts`", name, program->name);
-        else
-            snprintf(making->reason, making->size, "env.%.100s is null, or a text with a NUL: neither is a variable", name);
-        return refuse(making, may_be ? "exec.input" : "exec.env", NULL);
+                     "the file for %.100s cannot be made: %s; the folder $TMPDIR, or /tmp, has to be one of configure.exec.files", name,
+                     strerror(errno));
+            return refuse(making, "exec.files", NULL);
+        }
+        if (!set(all, name, paths[used++])) return refuse(making, "exec.memory", "out of memory");
     }
     return true;
 }
@@ -118,7 +183,7 @@ static bool add_environment(const struct making *making)
     bool good = all && set_basics(making, all) &&
                 (!making->order->program->environment || !json_object_update(all, (json_t *)making->order->program->environment));
     if (!good) refuse(making, "exec.memory", "out of memory");
-    good = good && set_secrets(making, all) && set_of_step(making, all);
+    good = good && set_secrets(making, all) && set_of_step(making, all) && set_files(making, all);
     char **environment = making->order->environment = good ? calloc(json_object_size(all) + 1, sizeof *environment) : NULL;
     json_object_foreach(all, name, value)
     {
@@ -192,6 +257,8 @@ static void free_list(char **list)
 
 void exec_order_free(struct exec_order *order)
 {
+    for (char **path = order->files; path && *path; path++) unlink(*path);
+    free_list(order->files);
     free_list(order->argv);
     free_list(order->environment);
     free(order->input);

@@ -9,6 +9,7 @@ struct exec_order {
     const struct exec_program *program;
     char **argv, **environment; /* NULL-terminated, owned */
     char *input;                /* NULL: it has none */
+    char **files;               /* NULL-terminated, made for this call, and removed with it */
     size_t input_len;
     enum exec_as as;
     json_t *ok_codes;

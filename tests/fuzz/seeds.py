@@ -166,6 +166,19 @@ def of_event_stream() -> list[bytes]:
     return [DICE + text for text in literals("tests/unit/base/test_event_stream.c")]
 
 
+def of_hooks() -> list[bytes]:
+    texts = re.findall(rb"```yaml hooks.yaml\n(.*?)```", (ROOT / "engine/hooks/README.md").read_bytes(), flags=re.S)
+    rule = {"match": {"type": "value", "value": "x", "parameter": {"source": "payload", "name": "a.0.b"}}}
+    proof = {"match": {"type": "payload-hmac-sha1", "secret": '{{ getenv "A" | js }}', "parameter": {"source": "header", "name": "X-Hub-Signature"}}}
+    regexes = [{"match": {"type": "regex", "regex": regex.decode(), "parameter": {"source": "header", "name": "X-Event"}}} for regex in literals("tests/unit/hooks/test_regex.c") if len(regex) < 30]
+    for inner in (rule, proof, {"not": rule}, {"and": [rule, {"not": {"or": [rule]}}]}, {"or": regexes[:9]}, {"and": regexes}, {"match": {"type": "ip-whitelist", "ip-range": "10.0.0.1/8 ::1"}}):
+        texts.append(json.dumps([{"id": "a", "execute-command": "true", "trigger-rule": inner, "response-message": "${{ x }}", "success-http-response-code": 201,
+                                  "response-headers": [{"name": "X-A", "value": "b"}], "include-command-output-in-response": True, "http-methods": ["POST"],
+                                  "pass-arguments-to-command": [{"source": source, "name": "n"} for source in ("payload", "header", "string", "url", "request", "entire-payload")],
+                                  "pass-environment-to-command": [{"source": "payload", "name": "p.q", "envname": "E"}], "parse-parameters-as-json": [{"source": "payload", "name": "p"}]}]).encode())
+    return [bytes([kind]) + text for text in texts for kind in (0, 1)]
+
+
 def of_mcp() -> list[bytes]:
     seeds = [DICE + b"\n\n\n" + text for text in literals("tests/unit/mcp/test_request.c") if text[:1] == b"{"]
     return seeds + [DICE + b"2026-07-28\ntools/call\nprice_of\n" + text for text in literals("tests/unit/mcp/test_request.c") if b"tools/call" in text]

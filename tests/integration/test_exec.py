@@ -154,6 +154,22 @@ def test_lines_of_stderr_are_in_the_log_of_the_run(engine):
         assert engine.wait_log("plugin.log", message=text)["run"] == run_["run"]
 
 
+def test_files_are_there_as_long_as_the_program(engine):
+    configure(engine)
+    config = engine.folder / "bellwire.yaml"
+    config.write_text(config.read_text().replace("name: sh, ", "name: sh, accepts: [BODY, MORE, NONE], ").replace("files: [", "files: [/tmp, "))
+    engine.env.pop("TMPDIR", None)
+    output = run(engine, "sh", 'cat "$BODY"; cat "$MORE"; echo "${NONE-unset}"; stat -c %a "$BODY"; echo "$BODY" >&2', files={"BODY": "text\n", "MORE": {"a": [1]}, "NONE": "${{ null }}"})
+    assert output["stdout"] == 'text\n{"a":[1]}unset\n600\n'
+    path = output["stderr"].strip()
+    assert path.startswith("/tmp/bellwire-") and not os.path.exists(path)
+    assert run(engine, "sh", "id", files={"PATH": "x"})["code"] == "exec.env"
+    config.write_text(config.read_text().replace("files: [/tmp, ", "files: ["))
+    from test_plugin_faults import HAS_LANDLOCK
+    if HAS_LANDLOCK > 0:
+        assert run(engine, "sh", "id", files={"BODY": "x"})["code"] == "exec.files"
+
+
 # ---- what may be run ----
 
 def test_what_is_not_configured_is_not_run(engine):

@@ -17,8 +17,9 @@ from conftest import BINARY, DEADLINE, wait_for
 NOTE = """#!/usr/bin/python3
 import json, os, sys
 folder = os.path.dirname(os.path.abspath(sys.argv[0])) + "/notes"
-env = {name: value for name, value in os.environ.items() if name.startswith("HOOK_") or name in ("REF", "GREETING")}
-with open(f"{folder}/.{os.getpid()}", "w") as out: json.dump({"args": sys.argv[1:], "env": env, "dir": os.getcwd()}, out)
+env = {name: value for name, value in os.environ.items() if name.startswith("HOOK_") or name in ("REF", "GREETING", "BODY")}
+files = {name: open(env.pop(name)).read() for name in ("HOOK_REPO", "BODY") if name in env}
+with open(f"{folder}/.{os.getpid()}", "w") as out: json.dump({"args": sys.argv[1:], "env": env, "files": files, "dir": os.getcwd()}, out)
 os.rename(f"{folder}/.{os.getpid()}", f"{folder}/{os.getpid()}-{os.urandom(4).hex()}")
 print("noted", *sys.argv[1:3])
 """
@@ -62,6 +63,7 @@ HOOKS = {
     "not": ({"trigger-rule": {"not": is_value(payload("deleted"), "true")}}, ['{"n":{n},"deleted":true}', '{"n":{n},"deleted":false}', '{"n":{n},"deleted":"true"}', '{"n":{n}}']),
     "and-not": ({"trigger-rule": {"and": [{"not": is_value(payload("deleted"), "true")}, {"not": {"or": [MAIN, is_value(payload("x"), "y")]}}]}},
                 ['{"n":{n},"deleted":false}', '{"n":{n}}', '{"n":{n},"deleted":false,"ref":"refs/heads/main"}', '{"n":{n},"deleted":0,"x":"z"}']),
+    "author": ({"trigger-rule": {"or": [is_value(payload("author"), "ann"), is_value(payload("x"), "y")]}}, ['{"n":{n},"author":"ann"}', '{"n":{n},"author":"bob"}']),
     "nothing": ({"trigger-rule": {"or": []}}, ['{"n":{n}}']),
     "header": ({"trigger-rule": {"and": [is_value(header("X-Event"), "push"), is_regex(header("x-event"), "^pu")]}}, ['{"n":{n}}']),
     "address": ({"trigger-rule": {"match": {"type": "ip-whitelist", "ip-range": "127.0.0.9/24 ::1"}}}, ['{"n":{n}}']),
@@ -80,6 +82,7 @@ def make_hooks(folder, hooks=HOOKS):
     return [{"id": name, "execute-command": f"{folder}/note", "command-working-directory": str(folder), "response-message": f"taken by {name}",
              "pass-arguments-to-command": [{"source": "string", "name": name}, payload("n"), payload("ref"), payload("commits"), payload("text"), {"source": "string", "name": "${{ 'x' }} $(id)"}],
              "pass-environment-to-command": [payload("repo.name"), payload("ref", envname="REF"), {"source": "string", "envname": "GREETING", "name": "hello you"}],
+             "pass-file-to-command": [payload("repo"), payload("ref", envname="BODY")],
              **more} for name, (more, _) in hooks.items()]
 
 
@@ -245,10 +248,12 @@ NOT_TAKEN = [
     ({"trigger-rule": is_regex(payload("ref"), "(?i)main")}, "no pattern for the regular expression (?i)main"),
     ({"trigger-rule": {"and": [signed("sha1", "s", "X-Hub-Signature"), is_value(header("X-Token"), "t")]}}, "both of them"),
     ({"trigger-rule": {"or": [MAIN, is_value(header("X-Api-Key"), "t")]}}, "is not kept with an event"),
+    ({"trigger-rule": {"or": [MAIN, is_value(payload("token"), "t")]}}, "for all to read"),
     ({"trigger-rules": {}}, "is it trigger-rule?"),
     ({"pass-arguments-to-command": [{"source": "url", "name": "q"}]}, "url.q cannot be given to the program: an event has no query"),
     ({"pass-environment-to-command": [{"source": "request", "name": "remote-addr"}]}, "its sender's address"),
-    ({"pass-file-to-command": [payload("x")]}, "no files are made"),
+    ({"pass-file-to-command": [payload("x", base64decode=True)]}, "in base64"),
+    ({"pass-environment-to-command": [payload("x"), payload("y", envname="HOOK_x")]}, "two variables HOOK_x"),
     ({"http-methods": ["GET"]}, "nothing but POST"),
     ({"incoming-payload-content-type": "application/xml"}, "application/xml"),
     ({"execute-command": "/nowhere/at/all"}, "there is no program /nowhere/at/all"),
