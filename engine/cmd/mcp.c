@@ -21,18 +21,22 @@
 #define TIMEOUT_S 90L                /* above the longest time that an engine lets a call wait */
 #define STACK_BYTES (1u << 20)
 
+struct bridge;
+struct errand { /* one message on its way, and its thread */
+    struct bridge *bridge;
+    pthread_t thread;
+    bool is_begun;  /* the main thread's: there is a thread to join */
+    bool has_ended; /* under the lock: it will not be waited for long */
+    char *line;
+    size_t len;
+};
 struct bridge {
     const char *url, *socket_path, *ca;
     const struct bw_source *source;
     pthread_mutex_t lock;
     pthread_cond_t ended;
-    size_t under_way;
+    struct errand errands[UNDER_WAY_MAX];
     _Atomic bool is_broken; /* nobody reads what is written */
-};
-struct errand {
-    struct bridge *bridge;
-    char *line;
-    size_t len;
 };
 
 static void write_line(struct bridge *bridge, struct bw_slice text)
@@ -124,46 +128,47 @@ static void post(struct bridge *bridge, struct bw_slice line)
     bw_buf_free(&answer);
 }
 
-static void leave(struct bridge *bridge)
-{
-    pthread_mutex_lock(&bridge->lock);
-    bridge->under_way--;
-    pthread_cond_signal(&bridge->ended);
-    pthread_mutex_unlock(&bridge->lock);
-}
-
 static void *run_errand(void *arg)
 {
     struct errand *errand = arg;
     post(errand->bridge, (struct bw_slice){errand->line, errand->len});
-    leave(errand->bridge);
-    free(errand->line);
-    free(errand);
+    pthread_mutex_lock(&errand->bridge->lock);
+    errand->has_ended = true;
+    pthread_cond_signal(&errand->bridge->ended);
+    pthread_mutex_unlock(&errand->bridge->lock);
     return NULL;
 }
 
-/* Waits until fewer than so many are under way. */
-static void wait_for_room(struct bridge *bridge, size_t most)
+static void end(struct errand *errand)
 {
+    if (!errand->is_begun) return;
+    pthread_join(errand->thread, NULL);
+    free(errand->line);
+    errand->is_begun = false;
+}
+
+/* One that is free, or has ended; waits for it. */
+static struct errand *find_room(struct bridge *bridge)
+{
+    struct errand *found = NULL;
     pthread_mutex_lock(&bridge->lock);
-    while (bridge->under_way >= most) pthread_cond_wait(&bridge->ended, &bridge->lock);
+    while (!found) {
+        for (size_t i = 0; i < UNDER_WAY_MAX && !found; i++)
+            if (!bridge->errands[i].is_begun || bridge->errands[i].has_ended) found = &bridge->errands[i];
+        if (!found) pthread_cond_wait(&bridge->ended, &bridge->lock);
+    }
     pthread_mutex_unlock(&bridge->lock);
+    end(found);
+    return found;
 }
 
 static bool begin(struct bridge *bridge, const pthread_attr_t *attributes, struct bw_slice line)
 {
-    pthread_t thread;
-    struct errand *errand = malloc(sizeof *errand);
-    wait_for_room(bridge, UNDER_WAY_MAX);
-    if (errand) *errand = (struct errand){.bridge = bridge, .line = bw_slice_dup(line), .len = line.len};
-    pthread_mutex_lock(&bridge->lock);
-    bridge->under_way++;
-    pthread_mutex_unlock(&bridge->lock);
-    if (errand && errand->line && !pthread_create(&thread, attributes, run_errand, errand)) return true;
-    leave(bridge);
-    if (errand) free(errand->line);
-    free(errand);
-    return false;
+    struct errand *errand = find_room(bridge);
+    *errand = (struct errand){.bridge = bridge, .line = bw_slice_dup(line), .len = line.len};
+    errand->is_begun = errand->line && !pthread_create(&errand->thread, attributes, run_errand, errand);
+    if (!errand->is_begun) free(errand->line);
+    return errand->is_begun;
 }
 
 /* Until the input ends; what is under way then is still answered. */
@@ -175,7 +180,6 @@ static int carry(struct bridge *bridge)
     ssize_t len;
     int status = 0;
     pthread_attr_init(&attributes);
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     pthread_attr_setstacksize(&attributes, STACK_BYTES);
     while (!status && !bridge->is_broken && (len = getline(&line, &room, stdin)) > 0) {
         struct bw_slice text = {line, (size_t)len};
@@ -185,7 +189,7 @@ static int carry(struct bridge *bridge)
             status = 1;
         }
     }
-    wait_for_room(bridge, 1);
+    for (size_t i = 0; i < UNDER_WAY_MAX; i++) end(&bridge->errands[i]);
     pthread_attr_destroy(&attributes);
     free(line);
     return status;
@@ -257,11 +261,9 @@ const struct bw_command bw_command_mcp = {
     .name = "mcp",
     .summary = "hand the tools of the running engine to a program that starts its servers itself",
     .usage = "usage: bellwire mcp [SOURCE] [--url URL] [--ca FILE] [--config FILE]\n\n"
-             "For programs that speak the Model Context Protocol with a process of their own (stdio): each line of standard input is a message, "
-             "posted to\n"
-             "the running engine as its source with `mcp` wants it, with its token; each answer is a line of standard output. Workflows with "
-             "`expose: mcp`\n"
-             "are the tools. SOURCE is needed where several sources have mcp.\n\n"
+             "For programs that speak the Model Context Protocol with a process of their own (stdio): each line of standard input is a message,\n"
+             "posted to the running engine as its source with `mcp` wants it, with its token; each answer is a line of standard output.\n"
+             "Workflows with `expose: mcp` are the tools. SOURCE is needed where several sources have mcp.\n\n"
              "  --url URL    another address than the configured one\n"
              "  --ca FILE    trust what this authority has signed (PEM), instead of the system's\n\n"
              "Ends when its input ends. A call that was stored is run to its end all the same.\n\n"

@@ -549,6 +549,8 @@ def test_the_bridge_says_what_went_wrong(make_engine):
     engine = make(make_engine, PRICE).start()
     by_id, answers = bridge(engine, "{", PING, {"jsonrpc": "2.0", "method": "notifications/initialized"}, {**PING, "id": 2, "method": "nope"})
     assert by_id[None]["error"]["code"] == -32700 and by_id[1]["result"] == {} and by_id[2]["error"]["code"] == -32601 and len(answers) == 3
+    by_id, answers = bridge(engine, *({**PING, "id": n} for n in range(50)))  # more than are under way at a time
+    assert set(by_id) == set(range(50)) and len(answers) == 50
     engine.env["MCP_TOKEN"] = "another"
     by_id, _ = bridge(engine, PING)
     assert by_id[1]["error"]["code"] == -32603 and "401" in by_id[1]["error"]["message"]

@@ -31,6 +31,24 @@ static void assert_bound(struct bw_awaits *awaits, const char *name, uint32_t re
     assert_int_equal(binding.key_count, 0);
 }
 
+static void test_a_call_is_for_a_tool_of_the_catalogue_of_now(void **state)
+{
+    struct bw_awaits awaits = {0};
+    struct bw_binding binding;
+    const struct bw_slice name = BW_SLICE("agents.tools.price"), data = BW_SLICE("{}");
+    (void)state;
+    assert_false(bw_awaits_bind_call(&awaits, BW_SLICE("price"), name, data, &binding));
+    bw_awaits_publish_take(&awaits,
+                           awaited_of(3, "[{\"name\":\"price\",\"tool\":{\"name\":\"price_of\"}},{\"name\":\"other\",\"events\":[\"**\"]}]"));
+    assert_true(bw_awaits_bind_call(&awaits, BW_SLICE("price"), name, data, &binding));
+    assert_true(binding.revision == 3 && binding.is_awaited && !binding.respond_most_ms);
+    assert_false(bw_awaits_bind_call(&awaits, BW_SLICE("other"), name, data, &binding)); /* it would like the event, and is no tool */
+    assert_false(binding.is_awaited);
+    bw_awaits_publish_take(&awaits, awaited_of(4, "[]"));
+    assert_false(bw_awaits_bind_call(&awaits, BW_SLICE("price"), name, data, &binding));
+    bw_awaits_end(&awaits);
+}
+
 static void test_nothing_is_awaited_by_no_workflow(void **state)
 {
     struct bw_awaits awaits = {0};
@@ -169,6 +187,7 @@ static void test_revision_and_answer_belong_together_while_catalogues_change(voi
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_call_is_for_a_tool_of_the_catalogue_of_now),
         cmocka_unit_test(test_nothing_is_awaited_by_no_workflow),
         cmocka_unit_test(test_an_event_has_a_key_for_each_pair_that_fits),
         cmocka_unit_test(test_the_formula_of_keys_stays),
