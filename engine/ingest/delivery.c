@@ -128,7 +128,7 @@ static struct delivery *make(struct bw_connection *connection, const struct bw_r
     struct bw_slice remote = bw_slice_of(loop->client.text), id = judgement->delivery_id;
     bw_buf_clear(&loop->kept);
     bw_headers_keep(&loop->kept, from, source, bw_buf_slice(&connection->client));
-    if (call) bw_tool_call_headers(call, &loop->kept);
+    if (call) bw_tool_call_headers(call, judgement->subject, &loop->kept);
     struct bw_slice workflow = call ? call->workflow : (struct bw_slice){"", 0};
     struct bw_slice data = judgement->data; /* the body, or what the scheme takes out of it */
     struct bw_slice packed = bw_pack(loop->packer, data);

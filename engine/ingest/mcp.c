@@ -180,7 +180,8 @@ static void make_key(const struct bw_mcp_request *from, struct bw_buf *out)
     bw_buf_append_slice(out, from->key);
 }
 
-static void call(struct bw_connection *connection, struct evhttp_request *request, const struct bw_route *route, const struct bw_mcp_request *from)
+static void call(struct bw_connection *connection, struct evhttp_request *request, const struct bw_route *route, const struct bw_mcp_request *from,
+                 struct bw_slice subject)
 {
     const struct bw_mcp_tool *tool = bw_mcp_tools_find(bw_router_tools(route->router), from->tool);
     struct bw_mcp_fault fault = {.status = 200, .code = BW_MCP_INVALID_PARAMS};
@@ -203,8 +204,12 @@ static void call(struct bw_connection *connection, struct evhttp_request *reques
     make_key(from, &key);
     bw_buf_append_text(&name, EVENT_PREFIX);
     bw_buf_append_slice(&name, tool->name);
-    const struct bw_judgement judgement = {
-        .verdict = BW_VERIFIED, .delivery_id = bw_buf_slice(&key), .event = bw_buf_slice(&name), .event_trusted = true, .data = from->arguments};
+    const struct bw_judgement judgement = {.verdict = BW_VERIFIED,
+                                           .delivery_id = bw_buf_slice(&key),
+                                           .event = bw_buf_slice(&name),
+                                           .event_trusted = true,
+                                           .subject = subject,
+                                           .data = from->arguments};
     struct bw_tool_call *made = key.failed || name.failed ? NULL : bw_tool_call_new(from, tool->workflow);
     if (!made || !bw_deliver_call(connection, request, route, &judgement, made)) {
         free(made);
@@ -245,13 +250,14 @@ static void refuse_type(struct bw_connection *connection, struct evhttp_request 
     bw_conclude(connection, request, route, &(struct bw_conclusion){415, BW_OUTCOME_BAD_TYPE, "content type"}, &reply);
 }
 
-static void answer(struct bw_connection *connection, struct evhttp_request *request, const struct bw_route *route, const struct bw_mcp_request *from)
+static void answer(struct bw_connection *connection, struct evhttp_request *request, const struct bw_route *route, const struct bw_mcp_request *from,
+                   struct bw_slice subject)
 {
     struct bw_buf text = {0};
     const struct bw_mcp_fault no_cursor = {
         .status = 200, .code = BW_MCP_INVALID_PARAMS, .message = "Invalid params: this cursor is of no list of ours"};
     switch (from->method) {
-    case BW_MCP_CALL_TOOL: call(connection, request, route, from); return;
+    case BW_MCP_CALL_TOOL: call(connection, request, route, from, subject); return;
     case BW_MCP_DISCOVER: bw_mcp_say_discover(&from->to, &text); break;
     case BW_MCP_INITIALIZE: bw_mcp_say_initialize(&from->to, from->version, &text); break;
     case BW_MCP_PING: bw_mcp_say_pong(&from->to, &text); break;
@@ -277,6 +283,6 @@ void bw_mcp(struct bw_connection *connection, struct evhttp_request *request, co
     else if (!bw_mcp_request_read(judgement->verdict == BW_VERIFIED ? judgement->data : parsed->body, &headers, &message, &fault))
         refuse(connection, request, route, &message.to, &fault);
     else
-        answer(connection, request, route, &message);
+        answer(connection, request, route, &message, judgement->subject);
     bw_mcp_request_clear(&message);
 }

@@ -2,7 +2,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CLIENT_BYTES_MAX 100 /* of what it says of itself, each */
+#define CLIENT_BYTES_MAX 100  /* of what it says of itself, each */
+#define SUBJECT_BYTES_MAX 400 /* a longer one is left out: half of it might be somebody else */
 
 static struct bw_slice put(char **at, struct bw_slice bytes)
 {
@@ -60,11 +61,15 @@ static void append(struct bw_buf *kept, const char *name, struct bw_slice value,
     bw_buf_free(&text);
 }
 
-void bw_tool_call_headers(const struct bw_tool_call *call, struct bw_buf *kept)
+void bw_tool_call_headers(const struct bw_tool_call *call, struct bw_slice subject, struct bw_buf *kept)
 {
     if (kept->failed || !kept->len) return;
     kept->len--; /* the brace */
     append(kept, "bellwire-tool", call->tool, (struct bw_slice){"", 0});
     if (call->client_name.len) append(kept, "bellwire-tool-client", call->client_name, call->client_version);
+    if (subject.len && subject.len <= SUBJECT_BYTES_MAX) {
+        bw_buf_append_text(kept, ",\"bellwire-tool-subject\":");
+        bw_buf_append_slice(kept, subject);
+    }
     bw_buf_append_char(kept, '}');
 }

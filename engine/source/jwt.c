@@ -199,11 +199,20 @@ static const char *check_public(struct bw_trial *trial, const struct token *toke
     return good ? NULL : "bad signature";
 }
 
+static struct bw_slice subject_of(struct bw_slice claims)
+{
+    struct bw_json_view subject;
+    bool is_text = bw_json_view_get(bw_json_view_of(claims), BW_SLICE("sub"), &subject) && bw_json_view_type(subject) == BW_JSON_STRING;
+    return is_text ? subject.raw : (struct bw_slice){"", 0};
+}
+
 const char *bw_jwt_check(struct bw_trial *trial, struct bw_slice text)
 {
     struct token token;
     const char *reason;
     if (!split(trial, text, &token)) return "unreadable token";
     if ((reason = read_header(&trial->program->jwt, &token)) || (reason = check_claims(trial, &token))) return reason;
-    return algorithms[token.alg].type ? check_public(trial, &token) : check_shared(trial, &token);
+    if ((reason = algorithms[token.alg].type ? check_public(trial, &token) : check_shared(trial, &token))) return reason;
+    trial->subject = subject_of(token.claims);
+    return NULL;
 }

@@ -266,6 +266,7 @@ struct bw_trial {
     unsigned form;            /* of the message: 0 = msg */
     struct bw_key_wish wish;  /* the key that is not there */
     enum bw_ring_state key_state;
+    struct bw_slice subject; /* of a token that was believed; or empty */
     bool is_learning;        /* the key is what the sender has handed over, or is still to */
     int64_t learns_until_ms; /* so long it may hand one over */
 };

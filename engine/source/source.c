@@ -292,6 +292,7 @@ static void judge(struct bw_trial *trial, struct bw_judgement *out)
         judge_batch(trial, out);
         return;
     }
+    out->subject = trial->subject;
     out->delivery_id = bw_naming_id(trial, program->id, program->id_count);
     out->event = bw_naming_event(trial, program->event, program->event_count, &out->event_trusted);
 }

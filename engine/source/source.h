@@ -61,6 +61,7 @@ struct bw_judgement {
     struct bw_slice answer_body; /* HANDSHAKE, in scratch */
     struct bw_slice answer_headers; /* HANDSHAKE: name, NUL, value, NUL, and so on; in scratch */
     struct bw_slice data;           /* VERIFIED: what the event's data is: the body, or what the scheme takes out of it */
+    struct bw_slice subject;        /* VERIFIED: who sends, as its signed token says (the claim sub of a JWT), a text as JSON writes it; or empty */
     struct bw_slice items;          /* VERIFIED: a JSON list whose items are the events, by bw_source_item(); empty: the request is one event */
 };
 

@@ -1,5 +1,7 @@
 """Workflows as tools (`expose: mcp`): by the clients of the protocol's makers, and by hand for what those never send."""
 import base64
+import hashlib
+import hmac
 import http.client
 import json
 import socket
@@ -183,6 +185,40 @@ def test_a_call_is_seen_with_who_has_made_it(make_engine):
     assert {row["workflow"]: row["decided"] for row in verdicts} == {"price": "ran", "pinged": "other"}
     [delivery] = engine.rows("deliveries")
     assert delivery["status"] == 200 and delivery["source"] == "agents"
+
+
+def test_a_token_says_who_has_called(make_engine):
+    engine = make(make_engine, PRICE, config=CONFIG + """
+  staff:
+    path: /staff
+    verify: staff
+    secrets: {secret: {env: JWT_SECRET}}
+    mcp: true
+""")
+    engine.env["JWT_SECRET"] = "x" * 32
+    engine.write("schemes/staff.yaml", """
+doc: "Tokens of the staff"
+alg: jwt
+key: {secret: secret}
+sig: {from: "header:authorization", prefix: "Bearer "}
+jwt: {algs: [HS256], needs_exp: true, claims: {aud: bellwire}}
+""")
+    engine.start()
+
+    def token(**claims):
+        def part(value):
+            return base64.urlsafe_b64encode(value).rstrip(b"=")
+        signed = part(b'{"alg":"HS256"}') + b"." + part(json.dumps({"aud": "bellwire", "exp": 4102444800, **claims}).encode())
+        return (signed + b"." + part(hmac.new(b"x" * 32, signed, hashlib.sha256).digest())).decode()
+
+    def called(by):
+        message, headers = of_today("tools/call", {"name": "price_of", "arguments": {"pieces": 1}})
+        status, answer, _ = post(engine, message, headers, path="/staff", token=by)
+        return engine.show_run(answer["result"]["_meta"]["bellwire/run"])["caller"] if status == 200 else status
+    assert called(token(sub='ann "a" <ann@shop.example>')).endswith('source staff, by ann "a" <ann@shop.example> (it calls itself hand 9)')
+    for nobody in ({}, {"sub": 7}, {"sub": "n" * 500}):
+        assert called(token(**nobody)).endswith("source staff, by who calls itself hand 9")
+    assert called(token(sub="ann", aud="other")) == 401
 
 
 def test_what_takes_longer_is_told_by_get_run(make_engine):
