@@ -11,9 +11,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LATE_GRACE_MS 400 /* of a call whose time is over: less than there is before another attempt */
-#define UP_MS 300         /* after the grace of one whose run is cancelled: the call is completed, whatever there still is of the program */
-#define GOODBYE_MS 1000   /* between the end of its input and SIGTERM, for a program with which all is said */
+#define LATE_GRACE_MS 400  /* of a call whose time is over: less than there is before another attempt */
+#define ON_ITS_WAY_MS 3000 /* what a call may have taken until it was here, on a machine that has other things to do */
+#define UP_MS 300          /* after the grace of one whose run is cancelled: the call is completed, whatever there still is of the program */
+#define GOODBYE_MS 1000    /* between the end of its input and SIGTERM, for a program with which all is said */
 #define GOODBYE_GRACE_MS 2000
 #define LOG_LINES 500 /* of a call; the engine bounds all of them */
 #define TAIL_BYTES 1200
@@ -427,8 +428,9 @@ void exec_jobs_cancel(struct exec_jobs *jobs, const struct bw_plugin_call *call)
     TAILQ_FOREACH(job, &jobs->running, link)
     {
         if (job->call != call) continue;
-        /* Nobody says why. A call without a heartbeat that has time left can only be one whose run is cancelled. */
-        bool is_late = call->heartbeat_ms || now_ms() - job->started_ms >= call->timeout_ms;
+        /* Nobody says why. A call without a heartbeat that has time left can only be one whose run is cancelled. Its time began before it came here.
+         */
+        bool is_late = call->heartbeat_ms || now_ms() - job->started_ms + ON_ITS_WAY_MS >= call->timeout_ms;
         int grace_ms = is_late ? LATE_GRACE_MS : jobs->config->grace_ms;
         job->is_ending = true;
         guard_end(&job->guard, grace_ms);

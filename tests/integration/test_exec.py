@@ -241,10 +241,6 @@ def gone(pids):
     wait_for("the end of the tree", lambda: all(is_gone(pid) for pid in pids))
 
 
-def guards():
-    return [pid for pid in os.listdir("/proc") if pid.isdigit() and state_of(pid) not in ("Z", "X", "gone") and pathlib.Path(f"/proc/{pid}/comm").read_text() == "guard\n"]
-
-
 def test_what_a_program_leaves_behind_ends_with_it(engine):
     pids = pids_of(tree(engine, extra=["0"]))
     [run_] = engine.finished_runs(1)
@@ -252,7 +248,7 @@ def test_what_a_program_leaves_behind_ends_with_it(engine):
 
 
 def test_a_program_that_takes_too_long_ends_with_all_that_it_has_started(engine):
-    pids = pids_of(tree(engine, "3s"))
+    pids = pids_of(tree(engine, "12s"))  # time enough for a machine that has other things to do
     [run_] = engine.finished_runs(1)
     assert run_["error"]["code"] == "step.timeout"
     gone(pids)
@@ -263,29 +259,35 @@ def test_a_cancelled_run_ends_its_program_by_sigterm_first(engine):
     pids = pids_of(tree(engine))
     engine.run("runs", "cancel", engine.wait_log("plugin.log", message="it grows")["run"])
     [run_] = engine.finished_runs(1)
-    assert run_["state"] == "cancelled" and all(is_gone(pid) for pid in pids)
+    assert run_["state"] == "cancelled"
+    gone(pids)
     assert (engine.folder / "work" / "pids.term").read_text() == "heard\n"
     assert not [line for line in engine.log if line.get("log") == "plugin.crashed"]
 
 
-def exec_host(engine):
-    """The one that has a guard."""
-    for pid in engine.children("host"):
-        if any(pathlib.Path(f"/proc/{child}/comm").read_text() == "guard\n" for child in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()):
-            return pid
-    return None
+def children_of(pid):
+    """(process id, name) of each."""
+    try:
+        return [(int(child), pathlib.Path(f"/proc/{child}/comm").read_text().strip()) for child in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+
+
+def host_and_guard(engine):
+    [found] = [(host, child) for host in engine.children("host") for child, name in children_of(host) if name == "guard"]
+    return found
 
 
 @pytest.mark.parametrize("who", ["host", "engine", "guard", "stop"])
 def test_a_killed_process_takes_the_programs_with_it(engine, who):
     pids = pids_of(tree(engine))
-    host = exec_host(engine)
+    host, guard = host_and_guard(engine)
     if who == "engine":
         engine.kill()
     elif who == "stop":
         engine.stop()
     else:
-        os.kill(host if who == "host" else int(pathlib.Path(f"/proc/{host}/task/{host}/children").read_text().split()[0]), signal.SIGKILL)
+        os.kill(host if who == "host" else guard, signal.SIGKILL)
     gone(pids)
     if who in ("host", "guard"):
         [run_] = engine.finished_runs(1)
@@ -304,7 +306,6 @@ def test_a_program_that_signals_its_group_reaches_no_other(engine):
 
 
 def test_two_hundred_programs_run_some_at_a_time_and_leave_nothing(engine):
-    before = set(guards())
     configure(engine, "    at_once: 10\n")
     count = "cd {0}/work; echo >here.$$; set -- here.*; echo $#; sleep 0.02; rm here.$$".format(engine.folder)
     engine.write("workflows/w.yaml", json.dumps({"name": "w", "on": [{"event": "open.ping"}], "steps": [
@@ -315,9 +316,7 @@ def test_two_hundred_programs_run_some_at_a_time_and_leave_nothing(engine):
     assert run_["state"] == "succeeded", run_
     seen = [int(item["stdout"]) for item in run_["steps"][0]["output"]["items"]]
     assert len(seen) == 200 and max(seen) <= 10
-    assert set(guards()) <= before
-    for host in engine.children("host"):
-        assert not pathlib.Path(f"/proc/{host}/task/{host}/children").read_text().split()
+    wait_for("the last guard", lambda: not any(children_of(host) for host in engine.children("host")))
 
 
 def test_the_plugin_keeps_the_contract(engine):

@@ -256,7 +256,7 @@ def test_programs_that_do_not_answer(make_engine, server, code, part):
 
 def test_a_program_that_hangs_costs_its_attempt_and_nothing_of_it_is_left(make_engine):
     engine = with_programs(make_engine)
-    engine.write("workflows/w.yaml", "name: w\non: [{event: open.ping}]\nsteps: [{id: a, uses: mcp/call@1, timeout: 3s, retry: {attempts: 1}, with: {server: hangs, tool: x}}]\n")
+    engine.write("workflows/w.yaml", "name: w\non: [{event: open.ping}]\nsteps: [{id: a, uses: mcp/call@1, timeout: 12s, retry: {attempts: 1}, with: {server: hangs, tool: x}}]\n")
     engine.start()
     engine.request("POST", "/in/open", b"{}", {"Content-Type": "application/json"})
     engine.wait_log("plugin.log", message="waiting")
