@@ -255,10 +255,11 @@ static void hear(struct job *job, const char *bytes, size_t len)
 
 /* ---- what it writes and reads ---- */
 
-/* False: there is no more. */
+/* False: there is no more, or with EAGAIN no more now. */
 static bool read_some(struct job *job, int fd, struct exec_output *output)
 {
     static char bytes[CHUNK];
+    errno = 0; /* of an earlier one it would say that there may be more */
     ssize_t got = read(fd, bytes, sizeof bytes);
     if (got <= 0) return got < 0 && errno == EINTR;
     if (output == &job->out && job->order.messages)

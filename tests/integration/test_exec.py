@@ -146,12 +146,14 @@ def test_a_failed_program_is_tried_again_only_if_the_step_says_so(engine):
 
 
 def test_lines_of_stderr_are_in_the_log_of_the_run(engine):
-    engine.write("workflows/w.yaml", json.dumps({"name": "w", "on": [{"event": "open.ping"}], "steps": [{"id": "a", "uses": "exec/run@1", "with": {"program": "sh", "args": ["echo one >&2; printf two >&2"]}}]}))
+    engine.write("workflows/w.yaml", json.dumps({"name": "w", "on": [{"event": "open.ping"}], "steps": [{"id": "a", "uses": "exec/run@1", "with": {"program": "talk", "args": ["loud"]}}]}))
+    engine.write("programs/talk", "#!/bin/sh\necho one >&2; echo \"it is $TOKEN\" >&2; printf two >&2\n", 0o755)
     engine.start()
     engine.request("POST", "/in/open", b"{}", {"Content-Type": "application/json"})
     [run_] = engine.finished_runs(1)
-    for text in ("one", "two"):
+    for text in ("one", "it is [secret:TOKEN]", "two"):
         assert engine.wait_log("plugin.log", message=text)["run"] == run_["run"]
+    assert "let-me-in" not in json.dumps(engine.log) and "let-me-in" not in json.dumps(run_)
 
 
 def test_files_are_there_as_long_as_the_program(engine):
