@@ -12,6 +12,7 @@ import os
 import random
 import re
 import shutil
+import subprocess
 import threading
 import time
 import urllib.parse
@@ -598,3 +599,40 @@ def test_every_example_passes_its_own_tests(make_engine):
         if not (engine.folder / "plugins").exists():
             (engine.folder / "plugins").symlink_to(BUILD / "plugins")
         assert ", 0 failed, 0 skipped" in engine.run("test").stdout
+
+
+def test_deploy_builds_what_was_pushed(make_engine, slack):
+    if not shutil.which("git") or not shutil.which("make"):
+        pytest.skip("git and make are not installed")
+    engine = set_up(make_engine, "deploy", None)
+    use_slack(engine, slack)
+    site, work = engine.folder / "site", engine.folder / "work"
+
+    def git(*command, at=work):
+        who = ["-c", "user.name=Jo", "-c", "user.email=jo@site.example", "-c", "init.defaultBranch=main"]
+        return subprocess.run(["git", *who, *command], cwd=at, check=True, capture_output=True, text=True).stdout.strip()
+
+    def push(recipe):
+        (work / "Makefile").write_text(f"site:\n\t{recipe}\n")
+        git("commit", "-qam", "Another one")
+        after = git("rev-parse", "HEAD")
+        assert engine.push(json.dumps({"ref": "refs/heads/main", "after": after, "pusher": {"name": "Jo"}}).encode())[0] == 202
+        return after
+    work.mkdir()
+    git("init", "-q")
+    (work / "Makefile").write_text("site:\n")
+    git("add", "Makefile")
+    git("commit", "-qm", "The first one")
+    git("clone", "-q", str(work), str(site), at=engine.folder)
+    config = (engine.folder / "bellwire.yaml").read_text()
+    engine.write("bellwire.yaml", config.replace("dir: /srv/site", f"dir: {site}").replace("files: [/srv/site]", f"files: [{engine.folder}]"))
+    engine.start()
+    after = push("@echo $$RELEASE >page; touch \"; rm -rf x\"")
+    [run] = engine.finished_runs(1)
+    assert run["state"] == "succeeded", run
+    assert (site / "page").read_text() == after + "\n" and slack.posted() == [("#releases", f"{after[:10]} by Jo is live")]
+    push("@echo no ink >&2; exit 3")
+    run = engine.finished_runs(2)[0]
+    assert run["state"] == "failed" and run["error"]["code"] == "exec.exit.2"
+    [told] = [text for channel, text in slack.posted() if channel == "#ops"]
+    assert told.startswith("deploy failed at build: build ended with exit status 2: no ink")
