@@ -35,8 +35,10 @@ static bool conclude_call(struct delivery *delivery, struct bw_buf *text, struct
     if (op->failed) {
         bw_mcp_say_overloaded(&delivery->call->to, text, reply);
     } else if (op->is_duplicate) {
+        struct bw_router *router = bw_router_ref(parked->router);
         bw_parked_hold(parked);
-        bw_mcp_repeat(parked->loop, parked->request, delivery->call, delivery->accepted.source, delivery->accepted.body, op->duplicate_of);
+        bw_mcp_repeat(parked->loop, parked->request, parked->route, delivery->call, delivery->accepted.body, op->duplicate_of);
+        bw_router_unref(router);
         return true;
     } else {
         bw_tool_call_reply(delivery->call, &(struct bw_mcp_outcome){.status = "active"}, text, reply);

@@ -16,7 +16,8 @@ struct bw_held {
     int64_t least_ms;
     /* the table's, under its lock */
     bool is_taken;
-    struct bw_uid run; /* who answers; zero: not known yet */
+    struct bw_held *also; /* waits for the same event: a call that was repeated */
+    struct bw_uid run;    /* who answers; zero: not known yet */
     int64_t deadline_us;
     /* whoever took it, until the mail is posted; then the loop's */
     struct bw_loop_mail mail;
@@ -61,9 +62,17 @@ static struct bw_held_table *table_of(const struct bw_held *held)
 /* True for one caller alone. */
 static bool take_locked(struct bw_held_table *table, struct bw_held *held)
 {
-    if (held->is_taken) return false;
+    struct bw_held *first = held->is_taken ? NULL : bw_map_get(table->by_event, key_of(&held->event));
+    if (!first) return false;
     held->is_taken = true;
-    bw_map_remove(table->by_event, key_of(&held->event));
+    if (first != held) {
+        while (first->also != held) first = first->also;
+        first->also = held->also;
+    } else if (held->also) {
+        bw_map_set(table->by_event, key_of(&held->event), held->also); /* the key is there: that needs no memory */
+    } else {
+        bw_map_remove(table->by_event, key_of(&held->event));
+    }
     atomic_fetch_sub(&table->count, 1);
     return true;
 }
@@ -110,6 +119,7 @@ struct bw_held *bw_held_new_call(struct bw_loop *loop, struct bw_uid event, cons
     held->call = call;
     if (call) held->run = call->run;
     pthread_mutex_lock(&table->lock);
+    held->also = bw_map_get(table->by_event, key_of(&held->event));
     bool is_in = bw_map_set(table->by_event, key_of(&held->event), held);
     if (is_in) atomic_fetch_add(&table->count, 1);
     pthread_mutex_unlock(&table->lock);
@@ -264,7 +274,8 @@ bool bw_held_is_awaited(struct bw_held_table *table, struct bw_uid event, struct
     return is_awaited;
 }
 
-void bw_held_respond(struct bw_held_table *table, const struct bw_response *response)
+/* False: nobody waits for it any more. */
+static bool respond_to_first(struct bw_held_table *table, const struct bw_response *response)
 {
     const char *name;
     json_t *value;
@@ -272,7 +283,7 @@ void bw_held_respond(struct bw_held_table *table, const struct bw_response *resp
     struct bw_held *held = bw_map_get(table->by_event, key_of(&response->event));
     bool is_ours = held && bw_uid_equal(held->run, response->run) && (response->is_end || !held->call) && take_locked(table, held);
     pthread_mutex_unlock(&table->lock);
-    if (!is_ours) return;
+    if (!is_ours) return false;
     BW_CRASH_POINT(INGEST_BEFORE_RESPONSE);
     held->status = response->status;
     json_object_foreach((json_t *)response->headers, name, value)
@@ -296,4 +307,10 @@ void bw_held_respond(struct bw_held_table *table, const struct bw_response *resp
     bw_buf_append_slice(&held->body, held->call && !held->is_good ? response->error : response->body);
     if (held->type.failed || held->headers.failed || held->body.failed) held->status = 0; /* no memory for it: 202 */
     bw_mailbox_post(held->loop->mailbox, &held->mail.mail);
+    return true;
+}
+
+void bw_held_respond(struct bw_held_table *table, const struct bw_response *response)
+{
+    while (respond_to_first(table, response)) continue;
 }

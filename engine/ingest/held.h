@@ -17,8 +17,8 @@ bool bw_held_table_open(struct bw_held_table *table, size_t max);
 void bw_held_table_close(struct bw_held_table *table); /* nobody waits any more */
 /* Writer thread. NULL: too many wait, or there is no memory: it is answered as any other. */
 struct bw_held *bw_held_new(struct bw_loop *loop, struct bw_uid event, const struct bw_binding *binding);
-/* The same of who has called a tool: it waits for the end of that run, and hears of it in the words of its protocol. Takes the call over, unless
- * NULL. */
+/* The same of who has called a tool: it waits for the end of that run, and hears of it in the words of its protocol. Several may, when a call is
+ * repeated; also the loop's thread. Takes the call over, unless NULL. */
 struct bw_held *bw_held_new_call(struct bw_loop *loop, struct bw_uid event, const struct bw_binding *binding, struct bw_tool_call *call);
 /* Loop: the event is on disk. From now on the request is the table's, and one reference of the route's router. */
 void bw_held_keep(struct bw_held *held, struct evhttp_request *request, const struct bw_route *route);

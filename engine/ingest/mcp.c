@@ -3,6 +3,7 @@
 #include "ingest/asked.h"
 #include "ingest/conclude.h"
 #include "ingest/delivery.h"
+#include "ingest/held.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,7 +53,8 @@ struct run_asked {
     struct bw_asked asked;
     struct bw_tool_run_query query;
     struct bw_tool_call *call; /* whom to answer; ours */
-    bool is_repeated;          /* it is the call itself, not get_run */
+    struct bw_router *router;  /* of a call that is repeated, and is to wait like the first; ours. NULL: get_run */
+    const struct bw_route *route;
     json_t *given;
     char source[65];
 };
@@ -63,11 +65,25 @@ static void answer_unknown(const struct run_asked *asked, struct bw_buf *text)
     if (asked->query.found == BW_TOOL_RUN_OTHER_ARGUMENTS)
         bw_mcp_say_refusal(to, "call.other_arguments", "a call with this idempotency key was made before, with other arguments",
                            "another call needs another key", text);
-    else if (asked->is_repeated)
+    else if (asked->router)
         bw_mcp_say_refusal(to, "call.gone", "this call was made before, and what has become of it is not kept any more", NULL, text);
     else
         bw_mcp_say_refusal(to, "run.unknown", "no tool of this server has begun such a run, or it is not kept any more",
                            "give the run_id as the tool has said it", text);
+}
+
+/* It goes on: then who has called again waits for its end, as who has called first. If it ends just now, that is told when the time is over. */
+static bool wait_again(struct bw_loop *loop, struct evhttp_request *request, struct run_asked *asked)
+{
+    const int64_t within_ms = asked->route->settings->mcp.within_ms;
+    const struct bw_binding binding = {.respond_least_ms = within_ms, .respond_most_ms = within_ms};
+    struct bw_held *held = bw_held_new_call(loop, asked->query.event, &binding, asked->call);
+    if (!held) return false;
+    const struct bw_route *route = asked->route;
+    asked->call = NULL; /* both are the held one's now */
+    asked->router = NULL;
+    bw_held_keep(held, request, route);
+    return true;
 }
 
 static void answer_run(struct bw_loop *loop, struct evhttp_request *request, const struct bw_asked *base, bool wants_json, size_t body_bytes)
@@ -84,6 +100,8 @@ static void answer_run(struct bw_loop *loop, struct evhttp_request *request, con
         return;
     }
     const struct bw_tool_run_query *query = &asked->query;
+    bool goes_on = asked->router && query->found == BW_TOOL_RUN_FOUND && !query->is_over;
+    if (goes_on && wait_again(loop, request, (struct run_asked *)asked)) return;
     const struct bw_mcp_outcome outcome = {.run = bw_slice_of(bw_uid_text(query->run, BW_UID_RUN, run)),
                                            .tool = asked->call->tool,
                                            .status = query->status,
@@ -94,7 +112,7 @@ static void answer_run(struct bw_loop *loop, struct evhttp_request *request, con
                                            .waits_for = bw_buf_slice(&query->waits_for)};
     if (query->found != BW_TOOL_RUN_FOUND)
         answer_unknown(asked, &text);
-    else if (asked->is_repeated)
+    else if (asked->router)
         bw_mcp_say_call(&asked->call->to, &outcome, &text);
     else
         bw_mcp_say_run(&asked->call->to, &outcome, &text);
@@ -109,6 +127,7 @@ static void asked_free(struct bw_asked *base)
     struct run_asked *asked = (struct run_asked *)base;
     bw_tool_run_query_clear(&asked->query);
     json_decref(asked->given);
+    bw_router_unref(asked->router);
     free(asked->call);
     free(asked);
 }
@@ -121,7 +140,7 @@ static void on_done(struct bw_tool_run_query *query)
 }
 
 /* Takes the call and what it was given over. query: run, and event of a repetition. */
-static void ask(struct bw_loop *loop, struct evhttp_request *request, struct bw_slice source, struct bw_tool_call *call, json_t *given,
+static void ask(struct bw_loop *loop, struct evhttp_request *request, const struct bw_route *route, struct bw_tool_call *call, json_t *given,
                 const struct bw_tool_run_query *query, size_t body_bytes)
 {
     const struct bw_ingest_options *options = &loop->ingest->options;
@@ -137,21 +156,24 @@ static void ask(struct bw_loop *loop, struct evhttp_request *request, struct bw_
     asked->asked = (struct bw_asked){.kind = &kind, .loop = loop, .request = request, .body_bytes = body_bytes};
     asked->call = call;
     asked->given = given;
-    asked->is_repeated = !bw_uid_is_zero(query->event);
-    memcpy(asked->source, source.ptr, source.len < sizeof asked->source ? source.len : sizeof asked->source - 1);
+    asked->route = route;
+    if (!bw_uid_is_zero(query->event)) asked->router = bw_router_ref(route->router);
+    snprintf(asked->source, sizeof asked->source, "%s", route->settings->name);
     asked->query =
         (struct bw_tool_run_query){.run = query->run, .event = query->event, .source = bw_slice_of(asked->source), .given = given, .done = on_done};
     bw_asked_wait(&asked->asked);
     options->ask_tool_run(options->arg, &asked->query);
 }
 
-void bw_mcp_repeat(struct bw_loop *loop, struct evhttp_request *request, const struct bw_tool_call *call, struct bw_slice source,
+void bw_mcp_repeat(struct bw_loop *loop, struct evhttp_request *request, const struct bw_route *route, const struct bw_tool_call *call,
                    struct bw_slice arguments, struct bw_uid event)
 {
     const struct bw_mcp_request again = {
         .to = call->to, .tool = call->tool, .client_name = call->client_name, .client_version = call->client_version};
     const struct bw_tool_run_query query = {.run = bw_uid_of_run(event, call->workflow), .event = event};
-    ask(loop, request, source, bw_tool_call_new(&again, call->workflow), bw_json_load(arguments, NULL), &query, 0);
+    struct bw_tool_call *copy = bw_tool_call_new(&again, call->workflow);
+    if (copy) copy->run = query.run;
+    ask(loop, request, route, copy, bw_json_load(arguments, NULL), &query, 0);
 }
 
 /* ---- calls ---- */
@@ -168,7 +190,7 @@ static void get_run(struct bw_connection *connection, struct evhttp_request *req
         return;
     }
     struct bw_slice nobody = {"", 0};
-    ask(connection->loop, request, bw_slice_of(route->settings->name), bw_tool_call_new(from, nobody), NULL, &query, body_bytes);
+    ask(connection->loop, request, route, bw_tool_call_new(from, nobody), NULL, &query, body_bytes);
 }
 
 /* A repetition is known by its tool and key: what else it says is compared when the first call is found. */

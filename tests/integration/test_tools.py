@@ -597,3 +597,52 @@ def test_the_bridge_says_what_went_wrong(make_engine):
     for arguments, words in [(["mcp"], "several sources have mcp"), (["mcp", "open"], "no source 'open' with mcp"), (["mcp", "a", "b"], "at most one")]:
         result = engine.run(*arguments, check=False)
         assert result.returncode != 0 and words in result.stderr and not result.stdout
+
+
+# ---- beside others ----
+
+def test_who_finds_no_place_to_wait_is_told_at_once(make_engine):
+    engine = make(make_engine, REFUND, config="max_connections: 4\n" + CONFIG).start()
+    message, headers = of_today("tools/call", {"name": "refund", "arguments": {"order": "A-6"}})
+    headers = {"Content-Type": "application/json", "Authorization": "Bearer let-me-in", **headers}
+    waiting = []
+    for count in (1, 2):  # half of the connections may wait
+        waiting.append(http.client.HTTPConnection("127.0.0.1", engine.port, timeout=DEADLINE))
+        waiting[-1].request("POST", "/mcp", json.dumps(message), headers)
+        links = asked(engine, count)
+    third = call(engine, "refund", {"order": "A-7"})["structuredContent"]
+    assert not third["is_over"] and third["run_id"] not in [run for run, _ in links]
+    for run, link in asked(engine, 3):
+        assert link.post_json(choice="pay")[0] == 200
+    for connection in waiting:
+        assert json.loads(connection.getresponse().read())["result"]["structuredContent"] == {"paid": True}
+        connection.close()
+    engine.finished_runs(3)
+
+
+def test_a_step_of_another_engine_calls_a_tool_once_whatever_is_killed(make_engine, tmp_path):
+    shop = make(make_engine, REFUND).start()
+    caller = make_engine(f"""
+listen: [http://127.0.0.1:0]
+allow_private_network: true
+sources: {{open: {{path: /in/open, verify: none, event: ping}}}}
+secrets: {{TOKEN: {{env: MCP_TOKEN}}}}
+configure: {{mcp: {{servers: [{{name: shop, url: "http://127.0.0.1:{shop.port}/mcp", token: {{secret: TOKEN}}}}]}}}}
+""", name="caller")
+    caller.env["MCP_TOKEN"] = "let-me-in"
+    caller.write("workflows/back.yaml", """
+name: back
+on: [{event: open.ping}]
+steps:
+  - {id: pay, uses: mcp/call@1, with: {server: shop, tool: refund, arguments: {order: A-8}}, retry: {attempts: 20, delay: 20ms, factor: 1}}
+outputs: {paid: "${{ steps.pay.structured.paid }}"}
+""")
+    caller.start()
+    caller.request("POST", "/in/open", b"{}", {"Content-Type": "application/json"})
+    (run, link), = asked(shop)
+    caller.strike("worker")  # in the middle of the call: it is made again, under the same key
+    wait_for("the second attempt", lambda: any(row["outcome"] == "duplicate" for row in shop.rows("deliveries")))
+    assert link.post_json(choice="pay")[0] == 200
+    shop.finished_runs(1)
+    ended = caller.finished_runs(1)[0]
+    assert len(shop.rows("runs")) == 1 and ended["output"] == {"paid": True}, ended  # who called again has waited for the same end

@@ -3,10 +3,12 @@
 #include "dispatch/response.h"
 #include "fixture.h"
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 
 static struct {
     atomic_size_t asked;
+    atomic_bool goes_on; /* the run has not ended yet */
     struct bw_uid event, run;
     char source[16];
 } query;
@@ -20,9 +22,9 @@ static void tell(void *arg, struct bw_tool_run_query *asked)
     snprintf(query.source, sizeof query.source, "%.*s", (int)asked->source.len, asked->source.ptr);
     atomic_fetch_add(&query.asked, 1);
     asked->found = BW_TOOL_RUN_FOUND;
-    asked->status = "succeeded";
-    asked->is_over = asked->is_good = true;
-    bw_buf_append_text(&asked->output, "{\"told\":true}");
+    asked->is_over = asked->is_good = !atomic_load(&query.goes_on);
+    asked->status = asked->is_over ? "succeeded" : "active";
+    if (asked->is_over) bw_buf_append_text(&asked->output, "{\"told\":true}");
     asked->done(asked);
 }
 
@@ -114,6 +116,32 @@ static void test_a_repeated_call_is_told_of_the_run_of_the_first(void **state)
     assert_int_equal(server->committed_count, 1);
 }
 
+static void wait_for_held(const struct server *server, size_t count)
+{
+    while (bw_ingest_held(server->ingest) != count) sched_yield();
+}
+
+static void test_who_calls_again_while_the_run_goes_on_waits_for_it_too(void **state)
+{
+    struct server *server = *state;
+    int fds[4];
+    atomic_store(&query.goes_on, true);
+    for (size_t i = 0; i < 4; i++) {
+        fds[i] = call(server, "k");
+        wait_for_held(server, i + 1);
+    }
+    sem_wait(&server->news);
+    close(fds[2]); /* in the middle, and then the one that came last */
+    wait_for_held(server, 3);
+    close(fds[3]);
+    wait_for_held(server, 2);
+    respond(server, server->committed[0], true);
+    expect(fds[0], "\"sum\":5");
+    expect(fds[1], "\"sum\":5");
+    assert_int_equal(bw_ingest_held(server->ingest), 0);
+    assert_int_equal(server->committed_count, 1);
+}
+
 static void test_who_waits_when_the_engine_stops_is_told_where_to_ask(void **state)
 {
     struct server *server = *state;
@@ -151,6 +179,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_a_call_is_an_event_of_its_workflow_and_hears_of_the_end_alone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_repeated_call_is_told_of_the_run_of_the_first, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_who_calls_again_while_the_run_goes_on_waits_for_it_too, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_who_waits_when_the_engine_stops_is_told_where_to_ask, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_many_call_at_once, set_up, tear_down),
     };
