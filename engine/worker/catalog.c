@@ -279,7 +279,7 @@ static bool may_call_any(const struct bw_catalog_workflow *entry, size_t step)
 {
     const struct bw_action *action = entry->lua_actions[step];
     const char *code = action ? action->source.ptr : entry->workflow->steps[step].lua.ptr;
-    return code && strstr(code, "ctx.part.run");
+    return code && strstr(code, "ctx.part.");
 }
 
 /* Whoever starts a run says by what it is admitted. */

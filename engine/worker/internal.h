@@ -636,17 +636,22 @@ bool bw_parts_is_too_large(const struct bw_attempt *attempt, struct bw_slice out
 void bw_parts_answer_error(struct bw_attempt *attempt, const struct bw_error *err); /* the code is told, and goes on */
 
 /* ---- part_wait.c: parts that wait for a run or for a person. The code ends there, and is run from its beginning when they have ended ---- */
-#define BW_CALL_PREFIX "workflow/"
-/* inner->path is the part, inner->input what the workflow is called with. */
-void bw_parts_call(struct bw_attempt *attempt, struct bw_slice workflow);
-void bw_parts_call_all(struct bw_attempt *attempt, struct bw_slice calls); /* JSON, as in bw_task_request: side by side */
-bool bw_parts_is_call(struct bw_slice uses, struct bw_slice *workflow);    /* "workflow/NAME" */
-bool bw_parts_offer_workflow(const struct bw_attempt *attempt, struct bw_slice workflow, struct bw_slice input, struct bw_buf *out,
-                             struct bw_error *err);
+#define BW_PARTS_TOGETHER_MAX 64 /* questions, or calls */
+bool bw_parts_may_wait(const struct bw_attempt *attempt, struct bw_error *err);
+void bw_parts_give_way(struct bw_attempt *attempt);                       /* its code has added parts that are WAITING */
 void bw_parts_ask(struct bw_attempt *attempt, struct bw_slice questions); /* JSON, as in bw_task_request */
 void bw_parts_restore_waits(struct bw_run *run, size_t step, const json_t *row, const json_t *rows);
 void bw_parts_resume(struct bw_attempt *attempt);         /* have they ended? */
 void bw_parts_end_waits(struct bw_run *run, size_t step); /* the step has ended */
+
+/* ---- part_call.c: those of them that are calls of workflows ---- */
+#define BW_CALL_PREFIX "workflow/"
+bool bw_parts_is_call(struct bw_slice uses, struct bw_slice *workflow); /* "workflow/NAME" */
+/* inner->path is the part, inner->input what the workflow is called with. */
+void bw_parts_call(struct bw_attempt *attempt, struct bw_slice workflow);
+void bw_parts_call_all(struct bw_attempt *attempt, struct bw_slice calls); /* JSON, as in bw_task_request: side by side */
+bool bw_parts_offer_workflow(const struct bw_attempt *attempt, struct bw_slice workflow, struct bw_slice input, struct bw_buf *out,
+                             struct bw_error *err);
 
 /* ---- fetch.c ---- */
 void bw_fetch_take(struct bw_worker *worker, const json_t *head); /* BW_MSG_FETCH */

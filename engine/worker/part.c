@@ -163,15 +163,6 @@ void bw_parts_keep(struct bw_attempt *attempt, struct bw_slice name, struct bw_s
 
 /* ---- actions ---- */
 
-/* Of a workflow, whose name is taken off. */
-bool bw_parts_is_call(struct bw_slice uses, struct bw_slice *workflow)
-{
-    size_t len = strlen(BW_CALL_PREFIX);
-    if (uses.len < len || memcmp(uses.ptr, BW_CALL_PREFIX, len) != 0) return false;
-    *workflow = (struct bw_slice){uses.ptr + len, uses.len - len};
-    return true;
-}
-
 static bool is_unused(const struct bw_catalog *catalog, const char *action)
 {
     size_t index;

@@ -178,7 +178,7 @@ description: Finds out what is known of a lead.
 on: [{call: true}]
 inputs:
   email: {type: string, format: email, required: true, doc: whose}
-  depth: {type: integer, default: "${{ 1 + 1 }}"}
+  depth: {type: integer, required: true, default: "${{ 1 + 1 }}"}
 steps:
   - {id: look, uses: crm/find@1, with: {email: "${{ inputs.email }}"}}
   - {id: note, uses: crm/upsert@1, with: {email: "${{ inputs.email }}", note: "${{ 'depth ' .. inputs.depth }}"}}
