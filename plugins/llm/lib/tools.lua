@@ -21,7 +21,7 @@ function M.object_of(fields)
   local out, required = {type = "object", properties = {}}, {}
   for name, field in pairs(fields) do
     out.properties[name] = schema_of(field)
-    if field.required then required[#required + 1] = name end
+    if field.required and field.default == nil then required[#required + 1] = name end
   end
   table.sort(required)
   if #required > 0 then out.required = required end
