@@ -279,6 +279,11 @@ def test_a_plugin_without_needs_reads_nothing_but_software(engine_with, what, op
     (["network"], "bomb", 0),
     (["exec"], "execute_a_program", 1),
     (["exec"], "open_sockets", 0),
+    (["exec"], "put_a_child_into_a_group", 0),
+    (["exec", "groups"], "put_a_child_into_a_group", 1),
+    (["exec"], "lower_limits_of_others", 0),
+    (["unix"], "open_sockets", 2),  # and a pair of datagrams, which can be sent elsewhere
+    (["unix", "network"], "open_sockets", 4),
     pytest.param(["exec"], "reach_others", 0, marks=needs_landlock),
     pytest.param(["network", "exec"], "open_files", 0, marks=needs_landlock),
 ])
@@ -298,6 +303,16 @@ def test_a_plugin_may_write_in_the_folder_that_it_needs_and_in_no_other(engine_w
     assert number(engine.finished_runs(1, "--workflow", "faulty")[0]) == 1 and (mine / "new").exists()
     send(engine, "make_a_file", path=str(other / "new"))
     assert 0 in [number(run) for run in engine.finished_runs(2, "--workflow", "faulty")] and not (other / "new").exists()
+
+
+@needs_landlock
+def test_a_plugin_may_read_in_a_folder_that_it_may_not_write_in(engine_with, tmp_path):
+    (tmp_path / "there").touch()
+    engine = engine_with([f"reads:{tmp_path}"]).start()
+    send(engine, "make_a_file", path=str(tmp_path / "new"))
+    assert number(engine.finished_runs(1, "--workflow", "faulty")[0]) == 0 and not (tmp_path / "new").exists()
+    send(engine, "read_a_file", path=str(tmp_path / "there"))
+    assert 1 in [number(run) for run in engine.finished_runs(2, "--workflow", "faulty")]
 
 
 def test_a_need_that_there_is_not_is_refused_with_those_that_there_are(engine_with):

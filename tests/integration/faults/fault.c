@@ -439,6 +439,14 @@ static void make_a_file(struct bw_plugin_call *call)
     tell(call, open(path, O_WRONLY | O_CREAT, 0600) >= 0);
 }
 
+static void read_a_file(struct bw_plugin_call *call)
+{
+    char path[512] = "";
+    const char *at = strstr(call->input, "\"path\":\"");
+    sscanf(at ? at : "", "\"path\":\"%500[^\"]", path);
+    tell(call, open(path, O_RDONLY) >= 0);
+}
+
 static void bomb(struct bw_plugin_call *call)
 {
     long count = 0;
@@ -467,6 +475,22 @@ static void reach_others(struct bw_plugin_call *call)
     struct rlimit limit = {RLIM_INFINITY, RLIM_INFINITY};
     tell(call, (kill(getppid(), 0) == 0) + (kill(1, 0) == 0) + (setsid() >= 0) + (setrlimit(RLIMIT_DATA, &limit) == 0) +
                    (ptrace(PTRACE_ATTACH, getppid(), NULL, NULL) == 0));
+}
+
+/* It would not be killed with its plugin. */
+static void put_a_child_into_a_group(struct bw_plugin_call *call)
+{
+    int status = -1;
+    pid_t child = fork();
+    if (child == 0) _exit(setpgid(0, 0) ? 1 : 0);
+    if (child > 0) waitpid(child, &status, 0);
+    tell(call, status == 0);
+}
+
+static void lower_limits_of_others(struct bw_plugin_call *call)
+{
+    struct rlimit limit = {1000, 1000};
+    tell(call, prlimit(getppid(), RLIMIT_NOFILE, &limit, NULL) == 0);
 }
 
 static void nothing(struct bw_plugin_call *call)
@@ -504,9 +528,12 @@ static const struct {
     {"open_software", open_software},
     {"open_sockets", open_sockets},
     {"make_a_file", make_a_file},
+    {"read_a_file", read_a_file},
     {"bomb", bomb},
     {"execute_a_program", execute_a_program},
     {"reach_others", reach_others},
+    {"put_a_child_into_a_group", put_a_child_into_a_group},
+    {"lower_limits_of_others", lower_limits_of_others},
     {"use_bad_instruction", use_bad_instruction},
     {"smash_the_stack", smash_the_stack},
     {"free_twice", free_twice},
