@@ -34,6 +34,8 @@ static bool conclude_call(struct delivery *delivery, struct bw_buf *text, struct
     if (delivery->held) return false;
     if (op->failed) {
         bw_mcp_say_overloaded(&delivery->call->to, text, reply);
+    } else if (op->is_duplicate && bw_uid_is_zero(op->duplicate_of)) {
+        bw_mcp_say_gone(&delivery->call->to, text, reply);
     } else if (op->is_duplicate) {
         struct bw_router *router = bw_router_ref(parked->router);
         bw_parked_hold(parked);

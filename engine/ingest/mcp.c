@@ -36,15 +36,26 @@ static void refuse(struct bw_connection *connection, struct evhttp_request *requ
     conclude(connection, request, route, fault->status, BW_OUTCOME_MALFORMED, fault->message, &text);
 }
 
-void bw_mcp_say_overloaded(const struct bw_mcp_to *to, struct bw_buf *text, struct bw_reply *reply)
+static void say_later(const struct bw_mcp_to *to, const char *why, struct bw_buf *text, struct bw_reply *reply)
 {
-    const struct bw_mcp_fault fault = {
-        .status = 503, .code = BW_MCP_INTERNAL_ERROR, .message = "The call could not be stored, nothing has begun: call again later"};
+    struct bw_mcp_fault fault = {.status = 503, .code = BW_MCP_INTERNAL_ERROR};
     struct bw_reply refusal;
+    snprintf(fault.message, sizeof fault.message, "%s", why);
     bw_mcp_say_fault(to, &fault, text);
     bw_reply_refuse(&refusal, 503);
     bw_reply_bytes(reply, 503, NULL, bw_buf_slice(text));
     reply->retry_after_s = refusal.retry_after_s;
+}
+
+void bw_mcp_say_overloaded(const struct bw_mcp_to *to, struct bw_buf *text, struct bw_reply *reply)
+{
+    say_later(to, "The call could not be stored, nothing has begun: call again later", text, reply);
+}
+
+void bw_mcp_say_gone(const struct bw_mcp_to *to, struct bw_buf *text, struct bw_reply *reply)
+{
+    bw_mcp_say_refusal(to, "call.gone", "this call was made before, and what has become of it is not kept any more", NULL, text);
+    bw_reply_bytes(reply, 200, NULL, bw_buf_slice(text));
 }
 
 /* ---- what has become of a run ---- */
@@ -59,14 +70,14 @@ struct run_asked {
     char source[65];
 };
 
-static void answer_unknown(const struct run_asked *asked, struct bw_buf *text)
+static void answer_unknown(const struct run_asked *asked, struct bw_buf *text, struct bw_reply *reply)
 {
     const struct bw_mcp_to *to = &asked->call->to;
     if (asked->query.found == BW_TOOL_RUN_OTHER_ARGUMENTS)
         bw_mcp_say_refusal(to, "call.other_arguments", "a call with this idempotency key was made before, with other arguments",
                            "another call needs another key", text);
     else if (asked->router)
-        bw_mcp_say_refusal(to, "call.gone", "this call was made before, and what has become of it is not kept any more", NULL, text);
+        bw_mcp_say_gone(to, text, reply);
     else
         bw_mcp_say_refusal(to, "run.unknown", "no tool of this server has begun such a run, or it is not kept any more",
                            "give the run_id as the tool has said it", text);
@@ -95,8 +106,10 @@ static void answer_run(struct bw_loop *loop, struct evhttp_request *request, con
     (void)wants_json;
     if (!asked || asked->query.found == BW_TOOL_RUN_LATER) {
         bw_reply_refuse(&reply, 503);
+        if (asked) say_later(&asked->call->to, "It cannot be told now: ask again", &text, &reply);
         reply.closes = false;
         bw_connection_answer(loop, request, &reply, body_bytes);
+        bw_buf_free(&text);
         return;
     }
     const struct bw_tool_run_query *query = &asked->query;
@@ -111,7 +124,7 @@ static void answer_run(struct bw_loop *loop, struct evhttp_request *request, con
                                            .error = bw_buf_slice(&query->error),
                                            .waits_for = bw_buf_slice(&query->waits_for)};
     if (query->found != BW_TOOL_RUN_FOUND)
-        answer_unknown(asked, &text);
+        answer_unknown(asked, &text, &reply);
     else if (asked->router)
         bw_mcp_say_call(&asked->call->to, &outcome, &text);
     else

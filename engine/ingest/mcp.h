@@ -16,4 +16,5 @@ void bw_mcp(struct bw_connection *connection, struct evhttp_request *request, co
 void bw_mcp_repeat(struct bw_loop *loop, struct evhttp_request *request, const struct bw_route *route, const struct bw_tool_call *call,
                    struct bw_slice arguments, struct bw_uid event);
 void bw_mcp_say_overloaded(const struct bw_mcp_to *to, struct bw_buf *text, struct bw_reply *reply); /* 503: nothing is stored */
+void bw_mcp_say_gone(const struct bw_mcp_to *to, struct bw_buf *text, struct bw_reply *reply);       /* it was, and is not kept any more */
 #endif

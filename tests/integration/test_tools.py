@@ -647,3 +647,13 @@ outputs: {paid: "${{ steps.pay.structured.paid }}"}
     shop.finished_runs(1)
     ended = caller.finished_runs(1)[0]
     assert len(shop.rows("runs")) == 1 and ended["output"] == {"paid": True}, ended  # who called again has waited for the same end
+
+
+def test_what_is_not_kept_any_more_is_said_to_be_gone_and_not_made_again(make_engine):
+    engine = make(make_engine, PRICE, config="retention: {deliveries: 1s, events: 1s, succeeded: 1s}\n" + CONFIG).start()
+    run = call(engine, "price_of", {"pieces": 2}, key="k")["_meta"]["bellwire/run"]
+    newest = engine.request("POST", "/in/open", b"{}", {"Content-Type": "application/json"})[1]["event"]  # it always stays
+    wait_for("the run to go", lambda: not engine.rows("runs") and [row["event"] for row in engine.rows("events")] == [newest])
+    for result, code in [(call(engine, "price_of", {"pieces": 2}, key="k"), "call.gone"), (call(engine, "get_run", {"run_id": run}), "run.unknown")]:
+        assert result["isError"] and code in text(result)
+    assert [row["event"] for row in engine.rows("events")] == [newest]
