@@ -54,11 +54,12 @@ bool bw_host_candidate_lost(struct bw_plugin_process *process)
     return true;
 }
 
-void bw_host_candidate_watch(struct bw_plugin_host *host, int64_t now_us)
+void bw_host_candidate_watch(struct bw_plugin_host *host)
 {
     struct bw_plugin_candidate *candidate = host->candidate;
     struct bw_error err;
-    if (!candidate || candidate->is_ready || candidate->has_failed || now_us - candidate->started_us <= BW_HOST_LOAD_MS * 1000LL) return;
+    if (!candidate || candidate->is_ready || candidate->has_failed || !candidate->process) return;
+    if (!bw_process_is_late(candidate->process->process, candidate->started_us, BW_HOST_LOAD_MS)) return;
     bw_error_set(&err, "plugin.load_timeout", "the plugin did not finish loading within %d ms", BW_HOST_LOAD_MS);
     bw_error_hint(&err, "init() must return at once: move slow work into the first execute()");
     bw_host_candidate_failed(candidate->process, &err, 1);

@@ -80,7 +80,8 @@ static bool needs_network(const struct bw_plugin_process *process)
 void bw_host_renew_watch(struct bw_plugin_host *host, int64_t now_us)
 {
     const struct bw_plugin_process *current = host->current;
-    if (host->next && now_us - host->started_us > BW_HOST_LOAD_MS * 1000LL) bw_host_process_kill(host->next, "it did not finish loading");
+    if (host->next && bw_process_is_late(host->next->process, host->started_us, BW_HOST_LOAD_MS))
+        bw_host_process_kill(host->next, "it did not finish loading");
     if (host->state != BW_HOST_READY || now_us - host->looked_us < LOOK_US) return;
     size_t bytes = bw_process_resident_bytes(current->process), loaded = current->loaded_bytes;
     host->looked_us = now_us;

@@ -356,13 +356,14 @@ void bw_hosts_watch(struct bw_dispatch *dispatch)
     int64_t now = bw_clock_mono_us();
     TAILQ_FOREACH(host, &dispatch->hosts, link)
     {
-        if (host->state == BW_HOST_LOADING && !host->was_ready && now - host->started_us > BW_HOST_LOAD_MS * 1000LL) {
+        const struct bw_process *loading = host->state == BW_HOST_LOADING && host->current ? host->current->process : NULL;
+        bool is_late = host->state == BW_HOST_LOADING && bw_process_is_late(loading, host->started_us, BW_HOST_LOAD_MS);
+        if (is_late && !host->was_ready) {
             bw_error_set(&err, "plugin.load_timeout", "the plugin did not finish loading within %d ms", BW_HOST_LOAD_MS);
             bw_error_hint(&err, "init() must return at once: move slow work into the first execute()");
             refuse_file(host, &err);
         }
-        if (host->state == BW_HOST_LOADING && host->was_ready && host->current && !host->current->is_ready &&
-            now - host->started_us > BW_HOST_LOAD_MS * 1000LL)
+        if (is_late && host->was_ready && host->current && !host->current->is_ready)
             bw_host_process_kill(host->current, "it did not finish loading"); /* its constructors, or init(), hang this time */
         if (host->state == BW_HOST_REFUSED && host->again_us && now >= host->again_us && !host->current && !host->candidate) {
             host->again_us = 0;
@@ -371,7 +372,7 @@ void bw_hosts_watch(struct bw_dispatch *dispatch)
         }
         if (host->state == BW_HOST_RESTING && now >= host->rest_until_us) bw_host_start(host);
         bw_host_renew_watch(host, now);
-        bw_host_candidate_watch(host, now);
+        bw_host_candidate_watch(host);
         for (process = TAILQ_FIRST(&host->processes); process; process = next) {
             next = TAILQ_NEXT(process, link);
             bw_host_process_watch(process, now);

@@ -120,7 +120,7 @@ bool bw_host_candidate_ready(struct bw_plugin_process *process);
 bool bw_host_candidate_failed(struct bw_plugin_process *process, const struct bw_error *errs, size_t count);
 bool bw_host_candidate_off(struct bw_plugin_process *process); /* bellwire.yaml does not let it be */
 bool bw_host_candidate_lost(struct bw_plugin_process *process);
-void bw_host_candidate_watch(struct bw_plugin_host *host, int64_t now_us);
+void bw_host_candidate_watch(struct bw_plugin_host *host);
 const json_t *bw_host_manifest(const struct bw_plugin_host *host); /* what a catalogue that is read now holds of it; NULL: nothing */
 void bw_host_candidate_free(struct bw_plugin_host *host);
 /* host_calls.c */

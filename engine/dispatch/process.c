@@ -1,4 +1,5 @@
 #include "dispatch/process.h"
+#include "base/clock.h"
 #include "base/crash_point.h"
 #include "base/environment.h"
 #include "base/log.h"
@@ -158,6 +159,26 @@ int64_t bw_process_cpu_us(const struct bw_process *process)
     struct timespec had;
     if (!process || process->is_reaped || clock_getcpuclockid(process->pid, &clock) || clock_gettime(clock, &had)) return -1;
     return had.tv_sec * 1000000LL + had.tv_nsec / 1000;
+}
+
+/* For the processor, by its first thread: /proc/PID/schedstat, in nanoseconds. */
+static int64_t waited_us(const struct bw_process *process)
+{
+    char path[48], line[96] = "";
+    long long ran, waited = 0;
+    if (!process || process->is_reaped) return 0;
+    snprintf(path, sizeof path, "/proc/%d/schedstat", (int)process->pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return 0;
+    if (read(fd, line, sizeof line - 1) <= 0 || sscanf(line, "%lld %lld", &ran, &waited) != 2) waited = 0;
+    close(fd);
+    return waited / 1000;
+}
+
+bool bw_process_is_late(const struct bw_process *process, int64_t since_us, int64_t limit_ms)
+{
+    int64_t took_us = bw_clock_mono_us() - since_us;
+    return took_us > limit_ms * 1000 && took_us - waited_us(process) > limit_ms * 1000;
 }
 
 void bw_process_kill(struct bw_process *process)

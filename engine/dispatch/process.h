@@ -7,6 +7,7 @@
 #define BW_DISPATCH_PROCESS_H
 #include "base/error.h"
 #include <event2/event.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -19,8 +20,11 @@ struct bw_process *bw_process_spawn(struct event_base *base, const char *role, c
 pid_t bw_process_pid(const struct bw_process *process);
 size_t bw_process_resident_bytes(const struct bw_process *process); /* 0: it is not known */
 int64_t bw_process_cpu_us(const struct bw_process *process);        /* processor time it has had, all threads; -1: it is not known */
-void bw_process_kill(struct bw_process *process);                   /* SIGKILL to it and its group; `ended` follows */
-void bw_process_free(struct bw_process *process);                   /* kills and reaps it when it still runs */
+/* Has it been at something for longer than that? The time for which it was ready, in all its life, and others had the processor does not count: on a
+ * crowded machine whoever starts it would be told that it hangs. process: NULL counts none. */
+bool bw_process_is_late(const struct bw_process *process, int64_t since_us, int64_t limit_ms);
+void bw_process_kill(struct bw_process *process); /* SIGKILL to it and its group; `ended` follows */
+void bw_process_free(struct bw_process *process); /* kills and reaps it when it still runs */
 
 #ifdef BELLWIRE_TEST_HOOKS
 /* Makes a process of that role, a child of this one, with fds as 3, 4, …; -1 with errno. */

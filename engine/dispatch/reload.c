@@ -316,10 +316,9 @@ bool bw_reload_is_busy(const struct bw_reload *reload)
 
 void bw_reload_check(struct bw_reload *reload)
 {
-    int64_t now = bw_clock_mono_us();
     if (reload->phase != TRYING) return;
-    bw_worker_end_if_stalled(reload->worker, now);
-    if (now - reload->started_us <= TRIAL_MS * 1000LL || reload->is_late) return;
+    bw_worker_end_if_stalled(reload->worker, bw_clock_mono_us());
+    if (reload->is_late || !bw_process_is_late(reload->worker->process, reload->started_us, TRIAL_MS)) return;
     reload->is_late = true;
     bw_process_kill(reload->worker->process);
 }
