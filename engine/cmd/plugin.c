@@ -2,6 +2,7 @@
 #include "base/log.h"
 #include "base/units.h"
 #include "cmd/options.h"
+#include "cmd/plugin_list.h"
 #include "cmd/plugin_lua.h"
 #include "cmd/setup.h"
 #include "trial/conformance.h"
@@ -164,6 +165,15 @@ static bool read_count(const char *text, unsigned *out)
     return true;
 }
 
+static int list(const char *config_path, bool as_json)
+{
+    bw_log_setup(BW_LOG_ERROR, BW_LOG_TEXT, "plugin");
+    struct bw_config *config = bw_setup_config("plugin", config_path);
+    int status = config ? bw_plugin_list(config, as_json) : 1;
+    bw_config_free(config);
+    return fflush(stdout) ? 1 : status;
+}
+
 static int plugin_main(int argc, char **argv)
 {
     const char *config_path = NULL, *calls_path = NULL, *timeout = NULL, *repeat = NULL;
@@ -181,8 +191,10 @@ static int plugin_main(int argc, char **argv)
     char *beside = NULL;
 
     if (status >= 0) return status;
+    if (argc == first + 1 && !strcmp(argv[first], "list")) return list(config_path, testing.as_json);
     if (argc == first || strcmp(argv[first], "test") != 0)
-        return bw_options_wrong(&bw_command_plugin, argc == first ? "what is to be done? `bellwire plugin test FILE`" : "there is no 'plugin %s'",
+        return bw_options_wrong(&bw_command_plugin,
+                                argc == first ? "what is to be done? `bellwire plugin test FILE`, `bellwire plugin list`" : "there is no 'plugin %s'",
                                 argc == first ? "" : argv[first]);
     if (argc != first + 2) return bw_options_wrong(&bw_command_plugin, "name one shared object, or one folder with one");
     if (timeout && (!bw_duration_parse(bw_slice_of(timeout), &options.answer_ms, &err) || options.answer_ms < 1))
@@ -214,15 +226,18 @@ static int plugin_main(int argc, char **argv)
 
 const struct bw_command bw_command_plugin = {
     .name = "plugin",
-    .summary = "try whether a plugin keeps the contract",
+    .summary = "try whether a plugin keeps the contract; list those that are served, and how they are",
     .usage =
-        "usage: bellwire plugin test FILE.so|FOLDER [--calls FILE] [--config FILE] [--timeout 10s] [--repeat N] [--json]\n\n"
+        "usage: bellwire plugin test FILE.so|FOLDER [--calls FILE] [--config FILE] [--timeout 10s] [--repeat N] [--json]\n"
+        "       bellwire plugin list [--config FILE] [--json]\n\n"
         "Loads a plugin in the process that `serve` would load it in, with what its manifest needs and nothing else, and tries it: manifest, ABI,\n"
         "configuration, init, and for each action its inputs, its answers, values at the edges of its schema, two calls at once, cancelling, time\n"
         "that is over, and a thousand calls of one instance; then fini. Each check says what it wants; one that fails says what was found and what\n"
         "to do (TAP 14). What the plugin prints is on stderr. Exit status 0: none failed; 1: one did; 2: wrong usage.\n\n"
         "Of a plugin in Lua (a folder with plugin.yaml) it is tried whether it loads, what it is told, and its schemas.\n\n"
         "An action whose effect is write, of a plugin that needs something, is called only with what --calls says, and that several times.\n\n"
+        "list asks the running engine for its compiled plugins: their calls in progress, and whether they are well, as far as they can say. Exit\n"
+        "status 1: one of them is not, or nothing serves.\n\n"
         "  --calls FILE     inputs that are known to be good (FOLDER/calls.yaml, if it is there):\n\n"
         "                     calls:\n"
         "                       - {action: shout/say, with: {text: hello}}\n"

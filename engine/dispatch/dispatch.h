@@ -33,6 +33,7 @@ struct bw_dispatch_options {
     bool with_pools;                /* those of the configuration; otherwise the default one executes everything */
     bool with_schedules;            /* fire what is due by cron rules */
     bool keeps_flight;              /* what workers execute is noted in files below store_folder, for the engine after this one (losses.h) */
+    bool asks_health;               /* of compiled plugins */
     bool watch_files;               /* reload the catalogue when its files change */
     const char *only_workflow_file; /* `bellwire run FILE`: this file instead of the workflows folder; or NULL */
 };
@@ -60,6 +61,9 @@ void bw_dispatch_set_responders(struct bw_dispatch *dispatch, const struct bw_re
 uint32_t bw_dispatch_revision(const struct bw_dispatch *dispatch);                                     /* 0 until ready */
 /* Its workflows as in BW_MSG_CATALOG_LOADED; borrowed until the loop goes on; NULL until ready. */
 const json_t *bw_dispatch_workflows(const struct bw_dispatch *dispatch);
+/* The compiled plugins, and how they are: [{plugin, version?, file, state: "loading"|"ready"|"refused"|"resting", calls, health?: "well"|"ill",
+ * code?, message?, since_ms?}]; new reference. health is left out by those that do not say. */
+json_t *bw_dispatch_plugins(const struct bw_dispatch *dispatch);
 /* Any thread: the current revision, for an event that is accepted now. Not awaited: no workflow of that revision has a trigger for this name, so the
  * event can be stored as done and need not be posted. The keys are what parked runs may be waiting for: they are stored with the event. */
 void bw_dispatch_bind(struct bw_dispatch *dispatch, struct bw_slice event_name, struct bw_slice body, struct bw_binding *out);

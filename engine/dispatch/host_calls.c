@@ -32,6 +32,7 @@ static void call_free(struct bw_plugin_process *process, struct bw_plugin_call *
 {
     bw_host_output_flush(process->output);
     TAILQ_REMOVE(&process->calls, call, link);
+    if (call->is_health) bw_host_health_over(process->host, call);
     json_decref(call->head);
     free(call);
     bw_host_renew_done(process);
@@ -58,6 +59,10 @@ bool bw_host_call_result(struct bw_plugin_process *process, const struct bw_mess
     int64_t part = bw_json_int(message->head, "output_part", -1);
     const char *outcome = bw_json_str(message->head, "outcome", "fail");
     if (!call) return false;
+    if (call->is_health)
+        bw_host_health_answered(process->host, call, message->head);
+    else if (!strcmp(outcome, "retry"))
+        bw_host_health_doubt(process->host);
     if (!strcmp(outcome, "pending"))
         answer_pending(call, bw_json_int(message->head, "within_ms", 0));
     else
@@ -118,7 +123,7 @@ static void add_secrets(const struct bw_config *config, const json_t *names, jso
 }
 
 /* Those that the workflow grants to this action, and those that the instance's configuration grants to the plugin. */
-static json_t *pick_secrets(const struct bw_plugin_process *process, const json_t *names)
+json_t *bw_host_call_secrets(const struct bw_plugin_process *process, const json_t *names)
 {
     const struct bw_config *config = process->host->dispatch->options.config;
     json_t *values = json_object();
@@ -175,7 +180,7 @@ void bw_hosts_call(struct bw_run_worker *worker, const struct bw_message *messag
                                 bw_json_str(head, "key", ""), "run", bw_json_str(head, "run", ""), "step", bw_json_str(head, "step", ""), "attempt",
                                 (json_int_t)bw_json_int(head, "attempt", 1), "timeout_ms", (json_int_t)bw_json_int(head, "timeout_ms", 60000),
                                 "heartbeat_ms", (json_int_t)bw_json_int(head, "heartbeat_ms", 0), "once", bw_json_bool(head, "once", false),
-                                "secrets", pick_secrets(process, json_object_get(head, "secrets")), "input_part", 0);
+                                "secrets", bw_host_call_secrets(process, json_object_get(head, "secrets")), "input_part", 0);
     if (json_object_get(head, "callback_url")) json_object_set(execute, "callback_url", json_object_get(head, "callback_url"));
     bw_channel_send_json(process->channel, BW_MSG_HOST_EXECUTE, execute, &message->parts[part], 1);
     json_decref(execute);
@@ -191,6 +196,11 @@ static void cancel(struct bw_plugin_process *process, struct bw_plugin_call *cal
     if (!is_told || kill_at_us < call->kill_at_us) call->kill_at_us = kill_at_us;
     if (!is_kept) call->worker = NULL;
     if (!is_told && process->channel) bw_channel_send(process->channel, BW_MSG_HOST_CANCEL, (struct bw_slice){head, (size_t)len}, NULL, 0);
+}
+
+void bw_host_call_cancel(struct bw_plugin_process *process, struct bw_plugin_call *call, int64_t grace_ms)
+{
+    cancel(process, call, grace_ms, false);
 }
 
 void bw_hosts_cancel(struct bw_run_worker *worker, const json_t *head)

@@ -54,6 +54,7 @@ static void on_message(struct bw_channel *channel, const struct bw_message *mess
     switch (message->type) {
     case BW_MSG_HOST_MANIFEST:
         tell_what_is_open(process, bw_json_str(message->head, "open", NULL));
+        process->has_health = bw_json_bool(message->head, "has_health", false);
         bw_host_loaded(process, json_object_get(message->head, "manifest"));
         break;
     case BW_MSG_HOST_READY: bw_host_ready(process); break;

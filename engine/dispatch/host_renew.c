@@ -45,6 +45,7 @@ bool bw_host_renew_ready(struct bw_plugin_process *process)
     if (process != host->next) return false;
     host->current = process;
     host->next = NULL;
+    bw_host_health_begin(host);
     old->is_leaving = true;
     bw_host_renew_done(old);
     return true;

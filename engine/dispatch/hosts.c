@@ -206,6 +206,7 @@ static void settle_ready(struct bw_plugin_host *host)
     }
     host->is_doubted = false;
     host->state = BW_HOST_READY;
+    bw_host_health_begin(host);
     bw_dispatch_hosts_settled(host->dispatch);
 }
 
@@ -372,6 +373,7 @@ void bw_hosts_watch(struct bw_dispatch *dispatch)
         }
         if (host->state == BW_HOST_RESTING && now >= host->rest_until_us) bw_host_start(host);
         bw_host_renew_watch(host, now);
+        bw_host_health_watch(host, now);
         bw_host_candidate_watch(host);
         for (process = TAILQ_FIRST(&host->processes); process; process = next) {
             next = TAILQ_NEXT(process, link);

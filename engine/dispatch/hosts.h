@@ -31,6 +31,7 @@ struct bw_plugin_call {
     struct bw_run_worker *worker; /* NULL: nobody waits for the result any more */
     int64_t worker_call;
     json_t *head;       /* BW_MSG_CALL */
+    bool is_health;     /* of no step: the engine asks how it is */
     int64_t kill_at_us; /* it is not wanted any more: its host is ended then. 0 = it is wanted */
 };
 
@@ -41,6 +42,7 @@ struct bw_plugin_process {
     json_t *needs;              /* what it was started with; NULL: nothing */
     bool is_told;               /* BW_MSG_HOST_INIT is on its way: calls may follow */
     bool is_ready;              /* it has answered that */
+    bool has_health;            /* it can say how it is */
     struct bw_process *process; /* NULL: it has ended */
     struct bw_channel *channel; /* NULL: all that it had sent was read */
     struct bw_plugin_output *output;
@@ -69,6 +71,15 @@ struct bw_plugin_candidate {
     int64_t started_us;
 };
 
+/* What a plugin says of itself (host_health.c). */
+struct bw_plugin_health {
+    enum { BW_HEALTH_UNKNOWN, BW_HEALTH_WELL, BW_HEALTH_ILL } state;
+    char code[48], message[512]; /* ILL: why */
+    int64_t since_ms;            /* since when, by the wall clock; 0: UNKNOWN */
+    int64_t call;                /* the question that is open; 0: none is */
+    int64_t asked_us, next_us;   /* last, and when it is asked again at the latest */
+};
+
 enum bw_host_state { BW_HOST_LOADING, BW_HOST_READY, BW_HOST_REFUSED, BW_HOST_RESTING };
 struct bw_plugin_host {
     TAILQ_ENTRY(bw_plugin_host) link;
@@ -83,6 +94,7 @@ struct bw_plugin_host {
     struct bw_plugin_process *next;    /* is to follow it, and not ready; NULL: none is */
     struct bw_plugin_candidate *candidate;
     TAILQ_HEAD(, bw_plugin_process) processes;
+    struct bw_plugin_health health;
     int64_t renewed_us, looked_us;
     int64_t again_us;      /* REFUSED, and was ready once: it is tried again then; 0: it is not */
     bool is_doubted;       /* LOADING: that is such a trial */
@@ -115,6 +127,12 @@ void bw_host_renew_called(struct bw_plugin_process *process); /* it was given on
 void bw_host_renew_done(struct bw_plugin_process *process);   /* and has one less */
 int64_t bw_host_resolver_version(void);
 void bw_host_renew_watch(struct bw_plugin_host *host, int64_t now_us);
+/* host_health.c */
+void bw_host_health_watch(struct bw_plugin_host *host, int64_t now_us);
+void bw_host_health_begin(struct bw_plugin_host *host); /* another process takes its calls */
+void bw_host_health_answered(struct bw_plugin_host *host, const struct bw_plugin_call *call, const json_t *head); /* BW_MSG_HOST_RESULT */
+void bw_host_health_over(struct bw_plugin_host *host, const struct bw_plugin_call *call); /* the question is gone, answered or not */
+void bw_host_health_doubt(struct bw_plugin_host *host);                                   /* a call has failed: it is asked soon */
 /* host_candidate.c. What is false of a process is that it is one. */
 bool bw_host_candidate_ready(struct bw_plugin_process *process);
 bool bw_host_candidate_failed(struct bw_plugin_process *process, const struct bw_error *errs, size_t count);
@@ -129,6 +147,8 @@ struct bw_plugin_call *bw_host_call_find(struct bw_plugin_process *process, int6
 void bw_host_call_beat(struct bw_plugin_process *process, int64_t id);
 void bw_host_calls_fail(struct bw_plugin_process *process);
 void bw_host_calls_drop(struct bw_plugin_process *process);
+json_t *bw_host_call_secrets(const struct bw_plugin_process *process, const json_t *names); /* of the call, and those that configure grants */
+void bw_host_call_cancel(struct bw_plugin_process *process, struct bw_plugin_call *call, int64_t grace_ms);
 /* host_output.c. Takes fd, the end of the pipe that is its stdout and stderr; NULL without memory. */
 struct bw_plugin_output *bw_host_output_new(struct bw_plugin_process *process, int fd);
 void bw_host_output_flush(struct bw_plugin_output *output); /* before its calls change: what it has printed is of those that are in progress */

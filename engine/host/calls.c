@@ -97,7 +97,10 @@ void bw_host_execute(struct bw_host *host, const struct bw_message *message)
         .heartbeat_ms = bw_json_int(call->head, "heartbeat_ms", 0),
         .callback_url = bw_json_str(call->head, "callback_url", NULL),
     };
-    host->plugin->execute(host->instance, &call->call);
+    if (bw_json_bool(message->head, "health", false) && bw_host_has_health(host->plugin))
+        host->plugin->health(host->instance, &call->call);
+    else
+        host->plugin->execute(host->instance, &call->call);
 }
 
 void bw_host_cancel(struct bw_host *host, int64_t id)

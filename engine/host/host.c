@@ -42,7 +42,7 @@ static void load(struct bw_host *host, const struct bw_message *message)
         refuse(host, &err);
         return;
     }
-    json_t *head = json_pack("{s:o,s:i}", "manifest", manifest, "abi", (int)host->plugin->abi);
+    json_t *head = json_pack("{s:o,s:i,s:b}", "manifest", manifest, "abi", (int)host->plugin->abi, "has_health", bw_host_has_health(host->plugin));
     if (*open) json_object_set_new(head, "open", json_string(open));
     bw_channel_send_json(host->channel, BW_MSG_HOST_MANIFEST, head, NULL, 0);
     json_decref(head);

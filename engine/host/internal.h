@@ -32,6 +32,7 @@ void bw_host_last_words(const char *text);
 /* load.c: dlopen (of the copy, if there is one) and every check before the first line of the plugin runs (except its constructors). False: err
  * (plugin.*) says why, with the cure.
  */
+bool bw_host_has_health(const struct bw_plugin *plugin); /* it may be of an older header */
 const struct bw_plugin *bw_host_load(const char *path, int copy, json_t **manifest, struct bw_error *err);
 /* calls.c */
 void bw_host_execute(struct bw_host *host, const struct bw_message *message);

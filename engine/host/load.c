@@ -19,6 +19,11 @@ static void *open_library(const char *path, int copy)
     return library ? library : dlopen(path, RTLD_NOW | RTLD_LOCAL);
 }
 
+bool bw_host_has_health(const struct bw_plugin *plugin)
+{
+    return plugin->size >= offsetof(struct bw_plugin, health) + sizeof plugin->health && plugin->health;
+}
+
 const struct bw_plugin *bw_host_load(const char *path, int copy, json_t **manifest, struct bw_error *err)
 {
     const struct bw_plugin *plugin;

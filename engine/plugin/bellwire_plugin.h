@@ -42,6 +42,10 @@
  * GUARANTEE. A step is executed at least once. After a crash the same step comes again with the same idempotency_key: send it to
  * whatever you call, so that nothing is done twice. A step with `guarantee: at_most_once` is tried again only after a RETRY that is not doubtful.
  *
+ * HEALTH. A plugin that depends on somebody else (a database, a mail server) may say whether it could do its work now: health(), which is asked when
+ * it is ready, every 30 s, soon after a call has failed in a way that may pass, and every 5 s while it is ill. It is for people: what is ill still
+ * gets its calls, and each of them finds out by itself.
+ *
  * VERSIONS. Fields are only ever added at the end of a struct; `size` is the caller's sizeof and tells which exist. `abi` changes only when
  * something that exists changes its meaning; the host refuses a plugin of another number.
  *
@@ -154,6 +158,10 @@ struct bw_plugin {
     void (*execute)(void *instance, struct bw_plugin_call *call);
     void (*cancel)(void *instance, struct bw_plugin_call *call); /* may be NULL: then the call has to end by itself, or threads poll is_cancelled() */
     void (*fini)(void *instance);                                /* may be NULL */
+    /* May be NULL. Could a call be done now? The question is a call of no step: its action is "", its input {}, its timeout_ms 5 s, and it may read
+     * the secrets that the configuration names. It is completed like any other, and cancelled by cancel(): OK says that it is well; RETRY and FAIL
+     * that it is ill, with the code and the message that people see. Must change nothing anywhere. */
+    void (*health)(void *instance, struct bw_plugin_call *call);
 };
 
 #ifdef __cplusplus

@@ -1,6 +1,7 @@
 #include "serve/commands.h"
 #include "admin/cancel.h"
 #include "admin/pause.h"
+#include "admin/plugins.h"
 #include "base/log.h"
 
 static void on_resume(void *arg, struct bw_control_request *request, const json_t *body)
@@ -75,11 +76,17 @@ static void on_unpause(void *arg, struct bw_control_request *request, const json
     bw_admin_pause(((struct bw_commands *)arg)->dispatch, true, request, body);
 }
 
+static void on_plugins(void *arg, struct bw_control_request *request, const json_t *body)
+{
+    (void)body;
+    bw_admin_plugins(((struct bw_commands *)arg)->dispatch, request);
+}
+
 static const struct bw_control_verb verbs[] = {{"runs.cancel", on_cancel},    {"runs.resume", on_resume},       {"runs.replay", on_replay},
                                                {"runs.discard", on_discard},  {"runs.resolve", on_resolve},     {"workflows.list", on_workflows},
                                                {"workflows.pause", on_pause}, {"workflows.resume", on_unpause}, {"sources.list", on_sources},
                                                {"sources.open", on_open},     {"sources.close", on_close},      {"sources.forget", on_forget},
-                                               {"sources.reveal", on_reveal}};
+                                               {"sources.reveal", on_reveal}, {"plugins.list", on_plugins}};
 
 bool bw_commands_open(struct bw_commands *commands, const struct bw_commands_of *of, struct bw_error *err)
 {

@@ -446,7 +446,7 @@ int bw_serve(const struct bw_config *config, char *const *argv)
 {
     struct engine engine = {.config = config, .started_us = bw_clock_mono_us(), .upgrade = bw_upgrade_new(argv)};
     const struct bw_dispatch_options options = {
-        .config = config, .store_folder = config->data, .with_pools = true, .with_schedules = true, .keeps_flight = true, .watch_files = true};
+        .config = config, .store_folder = config->data, .with_pools = true, .with_schedules = true, .keeps_flight = true, .asks_health = true, .watch_files = true};
     const struct bw_dispatch_handlers handlers = {.arg = &engine,
                                                   .prepare = prepare_routes,
                                                   .settle = settle_routes,

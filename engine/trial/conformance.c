@@ -13,6 +13,8 @@
 
 #define LOAD_MS 5000 /* as long as `serve` waits */
 #define LEAVE_MS 1000
+#define HEALTH_MS 5000
+#define NO_REASON "the plugin gave no reason" /* what its process says for it */
 #define FILE_BYTES_MAX (1u << 20)
 #define DEBUGGER "call it from a small main() under a debugger: a plugin is an ordinary shared object (engine/plugin/README.md)"
 
@@ -218,6 +220,62 @@ static bool check_init(struct bw_kit *kit)
     return false;
 }
 
+static json_t *secrets_of(const struct bw_kit *kit, const json_t *action)
+{
+    const json_t *const lists[] = {json_object_get(action, "secrets"), kit->settings.secrets};
+    json_t *values = json_object(), *name;
+    size_t index;
+    for (size_t i = 0; i < 2; i++) json_array_foreach(lists[i], index, name)
+        {
+            const struct bw_secret *secret = bw_config_secret(kit->options->config, bw_json_slice(name));
+            if (secret) json_object_set_new(values, secret->name, json_stringn(secret->values[0].ptr, secret->values[0].len));
+        }
+    return values;
+}
+
+static bool is_answered(const void *arg)
+{
+    return ((const struct bw_plugin_try *)arg)->is_done;
+}
+
+static bool is_no_reason(const char *message)
+{
+    return !*message || !strcmp(message, NO_REASON);
+}
+
+/* One that has it, well or ill, has to say so, and in time; twice, as `serve` asks again and again. */
+static void check_health(struct bw_kit *kit)
+{
+    struct bw_conformance_check check = bw_kit_check("health", NULL, "health() says within 5 s how it is, and why if it is ill");
+    json_t *secrets = secrets_of(kit, NULL);
+    struct bw_error err;
+    char said[300] = "", end[500] = "";
+    bool is_open = bw_kit_open(kit, &err), is_done = is_open && bw_session_view(kit->session)->has_health;
+    if (!is_open) bw_kit_fail(kit, &check, DEBUGGER, "%s", err.message);
+    for (int i = 0; is_done && i < 2; i++) {
+        struct bw_plugin_try *call = bw_session_ask(kit->session, secrets, HEALTH_MS);
+        is_done = call && bw_session_wait(kit->session, is_answered, call, HEALTH_MS);
+        const json_t *error = call ? json_object_get(call->result, "error") : NULL;
+        const char *outcome = call ? bw_json_str(call->result, "outcome", "") : "";
+        bool is_ill = !strcmp(outcome, "retry") || !strcmp(outcome, "fail");
+        snprintf(said, sizeof said, "%s%.250s", is_ill ? "ill: " : "well", is_ill ? bw_json_str(error, "message", "") : "");
+        if (is_done && !is_ill && strcmp(outcome, "ok") != 0) {
+            bw_kit_fail(kit, &check, "complete it as OK, RETRY or FAIL", "its health is '%s'", outcome);
+            is_done = false;
+        } else if (is_done && is_ill && is_no_reason(bw_json_str(error, "message", ""))) {
+            bw_kit_fail(kit, &check, "message says what it is ill of, and what helps", "it is ill, and does not say of what");
+            is_done = false;
+        } else if (!is_done) {
+            if (bw_session_view(kit->session)->state == BW_SESSION_ENDED) bw_kit_append_end(kit, end, sizeof end);
+            bw_kit_fail(kit, &check, "health() must return at once, and complete its call like execute()", "%s%s",
+                        *end ? "its process has ended: " : "it has not said", end);
+        }
+        if (call) bw_session_forget(kit->session, call);
+    }
+    if (is_done) bw_kit_pass(kit, &check, "%s", said);
+    json_decref(secrets);
+}
+
 static void check_once(struct bw_kit *kit)
 {
     struct bw_conformance_check check = bw_kit_check("once", NULL, "complete() is called once for each call");
@@ -251,19 +309,6 @@ static void check_end(struct bw_kit *kit)
 }
 
 /* ---- its actions ---- */
-
-static json_t *secrets_of(const struct bw_kit *kit, const json_t *action)
-{
-    const json_t *const lists[] = {json_object_get(action, "secrets"), kit->settings.secrets};
-    json_t *values = json_object(), *name;
-    size_t index;
-    for (size_t i = 0; i < 2; i++) json_array_foreach(lists[i], index, name)
-        {
-            const struct bw_secret *secret = bw_config_secret(kit->options->config, bw_json_slice(name));
-            if (secret) json_object_set_new(values, secret->name, json_stringn(secret->values[0].ptr, secret->values[0].len));
-        }
-    return values;
-}
 
 static void try_action(struct bw_kit *kit, const json_t *manifest)
 {
@@ -303,6 +348,7 @@ bool bw_conformance_run(const struct bw_conformance_options *options, size_t *fa
     if (is_tried && check_loading(&kit) && check_settings(&kit) && (is_tried = check_constant(&kit, err) || kit.failed) && !kit.failed &&
         check_init(&kit)) {
         json_array_foreach(json_object_get(kit.manifest, "actions"), index, action) try_action(&kit, action);
+        check_health(&kit);
         check_once(&kit);
         check_end(&kit);
     }

@@ -64,6 +64,7 @@ static void on_message(struct bw_channel *channel, const struct bw_message *mess
     switch (message->type) {
     case BW_MSG_HOST_MANIFEST:
         session->view.manifest = json_incref(json_object_get(message->head, "manifest"));
+        session->view.has_health = bw_json_bool(message->head, "has_health", false);
         session->view.state = BW_SESSION_LOADED;
         break;
     case BW_MSG_HOST_READY: session->view.state = BW_SESSION_READY; break;
@@ -150,8 +151,8 @@ void bw_session_init(struct bw_plugin_session *session, const json_t *config)
     tell(session, BW_MSG_HOST_INIT, json_pack("{s:O}", "config", config), NULL);
 }
 
-struct bw_plugin_try *bw_session_call(struct bw_plugin_session *session, const char *action, const json_t *input, const json_t *secrets,
-                                      int64_t timeout_ms, int64_t heartbeat_ms)
+static struct bw_plugin_try *begin(struct bw_plugin_session *session, const char *action, const json_t *input, const json_t *secrets,
+                                   int64_t timeout_ms, int64_t heartbeat_ms, bool is_health)
 {
     struct bw_plugin_try *call = calloc(1, sizeof *call);
     struct bw_buf text = {0};
@@ -165,11 +166,25 @@ struct bw_plugin_try *bw_session_call(struct bw_plugin_session *session, const c
     bw_json_append(&text, input);
     struct bw_slice part = bw_buf_slice(&text);
     tell(session, BW_MSG_HOST_EXECUTE,
-         json_pack("{s:I,s:s,s:s,s:s,s:s,s:i,s:I,s:I,s:b,s:O,s:i}", "call", (json_int_t)call->id, "action", action, "key", key, "run",
-                   "run_of_a_trial", "step", "trial", "attempt", 1, "timeout_ms", (json_int_t)timeout_ms, "heartbeat_ms", (json_int_t)heartbeat_ms,
-                   "once", 0, "secrets", secrets, "input_part", 0),
+         json_pack("{s:I,s:s,s:s,s:s,s:s,s:i,s:I,s:I,s:b,s:b,s:O,s:i}", "call", (json_int_t)call->id, "action", action, "key", is_health ? "" : key,
+                   "run", is_health ? "" : "run_of_a_trial", "step", is_health ? "" : "trial", "attempt", 1, "timeout_ms", (json_int_t)timeout_ms,
+                   "heartbeat_ms", (json_int_t)heartbeat_ms, "once", 0, "health", is_health, "secrets", secrets, "input_part", 0),
          &part);
     bw_buf_free(&text);
+    return call;
+}
+
+struct bw_plugin_try *bw_session_call(struct bw_plugin_session *session, const char *action, const json_t *input, const json_t *secrets,
+                                      int64_t timeout_ms, int64_t heartbeat_ms)
+{
+    return begin(session, action, input, secrets, timeout_ms, heartbeat_ms, false);
+}
+
+struct bw_plugin_try *bw_session_ask(struct bw_plugin_session *session, const json_t *secrets, int64_t timeout_ms)
+{
+    json_t *nothing = json_object();
+    struct bw_plugin_try *call = begin(session, "", nothing, secrets, timeout_ms, 0, true);
+    json_decref(nothing);
     return call;
 }
 

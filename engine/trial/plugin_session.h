@@ -30,6 +30,7 @@ enum bw_session_state {
 struct bw_session_view {
     enum bw_session_state state;
     json_t *manifest;
+    bool has_health; /* it can say how it is */
     struct bw_error refusal;
     struct bw_host_end end;
     int exit_status;        /* ENDED: -1 = by a signal */
@@ -44,6 +45,8 @@ void bw_session_init(struct bw_plugin_session *session, const json_t *config);
 /* secrets: NAME → value. NULL without memory. */
 struct bw_plugin_try *bw_session_call(struct bw_plugin_session *session, const char *action, const json_t *input, const json_t *secrets,
                                       int64_t timeout_ms, int64_t heartbeat_ms);
+/* How is it? timeout_ms: as in bellwire_plugin.h. NULL without memory. */
+struct bw_plugin_try *bw_session_ask(struct bw_plugin_session *session, const json_t *secrets, int64_t timeout_ms);
 void bw_session_cancel(struct bw_plugin_session *session, const struct bw_plugin_try *call);
 void bw_session_forget(struct bw_plugin_session *session, struct bw_plugin_try *call); /* frees it; it may be under way */
 /* It is to call fini() and to end. */

@@ -150,13 +150,14 @@ enum bw_message_type {
        allow_private_network: bool} answered by BW_MSG_HOST_MANIFEST */
     BW_MSG_HOST_LOAD = 64,
     BW_MSG_HOST_INIT = 67, /* {config: {}} what it needs is what it was started with, and this is what it is told. Answered by BW_MSG_HOST_READY */
-    /* {call, action: "ns/name", key, run, step, attempt, timeout_ms, heartbeat_ms, once, secrets: {NAME: value}, callback_url?, input_part} */
+    /* {call, action: "ns/name", key, run, step, attempt, timeout_ms, heartbeat_ms, once, secrets: {NAME: value}, callback_url?, input_part,
+     * health?: true: how is it? The action is "" then} */
     BW_MSG_HOST_EXECUTE = 65,
     BW_MSG_HOST_CANCEL = 66, /* {call} */
 
     /* ---- plugin host → engine ---- */
-    /* {manifest: {…}, abi, open?: what of the machine could not be closed to it} the plugin is loaded. If it needs other things than it was started
-     * with, the process is to be ended, and another one started with these. */
+    /* {manifest: {…}, abi, has_health: bool, open?: what of the machine could not be closed to it} the plugin is loaded. If it needs other things
+     * than it was started with, the process is to be ended, and another one started with these. */
     BW_MSG_HOST_MANIFEST = 96,
     BW_MSG_HOST_READY = 101,  /* {} init() has been called */
     BW_MSG_HOST_REFUSED = 97, /* {error: ERROR} instead of either */

@@ -125,6 +125,21 @@ struct sql_job *sql_job_new(const struct bw_plugin_host *host, struct bw_plugin_
     return NULL;
 }
 
+struct sql_job *sql_job_new_probe(const struct bw_plugin_host *host, struct bw_plugin_call *call,
+                                  void (*ended)(void *arg, const struct sql_fault *fault), void *arg)
+{
+    struct sql_job *job = calloc(1, sizeof *job);
+    if (!job) return NULL;
+    *job = (struct sql_job){
+        .host = host, .call = call, .is_read = true, .isolation = "read committed", .count = 1, .max_rows = 1, .ended = ended, .arg = arg};
+    if ((job->statements = calloc(1, sizeof *job->statements)) && (job->results = json_array())) {
+        job->statements[0] = (struct sql_statement){.sql = "select 1", .expect = -1};
+        return job;
+    }
+    job_free(job);
+    return NULL;
+}
+
 /* ---- rows → output ---- */
 
 bool sql_job_begin_result(struct sql_job *job, struct sql_fault *fault)
@@ -190,6 +205,11 @@ static json_t *output_of(const struct sql_job *job)
 
 void sql_job_done(struct sql_job *job)
 {
+    if (job->ended) {
+        job->ended(job->arg, NULL);
+        job_free(job);
+        return;
+    }
     json_t *output = output_of(job);
     char *text = output ? json_dumps(output, JSON_COMPACT | JSON_REAL_PRECISION(17)) : NULL;
     json_decref(output);
@@ -209,6 +229,11 @@ void sql_job_done(struct sql_job *job)
 
 void sql_job_fail(struct sql_job *job, const struct sql_fault *fault)
 {
+    if (job->ended) {
+        job->ended(job->arg, fault);
+        job_free(job);
+        return;
+    }
     job->host->complete(job->host, job->call,
                         &(struct bw_plugin_result){.size = sizeof(struct bw_plugin_result),
                                                    .outcome = fault->outcome,

@@ -42,11 +42,17 @@ struct sql_job {
     json_t *results; /* array of {"affected", "rows"}, one for each statement that has begun to answer */
     json_t *rows;    /* of the last one; borrowed */
     size_t row_count, bytes;
+    /* Instead of completing the call, just before the job is freed; any thread. fault NULL: it is done. NULL: the call is completed. */
+    void (*ended)(void *arg, const struct sql_fault *fault);
+    void *arg;
 };
 TAILQ_HEAD(sql_jobs, sql_job);
 
 /* NULL: the input is not usable (or there is no memory), the fault says why, and the call is still open. */
 struct sql_job *sql_job_new(const struct bw_plugin_host *host, struct bw_plugin_call *call, struct sql_fault *fault);
+/* A question that any database answers, for a call that has no input. NULL without memory. */
+struct sql_job *sql_job_new_probe(const struct bw_plugin_host *host, struct bw_plugin_call *call,
+                                  void (*ended)(void *arg, const struct sql_fault *fault), void *arg);
 /* An answer begins. False without memory. */
 bool sql_job_begin_result(struct sql_job *job, struct sql_fault *fault);
 /* Takes row, an object or NULL (no memory, or text that is no UTF-8). bytes: what its values have as text. */

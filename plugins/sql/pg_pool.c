@@ -122,6 +122,11 @@ static struct pg_connection *find_idle(const struct pg_pool *pool)
     return NULL;
 }
 
+bool pg_pool_is_busy(const struct pg_pool *pool)
+{
+    return !TAILQ_EMPTY(&pool->waiting) || (pool->count >= pool->config->pool && !find_idle(pool));
+}
+
 static void open_connection(struct pg_pool *pool, struct sql_job *job)
 {
     struct sql_fault fault;

@@ -1,9 +1,5 @@
 /* sql/query, sql/execute, sql/transaction @1: PostgreSQL by libpq on the host's loop, SQLite in threads. README.md says what a user may expect. */
-#include "config.h"
-#include "job.h"
-#include "pg.h"
-#include "shared/mailbox.h"
-#include "sqlite.h"
+#include "health.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,16 +36,11 @@ static const char manifest[] =
     "\"properties\":{" SQL "," PARAMS "," EXPECT "}}}},"
     "\"outputs\":{\"results\":{\"type\":\"array\",\"items\":{\"type\":\"object\"},\"doc\":\"affected and rows of each statement\"}}}]}";
 
-/* One of the two. */
-struct database {
-    struct pg_pool *pg;
-    struct sqlite_pool *sqlite;
-};
 struct sql {
     const struct bw_plugin_host *host;
     struct sql_config config;
     struct mailbox *mailbox;
-    struct database *databases; /* as many as there are in config */
+    struct sql_database *databases; /* as many as there are in config */
 };
 
 static void sql_fini(void *instance)
@@ -93,7 +84,7 @@ static void *sql_init(const struct bw_plugin_host *host, const char *config, cha
     return NULL;
 }
 
-static struct database *find(const struct sql *sql, const char *name, struct sql_fault *fault)
+static struct sql_database *find(const struct sql *sql, const char *name, struct sql_fault *fault)
 {
     char known[300] = "";
     if (!name && sql->config.count == 1) return sql->databases;
@@ -114,7 +105,7 @@ static void sql_execute(void *instance, struct bw_plugin_call *call)
     const struct sql *sql = instance;
     struct sql_fault fault;
     struct sql_job *job = sql_job_new(sql->host, call, &fault);
-    const struct database *database = job ? find(sql, job->database, &fault) : NULL;
+    const struct sql_database *database = job ? find(sql, job->database, &fault) : NULL;
     if (!job)
         sql->host->complete(sql->host, call,
                             &(struct bw_plugin_result){.size = sizeof(struct bw_plugin_result),
@@ -139,6 +130,12 @@ static void sql_cancel(void *instance, struct bw_plugin_call *call)
     }
 }
 
+static void sql_health(void *instance, struct bw_plugin_call *call)
+{
+    const struct sql *sql = instance;
+    sql_health_begin(sql->host, call, sql->mailbox, &sql->config, sql->databases);
+}
+
 BELLWIRE_PLUGIN_EXPORT const struct bw_plugin bellwire_plugin = {
     .size = sizeof(struct bw_plugin),
     .abi = BELLWIRE_PLUGIN_ABI,
@@ -147,4 +144,5 @@ BELLWIRE_PLUGIN_EXPORT const struct bw_plugin bellwire_plugin = {
     .execute = sql_execute,
     .cancel = sql_cancel,
     .fini = sql_fini,
+    .health = sql_health,
 };

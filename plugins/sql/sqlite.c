@@ -334,6 +334,14 @@ struct sqlite_pool *sqlite_pool_new(const struct sql_database_config *config)
     return pool;
 }
 
+bool sqlite_pool_is_busy(struct sqlite_pool *pool)
+{
+    pthread_mutex_lock(&pool->lock);
+    bool is_busy = pool->idle <= pool->waiting_count && pool->started >= pool->config->pool;
+    pthread_mutex_unlock(&pool->lock);
+    return is_busy;
+}
+
 void sqlite_pool_submit_take(struct sqlite_pool *pool, struct sql_job *job)
 {
     struct sql_fault fault;

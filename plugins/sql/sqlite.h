@@ -8,6 +8,7 @@
 struct sqlite_pool; /* opaque */
 
 struct sqlite_pool *sqlite_pool_new(const struct sql_database_config *config); /* config must outlive it */
+bool sqlite_pool_is_busy(struct sqlite_pool *pool);                            /* a job would have to wait for others */
 void sqlite_pool_submit_take(struct sqlite_pool *pool, struct sql_job *job);
 /* Ends the job of this call if no thread has it yet. One that has it hears of it by is_cancelled(). */
 bool sqlite_pool_cancel(struct sqlite_pool *pool, const struct bw_plugin_call *call);

@@ -80,4 +80,5 @@ extern "C" BELLWIRE_PLUGIN_EXPORT const bw_plugin bellwire_plugin = {
     execute,
     cancel,
     fini,
+    nullptr, // health
 };
