@@ -8,7 +8,7 @@
 #include <string.h>
 
 #define ANSWER_MS 5000
-#define GRACE_MS 1000
+#define GRACE_MS 10000 /* to give it up: nobody waits for it, and the process may have calls to do */
 #define EVERY_US (30 * 1000000LL)
 #define EVERY_ILL_US (5 * 1000000LL)
 #define APART_US 1000000LL /* however many calls fail */

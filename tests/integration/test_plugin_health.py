@@ -78,9 +78,9 @@ def listed(engine):
 
 def test_it_is_asked_and_what_it_says_is_shown(build):
     engine = build("the cellar is wet", "-DHEALTH").start()
-    line = engine.wait_log("plugin.ill", plugin="moody.so")
-    assert line["code"] == "moody.ill" and line["message"] == "the cellar is wet, and the word is [secret:WORD]"
-    row, status = listed(engine)
+    line = engine.wait_log("plugin.ill", plugin="moody.so", code="moody.ill")
+    assert line["message"] == "the cellar is wet, and the word is [secret:WORD]"
+    row, status = wait_for("the list to say so", lambda: (lambda found: found if found[0].get("code") == "moody.ill" else None)(listed(engine)))
     assert (row["state"], row["health"], row["code"], row["version"], status) == ("ready", "ill", "moody.ill", "1.0.0", 1)
     assert "the cellar is wet" in row["message"] and "open-sesame" not in json.dumps(row) and row["since_ms"] > 0 and row["calls"] == 0
     text = engine.run("plugin", "list", check=False).stdout
@@ -89,12 +89,12 @@ def test_it_is_asked_and_what_it_says_is_shown(build):
 
 def test_one_that_is_ill_gets_its_calls_and_gets_well_again(build):
     engine = build("away", "-DHEALTH").start()
-    engine.wait_log("plugin.ill")
+    engine.wait_log("plugin.ill", code="moody.ill")
     be(engine, "well")
     assert engine.finished_runs(1)[0]["state"] == "succeeded"
     engine.wait_log("plugin.well", plugin="moody.so")
-    row, status = listed(engine)
-    assert (row["health"], status) == ("well", 0) and "message" not in row
+    row, status = wait_for("the list to say so", lambda: (lambda found: found if found[0].get("health") == "well" else None)(listed(engine)))
+    assert status == 0 and "message" not in row
 
 
 def test_a_call_that_fails_makes_the_engine_ask(build):
@@ -102,7 +102,7 @@ def test_a_call_that_fails_makes_the_engine_ask(build):
     engine = build("well", "-DHEALTH").start()
     wait_for("the first answer", lambda: listed(engine)[0].get("health") == "well")
     be(engine, "fail: no connection")
-    line = engine.wait_log("plugin.ill")
+    line = engine.wait_log("plugin.ill", code="moody.ill")
     assert line["message"].startswith("fail: no connection")
 
 
