@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from conftest import CONFIG, DEADLINE, sign
+from conftest import CONFIG, DEADLINE, sign, wait_for
 
 
 def raw(engine, data: bytes) -> bytes:
@@ -64,7 +64,7 @@ def test_unproven_requests_are_refused_with_one_and_the_same_answer(engine, head
     status, answer, _ = engine.request("POST", "/in/github", b"{}", {"Content-Type": "application/json", "X-GitHub-Event": "push", **headers})
     assert (status, answer) == (401, {"error": "unverified"})
     assert engine.rows("events") == []
-    [delivery] = engine.rows("deliveries")
+    [delivery] = wait_for("it to be written", lambda: engine.rows("deliveries"))
     assert delivery["outcome"] == "unverified" and delivery["status"] == 401 and delivery["detail"]
 
 

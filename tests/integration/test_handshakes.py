@@ -2,6 +2,8 @@
 import hashlib
 import hmac
 
+from conftest import wait_for
+
 CONFIG = """
 listen: [http://127.0.0.1:0]
 sources:
@@ -61,7 +63,7 @@ def test_handshakes_are_answered_and_make_no_event(make_engine):
     status, body, headers = raw(engine, "OPTIONS", "/in/grid", {"WebHook-Request-Origin": "grid.example"})
     assert (status, headers["webhook-allowed-origin"], headers["webhook-allowed-rate"]) == (200, "grid.example", "*")
     assert raw(engine, "OPTIONS", "/in/grid", {"WebHook-Request-Origin": "evil.example"})[0] == 405
-    assert [row["outcome"] for row in engine.rows("deliveries")].count("handshake") == 3
+    wait_for("all to be written", lambda: [row["outcome"] for row in engine.rows("deliveries")].count("handshake") == 3)
     assert engine.rows("events") == []
     engine.stop()
 

@@ -132,7 +132,7 @@ def test_a_key_that_cannot_be_fetched_is_503_and_nobody_asks_again_at_once(make_
     assert (status, body["error"]) == (503, "overloaded") and int(headers["Retry-After"]) > 0
     assert post(engine, notification(pair, "hello"))[0] == 503
     assert keys.asked == [PATH]
-    assert [row["outcome"] for row in engine.rows("deliveries")] == ["overloaded"] * 2
+    wait_for("both to be written", lambda: [row["outcome"] for row in engine.rows("deliveries")] == ["overloaded"] * 2)
     engine.stop()
 
 
