@@ -138,7 +138,9 @@ def test_one_whose_time_is_over_keeps_nobody_waiting(engine, server):
     assert run["steps"][0]["output"]["made"] is True and len(server.at("/make")) == 2
 
 
-def test_another_configuration_has_nothing_of_the_one_before(engine, server):
+@pytest.mark.parametrize("plugin", ["one", "two"])
+def test_another_configuration_has_nothing_of_the_one_before(engine, plugin):
+    """Also when it is another plugin that is told something else: the secrets behind it may be others."""
     step = {"id": "s", "uses": "one/fetch@1", "with": {"value": "${{ event.id }}"}}
     engine.write("workflows/w.yaml", json.dumps({"name": "w", "on": [{"event": "open.ping"}], "steps": [step]}))
     engine.start()
@@ -148,7 +150,7 @@ def test_another_configuration_has_nothing_of_the_one_before(engine, server):
         return engine.finished_runs(count)[0]["steps"][0]["output"]["value"]
     first = value(1)
     assert value(2) == first
-    engine.write("bellwire.yaml", CONFIG + "configure: {one: {tone: high}}\n")
+    engine.write("bellwire.yaml", CONFIG + f"configure: {{{plugin}: {{tone: high}}}}\n")
     engine.process.send_signal(signal.SIGHUP)
     engine.wait_log("config.changed")
     assert value(3) != first

@@ -98,7 +98,6 @@ def test_one_that_is_ill_gets_its_calls_and_gets_well_again(build):
 
 
 def test_a_call_that_fails_makes_the_engine_ask(build):
-    """Long before it would ask by itself."""
     engine = build("well", "-DHEALTH").start()
     wait_for("the first answer", lambda: listed(engine)[0].get("health") == "well")
     be(engine, "fail: no connection")
