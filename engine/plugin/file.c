@@ -1,4 +1,5 @@
 #include "plugin/file.h"
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/evp.h>
@@ -32,7 +33,7 @@ static bool write_all(int fd, const char *bytes, size_t count)
 }
 
 /* Hashes what is there, and copies it as far as that is possible. */
-static bool read_through(int fd, struct bw_plugin_file *out)
+static bool read_through(int fd, struct bw_plugin_file *out, uint64_t *bytes)
 {
     static _Thread_local char chunk[CHUNK_BYTES];
     EVP_MD_CTX *hash = EVP_MD_CTX_new();
@@ -40,6 +41,7 @@ static bool read_through(int fd, struct bw_plugin_file *out)
     bool good = hash && EVP_DigestInit_ex(hash, EVP_sha256(), NULL) == 1;
     while (good && (got = read(fd, chunk, sizeof chunk)) > 0) {
         good = EVP_DigestUpdate(hash, chunk, (size_t)got) == 1;
+        *bytes += (uint64_t)got;
         if (out->copy < 0 || write_all(out->copy, chunk, (size_t)got)) continue;
         close(out->copy);
         out->copy = -1;
@@ -50,9 +52,24 @@ static bool read_through(int fd, struct bw_plugin_file *out)
     return good;
 }
 
+/* The start of a shared object can often be loaded, and crashes later: the end, where its section headers are, says whether all of it is there. */
+static bool is_whole(int fd, uint64_t bytes, struct bw_error *err)
+{
+    Elf64_Ehdr head;
+    if (pread(fd, &head, sizeof head, 0) != sizeof head || memcmp(head.e_ident, ELFMAG, SELFMAG) != 0 || head.e_ident[EI_CLASS] != ELFCLASS64)
+        return true; /* the loader says what is wrong with it */
+    uint64_t sections = (uint64_t)head.e_shnum * head.e_shentsize;
+    if (!head.e_shoff || (head.e_shoff <= bytes && sections <= bytes - head.e_shoff)) return true;
+    bw_error_set(err, "plugin.not_loadable", "the file is cut short: there are %llu bytes of it, and by its header there are more",
+                 (unsigned long long)bytes);
+    bw_error_hint(err, "copy it again; mv into the plugins folder replaces a file at once");
+    return false;
+}
+
 bool bw_plugin_file_read(const char *path, struct bw_plugin_file *out, struct bw_error *err)
 {
     struct stat info;
+    uint64_t bytes = 0;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     *out = BW_PLUGIN_FILE_NONE;
     if (fd < 0 || fstat(fd, &info)) {
@@ -72,7 +89,8 @@ bool bw_plugin_file_read(const char *path, struct bw_plugin_file *out, struct bw
         out->size = info.st_size;
         out->changed = info.st_mtim;
         out->copy = open_copy(path);
-        good = read_through(fd, out) || bw_error_set(err, "plugin.unreadable", "cannot read the file: %s", strerror(errno));
+        good = (read_through(fd, out, &bytes) || bw_error_set(err, "plugin.unreadable", "cannot read the file: %s", strerror(errno))) &&
+               is_whole(fd, bytes, err);
     }
     close(fd);
     if (!good) bw_plugin_file_close(out);

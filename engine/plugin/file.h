@@ -19,7 +19,8 @@ struct bw_plugin_file {
     struct timespec changed;
 };
 #define BW_PLUGIN_FILE_NONE ((struct bw_plugin_file){.copy = -1})
-/* Reads and copies it. False: err says why it cannot be used (plugin.unreadable, plugin.writable), with the cure. */
+/* Reads and copies it. False: err says why it cannot be used (plugin.unreadable, plugin.writable; plugin.not_loadable: a part of it only), with the
+ * cure. */
 bool bw_plugin_file_read(const char *path, struct bw_plugin_file *out, struct bw_error *err);
 bool bw_plugin_file_is_same(const struct bw_plugin_file *file, const char *path); /* does it lie there untouched? */
 /* How long ago it was written, or put there, at last; a second and more may be said as any long time. */

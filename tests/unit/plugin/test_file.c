@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <elf.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,6 +55,27 @@ static void test_the_copy_stays_as_it_was_whatever_becomes_of_the_file(void **st
     assert_string_equal(text, "one");
     bw_plugin_file_close(&file);
     assert_int_equal(file.copy, -1);
+}
+
+static void test_a_shared_object_without_its_end_is_refused(void **state)
+{
+    Elf64_Ehdr head = {.e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64}, .e_shoff = 1000, .e_shnum = 4, .e_shentsize = 64};
+    struct bw_plugin_file file;
+    struct bw_error err = {0};
+    (void)state;
+    for (size_t bytes = sizeof head; bytes <= 1300; bytes++) {
+        int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+        assert_int_equal(write(fd, &head, sizeof head), sizeof head);
+        assert_int_equal(ftruncate(fd, (off_t)bytes) || close(fd), 0);
+        assert_int_equal(bw_plugin_file_read(path, &file, &err), bytes >= 1256);
+        if (bytes < 1256) assert_string_equal(err.code, "plugin.not_loadable");
+        bw_plugin_file_close(&file);
+    }
+    head.e_shoff = UINT64_MAX - 10;
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    assert_int_equal(write(fd, &head, sizeof head), sizeof head);
+    assert_int_equal(close(fd), 0);
+    assert_false(bw_plugin_file_read(path, &file, &err));
 }
 
 static void test_nobody_can_write_the_copy(void **state)
@@ -120,6 +142,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_copy_stays_as_it_was_whatever_becomes_of_the_file),
+        cmocka_unit_test(test_a_shared_object_without_its_end_is_refused),
         cmocka_unit_test(test_nobody_can_write_the_copy),
         cmocka_unit_test(test_what_has_been_touched_is_not_the_same_and_equal_bytes_have_one_hash),
         cmocka_unit_test(test_what_is_no_file_of_ours_alone_is_refused),
