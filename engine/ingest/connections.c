@@ -169,6 +169,19 @@ struct bw_connection *bw_connection_begin(struct bw_loop *loop, struct evhttp_re
     return connection;
 }
 
+/* Nearly every answer fits into its socket at once. Without this it would wait for a turn of the loop, which asks the kernel for the time to write
+ * and then no more: two system calls that an answer of a hundred bytes does not need. */
+static void write_now(struct bw_connection *connection)
+{
+    struct evbuffer *output = bufferevent_get_output(connection->bev);
+    evbuffer_unfreeze(output, 1);
+    evbuffer_write(output, bufferevent_getfd(connection->bev));
+    evbuffer_freeze(output, 1);
+    if (evbuffer_get_length(output)) return; /* the rest, or why there is none, comes with the loop */
+    bufferevent_disable(connection->bev, EV_WRITE);
+    bufferevent_trigger(connection->bev, EV_WRITE, BEV_TRIG_DEFER_CALLBACKS); /* evhttp goes on from here, but not within our caller */
+}
+
 void bw_connection_answer(struct bw_loop *loop, struct evhttp_request *request, struct bw_reply *reply, size_t body_bytes)
 {
     struct bw_connection *connection = bw_connection_find(loop, request);
@@ -183,6 +196,7 @@ void bw_connection_answer(struct bw_loop *loop, struct evhttp_request *request, 
         reply->closes = true;
     if (connection) connection->is_last = reply->closes;
     bw_reply_send(request, reply);
+    if (connection && !connection->tls) write_now(connection);
 }
 
 void bw_connection_hold(struct bw_loop *loop, struct evhttp_request *request, size_t body_bytes)
@@ -328,12 +342,24 @@ bool bw_connections_open(struct bw_loop *loop)
     return loop->sweep && loop->arrivals && sweep_every(loop, SWEEP_MS);
 }
 
-void bw_connections_drain(struct bw_loop *loop)
+static void on_doors_quiet(evutil_socket_t fd, short what, void *arg)
 {
+    struct bw_loop *loop = arg;
+    (void)fd, (void)what;
     for (size_t i = 0; i < loop->door_count; i++) {
         struct bw_door *door = &loop->doors[i];
         while (door->socket_count) evhttp_del_accept_socket(door->http, door->sockets[--door->socket_count]);
     }
+}
+
+/* The listening sockets are closed a turn after nobody looks at them any more: the kernel is told of that between turns, and could not be told of a
+ * descriptor that is closed. Others may have the same socket, so that it would go on waking this loop. */
+void bw_connections_drain(struct bw_loop *loop)
+{
+    const struct timeval next_turn = {.tv_usec = 1000};
+    loop->is_closed = true;
+    bw_loop_set_doors(loop);
+    if (event_base_once(loop->base, -1, EV_TIMEOUT, on_doors_quiet, loop, &next_turn)) on_doors_quiet(-1, 0, loop);
     sweep_every(loop, SWEEP_DRAINING_MS);
     bw_connections_sweep(loop);
 }
