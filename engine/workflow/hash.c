@@ -100,7 +100,8 @@ static void append_retry(struct bw_buf *out, const struct bw_retry *retry)
         bw_buf_append_char(out, ',');
         bw_buf_append_json_string(out, retry->codes[i]);
     }
-    bw_buf_append_char(out, ']');
+    for (size_t i = 0; i < retry->wait_count; i++) bw_buf_printf(out, "%s%lld", i ? "," : ",[", (long long)retry->waits_ms[i]);
+    bw_buf_append_text(out, retry->wait_count ? "]]" : "]");
 }
 
 static void append_step(struct bw_buf *out, const struct bw_workflow *workflow, const struct bw_step *step)

@@ -180,7 +180,8 @@ const size_t bw_schema_key_count = sizeof bw_schema_keys / sizeof *bw_schema_key
 
 const struct bw_load_key bw_retry_keys[] = {
     {"attempts", "{\"type\":\"integer\",\"minimum\":1,\"maximum\":100}", "attempts in all; 1 is no retry (6)"},
-    {"delay", DURATION, "the first wait (2s)"},
+    {"delay", "{\"oneOf\":[" DURATION ",{\"type\":\"array\",\"minItems\":1,\"maxItems\":20,\"items\":" DURATION "}]}",
+     "the first wait (2s); or a list: all of them, and one attempt more than waits"},
     {"factor", "{\"type\":\"number\",\"minimum\":1,\"maximum\":100}", "each further wait is that many times longer (5)"},
     {"max_delay", DURATION, "the longest wait (15m)"},
     {"jitter", "{\"type\":\"number\",\"minimum\":0,\"maximum\":1}", "up to this part of a wait is taken off at random (0.5)"},

@@ -18,10 +18,21 @@ const struct bw_retry bw_retry_builtin = {.attempts = 6,
                                           .jitter = 0.5,
                                           .on = BW_RETRY_ON_TRANSIENT};
 
+/* A list says how many there are, unless that stands beside it. */
+static int32_t attempts_of(const struct bw_retry *retry)
+{
+    return retry->attempts < 0 && retry->wait_count ? retry->wait_count + 1 : retry->attempts;
+}
+
 void bw_retry_fill(struct bw_retry *retry, const struct bw_retry *otherwise)
 {
-    if (retry->attempts < 0) retry->attempts = otherwise->attempts;
-    if (retry->delay_ms < 0) retry->delay_ms = otherwise->delay_ms;
+    retry->attempts = attempts_of(retry);
+    if (retry->attempts < 0) retry->attempts = retry->delay_ms < 0 ? attempts_of(otherwise) : otherwise->attempts;
+    if (retry->delay_ms < 0) {
+        retry->delay_ms = otherwise->delay_ms;
+        retry->wait_count = otherwise->wait_count;
+        memcpy(retry->waits_ms, otherwise->waits_ms, sizeof retry->waits_ms);
+    }
     if (retry->max_delay_ms < 0) retry->max_delay_ms = otherwise->max_delay_ms;
     if (retry->max_elapsed_ms < 0) retry->max_elapsed_ms = otherwise->max_elapsed_ms;
     if (retry->factor < 0) retry->factor = otherwise->factor;
@@ -40,6 +51,17 @@ static bool set_duration(int64_t *out, const char *key, const json_t *value, int
     return bw_error_set(err, "retry.duration", "%s must be a duration such as 500ms, 30s or 5m, at most %s", key, bw_duration_text(max_ms, longest));
 }
 
+static bool set_waits(struct bw_retry *retry, const json_t *list, struct bw_error *err)
+{
+    size_t count = json_array_size(list);
+    if (!count || count > BW_RETRY_WAITS_MAX) return bw_error_set(err, "retry.delay", "delay must list 1 to %d waits", BW_RETRY_WAITS_MAX);
+    for (size_t i = 0; i < count; i++)
+        if (!set_duration(&retry->waits_ms[i], "each delay", json_array_get(list, i), 0, DELAY_MAX_MS, err)) return false;
+    retry->wait_count = (uint8_t)count;
+    retry->delay_ms = retry->waits_ms[0];
+    return true;
+}
+
 static bool set_number(double *out, const char *key, const json_t *value, double min, double max, struct bw_error *err)
 {
     if (json_is_number(value) && json_number_value(value) >= min && json_number_value(value) <= max) {
@@ -51,6 +73,7 @@ static bool set_number(double *out, const char *key, const json_t *value, double
 
 bool bw_retry_set(struct bw_retry *retry, const char *key, const json_t *value, struct bw_error *err)
 {
+    if (!strcmp(key, "delay") && json_is_array(value)) return set_waits(retry, value, err);
     if (!strcmp(key, "delay")) return set_duration(&retry->delay_ms, key, value, 0, DELAY_MAX_MS, err);
     if (!strcmp(key, "max_delay")) return set_duration(&retry->max_delay_ms, key, value, 0, DELAY_MAX_MS, err);
     if (!strcmp(key, "max_elapsed")) return set_duration(&retry->max_elapsed_ms, key, value, 1, ELAPSED_MAX_MS, err);
@@ -76,13 +99,19 @@ bool bw_retry_matches(const struct bw_retry *retry, bool is_transient, struct bw
     return false;
 }
 
-int64_t bw_retry_delay_ms(const struct bw_retry *retry, uint32_t failed, int64_t retry_after_ms)
+static double grown(const struct bw_retry *retry, uint32_t failed)
 {
     double delay = (double)retry->delay_ms, most = (double)retry->max_delay_ms;
     if (most < delay) most = delay; /* `delay: 1h` alone means an hour, whatever the longest wait is that nobody wrote */
-    if (retry_after_ms > RETRY_AFTER_MAX_MS) retry_after_ms = RETRY_AFTER_MAX_MS;
     for (uint32_t i = 1; i < failed && delay < most; i++) delay *= retry->factor;
-    if (delay > most) delay = most;
+    return delay > most ? most : delay;
+}
+
+int64_t bw_retry_delay_ms(const struct bw_retry *retry, uint32_t failed, int64_t retry_after_ms)
+{
+    uint32_t at = failed > retry->wait_count ? retry->wait_count : failed;
+    double delay = at ? (double)retry->waits_ms[at - 1] : grown(retry, failed);
+    if (retry_after_ms > RETRY_AFTER_MAX_MS) retry_after_ms = RETRY_AFTER_MAX_MS;
     delay *= 1 - retry->jitter * bw_random_unit();
     return delay < (double)retry_after_ms ? retry_after_ms : (int64_t)delay;
 }

@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include <stdint.h>
 
+#define BW_RETRY_WAITS_MAX 20
 enum bw_retry_on {
     BW_RETRY_ON_UNSET,
     BW_RETRY_ON_TRANSIENT, /* what may pass: network, timeouts, 408/425/429/5xx, what the action marks */
@@ -16,7 +17,9 @@ enum bw_retry_on {
 struct bw_retry {     /* not written: negative, or ON_UNSET */
     int32_t attempts; /* in all */
     int64_t delay_ms, max_delay_ms, max_elapsed_ms;
-    double factor, jitter; /* delay × factor each time; × (1 - jitter × U[0,1)) */
+    double factor, jitter;                /* delay × factor each time; × (1 - jitter × U[0,1)) */
+    int64_t waits_ms[BW_RETRY_WAITS_MAX]; /* `delay` as a list: one wait after the other, then the last one again; no factor, no max_delay */
+    uint8_t wait_count;                   /* 0: it is no list. Else `attempts`, where they are not written beside it, are one more */
     enum bw_retry_on on;
     const struct bw_slice *codes; /* borrowed from where they were written */
     size_t code_count;

@@ -47,7 +47,7 @@ return action {
   version = "1.0.0",
   doc = "Tells a receiver what has happened, signed by Standard Webhooks, until it has heard or days have passed.",
   timeout = "20s",
-  retry = {attempts = 10, delay = "5s", factor = 6, max_delay = "24h", jitter = 0.1},
+  retry = {delay = {"5s", "5m", "30m", "2h", "5h", "10h", "14h", "20h", "24h"}, jitter = 0.1}, -- the example of the specification
   inputs = {
     endpoint = {type = "string", doc = "of configure.webhook.endpoints"},
     url = {type = "string", format = "uri", doc = "instead of endpoint, with signing_secret"},

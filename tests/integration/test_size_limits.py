@@ -191,6 +191,7 @@ load_case("events of `cancel_on`", lambda n: steps("{id: a, set: {}}") + "cancel
 load_case("events of an `emit`", lambda n: steps("{id: a, emit: [%s]}" % listed(n, "{event: e.%}")), (4, None))
 load_case("entries of a `catch`", lambda n: steps("{id: a, lua: 'return {}', catch: [%s]}" % listed(n, "{if: 'false', steps: [{id: c%, set: {}}]}")), (4, None))
 load_case("codes in `retry.on`", lambda n: steps("{id: a, lua: 'return {}', retry: {on: [%s]}}" % listed(n, "c%")), (4, None))
+load_case("waits in `retry.delay`", lambda n: steps("{id: a, lua: 'return {}', retry: {delay: [%s]}}" % ", ".join(["1s"] * n)), (4, None))
 load_case("attempts of a step", lambda n: steps("{id: a, lua: 'return {}', retry: {attempts: %d}}" % n), (4, None))
 load_case("times of a `repeat`", lambda n: steps("{id: a, lua: 'return {}', repeat: {until: 'true', max: %d}}" % n), (4, None))
 load_case("`choices` of an `approve`", lambda n: steps("{id: a, approve: {message: x, choices: [%s]}}" % listed(n, "c%")), (4, None))

@@ -108,3 +108,15 @@ def test_bellwire_hears_what_bellwire_sends(make_engine):
     assert end["output"]["status"] == 202, end
     [event] = wait_for("the event", lambda: [event for event in engine.rows("events") if event["name"] == "partner.order.paid"])
     assert json.loads(json.loads(engine.run("events", event["event"], "--json").stdout)["body"]) == EVENT
+
+
+def test_it_is_tried_for_three_days_as_the_specification_has_it(make_engine):
+    """https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md, Deliverability and reliability: 75:35:05 to the last."""
+    engine = set_up(make_engine(), "https://partner.example")
+    engine.write("workflows/w.yaml", json.dumps({"name": "w", "on": [{"manual": True}], "steps": [{"id": "s", "uses": "webhook/send@1", "with": {"endpoint": "partner", **EVENT}}]}))
+    busy = {"error": {"code": "webhook.refused", "class": "transient"}}
+    tests = [{"name": "heard at last", "mocks": {"s": [busy] * 9 + [{"output": {"id": "1", "status": 204}}]}, "expect": {"state": "succeeded", "took": "75h35m5s"}},
+             {"name": "heard before", "mocks": {"s": [busy] * 3 + [{"output": {"id": "1", "status": 204}}]}, "expect": {"state": "succeeded", "took": "35m5s"}},
+             {"name": "never heard", "mocks": {"s": [busy] * 10}, "expect": {"state": "failed", "took": "75h35m5s"}}]
+    engine.write("workflows/w.test.yaml", json.dumps({"inputs": {}, "tests": tests}))
+    assert "3 passed" in engine.run("test").stdout

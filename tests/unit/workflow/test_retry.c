@@ -66,6 +66,33 @@ static void test_waits_grow_up_to_the_longest(void **state)
     assert_int_equal(bw_retry_delay_ms(&retry, 3, -1), 0);
 }
 
+static void test_a_list_of_waits_is_kept_to(void **state)
+{
+    struct bw_retry retry = with("delay", "[\"5s\",\"5m\",\"24h\"]"), own = with("delay", "\"1s\""), few = with("attempts", "2"),
+                    none = bw_retry_unset;
+    static const int64_t expected[] = {5000, 300000, 86400000, 86400000, 86400000};
+    (void)state;
+    bw_retry_fill(&own, &retry); /* a wait of its own takes nothing of another's list: not its number either */
+    bw_retry_fill(&few, &retry);
+    bw_retry_fill(&none, &retry);
+    bw_retry_fill(&own, &bw_retry_builtin);
+    bw_retry_fill(&few, &bw_retry_builtin);
+    bw_retry_fill(&none, &bw_retry_builtin);
+    bw_retry_fill(&retry, &bw_retry_builtin);
+    assert_int_equal(retry.attempts, 4);
+    assert_int_equal(none.attempts, 4);
+    assert_int_equal(few.attempts, 2);
+    assert_int_equal(own.attempts, 6);
+    retry.jitter = none.jitter = few.jitter = own.jitter = 0;
+    for (uint32_t i = 0; i < 5; i++) {
+        assert_int_equal(bw_retry_delay_ms(&retry, i + 1, -1), expected[i]);
+        assert_int_equal(bw_retry_delay_ms(&none, i + 1, -1), expected[i]);
+        assert_int_equal(bw_retry_delay_ms(&few, i + 1, -1), expected[i]);
+    }
+    assert_int_equal(bw_retry_delay_ms(&own, 2, -1), 5000);
+    assert_int_equal(bw_retry_delay_ms(&retry, 1, 60000), 60000);
+}
+
 static void test_jitter_takes_off_and_never_adds(void **state)
 {
     int64_t least = INT64_MAX, most = 0;
@@ -126,6 +153,7 @@ int main(void)
         cmocka_unit_test(test_each_field_comes_from_the_first_that_has_it),
         cmocka_unit_test(test_nothing_written_is_the_built_in_rule),
         cmocka_unit_test(test_waits_grow_up_to_the_longest),
+        cmocka_unit_test(test_a_list_of_waits_is_kept_to),
         cmocka_unit_test(test_jitter_takes_off_and_never_adds),
         cmocka_unit_test(test_what_the_other_side_asks_for_is_the_minimum_up_to_an_hour),
         cmocka_unit_test(test_which_failures_are_tried_again),
