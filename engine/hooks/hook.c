@@ -189,19 +189,47 @@ static int64_t success_code(struct bw_hook *hook)
     return 200;
 }
 
-static bool append_headers(struct bw_hook *hook, struct bw_buf *out)
+static const char *header_name(const struct bw_yaml_node *list, size_t i)
+{
+    return bw_hook_text(list->items[i], "name", "");
+}
+
+/* The last one of a name is what webhook says. */
+static bool is_said_again(const struct bw_yaml_node *list, size_t i, size_t count)
+{
+    for (size_t later = i + 1; later < count; later++)
+        if (bw_slice_is_nocase(bw_slice_of(header_name(list, i)), header_name(list, later))) return true;
+    return false;
+}
+
+/* To webhook it is a text like any other; a workflow can say it as an expression only, and that not everywhere. */
+static bool is_expression(const char *text)
+{
+    return strstr(text, "${{") != NULL;
+}
+
+static bool append_headers(struct bw_hook *hook, bool may_be_expressions, struct bw_buf *out)
 {
     const struct bw_yaml_node *list = list_of(hook, "response-headers");
     if (!list) return false;
     if (list->count > HEADERS_MAX) bw_hook_note(hook, list, "only %d headers of the answer are taken over", HEADERS_MAX);
-    for (size_t i = 0; i < list->count && i < HEADERS_MAX; i++) {
-        bw_buf_append_text(out, i ? ", " : "headers: {");
-        bw_hooks_append_quoted(out, bw_slice_of(bw_hook_text(list->items[i], "name", "")));
+    size_t count = list->count < HEADERS_MAX ? list->count : HEADERS_MAX;
+    const char *before = "headers: {";
+    for (size_t i = 0; i < count; i++) {
+        const char *value = bw_hook_text(list->items[i], "value", "");
+        if (is_said_again(list, i, count)) continue;
+        if (is_expression(header_name(list, i)) || (!may_be_expressions && is_expression(value))) {
+            bw_hook_note(hook, list->items[i], "a header of the answer with ${{ in it is left out");
+            continue;
+        }
+        bw_buf_append_text(out, before);
+        before = ", ";
+        bw_hooks_append_quoted(out, bw_slice_of(header_name(list, i)));
         bw_buf_append_text(out, ": ");
-        bw_hooks_append_yaml(out, bw_slice_of(bw_hook_text(list->items[i], "value", "")));
+        bw_hooks_append_yaml(out, bw_slice_of(value));
     }
-    bw_buf_append_text(out, "}");
-    return true;
+    if (*before == ',') bw_buf_append_text(out, "}");
+    return *before == ',';
 }
 
 static void append_acknowledge(struct bw_hook *hook, struct bw_buf *out)
@@ -210,8 +238,11 @@ static void append_acknowledge(struct bw_hook *hook, struct bw_buf *out)
     const char *message = text_of(hook, "response-message");
     struct bw_buf headers = {0};
     int64_t code = success_code(hook);
-    bool has_headers = append_headers(hook, &headers);
-    if (strlen(message) > MESSAGE_BYTES_MAX) {
+    bool has_headers = append_headers(hook, false, &headers);
+    if (is_expression(message)) {
+        bw_hook_note(hook, at, "an answer cannot have ${{ in it: the sender gets another one");
+        message = "";
+    } else if (strlen(message) > MESSAGE_BYTES_MAX) {
         bw_hook_note(hook, at, "an answer has at most %d bytes: the sender gets another one", MESSAGE_BYTES_MAX);
         message = "";
     }
@@ -228,7 +259,7 @@ static void append_answer(struct bw_hook *hook, struct bw_buf *out)
     struct bw_buf headers = {0};
     if (!is_true(hook, "include-command-output-in-response")) return;
     bw_buf_printf(out, "  - id: answer\n    respond:\n      status: %lld\n", (long long)success_code(hook));
-    if (append_headers(hook, &headers)) bw_buf_printf(out, "      %s\n", headers.data ? headers.data : "");
+    if (append_headers(hook, true, &headers)) bw_buf_printf(out, "      %s\n", headers.data ? headers.data : "");
     bw_buf_append_text(out, "      body: \"${{ steps.run.stdout .. steps.run.stderr }}\"\n");
     bw_buf_free(&headers);
 }

@@ -34,6 +34,7 @@ static char *facts_of(void)
     bw_buf_free(&text);
     json_t *facts = bw_scheme_facts(scheme);
     fuzz_check(facts, "it has no facts");
+    json_object_del(facts, "options"); /* kept as they were written: `030` of YAML is 30 in JSON */
     char *dumped = json_dumps(facts, JSON_COMPACT | JSON_SORT_KEYS);
     fuzz_check(dumped, "its facts are no JSON");
     json_decref(facts);

@@ -189,10 +189,23 @@ def test_the_same_requests_start_the_same_programs(webhook, make_engine):
     assert ours == expected
 
 
+def test_a_text_of_webhook_does_not_become_an_expression(make_engine):
+    engine = make_engine()
+    prepare(engine.folder)
+    headers = [{"name": "X-Odd", "value": "${{ 1 }}"}, {"name": "X-Good", "value": "1"}]
+    hooks = make_hooks(engine.folder, {"echo": ({"response-message": "${{ 1 + 1 }}", "response-headers": headers}, [])})
+    engine.write("hooks.json", json.dumps(hooks))
+    said = bring_in(engine)
+    assert "an answer cannot have ${{ in it" in said and "a header of the answer with ${{ in it" in said
+    engine.start()
+    status, answer, headers = post(engine.port, "/hooks/echo", b'{"n":5}', {"Content-Type": "application/json"})
+    assert (status, answer) == (200, "") and headers["X-Good"] == "1" and "X-Odd" not in headers
+
+
 def test_the_output_of_a_program_is_the_answer(make_engine):
     engine = make_engine()
     prepare(engine.folder)
-    hooks = make_hooks(engine.folder, {"echo": ({"include-command-output-in-response": True, "success-http-response-code": 201, "response-headers": [{"name": "X-Made-By", "value": "us"}]}, []),
+    hooks = make_hooks(engine.folder, {"echo": ({"include-command-output-in-response": True, "success-http-response-code": 201, "response-headers": [{"name": "x-made-by", "value": "others"}, {"name": "X-Made-By", "value": "us"}]}, []),
                                        "fails": ({"include-command-output-in-response": True, "execute-command": "false", "command-working-directory": ""}, [])})
     engine.write("hooks.json", json.dumps(hooks))
     bring_in(engine)
