@@ -101,19 +101,34 @@ static void test_without_other_work_they_are_open_again_at_once(void **state)
     close_doors(&doors);
 }
 
+/* Three windows with short handshakes; how long the longest of them took. */
+static int64_t do_few_handshakes(struct doors *doors)
+{
+    int64_t longest_us = 0;
+    for (int64_t until = bw_clock_mono_us() + 3 * WINDOW_US; bw_clock_mono_us() < until;) {
+        event_base_loop(doors->base, EVLOOP_ONCE);
+        int64_t began_us = bw_clock_mono_us();
+        bw_handshakes_watch(NULL, SSL_CB_ACCEPT_LOOP, 1);
+        bw_handshakes_watch(NULL, SSL_CB_ACCEPT_EXIT, 1);
+        int64_t took_us = bw_clock_mono_us() - began_us;
+        if (took_us > longest_us) longest_us = took_us;
+    }
+    return longest_us;
+}
+
 static void test_few_handshakes_close_nothing(void **state)
 {
     (void)state;
     struct doors doors;
-    open_doors(&doors);
-    work_again(&doors);
-    for (int64_t until = bw_clock_mono_us() + 3 * WINDOW_US; bw_clock_mono_us() < until;) {
-        event_base_loop(doors.base, EVLOOP_ONCE);
-        bw_handshakes_watch(NULL, SSL_CB_ACCEPT_LOOP, 1);
-        bw_handshakes_watch(NULL, SSL_CB_ACCEPT_EXIT, 1);
+    int64_t longest_us = WINDOW_US;
+    for (unsigned trial = 0; longest_us > WINDOW_US / 8 && trial < 100; trial++) { /* again when others had the processor in the middle of one */
+        open_doors(&doors);
+        work_again(&doors);
+        longest_us = do_few_handshakes(&doors);
+        if (longest_us <= WINDOW_US / 8) assert_int_equal(doors.closed, 0);
+        close_doors(&doors);
     }
-    assert_int_equal(doors.closed, 0);
-    close_doors(&doors);
+    assert_true(longest_us <= WINDOW_US / 8);
 }
 
 int main(void)
