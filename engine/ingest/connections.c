@@ -169,8 +169,7 @@ struct bw_connection *bw_connection_begin(struct bw_loop *loop, struct evhttp_re
     return connection;
 }
 
-/* Nearly every answer fits into its socket at once. Without this it would wait for a turn of the loop, which asks the kernel for the time to write
- * and then no more: two system calls that an answer of a hundred bytes does not need. */
+/* Nearly every answer fits into its socket at once: without this it would wait for a turn of the loop, to be told that there is room. */
 static void write_now(struct bw_connection *connection)
 {
     struct evbuffer *output = bufferevent_get_output(connection->bev);
@@ -342,24 +341,12 @@ bool bw_connections_open(struct bw_loop *loop)
     return loop->sweep && loop->arrivals && sweep_every(loop, SWEEP_MS);
 }
 
-static void on_doors_quiet(evutil_socket_t fd, short what, void *arg)
+void bw_connections_drain(struct bw_loop *loop)
 {
-    struct bw_loop *loop = arg;
-    (void)fd, (void)what;
     for (size_t i = 0; i < loop->door_count; i++) {
         struct bw_door *door = &loop->doors[i];
         while (door->socket_count) evhttp_del_accept_socket(door->http, door->sockets[--door->socket_count]);
     }
-}
-
-/* The listening sockets are closed a turn after nobody looks at them any more: the kernel is told of that between turns, and could not be told of a
- * descriptor that is closed. Others may have the same socket, so that it would go on waking this loop. */
-void bw_connections_drain(struct bw_loop *loop)
-{
-    const struct timeval next_turn = {.tv_usec = 1000};
-    loop->is_closed = true;
-    bw_loop_set_doors(loop);
-    if (event_base_once(loop->base, -1, EV_TIMEOUT, on_doors_quiet, loop, &next_turn)) on_doors_quiet(-1, 0, loop);
     sweep_every(loop, SWEEP_DRAINING_MS);
     bw_connections_sweep(loop);
 }

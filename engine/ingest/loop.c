@@ -16,21 +16,11 @@
 #define DESCRIPTORS_PAUSE_MS 100
 #define WRITE_OUT_MS 2000 /* at the end: how long requests may take to arrive, and answers to leave */
 
-/* libevent without locks: nobody but a loop's thread calls it, others post to the mailbox. What it waits for is told to the kernel once a turn: much
- * of it has changed back by then. So nothing may be closed in the turn in which its event is deleted while another descriptor of the same file is
- * open: see bw_connections_drain(). That a closed descriptor may be another thread's by then does no harm: the kernel knows a file by both, and says
- * that it is not there. The thread sanitizer knows numbers only. */
-#ifdef __SANITIZE_THREAD__
-#define TELL_LATE 0
-#else
-#define TELL_LATE EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST
-#endif
-
 static _Thread_local struct bw_loop *this_loop; /* for the one callback that is told only its evhttp */
 
 void bw_loop_set_doors(struct bw_loop *loop)
 {
-    bool is_open = !loop->is_at_cap && !loop->is_out_of_descriptors && !loop->is_closed;
+    bool is_open = !loop->is_at_cap && !loop->is_out_of_descriptors;
     for (size_t i = 0; i < loop->door_count; i++) {
         struct bw_door *door = &loop->doors[i];
         for (size_t k = 0; k < door->socket_count; k++) {
@@ -150,8 +140,9 @@ bool bw_loop_open(struct bw_loop *loop, struct bw_ingest *ingest, struct bw_erro
     loop->packer = bw_packer_new();
     loop->drain.run = drain;
     loop->stop.run = stop;
+    /* No locks in libevent: nobody but this loop's thread calls it, others post to the mailbox. */
     struct event_config *config = event_config_new();
-    if (config && !event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | TELL_LATE)) loop->base = event_base_new_with_config(config);
+    if (config && !event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK)) loop->base = event_base_new_with_config(config);
     if (config) event_config_free(config);
     if (loop->base && !event_base_priority_init(loop->base, BW_PRIORITIES)) {
         loop->mailbox = bw_mailbox_new(loop->base, on_mail, loop);

@@ -58,7 +58,7 @@ struct bw_loop {
     size_t by_fd_count;
     _Atomic int64_t turned_us; /* its last sweep: that the thread is alive */
     bool is_stopping;
-    bool is_at_cap, is_out_of_descriptors, has_many_handshakes, is_closed; /* why doors are closed: for now, for ever */
+    bool is_at_cap, is_out_of_descriptors, has_many_handshakes; /* why doors are closed for now */
     int64_t stop_deadline_us;
     size_t parked;                  /* requests of this loop that the writer has */
     struct bw_held *held;           /* senders that wait for a run's answer */
