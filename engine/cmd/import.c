@@ -14,31 +14,36 @@
 #define SPEC_BYTES_MAX (64u << 20)
 #define HOOKS_BYTES_MAX (4u << 20)
 
-static bool write_files(const struct bw_config *config, struct bw_openapi *made, struct bw_error *err)
+/* Below the folder, which the paths have in front of them afterwards. */
+static bool write_made(struct bw_made *made, const char *folder, struct bw_error *err)
+{
+    for (size_t i = 0; i < made->file_count; i++) {
+        char *path = bw_file_join(folder, made->files[i].path);
+        free(made->files[i].path);
+        made->files[i].path = path;
+    }
+    if (!bw_skeleton_write(made->files, made->file_count, err)) return false;
+    for (size_t i = 0; i < made->file_count; i++) printf("%s\n", made->files[i].path);
+    return true;
+}
+
+/* With what all of its actions share. */
+static bool write_plugin(const struct bw_config *config, struct bw_openapi *made, struct bw_error *err)
 {
     const struct bw_skeleton_mark marks[] = {{"@NAME@", made->name}, {"@AUTH@", made->auth.data ? made->auth.data : ""}, {NULL, NULL}};
-    size_t count = made->file_count + 1;
-    struct bw_skeleton_file *files = calloc(count, sizeof *files);
+    struct bw_buf *shared = bw_made_add_file(&made->made, strdup("lib/api.lua"), false);
     char *folder = bw_file_join(config->plugins, made->name);
-    for (size_t i = 0; files && folder && i < made->file_count; i++)
-        files[i] = (struct bw_skeleton_file){.path = bw_file_join(folder, made->files[i].path), .text = made->files[i].text};
-    if (files && folder) files[count - 1].path = bw_file_join(folder, "lib/api.lua");
-    if (files) bw_skeleton_fill(&files[count - 1].text, bw_skeleton_template("openapi.api.lua"), marks);
-    bool good = files && folder ? bw_skeleton_write(files, count, err) : bw_error_set(err, "memory", "out of memory");
-    for (size_t i = 0; files && i < count; i++) {
-        if (good) printf("%s\n", files[i].path);
-        free(files[i].path);
-    }
-    if (files) bw_buf_free(&files[count - 1].text);
-    free(files);
+    if (shared) bw_skeleton_fill(shared, bw_skeleton_template("openapi.api.lua"), marks);
+    bool good = shared && folder ? write_made(&made->made, folder, err) : bw_error_set(err, "memory", "out of memory");
     free(folder);
     return good;
 }
 
 static void tell(const struct bw_openapi *made)
 {
-    for (size_t i = 0; i < made->note_count; i++) fprintf(stderr, "note: %s\n", made->notes[i]);
-    fprintf(stderr, "next: bellwire check && bellwire actions show %s/%.*s\n", made->name, (int)strlen(made->files[1].path) - 4, made->files[1].path);
+    for (size_t i = 0; i < made->made.note_count; i++) fprintf(stderr, "note: %s\n", made->made.notes[i]);
+    const char *action = strrchr(made->made.files[1].path, '/') + 1;
+    fprintf(stderr, "next: bellwire check && bellwire actions show %s/%.*s\n", made->name, (int)strlen(action) - 4, action);
     if (made->auth.len || !*made->base_url)
         fprintf(stderr, "      what it has to be told (configure: {%s: {…}} in bellwire.yaml) is said in its plugin.yaml\n", made->name);
 }
@@ -51,7 +56,7 @@ static int import_openapi(const char *path, const struct bw_openapi_options *opt
     struct bw_config *config = bw_setup_config("import", config_path);
     if (!config) return 1;
     json_t *spec = bw_file_read(path, SPEC_BYTES_MAX, &text, &err) ? bw_openapi_load(bw_buf_slice(&text), path, &err) : NULL;
-    bool good = spec && bw_openapi_convert(spec, options, &made, &err) && write_files(config, &made, &err);
+    bool good = spec && bw_openapi_convert(spec, options, &made, &err) && write_plugin(config, &made, &err);
     if (good)
         tell(&made);
     else
@@ -68,21 +73,6 @@ static bool is_header_kept(struct bw_slice name)
     return bw_header_is_kept(name, &(struct bw_source_config){0});
 }
 
-static bool write_instance(const struct bw_hooks *made, const char *folder, struct bw_error *err)
-{
-    struct bw_skeleton_file *files = calloc(made->file_count, sizeof *files);
-    for (size_t i = 0; files && i < made->file_count; i++)
-        files[i] = (struct bw_skeleton_file){
-            .path = bw_file_join(folder, made->files[i].path), .text = made->files[i].text, .is_secret = made->files[i].is_secret};
-    bool good = files ? bw_skeleton_write(files, made->file_count, err) : bw_error_set(err, "memory", "out of memory");
-    for (size_t i = 0; files && i < made->file_count; i++) {
-        if (good) printf("%s\n", files[i].path);
-        free(files[i].path);
-    }
-    free(files);
-    return good;
-}
-
 static int import_webhook(const char *path, const char *folder, bool is_template)
 {
     const struct bw_hooks_options options = {.is_header_kept = is_header_kept, .is_template = is_template};
@@ -90,9 +80,9 @@ static int import_webhook(const char *path, const char *folder, bool is_template
     struct bw_buf text = {0};
     struct bw_error err;
     bool good = bw_file_read(path, HOOKS_BYTES_MAX, &text, &err) && bw_hooks_convert(bw_buf_slice(&text), path, &options, &made, &err) &&
-                write_instance(&made, folder, &err);
+                write_made(&made.made, folder, &err);
     if (good) {
-        for (size_t i = 0; i < made.note_count; i++) fprintf(stderr, "%s\n", made.notes[i]);
+        for (size_t i = 0; i < made.made.note_count; i++) fprintf(stderr, "%s\n", made.made.notes[i]);
         fprintf(stderr, "%zu hook%s", made.hook_count, made.hook_count == 1 ? "" : "s");
         if (made.closed_count) fprintf(stderr, ", %zu of them without a path: their workflows say what is left to be done", made.closed_count);
         fprintf(stderr, "\nnext: cd %s && bellwire check\n", folder);

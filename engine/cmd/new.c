@@ -51,7 +51,7 @@ static bool make(const struct kind *kind, const struct names *names, const struc
 {
     const struct bw_skeleton_mark marks[] = {
         {"@NAME@", names->name}, {"@ACTION@", names->action}, {"@IDENT@", names->ident}, {"@DIR@", names->dir}, {NULL, NULL}};
-    struct bw_skeleton_file files[FILES_MAX] = {0};
+    struct bw_made_file files[FILES_MAX] = {0};
     struct bw_buf next = {0};
     struct bw_error err;
     size_t count = 0;

@@ -47,12 +47,12 @@ static bool make_folders(const char *path, struct bw_error *err)
     return good;
 }
 
-static bool write_new(const struct bw_skeleton_file *file, struct bw_error *err)
+static bool write_new(const struct bw_made_file *file, struct bw_error *err)
 {
     return make_folders(file->path, err) && (file->is_secret ? bw_file_create_private : bw_file_create)(file->path, bw_buf_slice(&file->text), err);
 }
 
-bool bw_skeleton_write(const struct bw_skeleton_file *files, size_t count, struct bw_error *err)
+bool bw_skeleton_write(const struct bw_made_file *files, size_t count, struct bw_error *err)
 {
     struct stat info;
     for (size_t i = 0; i < count; i++) {

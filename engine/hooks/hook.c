@@ -335,7 +335,7 @@ void bw_hook_convert(struct bw_hook *hook)
     if (!answers) append_acknowledge(hook, &door);
 
     bw_buf_printf(&path, "workflows/%s.yaml", hook->name);
-    struct bw_buf *out = bw_hooks_add_file(hook->state, bw_buf_take(&path, NULL), false);
+    struct bw_buf *out = bw_made_add_file(&hook->state->out->made, bw_buf_take(&path, NULL), false);
     if (out) {
         bw_buf_printf(out, "# %s:%d: the hook ", hook->state->file, hook->node->line);
         bw_hooks_append_quoted(out, bw_slice_of(id));

@@ -10,30 +10,22 @@
 #define NODES_MAX 400000
 #define NAME_MAX_BYTES 60
 
-/* ---- notes and files ---- */
-
-static void add_note(struct bw_hooks_state *state, const struct bw_yaml_node *at, const char *text)
-{
-    struct bw_hooks *out = state->out;
-    struct bw_buf note = {0};
-    bw_buf_printf(&note, "%s:%d:%d: %s", state->file, at ? at->line : 1, at ? at->column : 1, text);
-    char **grown = realloc(out->notes, (out->note_count + 1) * sizeof *grown);
-    if (grown) out->notes = grown;
-    char *taken = bw_buf_take(&note, NULL);
-    if (grown && taken)
-        out->notes[out->note_count++] = taken;
-    else
-        free(taken);
-}
+/* ---- notes ---- */
 
 void bw_hooks_note(struct bw_hooks_state *state, const struct bw_yaml_node *at, const char *format, ...)
 {
     char text[700];
+    struct bw_buf note = {0};
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    add_note(state, at, text);
+    bw_buf_printf(&note, "%s:%d:%d: %s", state->file, at ? at->line : 1, at ? at->column : 1, text);
+    if (note.failed)
+        state->out->made.has_failed = true;
+    else
+        bw_made_add_note(&state->out->made, note.data);
+    bw_buf_free(&note);
 }
 
 __attribute__((format(printf, 3, 0))) static void note(struct bw_hook *hook, const struct bw_yaml_node *at, const char *format, va_list arguments)
@@ -65,20 +57,6 @@ void bw_hook_close(struct bw_hook *hook, const struct bw_yaml_node *at, const ch
     va_start(arguments, format);
     note(hook, at ? at : hook->node, format, arguments);
     va_end(arguments);
-}
-
-struct bw_buf *bw_hooks_add_file(struct bw_hooks_state *state, char *path_take, bool is_secret)
-{
-    struct bw_hooks *out = state->out;
-    struct bw_hooks_file *grown = path_take ? realloc(out->files, (out->file_count + 1) * sizeof *grown) : NULL;
-    if (!grown) {
-        free(path_take);
-        state->programs.failed = true; /* looked at in the end */
-        return NULL;
-    }
-    out->files = grown;
-    out->files[out->file_count] = (struct bw_hooks_file){.path = path_take, .is_secret = is_secret};
-    return &out->files[out->file_count++].text;
 }
 
 const char *bw_hook_text(const struct bw_yaml_node *map, const char *key, const char *otherwise)
@@ -163,13 +141,11 @@ static bool take_all(struct bw_hooks_state *state, const struct bw_yaml_node *ro
         bw_error_at(err, state->file, root->line, root->column);
         return false;
     }
-    if (!bw_hooks_add_file(state, strdup("bellwire.yaml"), false)) return bw_error_set(err, "memory", "out of memory");
+    if (!bw_made_add_file(&state->out->made, strdup("bellwire.yaml"), false)) return bw_error_set(err, "memory", "out of memory");
     for (size_t i = 0; i < root->count; i++)
         if (!take_hook(state, root->items[i], err)) return false;
-    write_config(state, &state->out->files[0].text);
-    bool has_failed = state->programs.failed;
-    for (size_t i = 0; i < state->out->file_count; i++) has_failed |= state->out->files[i].text.failed;
-    return !has_failed || bw_error_set(err, "memory", "out of memory");
+    write_config(state, &state->out->made.files[0].text);
+    return (!state->programs.failed && bw_made_is_whole(&state->out->made)) || bw_error_set(err, "memory", "out of memory");
 }
 
 static bool mark(struct bw_slice text, const char *file, bool is_template, struct bw_buf *out, struct bw_error *err)
@@ -203,12 +179,6 @@ bool bw_hooks_convert(struct bw_slice text, const char *file, const struct bw_ho
 
 void bw_hooks_free(struct bw_hooks *out)
 {
-    for (size_t i = 0; i < out->file_count; i++) {
-        free(out->files[i].path);
-        bw_buf_free(&out->files[i].text);
-    }
-    for (size_t i = 0; i < out->note_count; i++) free(out->notes[i]);
-    free(out->files);
-    free(out->notes);
+    bw_made_free(&out->made);
     *out = (struct bw_hooks){0};
 }

@@ -8,23 +8,16 @@
  * Reads the file system only to find programs. Any thread; nothing is kept. */
 #ifndef BW_HOOKS_HOOKS_H
 #define BW_HOOKS_HOOKS_H
-#include "base/buf.h"
 #include "base/error.h"
+#include "base/made.h"
 
 struct bw_hooks_options {
     bool (*is_header_kept)(struct bw_slice name); /* can a workflow see this header? */
     bool is_template;                             /* webhook was started with -template */
 };
-struct bw_hooks_file {
-    char *path; /* below the instance's folder */
-    struct bw_buf text;
-    bool is_secret;
-};
 struct bw_hooks {
-    struct bw_hooks_file *files; /* bellwire.yaml first */
-    size_t file_count;
-    char **notes; /* "hooks.json:12:9: …" */
-    size_t note_count, hook_count, closed_count;
+    struct bw_made made; /* below the instance's folder, bellwire.yaml first; notes: "hooks.json:12:9: …" */
+    size_t hook_count, closed_count;
 };
 /* file: for messages. False: err (yaml.*, hooks.*) says why, with the place; out is empty then. */
 bool bw_hooks_convert(struct bw_slice text, const char *file, const struct bw_hooks_options *options, struct bw_hooks *out, struct bw_error *err);

@@ -28,7 +28,6 @@ struct bw_hook {
 void bw_hooks_note(struct bw_hooks_state *state, const struct bw_yaml_node *at, const char *format, ...) __attribute__((format(printf, 3, 4)));
 void bw_hook_note(struct bw_hook *hook, const struct bw_yaml_node *at, const char *format, ...) __attribute__((format(printf, 3, 4)));
 void bw_hook_close(struct bw_hook *hook, const struct bw_yaml_node *at, const char *format, ...) __attribute__((format(printf, 3, 4)));
-struct bw_buf *bw_hooks_add_file(struct bw_hooks_state *state, char *path_take, bool is_secret);  /* NULL without memory */
 const char *bw_hook_text(const struct bw_yaml_node *map, const char *key, const char *otherwise); /* of a scalar */
 
 /* placeholder.c: what webhook fills in when it is started with -template */

@@ -77,7 +77,7 @@ static void append_secret(struct bw_hook *hook, const struct bw_yaml_node *match
     } else if (!bw_hooks_append_placeholder(&hook->door, value)) {
         bw_buf_printf(&path, "secrets/%s", hook->name);
         bw_buf_printf(&hook->door, "{file: %s}", path.data ? path.data : "");
-        struct bw_buf *secret = bw_hooks_add_file(hook->state, bw_buf_take(&path, NULL), true);
+        struct bw_buf *secret = bw_made_add_file(&hook->state->out->made, bw_buf_take(&path, NULL), true);
         if (secret) bw_buf_append_text(secret, value);
     }
     bw_buf_append_text(&hook->door, "}\n");
@@ -142,7 +142,7 @@ static void take_token(struct bw_hook *hook, const struct bw_yaml_node *match)
         return;
     }
     bw_buf_printf(&path, "schemes/hook-%s.yaml", hook->name);
-    struct bw_buf *scheme = bw_hooks_add_file(hook->state, bw_buf_take(&path, NULL), false);
+    struct bw_buf *scheme = bw_made_add_file(&hook->state->out->made, bw_buf_take(&path, NULL), false);
     if (!scheme) return;
     bw_buf_printf(scheme, "doc: A fixed token in the %s (nothing is signed)\nalg: equal\nkey: {secret: token}\n%ssig: {enc: utf8, from: ",
                   is_payload ? "body" : "URL", is_payload ? "" : "empty_body: accept\n");

@@ -75,7 +75,6 @@ json_t *bw_openapi_doc(const char *text)
 
 void bw_openapi_note(struct bw_converting *converting, const char *format, ...)
 {
-    struct bw_openapi *out = converting->out;
     char text[600];
     va_list arguments;
     va_start(arguments, format);
@@ -83,11 +82,7 @@ void bw_openapi_note(struct bw_converting *converting, const char *format, ...)
     va_end(arguments);
     for (char *at = text; *at; at++)
         if (iscntrl((unsigned char)*at)) *at = ' ';
-    char **grown = realloc(out->notes, (out->note_count + 1) * sizeof *grown);
-    if (!grown || !(out->notes = grown, grown[out->note_count] = strdup(text)))
-        converting->is_out_of_memory = true;
-    else
-        out->note_count++;
+    bw_made_add_note(&converting->out->made, text);
 }
 
 /* The first server, with its variables filled in; "" if it is none that can be asked. */
@@ -184,10 +179,8 @@ static bool begin(struct bw_converting *converting, const struct bw_openapi_opti
     out->base_url = options->base_url ? strdup(options->base_url) : find_base(spec);
     json_decref(title);
     read_version(spec, converting->version);
-    if (!out->title || !out->name || !out->base_url || !(out->files = calloc(1, sizeof *out->files)))
+    if (!out->title || !out->name || !out->base_url || !bw_made_add_file(&out->made, strdup("plugin.yaml"), false))
         return bw_error_set(err, "memory", "out of memory");
-    out->files[0].path = strdup("plugin.yaml");
-    out->file_count = 1;
     json_object_set_new(converting->config, "base_url",
                         *out->base_url ? json_pack("{s:s,s:s,s:s}", "type", "string", "default", out->base_url, "doc", "where the API is")
                                        : json_pack("{s:s,s:b,s:s}", "type", "string", "required", true, "doc", "where the API is"));
@@ -201,13 +194,13 @@ bool bw_openapi_convert(const json_t *spec, const struct bw_openapi_options *opt
     bool good = begin(&converting, options, err);
     if (good) {
         convert_paths(&converting, options->only);
-        write_manifest(&converting, &out->files[0].text);
+        write_manifest(&converting, &out->made.files[0].text);
         good =
-            out->file_count > 1 ||
+            out->made.file_count > 1 ||
             bw_error_set(err, "openapi.empty", options->only ? "no operation has a name like %.100s" : "it has no operation that can be called%.0s",
                          options->only ? options->only : "");
     }
-    if (good && (converting.is_out_of_memory || !out->files[0].path || out->files[0].text.failed || out->auth.failed))
+    if (good && (converting.is_out_of_memory || !bw_made_is_whole(&out->made) || out->auth.failed))
         good = bw_error_set(err, "memory", "out of memory");
     json_decref(converting.config);
     json_decref(converting.schemes);
@@ -218,13 +211,7 @@ bool bw_openapi_convert(const json_t *spec, const struct bw_openapi_options *opt
 
 void bw_openapi_free(struct bw_openapi *out)
 {
-    for (size_t i = 0; i < out->file_count; i++) {
-        free(out->files[i].path);
-        bw_buf_free(&out->files[i].text);
-    }
-    for (size_t i = 0; i < out->note_count; i++) free(out->notes[i]);
-    free(out->files);
-    free(out->notes);
+    bw_made_free(&out->made);
     free(out->name);
     free(out->title);
     free(out->base_url);

@@ -7,23 +7,17 @@
 #define BW_OPENAPI_OPENAPI_H
 #include "base/error.h"
 #include "base/json.h"
+#include "base/made.h"
 
 struct bw_openapi_options {
     const char *name;     /* of the plugin, [a-z][a-z0-9_-]*; NULL: made of the description's title */
     const char *base_url; /* NULL: the description's first server, if that is absolute */
     const char *only;     /* shell pattern over the names of actions, without the plugin's; NULL: all */
 };
-struct bw_openapi_file {
-    char *path; /* below the plugin's folder */
-    struct bw_buf text;
-};
 struct bw_openapi {
     char *name, *title, *base_url; /* base_url "": it has to be configured */
-    struct bw_openapi_file *files; /* plugin.yaml, and one for each action, in the order of the description */
-    size_t file_count;
+    struct bw_made made; /* below the plugin's folder: plugin.yaml, and one for each action in the order of the description; notes: "POST /pets: …" */
     struct bw_buf auth; /* Lua: the entries of the table of security schemes in lib/api.lua */
-    char **notes;       /* what was left out, and where: "POST /pets: …" */
-    size_t note_count;
 };
 
 /* JSON or YAML; new reference. Codes json.*, yaml.*, with the place. */

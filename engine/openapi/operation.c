@@ -213,7 +213,6 @@ static void write_action(struct bw_converting *converting, struct call *call, co
 void bw_openapi_operation(struct bw_converting *converting, const char *method, const char *path, const json_t *item, const json_t *operation,
                           const char *only)
 {
-    struct bw_openapi *out = converting->out;
     struct call call = {.inputs = json_object()};
     char where[300];
     snprintf(where, sizeof where, "%.8s %.280s", method, path);
@@ -224,19 +223,11 @@ void bw_openapi_operation(struct bw_converting *converting, const char *method, 
     if (is_wanted) take_parameters(converting, &call, where, item, operation);
     if (is_wanted && take_body(converting, &call, where, operation)) {
         json_t *auth = bw_openapi_auth(converting, operation, where);
-        struct bw_openapi_file *grown = realloc(out->files, (out->file_count + 1) * sizeof *grown);
         struct bw_buf file = {0};
         bw_buf_printf(&file, "%s.lua", name);
-        if (grown) {
-            out->files = grown;
-            grown[out->file_count] = (struct bw_openapi_file){.path = file.failed ? NULL : bw_slice_dup(bw_buf_slice(&file))};
-            write_action(converting, &call, name, method, path, operation, auth, &grown[out->file_count].text);
-            converting->is_out_of_memory = converting->is_out_of_memory || !grown[out->file_count].path || grown[out->file_count].text.failed;
-            out->file_count++;
-        }
-        converting->is_out_of_memory = converting->is_out_of_memory || !grown;
+        struct bw_buf *text = bw_made_add_file(&converting->out->made, bw_buf_take(&file, NULL), false);
+        if (text) write_action(converting, &call, name, method, path, operation, auth, text);
         json_object_set_new(converting->names, name, json_true());
-        bw_buf_free(&file);
         json_decref(auth);
     }
     free(name);

@@ -28,7 +28,7 @@ static void check_expression(struct bw_slice source)
     bw_buf_free(&text);
 }
 
-static void check_workflow(const struct bw_hooks_file *file)
+static void check_workflow(const struct bw_made_file *file)
 {
     struct bw_workflow **workflows;
     struct bw_errors errs = {0};
@@ -42,7 +42,7 @@ static void check_workflow(const struct bw_hooks_file *file)
     bw_errors_free(&errs);
 }
 
-static void check_config(const struct bw_hooks_file *file)
+static void check_config(const struct bw_made_file *file)
 {
     struct bw_errors errs = {0};
     char text[1400];
@@ -68,17 +68,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (strcmp(err.code, "hooks.template") != 0 || options.is_template) fuzz_check_error(text, FILE_NAME, &err);
         return 0;
     }
-    fuzz_check(made.hook_count && made.closed_count <= made.note_count, "%zu hooks, %zu closed, %zu notes", made.hook_count, made.closed_count,
-               made.note_count);
-    for (size_t i = 0; i < made.file_count; i++) {
-        const char *path = made.files[i].path;
+    fuzz_check(made.hook_count && made.closed_count <= made.made.note_count, "%zu hooks, %zu closed, %zu notes", made.hook_count, made.closed_count,
+               made.made.note_count);
+    for (size_t i = 0; i < made.made.file_count; i++) {
+        const char *path = made.made.files[i].path;
         bool is_workflow = is_below(path, "workflows/");
         fuzz_check(i ? is_workflow || is_below(path, "secrets/") || is_below(path, "schemes/") : !strcmp(path, "bellwire.yaml"), "%s", path);
-        fuzz_check(made.files[i].is_secret == is_below(path, "secrets/"), "%s", path);
-        if (is_workflow) check_workflow(&made.files[i]);
-        if (i == 0) check_config(&made.files[i]);
+        fuzz_check(made.made.files[i].is_secret == is_below(path, "secrets/"), "%s", path);
+        if (is_workflow) check_workflow(&made.made.files[i]);
+        if (i == 0) check_config(&made.made.files[i]);
     }
-    for (size_t i = 0; i < made.note_count; i++) fuzz_check(!strncmp(made.notes[i], FILE_NAME ":", sizeof FILE_NAME), "%s", made.notes[i]);
+    for (size_t i = 0; i < made.made.note_count; i++)
+        fuzz_check(!strncmp(made.made.notes[i], FILE_NAME ":", sizeof FILE_NAME), "%s", made.made.notes[i]);
     bw_hooks_free(&made);
     return 0;
 }
