@@ -28,6 +28,17 @@ static void answer_pending(const struct bw_plugin_call *call, int64_t within_ms)
     bw_channel_send(call->worker->channel, BW_MSG_CALL_RESULT, (struct bw_slice){head, (size_t)len}, NULL, 0);
 }
 
+struct bw_plugin_call *bw_host_call_new(struct bw_plugin_process *process, const json_t *head)
+{
+    struct bw_plugin_call *call = calloc(1, sizeof *call);
+    if (!call) return NULL;
+    call->id = ++process->host->dispatch->next_call;
+    call->head = json_incref((json_t *)head);
+    bw_host_output_flush(process->output);
+    TAILQ_INSERT_TAIL(&process->calls, call, link);
+    return call;
+}
+
 static void call_free(struct bw_plugin_process *process, struct bw_plugin_call *call)
 {
     bw_host_output_flush(process->output);
@@ -165,17 +176,13 @@ void bw_hosts_call(struct bw_run_worker *worker, const struct bw_message *messag
         answer_error(&unknown, "retry", &err, "transient", false);
         return;
     }
-    if (!(call = calloc(1, sizeof *call))) {
+    if (!(call = bw_host_call_new(process, head))) {
         bw_error_set(&err, "memory", "out of memory");
         answer_error(&unknown, "retry", &err, "transient", false);
         return;
     }
-    call->id = ++dispatch->next_call;
     call->worker = worker;
     call->worker_call = unknown.worker_call;
-    call->head = json_incref((json_t *)head);
-    bw_host_output_flush(process->output);
-    TAILQ_INSERT_TAIL(&process->calls, call, link);
     json_t *execute = json_pack("{s:I,s:s%,s:s,s:s,s:s,s:I,s:I,s:I,s:b,s:o,s:i}", "call", (json_int_t)call->id, "action", name.ptr, name.len, "key",
                                 bw_json_str(head, "key", ""), "run", bw_json_str(head, "run", ""), "step", bw_json_str(head, "step", ""), "attempt",
                                 (json_int_t)bw_json_int(head, "attempt", 1), "timeout_ms", (json_int_t)bw_json_int(head, "timeout_ms", 60000),

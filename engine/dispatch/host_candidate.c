@@ -47,8 +47,7 @@ bool bw_host_candidate_lost(struct bw_plugin_process *process)
     struct bw_error err;
     if (!is_candidate(process)) return false;
     const struct bw_plugin_candidate *candidate = process->host->candidate;
-    bw_error_set(&err, "plugin.crashed", "the plugin ended its host while it was loaded or initialised (%s)", process->end.how);
-    bw_error_hint(&err, "call its init() from a small main() under a debugger: a plugin is an ordinary shared object (engine/plugin/README.md)");
+    bw_host_say_crashed(process, &err);
     if (!candidate->is_ready && !candidate->has_failed) bw_host_candidate_failed(process, &err, 1);
     if (is_candidate(process)) process->host->candidate->process = NULL;
     return true;
@@ -60,8 +59,7 @@ void bw_host_candidate_watch(struct bw_plugin_host *host)
     struct bw_error err;
     if (!candidate || candidate->is_ready || candidate->has_failed || !candidate->process) return;
     if (!bw_process_is_late(candidate->process->process, candidate->started_us, BW_HOST_LOAD_MS)) return;
-    bw_error_set(&err, "plugin.load_timeout", "the plugin did not finish loading within %d ms", BW_HOST_LOAD_MS);
-    bw_error_hint(&err, "init() must return at once: move slow work into the first execute()");
+    bw_host_say_late(&err);
     bw_host_candidate_failed(candidate->process, &err, 1);
 }
 

@@ -62,18 +62,16 @@ void bw_host_health_over(struct bw_plugin_host *host, const struct bw_plugin_cal
 
 static void ask(struct bw_plugin_host *host, struct bw_plugin_process *process, int64_t now_us)
 {
-    struct bw_plugin_call *call = calloc(1, sizeof *call);
+    json_t *head = json_object();
+    struct bw_plugin_call *call = bw_host_call_new(process, head);
     const struct bw_slice input = BW_SLICE("{}");
     host->health.asked_us = now_us;
     host->health.next_us = now_us + EVERY_US;
+    json_decref(head);
     if (!call) return;
-    host->health.call = call->id = ++host->dispatch->next_call;
+    host->health.call = call->id;
     call->is_health = true;
-    call->head = json_object();
-    bw_host_output_flush(process->output);
-    TAILQ_INSERT_TAIL(&process->calls, call, link);
-    json_t *execute = json_pack("{s:I,s:s,s:s,s:s,s:s,s:i,s:i,s:i,s:b,s:b,s:o,s:i}", "call", (json_int_t)call->id, "action", "", "key", "", "run", "",
-                                "step", "", "attempt", 1, "timeout_ms", ANSWER_MS, "heartbeat_ms", 0, "once", false, "health", true, "secrets",
+    json_t *execute = json_pack("{s:I,s:i,s:b,s:o,s:i}", "call", (json_int_t)call->id, "timeout_ms", ANSWER_MS, "health", true, "secrets",
                                 bw_host_call_secrets(process, NULL), "input_part", 0);
     bw_channel_send_json(process->channel, BW_MSG_HOST_EXECUTE, execute, &input, 1);
     json_decref(execute);

@@ -61,6 +61,18 @@ void bw_plugin_build_unref(struct bw_plugin_build *build)
 
 /* ---- the way to a process that takes calls ---- */
 
+void bw_host_say_late(struct bw_error *err)
+{
+    bw_error_set(err, "plugin.load_timeout", "the plugin did not finish loading within %d ms", BW_HOST_LOAD_MS);
+    bw_error_hint(err, "init() must return at once: move slow work into the first execute()");
+}
+
+void bw_host_say_crashed(const struct bw_plugin_process *process, struct bw_error *err)
+{
+    bw_error_set(err, "plugin.crashed", "the plugin ended its host while it was loaded or initialised (%s)", process->end.how);
+    bw_error_hint(err, "call its init() from a small main() under a debugger: a plugin is an ordinary shared object (engine/plugin/README.md)");
+}
+
 static void refuse(struct bw_plugin_host *host, const struct bw_error *err)
 {
     struct bw_plugin_process *process;
@@ -271,8 +283,7 @@ void bw_host_process_lost(struct bw_plugin_process *process)
     if (host->current == process) host->current = NULL;
     if (bw_host_candidate_lost(process) || bw_host_renew_failed(process) || host->state == BW_HOST_REFUSED) return;
     if (!host->was_ready && host->state == BW_HOST_LOADING) {
-        bw_error_set(&err, "plugin.crashed", "the plugin ended its host while it was loaded or initialised (%s)", process->end.how);
-        bw_error_hint(&err, "call its init() from a small main() under a debugger: a plugin is an ordinary shared object (engine/plugin/README.md)");
+        bw_host_say_crashed(process, &err);
         refuse_file(host, &err);
         return;
     }
@@ -360,8 +371,7 @@ void bw_hosts_watch(struct bw_dispatch *dispatch)
         const struct bw_process *loading = host->state == BW_HOST_LOADING && host->current ? host->current->process : NULL;
         bool is_late = host->state == BW_HOST_LOADING && bw_process_is_late(loading, host->started_us, BW_HOST_LOAD_MS);
         if (is_late && !host->was_ready) {
-            bw_error_set(&err, "plugin.load_timeout", "the plugin did not finish loading within %d ms", BW_HOST_LOAD_MS);
-            bw_error_hint(&err, "init() must return at once: move slow work into the first execute()");
+            bw_host_say_late(&err);
             refuse_file(host, &err);
         }
         if (is_late && host->was_ready && host->current && !host->current->is_ready)

@@ -106,7 +106,7 @@ struct bw_plugin_host {
 const char *bw_host_name(const struct bw_plugin_host *host); /* the file's */
 bool bw_host_is_wanted(const struct bw_plugin_host *host, const json_t *configure);
 
-/* host_process.c. One of its messages ends up in bw_host_ready() or bw_host_refuse(), its end in bw_host_process_lost(), all of hosts.c. */
+/* host_process.c. One of its messages ends up in bw_host_ready() or bw_host_process_refused(), its end in bw_host_process_lost(), all of hosts.c. */
 struct bw_plugin_process *bw_host_process_start(struct bw_plugin_host *host, struct bw_plugin_build *build, struct bw_error *err);
 void bw_host_process_init(struct bw_plugin_process *process); /* its build is complete; nothing if it was done before */
 void bw_host_process_kill(struct bw_plugin_process *process, const char *why);
@@ -114,6 +114,8 @@ void bw_host_process_leave(struct bw_plugin_process *process);                 /
 void bw_host_process_watch(struct bw_plugin_process *process, int64_t now_us); /* may be gone afterwards */
 void bw_host_process_free(struct bw_plugin_process *process);
 /* hosts.c */
+void bw_host_say_late(struct bw_error *err);                                                         /* it did not load in time … */
+void bw_host_say_crashed(const struct bw_plugin_process *process, struct bw_error *err);             /* … or its process ended meanwhile */
 struct bw_plugin_host *bw_host_add(struct bw_dispatch *dispatch, const char *path, bool is_bundled); /* NULL without memory */
 void bw_host_start(struct bw_plugin_host *host);
 void bw_host_loaded(struct bw_plugin_process *process, json_t *manifest);
@@ -142,6 +144,8 @@ void bw_host_candidate_watch(struct bw_plugin_host *host);
 const json_t *bw_host_manifest(const struct bw_plugin_host *host); /* what a catalogue that is read now holds of it; NULL: nothing */
 void bw_host_candidate_free(struct bw_plugin_host *host);
 /* host_calls.c */
+/* One more call that it has, which is still to be sent; NULL without memory. */
+struct bw_plugin_call *bw_host_call_new(struct bw_plugin_process *process, const json_t *head);
 bool bw_host_call_result(struct bw_plugin_process *process, const struct bw_message *message); /* false: it has no such call */
 struct bw_plugin_call *bw_host_call_find(struct bw_plugin_process *process, int64_t id);
 void bw_host_call_beat(struct bw_plugin_process *process, int64_t id);

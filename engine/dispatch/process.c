@@ -140,16 +140,26 @@ pid_t bw_process_pid(const struct bw_process *process)
     return process->pid;
 }
 
+/* One line of /proc/PID; "": it cannot be read, or the process is gone. */
+static void read_status(const struct bw_process *process, const char *name, char *line, size_t size)
+{
+    char path[48];
+    *line = '\0';
+    if (!process || process->is_reaped) return;
+    snprintf(path, sizeof path, "/proc/%d/%s", (int)process->pid, name);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return;
+    ssize_t got = read(fd, line, size - 1);
+    line[got > 0 ? got : 0] = '\0';
+    close(fd);
+}
+
 size_t bw_process_resident_bytes(const struct bw_process *process)
 {
-    char path[48], line[128] = "";
+    char line[128];
     unsigned long long all, resident = 0;
-    if (!process || process->is_reaped) return 0;
-    snprintf(path, sizeof path, "/proc/%d/statm", (int)process->pid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return 0;
-    if (read(fd, line, sizeof line - 1) <= 0 || sscanf(line, "%llu %llu", &all, &resident) != 2) resident = 0;
-    close(fd);
+    read_status(process, "statm", line, sizeof line);
+    if (sscanf(line, "%llu %llu", &all, &resident) != 2) resident = 0;
     return (size_t)resident * (size_t)sysconf(_SC_PAGESIZE);
 }
 
@@ -164,15 +174,10 @@ int64_t bw_process_cpu_us(const struct bw_process *process)
 /* For the processor, by its first thread: /proc/PID/schedstat, in nanoseconds. */
 static int64_t waited_us(const struct bw_process *process)
 {
-    char path[48], line[96] = "";
-    long long ran, waited = 0;
-    if (!process || process->is_reaped) return 0;
-    snprintf(path, sizeof path, "/proc/%d/schedstat", (int)process->pid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return 0;
-    if (read(fd, line, sizeof line - 1) <= 0 || sscanf(line, "%lld %lld", &ran, &waited) != 2) waited = 0;
-    close(fd);
-    return waited / 1000;
+    char line[96];
+    long long ran, waited;
+    read_status(process, "schedstat", line, sizeof line);
+    return sscanf(line, "%lld %lld", &ran, &waited) == 2 ? waited / 1000 : 0;
 }
 
 bool bw_process_is_late(const struct bw_process *process, int64_t since_us, int64_t limit_ms)
