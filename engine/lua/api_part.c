@@ -33,15 +33,22 @@ static int push_found(lua_State *L, bool has_failed, struct bw_slice text)
     return has_failed ? 2 : 1;
 }
 
+/* What is recorded of it: `text` is its value or its error, in a buffer that is pushed. */
+static enum bw_part_state find(lua_State *L, struct bw_task *task, struct bw_slice name, struct bw_slice *text)
+{
+    struct bw_buf *output = bw_lua_push_buf(L), *error = bw_lua_push_buf(L);
+    enum bw_part_state state = task->options.services.part(task->options.services.arg, name, output, error);
+    if (output->failed || error->failed) luaL_error(L, "out of memory");
+    *text = bw_buf_slice(state == BW_PART_FAILED ? error : output);
+    return state;
+}
+
 static int part_find(lua_State *L)
 {
     struct bw_task *task = current(L);
-    struct bw_slice name = check_name(L, 1);
-    struct bw_buf *output = bw_lua_push_buf(L), *error = bw_lua_push_buf(L);
-    enum bw_part_state state = task->options.services.part(task->options.services.arg, name, output, error);
-    if (output->failed || error->failed) return luaL_error(L, "out of memory");
-    if (state == BW_PART_NONE) return 0;
-    return push_found(L, state == BW_PART_FAILED, bw_buf_slice(state == BW_PART_FAILED ? error : output));
+    struct bw_slice text;
+    enum bw_part_state state = find(L, task, check_name(L, 1), &text);
+    return state == BW_PART_NONE ? 0 : push_found(L, state == BW_PART_FAILED, text);
 }
 
 static int answered(lua_State *L, int status, lua_KContext extra)
@@ -84,25 +91,23 @@ static int part_keep(lua_State *L)
 static int part_run(lua_State *L)
 {
     struct bw_task *task = current(L);
-    struct bw_slice name = check_name(L, 1), uses;
+    struct bw_slice name = check_name(L, 1), uses, text;
     uses.ptr = luaL_checklstring(L, 2, &uses.len);
     luaL_checktype(L, 3, LUA_TTABLE);
-    struct bw_buf *output = bw_lua_push_buf(L), *error = bw_lua_push_buf(L);
-    enum bw_part_state state = task->options.services.part(task->options.services.arg, name, output, error);
-    if (state != BW_PART_NONE) return push_found(L, state == BW_PART_FAILED, bw_buf_slice(state == BW_PART_FAILED ? error : output));
+    enum bw_part_state state = find(L, task, name, &text);
+    if (state != BW_PART_NONE) return push_found(L, state == BW_PART_FAILED, text);
     return ask(L, task, BW_REQUEST_ACT, name, uses, 3);
 }
 
 /* What is recorded of one: its value, or {output = value} with is_call, or {error = …}. False: nothing, and nothing is pushed. */
 static bool push_end(lua_State *L, struct bw_task *task, struct bw_slice name, bool is_call)
 {
-    struct bw_buf *output = bw_lua_push_buf(L), *error = bw_lua_push_buf(L);
-    enum bw_part_state state = task->options.services.part(task->options.services.arg, name, output, error);
-    if (output->failed || error->failed) luaL_error(L, "out of memory");
+    struct bw_slice text;
+    enum bw_part_state state = find(L, task, name, &text);
     if (state == BW_PART_NONE) return false;
     bool has_failed = state == BW_PART_FAILED;
     if (has_failed || is_call) lua_newtable(L);
-    bw_value_push_json(L, bw_json_view_of(bw_buf_slice(has_failed ? error : output)));
+    bw_value_push_json(L, bw_json_view_of(text));
     if (has_failed || is_call) lua_setfield(L, -2, has_failed ? "error" : "output");
     return true;
 }

@@ -3,7 +3,6 @@
 #include "base/clock.h"
 #include "worker/internal.h"
 #include <openssl/crypto.h>
-#include <openssl/sha.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,8 +12,8 @@ struct bw_cache_entry {
     TAILQ_ENTRY(bw_cache_entry) link; /* in worker->cache, that used last at the end */
     char *plugin, *name;
     size_t name_len;
-    uint8_t told[SHA256_DIGEST_LENGTH]; /* its version and configuration */
-    char *value;                        /* NULL: none yet, or not any more */
+    uint8_t told[BW_PACKAGE_TOLD_BYTES]; /* its version and configuration */
+    char *value;                         /* NULL: none yet, or not any more */
     size_t len;
     int64_t until_us;
     const struct bw_attempt *maker; /* NULL: nobody makes one */
@@ -44,24 +43,12 @@ static void free_entry(struct bw_worker *worker, struct bw_cache_entry *entry)
     free(entry);
 }
 
-static void digest(const struct bw_package *package, uint8_t out[SHA256_DIGEST_LENGTH])
-{
-    struct bw_buf text = {0};
-    bw_buf_append(&text, package->version, strlen(package->version) + 1);
-    bw_buf_append_slice(&text, bw_buf_slice(&package->config));
-    if (text.failed) exit(70);
-    SHA256((const unsigned char *)text.data, text.len, out);
-    bw_buf_free(&text);
-}
-
 static struct bw_cache_entry *find(struct bw_worker *worker, const struct bw_package *package, struct bw_slice name)
 {
     struct bw_cache_entry *entry;
-    uint8_t told[SHA256_DIGEST_LENGTH];
-    digest(package, told);
     TAILQ_FOREACH(entry, &worker->cache, link)
     if (entry->name_len == name.len && !memcmp(entry->name, name.ptr, name.len) && !strcmp(entry->plugin, package->name) &&
-        !memcmp(entry->told, told, sizeof told)) {
+        !memcmp(entry->told, package->told, sizeof entry->told)) {
         TAILQ_REMOVE(&worker->cache, entry, link);
         TAILQ_INSERT_TAIL(&worker->cache, entry, link);
         return entry;
@@ -94,7 +81,7 @@ static struct bw_cache_entry *add(struct bw_worker *worker, const struct bw_pack
     struct bw_cache_entry *entry = calloc(1, sizeof *entry);
     if (!entry || !(entry->plugin = strdup(package->name)) || !(entry->name = bw_slice_dup(name))) exit(70);
     entry->name_len = name.len;
-    digest(package, entry->told);
+    memcpy(entry->told, package->told, sizeof entry->told);
     TAILQ_INIT(&entry->waiting);
     TAILQ_INSERT_TAIL(&worker->cache, entry, link);
     return entry;

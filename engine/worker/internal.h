@@ -143,14 +143,16 @@ json_t *bw_exposed_describe(const struct bw_catalog_workflow *entry);           
 void bw_exposed_check(const struct bw_catalog *catalog, struct bw_errors *errs); /* no two have one name */
 
 /* ---- offers.c: what the files of a revision offer to workflows ---- */
+#define BW_PACKAGE_TOLD_BYTES 32
 struct bw_package { /* a plugin in Lua: a folder with plugin.yaml */
     char *name, *version;
     char *file, *folder; /* ".../NAME/plugin.yaml", ".../NAME/" */
     json_t *manifest;    /* {name, version, doc, config} */
     bool is_bundled;
-    struct bw_buf config;  /* what it is told now: JSON */
-    json_t *secrets;       /* [NAME]: what its actions may read because of that */
-    struct bw_error fault; /* code set: what bellwire.yaml says does not fit this version of it, and its actions cannot run */
+    struct bw_buf config;                /* what it is told now: JSON */
+    uint8_t told[BW_PACKAGE_TOLD_BYTES]; /* a digest of its version and of that: what it keeps in ctx.cache is for these alone */
+    json_t *secrets;                     /* [NAME]: what its actions may read because of that */
+    struct bw_error fault;               /* code set: what bellwire.yaml says does not fit this version of it, and its actions cannot run */
 };
 void bw_offers_load(struct bw_worker *worker, struct bw_catalog *catalog, const struct bw_message *message, struct bw_errors *errs);
 void bw_offers_configure(const struct bw_worker *worker, struct bw_catalog *catalog, struct bw_errors *errs); /* worker->configure is another one */
@@ -632,6 +634,7 @@ void bw_parts_free(struct bw_run *run);
 void bw_parts_path(const struct bw_attempt *attempt, struct bw_slice name, char out[BW_PART_PATH_BYTES]);
 struct bw_step_part *bw_parts_add(struct bw_run *run, size_t step, const char *path, int state, int64_t started_ms);
 struct bw_step_part *bw_parts_at(const struct bw_run *run, const char *path); /* of this process; NULL: none */
+const json_t *bw_parts_row(const struct bw_run *run, const char *path);       /* of an earlier one, as the run came with it; NULL: none */
 bool bw_parts_is_too_large(const struct bw_attempt *attempt, struct bw_slice output, struct bw_error *err);
 void bw_parts_answer_error(struct bw_attempt *attempt, const struct bw_error *err); /* the code is told, and goes on */
 

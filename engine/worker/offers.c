@@ -6,6 +6,7 @@
 #include "base/yaml.h"
 #include "plugin/settings.h"
 #include "worker/internal.h"
+#include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -247,6 +248,16 @@ out:
     bw_yaml_free(yaml);
 }
 
+static void digest(struct bw_package *package)
+{
+    struct bw_buf text = {0};
+    bw_buf_append(&text, package->version, strlen(package->version) + 1);
+    bw_buf_append_slice(&text, bw_buf_slice(&package->config));
+    if (text.failed) exit(70);
+    SHA256((const unsigned char *)text.data, text.len, package->told);
+    bw_buf_free(&text);
+}
+
 /* A revision of earlier may have a version of the plugin that does not know what the one of today is told. */
 static void configure(const struct bw_worker *worker, struct bw_package *package, struct bw_errors *errs)
 {
@@ -266,6 +277,7 @@ static void configure(const struct bw_worker *worker, struct bw_package *package
     } else {
         bw_error_set(&package->fault, "memory", "out of memory");
     }
+    digest(package);
 }
 
 void bw_offers_configure(const struct bw_worker *worker, struct bw_catalog *catalog, struct bw_errors *errs)

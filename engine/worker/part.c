@@ -28,24 +28,25 @@ struct bw_step_part *bw_parts_at(const struct bw_run *run, const char *path)
     return NULL;
 }
 
-/* Of an earlier worker. One that has failed and whose run was resumed is done again. */
-static const json_t *find_recorded(const struct bw_run *run, const char *path)
+const json_t *bw_parts_row(const struct bw_run *run, const char *path)
 {
-    size_t index;
+    size_t index, inner;
     json_t *entry, *step;
     json_array_foreach(run->event->head ? json_object_get(run->event->head, "runs") : NULL, index, entry)
     {
-        size_t inner;
         if (strcmp(bw_json_str(entry, "uid", ""), run->uid_text) != 0) continue;
-        json_array_foreach(json_object_get(entry, "steps"), inner, step)
-        {
-            int64_t state = bw_json_int(step, "state", 0);
-            if (!strcmp(bw_json_str(step, "path", ""), path) &&
-                (state == BW_STATE_SUCCEEDED || (state == BW_STATE_FAILED && !bw_json_bool(step, "again", false))))
-                return step;
-        }
+        json_array_foreach(json_object_get(entry, "steps"), inner, step) if (!strcmp(bw_json_str(step, "path", ""), path)) return step;
     }
     return NULL;
+}
+
+/* Of an earlier worker. One that has failed and whose run was resumed is done again. */
+static const json_t *find_recorded(const struct bw_run *run, const char *path)
+{
+    const json_t *row = bw_parts_row(run, path);
+    int64_t state = bw_json_int(row, "state", 0);
+    bool counts = state == BW_STATE_SUCCEEDED || (state == BW_STATE_FAILED && !bw_json_bool(row, "again", false));
+    return counts ? row : NULL;
 }
 
 /* What a test says of it. */

@@ -17,17 +17,7 @@ bool bw_parts_is_call(struct bw_slice uses, struct bw_slice *workflow)
 /* An earlier worker has seen it end with its run, which was resumed since: the run that it has started goes on, instead of another one. */
 static bool is_known(const struct bw_run *run, const char *path)
 {
-    size_t index, inner;
-    json_t *entry, *step;
-    json_array_foreach(run->event->head ? json_object_get(run->event->head, "runs") : NULL, index, entry)
-    {
-        if (strcmp(bw_json_str(entry, "uid", ""), run->uid_text) != 0) continue;
-        json_array_foreach(json_object_get(entry, "steps"), inner, step)
-        {
-            if (!strcmp(bw_json_str(step, "path", ""), path)) return bw_json_int(step, "children_total", 0) > 0;
-        }
-    }
-    return false;
+    return bw_json_int(bw_parts_row(run, path), "children_total", 0) > 0;
 }
 
 static bool is_filled_in(const struct bw_workflow *workflow, struct bw_slice pointer)
