@@ -68,6 +68,18 @@ def sign(body: bytes, secret: str = SECRET) -> str:
     return "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
 
 
+def state_of(pid):
+    """Of a process, as ps says it; "gone": there is none."""
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return "gone"
+
+
+def is_gone(pid):
+    return state_of(pid) in ("Z", "X", "gone")
+
+
 class Engine:
     def __init__(self, folder: pathlib.Path, config: str = CONFIG):
         self.folder = folder

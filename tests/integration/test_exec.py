@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from conftest import BUILD, CONFIG, wait_for
+from conftest import BUILD, CONFIG, is_gone, wait_for
 from steps import came_to, run_steps
 
 TALK = """#!/usr/bin/python3
@@ -72,17 +72,6 @@ def engine(make_engine):
 
 def run(engine, program, *args, **given):
     return came_to(engine, "exec/run@1", {"program": program, "args": list(args), **given})
-
-
-def state_of(pid):
-    try:
-        return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return "gone"
-
-
-def is_gone(pid):
-    return state_of(pid) in ("Z", "X", "gone")
 
 
 # ---- what it is given ----

@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from conftest import BINARY, ONE_STEP, wait_for
+from conftest import BINARY, ONE_STEP, is_gone, state_of, wait_for
 from test_plugins import build, flags, good_neighbour  # noqa: F401: flags is a fixture
 
 SOURCE = pathlib.Path(__file__).parent / "faults" / "fault.c"
@@ -45,17 +45,6 @@ def commit(engine, what, nth=1):
 def number(run):
     assert run["state"] == "succeeded", run
     return run["steps"][0]["output"]["number"]
-
-
-def state_of(pid):
-    try:
-        return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return "gone"
-
-
-def is_gone(pid):
-    return state_of(pid) in ("Z", "X", "gone")
 
 
 def host_of(engine, name="fault.so"):

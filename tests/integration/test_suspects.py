@@ -2,13 +2,12 @@
 import contextlib
 import json
 import os
-import pathlib
 import signal
 import threading
 
 import pytest
 
-from conftest import CONFIG, wait_for
+from conftest import CONFIG, state_of, wait_for
 from test_crash import Effects
 
 KILLER = "name: killer\non: [{event: github.kill}]\nsteps: [{id: before, set: {a: 1}}, {id: boom, lua: 'return {b = input.a}', with: {a: '${{ steps.before.a }}'}}]\n"
@@ -127,10 +126,7 @@ def tell(pids, number):
 
 
 def is_stopped(pid):
-    try:
-        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "T"
-    except OSError:
-        return True
+    return state_of(pid) in ("T", "gone")
 
 
 def ring_twelve(make_engine, crash, killer, config=CONFIG + "workers: 1\n"):

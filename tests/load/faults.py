@@ -15,7 +15,6 @@ the machine: what others lose by that is told, and is no fault of the engine whe
 import argparse
 import http.client
 import json
-import os
 import pathlib
 import resource
 import shutil
@@ -27,9 +26,9 @@ import tempfile
 import threading
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-BUILD = pathlib.Path(os.environ.get("BELLWIRE_BUILD_DIR", ROOT / "build" / "release"))
-SOURCE = (ROOT / "tests" / "integration" / "faults" / "fault.c").read_text()
+import load
+
+SOURCE = (load.ROOT / "tests" / "integration" / "faults" / "fault.c").read_text()
 CONFIG = """
 listen: [http://127.0.0.1:0]
 sources: {open: {path: /in/open, verify: none, event: {refs: [json:/name]}}}
@@ -71,31 +70,20 @@ def copies_for(rounds):
 def build(folder, name):
     """A copy of the plugin that has another name."""
     text = SOURCE.replace("fault/do", f"{name}/do").replace('\\"name\\":\\"fault\\"', f'\\"name\\":\\"{name}\\"')
-    subprocess.run(["cc", "-O1", "-shared", "-fPIC", "-fvisibility=hidden", "-std=c11", "-D_GNU_SOURCE", '-DNEEDS=""', f"-I{ROOT / 'engine' / 'plugin'}", "-x", "c", "-",
+    subprocess.run(["cc", "-O1", "-shared", "-fPIC", "-fvisibility=hidden", "-std=c11", "-D_GNU_SOURCE", '-DNEEDS=""', f"-I{load.ROOT / 'engine' / 'plugin'}", "-x", "c", "-",
                     "-o", folder / "plugins" / f"{name}.so"], input=text.encode(), check=True)
 
 
-class Engine:
+class Engine(load.Engine):
     def __init__(self, folder, copies, library, timeout):
-        self.folder, self.port = folder, None
-        (folder / "bellwire.yaml").write_text(CONFIG)
-        (folder / "workflows").mkdir()
-        (folder / "plugins").mkdir()
+        for name in ("workflows", "plugins"):
+            (folder / name).mkdir()
         (folder / "workflows" / "calm.yaml").write_text(CALM)
         shutil.copy(library / "plugins" / "calm.so", folder / "plugins")
         for n in range(copies):
             (folder / "workflows" / f"faulty-{n}.yaml").write_text(FAULTY.format(n=n, timeout=timeout))
             shutil.copy(library / "plugins" / f"fault{n}.so", folder / "plugins")
-        self.log = open(folder / "log", "wb")
-        self.process = subprocess.Popen([BUILD / "bellwire", "serve"], cwd=folder, stdout=subprocess.DEVNULL, stderr=self.log)
-        until = time.monotonic() + 60
-        while not self.port:
-            lines = (folder / "log").read_bytes().splitlines()
-            if any(b'"catalog.loaded"' in line for line in lines):
-                self.port = next(int(json.loads(line)["url"].rsplit(":", 1)[1]) for line in lines if b'"engine.listening"' in line)
-            if self.process.poll() is not None or time.monotonic() > until:
-                sys.exit(f"the engine does not work: {b''.join(lines[-5:]).decode()}")
-            time.sleep(0.05)
+        super().__init__(folder, CONFIG, load.CORES, b'"catalog.loaded"')
 
     def connect(self):
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
@@ -104,10 +92,6 @@ class Engine:
         with sqlite3.connect(f"file:{next(self.folder.rglob('bellwire.db'))}?mode=ro", uri=True, timeout=60) as database:
             return [(state, json.loads(error)["code"] if error else None) for state, error in
                     database.execute("SELECT state, error FROM runs WHERE workflow LIKE ?", (workflow,))]
-
-    def stop(self):
-        self.process.terminate()
-        return self.process.wait(120)
 
 
 def ask(connection, body):

@@ -48,16 +48,19 @@ def seconds(text):
 
 
 class Engine:
-    def __init__(self, folder):
+    """One that has said `begun` in its log."""
+
+    def __init__(self, folder, config=CONFIG, cores=ENGINE_CORES, begun=b'"engine.listening"'):
         self.folder = folder
-        (folder / "bellwire.yaml").write_text(CONFIG)
-        (folder / "workflows").mkdir()
+        (folder / "bellwire.yaml").write_text(config)
+        (folder / "workflows").mkdir(exist_ok=True)
         self.log = open(folder / "log", "w+b")
         self.process = subprocess.Popen([BUILD / "bellwire", "serve"], cwd=folder, env={**os.environ, "LOAD_TOKEN": TOKEN}, stdout=subprocess.DEVNULL,
-                                        stderr=self.log, preexec_fn=lambda: os.sched_setaffinity(0, ENGINE_CORES))
-        self.port = None
-        while not self.port:
+                                        stderr=self.log, preexec_fn=lambda: os.sched_setaffinity(0, cores))
+        self.port, has_begun = None, False
+        while not self.port or not has_begun:
             for line in (folder / "log").read_bytes().splitlines():
+                has_begun = has_begun or begun in line
                 if b'"engine.listening"' in line:
                     self.port = int(json.loads(line)["url"].rsplit(":", 1)[1])
             if self.process.poll() is not None:
