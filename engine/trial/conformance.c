@@ -103,9 +103,8 @@ void bw_kit_close(struct bw_kit *kit)
     kit->session = NULL;
 }
 
-bool bw_kit_open(struct bw_kit *kit, struct bw_error *err)
+static bool open_session(struct bw_kit *kit, struct bw_error *err)
 {
-    if (kit->session && bw_session_view(kit->session)->state == BW_SESSION_READY) return true;
     bw_kit_close(kit);
     if (!start(kit, err)) return false;
     const struct bw_session_view *view = bw_session_view(kit->session);
@@ -113,6 +112,15 @@ bool bw_kit_open(struct bw_kit *kit, struct bw_error *err)
     bw_session_wait(kit->session, has_answered_init, view, LOAD_MS);
     if (view->state == BW_SESSION_READY) return true;
     return bw_error_set(err, "plugin.again", "another process of it did not get ready");
+}
+
+bool bw_kit_open(struct bw_kit *kit, struct bw_conformance_check *check, const char *cure)
+{
+    struct bw_error err;
+    if (kit->session && bw_session_view(kit->session)->state == BW_SESSION_READY) return true;
+    if (open_session(kit, &err)) return true;
+    bw_kit_fail(kit, check, cure, "%s", err.message);
+    return false;
 }
 
 /* ---- the plugin as a whole ---- */
@@ -248,10 +256,8 @@ static void check_health(struct bw_kit *kit)
 {
     struct bw_conformance_check check = bw_kit_check("health", NULL, "health() says within 5 s how it is, and why if it is ill");
     json_t *secrets = secrets_of(kit, NULL);
-    struct bw_error err;
     char said[300] = "", end[500] = "";
-    bool is_open = bw_kit_open(kit, &err), is_done = is_open && bw_session_view(kit->session)->has_health;
-    if (!is_open) bw_kit_fail(kit, &check, DEBUGGER, "%s", err.message);
+    bool is_open = bw_kit_open(kit, &check, DEBUGGER), is_done = is_open && bw_session_view(kit->session)->has_health;
     for (int i = 0; is_done && i < 2; i++) {
         struct bw_plugin_try *call = bw_session_ask(kit->session, secrets, HEALTH_MS);
         is_done = call && bw_session_wait(kit->session, is_answered, call, HEALTH_MS);
@@ -290,12 +296,8 @@ static void check_once(struct bw_kit *kit)
 static void check_end(struct bw_kit *kit)
 {
     struct bw_conformance_check check = bw_kit_check("fini", NULL, "after fini() its process ends within 1 s, by itself");
-    struct bw_error err;
     char end[500] = "";
-    if (!bw_kit_open(kit, &err)) {
-        bw_kit_fail(kit, &check, DEBUGGER, "%s", err.message);
-        return;
-    }
+    if (!bw_kit_open(kit, &check, DEBUGGER)) return;
     const struct bw_session_view *view = bw_session_view(kit->session);
     bw_session_leave(kit->session);
     if (!bw_session_wait(kit->session, has_ended, view, LEAVE_MS)) {

@@ -30,7 +30,8 @@ void bw_kit_pass(struct bw_kit *kit, struct bw_conformance_check *check, const c
 void bw_kit_skip(struct bw_kit *kit, struct bw_conformance_check *check, const char *format, ...) __attribute__((format(printf, 3, 4)));
 void bw_kit_fail(struct bw_kit *kit, struct bw_conformance_check *check, const char *cure, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
-bool bw_kit_open(struct bw_kit *kit, struct bw_error *err);               /* a process that is initialised, if there is none */
+/* A process that is initialised, if there is none. False: the check has failed for that, with this cure. */
+bool bw_kit_open(struct bw_kit *kit, struct bw_conformance_check *check, const char *cure);
 void bw_kit_close(struct bw_kit *kit);                                    /* at once: it is of no more use */
 void bw_kit_append_end(const struct bw_kit *kit, char *out, size_t size); /* how the process has ended */
 /* conformance_calls.c */
