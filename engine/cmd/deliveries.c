@@ -1,4 +1,5 @@
 #include "cmd/options.h"
+#include "cmd/pages.h"
 #include "cmd/setup.h"
 #include "store/store.h"
 #include <stdio.h>
@@ -6,7 +7,7 @@
 
 struct listing {
     bool as_json;
-    size_t shown;
+    struct bw_pages pages;
 };
 
 static void append_json(struct bw_buf *out, const struct bw_delivery_row *row, const char *event)
@@ -35,7 +36,7 @@ static bool show(void *arg, const struct bw_delivery_row *row)
     struct bw_buf line = {0};
     char uid[BW_UID_TEXT], at[32];
     const char *event = bw_uid_is_zero(row->event) ? NULL : bw_uid_text(row->event, BW_UID_EVENT, uid);
-    listing->shown++;
+    bw_pages_row(&listing->pages, row->id);
     if (listing->as_json) {
         append_json(&line, row, event);
         bw_print_line(&line);
@@ -67,12 +68,16 @@ static int deliveries_main(int argc, char **argv)
     if (status >= 0) return status;
     if (argc > first) return bw_options_wrong(&bw_command_deliveries, "unexpected argument '%s'", argv[first]);
     if (!(config = bw_setup_config("deliveries", config_path))) return 1;
-    if ((reader = bw_reader_open(config->data, &err)))
-        done = bw_reader_deliveries(reader, source ? bw_slice_of(source) : (struct bw_slice){0}, only_refused, 0, strtoul(limit, NULL, 10), show,
-                                    &listing, &err);
+    listing.pages = bw_pages_begin(strtoul(limit, NULL, 10));
+    if ((reader = bw_reader_open(config->data, &err))) {
+        do
+            done = bw_reader_deliveries(reader, source ? bw_slice_of(source) : (struct bw_slice){0}, only_refused, listing.pages.below,
+                                        listing.pages.wanted, show, &listing, &err);
+        while (bw_pages_next(&listing.pages) && done);
+    }
     if (!done)
         bw_print_error("deliveries", &err);
-    else if (!listing.shown && !listing.as_json)
+    else if (!listing.pages.shown && !listing.as_json)
         fprintf(stderr, "no deliveries\n");
     bw_reader_close(reader);
     bw_config_free(config);

@@ -1,4 +1,5 @@
 #include "cmd/options.h"
+#include "cmd/pages.h"
 #include "cmd/setup.h"
 #include "store/store.h"
 #include <stdio.h>
@@ -7,7 +8,7 @@
 
 struct listing {
     bool as_json, with_body;
-    size_t shown;
+    struct bw_pages pages;
 };
 
 static void append_json(struct bw_buf *out, const struct bw_event *event, bool with_body)
@@ -33,7 +34,7 @@ static bool show(void *arg, const struct bw_event *event)
     struct listing *listing = arg;
     struct bw_buf line = {0};
     char uid[BW_UID_TEXT], at[32];
-    listing->shown++;
+    bw_pages_row(&listing->pages, event->id);
     if (listing->as_json) {
         append_json(&line, event, listing->with_body);
         bw_print_line(&line);
@@ -77,8 +78,12 @@ static int events_main(int argc, char **argv)
         done = bw_reader_event(reader, uid, show, &listing, &found, &err);
         if (done && !found) done = bw_error_set(&err, "event.unknown", "there is no event %s in %s", argv[first], config->data);
     } else {
-        done = bw_reader_events(reader, name ? bw_slice_of(name) : (struct bw_slice){0}, 0, strtoul(limit, NULL, 10), false, show, &listing, &err);
-        if (done && !listing.shown && !listing.as_json) fprintf(stderr, "no events yet: send one with  bellwire send SOURCE FILE\n");
+        listing.pages = bw_pages_begin(strtoul(limit, NULL, 10));
+        do
+            done = bw_reader_events(reader, name ? bw_slice_of(name) : (struct bw_slice){0}, listing.pages.below, listing.pages.wanted, false, show,
+                                    &listing, &err);
+        while (bw_pages_next(&listing.pages) && done);
+        if (done && !listing.pages.shown && !listing.as_json) fprintf(stderr, "no events yet: send one with  bellwire send SOURCE FILE\n");
     }
 out:
     if (!done) bw_print_error("events", &err);

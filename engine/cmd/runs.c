@@ -3,6 +3,7 @@
 #include "base/units.h"
 #include "cmd/caller.h"
 #include "cmd/letters.h"
+#include "cmd/pages.h"
 #include "cmd/setup.h"
 #include "cmd/usage.h"
 #include "store/collection.h"
@@ -13,7 +14,7 @@
 struct listing {
     bool as_json, with_steps, with_children, with_resolved;
     struct bw_reader *reader;
-    size_t shown;
+    struct bw_pages pages;
 };
 
 /* What became of a failed run; NULL: nothing yet. */
@@ -237,7 +238,7 @@ static bool show(void *arg, const struct bw_run *run)
     struct listing *listing = arg;
     struct bw_buf line = {0};
     char uid[BW_UID_TEXT], at[32], took[32];
-    listing->shown++;
+    bw_pages_row(&listing->pages, run->id);
     if (listing->as_json) {
         append_run(&line, run, listing->with_steps);
         if (listing->with_steps && line.len) {
@@ -341,10 +342,14 @@ static int runs_main(int argc, char **argv)
         }
     } else {
         filter.without_resolved = filter.state == BW_RUN_FAILED && !listing.with_resolved;
-        filter.limit = strtoul(limit, NULL, 10);
         filter.with_children = listing.with_children;
-        done = bw_reader_runs(reader, &filter, show, &listing, &err);
-        if (done && !listing.shown && !listing.as_json) fprintf(stderr, "no runs\n");
+        listing.pages = bw_pages_begin(strtoul(limit, NULL, 10));
+        do {
+            filter.before_row = listing.pages.below;
+            filter.limit = listing.pages.wanted;
+            done = bw_reader_runs(reader, &filter, show, &listing, &err);
+        } while (bw_pages_next(&listing.pages) && done);
+        if (done && !listing.pages.shown && !listing.as_json) fprintf(stderr, "no runs\n");
     }
 out:
     if (!done) bw_print_error("runs", &err);

@@ -1,15 +1,20 @@
 """From the stored event to the finished run."""
 import email.utils
+import fcntl
+import http.client
 import http.server
 import json
 import os
+import select
 import signal
+import sqlite3
+import subprocess
 import threading
 import time
 
 import pytest
 
-from conftest import CONFIG, ONE_STEP, wait_for
+from conftest import BINARY, CONFIG, ONE_STEP, wait_for
 
 
 class Sink:
@@ -415,3 +420,29 @@ def test_logs_are_json_lines_with_ids_that_join(engine):
     engine.wait_log("delivery", event=event, status=202)
     assert engine.stop() == 0
     assert not [line for line in engine.log if line["log"] == "raw"]
+
+
+def test_a_listing_that_nobody_reads_holds_nothing_open(make_engine):
+    """`bellwire deliveries | less`: the store's log could not be emptied for as long as somebody looks at a page."""
+    engine = make_engine("""
+listen: [http://127.0.0.1:0]
+sources: {open: {path: /in/open, verify: none, event: ping}}
+""").start()
+    connection = http.client.HTTPConnection("127.0.0.1", engine.port, timeout=60)
+    for _ in range(700):
+        connection.request("POST", "/in/open", b"{}", {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        assert answer.read() is not None and answer.status == 202
+    wait_for("the deliveries to be written", lambda: len(engine.rows("deliveries", "--limit", "1000")) == 700)
+    reading, writing = os.pipe()
+    fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
+    listing = subprocess.Popen([BINARY, "deliveries", "--limit", "1000", "--json"], cwd=engine.folder, env=engine.env, stdout=writing)
+    wait_for("the pipe to be full", lambda: not select.select([], [writing], [], 0)[1])
+    os.close(writing)
+    database = sqlite3.connect(engine.folder / "data" / "bellwire.db")
+    wait_for("the log to be emptied", lambda: database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0)
+    database.close()
+    with open(reading) as lines:
+        numbers = [json.loads(line)["delivery"] for line in lines]
+    assert listing.wait(60) == 0
+    assert len(set(numbers)) == len(numbers) == 700 and numbers == sorted(numbers, reverse=True)
