@@ -38,10 +38,9 @@ static int instructions_until_hook(size_t used)
 static void on_count(lua_State *L, lua_Debug *info)
 {
     struct bw_script *script = bw_lua_script(L);
-    int passed = script->hook_instructions;
+    int passed = lua_gethookcount(L);
     (void)info;
-    script->hook_instructions = instructions_until_hook(script->memory.used);
-    if (passed != script->hook_instructions) lua_sethook(L, on_count, LUA_MASKCOUNT, script->hook_instructions);
+    bw_budget_install(L);
     script->memory.since_hook = 0;
     if (script->is_expired) raise_expired(L);
     if (script->mode == BW_MODE_EXPR) {
@@ -54,16 +53,16 @@ static void on_count(lua_State *L, lua_Debug *info)
     }
 }
 
+/* Lua walks all calls of a stack to set a hook, which a thread keeps while it waits. A stack of 200,000 calls would spend more than its slice on it.
+ */
 void bw_budget_install(lua_State *L)
 {
-    struct bw_script *script = bw_lua_script(L);
-    script->hook_instructions = instructions_until_hook(script->memory.used);
-    lua_sethook(L, on_count, LUA_MASKCOUNT, script->hook_instructions);
+    int instructions = instructions_until_hook(bw_lua_script(L)->memory.used);
+    if (lua_gethook(L) != on_count || lua_gethookcount(L) != instructions) lua_sethook(L, on_count, LUA_MASKCOUNT, instructions);
 }
 
 void bw_budget_hurry(lua_State *L)
 {
-    bw_lua_script(L)->hook_instructions = 1;
     lua_sethook(L, on_count, LUA_MASKCOUNT, 1);
 }
 
@@ -119,7 +118,8 @@ void bw_budget_begin_expr(struct bw_script *script)
     script->memory.running = script->L;
     script->memory.expr_cap = script->limits.expr_bytes ? script->memory.used + script->limits.expr_bytes : 0;
     script->memory.was_expr_hit = false;
-    bw_budget_install(script->L);
+    lua_sethook(script->L, on_count, LUA_MASKCOUNT,
+                instructions_until_hook(script->memory.used)); /* counts anew: each expression has the same budget */
     set_soft(script->L, true);
 }
 

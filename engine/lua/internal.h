@@ -42,7 +42,6 @@ struct bw_script {
     enum bw_lua_mode mode;
     int64_t instructions_left;         /* EXPR */
     int64_t deadline_us, slice_end_us; /* TASK */
-    int hook_instructions;             /* until the next hook */
     uint64_t uncharged;                /* work in C since the clock was last read */
     bool is_expired, is_spent;
     size_t compiled_bytes; /* in use when it was new */

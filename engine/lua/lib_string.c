@@ -18,16 +18,12 @@ static int rep(lua_State *L)
     if ((uint64_t)count > (is_expr ? script->limits.expr_bytes : script->memory.cap) / (len + separator_len))
         return luaL_error(L, "%s: the resulting text is too large", is_expr ? "expr.memory" : "lua.memory");
     size_t total = (size_t)count * (len + separator_len) - separator_len;
-    bw_budget_charge(L, total / BYTES_PER_UNIT + (uint64_t)count / 8);
+    bw_budget_charge(L, total / BYTES_PER_UNIT);
     char *at = luaL_buffinitsize(L, &out, total);
-    while (count-- > 0) {
-        memcpy(at, text, len);
-        at += len;
-        if (count && separator_len) {
-            memcpy(at, separator, separator_len);
-            at += separator_len;
-        }
-    }
+    memcpy(at, text, len);
+    if (count > 1) memcpy(at + len, separator, separator_len);
+    for (size_t done = len + separator_len; done < total; done *= 2) /* what is there already, once more: few copies, however short the text is */
+        memcpy(at + done, at, done <= total - done ? done : total - done);
     luaL_pushresultsize(&out, total);
     return 1;
 }

@@ -258,9 +258,9 @@ enum bw_task_state bw_task_resume(struct bw_task *task)
     enum bw_task_state state;
     task->pending_args = 0;
     task->is_waiting = false;
-    bw_budget_begin_task(script, task->options.deadline_us);
-    script->task = task;
     bw_budget_install(task->thread);
+    bw_budget_begin_task(script, task->options.deadline_us); /* the slice begins here */
+    script->task = task;
     script->memory.running = task->thread;
     int status = lua_resume(task->thread, script->L, arguments, &results);
     if (status == LUA_YIELD) {
