@@ -25,7 +25,12 @@
 #define BW_WORKER_REST_US 1000000LL
 #define BW_WORKER_REVISIONS_KEPT 4 /* catalogues that one worker keeps beyond those that its events need */
 #define BW_WATCHDOG_MS 50
-#define BW_LATE_CPU_MS 90     /* what a worker must have had of the processor after its deadline: one that is kept from it is not at fault … */
+/* What a worker must have had of the processor after its deadline: one that is kept from it is not at fault … */
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
+#define BW_LATE_CPU_MS 400 /* what looks at each access takes several times as long for the same */
+#else
+#define BW_LATE_CPU_MS 90
+#endif
 #define BW_LATE_WALL_MS 5000  /* … unless it is kept for so long */
 #define BW_HOST_LOAD_MS 5000  /* a plugin must report its manifest within this */
 #define BW_HOST_GRACE_MS 1000 /* for a call whose worker has ended, before the host is killed */

@@ -16,16 +16,16 @@ WORKFLOW = """
 name: faulty
 on: [{event: open.ping}]
 steps:
-  - {id: harm, uses: fault/do@1, timeout: 2s, with: {what: "${{ event.data.what }}", path: "${{ event.data.path or '' }}"}}
+  - {id: harm, uses: fault/do@1, timeout: TIMEOUT, with: {what: "${{ event.data.what }}", path: "${{ event.data.path or '' }}"}}
 """
 
 
 @pytest.fixture
 def engine_with(make_engine, flags):  # noqa: F811
-    def make(needs=(), timeout="2s"):
+    def make(needs=(), timeout="60s"):
         engine = make_engine()
         engine.write("workflows/one-step.yaml", ONE_STEP)
-        engine.write("workflows/faulty.yaml", WORKFLOW.replace("2s", timeout))
+        engine.write("workflows/faulty.yaml", WORKFLOW.replace("TIMEOUT", timeout))
         quoted = json.dumps(f',"needs":{json.dumps(list(needs))}' if needs else "")
         build(engine, flags, f"NEEDS={quoted}", source=SOURCE.read_text(), name="fault.so")
         return engine
@@ -72,7 +72,7 @@ def zombies(engine):
 
 @pytest.mark.parametrize("what,code", [(what, "plugin.crashed") for what in CRASHES] + [(what, "step.timeout") for what in HANGS] + ANSWERS)
 def test_each_fault_costs_one_attempt_and_nobody_else_anything(engine_with, what, code):
-    engine = engine_with()
+    engine = engine_with(timeout="5s" if what in HANGS else "60s")
     for past in range(ROUNDS):  # an engine for each: a plugin that crashes again and again rests
         engine.start()
         run = commit(engine, what, 2 * past + 1)
@@ -139,7 +139,7 @@ def test_a_crash_says_why(engine_with, what, how, frame):
 
 
 def test_one_that_is_killed_says_why(engine_with):
-    engine = engine_with().start()
+    engine = engine_with(timeout="5s").start()
     assert commit(engine, "endless")["error"]["code"] == "step.timeout"
     assert "ended by the engine" in engine.wait_log("plugin.crashed")["how"]
 
@@ -164,7 +164,7 @@ def entries(engine, message):
 
 
 def test_what_a_plugin_says_belongs_to_its_step(engine_with, tmp_path):
-    engine = engine_with(timeout="60s").start()
+    engine = engine_with().start()
     alone = commit(engine, "print_line")["run"]
     line = engine.wait_log("plugin.log", message="a line")
     assert line["run"] == alone and line["step"] == "harm"
@@ -187,7 +187,7 @@ def test_the_last_line_before_a_crash_is_there(engine_with):
 
 
 def test_a_plugin_that_talks_too_much_is_cut_and_it_is_counted(engine_with):
-    engine = engine_with(timeout="60s").start()
+    engine = engine_with().start()
     assert number(commit(engine, "print_much")) == 0
     good_neighbour(engine)
 
@@ -212,7 +212,7 @@ def test_the_descriptors_that_a_plugin_is_likely_to_harm_are_its_own(engine_with
 
 @pytest.mark.parametrize("what,codes", [("close_all", {"plugin.crashed"}), ("scribble_high", {"plugin.crashed"}), ("half_a_frame", {"plugin.crashed", "step.timeout"})])
 def test_a_plugin_that_breaks_its_own_connection_breaks_nothing_else(engine_with, what, codes):
-    engine = engine_with().start()
+    engine = engine_with(timeout="5s").start()
     assert commit(engine, what)["error"]["code"] in codes
     engine.wait_log("plugin.crashed")
     good_neighbour(engine)
@@ -340,7 +340,7 @@ def test_after_a_thousand_calls_another_process_goes_on(engine_with):
 
 
 def test_one_that_has_grown_is_replaced_and_finishes_its_calls(engine_with, tmp_path):
-    engine = engine_with(timeout="60s").start()
+    engine = engine_with().start()
     old = wait_for("the host", lambda: host_of(engine))
     send(engine, "wait_for_file", path=str(tmp_path / "go"))
     engine.wait_log("plugin.log", message="it waits")
@@ -383,7 +383,7 @@ exec unshare -m sh -c 'mount --bind etc /etc && exec "$0" "$@"' {BINARY} "$@"
 
 @pytest.mark.parametrize("end", ["segv", "endless", "stop", "kill"])
 def test_what_a_plugin_starts_ends_with_it(engine_with, end):
-    engine = engine_with(["exec"]).start()
+    engine = engine_with(["exec"], timeout="5s").start()
     child = number(commit(engine, "leave_a_child"))
     assert not is_gone(child)
     if end in ("stop", "kill"):
