@@ -156,6 +156,14 @@ static void check_secret_names(const struct bw_key_context *context, const struc
     }
 }
 
+static void read_secrets(const struct bw_key_context *context, const struct bw_yaml_node *root, const char *folder, struct bw_secret **out,
+                         size_t *count)
+{
+    const struct bw_yaml_node *map = root ? bw_yaml_get(root, "secrets") : NULL;
+    check_secret_names(context, map);
+    bw_secrets_read(context, map, folder, out, count);
+}
+
 /* What stands in a second document would be read by nobody. */
 static const struct bw_yaml_node *only_root(const struct bw_key_context *context, const struct bw_yaml *yaml)
 {
@@ -196,8 +204,7 @@ static void read_all(const struct bw_key_context *context, const struct bw_yaml_
     if (root) bw_config_pools_read(context, bw_yaml_get(root, "pools"), config);
     bw_budgets_read(context, root ? bw_yaml_get(root, "budgets") : NULL, &config->budgets);
     if (root) bw_limits_read(context, bw_yaml_get(root, "limits"), config);
-    if (root) check_secret_names(context, bw_yaml_get(root, "secrets"));
-    if (root) bw_secrets_read(context, bw_yaml_get(root, "secrets"), config->folder, &config->secrets, &config->secret_count);
+    read_secrets(context, root, config->folder, &config->secrets, &config->secret_count);
     bw_configure_read(context, root, config->secrets, config->secret_count, &config->configure);
     place_folder(&config->data, "data", config->folder);
     place_folder(&config->workflows, "workflows", config->folder);
@@ -215,6 +222,8 @@ static struct bw_config *parse(const char *file, struct bw_slice text, bool with
     size_t before = errs->count;
     if (!config) return NULL;
     set_defaults(config);
+    config->without_secrets = without_secrets;
+    config->without_programs = programs == BW_PROGRAMS_STAND_IN;
     config->file = file ? bw_slice_dup(bw_slice_of(file)) : NULL;
     config->folder = file && strcmp(file, "/dev/null") ? folder_of(file) : bw_slice_dup(bw_slice_of("."));
     if (text.len && !(yaml = bw_yaml_load(text, file, NULL, &err))) bw_errors_push(errs, &err);
@@ -273,7 +282,7 @@ struct bw_config *bw_config_load_again(const char *path, struct bw_errors *errs)
 bool bw_config_load_live(const struct bw_config *config, struct bw_config_live *out, struct bw_errors *errs)
 {
     const char *file = config->file;
-    const struct bw_key_context context = {.file = file, .errs = errs};
+    const struct bw_key_context context = {file, errs, config->without_secrets, config->without_programs ? BW_PROGRAMS_STAND_IN : BW_PROGRAMS_KNOWN};
     size_t before = errs->count;
     struct bw_buf text = {0};
     struct bw_yaml *yaml = NULL;
@@ -288,7 +297,9 @@ bool bw_config_load_live(const struct bw_config *config, struct bw_config_live *
     if (root && root->kind != BW_YAML_MAP) root = NULL;
     if (errs->count == before) {
         bw_values_read(&context, root ? bw_yaml_get(root, "config") : NULL, &out->values);
-        bw_configure_read(&context, root, config->secrets, config->secret_count, &out->configure);
+        bw_budgets_read(&context, root ? bw_yaml_get(root, "budgets") : NULL, &out->budgets);
+        read_secrets(&context, root, config->folder, &out->secrets, &out->secret_count);
+        bw_configure_read(&context, root, out->secrets, out->secret_count, &out->configure);
     }
     if (errs->count == before && (!out->values || !out->configure)) bw_errors_add(errs, "memory", "out of memory");
     bw_yaml_free(yaml);
@@ -302,6 +313,8 @@ void bw_config_live_free(struct bw_config_live *live)
 {
     free(live->values);
     free(live->configure);
+    bw_secrets_free(live->secrets, live->secret_count);
+    bw_budgets_free(&live->budgets);
     *live = (struct bw_config_live){0};
 }
 
@@ -343,9 +356,9 @@ void bw_config_help(struct bw_buf *out)
     bw_sources_help(out);
 }
 
-const struct bw_secret *bw_config_secret(const struct bw_config *config, struct bw_slice name)
+const struct bw_secret *bw_secret_find(const struct bw_secret *secrets, size_t count, struct bw_slice name)
 {
-    for (size_t i = 0; i < config->secret_count; i++)
-        if (bw_slice_is(name, config->secrets[i].name)) return &config->secrets[i];
+    for (size_t i = 0; i < count; i++)
+        if (bw_slice_is(name, secrets[i].name)) return &secrets[i];
     return NULL;
 }

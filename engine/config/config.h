@@ -158,7 +158,8 @@ struct bw_config {
     size_t source_count;
     struct bw_secret *secrets; /* what workflows may be granted */
     size_t secret_count;
-    struct bw_pool_config *pools; /* without the default one */
+    bool without_secrets, without_programs; /* how it was loaded */
+    struct bw_pool_config *pools;           /* without the default one */
     size_t pool_count;
     struct bw_budgets_config budgets;
     struct bw_limit_config *limits;
@@ -177,9 +178,13 @@ struct bw_config *bw_config_parse(const char *file, struct bw_slice text, struct
 struct bw_config *bw_config_load_without_programs(const char *path, struct bw_errors *errs);
 /* The same while the engine serves, without waiting for anybody: a program's secret has the value of its last run in this process. */
 struct bw_config *bw_config_load_again(const char *path, struct bw_errors *errs);
-/* What may change while the engine serves, as config->file says it now. False: errs has what is wrong, and `out` is empty. */
+/* What may change while the engine serves, as config->file says it now; as in struct bw_config. Secrets are read again, and nobody is waited for:
+ * that of a program has the value of its last run. False: errs has what is wrong, and `out` is empty. */
 struct bw_config_live {
-    char *values, *configure; /* as in struct bw_config; malloc'd */
+    char *values, *configure;
+    struct bw_secret *secrets;
+    size_t secret_count;
+    struct bw_budgets_config budgets;
 };
 bool bw_config_load_live(const struct bw_config *config, struct bw_config_live *out, struct bw_errors *errs);
 void bw_config_live_free(struct bw_config_live *live);
@@ -189,5 +194,5 @@ size_t
 bw_config_first_port(const struct bw_config *config); /* index of the first in `listen` that is one; listen_count: there are only Unix sockets */
 /* What links to this engine begin with. port: of bw_config_first_port(), when it had any free one; 0 = as configured. */
 void bw_config_public_url(const struct bw_config *config, uint16_t port, struct bw_buf *out);
-const struct bw_secret *bw_config_secret(const struct bw_config *config, struct bw_slice name);
+const struct bw_secret *bw_secret_find(const struct bw_secret *secrets, size_t count, struct bw_slice name);
 #endif

@@ -126,7 +126,7 @@ void bw_dispatch_catalog_loaded(struct bw_dispatch *dispatch, const json_t *head
         return;
     }
     dispatch->workflows = json_incref((json_t *)workflows);
-    bw_usage_check_names(dispatch, workflows);
+    bw_usage_check_names(dispatch, dispatch->budgets, workflows, dispatch->load_errors);
     if (dispatch->handlers.prepare) dispatch->handlers.prepare(dispatch->handlers.arg, workflows, dispatch->load_errors);
     bw_awaits_publish_take(&dispatch->awaits, awaited); /* from here on events are accepted under it */
     if (dispatch->handlers.ready) dispatch->handlers.ready(dispatch->handlers.arg, dispatch->revision);
@@ -321,6 +321,9 @@ struct bw_dispatch *bw_dispatch_new(struct event_base *base, const struct bw_dis
     dispatch->load_errors = json_array();
     dispatch->workflow_names = json_object();
     dispatch->pairs = json_array();
+    dispatch->secrets = options->config->secrets;
+    dispatch->secret_count = options->config->secret_count;
+    dispatch->budgets = &options->config->budgets;
     if (!(dispatch->values = bw_json_load(bw_slice_of(options->config->values ? options->config->values : "{}"), err))) goto fail;
     if (!(dispatch->configure = bw_json_load(bw_slice_of(options->config->configure ? options->config->configure : "{}"), err))) goto fail;
     if (!bw_pools_open(dispatch) || !dispatch->jobs || !dispatch->pairs || !dispatch->load_errors || !dispatch->workflow_names ||
@@ -393,5 +396,6 @@ void bw_dispatch_free(struct bw_dispatch *dispatch)
     json_decref(dispatch->paused);
     json_decref(dispatch->values);
     json_decref(dispatch->configure);
+    bw_config_live_free(&dispatch->live);
     free(dispatch);
 }

@@ -122,13 +122,13 @@ static const json_t *find_action(const struct bw_plugin_host *host, struct bw_sl
     return NULL;
 }
 
-static void add_secrets(const struct bw_config *config, const json_t *names, json_t *values)
+static void add_secrets(const struct bw_dispatch *dispatch, const json_t *names, json_t *values)
 {
     json_t *name;
     size_t index;
     json_array_foreach(names, index, name)
     {
-        const struct bw_secret *secret = bw_config_secret(config, bw_json_slice(name));
+        const struct bw_secret *secret = bw_secret_find(dispatch->secrets, dispatch->secret_count, bw_json_slice(name));
         if (secret) json_object_set_new(values, secret->name, json_stringn(secret->values[0].ptr, secret->values[0].len));
     }
 }
@@ -136,10 +136,10 @@ static void add_secrets(const struct bw_config *config, const json_t *names, jso
 /* Those that the workflow grants to this action, and those that the instance's configuration grants to the plugin. */
 json_t *bw_host_call_secrets(const struct bw_plugin_process *process, const json_t *names)
 {
-    const struct bw_config *config = process->host->dispatch->options.config;
+    const struct bw_dispatch *dispatch = process->host->dispatch;
     json_t *values = json_object();
-    add_secrets(config, names, values);
-    add_secrets(config, process->build->settings.secrets, values);
+    add_secrets(dispatch, names, values);
+    add_secrets(dispatch, process->build->settings.secrets, values);
     return values;
 }
 

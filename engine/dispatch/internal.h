@@ -26,7 +26,7 @@
 #define BW_WORKER_REVISIONS_KEPT 4 /* catalogues that one worker keeps beyond those that its events need */
 #define BW_WATCHDOG_MS 50
 /* What a worker must have had of the processor after its deadline: one that is kept from it is not at fault … */
-#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
+#ifdef BELLWIRE_SANITIZED
 #define BW_LATE_CPU_MS 400 /* what looks at each access takes several times as long for the same */
 #else
 #define BW_LATE_CPU_MS 90
@@ -140,14 +140,18 @@ struct bw_dispatch {
     uint32_t revision;           /* the current one; 0 until the first is stored */
     struct bw_revision *catalog; /* its content */
     struct bw_awaits awaits;
-    struct bw_packer *packer; /* of events that runs emit */
-    json_t *pairs;            /* [{event, by}]: what events are hashed by, of this and of earlier catalogues */
-    json_t *values;           /* `config` of bellwire.yaml */
-    json_t *configure;        /* `configure` of it, as config/configure.h says */
-    json_t *paused;           /* names of workflows of which no run begins at once: pauses.c; NULL with check_only */
-    json_t *workflows;        /* of the current revision: those of its BW_MSG_CATALOG_LOADED; NULL until then */
-    json_t *workflow_names;   /* an object with the names of all revisions that workers have loaded */
-    json_t *load_errors;      /* errors that the engine itself found: refused plugins, files that hang while loading */
+    struct bw_packer *packer;        /* of events that runs emit */
+    json_t *pairs;                   /* [{event, by}]: what events are hashed by, of this and of earlier catalogues */
+    json_t *values;                  /* `config` of bellwire.yaml */
+    json_t *configure;               /* `configure` of it, as config/configure.h says */
+    const struct bw_secret *secrets; /* those of options.config, or of `live` */
+    size_t secret_count;
+    const struct bw_budgets_config *budgets; /* the same */
+    struct bw_config_live live;              /* what a reload has read; values and configure are NULL */
+    json_t *paused;                          /* names of workflows of which no run begins at once: pauses.c; NULL with check_only */
+    json_t *workflows;                       /* of the current revision: those of its BW_MSG_CATALOG_LOADED; NULL until then */
+    json_t *workflow_names;                  /* an object with the names of all revisions that workers have loaded */
+    json_t *load_errors;                     /* errors that the engine itself found: refused plugins, files that hang while loading */
     struct bw_reload *reload;
     struct bw_trial_watch *trial;             /* NULL without options.trial */
     struct bw_wakes *wakes;                   /* NULL with check_only */
@@ -300,7 +304,8 @@ void bw_schedules_free(struct bw_schedules *schedules);
 void bw_usage_ask(struct bw_run_worker *worker, const json_t *head); /* BW_MSG_USAGE_ASK */
 void bw_usage_end(struct bw_run_worker *worker, const json_t *head); /* BW_MSG_USAGE_END */
 void bw_usage_stored(struct bw_mail *mail);
-void bw_usage_check_names(struct bw_dispatch *dispatch, const json_t *workflows); /* budgets of workflows that are not there become load errors */
+/* Budgets of workflows that are not there. */
+void bw_usage_check_names(const struct bw_dispatch *dispatch, const struct bw_budgets_config *budgets, const json_t *workflows, json_t *errors);
 /* permits.c */
 struct bw_permits *bw_permits_new(struct bw_dispatch *dispatch, struct bw_error *err); /* with what earlier processes have left owed */
 void bw_permits_ask(struct bw_run_worker *worker, const json_t *head);
@@ -373,7 +378,7 @@ void bw_workers_free(struct bw_dispatch *dispatch);
 struct bw_run_worker *bw_worker_new(struct bw_dispatch *dispatch, unsigned number, const struct bw_channel_handlers *handlers,
                                     bw_process_ended *ended, struct bw_error *err);
 void bw_worker_configure(struct bw_run_worker *worker, bool with_secrets);
-void bw_worker_send_values(struct bw_run_worker *worker, json_t *values, json_t *configure);
+void bw_worker_send_values(struct bw_run_worker *worker, json_t *values, json_t *configure, bool with_secrets);
 void bw_worker_end_if_stalled(struct bw_run_worker *worker, int64_t now_us);
 /* The worker has ended: false when it was not loading a file. Otherwise err says so and has the file. */
 bool bw_worker_died_loading(const struct bw_run_worker *worker, const char *how, struct bw_error *err);

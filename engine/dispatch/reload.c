@@ -24,6 +24,7 @@ struct bw_reload {
     int64_t started_us;
     struct bw_revision *candidate;
     json_t *values, *configure;   /* of bellwire.yaml as it is now: taken over with the candidate, or refused with it */
+    struct bw_config_live live;   /* the rest of that */
     struct bw_run_worker *worker; /* TRYING: loads the candidate, never sees an event */
     bool is_late;
     json_t *errors; /* found in the candidate so far */
@@ -40,6 +41,7 @@ static void forget(struct bw_reload *reload)
     json_decref(reload->configure);
     json_decref(reload->errors);
     json_decref(reload->loaded);
+    bw_config_live_free(&reload->live);
     reload->candidate = NULL;
     reload->values = reload->configure = reload->errors = reload->loaded = NULL;
     reload->phase = IDLE;
@@ -90,8 +92,8 @@ static void on_message(struct bw_channel *channel, const struct bw_message *mess
     (void)channel;
     if (message->type == BW_MSG_READY) {
         struct bw_dispatch *dispatch = worker->dispatch;
-        bw_worker_send_values(worker, reload->values ? reload->values : dispatch->values,
-                              reload->configure ? reload->configure : dispatch->configure);
+        bw_worker_send_values(worker, reload->values ? reload->values : dispatch->values, reload->configure ? reload->configure : dispatch->configure,
+                              false);
         if (!bw_catalog_send_content(worker, 0, reload->candidate)) bw_process_kill(worker->process);
     } else if (message->type == BW_MSG_CATALOG_LOADED && !reload->loaded) {
         reload->loaded = json_incref((json_t *)message->head);
@@ -159,13 +161,11 @@ static void begin_trial(struct bw_reload *reload)
 
 static void read_live(struct bw_reload *reload)
 {
-    struct bw_config_live live;
     struct bw_errors errs = {0};
     struct bw_error err;
-    if (bw_config_load_live(reload->dispatch->options.config, &live, &errs)) {
-        if (!(reload->values = bw_json_load(bw_slice_of(live.values), &err))) add_error(reload, &err);
-        if (!(reload->configure = bw_json_load(bw_slice_of(live.configure), &err))) add_error(reload, &err);
-        bw_config_live_free(&live);
+    if (bw_config_load_live(reload->dispatch->options.config, &reload->live, &errs)) {
+        if (!(reload->values = bw_json_load(bw_slice_of(reload->live.values), &err))) add_error(reload, &err);
+        if (!(reload->configure = bw_json_load(bw_slice_of(reload->live.configure), &err))) add_error(reload, &err);
     }
     for (size_t i = 0; i < errs.count; i++) add_error(reload, &errs.items[i]);
     bw_errors_free(&errs);
@@ -178,18 +178,50 @@ static bool is_unchanged(const struct bw_reload *reload)
            json_equal(reload->values, dispatch->values) && bw_settings_equal(reload->configure, dispatch->configure);
 }
 
+static bool are_secrets_equal(const struct bw_dispatch *dispatch, const struct bw_config_live *live)
+{
+    bool are_equal = dispatch->secret_count == live->secret_count;
+    for (size_t i = 0; are_equal && i < live->secret_count; i++) {
+        const struct bw_secret *before = bw_secret_find(dispatch->secrets, dispatch->secret_count, bw_slice_of(live->secrets[i].name));
+        are_equal = before && bw_slice_equal(before->values[0], live->secrets[i].values[0]);
+    }
+    return are_equal;
+}
+
+static void take_live(struct bw_dispatch *dispatch, struct bw_config_live *live)
+{
+    bw_config_live_free(&dispatch->live);
+    dispatch->live = *live;
+    *live = (struct bw_config_live){0};
+    dispatch->secrets = dispatch->live.secrets;
+    dispatch->secret_count = dispatch->live.secret_count;
+    dispatch->budgets = &dispatch->live.budgets;
+}
+
+/* A workflow that is gone may have left its budget behind: that is said, and is no reason to keep the workflow. */
+static void check_budgets(struct bw_dispatch *dispatch)
+{
+    json_t *all = json_pack("{s:[]}", "errors");
+    bw_usage_check_names(dispatch, dispatch->budgets, dispatch->workflows, json_object_get(all, "errors"));
+    bw_dispatch_log_errors(all);
+    json_decref(all);
+}
+
 static void take_values(struct bw_reload *reload)
 {
     struct bw_dispatch *dispatch = reload->dispatch;
     struct bw_run_worker *worker;
-    bool are_same = json_equal(reload->values, dispatch->values), is_told_the_same = bw_settings_equal(reload->configure, dispatch->configure);
+    bool are_same = json_equal(reload->values, dispatch->values) && are_secrets_equal(dispatch, &reload->live);
+    bool is_told_the_same = bw_settings_equal(reload->configure, dispatch->configure);
+    take_live(dispatch, &reload->live);
+    check_budgets(dispatch);
     json_decref(dispatch->values);
     json_decref(dispatch->configure);
     dispatch->values = json_incref(reload->values);
     dispatch->configure = json_incref(reload->configure); /* also when only its lines have moved: errors name them */
     if (are_same && is_told_the_same) return;
     TAILQ_FOREACH(worker, &dispatch->workers, link)
-    if (worker->state != BW_WORKER_KILLED) bw_worker_send_values(worker, dispatch->values, dispatch->configure);
+    if (worker->state != BW_WORKER_KILLED) bw_worker_send_values(worker, dispatch->values, dispatch->configure, true);
     bw_log(BW_LOG_INFO, "config.changed", BW_INT("values", json_object_size(dispatch->values)));
 }
 

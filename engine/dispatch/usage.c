@@ -45,7 +45,7 @@ static void add_budget(struct metering *metering, enum bw_usage_scope scope, con
 
 static void choose_budgets(struct metering *metering, const json_t *of_step)
 {
-    const struct bw_budgets_config *budgets = &metering->dispatch->options.config->budgets;
+    const struct bw_budgets_config *budgets = metering->dispatch->budgets;
     const struct bw_budget_config step = {bw_json_int(of_step, "calls", -1), bw_json_int(of_step, "tokens", -1), bw_json_int(of_step, "cost", -1),
                                           bw_json_int(of_step, "ms", -1)};
     add_budget(metering, BW_USAGE_STEP, &step);
@@ -59,14 +59,13 @@ static void choose_budgets(struct metering *metering, const json_t *of_step)
     metering->wish.budgets = metering->budgets;
 }
 
-void bw_usage_check_names(struct bw_dispatch *dispatch, const json_t *workflows)
+void bw_usage_check_names(const struct bw_dispatch *dispatch, const struct bw_budgets_config *budgets, const json_t *workflows, json_t *errors)
 {
-    const struct bw_config *config = dispatch->options.config;
     const char *names[64];
     size_t count = 0, index;
     json_t *workflow;
-    for (size_t i = 0; i < config->budgets.workflow_count; i++) {
-        const struct bw_workflow_budget *budget = &config->budgets.workflows[i];
+    for (size_t i = 0; i < budgets->workflow_count; i++) {
+        const struct bw_workflow_budget *budget = &budgets->workflows[i];
         struct bw_error err;
         bool is_known = false;
         count = 0;
@@ -80,8 +79,8 @@ void bw_usage_check_names(struct bw_dispatch *dispatch, const json_t *workflows)
         const char *near = bw_suggest(bw_slice_of(budget->workflow), names, count);
         bw_error_set(&err, "budget.workflow", "there is no workflow '%s': this budget limits nothing", budget->workflow);
         bw_error_hint(&err, near ? "did you mean '%s'?" : "see: bellwire workflows", near);
-        bw_error_at(&err, config->file, budget->line, budget->column);
-        json_array_append_new(dispatch->load_errors, bw_dispatch_error_json(&err, NULL));
+        bw_error_at(&err, dispatch->options.config->file, budget->line, budget->column);
+        json_array_append_new(errors, bw_dispatch_error_json(&err, NULL));
     }
 }
 

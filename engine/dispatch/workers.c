@@ -84,21 +84,29 @@ fail:
     return NULL;
 }
 
+static json_t *secrets_of(const struct bw_dispatch *dispatch)
+{
+    json_t *secrets = json_object();
+    for (size_t i = 0; i < dispatch->secret_count; i++) {
+        const struct bw_secret *secret = &dispatch->secrets[i];
+        json_object_set_new(secrets, secret->name, json_stringn(secret->values[0].ptr, secret->values[0].len));
+    }
+    return secrets;
+}
+
 void bw_worker_configure(struct bw_run_worker *worker, bool with_secrets)
 {
     const struct bw_config *config = worker->dispatch->options.config;
-    json_t *secrets = json_object(), *limits = json_object(), *pools = json_array();
-    for (size_t i = 0; with_secrets && i < config->secret_count; i++)
-        json_object_set_new(secrets, config->secrets[i].name, json_stringn(config->secrets[i].values[0].ptr, config->secrets[i].values[0].len));
+    json_t *limits = json_object(), *pools = json_array();
     for (size_t i = 0; i < config->limit_count; i++)
         json_object_set_new(limits, config->limits[i].name, json_real(config->limits[i].rate_ms ? config->limits[i].burst : 0));
     for (size_t i = 0; i < config->pool_count; i++) json_array_append_new(pools, json_string(config->pools[i].name));
-    json_t *head = json_pack("{s:i,s:I,s:I,s:I,s:I,s:b,s:b,s:b,s:b,s:b,s:o,s:o,s:o}", "worker", worker->number, "lua_memory_bytes",
-                             (json_int_t)config->lua_memory_bytes, "stall_ms", (json_int_t)config->stall_ms, "max_output_bytes",
-                             (json_int_t)config->max_output_bytes, "max_run_output_bytes", (json_int_t)config->max_run_output_bytes,
-                             "allow_private_network", config->allow_private_network, "trace", worker->dispatch->options.trace, "trial",
-                             worker->dispatch->options.trial, "trial_limits", worker->dispatch->options.trial_limits, "hands_over",
-                             worker->dispatch->pool_count > 1, "secrets", secrets, "limits", limits, "pools", pools);
+    json_t *head = json_pack(
+        "{s:i,s:I,s:I,s:I,s:I,s:b,s:b,s:b,s:b,s:b,s:o,s:o,s:o*}", "worker", worker->number, "lua_memory_bytes", (json_int_t)config->lua_memory_bytes,
+        "stall_ms", (json_int_t)config->stall_ms, "max_output_bytes", (json_int_t)config->max_output_bytes, "max_run_output_bytes",
+        (json_int_t)config->max_run_output_bytes, "allow_private_network", config->allow_private_network, "trace", worker->dispatch->options.trace,
+        "trial", worker->dispatch->options.trial, "trial_limits", worker->dispatch->options.trial_limits, "hands_over",
+        worker->dispatch->pool_count > 1, "limits", limits, "pools", pools, "secrets", with_secrets ? secrets_of(worker->dispatch) : NULL);
     json_object_set(head, "config", worker->dispatch->values);
     json_object_set(head, "configure", worker->dispatch->configure);
     if (with_secrets && worker->dispatch->public_url) {
@@ -111,9 +119,10 @@ void bw_worker_configure(struct bw_run_worker *worker, bool with_secrets)
     json_decref(head);
 }
 
-void bw_worker_send_values(struct bw_run_worker *worker, json_t *values, json_t *configure)
+void bw_worker_send_values(struct bw_run_worker *worker, json_t *values, json_t *configure, bool with_secrets)
 {
-    json_t *head = json_pack("{s:O,s:O}", "config", values, "configure", configure);
+    json_t *head =
+        json_pack("{s:O,s:O,s:o*}", "config", values, "configure", configure, "secrets", with_secrets ? secrets_of(worker->dispatch) : NULL);
     bw_channel_send_json(worker->channel, BW_MSG_VALUES, head, NULL, 0);
     json_decref(head);
 }

@@ -170,7 +170,8 @@ bool bw_api_is_failure(lua_State *L, int index, struct bw_task_failure *failure)
 struct bw_task {
     struct bw_script *script;
     struct bw_task_options options;
-    struct bw_grant *grants; /* what options.grants points to, with the names behind it */
+    struct bw_grant *grants; /* what options.grants points to, with names and values behind it */
+    size_t grants_bytes;
     char key[BW_IDEMPOTENCY_KEY_TEXT];
     lua_State *thread;
     int thread_ref;

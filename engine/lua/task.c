@@ -95,20 +95,22 @@ static void place_of(struct bw_task *task)
         task->place = (struct bw_code_place){.file = script->workflow->file.ptr, .line = step->lua_mark.line};
 }
 
-/* The code may ask for a secret long after it was begun. */
+/* The code may ask for a secret long after it was begun, and it may have been changed meanwhile. */
 static bool keep_grants(struct bw_task *task)
 {
     struct bw_task_options *options = &task->options;
     size_t bytes = options->grant_count * sizeof *task->grants;
-    for (size_t i = 0; i < options->grant_count; i++) bytes += options->grants[i].name.len;
+    for (size_t i = 0; i < options->grant_count; i++) bytes += options->grants[i].name.len + options->grants[i].value.len;
     if (!options->grant_count) return true;
     if (!(task->grants = malloc(bytes))) return false;
-    char *names = (char *)(task->grants + options->grant_count);
+    task->grants_bytes = bytes;
+    char *texts = (char *)(task->grants + options->grant_count);
     for (size_t i = 0; i < options->grant_count; i++) {
         const struct bw_grant *grant = &options->grants[i];
-        memcpy(names, grant->name.ptr, grant->name.len);
-        task->grants[i] = (struct bw_grant){{names, grant->name.len}, grant->value};
-        names += grant->name.len;
+        memcpy(texts, grant->name.ptr, grant->name.len);
+        memcpy(texts + grant->name.len, grant->value.ptr, grant->value.len);
+        task->grants[i] = (struct bw_grant){{texts, grant->name.len}, {texts + grant->name.len, grant->value.len}};
+        texts += grant->name.len + grant->value.len;
     }
     options->grants = task->grants;
     return true;
@@ -154,6 +156,7 @@ void bw_task_free(struct bw_task *task)
     bw_buf_free(&task->output);
     free(task->request_headers);
     free(task->answer_headers);
+    if (task->grants) explicit_bzero(task->grants, task->grants_bytes);
     free(task->grants);
     free(task);
 }

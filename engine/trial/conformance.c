@@ -235,7 +235,7 @@ static json_t *secrets_of(const struct bw_kit *kit, const json_t *action)
     size_t index;
     for (size_t i = 0; i < 2; i++) json_array_foreach(lists[i], index, name)
         {
-            const struct bw_secret *secret = bw_config_secret(kit->options->config, bw_json_slice(name));
+            const struct bw_secret *secret = bw_secret_find(kit->options->config->secrets, kit->options->config->secret_count, bw_json_slice(name));
             if (secret) json_object_set_new(values, secret->name, json_stringn(secret->values[0].ptr, secret->values[0].len));
         }
     return values;

@@ -79,7 +79,7 @@ enum bw_message_type {
     /* Answer to BW_MSG_USAGE_ASK. {usage, run: uid, id: of the call, on disk; or error: ERROR, nothing is written} */
     BW_MSG_USAGE = 18,
     BW_MSG_PAUSED = 14, /* {workflows: [name]} those of which no run begins by itself, instead of what was said before: it is reported as BLOCKED */
-    BW_MSG_VALUES = 15, /* {config, configure} instead of those that were configured: bellwire.yaml was read again */
+    BW_MSG_VALUES = 15, /* {config, configure, secrets} instead of those that were configured: bellwire.yaml was read again */
 
     /* ---- run worker → engine ---- */
     BW_MSG_READY = 32, /* {pid} after BW_MSG_CONFIGURE */

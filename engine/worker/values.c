@@ -1,6 +1,8 @@
+#include "base/log.h"
 #include "base/suggest.h"
 #include "worker/internal.h"
 #include <stdlib.h>
+#include <string.h>
 
 #define NAMES_MAX 256
 
@@ -13,8 +15,34 @@ static void write_text(struct bw_worker *worker, const json_t *values)
     bw_buf_free(&text);
 }
 
+static void free_secret(void *value)
+{
+    struct bw_slice *secret = value;
+    explicit_bzero((void *)secret->ptr, secret->len);
+    free((void *)secret->ptr);
+    free(secret);
+}
+
+/* Attempts that are under way have copies of theirs. */
+static void take_secrets(struct bw_worker *worker, const json_t *secrets)
+{
+    const char *name;
+    json_t *value;
+    bw_map_free(worker->secrets, free_secret);
+    if (!(worker->secrets = bw_map_new())) exit(70);
+    json_object_foreach((json_t *)secrets, name, value)
+    {
+        struct bw_slice text = bw_json_slice(value), *kept = malloc(sizeof *kept);
+        if (!kept || !(kept->ptr = bw_slice_dup(text))) exit(70);
+        kept->len = text.len;
+        if (!bw_map_set(worker->secrets, bw_slice_of(name), kept)) exit(70);
+        bw_log_redact(name, text);
+    }
+}
+
 void bw_values_take(struct bw_worker *worker, const json_t *head)
 {
+    take_secrets(worker, json_object_get(head, "secrets"));
     const json_t *values = json_object_get(head, "config");
     json_decref(worker->configure);
     worker->configure = json_incref(json_object_get(head, "configure"));

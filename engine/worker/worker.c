@@ -39,14 +39,6 @@ static void configure(struct bw_worker *worker, const struct bw_message *message
                                                .slice_us = SLICE_US};
     worker->allow_private_network = bw_json_bool(head, "allow_private_network", false);
     worker->trace = bw_json_bool(head, "trace", false);
-    json_object_foreach(json_object_get(head, "secrets"), name, value)
-    {
-        struct bw_slice text = bw_json_slice(value), *kept = malloc(sizeof *kept);
-        if (!kept || !(kept->ptr = bw_slice_dup(text))) exit(70);
-        kept->len = text.len;
-        bw_map_set(worker->secrets, bw_slice_of(name), kept);
-        bw_log_redact(name, text);
-    }
     json_object_foreach(json_object_get(head, "limits"), name, value)
     {
         double *most = malloc(sizeof *most);
@@ -183,15 +175,14 @@ int bw_worker_main(void)
     TAILQ_INIT(&worker.unacknowledged);
     TAILQ_INIT(&worker.timers);
     TAILQ_INIT(&worker.held);
-    worker.secrets = bw_map_new();
     worker.shared = bw_map_new();
     worker.pools = bw_map_new();
     worker.asked = bw_map_new();
     worker.metered = bw_map_new();
     worker.base = event_base_new();
     worker.flight = bw_flight_map(FLIGHT_FD);
-    if (!worker.secrets || !worker.shared || !worker.pools || !worker.asked || !worker.metered || !worker.base || !worker.flight ||
-        !bw_scripts_open(&worker) || !(worker.ready_event = event_new(worker.base, -1, 0, on_ready, &worker)) ||
+    if (!worker.shared || !worker.pools || !worker.asked || !worker.metered || !worker.base || !worker.flight || !bw_scripts_open(&worker) ||
+        !(worker.ready_event = event_new(worker.base, -1, 0, on_ready, &worker)) ||
         !(worker.channel = bw_channel_new(worker.base, ENGINE_FD, BW_FRAME_BYTES_MAX, &handlers, &worker))) {
         fprintf(stderr, "bellwire worker: this role is started by the engine (bellwire serve)\n");
         return 2;

@@ -155,6 +155,20 @@ def test_a_plugin_is_told_what_is_written_and_may_read_the_secrets_that_it_names
     assert "configure.told" in show and "where it is" in show and "secret" in show and "default 10" in show
 
 
+def test_a_new_secret_reaches_the_process_that_serves(begin):
+    engine = begin(told("{url: https://a.example, token: {secret: TWO}}").replace("{env: TWO}", "{file: two}"))
+    engine.write("two", "y" * 33, 0o600)
+    engine.start()
+    ask(engine)
+    [before] = answers(engine, 1)
+    engine.write("two", "z" * 44, 0o600)
+    engine.process.send_signal(signal.SIGHUP)
+    engine.wait_log("config.changed")
+    ask(engine)
+    after = answers(engine, 2)[0]
+    assert (before["twos"], after["twos"]) == (33, 44) and before["pid"] == after["pid"]
+
+
 def test_a_secret_in_the_text_of_an_error_is_taken_out(begin):
     engine = begin(told("{url: https://a.example, token: {secret: TWO}}")).start()
     ask(engine, hold="tell")

@@ -1,7 +1,9 @@
 """Canaries: no secret in the database, the logs, the answers."""
+import http.server
 import json
 import os
 import signal
+import threading
 
 from conftest import CONFIG, wait_for
 
@@ -95,6 +97,75 @@ def test_sighup_asks_programs_again_and_the_engine_serves_on_while_they_think(ma
     assert engine.push(secret=CANARY + "-two")[0] == 202
     engine.stop()
     assert CANARY not in json.dumps(engine.log)
+
+
+def test_sighup_hands_the_steps_new_secrets_and_keeps_the_old_ones_when_one_is_missing(make_engine):
+    engine = make_engine(CONFIG + "secrets:\n  KEPT: {file: kept}\n  TOKEN: {exec: [./vault]}\n")
+    engine.write("vault", "#!/bin/sh\ncat value\n", 0o755)
+    engine.write("kept", CANARY + "-k\n", 0o600)
+    engine.write("value", CANARY + "-first\n")
+    engine.write("actions/look.lua", """
+return action {
+  name = "lengths/look",
+  version = "1.0.0",
+  secrets = {"KEPT", "TOKEN"},
+  run = function(ctx, input)
+    local early = #ctx.secret("TOKEN")
+    while ctx.http{url = input.url .. "/gate"}.status ~= 200 do ctx.sleep(0.05) end
+    return {early = early, token = #ctx.secret("TOKEN"), kept = #ctx.secret("KEPT")}
+  end,
+}
+""")
+    gate = threading.Event()
+
+    class Gate(http.server.BaseHTTPRequestHandler):
+        asked = threading.Event()
+
+        def do_GET(self):
+            Gate.asked.set()
+            self.send_response(200 if gate.is_set() else 404)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Gate)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_port}"
+    engine.write("workflows/w.yaml", f"""
+name: w
+on: [{{event: github.push}}]
+secrets: [KEPT, TOKEN]
+steps:
+  - {{id: held, uses: lengths/look@1, with: {{url: "{url}"}}}}
+  - {{id: out, with: {{t: "${{{{ secrets.TOKEN }}}}"}}, lua: "return {{n = #input.t}}"}}
+outputs: {{held: "${{{{ steps.held }}}}", out: "${{{{ steps.out.n }}}}"}}
+""")
+    engine.start()
+    engine.push()
+    assert Gate.asked.wait(60)
+    engine.write("value", CANARY + "-the-second\n")
+    engine.process.send_signal(signal.SIGHUP)
+    engine.wait_log("config.changed")
+    gate.set()
+    first, second, kept = (len(CANARY + end) for end in ("-first", "-the-second", "-k"))
+    [run] = engine.finished_runs(1)
+    assert run["output"] == {"held": {"early": first, "token": first, "kept": kept}, "out": second}, run  # an attempt keeps what it began with
+    os.remove(engine.folder / "kept")
+    engine.write("value", CANARY + "-the-third-one\n")
+    engine.process.send_signal(signal.SIGHUP)
+    engine.wait_log("catalog.refused")
+    [worker] = engine.children("worker")
+    os.kill(worker, signal.SIGKILL)  # the next one is told what counts now
+    engine.push()
+    wait_for("its run", lambda: len([line for line in engine.log if line["log"] == "run"]) == 2)
+    engine.write("kept", CANARY + "-k\n", 0o600)  # commands want it as well
+    assert engine.finished_runs(2)[0]["output"] == {"held": {"early": second, "token": second, "kept": kept}, "out": second}
+    engine.stop()
+    assert CANARY not in json.dumps(engine.log)
+    for path in (file for file in (engine.folder / "data").rglob("*") if file.is_file()):
+        assert CANARY.encode() not in path.read_bytes(), path
+    server.shutdown()
 
 
 def test_a_workflow_runs_no_programs(make_engine):

@@ -1,5 +1,6 @@
 """Metered calls: what they took is recorded however the attempt ends, and a budget stops them before they are made."""
 import json
+import signal
 import sqlite3
 import textwrap
 
@@ -78,6 +79,35 @@ def test_a_budget_stops_the_call_that_it_would_not_bear(make_engine, budget, mes
     run = ran(engine)
     assert run["error"]["code"] == "budget.spent" and run["error"]["class"] == "permanent" and run["error"]["message"] == message, run["error"]
     assert run["usage"]["calls"] == 2 and run["steps"][0]["attempt"] == 1
+    assert engine.stop() == 0
+
+
+def test_a_budget_is_read_again_by_a_reload(make_engine):
+    engine = make_engine(CONFIG + "budgets: {day: {calls: 1}}\n")
+    workflow(engine, CALL % (100, 200000) + """
+          ctx.usage.finish(call, {input_tokens = 100, output_tokens = 50, cost = 200000, took_ms = 2000})
+    """)
+    engine.start()
+    ring(engine)
+    assert ran(engine)["state"] == "succeeded"
+    ring(engine)
+    assert engine.finished_runs(2)[0]["error"]["code"] == "budget.spent"
+    for budgets, calls in (("{day: {calls: 3}}", 2), ("{day: {money: 0.65}}", 3)):
+        engine.write("bellwire.yaml", CONFIG + f"budgets: {budgets}\n")
+        engine.process.send_signal(signal.SIGHUP)
+        wait_for("the reload", lambda: len([line for line in engine.log if line["log"] == "sources.activated"]) == calls - 1)
+        ring(engine)
+        assert engine.finished_runs(calls + 1)[0]["state"] == "succeeded"
+    ring(engine)
+    assert engine.finished_runs(5)[0]["error"]["code"] == "budget.spent"
+    engine.write("bellwire.yaml", CONFIG + "budgets: {day: {cals: 3}}\n")
+    engine.process.send_signal(signal.SIGHUP)
+    engine.wait_log("catalog.refused")
+    engine.write("bellwire.yaml", CONFIG + "budgets: {workflows: {nobody: {day: {calls: 1}}}}\n")
+    engine.process.send_signal(signal.SIGHUP)
+    assert engine.wait_log("catalog.error", code="budget.workflow")["line"]
+    ring(engine)
+    assert engine.finished_runs(6)[0]["state"] == "succeeded"
     assert engine.stop() == 0
 
 

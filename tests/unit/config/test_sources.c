@@ -165,9 +165,9 @@ static void test_one_line_break_at_the_end_of_a_file_is_the_editors(void **state
     for (size_t i = 0; i < COUNT(texts); i++) {
         write_file("secret", texts[i][0], 0600);
         struct bw_config *config = load_good("secrets: {TOKEN: {file: secret}}\n"); /* relative to the file's folder */
-        const struct bw_secret *secret = bw_config_secret(config, BW_SLICE("TOKEN"));
+        const struct bw_secret *secret = bw_secret_find(config->secrets, config->secret_count, BW_SLICE("TOKEN"));
         assert_non_null(secret);
-        assert_null(bw_config_secret(config, BW_SLICE("TOKE")));
+        assert_null(bw_secret_find(config->secrets, config->secret_count, BW_SLICE("TOKE")));
         assert_int_equal(secret->count, 1);
         assert_int_equal(secret->values[0].len, strlen(texts[i][1]));
         assert_string_equal(secret->values[0].ptr, texts[i][1]);
@@ -182,7 +182,7 @@ static void test_several_values_are_a_rotation(void **state)
     setenv("BW_TEST_NEW", "new", 1);
     write_file("old", "old\n", 0600);
     struct bw_config *config = load_good("secrets: {TOKEN: [{env: BW_TEST_NEW}, {file: old}]}\n");
-    const struct bw_secret *secret = bw_config_secret(config, BW_SLICE("TOKEN"));
+    const struct bw_secret *secret = bw_secret_find(config->secrets, config->secret_count, BW_SLICE("TOKEN"));
     assert_int_equal(secret->count, 2);
     assert_string_equal(secret->values[0].ptr, "new");
     assert_string_equal(secret->values[1].ptr, "old");
