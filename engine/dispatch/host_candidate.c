@@ -324,6 +324,7 @@ static void take(struct bw_plugin_host *host)
     if (process && process->process) {
         host->current = process;
         host->state = BW_HOST_READY;
+        bw_host_health_begin(host);
     } else { /* it was ready once */
         bw_host_start(host);
     }

@@ -63,5 +63,6 @@ void bw_conclude_refused(struct bw_connection *connection, struct evhttp_request
     struct bw_reply reply;
     bw_reply_refuse(&reply, status);
     if (status == 405) reply.allow = "POST";
+    if (status == 401 && route) reply.challenge = bw_source_challenge(route->source);
     bw_conclude(connection, request, route, &(struct bw_conclusion){status, outcome, reason}, &reply);
 }

@@ -55,7 +55,7 @@ static void reset(struct bw_reply *reply, unsigned status)
 {
     reply->status = status;
     reply->closes = status >= 400;
-    reply->allow = reply->type = NULL;
+    reply->allow = reply->challenge = reply->type = NULL;
     reply->headers = (struct bw_slice){"", 0};
     reply->retry_after_s = 0;
 }
@@ -123,6 +123,7 @@ void bw_reply_send(struct evhttp_request *request, const struct bw_reply *reply)
     if (!evhttp_find_header(headers, "X-Content-Type-Options")) evhttp_add_header(headers, "X-Content-Type-Options", "nosniff");
     if (reply->closes) evhttp_add_header(headers, "Connection", "close");
     if (reply->allow) evhttp_add_header(headers, "Allow", reply->allow);
+    if (reply->challenge) evhttp_add_header(headers, "WWW-Authenticate", reply->challenge);
     if (reply->retry_after_s) {
         snprintf(seconds, sizeof seconds, "%u", reply->retry_after_s);
         evhttp_add_header(headers, "Retry-After", seconds);

@@ -12,6 +12,7 @@ struct bw_reply {
     unsigned status;
     bool closes;
     const char *allow;       /* 405 */
+    const char *challenge;   /* 401; NULL = no such header */
     struct bw_slice headers; /* more of them: name, NUL, value, NUL, and so on */
     unsigned retry_after_s;  /* 0 = no such header */
     const char *type;        /* NULL = application/json */

@@ -120,6 +120,16 @@ void bw_source_free(struct bw_source *source)
     free(source);
 }
 
+const char *bw_source_challenge(const struct bw_source *source)
+{
+    const struct bw_program *program = source->program;
+    const struct bw_ref *signature = &program->signatures[0];
+    if (program->alg == BW_ALG_BASIC) return "Basic realm=\"bellwire\", charset=\"UTF-8\"";
+    bool is_bearer = program->signature_count && signature->kind == BW_REF_HEADER && bw_slice_is(signature->name, "authorization") &&
+                     bw_slice_is(program->signature_prefix, "Bearer ");
+    return is_bearer ? "Bearer realm=\"bellwire\"" : NULL;
+}
+
 const struct bw_source_config *bw_source_settings(const struct bw_source *source)
 {
     return source->config;

@@ -93,6 +93,8 @@ const struct bw_accepts *bw_source_accepts(const struct bw_source *source);     
 /* What the scheme calls the secret that the sender is to hand over by itself (learnt.h). NULL: none is, because the scheme has no such handshake or
  * the configuration has the secret: that one counts. */
 const char *bw_source_learns(const struct bw_source *source);
+/* What a 401 asks for in its WWW-Authenticate (RFC 9110, 11.6.1): some clients send credentials only then. NULL: HTTP has no name for it. */
+const char *bw_source_challenge(const struct bw_source *source);
 bool bw_source_names_are_signed(const struct bw_source *source);                   /* its events' names come from signed bytes, or are fixed */
 const struct bw_source_config *bw_source_settings(const struct bw_source *source); /* the config given to bw_source_new, borrowed */
 /* Judges one request: duplicate verification headers, signature, freshness, handshake, JSON well-formedness (JSON content types), id, event.

@@ -2,6 +2,7 @@
 import base64
 import json
 import socket
+import subprocess
 import threading
 from random import Random
 
@@ -215,3 +216,20 @@ def test_sigterm_finishes_what_it_has_and_exits_0(engine):
     engine.start()
     engine.finished_runs(50)
     assert {row["event"] for row in engine.rows("events", "--limit", "100")} == set(accepted)
+
+
+@pytest.mark.parametrize("verify, secrets, user, challenge", [
+    ("basic", "{username: {env: NAME}, password: {env: WORD}}", "alice", 'Basic realm="bellwire", charset="UTF-8"'),
+    ("bearer", "{token: {env: WORD}}", "", 'Bearer realm="bellwire"'),
+    ("standard-webhooks", "{signing_secret: {env: WORD}}", "", None),
+])
+def test_a_401_says_what_it_asks_for_where_http_has_a_name_for_it(make_engine, verify, secrets, user, challenge):
+    engine = make_engine(f"listen: [http://127.0.0.1:0]\nsources:\n  one: {{path: /in/one, verify: {verify}, event: ping, secrets: {secrets}}}\n")
+    engine.env["NAME"] = user
+    engine.env["WORD"] = base64.b64encode(b"0123456789abcdef01234567").decode()
+    engine.start()
+    status, _, headers = engine.request("POST", "/in/one", b"{}", {"Content-Type": "application/json"})
+    assert status == 401 and headers.get("WWW-Authenticate") == challenge
+    if user:  # curl sends the password when it has been asked for one
+        words = ["curl", "-sS", "--anyauth", "-u", f"{user}:{engine.env['WORD']}", "-d", "{}", "-H", "Content-Type: application/json"]
+        assert json.loads(subprocess.run([*words, f"http://127.0.0.1:{engine.port}/in/one"], capture_output=True, check=True).stdout)["status"] == "accepted"

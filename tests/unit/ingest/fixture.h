@@ -29,6 +29,12 @@ struct bw_source {
     struct bw_source_config config;
 };
 
+const char *bw_source_challenge(const struct bw_source *source)
+{
+    (void)source;
+    return NULL;
+}
+
 const struct bw_source_config *bw_source_settings(const struct bw_source *source)
 {
     return &source->config;
