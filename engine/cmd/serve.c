@@ -2,6 +2,9 @@
 #include "base/log.h"
 #include "cmd/options.h"
 #include "cmd/setup.h"
+#include "serve/init.h"
+#include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -20,6 +23,10 @@ static int serve_main(int argc, char **argv)
     if (strcmp(level_name, "off") && !bw_log_level_named(level_name, &level))
         return bw_options_wrong(&bw_command_serve, "--log-level is debug, info, warn, error or off");
     if (format && strcmp(format, "json") && strcmp(format, "text")) return bw_options_wrong(&bw_command_serve, "--log-format is json or text");
+    if (!bw_init_run_if_first()) {
+        fprintf(stderr, "bellwire serve: no process for the engine: %s\n", strerror(errno));
+        return 1;
+    }
     bw_log_setup(level, format && !strcmp(format, "text") ? BW_LOG_TEXT : BW_LOG_JSON, "engine");
     config = bw_config_load(config_path, &errs);
     for (size_t i = 0; i < errs.count; i++) bw_log_error(BW_LOG_ERROR, "config.error", &errs.items[i]);
