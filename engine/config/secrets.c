@@ -186,3 +186,14 @@ void bw_secrets_free(struct bw_secret *secrets, size_t count)
     }
     free(secrets);
 }
+
+void bw_secrets_append_named(const struct bw_secret *secrets, size_t count, const json_t *names, json_t *values)
+{
+    json_t *name;
+    size_t index;
+    json_array_foreach(names, index, name)
+    {
+        const struct bw_secret *secret = bw_secret_find(secrets, count, bw_json_slice(name));
+        if (secret) json_object_set_new(values, secret->name, json_stringn(secret->values[0].ptr, secret->values[0].len));
+    }
+}

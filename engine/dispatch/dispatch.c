@@ -126,7 +126,7 @@ void bw_dispatch_catalog_loaded(struct bw_dispatch *dispatch, const json_t *head
         return;
     }
     dispatch->workflows = json_incref((json_t *)workflows);
-    bw_usage_check_names(dispatch, dispatch->budgets, workflows, dispatch->load_errors);
+    bw_usage_check_names(dispatch, dispatch->load_errors);
     if (dispatch->handlers.prepare) dispatch->handlers.prepare(dispatch->handlers.arg, workflows, dispatch->load_errors);
     bw_awaits_publish_take(&dispatch->awaits, awaited); /* from here on events are accepted under it */
     if (dispatch->handlers.ready) dispatch->handlers.ready(dispatch->handlers.arg, dispatch->revision);

@@ -1,6 +1,7 @@
 /* Calls of plugins: from a worker to the process that takes them, and what came of them back again. */
 #include "base/clock.h"
 #include "base/log.h"
+#include "config/secrets.h"
 #include "dispatch/hosts.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -122,24 +123,13 @@ static const json_t *find_action(const struct bw_plugin_host *host, struct bw_sl
     return NULL;
 }
 
-static void add_secrets(const struct bw_dispatch *dispatch, const json_t *names, json_t *values)
-{
-    json_t *name;
-    size_t index;
-    json_array_foreach(names, index, name)
-    {
-        const struct bw_secret *secret = bw_secret_find(dispatch->secrets, dispatch->secret_count, bw_json_slice(name));
-        if (secret) json_object_set_new(values, secret->name, json_stringn(secret->values[0].ptr, secret->values[0].len));
-    }
-}
-
 /* Those that the workflow grants to this action, and those that the instance's configuration grants to the plugin. */
 json_t *bw_host_call_secrets(const struct bw_plugin_process *process, const json_t *names)
 {
     const struct bw_dispatch *dispatch = process->host->dispatch;
     json_t *values = json_object();
-    add_secrets(dispatch, names, values);
-    add_secrets(dispatch, process->build->settings.secrets, values);
+    bw_secrets_append_named(dispatch->secrets, dispatch->secret_count, names, values);
+    bw_secrets_append_named(dispatch->secrets, dispatch->secret_count, process->build->settings.secrets, values);
     return values;
 }
 

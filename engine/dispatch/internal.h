@@ -147,7 +147,7 @@ struct bw_dispatch {
     const struct bw_secret *secrets; /* those of options.config, or of `live` */
     size_t secret_count;
     const struct bw_budgets_config *budgets; /* the same */
-    struct bw_config_live live;              /* what a reload has read; values and configure are NULL */
+    struct bw_config_live live;              /* what a reload has read; its texts are `values` and `configure` */
     json_t *paused;                          /* names of workflows of which no run begins at once: pauses.c; NULL with check_only */
     json_t *workflows;                       /* of the current revision: those of its BW_MSG_CATALOG_LOADED; NULL until then */
     json_t *workflow_names;                  /* an object with the names of all revisions that workers have loaded */
@@ -304,8 +304,7 @@ void bw_schedules_free(struct bw_schedules *schedules);
 void bw_usage_ask(struct bw_run_worker *worker, const json_t *head); /* BW_MSG_USAGE_ASK */
 void bw_usage_end(struct bw_run_worker *worker, const json_t *head); /* BW_MSG_USAGE_END */
 void bw_usage_stored(struct bw_mail *mail);
-/* Budgets of workflows that are not there. */
-void bw_usage_check_names(const struct bw_dispatch *dispatch, const struct bw_budgets_config *budgets, const json_t *workflows, json_t *errors);
+void bw_usage_check_names(const struct bw_dispatch *dispatch, json_t *errors); /* budgets of workflows that are not there */
 /* permits.c */
 struct bw_permits *bw_permits_new(struct bw_dispatch *dispatch, struct bw_error *err); /* with what earlier processes have left owed */
 void bw_permits_ask(struct bw_run_worker *worker, const json_t *head);

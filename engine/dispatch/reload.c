@@ -202,7 +202,7 @@ static void take_live(struct bw_dispatch *dispatch, struct bw_config_live *live)
 static void check_budgets(struct bw_dispatch *dispatch)
 {
     json_t *all = json_pack("{s:[]}", "errors");
-    bw_usage_check_names(dispatch, dispatch->budgets, dispatch->workflows, json_object_get(all, "errors"));
+    bw_usage_check_names(dispatch, json_object_get(all, "errors"));
     bw_dispatch_log_errors(all);
     json_decref(all);
 }

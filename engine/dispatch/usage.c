@@ -59,8 +59,9 @@ static void choose_budgets(struct metering *metering, const json_t *of_step)
     metering->wish.budgets = metering->budgets;
 }
 
-void bw_usage_check_names(const struct bw_dispatch *dispatch, const struct bw_budgets_config *budgets, const json_t *workflows, json_t *errors)
+void bw_usage_check_names(const struct bw_dispatch *dispatch, json_t *errors)
 {
+    const struct bw_budgets_config *budgets = dispatch->budgets;
     const char *names[64];
     size_t count = 0, index;
     json_t *workflow;
@@ -69,7 +70,7 @@ void bw_usage_check_names(const struct bw_dispatch *dispatch, const struct bw_bu
         struct bw_error err;
         bool is_known = false;
         count = 0;
-        json_array_foreach(workflows, index, workflow)
+        json_array_foreach(dispatch->workflows, index, workflow)
         {
             const char *name = bw_json_str(workflow, "name", "");
             is_known |= !strcmp(name, budget->workflow);

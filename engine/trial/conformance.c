@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/units.h"
 #include "base/yaml.h"
+#include "config/secrets.h"
 #include "trial/conformance_parts.h"
 #include "trial/internal.h"
 #include "trial/sample.h"
@@ -230,14 +231,10 @@ static bool check_init(struct bw_kit *kit)
 
 static json_t *secrets_of(const struct bw_kit *kit, const json_t *action)
 {
-    const json_t *const lists[] = {json_object_get(action, "secrets"), kit->settings.secrets};
-    json_t *values = json_object(), *name;
-    size_t index;
-    for (size_t i = 0; i < 2; i++) json_array_foreach(lists[i], index, name)
-        {
-            const struct bw_secret *secret = bw_secret_find(kit->options->config->secrets, kit->options->config->secret_count, bw_json_slice(name));
-            if (secret) json_object_set_new(values, secret->name, json_stringn(secret->values[0].ptr, secret->values[0].len));
-        }
+    const struct bw_config *config = kit->options->config;
+    json_t *values = json_object();
+    bw_secrets_append_named(config->secrets, config->secret_count, json_object_get(action, "secrets"), values);
+    bw_secrets_append_named(config->secrets, config->secret_count, kit->settings.secrets, values);
     return values;
 }
 
