@@ -80,6 +80,14 @@ def is_gone(pid):
     return state_of(pid) in ("Z", "X", "gone")
 
 
+def children_of(pid):
+    """Process ids of those that its first thread has started."""
+    try:
+        return [int(child) for child in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+
+
 class Engine:
     def __init__(self, folder: pathlib.Path, config: str = CONFIG):
         self.folder = folder

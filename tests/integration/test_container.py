@@ -1,21 +1,13 @@
 """The engine as the first process of a container: here of a process namespace of its own."""
 import os
-import pathlib
 import signal
 import subprocess
 
 import pytest
 
-from conftest import BINARY, ONE_STEP, is_gone, state_of, wait_for
+from conftest import BINARY, ONE_STEP, children_of, is_gone, state_of, wait_for
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root may make a process namespace")
-
-
-def children(pid):
-    try:
-        return [int(child) for child in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except OSError:
-        return []
 
 
 @pytest.fixture
@@ -28,15 +20,15 @@ def contained(make_engine):
 
 def test_it_buries_who_has_no_parent_any_more(contained):
     contained.start(binary=contained.apart)
-    [first] = children(contained.process.pid)
-    [engine] = children(first)
+    [first] = children_of(contained.process.pid)
+    [engine] = children_of(first)
     contained.push()
     contained.finished_runs(1)
     subprocess.run(["nsenter", f"--target={first}", "--pid", "setsid", "--fork", "sleep", "1000"], check=True, stdin=subprocess.DEVNULL)
-    orphan = wait_for("the orphan", lambda: [pid for pid in children(first) if pid != engine])[0]
+    orphan = wait_for("the orphan", lambda: [pid for pid in children_of(first) if pid != engine])[0]
     os.kill(orphan, signal.SIGKILL)
     wait_for("its burial", lambda: state_of(orphan) == "gone")
-    assert children(first) == [engine]
+    assert children_of(first) == [engine]
     os.kill(first, signal.SIGKILL)
     contained.process.wait(60)
     wait_for("the end of all", lambda: is_gone(engine))
@@ -44,7 +36,7 @@ def test_it_buries_who_has_no_parent_any_more(contained):
 
 def test_it_hands_signals_on_and_ends_as_the_engine_does(contained):
     contained.start(binary=contained.apart)
-    [first] = children(contained.process.pid)
+    [first] = children_of(contained.process.pid)
     contained.write("workflows/one-step.yaml", ONE_STEP.replace("pushed", "pushed once more"))
     os.kill(first, signal.SIGHUP)
     contained.wait_log("catalog.activated")

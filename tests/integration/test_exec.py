@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from conftest import BUILD, CONFIG, is_gone, wait_for
+from conftest import BUILD, CONFIG, children_of, is_gone, wait_for
 from steps import came_to, run_steps
 
 TALK = """#!/usr/bin/python3
@@ -256,16 +256,15 @@ def test_a_cancelled_run_ends_its_program_by_sigterm_first(engine):
     assert not [line for line in engine.log if line.get("log") == "plugin.crashed"]
 
 
-def children_of(pid):
-    """(process id, name) of each."""
+def name_of(pid):
     try:
-        return [(int(child), pathlib.Path(f"/proc/{child}/comm").read_text().strip()) for child in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        return pathlib.Path(f"/proc/{pid}/comm").read_text().strip()
     except OSError:
-        return []
+        return None
 
 
 def host_and_guard(engine):
-    [found] = [(host, child) for host in engine.children("host") for child, name in children_of(host) if name == "guard"]
+    [found] = [(host, child) for host in engine.children("host") for child in children_of(host) if name_of(child) == "guard"]
     return found
 
 

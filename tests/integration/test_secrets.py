@@ -1,11 +1,11 @@
 """Canaries: no secret in the database, the logs, the answers."""
-import http.server
 import json
 import os
 import signal
 import threading
 
 from conftest import CONFIG, wait_for
+from fakes.server import Server
 
 CANARY = "canary-7f3a9c51d2e84b60"
 
@@ -117,33 +117,20 @@ return action {
 }
 """)
     gate = threading.Event()
-
-    class Gate(http.server.BaseHTTPRequestHandler):
-        asked = threading.Event()
-
-        def do_GET(self):
-            Gate.asked.set()
-            self.send_response(200 if gate.is_set() else 404)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, *_):
-            pass
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Gate)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    url = f"http://127.0.0.1:{server.server_port}"
+    server = Server()
+    server.on("GET", "/gate", lambda request: (200 if gate.is_set() else 404, {}))
     engine.write("workflows/w.yaml", f"""
 name: w
 on: [{{event: github.push}}]
 secrets: [KEPT, TOKEN]
 steps:
-  - {{id: held, uses: lengths/look@1, with: {{url: "{url}"}}}}
+  - {{id: held, uses: lengths/look@1, with: {{url: "{server.url}"}}}}
   - {{id: out, with: {{t: "${{{{ secrets.TOKEN }}}}"}}, lua: "return {{n = #input.t}}"}}
 outputs: {{held: "${{{{ steps.held }}}}", out: "${{{{ steps.out.n }}}}"}}
 """)
     engine.start()
     engine.push()
-    assert Gate.asked.wait(60)
+    wait_for("the attempt to begin", lambda: server.requests)
     engine.write("value", CANARY + "-the-second\n")
     engine.process.send_signal(signal.SIGHUP)
     engine.wait_log("config.changed")
@@ -165,7 +152,7 @@ outputs: {{held: "${{{{ steps.held }}}}", out: "${{{{ steps.out.n }}}}"}}
     assert CANARY not in json.dumps(engine.log)
     for path in (file for file in (engine.folder / "data").rglob("*") if file.is_file()):
         assert CANARY.encode() not in path.read_bytes(), path
-    server.shutdown()
+    server.close()
 
 
 def test_a_workflow_runs_no_programs(make_engine):

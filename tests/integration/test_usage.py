@@ -1,6 +1,5 @@
 """Metered calls: what they took is recorded however the attempt ends, and a budget stops them before they are made."""
 import json
-import signal
 import sqlite3
 import textwrap
 
@@ -8,6 +7,7 @@ import pytest
 
 from conftest import CONFIG, ROOT, wait_for
 from fakes.server import Server
+from test_config_values import hang_up
 
 CALL = 'local call = ctx.usage.begin{provider = "main", model = "m-1", input_tokens = %d, output_tokens = 50, cost = %s}'
 
@@ -93,18 +93,15 @@ def test_a_budget_is_read_again_by_a_reload(make_engine):
     ring(engine)
     assert engine.finished_runs(2)[0]["error"]["code"] == "budget.spent"
     for budgets, calls in (("{day: {calls: 3}}", 2), ("{day: {money: 0.65}}", 3)):
-        engine.write("bellwire.yaml", CONFIG + f"budgets: {budgets}\n")
-        engine.process.send_signal(signal.SIGHUP)
+        hang_up(engine, f"budgets: {budgets}\n")
         wait_for("the reload", lambda: len([line for line in engine.log if line["log"] == "sources.activated"]) == calls - 1)
         ring(engine)
         assert engine.finished_runs(calls + 1)[0]["state"] == "succeeded"
     ring(engine)
     assert engine.finished_runs(5)[0]["error"]["code"] == "budget.spent"
-    engine.write("bellwire.yaml", CONFIG + "budgets: {day: {cals: 3}}\n")
-    engine.process.send_signal(signal.SIGHUP)
+    hang_up(engine, "budgets: {day: {cals: 3}}\n")
     engine.wait_log("catalog.refused")
-    engine.write("bellwire.yaml", CONFIG + "budgets: {workflows: {nobody: {day: {calls: 1}}}}\n")
-    engine.process.send_signal(signal.SIGHUP)
+    hang_up(engine, "budgets: {workflows: {nobody: {day: {calls: 1}}}}\n")
     assert engine.wait_log("catalog.error", code="budget.workflow")["line"]
     ring(engine)
     assert engine.finished_runs(6)[0]["state"] == "succeeded"
