@@ -5,7 +5,7 @@
 #include "base/random.h"
 #include "nest_fixture.h"
 
-enum { GROUPS = 4, ROOTS = 40, STEPS = 700, SEEDS = 6, DEPTH_MAX = 8 };
+enum { GROUPS = 4, ROOTS = 40, STEPS = 700, SEEDS = 6, SEEDS_MOST = 100, DEPTH_MAX = 8 };
 static const struct bw_retention_config never;
 static uint64_t random_state;
 static uint32_t next_root;
@@ -162,6 +162,12 @@ static void play(uint64_t seed)
     deadlocks += query("SELECT count(*) FROM runs WHERE error LIKE '%concurrency.deadlock%'");
 }
 
+/* What this test is for has been met: calls that wait, slots that are lent, circles that are refused. */
+static bool has_met_all(void)
+{
+    return blocked_calls > 0 && lent > 0 && deadlocks > 0;
+}
+
 static void test_random_nesting_always_comes_to_its_end(void **state)
 {
     const char *given = getenv("BELLWIRE_SEED");
@@ -172,7 +178,8 @@ static void test_random_nesting_always_comes_to_its_end(void **state)
         first = strtoull(given, NULL, 10);
     else
         bw_random_bytes(&first, 4);
-    for (uint64_t seed = first; seed < first + (given ? 1 : SEEDS); seed++) {
+    uint64_t count = given ? 1 : SEEDS; /* and more, while one of these is still to be met: one seed in five has no circle */
+    for (uint64_t seed = first; seed < first + count || (!given && !has_met_all() && seed < first + SEEDS_MOST); seed++) {
         print_message("BELLWIRE_SEED=%llu\n", (unsigned long long)seed);
         play(seed);
         assert_no_error(
@@ -184,7 +191,7 @@ static void test_random_nesting_always_comes_to_its_end(void **state)
     }
     print_message("%d calls blocked and %d on lent slots at the ends, %d circles\n", (int)blocked_calls, (int)lent, (int)deadlocks);
     if (given) return;
-    assert_true(blocked_calls > 0 && lent > 0 && deadlocks > 0);
+    assert_true(has_met_all());
 }
 
 int main(void)
