@@ -426,6 +426,10 @@ def test_a_crash_at_each_point(make_engine, bank, point, calls, state):
     assert not audit(engine.folder / "data" / "bellwire.db")
 
 
+def all_ended(engine, count):
+    return [row["state"] in ("succeeded", "failed") for row in engine.rows("runs", "--limit", str(count + 5))] == [True] * count
+
+
 @pytest.mark.parametrize("charge", [CHARGE, PLUGIN_CHARGE], ids=["lua", "plugin"])
 def test_never_twice_whatever_is_killed_and_when(make_engine, bank, charge):
     chance = random.Random()
@@ -450,8 +454,8 @@ def test_never_twice_whatever_is_killed_and_when(make_engine, bank, charge):
         for _ in range(count):
             n = len(number_of)
             number_of[ring(engine, n)] = n
-        if is_held:
-            assert reached.wait(60)
+        if is_held:  # calls that went to a host which was dead already, and nobody knew, reach nobody: then there may be none to hold
+            wait_for("the call that is held", lambda: reached.wait(1) or all_ended(engine, len(number_of)))
         what = chance.randrange(3 if hosts_left else 2)
         hosts_left -= what == 2
         if what == 0:
