@@ -1,5 +1,6 @@
 /* Outgoing HTTP on the worker's loop: libcurl's multi_socket interface. A request holds no thread. */
 #include "base/crash_point.h"
+#include "base/libcurl.h"
 #include "base/net_address.h"
 #include "trust/http_trust.h"
 #include "worker/internal.h"
@@ -17,7 +18,7 @@
 #define RECEIVE_BYTES 2048               /* libcurl's buffer of each request that is under way; thousands wait at once, and answers are small */
 
 struct bw_http {
-    CURLM *multi;
+    CURLM *multi; /* NULL: nobody has asked for anything yet */
     struct event_base *base;
     struct event *timer;
     bool allow_private_network;
@@ -314,17 +315,27 @@ static int on_timer(CURLM *multi, long delay_ms, void *arg)
 struct bw_http *bw_http_new(struct event_base *base, bool allow_private_network)
 {
     struct bw_http *http = calloc(1, sizeof *http);
-    if (!http || !(http->multi = curl_multi_init()) || !(http->timer = event_new(base, -1, 0, on_timeout, http))) {
+    if (!http || !(http->timer = event_new(base, -1, 0, on_timeout, http))) {
         free(http);
         return NULL;
     }
     http->base = base;
     http->allow_private_network = allow_private_network;
+    return http;
+}
+
+/* With the first request: most workers of most instances never make one, and libcurl is half of their start and of their memory. */
+static bool begin(struct bw_http *http, struct bw_error *err)
+{
+    const char *fault;
+    if (http->multi) return true;
+    if ((fault = bw_libcurl_load())) return bw_error_set(err, "http.no_library", "%s", fault);
+    if (!(http->multi = curl_multi_init())) return bw_error_set(err, "http.memory", "out of memory");
     curl_multi_setopt(http->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
     curl_multi_setopt(http->multi, CURLMOPT_SOCKETDATA, http);
     curl_multi_setopt(http->multi, CURLMOPT_TIMERFUNCTION, on_timer);
     curl_multi_setopt(http->multi, CURLMOPT_TIMERDATA, http);
-    return http;
+    return true;
 }
 
 static bool set_headers(struct bw_http_call *call, const struct bw_task_request *request)
@@ -381,9 +392,10 @@ static bool is_idempotent(struct bw_slice method)
 struct bw_http_call *bw_http_start(struct bw_http *http, const struct bw_task_request *request, int64_t timeout_ms, bool is_once, bw_http_done *done,
                                    bw_http_more *more, void *arg, struct bw_error *err)
 {
-    struct bw_http_call *call = calloc(1, sizeof *call);
+    struct bw_http_call *call;
+    if (!begin(http, err)) return NULL;
     bw_error_set(err, "http.memory", "out of memory");
-    if (!call) return NULL;
+    if (!(call = calloc(1, sizeof *call))) return NULL;
     call->http = http;
     call->done = done;
     call->more = more;

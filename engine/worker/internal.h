@@ -660,7 +660,7 @@ bool bw_parts_offer_workflow(const struct bw_attempt *attempt, struct bw_slice w
 void bw_fetch_take(struct bw_worker *worker, const json_t *head); /* BW_MSG_FETCH */
 
 /* ---- http.c ---- */
-struct bw_http *bw_http_new(struct event_base *base, bool allow_private_network);
+struct bw_http *bw_http_new(struct event_base *base, bool allow_private_network); /* loads nothing: that is for the first request */
 typedef void bw_http_done(const struct bw_http_answer *answer, void *arg);
 typedef void bw_http_more(void *arg); /* called inside of libcurl: nothing of this header may be called from there */
 /* is_once: libcurl does not send it again when a connection that was kept turns out to be dead.

@@ -263,10 +263,11 @@ static void begin_request(struct bw_attempt *attempt)
     }
     attempt->wait = BW_WAIT_HTTP;
     bool is_once = bw_attempt_step(attempt)->is_once;
-    if (may_change(request)) attempt->is_exposed = true;
     if ((attempt->http_call =
-             bw_http_start(bw_attempt_worker(attempt)->http, request, timeout_ms, is_once, on_http_done, on_http_more, attempt, &err)))
+             bw_http_start(bw_attempt_worker(attempt)->http, request, timeout_ms, is_once, on_http_done, on_http_more, attempt, &err))) {
+        attempt->is_exposed |= may_change(request);
         return;
+    }
     bw_task_answer(bw_step_running(attempt), &(struct bw_http_answer){.error = &err, .transient = true});
     bw_attempt_ready(attempt);
 }

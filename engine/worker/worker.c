@@ -1,6 +1,5 @@
 #include "worker/worker.h"
 #include "base/confine.h"
-#include "base/libcurl.h"
 #include "base/log.h"
 #include "worker/internal.h"
 #include <errno.h>
@@ -26,8 +25,6 @@ static void configure(struct bw_worker *worker, const struct bw_message *message
     const json_t *head = message->head;
     const char *name;
     json_t *value;
-    struct bw_error err;
-    const char *fault;
     size_t index;
     worker->stall_ms = bw_json_int(head, "stall_ms", 2000);
     worker->max_output_bytes = (size_t)bw_json_int(head, "max_output_bytes", 1 << 20);
@@ -49,11 +46,6 @@ static void configure(struct bw_worker *worker, const struct bw_message *message
     json_array_foreach(json_object_get(head, "pools"), index, value) if (!bw_map_set(worker->pools, bw_json_slice(value), worker->pools)) exit(70);
     worker->hands_over = bw_json_bool(head, "hands_over", false);
     bw_approvals_configure(worker, head);
-    if ((fault = bw_libcurl_load())) {
-        bw_error_set(&err, "http.no_library", "%s", fault);
-        bw_log_error(BW_LOG_ERROR, "worker.http", &err);
-        exit(70);
-    }
     if (!(worker->http = bw_http_new(worker->base, worker->allow_private_network))) exit(70);
     worker->has_trial_limits = bw_json_bool(head, "trial_limits", false);
     if (bw_json_bool(head, "trial", false) && !bw_trial_begin(worker)) exit(70);

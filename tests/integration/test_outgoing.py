@@ -1,7 +1,9 @@
 """What ctx.http sends, and how often, when the server closes a connection that was kept."""
 import json
+import pathlib
 
 import pytest
+from conftest import CONFIG
 from fakes.server import Server
 
 WORKFLOW = """
@@ -47,3 +49,22 @@ steps: [{{id: s, lua: "return ctx.http{{method = 'POST', url = '{server.url}/lar
         rows = [json.loads(line) for line in engine.run("run", "w", "--json").stdout.splitlines()]
         [end] = [row for row in rows if row.get("what") == "step_finished"]
         assert (end["output"]["bytes"], end["output"]["length"]) == (1000000, "1000000") and server.requests[0].body == b"0123456789" * 100000
+
+
+def test_a_worker_loads_what_makes_requests_with_its_first_request(make_engine):
+    with Server() as server:
+        server.on("GET", "/", lambda request: {"ok": True})
+        engine = make_engine(CONFIG + "workers: 1\n")
+        engine.write("workflows/w.yaml", f"""
+name: w
+on: [{{event: open.ping}}]
+steps: [{{id: s, with: {{url: "${{{{ event.data.url }}}}"}}, lua: "if input.url then return ctx.http{{url = input.url}} end return {{}}"}}]
+""")
+        engine.start()
+
+        for count, data, is_loaded in ((1, {}, False), (2, {"url": server.url + "/"}, True)):
+            assert engine.request("POST", "/in/open", json.dumps(data).encode(), {"Content-Type": "application/json"})[0] == 202
+            assert {run["state"] for run in engine.finished_runs(count)} == {"succeeded"}
+            [worker] = engine.children("worker")
+            assert ("libcurl" in pathlib.Path(f"/proc/{worker}/maps").read_text()) == is_loaded
+        engine.stop()
