@@ -12,7 +12,7 @@ static bool show(const struct bw_schemes *schemes, const char *name, bool as_jso
     if (!scheme) {
         const char *names[512];
         size_t count = 0;
-        for (; count < bw_schemes_count(schemes) && count < 512; count++) names[count] = bw_scheme_name(bw_schemes_at(schemes, count));
+        for (; count < bw_schemes_count(schemes) && count < 512; count++) names[count] = bw_schemes_name(schemes, count);
         const char *near = bw_suggest(bw_slice_of(name), names, count);
         fprintf(stderr,
                 near ? "bellwire schemes: there is no scheme '%s'; did you mean '%s'?\n"
@@ -52,7 +52,9 @@ static int schemes_main(int argc, char **argv)
     if (argc > first) status |= !show(schemes, argv[first], as_json);
     for (size_t i = 0; argc == first && i < bw_schemes_count(schemes); i++) {
         const struct bw_scheme *scheme = bw_schemes_at(schemes, i);
-        if (as_json) {
+        if (!scheme) {
+            status = 1; /* the log says why */
+        } else if (as_json) {
             struct bw_buf line = {0};
             bw_buf_append_text(&line, "{\"scheme\":");
             bw_buf_append_json_string(&line, bw_slice_of(bw_scheme_name(scheme)));

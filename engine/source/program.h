@@ -240,6 +240,7 @@ struct bw_program {
 
 struct bw_scheme {
     char *name;
+    struct bw_slice built_in; /* the text of one that nobody has asked for yet: all below is NULL until then */
     struct bw_yaml *yaml;
     const struct bw_yaml_node *root, *base; /* base: of the scheme that it is like, for what it does not say itself; or NULL */
     char *file;

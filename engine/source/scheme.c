@@ -1,6 +1,8 @@
-/* The set of schemes: built in and the user's. */
+/* The set of schemes: built in and the user's. Those of the user are read at once, for what is wrong with them; a built-in one when somebody asks for
+ * it, because an instance has a few sources and there are more than a hundred schemes. */
 #include "base/embedded.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "source/program.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +14,13 @@ struct bw_schemes {
     struct bw_scheme *items;
     size_t count;
 };
+
+static struct bw_scheme *find(const struct bw_schemes *schemes, const char *name)
+{
+    for (size_t i = 0; i < schemes->count; i++)
+        if (!strcmp(schemes->items[i].name, name)) return &schemes->items[i];
+    return NULL;
+}
 
 const struct bw_yaml_node *bw_scheme_node(const struct bw_scheme *scheme, const char *key)
 {
@@ -76,11 +85,28 @@ static bool read_scheme(const struct bw_schemes *schemes, struct bw_slice name, 
     return false;
 }
 
+/* What bw_schemes_load() has left for later. False: it is in the log; the scheme stays as it is. */
+static bool read_built_in(const struct bw_schemes *schemes, struct bw_scheme *scheme)
+{
+    struct bw_errors errs = {0};
+    struct bw_scheme whole;
+    char path[128];
+    if (scheme->root) return true;
+    snprintf(path, sizeof path, "(built-in) %s.yaml", scheme->name);
+    bool is_read = read_scheme(schemes, bw_slice_of(scheme->name), path, scheme->built_in, &errs, &whole);
+    for (size_t i = 0; i < errs.count; i++) bw_log_error(BW_LOG_ERROR, "scheme.built_in", &errs.items[i]);
+    bw_errors_free(&errs);
+    if (!is_read) return false;
+    clear(scheme);
+    *scheme = whole;
+    return true;
+}
+
 bool bw_schemes_put(struct bw_schemes *schemes, struct bw_slice name, const char *file, struct bw_slice text, struct bw_errors *errs)
 {
     struct bw_scheme scheme, *grown;
     if (!read_scheme(schemes, name, file, text, errs, &scheme)) return false;
-    struct bw_scheme *before = (struct bw_scheme *)bw_schemes_find(schemes, scheme.name);
+    struct bw_scheme *before = find(schemes, scheme.name);
     if (before) {
         clear(before);
         *before = scheme;
@@ -113,7 +139,7 @@ static void add_folder(struct bw_schemes *schemes, const char *folder, struct bw
         char *terminated = bw_slice_dup(name);
         if (!path || !terminated || !bw_file_read(path, FILE_BYTES_MAX, &text, &err)) {
             bw_errors_push(errs, &err);
-        } else if (bw_schemes_find(schemes, terminated)) {
+        } else if (find(schemes, terminated)) {
             struct bw_error *taken = bw_errors_add(errs, "scheme.taken", "there is a built-in scheme '%s'", terminated);
             bw_error_hint(taken, "give the file another name");
             bw_error_at(taken, path, 0, 0);
@@ -130,15 +156,20 @@ static void add_folder(struct bw_schemes *schemes, const char *folder, struct bw
 struct bw_schemes *bw_schemes_load(const char *user_folder, struct bw_errors *errs)
 {
     struct bw_schemes *schemes = calloc(1, sizeof *schemes);
-    if (!schemes) return NULL;
-    /* Those that are like another one come behind it. */
-    for (int is_like = 0; is_like < 2; is_like++)
-        for (const struct bw_embedded *file = bw_embedded_schemes; file->name; file++) {
-            char path[128];
-            if ((memmem(file->data, file->len, "\nlike:", 6) != NULL) != is_like) continue;
-            snprintf(path, sizeof path, "(built-in) %s.yaml", file->name);
-            bw_schemes_put(schemes, bw_slice_of(file->name), path, (struct bw_slice){file->data, file->len}, errs);
+    size_t count = 0;
+    while (bw_embedded_schemes[count].name) count++;
+    if (!schemes || !(schemes->items = calloc(count, sizeof *schemes->items))) {
+        free(schemes);
+        return NULL;
+    }
+    for (const struct bw_embedded *file = bw_embedded_schemes; file->name; file++) {
+        struct bw_scheme *scheme = &schemes->items[schemes->count++];
+        scheme->built_in = (struct bw_slice){file->data, file->len};
+        if (!(scheme->name = bw_slice_dup(bw_slice_of(file->name)))) {
+            bw_schemes_free(schemes);
+            return NULL;
         }
+    }
     if (user_folder) add_folder(schemes, user_folder, errs);
     qsort(schemes->items, schemes->count, sizeof *schemes->items, compare);
     return schemes;
@@ -154,9 +185,8 @@ void bw_schemes_free(struct bw_schemes *schemes)
 
 const struct bw_scheme *bw_schemes_find(const struct bw_schemes *schemes, const char *name)
 {
-    for (size_t i = 0; i < schemes->count; i++)
-        if (!strcmp(schemes->items[i].name, name)) return &schemes->items[i];
-    return NULL;
+    struct bw_scheme *scheme = find(schemes, name);
+    return scheme && read_built_in(schemes, scheme) ? scheme : NULL;
 }
 
 size_t bw_schemes_count(const struct bw_schemes *schemes)
@@ -165,7 +195,12 @@ size_t bw_schemes_count(const struct bw_schemes *schemes)
 }
 const struct bw_scheme *bw_schemes_at(const struct bw_schemes *schemes, size_t index)
 {
-    return &schemes->items[index];
+    struct bw_scheme *scheme = &schemes->items[index];
+    return read_built_in(schemes, scheme) ? scheme : NULL;
+}
+const char *bw_schemes_name(const struct bw_schemes *schemes, size_t index)
+{
+    return schemes->items[index].name;
 }
 const char *bw_scheme_name(const struct bw_scheme *scheme)
 {

@@ -24,7 +24,7 @@ static const struct bw_scheme *find_scheme(const struct bw_source_config *config
     size_t count = 0;
     const struct bw_scheme *scheme = bw_schemes_find(schemes, config->verify);
     if (scheme) return scheme;
-    for (size_t i = 0; i < bw_schemes_count(schemes) && count < 256; i++) names[count++] = bw_scheme_name(bw_schemes_at(schemes, i));
+    for (size_t i = 0; i < bw_schemes_count(schemes) && count < 256; i++) names[count++] = bw_schemes_name(schemes, i);
     const char *near = bw_suggest(bw_slice_of(config->verify), names, count);
     struct bw_error *err = bw_errors_add(errs, "source.unknown_scheme", "the source %s: there is no scheme '%s'", config->name, config->verify);
     if (near)

@@ -66,15 +66,18 @@ struct bw_judgement {
 };
 
 struct bw_scheme;  /* a loaded scheme definition */
-struct bw_schemes; /* the set of all schemes */
+/* The set of all schemes. One thread at a time, for reading too: a built-in scheme is read when it is asked for. */
+struct bw_schemes;
 struct bw_schemes *bw_schemes_load(const char *user_folder,
                                    struct bw_errors *errs); /* NULL folder = built-in only; faulty files are reported and left out */
 /* Reads one from a text; `file` is for messages. One of the same name is replaced: nothing may have been made of it that still is in use. */
 bool bw_schemes_put(struct bw_schemes *schemes, struct bw_slice name, const char *file, struct bw_slice text, struct bw_errors *errs);
 void bw_schemes_free(struct bw_schemes *schemes);
+/* NULL: there is none, or no memory for it. Valid until one of its name is put, or the set is freed. */
 const struct bw_scheme *bw_schemes_find(const struct bw_schemes *schemes, const char *name);
 size_t bw_schemes_count(const struct bw_schemes *schemes);
-const struct bw_scheme *bw_schemes_at(const struct bw_schemes *schemes, size_t index);
+const struct bw_scheme *bw_schemes_at(const struct bw_schemes *schemes, size_t index); /* in the order of the names; NULL: no memory for it */
+const char *bw_schemes_name(const struct bw_schemes *schemes, size_t index);
 const char *bw_scheme_name(const struct bw_scheme *scheme);
 const char *bw_scheme_doc(const struct bw_scheme *scheme);                   /* one line: what it is for */
 void bw_scheme_describe(const struct bw_scheme *scheme, struct bw_buf *out); /* for people: secrets wanted, what is signed, dedupe id, event name */
