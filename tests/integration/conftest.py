@@ -21,10 +21,13 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))  # from fakes.server import Server
 BUILD = pathlib.Path(os.environ.get("BELLWIRE_BUILD_DIR", ROOT / "build" / "debug"))
 BINARY = BUILD / "bellwire"
+PLAIN = os.environ.get("BELLWIRE_PLAIN_BINARY")  # the same, not instrumented: for questions that are asked again and again
 SHARED = pathlib.Path(os.environ.get("BELLWIRE_SHARED", ROOT.parent / "shared"))
 SECRET = "its-a-secret-to-everybody"
 HOOKS = ("BELLWIRE_CRASH", "BELLWIRE_CLOCK_AHEAD_MS", "BELLWIRE_KEYS_FROM", "BELLWIRE_CRASH_STEP")  # a test that sets one of these needs a build that obeys it
 DEADLINE = 60  # seconds that anything may take before a test gives up; nothing is measured against it
+
+QUESTIONS = ("runs", "events", "deliveries", "why", "usage")  # commands that only read
 
 CONFIG = """
 listen: [http://127.0.0.1:0]
@@ -62,6 +65,23 @@ def wait_for(what, condition, deadline=DEADLINE):
             raise AssertionError(f"gave up waiting for {what}")
         time.sleep(rest)
         rest = min(rest * 1.25, 0.1)  # most conditions start a program: whoever waits long must not take the time from what is waited for
+
+
+_begun = set()
+
+
+def is_first(what) -> bool:
+    """Of this test process, so of this file."""
+    if what in _begun:
+        return False
+    _begun.add(what)
+    return True
+
+
+def without_leaks(env: dict, more: str = "") -> dict:
+    """Half of what a short life takes under the address sanitizer is the search for leaks at its end: what a file of tests starts for the first time
+    has one, what it starts again has none."""
+    return {**env, "ASAN_OPTIONS": ":".join(filter(None, [env.get("ASAN_OPTIONS"), "detect_leaks=0", more]))}
 
 
 def sign(body: bytes, secret: str = SECRET) -> str:
@@ -124,7 +144,8 @@ class Engine:
         if given:
             moves = " ".join(f"{3 + index}<&{fd} {fd}<&-" for index, fd in enumerate(given))
             command = ["/bin/bash", "-c", f'LISTEN_PID=$$ LISTEN_FDS={len(given)} exec "$0" "$@" {moves}', *command]
-        self.process = subprocess.Popen(command, pass_fds=given, cwd=self.folder, env=self.env, stdin=subprocess.DEVNULL,
+        env = self.env if is_first("serve") else without_leaks(self.env)
+        self.process = subprocess.Popen(command, pass_fds=given, cwd=self.folder, env=env, stdin=subprocess.DEVNULL,
                                         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         for fd in given:
             os.close(fd)
@@ -214,17 +235,20 @@ class Engine:
         return self.request("POST", "/in/github", body, {**headers, **more})
 
     # ---- the command line ----
-    def run(self, *arguments, check=True, **options):
-        options.setdefault("env", self.env)
-        result = subprocess.run([BINARY, *arguments], cwd=self.folder, capture_output=True, text=True, timeout=DEADLINE, **options)
+    def run(self, *arguments, check=True, binary=None, **options):
+        options.setdefault("env", self.env if is_first(arguments[:1]) else without_leaks(self.env))
+        result = subprocess.run([binary or BINARY, *arguments], cwd=self.folder, capture_output=True, text=True, timeout=DEADLINE, **options)
         if check:
             assert result.returncode == 0, f"bellwire {arguments}: {result.returncode}\n{result.stdout}\n{result.stderr}"
         return result
 
     def rows(self, *arguments):
-        """Asked again and again: half of what that takes under the address sanitizer is the search for leaks, and the list of globals."""
-        env = {**self.env, "ASAN_OPTIONS": ":".join(filter(None, [self.env.get("ASAN_OPTIONS"), "detect_leaks=0", "report_globals=0"]))}
-        return [json.loads(line) for line in self.run(*arguments, "--json", env=env).stdout.splitlines()]
+        """What is asked again and again is asked of the plain binary, if there is one, from the second time on."""
+        question = arguments[:2] if arguments[1:2] == ("show",) else arguments[:1]
+        is_repeated = question[0] in QUESTIONS and not is_first(("asked", question))
+        binary = PLAIN if PLAIN and is_repeated else BINARY
+        env = without_leaks(self.env, "report_globals=0") if is_repeated else self.env
+        return [json.loads(line) for line in self.run(*arguments, "--json", binary=binary, env=env).stdout.splitlines()]
 
     def show_run(self, run: str):
         return self.rows("runs", "show", run)[0]
