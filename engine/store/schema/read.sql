@@ -110,7 +110,7 @@ WHERE r.uid = ?1;
 SELECT s.path, s.state, s.attempt, s.started_ms, s.ended_ms, s.input_names, s.output, s.error,
     t.due_ms, w.kind, w.arm, w.event_id, w.at_ms, e.uid, j.id, j.total, j.started, j.succeeded, j.failed, s.again, v.choice, v.actor, v.form, s.sensitive,
     CASE WHEN w.kind = 3 THEN (SELECT json_group_array(json_object('choice', choice, 'by', actor, 'at', at_ms, 'form', json(form)))
-        FROM (SELECT * FROM votes o WHERE o.run_id = s.run_id AND o.path = s.path ORDER BY o.at_ms, o.actor)) END, s.failures
+        FROM (SELECT * FROM votes o WHERE o.run_id = s.run_id AND o.path = s.path ORDER BY o.at_ms, o.decides, o.actor)) END, s.failures
 FROM steps s LEFT JOIN timers t ON s.state < 20 AND t.run_id = s.run_id AND t.path = s.path
 LEFT JOIN wakes w ON s.state < 20 AND w.run_id = s.run_id AND w.path = s.path LEFT JOIN events e ON e.id = w.event_id
 LEFT JOIN joins j ON j.run_id = s.run_id AND j.path = s.path
