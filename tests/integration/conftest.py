@@ -22,6 +22,7 @@ sys.path.insert(0, str(ROOT / "tests"))  # from fakes.server import Server
 BUILD = pathlib.Path(os.environ.get("BELLWIRE_BUILD_DIR", ROOT / "build" / "debug"))
 BINARY = BUILD / "bellwire"
 PLAIN = os.environ.get("BELLWIRE_PLAIN_BINARY")  # the same, not instrumented: for questions that are asked again and again
+IS_SANITIZED = BINARY.exists() and b"libasan.so" in BINARY.read_bytes()  # each process takes several times as long to begin
 SHARED = pathlib.Path(os.environ.get("BELLWIRE_SHARED", ROOT.parent / "shared"))
 SECRET = "its-a-secret-to-everybody"
 HOOKS = ("BELLWIRE_CRASH", "BELLWIRE_CLOCK_AHEAD_MS", "BELLWIRE_KEYS_FROM", "BELLWIRE_CRASH_STEP")  # a test that sets one of these needs a build that obeys it
