@@ -16,4 +16,7 @@ struct bw_mailbox *bw_mailbox_new(struct event_base *base, bw_mail_receive *rece
                                   void *arg);                           /* loop's thread; NULL without memory or descriptors */
 void bw_mailbox_free(struct bw_mailbox *mailbox);                       /* after the last poster; undelivered mail is delivered first */
 void bw_mailbox_post(struct bw_mailbox *mailbox, struct bw_mail *mail); /* any thread */
+/* What is at the front and of this kind is delivered now, and need not wait for the loop's turn. For who comes by anyhow, and may see whatever the
+ * receiver does; costs a look when there is nothing. Loop's thread; does nothing inside of the receiver. */
+void bw_mailbox_take(struct bw_mailbox *mailbox, int kind);
 #endif

@@ -57,6 +57,7 @@ static void on_done(struct bw_store_op *op)
         atomic_fetch_add_explicit(&batch->references, 1, memory_order_relaxed);
         options.committed(options.arg, &batch->ones[i].accepted);
     }
+    batch->mail.mail.kind = BW_LOOP_MAIL_RECORDED;
     bw_mailbox_post(batch->parked.loop->mailbox, &batch->mail.mail);
 }
 

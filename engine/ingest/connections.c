@@ -170,7 +170,7 @@ struct bw_connection *bw_connection_begin(struct bw_loop *loop, struct evhttp_re
 }
 
 /* Nearly every answer fits into its socket at once: without this it would wait for a turn of the loop, to be told that there is room. */
-static void write_now(struct bw_connection *connection)
+static void write_now(struct bw_connection *connection, bool goes_on_now)
 {
     struct evbuffer *output = bufferevent_get_output(connection->bev);
     evbuffer_unfreeze(output, 1);
@@ -178,10 +178,10 @@ static void write_now(struct bw_connection *connection)
     evbuffer_freeze(output, 1);
     if (evbuffer_get_length(output)) return; /* the rest, or why there is none, comes with the loop */
     bufferevent_disable(connection->bev, EV_WRITE);
-    bufferevent_trigger(connection->bev, EV_WRITE, BEV_TRIG_DEFER_CALLBACKS); /* evhttp goes on from here, but not within our caller */
+    bufferevent_trigger(connection->bev, EV_WRITE, goes_on_now ? 0 : BEV_TRIG_DEFER_CALLBACKS); /* evhttp goes on from here */
 }
 
-void bw_connection_answer(struct bw_loop *loop, struct evhttp_request *request, struct bw_reply *reply, size_t body_bytes)
+static void answer(struct bw_loop *loop, struct evhttp_request *request, struct bw_reply *reply, size_t body_bytes, bool goes_on_now)
 {
     struct bw_connection *connection = bw_connection_find(loop, request);
     if (connection) {
@@ -195,7 +195,17 @@ void bw_connection_answer(struct bw_loop *loop, struct evhttp_request *request, 
         reply->closes = true;
     if (connection) connection->is_last = reply->closes;
     bw_reply_send(request, reply);
-    if (connection && !connection->tls) write_now(connection);
+    if (connection && !connection->tls) write_now(connection, goes_on_now);
+}
+
+void bw_connection_answer(struct bw_loop *loop, struct evhttp_request *request, struct bw_reply *reply, size_t body_bytes)
+{
+    answer(loop, request, reply, body_bytes, false);
+}
+
+void bw_connection_answer_and_go_on(struct bw_loop *loop, struct evhttp_request *request, struct bw_reply *reply, size_t body_bytes)
+{
+    answer(loop, request, reply, body_bytes, true);
 }
 
 void bw_connection_hold(struct bw_loop *loop, struct evhttp_request *request, size_t body_bytes)
@@ -278,6 +288,7 @@ void bw_connections_sweep(struct bw_loop *loop)
     bw_loop_router(loop);
     int64_t now_us = bw_clock_mono_us();
     atomic_store_explicit(&loop->turned_us, now_us, memory_order_relaxed);
+    loop->is_sweeping = true;
     for (struct bw_connection *connection = loop->connections, *next; connection; connection = next) {
         next = connection->next; /* nothing below ends another connection than this one */
         bool has_close_callback = connection->is_established;
@@ -289,6 +300,7 @@ void bw_connections_sweep(struct bw_loop *loop)
         }
         if (is_given_up(connection)) release(connection);
     }
+    loop->is_sweeping = false;
     bw_linger_sweep(loop, now_us);
     bw_origins_say(loop->ingest->origins);
     if (!atomic_load(&loop->ingest->is_draining)) keep_cap(loop);
@@ -341,12 +353,22 @@ bool bw_connections_open(struct bw_loop *loop)
     return loop->sweep && loop->arrivals && sweep_every(loop, SWEEP_MS);
 }
 
-void bw_connections_drain(struct bw_loop *loop)
+static void close_doors(evutil_socket_t fd, short what, void *arg)
 {
+    struct bw_loop *loop = arg;
+    (void)fd, (void)what;
     for (size_t i = 0; i < loop->door_count; i++) {
         struct bw_door *door = &loop->doors[i];
         while (door->socket_count) evhttp_del_accept_socket(door->http, door->sockets[--door->socket_count]);
     }
+}
+
+/* A socket that the next engine or the service manager has as well lives on when its descriptor here is closed, and epoll would go on telling of it:
+ * libevent's list of changes (loop.c) has to have reached the kernel before. That is in the next turn of the loop. */
+void bw_connections_drain(struct bw_loop *loop)
+{
+    bw_loop_set_doors(loop);
+    if (event_base_once(loop->base, -1, EV_TIMEOUT, close_doors, loop, &(struct timeval){.tv_usec = 1000})) close_doors(-1, 0, loop);
     sweep_every(loop, SWEEP_DRAINING_MS);
     bw_connections_sweep(loop);
 }

@@ -60,6 +60,8 @@ struct bw_connection *bw_connection_find(struct bw_loop *loop, struct evhttp_req
 struct bw_slice bw_connection_peer(struct bw_loop *loop, struct evhttp_request *request);       /* its address; BW_CLIENT_UNIX; "": nobody knows */
 /* Hands its answer to evhttp: body_bytes are no longer in flight. The last one that a connection gets says so. */
 void bw_connection_answer(struct bw_loop *loop, struct evhttp_request *request, struct bw_reply *reply, size_t body_bytes);
+/* The same for who is called by the loop, or has nothing to do with that connection: evhttp goes on with it at once, and may end it. */
+void bw_connection_answer_and_go_on(struct bw_loop *loop, struct evhttp_request *request, struct bw_reply *reply, size_t body_bytes);
 /* Its answer comes later, and its body is not needed for it: those bytes are no longer in flight. */
 void bw_connection_hold(struct bw_loop *loop, struct evhttp_request *request, size_t body_bytes);
 /* A body so long is coming: it has to fit into what is read ahead. Nothing else has to. */

@@ -102,6 +102,7 @@ static void on_done(struct bw_store_op *op)
     }
     /* Nobody may answer a sender whose request the loop does not know of yet. */
     if (is_news && !is_held) options.committed(options.arg, accepted);
+    delivery->mail.mail.kind = BW_LOOP_MAIL_RECORDED;
     bw_mailbox_post(delivery->parked.loop->mailbox, &delivery->mail.mail);
     if (is_held) options.committed(options.arg, accepted);
 }

@@ -20,7 +20,7 @@ static _Thread_local struct bw_loop *this_loop; /* for the one callback that is 
 
 void bw_loop_set_doors(struct bw_loop *loop)
 {
-    bool is_open = !loop->is_at_cap && !loop->is_out_of_descriptors;
+    bool is_open = !loop->is_at_cap && !loop->is_out_of_descriptors && !atomic_load(&loop->ingest->is_draining);
     for (size_t i = 0; i < loop->door_count; i++) {
         struct bw_door *door = &loop->doors[i];
         for (size_t k = 0; k < door->socket_count; k++) {
@@ -140,9 +140,12 @@ bool bw_loop_open(struct bw_loop *loop, struct bw_ingest *ingest, struct bw_erro
     loop->packer = bw_packer_new();
     loop->drain.run = drain;
     loop->stop.run = stop;
-    /* No locks in libevent: nobody but this loop's thread calls it, others post to the mailbox. */
+    /* No locks in libevent: nobody but this loop's thread calls it, others post to the mailbox. And a list of changes: an answer ends most of what
+     * its request began with epoll, so two or three calls of epoll_ctl for each are one or none. It wants that no descriptor of the loop is closed
+     * while another one of the same file lives on, unless a turn of the loop lies between (bw_connections_drain). */
     struct event_config *config = event_config_new();
-    if (config && !event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK)) loop->base = event_base_new_with_config(config);
+    if (config && !event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST))
+        loop->base = event_base_new_with_config(config);
     if (config) event_config_free(config);
     if (loop->base && !event_base_priority_init(loop->base, BW_PRIORITIES)) {
         loop->mailbox = bw_mailbox_new(loop->base, on_mail, loop);

@@ -35,6 +35,7 @@ struct bw_door { /* one of config->listen, as one loop has it. evhttp tells its 
     size_t socket_count;                  /* 0: closed for good */
     bool is_tls, is_unix;
 };
+enum { BW_LOOP_MAIL_ANY, BW_LOOP_MAIL_RECORDED /* a request that the writer is done with: nothing but its own connection is ended by its answer */ };
 struct bw_loop_mail { /* to a loop, from any thread */
     struct bw_mail mail;
     void (*run)(struct bw_loop *loop, struct bw_loop_mail *mail);
@@ -57,7 +58,7 @@ struct bw_loop {
     struct bw_connection **by_fd; /* connections that have sent a byte */
     size_t by_fd_count;
     _Atomic int64_t turned_us; /* its last sweep: that the thread is alive */
-    bool is_stopping;
+    bool is_stopping, is_sweeping;
     bool is_at_cap, is_out_of_descriptors, has_many_handshakes; /* why doors are closed for now */
     int64_t stop_deadline_us;
     size_t parked;                  /* requests of this loop that the writer has */

@@ -73,7 +73,7 @@ void bw_parked_answer(struct bw_parked *parked, struct bw_reply *reply)
 {
     leave(parked);
     bw_reply_crash(parked->request);
-    bw_connection_answer(parked->loop, parked->request, reply, parked->body_bytes);
+    bw_connection_answer_and_go_on(parked->loop, parked->request, reply, parked->body_bytes);
     bw_router_unref(parked->router);
 }
 

@@ -65,7 +65,7 @@ struct bw_judgement {
     struct bw_slice items;          /* VERIFIED: a JSON list whose items are the events, by bw_source_item(); empty: the request is one event */
 };
 
-struct bw_scheme;  /* a loaded scheme definition */
+struct bw_scheme; /* a loaded scheme definition */
 /* The set of all schemes. One thread at a time, for reading too: a built-in scheme is read when it is asked for. */
 struct bw_schemes;
 struct bw_schemes *bw_schemes_load(const char *user_folder,
