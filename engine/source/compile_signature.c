@@ -209,16 +209,38 @@ static void compile_each(struct bw_compiler *compiler)
         bw_compiler_pointer(compiler, node, bw_arena_copy(&compiler->program->arena, (struct bw_slice){text.ptr + 5, text.len - 5}), false);
 }
 
-void bw_compiler_signature(struct bw_compiler *compiler)
+static bool reads_document(const struct bw_program *program, const struct bw_ref *ref)
+{
+    for (; ref; ref = ref->otherwise) {
+        if (ref->kind == BW_REF_JSON || ref->kind == BW_REF_ITEM) return true;
+        if (ref->kind == BW_REF_LIST && reads_document(program, &program->lists[ref->index].from)) return true;
+        if (ref->kind == BW_REF_PART && ref->argument && reads_document(program, ref->argument)) return true;
+    }
+    return false;
+}
+
+static void compile_data(struct bw_compiler *compiler)
 {
     const struct bw_yaml_node *data = bw_scheme_node(compiler->scheme, "data");
+    struct bw_program *program = compiler->program;
+    struct bw_slice text = bw_compiler_text_of(compiler, data);
+    program->document = (struct bw_ref){.kind = BW_REF_LITERAL};
+    if (!data) return;
+    bw_compiler_request_ref(compiler, data, text, &program->document);
+    if (!reads_document(program, &program->document)) return;
+    bw_compiler_complain(compiler, data, "name where in the request it is: form:NAME, query:NAME, header:NAME or body",
+                         "json: and item: read what `data` is, it cannot be one of them:", text.ptr);
+    program->document = (struct bw_ref){.kind = BW_REF_LITERAL};
+}
+
+void bw_compiler_signature(struct bw_compiler *compiler)
+{
     struct bw_program *program = compiler->program;
     compile_algorithm(compiler);
     compile_key(compiler);
     compile_lists(compiler);
     compile_each(compiler);
-    program->document = (struct bw_ref){.kind = BW_REF_LITERAL};
-    if (data) bw_compiler_request_ref(compiler, data, bw_compiler_text_of(compiler, data), &program->document);
+    compile_data(compiler);
     if (program->alg != BW_ALG_NONE && program->alg != BW_ALG_BASIC) {
         compile_places(compiler);
         compile_message(compiler);

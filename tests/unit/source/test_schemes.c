@@ -188,6 +188,9 @@ static const struct {
      "do not go together"},
     {"like: nobody\n", 1, 7, "cannot be like"},
     {"like: clerk\n", 1, 7, "like another one itself"},
+    {HMAC_HEAD "data: json:/a\n", 4, 7, "read what `data` is"}, /* it was looked at whether it is signed, without an end */
+    {HMAC_HEAD "data: form:a|json:/a\n", 4, 7, "read what `data` is"},
+    {"alg: hmac-sha256\nparse: {l: {from: json:/a}}\nsig: {from: header:x}\nmsg: [body]\ndata: l.a\n", 5, 7, "read what `data` is"},
     {HMAC_HEAD "each: header:x\n", 4, 7, "JSON pointer of an array"},
     {HMAC_HEAD "require: [{value: header:x}]\n", 4, 11, "what is required"},
     {HMAC_HEAD "require: {value: header:x}\n", 4, 10, "must be a list"},
