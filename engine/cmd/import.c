@@ -3,6 +3,7 @@
 #include "cmd/options.h"
 #include "cmd/setup.h"
 #include "cmd/skeleton.h"
+#include "config/manners.h"
 #include "config/sources.h"
 #include "hooks/hooks.h"
 #include "ingest/request.h"
@@ -75,7 +76,7 @@ static bool is_header_kept(struct bw_slice name)
 
 static int import_webhook(const char *path, const char *folder, bool is_template)
 {
-    const struct bw_hooks_options options = {.is_header_kept = is_header_kept, .is_template = is_template};
+    const struct bw_hooks_options options = {.is_header_kept = is_header_kept, .is_header_sent = bw_acknowledge_can_have, .is_template = is_template};
     struct bw_hooks made = {0};
     struct bw_buf text = {0};
     struct bw_error err;

@@ -38,6 +38,11 @@ static bool is_ours(struct bw_slice name)
     return false;
 }
 
+bool bw_acknowledge_can_have(struct bw_slice name, struct bw_slice value)
+{
+    return is_token(name) && !is_ours(name) && value.len <= TEXT_BYTES_MAX && is_line(value);
+}
+
 static void read_headers(const struct bw_key_context *context, const struct bw_yaml_node *map, struct bw_acknowledge *out)
 {
     if (map->kind != BW_YAML_MAP || map->count > HEADERS_MAX) {
@@ -47,7 +52,7 @@ static void read_headers(const struct bw_key_context *context, const struct bw_y
     for (size_t i = 0; i < map->count; i++) {
         struct bw_slice name = map->pairs[i].key->text, value = map->pairs[i].value->text;
         bool is_text = value.ptr && map->pairs[i].value->kind != BW_YAML_NULL;
-        if (!is_token(name) || is_ours(name) || !is_text || value.len > TEXT_BYTES_MAX || !is_line(value)) {
+        if (!is_text || !bw_acknowledge_can_have(name, value)) {
             bw_key_error(context, map->pairs[i].key, "config.header", "for example X-Hook: taken", "acknowledge.headers: '%s' cannot be sent",
                          name.ptr ? name.ptr : "");
         } else if (bw_slice_is_nocase(name, "content-type")) {

@@ -21,6 +21,7 @@ struct bw_accepts {  /* zero-initialise; without patterns: any content type */
 };
 /* map, list: NULL is fine. Every fault goes to errs, with its place in the file. */
 void bw_acknowledge_read(const char *file, struct bw_errors *errs, const struct bw_yaml_node *map, struct bw_acknowledge *out);
+bool bw_acknowledge_can_have(struct bw_slice name, struct bw_slice value); /* as a header */
 void bw_acknowledge_clear(struct bw_acknowledge *acknowledge);
 void bw_accepts_read(const char *file, struct bw_errors *errs, const struct bw_yaml_node *list, struct bw_accepts *out);
 void bw_accepts_clear(struct bw_accepts *accepts);

@@ -222,6 +222,10 @@ static bool append_headers(struct bw_hook *hook, bool may_be_expressions, struct
             bw_hook_note(hook, list->items[i], "a header of the answer with ${{ in it is left out");
             continue;
         }
+        if (!hook->state->options->is_header_sent(bw_slice_of(header_name(list, i)), bw_slice_of(value))) {
+            bw_hook_note(hook, list->items[i], "a header of the answer that cannot be sent is left out");
+            continue;
+        }
         bw_buf_append_text(out, before);
         before = ", ";
         bw_hooks_append_quoted(out, bw_slice_of(header_name(list, i)));

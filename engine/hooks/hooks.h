@@ -12,8 +12,9 @@
 #include "base/made.h"
 
 struct bw_hooks_options {
-    bool (*is_header_kept)(struct bw_slice name); /* can a workflow see this header? */
-    bool is_template;                             /* webhook was started with -template */
+    bool (*is_header_kept)(struct bw_slice name);                        /* can a workflow see this header? */
+    bool (*is_header_sent)(struct bw_slice name, struct bw_slice value); /* can an answer have it? */
+    bool is_template;                                                    /* webhook was started with -template */
 };
 struct bw_hooks {
     struct bw_made made; /* below the instance's folder, bellwire.yaml first; notes: "hooks.json:12:9: …" */

@@ -60,7 +60,8 @@ static bool is_below(const char *path, const char *folder)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    const struct bw_hooks_options options = {.is_header_kept = is_header_kept, .is_template = size && data[0] & 1};
+    const struct bw_hooks_options options = {
+        .is_header_kept = is_header_kept, .is_header_sent = bw_acknowledge_can_have, .is_template = size && data[0] & 1};
     struct bw_slice text = size ? fuzz_input(data + 1, size - 1) : fuzz_input(data, 0);
     struct bw_hooks made;
     struct bw_error err = {0};
