@@ -115,13 +115,25 @@ static void append_join(struct report *report, const struct bw_step *step, bool 
     report->parts[report->part_count++] = bw_buf_slice(&join->context);
 }
 
+/* Of a step that is tried again, the last attempt that has failed: another step's report may come while the next one is under way, and that one has
+ * to be made once more when its process dies. */
+static uint32_t recorded_attempt(const struct bw_run *run, size_t index)
+{
+    const struct bw_step_result *result = &run->results[index];
+    const struct bw_attempt *attempt;
+    if (result->state != BW_STATE_RETRYING) return result->attempt;
+    TAILQ_FOREACH(attempt, &run->attempts, sibling)
+    if (attempt->step == index && attempt->may_retry) return result->attempt - 1;
+    return result->attempt;
+}
+
 static void append_step(struct report *report, const struct bw_run *run, size_t index)
 {
     const struct bw_step_result *result = &run->results[index];
     const struct bw_step *step = &run->entry->workflow->steps[index];
     bw_buf_append_text(&report->head, "{\"path\":\"");
     bw_buf_append_slice(&report->head, run->entry->workflow->steps[index].path); /* no character that JSON escapes */
-    bw_buf_printf(&report->head, "\",\"state\":%d,\"attempt\":%u,\"started_ms\":%lld,\"ended_ms\":%lld", result->state, result->attempt,
+    bw_buf_printf(&report->head, "\",\"state\":%d,\"attempt\":%u,\"started_ms\":%lld,\"ended_ms\":%lld", result->state, recorded_attempt(run, index),
                   (long long)result->started_ms, (long long)result->ended_ms);
     if (run->entry->workflow->steps[index].is_sensitive) bw_buf_append_text(&report->head, ",\"sensitive\":true");
     if (result->input_names.len) {

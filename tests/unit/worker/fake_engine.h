@@ -281,7 +281,7 @@ static inline const char *code_of(const json_t *object)
     return text(json_object_get(object, "error"), "code");
 }
 
-enum { ACTIVE = 2, PARKED = 3, SUCCEEDED = 20, FAILED = 21, CANCELLED = 22, SKIPPED = 23 };
+enum { ACTIVE = 2, RETRYING = 2 /* of a step */, PARKED = 3, SUCCEEDED = 20, FAILED = 21, CANCELLED = 22, SKIPPED = 23 };
 /* The next message is the only report of one run of one event. */
 static inline const json_t *only_run(struct engine *engine, int state)
 {

@@ -220,6 +220,33 @@ static void test_a_stop_beside_other_steps_lets_them_end(void **state)
     engine_stop(&engine);
 }
 
+static void answer_retry(struct engine *engine, struct open_call call)
+{
+    engine_send(engine, BW_MSG_CALL_RESULT, NULL, 0, "{\"call\":%lld,\"outcome\":\"retry\",\"error\":{\"code\":\"busy\",\"message\":\"m\"}}",
+                (long long)call.call);
+}
+
+/* It was recorded as one that had failed, and after a crash the step had one attempt more than it may. */
+static void test_an_attempt_that_is_under_way_is_not_recorded_with_the_failure_of_another_step(void **state)
+{
+    struct engine engine;
+    (void)state;
+    begin(&engine, "steps:\n  - parallel:\n      - {id: a, uses: my/call@1, retry: {attempts: 2, delay: 1ms}}\n"
+                   "      - {id: b, uses: my/call@1, retry: {attempts: 2, delay: 1500ms, jitter: 0}}\n");
+    struct open_call a = next_call(&engine), b = next_call(&engine);
+    answer_retry(&engine, a);
+    a = next_call(&engine);
+    assert_call(a, "a");
+    answer_retry(&engine, b);
+    const struct answer *report = engine_next(&engine, BW_MSG_REPORT);
+    const json_t *run = run_at(report, 0);
+    assert_int_equal(state_of(run, "a"), RETRYING);
+    assert_int_equal(state_of(run, "b"), RETRYING);
+    for (size_t i = 0; i < 2; i++) assert_int_equal(number(json_array_get(json_object_get(run, "steps"), i), "attempt"), 1);
+    answer_ok(&engine, a);
+    engine_stop(&engine);
+}
+
 static void test_at_most_32_steps_of_a_run_are_under_way(void **state)
 {
     (void)state;
@@ -411,6 +438,7 @@ int main(void)
         cmocka_unit_test(test_when_a_step_fails_those_beside_it_end_and_nothing_begins),
         cmocka_unit_test(test_with_fail_fast_those_beside_it_are_cancelled),
         cmocka_unit_test(test_a_stop_beside_other_steps_lets_them_end),
+        cmocka_unit_test(test_an_attempt_that_is_under_way_is_not_recorded_with_the_failure_of_another_step),
         cmocka_unit_test(test_at_most_32_steps_of_a_run_are_under_way),
         cmocka_unit_test(test_a_recovered_run_goes_on_inside_its_block),
         cmocka_unit_test(test_a_step_begins_when_its_needs_have_ended_and_not_before),

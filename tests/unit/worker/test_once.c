@@ -8,7 +8,7 @@
     "{\"actions\":[{\"name\":\"my/call\",\"version\":\"1.0.0\",\"doc\":\"is answered by the test\"}," \
     "{\"name\":\"my/look\",\"version\":\"1.0.0\",\"doc\":\"is answered by the test\",\"effect\":\"read\"}]}"
 
-enum { RETRYING = 2, STARTED = 4, UNKNOWN = 24 };
+enum { STARTED = 4, UNKNOWN = 24 };
 
 static void begin(struct engine *engine, const char *workflow)
 {

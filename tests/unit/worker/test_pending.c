@@ -10,7 +10,7 @@
 #define KEY "0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f20"
 #define URL "https://hooks.example"
 
-enum { RETRYING = 2, WAITING = 3, UNKNOWN = 24 };
+enum { WAITING = 3, UNKNOWN = 24 };
 
 static void begin(struct engine *engine, const char *workflow)
 {
