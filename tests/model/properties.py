@@ -255,7 +255,8 @@ def a_wait_takes_the_first_event_that_fits_or_its_time(seen):
             continue
         own = seen.events[seen.runs[run]["event_id"]]
         k = json.loads(own["body"])["k"]
-        fitting = sorted(row["id"] for row in seen.events.values() if row["id"] > own["id"] and row["name"] == "model.w" and json.loads(row["body"])[workflow.by] == k)
+        fitting = sorted(row["id"] for row in seen.events.values() if row["id"] > own["id"] and row["name"] == "model.w" and json.loads(row["body"])[workflow.by] == k
+                         and row.get("gone_ms", step["started_ms"] + 1) > step["started_ms"])  # retention may have removed one before anybody waited for it
         output = json.loads(step["output"])
         due_ms = step["started_ms"] + workflow.waits[path]
         if "event" in output:
