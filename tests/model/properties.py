@@ -251,8 +251,8 @@ def collected_events_are_in_one_run_each_and_in_time(seen):
 def a_wait_takes_the_first_event_that_fits_or_its_time(seen):
     for (run, path), step in seen.steps.items():
         workflow = seen.workflow_of(run)
-        if path not in workflow.waits or run in seen.gone or step["state"] != SUCCEEDED or seen.runs[run]["join_id"] or seen.runs[run]["origin"]:
-            continue
+        if path not in workflow.waits or run in seen.gone or step["state"] != SUCCEEDED or seen.runs[run]["join_id"] or seen.is_again(run):
+            continue  # one that was resumed may wait by a field that no workflow had when the event came
         own = seen.events[seen.runs[run]["event_id"]]
         k = json.loads(own["body"])["k"]
         fitting = sorted(row["id"] for row in seen.events.values() if row["id"] > own["id"] and row["name"] == "model.w" and json.loads(row["body"])[workflow.by] == k
