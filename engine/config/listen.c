@@ -68,6 +68,7 @@ static void read_path(const struct bw_key_context *context, const struct bw_yaml
         bw_key_error(context, node, "listen.url", "a folder nearer to the root, such as /run/bellwire, leaves more room",
                      "the path %s is longer than the %zu bytes that the system takes for a socket", listen->path, longest);
         free(listen->path);
+        listen->path = NULL; /* the next address has its place */
     } else {
         config->listen_count++;
     }

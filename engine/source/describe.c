@@ -11,7 +11,7 @@ static json_t *text_of(const struct bw_yaml_node *node)
 static json_t *texts_of(const struct bw_yaml_node *node)
 {
     json_t *list = json_array();
-    if (node && node->kind != BW_YAML_LIST && node->text.len) json_array_append_new(list, text_of(node));
+    if (node && node->kind != BW_YAML_LIST && node->kind != BW_YAML_NULL && node->text.len) json_array_append_new(list, text_of(node));
     for (size_t i = 0; node && node->kind == BW_YAML_LIST && i < node->count; i++) json_array_append_new(list, text_of(node->items[i]));
     return list;
 }

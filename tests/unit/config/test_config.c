@@ -242,6 +242,10 @@ static const struct refusal refusals[] = {
     {"listen: §unix:/run/x?mode=4660\n", "listen.url", "octal"},
     {"listen: §unix:/run/x?mode=00660\n", "listen.url", "octal"},
     {"listen: §unix:/run/x?owner=www\n", "listen.url", "mode=0660"},
+    /* what is wrong with one leaves nothing to the next */
+    {"listen: [§unix:/run/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa, "
+     "\"http://127.0.0.1:8080\"]\n",
+     "listen.url", "nearer to the root"},
     {"listen: §unix:/" LONG "\n", "listen.url", "107 bytes"},
     {"listen: §[]\n", "listen.none", "at least one"},
     {"listen: [http://127.0.0.1:1, §7]\n", "listen.url", "scheme"},
