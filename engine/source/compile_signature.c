@@ -54,11 +54,12 @@ static void compile_lists(struct bw_compiler *compiler)
             bw_compiler_complain(compiler, parse->pairs[i].key, "at most 4", "too many lists to parse, at", parse->pairs[i].key->text.ptr);
             break;
         }
-        struct bw_list_spec *list = &program->lists[program->list_count++];
+        struct bw_list_spec *list = &program->lists[program->list_count];
         list->name = bw_arena_copy(&program->arena, parse->pairs[i].key->text);
         list->separator = bw_compiler_text(compiler, value, "sep", "");
         list->equals = bw_compiler_text(compiler, value, "eq", "=");
         bw_compiler_request_ref(compiler, value, bw_compiler_text(compiler, value, "from", ""), &list->from);
+        program->list_count++; /* from here on it can be named: one that is made of itself would have no end */
     }
 }
 

@@ -168,6 +168,7 @@ static const struct {
     {"alg: hmac-sha256\nsig: {from: header:x}\nmsg: [{a: b}]\n", 3, 7, "a value reference"},
     {"alg: hmac-sha256\nsig: x\nmsg: [body]\n", 2, 6, "sig must be a map"},
     {"alg: hmac-sha256\nkey: {secret: s, decode: b64}\nsig: {from: header:x}\nmsg: [body]\n", 2, 26, "decoding of the key"},
+    {"alg: hmac-sha256\nparse: {s: {from: s.a}}\nsig: {from: s.a}\nmsg: [body]\n", 2, 12, "names no part"}, /* a request had no end */
     {"alg: hmac-sha256\nparse: {s: {from: sig}}\nsig: {from: s.a}\nmsg: [body]\n", 2, 12, "names no part"},
     {"alg: hmac-sha256\nparse: {s: {from: header:x, sep: ',', equals: '='}}\nsig: {from: s.a}\nmsg: [body]\n", 2, 39, "unknown key in parse"},
     {"alg: hmac-sha256\nsig: {from: z.v1}\nmsg: [body]\n", 2, 13, "LIST.KEY"},
