@@ -1,5 +1,6 @@
 #include "wire/channel.h"
 #include "base/json.h"
+#include "base/push.h"
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <stdlib.h>
@@ -109,13 +110,8 @@ static void on_event(struct bufferevent *stream, short what, void *arg)
 static void on_flush(evutil_socket_t fd, short what, void *arg)
 {
     struct bw_channel *channel = arg;
-    struct evbuffer *out = bufferevent_get_output(channel->stream);
     (void)fd, (void)what;
-    if (channel->is_closed) return;
-    evbuffer_unfreeze(out, 1);
-    evbuffer_write(out, bufferevent_getfd(channel->stream));
-    evbuffer_freeze(out, 1);
-    if (!evbuffer_get_length(out)) return;
+    if (channel->is_closed || bw_push(channel->stream)) return;
     channel->is_pushing = true;
     bufferevent_enable(channel->stream, EV_WRITE);
 }
