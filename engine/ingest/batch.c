@@ -57,7 +57,6 @@ static void on_done(struct bw_store_op *op)
         atomic_fetch_add_explicit(&batch->references, 1, memory_order_relaxed);
         options.committed(options.arg, &batch->ones[i].accepted);
     }
-    batch->mail.mail.kind = BW_LOOP_MAIL_RECORDED;
     bw_mailbox_post(batch->parked.loop->mailbox, &batch->mail.mail);
 }
 
@@ -223,7 +222,7 @@ static struct batch *make(size_t count)
     struct batch *batch = calloc(1, sizeof *batch);
     if (!batch) return NULL;
     atomic_init(&batch->references, 1);
-    batch->mail.run = on_recorded;
+    batch->mail = (struct bw_loop_mail){.mail.kind = BW_LOOP_MAIL_RECORDED, .run = on_recorded};
     batch->count = count;
     batch->events = bw_arena_alloc(&batch->arena, count * sizeof *batch->events);
     batch->ones = bw_arena_alloc(&batch->arena, count * sizeof *batch->ones);

@@ -102,7 +102,6 @@ static void on_done(struct bw_store_op *op)
     }
     /* Nobody may answer a sender whose request the loop does not know of yet. */
     if (is_news && !is_held) options.committed(options.arg, accepted);
-    delivery->mail.mail.kind = BW_LOOP_MAIL_RECORDED;
     bw_mailbox_post(delivery->parked.loop->mailbox, &delivery->mail.mail);
     if (is_held) options.committed(options.arg, accepted);
 }
@@ -158,7 +157,7 @@ static struct delivery *make(struct bw_connection *connection, const struct bw_r
     if (call) call->run = bw_uid_of_run(accepted->uid, workflow);
     bind_event(loop, route, delivery);
     accepted->revision = delivery->binding.revision;
-    delivery->mail.run = on_recorded;
+    delivery->mail = (struct bw_loop_mail){.mail.kind = BW_LOOP_MAIL_RECORDED, .run = on_recorded};
     delivery->held = NULL;
     delivery->op = (struct bw_store_op){
         .kind = BW_OP_ACCEPT,
