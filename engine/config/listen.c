@@ -51,26 +51,24 @@ static void read_path(const struct bw_key_context *context, const struct bw_yaml
 {
     static const size_t longest = sizeof((struct sockaddr_un *)0)->sun_path - 1;
     const char *query = strchr(path, '?');
-    struct bw_listen *listen = &config->listen[config->listen_count];
-    *listen = (struct bw_listen){.mode = MODE_OTHERWISE};
-    if (query && (strncmp(query, "?mode=", 6) || !read_mode(query + 6, &listen->mode))) {
+    struct bw_listen listen = {.mode = MODE_OTHERWISE};
+    if (query && (strncmp(query, "?mode=", 6) || !read_mode(query + 6, &listen.mode))) {
         bw_key_error(context, node, "listen.url", "write for example unix:/run/bellwire/http.sock?mode=0660",
                      "'%s' is no permission of a socket file: mode and three or four octal digits are needed", query + 1);
         return;
     }
     char *name = bw_slice_dup((struct bw_slice){path, query ? (size_t)(query - path) : strlen(path)});
     size_t len = name ? strlen(name) : 0;
-    if (len && name[len - 1] != '/') listen->path = bw_file_join(config->folder, name);
+    if (len && name[len - 1] != '/') listen.path = bw_file_join(config->folder, name);
     free(name);
-    if (!listen->path) {
+    if (!listen.path) {
         bw_key_error(context, node, "listen.url", "write for example unix:/run/bellwire/http.sock", "'unix:%s' names no file for a socket", path);
-    } else if (strlen(listen->path) > longest) {
+    } else if (strlen(listen.path) > longest) {
         bw_key_error(context, node, "listen.url", "a folder nearer to the root, such as /run/bellwire, leaves more room",
-                     "the path %s is longer than the %zu bytes that the system takes for a socket", listen->path, longest);
-        free(listen->path);
-        listen->path = NULL; /* the next address has its place */
+                     "the path %s is longer than the %zu bytes that the system takes for a socket", listen.path, longest);
+        free(listen.path);
     } else {
-        config->listen_count++;
+        config->listen[config->listen_count++] = listen;
     }
 }
 
@@ -98,9 +96,7 @@ static void read_url(const struct bw_key_context *context, const struct bw_yaml_
             context, node, "listen.plaintext",
             "listen on https:// with tls: {cert, key}, put a TLS proxy in front, or write `allow_plaintext: true` if this network is trusted",
             "plain HTTP on %s would send secrets and events over the network in the clear", host);
-    config->listen[config->listen_count].is_tls = is_tls;
-    config->listen[config->listen_count].host = bw_slice_dup(bw_slice_of(host));
-    config->listen[config->listen_count++].port = (uint16_t)port;
+    config->listen[config->listen_count++] = (struct bw_listen){.is_tls = is_tls, .host = bw_slice_dup(bw_slice_of(host)), .port = (uint16_t)port};
 }
 
 void bw_listen_read(const struct bw_key_context *context, const struct bw_yaml_node *node, struct bw_config *config)
