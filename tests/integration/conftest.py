@@ -22,7 +22,6 @@ sys.path.insert(0, str(ROOT / "tests"))  # from fakes.server import Server
 BUILD = pathlib.Path(os.environ.get("BELLWIRE_BUILD_DIR", ROOT / "build" / "debug"))
 BINARY = BUILD / "bellwire"
 PLAIN = os.environ.get("BELLWIRE_PLAIN_BINARY")  # the same, not instrumented: for questions that are asked again and again
-IS_SANITIZED = BINARY.exists() and b"libasan.so" in BINARY.read_bytes()  # each process takes several times as long to begin
 SHARED = pathlib.Path(os.environ.get("BELLWIRE_SHARED", ROOT.parent / "shared"))
 SECRET = "its-a-secret-to-everybody"
 HOOKS = ("BELLWIRE_CRASH", "BELLWIRE_CLOCK_AHEAD_MS", "BELLWIRE_KEYS_FROM", "BELLWIRE_CRASH_STEP")  # a test that sets one of these needs a build that obeys it
@@ -66,6 +65,11 @@ def wait_for(what, condition, deadline=DEADLINE):
             raise AssertionError(f"gave up waiting for {what}")
         time.sleep(rest)
         rest = min(rest * 1.25, 0.1)  # most conditions start a program: whoever waits long must not take the time from what is waited for
+
+
+def is_sanitized() -> bool:
+    """Then each process takes several times as long to begin."""
+    return BINARY.exists() and b"libasan.so" in BINARY.read_bytes()
 
 
 _begun = set()
@@ -247,9 +251,8 @@ class Engine:
         """What is asked again and again is asked of the plain binary, if there is one, from the second time on."""
         question = arguments[:2] if arguments[1:2] == ("show",) else arguments[:1]
         is_repeated = question[0] in QUESTIONS and not is_first(("asked", question))
-        binary = PLAIN if PLAIN and is_repeated else BINARY
-        env = without_leaks(self.env, "report_globals=0") if is_repeated else self.env
-        return [json.loads(line) for line in self.run(*arguments, "--json", binary=binary, env=env).stdout.splitlines()]
+        options = {"binary": PLAIN, "env": without_leaks(self.env, "report_globals=0")} if is_repeated else {"env": self.env}
+        return [json.loads(line) for line in self.run(*arguments, "--json", **options).stdout.splitlines()]
 
     def show_run(self, run: str):
         return self.rows("runs", "show", run)[0]

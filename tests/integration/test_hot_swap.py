@@ -8,9 +8,9 @@ import threading
 
 import pytest
 
-from conftest import CONFIG, IS_SANITIZED, ROOT, wait_for
+from conftest import CONFIG, ROOT, is_sanitized, wait_for
 
-SWAPS = 30 if IS_SANITIZED else 100
+SWAPS = 30 if is_sanitized() else 100
 
 SOURCE = r"""
 #include "bellwire_plugin.h"

@@ -10,10 +10,10 @@ import sqlite3
 import threading
 import time
 
-from conftest import CONFIG, DEADLINE, IS_SANITIZED, sign, wait_for
+from conftest import CONFIG, DEADLINE, is_sanitized, sign, wait_for
 from test_crash import Effects
 
-KILLS = int(os.environ.get("BELLWIRE_KILLS", "40" if IS_SANITIZED else "100"))
+KILLS = int(os.environ.get("BELLWIRE_KILLS", "40" if is_sanitized() else "100"))
 SEED = int(os.environ.get("BELLWIRE_SEED", str(random.SystemRandom().randrange(1 << 32))))
 KINDS = ("batch", "flaky", "waits", "single", "calls")
 ITEMS = 4
