@@ -112,7 +112,7 @@ static void set_memory(struct bw_script *script, struct bw_error *err)
         return;
     }
     script->is_spent = true;
-    bw_error_set(err, "lua.memory", "the code needs more than its %zu KiB of memory", script->memory.cap >> 10);
+    bw_error_set(err, "lua.memory", "the code needs more than its %zu KiB of memory", script->limits.memory_bytes >> 10);
     bw_error_hint(err, "keep less at once");
 }
 

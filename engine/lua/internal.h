@@ -43,7 +43,7 @@ struct bw_script {
     int64_t instructions_left;         /* EXPR */
     int64_t deadline_us, slice_end_us; /* TASK */
     uint64_t uncharged;                /* work in C since the clock was last read */
-    bool is_expired, is_spent;
+    bool is_expired, is_spent, is_shared;
     size_t compiled_bytes; /* in use when it was new */
     unsigned runs;
     uint64_t streams; /* that were opened so far */
@@ -190,6 +190,7 @@ struct bw_task {
     uint64_t stream;  /* the number of the answer that is read as it comes; 0: there is none */
     int pcall_depth;  /* how many of its calls are inside of pcall */
     size_t log_bytes; /* written by ctx.log so far */
+    size_t memory;    /* of a shared state, that is this task's */
 };
 void bw_task_log(struct bw_task *task, const char *level, struct bw_slice text); /* capped: a flood must not fill the disk */
 #endif

@@ -9,6 +9,7 @@
 #define DEPTH_MAX 40            /* modules that require each other */
 #define CHARGED_PER_BYTE 4      /* compiling a byte costs about as much as so many instructions */
 static const char compiled_key; /* registry: a module's number → its function */
+static const char loaded_key;   /* registry of a shared state: LOADED, the same for all that it executes */
 
 /* ---- the file ---- */
 
@@ -195,13 +196,28 @@ static int require(lua_State *L)
     lua_rawseti(L, lua_upvalueindex(LOADED), depth + 1);
     push_compiled(L, module);
     lua_pushvalue(L, lua_upvalueindex(ENVIRONMENT));
-    return finish(L, lua_pcallk(L, 1, 1, 0, (lua_KContext)depth, finish), (lua_KContext)depth);
+    /* In a shared state no other attempt may come in between: it would find the module half loaded. */
+    lua_KFunction go_on = bw_lua_script(L)->is_shared ? NULL : finish;
+    return finish(L, lua_pcallk(L, 1, 1, 0, (lua_KContext)depth, go_on), (lua_KContext)depth);
+}
+
+static void push_loaded(lua_State *L)
+{
+    if (!bw_lua_script(L)->is_shared) {
+        lua_createtable(L, 0, 2);
+        return;
+    }
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &loaded_key) != LUA_TNIL) return;
+    lua_pop(L, 1);
+    lua_createtable(L, 0, 8);
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &loaded_key);
 }
 
 void bw_module_add_require(lua_State *L, const struct bw_action *action)
 {
     if (!action->requires) return;
-    lua_createtable(L, 0, 2);
+    push_loaded(L);
     lua_pushlightuserdata(L, (void *)action);
     lua_pushvalue(L, -3);
     lua_pushcclosure(L, require, 3);

@@ -94,14 +94,15 @@ static int64_t find_step(const struct bw_script *script, struct bw_slice id)
     return -1;
 }
 
-static struct bw_step_value *step_argument(lua_State *L, int index)
+static const struct bw_step_value *step_argument(lua_State *L, int index)
 {
+    static const struct bw_step_value none = {.status = BW_STATUS_NONE};
     struct bw_script *script = bw_lua_script(L);
     struct bw_slice id;
     id.ptr = luaL_checklstring(L, index, &id.len);
     int64_t found = find_step(script, id);
     if (found < 0) luaL_error(L, "there is no step '%s'", id.ptr);
-    return &script->steps[found];
+    return script->steps ? &script->steps[found] : &none;
 }
 
 static int steps_index(lua_State *L)

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define LARGE_BYTES (64u << 10) /* of an event's text: a state that nobody needs does not keep it */
+
 struct compilation {
     struct bw_script *script;
     struct bw_errors *errs;
@@ -128,9 +130,8 @@ struct bw_script *bw_script_new(const struct bw_workflow *workflow, const struct
     script->actions = actions;
     script->expr_refs = calloc(workflow->expr_count + 1, sizeof *script->expr_refs);
     script->code_refs = calloc(workflow->step_count + 1, sizeof *script->code_refs);
-    script->steps = calloc(workflow->step_count + 1, sizeof *script->steps);
     bw_error_set(&err, "memory", "out of memory");
-    if (!script->expr_refs || !script->code_refs || !script->steps || !bw_lua_open(script, limits, &err) ||
+    if (!script->expr_refs || !script->code_refs || !bw_lua_open(script, limits, &err) ||
         !bw_lua_protected(script, compile_exprs, &compilation, 0, &err) || !bw_lua_protected(script, compile_code, &compilation, 0, &err))
         bw_errors_push(errs, &err);
     else
@@ -144,26 +145,38 @@ struct bw_script *bw_script_new(const struct bw_workflow *workflow, const struct
     return NULL;
 }
 
-static void forget_steps(struct bw_script *script)
+struct bw_script *bw_script_new_shared(const struct bw_script_limits *limits, struct bw_error *err)
 {
-    for (size_t i = 0; script->steps && i < script->workflow->step_count; i++) {
-        free((char *)script->steps[i].output.ptr);
-        free((char *)script->steps[i].error.ptr);
-        script->steps[i] = (struct bw_step_value){0};
+    static const struct bw_workflow none; /* no expressions, no steps */
+    struct bw_errors errs = {0};
+    struct bw_script *script = bw_script_new(&none, NULL, limits, &errs);
+    if (script)
+        script->is_shared = true;
+    else
+        *err = errs.items[0];
+    bw_errors_free(&errs);
+    return script;
+}
+
+static void forget_steps(struct bw_step_value *steps, size_t count)
+{
+    for (size_t i = 0; steps && i < count; i++) {
+        free((char *)steps[i].output.ptr);
+        free((char *)steps[i].error.ptr);
     }
+    free(steps);
 }
 
 void bw_script_free(struct bw_script *script)
 {
     if (!script) return;
     bw_lua_close(script);
-    forget_steps(script);
+    forget_steps(script->steps, script->workflow->step_count);
     bw_buf_free(&script->event_text);
     bw_buf_free(&script->events_text);
     bw_buf_free(&script->workflow_text);
     bw_buf_free(&script->run_text);
     bw_buf_free(&script->scratch);
-    free(script->steps);
     free(script->expr_refs);
     free(script->code_refs);
     free(script);
@@ -175,8 +188,8 @@ size_t bw_script_memory(const struct bw_script *script)
 }
 bool bw_script_is_spent(const struct bw_script *script)
 {
-    return script->is_spent || script->memory.was_hit || script->runs >= BW_SCRIPT_RUNS_MAX || script->memory.used > script->memory.cap / 2 ||
-           script->memory.used > script->compiled_bytes + BW_SCRIPT_LEFT_MAX;
+    return script->is_spent || script->memory.was_hit || script->runs >= BW_SCRIPT_RUNS_MAX ||
+           script->memory.used > script->limits.memory_bytes / 2 || script->memory.used > script->compiled_bytes + BW_SCRIPT_LEFT_MAX;
 }
 
 void bw_script_begin_run(struct bw_script *script, const struct bw_run_scope *scope)
@@ -198,16 +211,42 @@ void bw_script_set_error(struct bw_script *script, struct bw_slice error)
 
 void bw_script_end_run(struct bw_script *script)
 {
+    struct bw_suspended_run run;
+    bw_script_suspend_run(script, &run);
+    bw_suspended_run_free(&run);
+}
+
+void bw_script_suspend_run(struct bw_script *script, struct bw_suspended_run *run)
+{
+    *run = (struct bw_suspended_run){script->scope, script->steps, script->workflow->step_count};
+    script->steps = NULL;
+    script->scope = (struct bw_run_scope){0};
     luaL_unref(script->L, LUA_REGISTRYINDEX, script->event_ref); /* never allocates: the reference exists */
     luaL_unref(script->L, LUA_REGISTRYINDEX, script->events_ref);
     script->event_ref = script->events_ref = LUA_NOREF;
-    script->scope = (struct bw_run_scope){0};
-    forget_steps(script);
+    if (script->event_text.capacity > LARGE_BYTES) bw_buf_free(&script->event_text);
+    if (script->events_text.capacity > LARGE_BYTES) bw_buf_free(&script->events_text);
+}
+
+void bw_script_resume_run(struct bw_script *script, struct bw_suspended_run *run)
+{
+    script->scope = run->scope;
+    script->steps = run->steps;
+    script->runs++;
+    *run = (struct bw_suspended_run){0};
+}
+
+void bw_suspended_run_free(struct bw_suspended_run *run)
+{
+    forget_steps(run->steps, run->step_count);
+    *run = (struct bw_suspended_run){0};
 }
 
 bool bw_script_set_step(struct bw_script *script, size_t step, enum bw_step_status status, struct bw_slice output, struct bw_slice error,
                         struct bw_error *err)
 {
+    size_t count = script->workflow->step_count;
+    if (!script->steps && !(script->steps = calloc(count, sizeof *script->steps))) return bw_error_set(err, "memory", "out of memory");
     struct bw_step_value *value = &script->steps[step];
     char *kept_output = output.len ? bw_slice_dup(output) : NULL, *kept_error = error.len ? bw_slice_dup(error) : NULL;
     if ((output.len && !kept_output) || (error.len && !kept_error)) {

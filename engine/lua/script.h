@@ -1,4 +1,5 @@
-/* script.h: the door to Lua: one `struct bw_script` is one Lua state that serves ONE run at a time of one workflow version.
+/* script.h: the door to Lua: one `struct bw_script` is one Lua state that serves ONE run at a time of one workflow version (but for those of
+ * bw_script_new_shared()).
  *
  * A script is made from a workflow (all its expressions and inline code compiled) and the Lua actions it uses. It is reused for the next run of
  * the same version after bw_script_end_run(): library tables are read-only, each attempt of a step gets a fresh environment, in which action files
@@ -6,9 +7,9 @@
  * aborts: every Lua error, memory exhaustion and budget overrun becomes a bw_error; code classes: expr.* (expressions), lua.error, lua.timeout,
  * lua.memory, lua.denied, input.*, output.*. Lua never runs outside a protected call.
  *
- * Memory: all allocations of the state are capped (limits.memory_bytes). Time: a count hook yields at slice ends when it can, raises lua.timeout when
- * the deadline has passed and again on every later hook, so that pcall loops cannot eat it. C functions cannot be interrupted: the flight page and
- * the engine's kill are for that. Data from events are read-only views over JSON text (view.c), not tables. */
+ * Memory: all allocations of the state are capped (limits.memory_bytes; in a shared one those of each task). Time: a count hook yields at slice ends
+ * when it can, raises lua.timeout when the deadline has passed and again on every later hook, so that pcall loops cannot eat it. C functions cannot
+ * be interrupted: the flight page and the engine's kill are for that. Data from events are read-only views over JSON text (view.c), not tables. */
 #ifndef BW_LUA_SCRIPT_H
 #define BW_LUA_SCRIPT_H
 #include "base/buf.h"
@@ -78,6 +79,10 @@ struct bw_script;
  * file:line:column; NULL if there was any. The workflow and actions must outlive the script. */
 struct bw_script *bw_script_new(const struct bw_workflow *workflow, const struct bw_action *const *actions, const struct bw_script_limits *limits,
                                 struct bw_errors *errs);
+/* A state for the actions of one plugin alone, which tasks are given (bw_task_options.action), for as many runs at once as use them. They share its
+ * memory, of which each may take as much as there is for a state of its own, and its files and modules are executed once: only for code that keeps
+ * nothing in its variables. NULL with err: no memory. */
+struct bw_script *bw_script_new_shared(const struct bw_script_limits *limits, struct bw_error *err);
 void bw_script_free(struct bw_script *script);
 /* Memory in use by the state, and whether the state must not be reused (memory or time limit was hit, recycling age reached). */
 size_t bw_script_memory(const struct bw_script *script);
@@ -106,6 +111,16 @@ void bw_script_set_names(struct bw_script *script, struct bw_slice inputs, struc
 /* What `error` is for the evaluations that follow; borrowed until then. Empty: nil. */
 void bw_script_set_error(struct bw_script *script, struct bw_slice error);
 void bw_script_end_run(struct bw_script *script);
+/* A run that has no task in the state can go on in another one of the same workflow: until then it needs none, and the state is free as behind
+ * bw_script_end_run(). What was borrowed for the run stays so. */
+struct bw_suspended_run { /* not to be looked into; zeroed, it is none */
+    struct bw_run_scope scope;
+    struct bw_step_value *steps;
+    size_t step_count;
+};
+void bw_script_suspend_run(struct bw_script *script, struct bw_suspended_run *run);
+void bw_script_resume_run(struct bw_script *script, struct bw_suspended_run *run); /* instead of bw_script_begin_run() */
+void bw_suspended_run_free(struct bw_suspended_run *run);                          /* it does not go on */
 
 enum bw_step_status { BW_STATUS_NONE, BW_STATUS_SUCCEEDED, BW_STATUS_FAILED, BW_STATUS_SKIPPED, BW_STATUS_UNKNOWN };
 /* output: JSON text, copied. error: JSON text or empty. */

@@ -56,6 +56,48 @@ static const struct bw_action *action_of(const struct bw_task *task)
     return script->workflow->steps[task->options.step].kind == BW_STEP_LUA ? NULL : script->actions[task->options.step];
 }
 
+/* What is made once of an action is kept in the registry by the action's address: it outlives the state. */
+static void keep(lua_State *L, const struct bw_action *action)
+{
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, action);
+}
+
+static void compile(lua_State *L, const struct bw_action *action)
+{
+    if (bw_script_compile(L, action->file, 1, BW_CHUNK_HEAD, action->source, "") != LUA_OK) lua_error(L);
+}
+
+static void push_compiled(lua_State *L, const struct bw_action *action)
+{
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, action) != LUA_TNIL) return;
+    lua_pop(L, 1);
+    compile(L, action);
+    keep(L, action);
+}
+
+static void push_environment(lua_State *L, const struct bw_action *action)
+{
+    bw_env_push_fresh(L);
+    if (!action) return;
+    lua_pushcfunction(L, bw_action_mark);
+    lua_setfield(L, -2, "action");
+    bw_module_add_require(L, action);
+}
+
+/* Of a shared state: the file is executed once, and `run` is what is left of it. */
+static void push_run(lua_State *L, const struct bw_action *action)
+{
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, action) != LUA_TNIL) return;
+    lua_pop(L, 1);
+    compile(L, action);
+    push_environment(L, action);
+    lua_call(L, 1, 1);
+    if (!lua_istable(L, -1) || lua_getfield(L, -1, "run") != LUA_TFUNCTION) luaL_error(L, "the file must end with: return action{…}");
+    lua_remove(L, -2);
+    keep(L, action);
+}
+
 /* Makes the coroutine: a function and its arguments. The code was compiled once and is executed anew, in an environment of its own: no variable
  * survives an attempt, and no step can leave something behind that another one's code would call. */
 static int prepare(lua_State *L)
@@ -63,22 +105,25 @@ static int prepare(lua_State *L)
     struct bw_task *task = lua_touserdata(L, 1);
     struct bw_script *script = task->script;
     const struct bw_action *action = action_of(task);
+    struct bw_json_view input = bw_json_view_of(task->options.input.len ? task->options.input : BW_SLICE("{}"));
     task->thread = lua_newthread(L);
     task->thread_ref = luaL_ref(L, LUA_REGISTRYINDEX);
-    if (action) lua_pushcfunction(L, run_file);
-    if (!task->options.action)
-        lua_rawgeti(L, LUA_REGISTRYINDEX, script->code_refs[task->options.step]);
-    else if (bw_script_compile(L, action->file, 1, BW_CHUNK_HEAD, action->source, "") != LUA_OK)
-        return lua_error(L);
-    bw_env_push_fresh(L);
-    if (action) {
-        lua_pushcfunction(L, bw_action_mark);
-        lua_setfield(L, -2, "action");
-        bw_module_add_require(L, action);
+    if (script->is_shared) {
+        push_run(L, action);
+        bw_api_push_ctx(L, task);
+        bw_value_push_json(L, input);
+        task->pending_args = 2;
+    } else {
+        if (action) lua_pushcfunction(L, run_file);
+        if (task->options.action)
+            push_compiled(L, action);
+        else
+            lua_rawgeti(L, LUA_REGISTRYINDEX, script->code_refs[task->options.step]);
+        push_environment(L, action);
+        bw_value_push_json(L, input);
+        bw_api_push_ctx(L, task);
+        task->pending_args = action ? 4 : 3;
     }
-    bw_value_push_json(L, bw_json_view_of(task->options.input.len ? task->options.input : BW_SLICE("{}")));
-    bw_api_push_ctx(L, task);
-    task->pending_args = action ? 4 : 3;
     if (!lua_checkstack(task->thread, 8)) return luaL_error(L, "lua.memory: out of memory");
     lua_xmove(L, task->thread, task->pending_args + 1);
     return 0;
@@ -86,13 +131,12 @@ static int prepare(lua_State *L)
 
 static void place_of(struct bw_task *task)
 {
-    const struct bw_script *script = task->script;
-    const struct bw_step *step = &script->workflow->steps[task->options.step];
+    const struct bw_workflow *workflow = task->script->workflow;
     const struct bw_action *action = action_of(task);
     if (action)
         task->place = (struct bw_code_place){.file = action->file, .line = 1, .action = action};
     else
-        task->place = (struct bw_code_place){.file = script->workflow->file.ptr, .line = step->lua_mark.line};
+        task->place = (struct bw_code_place){.file = workflow->file.ptr, .line = workflow->steps[task->options.step].lua_mark.line};
 }
 
 /* The code may ask for a secret long after it was begun, and it may have been changed meanwhile. */
@@ -116,6 +160,26 @@ static bool keep_grants(struct bw_task *task)
     return true;
 }
 
+/* Each task may take as much memory as there is for a state, also where it shares one: what a state has more of behind a task's turn is that task's.
+ */
+static size_t begin_turn(struct bw_task *task)
+{
+    struct bw_script *script = task->script;
+    size_t limit = script->limits.memory_bytes;
+    if (script->is_shared) script->memory.cap = script->memory.used + (limit > task->memory ? limit - task->memory : 0);
+    script->task = task;
+    return script->memory.used;
+}
+
+static void end_turn(struct bw_task *task, size_t before)
+{
+    struct bw_script *script = task->script;
+    size_t had = task->memory + script->memory.used;
+    task->memory = had > before ? had - before : 0; /* less than nothing: it has swept up behind others */
+    script->task = NULL;
+    bw_budget_end(script);
+}
+
 struct bw_task *bw_task_new(struct bw_script *script, const struct bw_task_options *options, struct bw_error *err)
 {
     struct bw_task *task = calloc(1, sizeof *task);
@@ -134,14 +198,14 @@ struct bw_task *bw_task_new(struct bw_script *script, const struct bw_task_optio
     snprintf(task->key, sizeof task->key, "%s", options->idempotency_key ? options->idempotency_key : "");
     place_of(task);
     bw_budget_begin_task(script, options->deadline_us);
-    script->task = task;
+    if (script->is_shared) script->runs++; /* else its run has been counted */
+    size_t before = begin_turn(task);
     lua_State *L = script->L;
     lua_pushcfunction(L, prepare);
     lua_pushlightuserdata(L, task);
     int status = lua_pcall(L, 1, 0, 0);
     if (status != LUA_OK) bw_lua_error(script, L, status, &task->place, "lua.error", err);
-    script->task = NULL;
-    bw_budget_end(script);
+    end_turn(task, before);
     if (status == LUA_OK) return task;
     bw_task_free(task);
     return NULL;
@@ -263,12 +327,13 @@ enum bw_task_state bw_task_resume(struct bw_task *task)
     task->is_waiting = false;
     bw_budget_install(task->thread);
     bw_budget_begin_task(script, task->options.deadline_us); /* the slice begins here */
-    script->task = task;
+    size_t before = begin_turn(task);
     script->memory.running = task->thread;
     int status = lua_resume(task->thread, script->L, arguments, &results);
     if (status == LUA_YIELD) {
         lua_pop(task->thread, results);
-        if (task->is_waiting && !task->has_waited && script->memory.used > SWEPT_BYTES) lua_gc(script->L, LUA_GCCOLLECT);
+        bool is_first_wait = task->is_waiting && !task->has_waited;
+        if (is_first_wait && !script->is_shared && script->memory.used > SWEPT_BYTES) lua_gc(script->L, LUA_GCCOLLECT);
         task->has_waited |= task->is_waiting;
         state = task->is_waiting ? BW_TASK_WAITS : BW_TASK_YIELDED;
     } else if (status == LUA_OK) {
@@ -276,8 +341,7 @@ enum bw_task_state bw_task_resume(struct bw_task *task)
     } else {
         state = end_failed(task, status);
     }
-    script->task = NULL;
-    bw_budget_end(script);
+    end_turn(task, before);
     return state;
 }
 
@@ -286,7 +350,7 @@ const struct bw_task_request *bw_task_request(const struct bw_task *task)
     return &task->request;
 }
 
-static struct bw_slice keep(struct bw_buf *bytes, struct bw_slice text)
+static struct bw_slice keep_text(struct bw_buf *bytes, struct bw_slice text)
 {
     struct bw_slice kept = {(const char *)bytes->len, text.len};
     bw_buf_append_slice(bytes, text);
@@ -303,10 +367,10 @@ bool bw_task_answer(struct bw_task *task, const struct bw_http_answer *answer)
     task->answer_headers = calloc(answer->header_count + 1, sizeof *task->answer_headers);
     if (answer->error) task->failure.error = *answer->error; /* not the task's end: the place is free until then */
     task->answer.error = &task->failure.error;
-    task->answer.body = keep(&task->answer_bytes, answer->body);
+    task->answer.body = keep_text(&task->answer_bytes, answer->body);
     for (size_t i = 0; task->answer_headers && i < answer->header_count; i++)
-        task->answer_headers[i] =
-            (struct bw_http_header){keep(&task->answer_bytes, answer->headers[i].name), keep(&task->answer_bytes, answer->headers[i].value)};
+        task->answer_headers[i] = (struct bw_http_header){keep_text(&task->answer_bytes, answer->headers[i].name),
+                                                          keep_text(&task->answer_bytes, answer->headers[i].value)};
     if (!task->answer_headers || task->answer_bytes.failed) {
         bw_error_set(&task->failure.error, "http.memory", "out of memory for the answer");
         task->answer = (struct bw_http_answer){.error = &task->failure.error, .transient = true};

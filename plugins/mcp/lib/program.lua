@@ -7,12 +7,12 @@ local spoken = require "spoken"
 local M = {}
 
 local GREETING, REQUEST = 1, 2
-local talks = 0 -- of this attempt
 
 -- One process; what it has answered. A part is not run a second time: each attempt has parts of its own.
 local function talk(ctx, server, messages)
-  talks = talks + 1
-  local output, why = ctx.part.run("server[" .. ctx.attempt .. "." .. talks .. "]", "exec/rpc@1", {program = server.program, messages = messages})
+  local own = ctx.config -- of this attempt alone, which the variables of a module are not
+  own.talks = (own.talks or 0) + 1
+  local output, why = ctx.part.run("server[" .. ctx.attempt .. "." .. own.talks .. "]", "exec/rpc@1", {program = server.program, messages = messages})
   if output then return output.answers end
   if why.code == "action.unknown" then
     spoken.fail(ctx, "program", "the server " .. server.name .. " is a program, and this instance runs none: write configure: {exec: {programs: [{name: " .. server.program .. ", run: […]}]}}")
