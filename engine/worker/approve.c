@@ -26,7 +26,7 @@ static bool render_message(struct bw_run *run, size_t index, struct bw_buf *out,
     const struct bw_step *step = &run->entry->workflow->steps[index];
     struct bw_buf rendered = {0}, redacted = {0};
     bw_note_enter_step(run, index, 0);
-    bool good = bw_script_render(run->script, step->set, &(struct bw_render){0}, &rendered, err);
+    bool good = bw_script_render(bw_run_script_at(run, index), step->set, &(struct bw_render){0}, &rendered, err);
     bw_note_leave(run->event->worker);
     if (good) bw_redact_append(&redacted, bw_buf_slice(&rendered));
     json_t *message = good ? bw_json_load(bw_buf_slice(&redacted), NULL) : NULL;

@@ -22,7 +22,6 @@ void bw_note_enter(const struct bw_worker_event *event, struct bw_uid run, struc
 void bw_note_enter_step(const struct bw_run *run, size_t step, int64_t deadline_us)
 {
     bw_note_enter(run->event, run->uid, run->entry->workflow->steps[step].path, deadline_us);
-    bw_script_set_error(run->script, bw_run_error_at(run, step));
 }
 
 void bw_note_leave(struct bw_worker *worker)
@@ -80,8 +79,7 @@ void bw_attempt_release(struct bw_attempt *attempt)
     attempt->stream = NULL;
     bw_inner_free(attempt);
     attempt->kept = NULL;
-    bw_task_free(attempt->task);
-    attempt->task = NULL;
+    bw_step_free_task(attempt->run, &attempt->task, &attempt->shared);
     bw_timer_stop(attempt->timer);
     bw_timer_stop(attempt->beat_timer);
     if (attempt->permit) bw_permit_release(attempt, 0);

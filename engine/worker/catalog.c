@@ -15,7 +15,7 @@ static void free_workflow(struct bw_catalog_workflow *entry)
 {
     bw_workflow_free(entry->workflow);
     free(entry->actions);
-    free(entry->lua_actions);
+    free(entry->own_actions);
     free(entry->limits);
     bw_schema_free(entry->inputs);
 }
@@ -26,6 +26,7 @@ static void free_catalog(struct bw_worker *worker, struct bw_catalog *catalog)
         bw_scripts_drop(worker, &catalog->workflows[i]);
         free_workflow(&catalog->workflows[i]);
     }
+    for (size_t i = 0; i < catalog->package_count; i++) bw_shared_scripts_drop(worker, &catalog->packages[i]);
     bw_offers_free(catalog);
     json_decref(catalog->unconfigured);
     json_decref(catalog->unused);
@@ -277,7 +278,7 @@ static void drop_broken_callers(struct bw_catalog *catalog, struct bw_errors *er
 /* Code with ctx.part can call a workflow whose name is only known then. */
 static bool may_call_any(const struct bw_catalog_workflow *entry, size_t step)
 {
-    const struct bw_action *action = entry->lua_actions[step];
+    const struct bw_action *action = entry->actions[step];
     const char *code = action ? action->source.ptr : entry->workflow->steps[step].lua.ptr;
     return code && strstr(code, "ctx.part.");
 }
@@ -306,18 +307,18 @@ static void add_workflow(struct bw_worker *worker, struct bw_catalog *catalog, s
                   workflow, workflow->mark);
     struct bw_catalog_workflow entry = {.workflow = workflow};
     entry.actions = calloc(workflow->step_count + 1, sizeof *entry.actions);
-    entry.lua_actions = calloc(workflow->step_count + 1, sizeof *entry.lua_actions);
+    entry.own_actions = calloc(workflow->step_count + 1, sizeof *entry.own_actions);
     entry.limits = calloc(workflow->step_count + 1, sizeof *entry.limits);
-    for (size_t i = 0; entry.actions && entry.lua_actions && i < workflow->step_count; i++) {
+    for (size_t i = 0; entry.actions && entry.own_actions && i < workflow->step_count; i++) {
         const struct bw_step *step = &workflow->steps[i];
         if (step->kind != BW_STEP_USES || !(entry.actions[i] = find_action(catalog, workflow, step, errs))) continue;
-        if (entry.actions[i]->source.len) entry.lua_actions[i] = entry.actions[i];
+        if (entry.actions[i]->source.len && !bw_package_is_shared(entry.actions[i]->package)) entry.own_actions[i] = entry.actions[i];
         check_secrets(workflow, step, entry.actions[i], errs);
         check_guarantee(workflow, step, entry.actions[i], errs);
     }
     load_inputs(&entry, errs);
     /* Compiling finds the errors of expressions and code now, not at the first event. It is not kept: most workflows are idle. */
-    struct bw_script *script = errs->count == before && entry.limits ? bw_script_new(workflow, entry.lua_actions, &worker->limits, errs) : NULL;
+    struct bw_script *script = errs->count == before && entry.limits ? bw_script_new(workflow, entry.own_actions, &worker->limits, errs) : NULL;
     struct bw_catalog_workflow *grown = script ? realloc(catalog->workflows, (catalog->workflow_count + 1) * sizeof *grown) : NULL;
     bw_script_free(script);
     if (!grown) {

@@ -77,7 +77,7 @@ bool bw_run_make_inputs(struct bw_run *run, struct bw_error *err)
     struct bw_slice given = is_called ? bw_json_slice(json_object_get(run->child, "input_text")) : (struct bw_slice){0};
     if (is_called && !given.len) given = BW_SLICE("{}");
     bw_note_enter(run->event, run->uid, BW_SLICE("inputs"), 0);
-    bool good = bw_inputs_make(run->event, run->entry, run->script, given, &run->inputs, err);
+    bool good = bw_inputs_make(run->event, run->entry, bw_run_script(run), given, &run->inputs, err);
     bw_note_leave(run->event->worker);
     return good;
 }
@@ -123,7 +123,7 @@ static bool restore_outer(struct bw_run *run, const json_t *step, struct bw_erro
                                  : result->state == BW_STATE_FAILED  ? BW_STATUS_FAILED
                                  : result->state == BW_STATE_UNKNOWN ? BW_STATUS_UNKNOWN
                                                                      : BW_STATUS_SKIPPED;
-    return bw_script_set_step(run->script, (size_t)index, status, output, error, err);
+    return bw_script_set_step(bw_run_script(run), (size_t)index, status, output, error, err);
 }
 
 bool bw_run_restore_item(struct bw_run *run, struct bw_error *err)
@@ -178,7 +178,7 @@ static bool render(const struct bw_attempt *attempt, const struct bw_template *f
     bool is_with = bw_attempt_step(attempt)->kind == BW_STEP_CALL;
     const struct bw_render with = {.config = is_with ? bw_values_text(bw_attempt_worker(attempt)) : (struct bw_slice){0}};
     bw_note_enter_step(attempt->run, attempt->step, 0);
-    bool good = !from || bw_script_render(attempt->run->script, from, &with, out, err);
+    bool good = !from || bw_script_render(bw_run_script_at(attempt->run, attempt->step), from, &with, out, err);
     bw_note_leave(bw_attempt_worker(attempt));
     if (!from) bw_buf_append_text(out, "{}");
     if (good && out->len > BW_INPUT_BYTES_MAX) {
@@ -365,7 +365,7 @@ static bool append_key(const struct bw_attempt *attempt, struct bw_slice item, s
         return true;
     }
     append_locals(&locals, step, bw_buf_slice(&attempt->run->locals), item, number);
-    bool good = bw_script_render(attempt->run->script, &key, &(struct bw_render){.locals = bw_buf_slice(&locals)}, out, err);
+    bool good = bw_script_render(bw_run_script_at(attempt->run, attempt->step), &key, &(struct bw_render){.locals = bw_buf_slice(&locals)}, out, err);
     bw_buf_free(&locals);
     return good;
 }

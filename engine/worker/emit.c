@@ -88,7 +88,8 @@ void bw_emit(struct bw_attempt *attempt)
     result->started_ms = bw_clock_wall_ms();
     bw_trace_step(run, attempt->step, "step_started", 0);
     bw_note_enter_step(run, attempt->step, 0);
-    bool good = bw_script_render(run->script, step->set, &(struct bw_render){.result = bw_run_result_at(run, attempt->step)}, &rendered, &err);
+    bool good = bw_script_render(bw_run_script_at(run, attempt->step), step->set, &(struct bw_render){.result = bw_run_result_at(run, attempt->step)},
+                                 &rendered, &err);
     bw_note_leave(bw_attempt_worker(attempt));
     if (good && depth_of(run->event) >= BW_EMIT_DEPTH_MAX) {
         good = bw_error_set(&err, "emit.too_deep", "this run stands behind %d events in a row that runs caused: that is taken for a loop",

@@ -24,8 +24,9 @@ static bool find_catch(struct bw_run *run, size_t index, size_t *found)
         bool answer = true;
         if (try->catches[i].condition >= 0) {
             bw_note_enter_step(run, index, 0);
-            bw_script_set_error(run->script, bw_buf_slice(&run->results[index].error));
-            bool good = bw_script_condition(run->script, (uint32_t)try->catches[i].condition, &answer, &err);
+            struct bw_script *script = bw_run_script(run);
+            bw_script_set_error(script, bw_buf_slice(&run->results[index].error));
+            bool good = bw_script_condition(script, (uint32_t)try->catches[i].condition, &answer, &err);
             bw_note_leave(run->event->worker);
             if (!good) { /* the run fails with what is wrong with the condition */
                 bw_buf_clear(&run->results[index].error);

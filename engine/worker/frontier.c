@@ -82,7 +82,7 @@ static void end_blocks(struct bw_run *run, int32_t block)
             if (!has_ended(run, i)) return;
         run->has_news = true;
         run->results[block].state = BW_STATE_SUCCEEDED;
-        bw_script_set_step(run->script, (size_t)block, BW_STATUS_SUCCEEDED, BW_SLICE("{}"), (struct bw_slice){0}, &ignored);
+        bw_script_set_step(bw_run_script(run), (size_t)block, BW_STATUS_SUCCEEDED, BW_SLICE("{}"), (struct bw_slice){0}, &ignored);
         if (step_at(run, (size_t)block)->kind == BW_STEP_TRY) bw_run_caught(run, (size_t)block);
     }
 }
@@ -111,7 +111,7 @@ static void skip(struct bw_run *run, size_t index)
     result->state = BW_STATE_SKIPPED;
     result->is_pure = true;
     result->started_ms = result->ended_ms = bw_clock_wall_ms();
-    bw_script_set_step(run->script, index, BW_STATUS_SKIPPED, (struct bw_slice){0}, (struct bw_slice){0}, &ignored);
+    bw_script_set_step(bw_run_script(run), index, BW_STATUS_SKIPPED, (struct bw_slice){0}, (struct bw_slice){0}, &ignored);
     bw_trace_step(run, index, "step_finished", 0);
 }
 
@@ -138,7 +138,7 @@ static bool choose_case(struct bw_run *run, size_t index, uint32_t *branch, stru
     const struct bw_step *step = step_at(run, index);
     struct bw_buf text = {0};
     bw_note_enter_step(run, index, 0);
-    bool good = bw_script_render(run->script, step->set, &(struct bw_render){0}, &text, err);
+    bool good = bw_script_render(bw_run_script_at(run, index), step->set, &(struct bw_render){0}, &text, err);
     bw_note_leave(run->event->worker);
     json_t *value = good ? bw_json_load(bw_buf_slice(&text), NULL) : NULL;
     struct bw_slice spelled = json_is_string(value) ? bw_json_slice(value) : bw_buf_slice(&text);

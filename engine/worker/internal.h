@@ -9,6 +9,7 @@
 #include "wire/channel.h"
 #include "wire/flight.h"
 #include "wire/messages.h"
+#include "worker/scripts.h"
 #include "workflow/model.h"
 #include <event2/event.h>
 #include <sys/queue.h>
@@ -16,8 +17,6 @@
 #define BW_STEP_TIMEOUT_MS 60000
 #define BW_LOST_MAX 5
 #define BW_INPUT_BYTES_MAX (8u << 20) /* rendered inputs of a step */
-#define BW_SCRIPTS_IDLE_MAX 32        /* of one workflow */
-#define BW_SCRIPT_IDLE_MS 30000       /* a Lua state that nobody has needed for so long is freed */
 #define BW_GIVE_UP_MS 10000           /* semantics.md 2.5: so long a step that is not wanted any more has to end by itself */
 #define BW_LATE_CALL_MS 1000          /* … and a plugin's call whose time is over */
 #define BW_ACTION_AGAIN_MS 30000      /* semantics.md 2.5: a run whose action is missing looks for it so often */
@@ -71,7 +70,10 @@ struct bw_worker {
     TAILQ_HEAD(, bw_run) runs;                   /* all that it executes */
     TAILQ_HEAD(, bw_catalog) catalogs;
     TAILQ_HEAD(, bw_idle_script) idle_scripts;
-    struct event *sweep_event; /* while there are some */
+    TAILQ_HEAD(, bw_shared_script) shared_scripts;
+    struct event *sweep_event;                   /* while some of these are idle */
+    TAILQ_HEAD(bw_run_list, bw_run) with_script; /* runs that have been given a state in this turn of the loop */
+    struct event *suspend_event;
     TAILQ_HEAD(, bw_held_run) held;
     TAILQ_HEAD(bw_attempt_list, bw_attempt) ready; /* their code gave way: one slice each a turn */
     struct event *ready_event;
@@ -107,7 +109,7 @@ void bw_values_check(const struct bw_worker *worker, const struct bw_workflow *w
 struct bw_catalog_workflow {
     struct bw_workflow *workflow;
     const struct bw_action **actions;     /* per step: the action it uses (Lua or plugin), or NULL */
-    const struct bw_action **lua_actions; /* per step: the action if it is Lua */
+    const struct bw_action **own_actions; /* per step: the action if it is Lua that the states of this workflow execute */
     const char **limits;                  /* per step: the shared limit that its attempts begin under, or NULL */
     struct bw_schema *inputs;             /* NULL: it has none */
     uint8_t version[32];                  /* definition + the actions' sources + plugin name@major */
@@ -154,6 +156,10 @@ struct bw_package { /* a plugin in Lua: a folder with plugin.yaml */
     json_t *secrets;                     /* [NAME]: what its actions may read because of that */
     struct bw_error fault;               /* code set: what bellwire.yaml says does not fit this version of it, and its actions cannot run */
 };
+static inline bool bw_package_is_shared(const struct bw_package *package) /* is its code executed in the states of shared_scripts.c? */
+{
+    return package && package->is_bundled;
+}
 void bw_offers_load(struct bw_worker *worker, struct bw_catalog *catalog, const struct bw_message *message, struct bw_errors *errs);
 void bw_offers_configure(const struct bw_worker *worker, struct bw_catalog *catalog, struct bw_errors *errs); /* worker->configure is another one */
 void bw_offers_free(struct bw_catalog *catalog);
@@ -168,14 +174,6 @@ void bw_cache_wait(struct bw_attempt *attempt, struct bw_slice name); /* behind 
 void bw_cache_leave(struct bw_attempt *attempt);                      /* it waits no longer */
 void bw_cache_release(struct bw_attempt *attempt);                    /* it makes nothing any more */
 void bw_cache_clear(struct bw_worker *worker);                        /* bellwire.yaml is another one */
-
-/* ---- scripts.c: the Lua states of workflows ---- */
-bool bw_scripts_open(struct bw_worker *worker); /* false: no memory */
-/* A state for one run, or for one look at a trigger; NULL: it cannot be made. What was taken is returned, or freed by who found it broken. */
-struct bw_script *bw_scripts_take(struct bw_worker *worker, struct bw_catalog_workflow *entry, struct bw_error *err);
-void bw_scripts_return(struct bw_worker *worker, struct bw_catalog_workflow *entry, struct bw_script *script); /* NULL is fine */
-void bw_scripts_drop(struct bw_worker *worker, struct bw_catalog_workflow *entry);                             /* all that are idle */
-void bw_scripts_sweep(struct bw_worker *worker, int64_t now_us);                                               /* those that are idle for long */
 
 /* ---- matching.c ---- */
 struct bw_worker_event;
@@ -299,7 +297,11 @@ struct bw_run {
     TAILQ_ENTRY(bw_run) link; /* in worker->runs */
     struct bw_worker_event *event;
     struct bw_catalog_workflow *entry;
-    struct bw_script *script;
+    struct bw_script *script;          /* NULL: it waits without one (suspend.c) */
+    struct bw_suspended_run suspended; /* then */
+    size_t script_tasks;               /* of its attempts that are in `script` */
+    TAILQ_ENTRY(bw_run) script_link;   /* in worker->with_script */
+    bool is_with_script;
     struct bw_uid uid;
     char uid_text[BW_UID_TEXT];
     struct bw_step_result *results; /* one for each step; NULL: its trigger is all that was looked at */
@@ -391,6 +393,7 @@ struct bw_attempt {
     struct bw_buf input; /* rendered `with` */
     const json_t *mock;  /* in a trial: the answers to be given instead of running it */
     struct bw_task *task;
+    struct bw_shared_script *shared; /* whose state the task is in; NULL: in the run's own */
     struct bw_inner *inner;          /* the action that its code runs and waits for; NULL: none */
     struct bw_cache_entry *cached;   /* what it waits for (CACHE) */
     const struct bw_step_part *kept; /* the part that is on its way to the disk (KEPT) */
@@ -423,7 +426,6 @@ int64_t bw_attempt_clock_ms(const struct bw_attempt *attempt); /* for what is le
 int64_t bw_attempt_left_ms(const struct bw_attempt *attempt);  /* until the deadline of its code */
 /* The flight page: user code is about to run, and when it must be back (0: no deadline of its own). */
 void bw_note_enter(const struct bw_worker_event *event, struct bw_uid run, struct bw_slice path, int64_t deadline_us);
-/* The same for a step; and `error` is what it is there. */
 void bw_note_enter_step(const struct bw_run *run, size_t step, int64_t deadline_us);
 void bw_note_leave(struct bw_worker *worker);
 
@@ -561,13 +563,18 @@ void bw_step_start_plugin(struct bw_attempt *attempt, const char *key, int64_t t
 void bw_step_start_inner(struct bw_attempt *attempt, const char *key); /* attempt->inner, which is Lua */
 void bw_step_call_plugin(struct bw_attempt *attempt, const struct bw_action *action, struct bw_slice input, const char *key, int64_t timeout_ms,
                          bool may_be_posted);
+void bw_step_free_task(struct bw_run *run, struct bw_task **task, struct bw_shared_script **shared); /* of an attempt, or of its inner action */
 struct bw_task *bw_step_running(const struct bw_attempt *attempt); /* the code that executes, or waits for something */
 void bw_step_continue(struct bw_attempt *attempt);                 /* its code gets a slice */
 void bw_step_log(struct bw_attempt *attempt, const char *level, struct bw_slice text);
 void bw_step_plugin_result(struct bw_attempt *attempt, const struct bw_message *message);
 void bw_step_on_timeout(evutil_socket_t fd, short what, void *attempt); /* a timer's callback */
+
+/* ---- grants.c ---- */
 /* What the step may see: the workflow's secrets; an action only those that it declares. Returns the count. */
 size_t bw_step_grants(const struct bw_attempt *attempt, bool only_declared, struct bw_grant grants[BW_WORKFLOW_SECRETS_MAX]);
+/* What the workflow grants to the action, and what its plugin's configuration grants to all of its actions. NULL without memory. */
+struct bw_grant *bw_step_all_grants(const struct bw_attempt *attempt, const struct bw_action *action, size_t *count);
 
 /* ---- step_end.c: each ends the attempt and goes on with the run; both may be freed when they return ---- */
 /* error: the reason; class as in messages.h */
@@ -615,7 +622,8 @@ struct bw_catalog_workflow *bw_catalog_callee(const struct bw_catalog *catalog, 
 /* ---- part.c: parts of a step that are recorded one by one ---- */
 struct bw_inner { /* an action that the code of a step runs as a part of it */
     const struct bw_action *action;
-    struct bw_task *task; /* NULL: it is a plugin's */
+    struct bw_task *task;            /* NULL: it is a plugin's */
+    struct bw_shared_script *shared; /* as of an attempt */
     struct bw_buf input;
     char path[BW_PART_PATH_BYTES];
     int64_t started_ms;

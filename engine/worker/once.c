@@ -53,7 +53,7 @@ void bw_once_make_unknown(struct bw_run *run, size_t step, const char *what, con
     bw_buf_clear(&result->output);
     bw_buf_clear(&result->error);
     bw_error_to_json(&result->error, &err, BW_CLASS_LOST, path);
-    bw_script_set_step(run->script, step, BW_STATUS_UNKNOWN, (struct bw_slice){0}, bw_buf_slice(&result->error), &ignored);
+    bw_script_set_step(bw_run_script(run), step, BW_STATUS_UNKNOWN, (struct bw_slice){0}, bw_buf_slice(&result->error), &ignored);
 }
 
 void bw_once_restore(struct bw_run *run, size_t step)

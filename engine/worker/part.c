@@ -268,7 +268,7 @@ void bw_parts_run(struct bw_attempt *attempt, struct bw_slice name, struct bw_sl
 void bw_inner_free(struct bw_attempt *attempt)
 {
     if (!attempt->inner) return;
-    bw_task_free(attempt->inner->task);
+    bw_step_free_task(attempt->run, &attempt->inner->task, &attempt->inner->shared);
     bw_buf_free(&attempt->inner->input);
     free(attempt->inner);
     attempt->inner = NULL;

@@ -60,7 +60,7 @@ bool bw_permit_prepare(struct bw_attempt *attempt, struct bw_error *err)
     }
     if (!step->limit.measures) return true;
     bw_note_enter_step(attempt->run, attempt->step, 0);
-    good = bw_script_render(attempt->run->script, step->limit.measures, &(struct bw_render){0}, &rendered, err);
+    good = bw_script_render(bw_run_script_at(attempt->run, attempt->step), step->limit.measures, &(struct bw_render){0}, &rendered, err);
     bw_note_leave(bw_attempt_worker(attempt));
     json_t *measures = good ? bw_json_load(bw_buf_slice(&rendered), err) : NULL;
     good = measures != NULL;

@@ -24,7 +24,7 @@ bool bw_step_repeats(struct bw_attempt *attempt, struct bw_slice raw)
     struct bw_error err;
     bool is_last = false;
     bw_note_enter_step(run, attempt->step, attempt->deadline_us);
-    bool good = bw_script_condition_of(run->script, (uint32_t)repeat->until, raw, &is_last, &err);
+    bool good = bw_script_condition_of(bw_run_script_at(run, attempt->step), (uint32_t)repeat->until, raw, &is_last, &err);
     bw_note_leave(run->event->worker);
     if (good && is_last) return false;
     attempt->may_retry = false;

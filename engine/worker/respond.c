@@ -88,8 +88,8 @@ void bw_respond(struct bw_attempt *attempt)
     result->started_ms = bw_clock_wall_ms();
     bw_trace_step(run, attempt->step, "step_started", 0);
     bw_note_enter_step(run, attempt->step, 0);
-    bool good = bw_script_render(run->script, bw_attempt_step(attempt)->set, &(struct bw_render){.result = bw_run_result_at(run, attempt->step)},
-                                 &rendered, &err);
+    bool good = bw_script_render(bw_run_script_at(run, attempt->step), bw_attempt_step(attempt)->set,
+                                 &(struct bw_render){.result = bw_run_result_at(run, attempt->step)}, &rendered, &err);
     bw_note_leave(bw_attempt_worker(attempt));
     if (good) bw_redact_append(&redacted, bw_buf_slice(&rendered));
     if (good && (answer = make_answer(attempt, bw_buf_slice(&redacted), &err))) {

@@ -59,7 +59,7 @@ static void run_free(struct bw_run *run)
     bw_buf_free(&run->output);
     bw_buf_free(&run->error);
     bw_buf_free(&run->cancelled);
-    if (run->script) bw_scripts_return(run->event->worker, run->entry, run->script);
+    bw_run_end_script(run);
     free(run);
 }
 
@@ -149,7 +149,7 @@ static bool restore_steps(struct bw_run *run, const json_t *recorded, struct bw_
                                          : is_unknown                  ? BW_STATUS_UNKNOWN
                                          : state == BW_STATE_SUCCEEDED ? BW_STATUS_SUCCEEDED
                                                                        : BW_STATUS_SKIPPED;
-            if (!bw_script_set_step(run->script, i, status, bw_buf_slice(&result->output), bw_buf_slice(&result->error), err)) return false;
+            if (!bw_script_set_step(bw_run_script(run), i, status, bw_buf_slice(&result->output), bw_buf_slice(&result->error), err)) return false;
         }
     }
     return true;
@@ -342,10 +342,8 @@ void bw_run_start(struct bw_worker_event *event, struct bw_catalog_workflow *ent
     bw_trace_run(run, event->is_resumed ? "run_resumed" : "run_started");
     struct bw_run_scope scope;
     bw_event_scope(event, run->uid_text, &scope);
-    run->script = bw_scripts_take(event->worker, entry, &err);
     const json_t *recorded = event->head ? recorded_run(event, run->uid) : NULL;
-    if (run->script) bw_script_begin_run(run->script, &scope);
-    bool good = run->script && (!run->child || bw_run_restore_item(run, &err));
+    bool good = bw_run_begin_script(run, &scope, &err) && (!run->child || bw_run_restore_item(run, &err));
     if (!good) { /* nothing can be evaluated: it ends at once */
         run->phase = BW_PHASE_OVER;
         fail_run(run, &err, BW_CLASS_BUG, (struct bw_slice){0});
@@ -365,7 +363,7 @@ void bw_run_start(struct bw_worker_event *event, struct bw_catalog_workflow *ent
         fail_run(run, &err, BW_CLASS_INPUT, BW_SLICE("inputs"));
         return;
     }
-    bw_script_set_names(run->script, bw_buf_slice(&run->inputs), bw_buf_slice(&run->locals));
+    bw_script_set_names(bw_run_script(run), bw_buf_slice(&run->inputs), bw_buf_slice(&run->locals));
     if (entry->workflow->timeout_ms && !(run->timer = bw_timer_new(event->worker, on_deadline, run))) exit(70);
     if (bw_run_restore_outcome(run)) return;
     const json_t *cancelled = event->cancelled ? event->cancelled : json_object_get(recorded, "cancelled");
@@ -404,7 +402,7 @@ static void finish(struct bw_run *run)
     } else if (workflow->outputs) {
         struct bw_buf rendered = {0};
         bw_note_enter(run->event, run->uid, BW_SLICE("outputs"), 0);
-        bool good = bw_script_render(run->script, workflow->outputs, &(struct bw_render){0}, &rendered, &err);
+        bool good = bw_script_render(bw_run_script(run), workflow->outputs, &(struct bw_render){0}, &rendered, &err);
         bw_note_leave(run->event->worker);
         enum bw_error_class class = good ? BW_CLASS_OUTPUT : BW_CLASS_BUG;
         if (good && rendered.len > run->event->worker->max_output_bytes)

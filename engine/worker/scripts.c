@@ -40,7 +40,7 @@ struct bw_script *bw_scripts_take(struct bw_worker *worker, struct bw_catalog_wo
 {
     struct bw_errors errs = {0};
     struct bw_idle_script *idle = entry->idle;
-    struct bw_script *script = idle ? idle->script : bw_script_new(entry->workflow, entry->lua_actions, &worker->limits, &errs);
+    struct bw_script *script = idle ? idle->script : bw_script_new(entry->workflow, entry->own_actions, &worker->limits, &errs);
     if (idle) take_off(worker, idle);
     free(idle);
     if (!script) *err = errs.items[0];
@@ -48,7 +48,7 @@ struct bw_script *bw_scripts_take(struct bw_worker *worker, struct bw_catalog_wo
     return script;
 }
 
-static void sweep_again(struct bw_worker *worker)
+void bw_scripts_sweep_later(struct bw_worker *worker)
 {
     static const struct timeval period = {.tv_sec = BW_SCRIPT_IDLE_MS / 2000};
     if (worker->sweep_event && !evtimer_pending(worker->sweep_event, NULL)) evtimer_add(worker->sweep_event, &period);
@@ -70,7 +70,7 @@ void bw_scripts_return(struct bw_worker *worker, struct bw_catalog_workflow *ent
     entry->idle = idle;
     entry->idle_count++;
     TAILQ_INSERT_TAIL(&worker->idle_scripts, idle, link);
-    sweep_again(worker);
+    bw_scripts_sweep_later(worker);
 }
 
 void bw_scripts_sweep(struct bw_worker *worker, int64_t now_us)
@@ -81,8 +81,9 @@ void bw_scripts_sweep(struct bw_worker *worker, int64_t now_us)
         drop(worker, idle);
         has_dropped = true;
     }
+    bool has_idle = bw_shared_scripts_sweep(worker, now_us, &has_dropped);
     if (has_dropped) malloc_trim(0); /* a state is many small pieces: what is free lies between what is not */
-    if (idle) sweep_again(worker);
+    if (idle || has_idle) bw_scripts_sweep_later(worker);
 }
 
 static void on_sweep(evutil_socket_t fd, short what, void *arg)
@@ -94,5 +95,6 @@ static void on_sweep(evutil_socket_t fd, short what, void *arg)
 bool bw_scripts_open(struct bw_worker *worker)
 {
     TAILQ_INIT(&worker->idle_scripts);
+    TAILQ_INIT(&worker->shared_scripts);
     return (worker->sweep_event = evtimer_new(worker->base, on_sweep, worker)) != NULL;
 }

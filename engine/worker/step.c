@@ -23,6 +23,7 @@ static int64_t heartbeat_of(const struct bw_attempt *attempt)
 void bw_step_attempt(struct bw_attempt *attempt)
 {
     struct bw_step_result *result = bw_attempt_result(attempt);
+    const struct bw_action *action = bw_attempt_action(attempt);
     char key[BW_IDEMPOTENCY_KEY_TEXT];
     int64_t timeout_ms = timeout_of(attempt);
     if (attempt->run->entry->limits[attempt->step] && !attempt->permit &&
@@ -45,13 +46,13 @@ void bw_step_attempt(struct bw_attempt *attempt)
     attempt->deadline_ms = attempt->began_ms + timeout_ms;
     bw_idempotency_key(attempt->run->uid, bw_attempt_step(attempt)->path.ptr, result->iteration, key);
     bw_trace_step(attempt->run, attempt->step, "step_started", 0);
-    if (!attempt->mock && (bw_attempt_action(attempt) || strstr(bw_attempt_step(attempt)->lua.ptr, "ctx")))
+    if (!attempt->mock && (action || strstr(bw_attempt_step(attempt)->lua.ptr, "ctx")))
         bw_attempt_set_timer(attempt, bw_step_on_timeout, timeout_ms); /* pure code cannot wait: its own clock is enough */
     bw_heartbeat_start(attempt, attempt->mock ? 0 : heartbeat_of(attempt));
     BW_CRASH_POINT(WORKER_BEFORE_ATTEMPT);
     if (attempt->mock)
         bw_trial_attempt(attempt, timeout_ms);
-    else if (bw_attempt_step(attempt)->kind == BW_STEP_LUA || attempt->run->entry->lua_actions[attempt->step])
+    else if (bw_attempt_step(attempt)->kind == BW_STEP_LUA || (action && action->source.len))
         bw_step_start_lua(attempt, key);
     else if (bw_attempt_worker(attempt)->trial)
         bw_trial_refuse_step(attempt);
@@ -106,7 +107,7 @@ static bool prepare_input(struct bw_attempt *attempt, struct bw_error *err, enum
     *class = BW_CLASS_BUG;
     if (good && step->with) {
         bw_note_enter_step(attempt->run, attempt->step, attempt->deadline_us);
-        good = bw_script_render(attempt->run->script, step->with, &render, &attempt->input, err);
+        good = bw_script_render(bw_run_script_at(attempt->run, attempt->step), step->with, &render, &attempt->input, err);
         bw_note_leave(bw_attempt_worker(attempt));
     } else if (good) {
         bw_buf_append_text(&attempt->input, "{}");
@@ -172,8 +173,9 @@ bool bw_step_condition(struct bw_run *run, size_t index, bool *answer, struct bw
     *answer = true;
     if (step->condition < 0) return true;
     bw_note_enter_step(run, index, 0);
-    bool good = step->undoes >= 0 ? bw_script_condition_of(run->script, (uint32_t)step->condition, bw_run_result_at(run, index), answer, err)
-                                  : bw_script_condition(run->script, (uint32_t)step->condition, answer, err);
+    struct bw_script *script = bw_run_script_at(run, index);
+    bool good = step->undoes >= 0 ? bw_script_condition_of(script, (uint32_t)step->condition, bw_run_result_at(run, index), answer, err)
+                                  : bw_script_condition(script, (uint32_t)step->condition, answer, err);
     bw_note_leave(run->event->worker);
     return good;
 }
@@ -290,7 +292,7 @@ void bw_step_begin(struct bw_attempt *attempt)
         result->started_ms = bw_clock_wall_ms();
         bw_trace_step(attempt->run, attempt->step, "step_started", 0);
         bw_note_enter_step(attempt->run, attempt->step, attempt->deadline_us);
-        bool good = bw_script_render(attempt->run->script, step->set, &(struct bw_render){0}, &output, &err);
+        bool good = bw_script_render(bw_run_script_at(attempt->run, attempt->step), step->set, &(struct bw_render){0}, &output, &err);
         bw_note_leave(worker);
         if (good)
             bw_step_succeed(attempt, bw_buf_slice(&output));

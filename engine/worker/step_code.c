@@ -49,31 +49,6 @@ static bool on_callback_url(void *attempt, struct bw_buf *out)
     return bw_callback_url(attempt, out);
 }
 
-static const struct bw_slice *secret_value(const struct bw_worker *worker, struct bw_slice name)
-{
-    return bw_map_get(worker->secrets, name);
-}
-
-/* action NULL: all that the workflow has. */
-static size_t grants_of(const struct bw_attempt *attempt, const struct bw_action *action, struct bw_grant *grants)
-{
-    const struct bw_workflow *workflow = attempt->run->entry->workflow;
-    size_t count = 0;
-    for (size_t i = 0; i < workflow->secret_count; i++) {
-        const struct bw_slice *value = secret_value(bw_attempt_worker(attempt), workflow->secrets[i]);
-        bool is_declared = !action;
-        for (size_t k = 0; action && k < action->secret_count; k++)
-            is_declared = is_declared || bw_slice_is(workflow->secrets[i], action->secrets[k]);
-        if (value && is_declared) grants[count++] = (struct bw_grant){workflow->secrets[i], *value};
-    }
-    return count;
-}
-
-size_t bw_step_grants(const struct bw_attempt *attempt, bool only_declared, struct bw_grant grants[BW_WORKFLOW_SECRETS_MAX])
-{
-    return grants_of(attempt, only_declared ? bw_attempt_action(attempt) : NULL, grants);
-}
-
 static enum bw_error_class class_of(enum bw_failure_class class)
 {
     static const enum bw_error_class classes[] = {[BW_FAILURE_BUG] = BW_CLASS_BUG,
@@ -335,38 +310,40 @@ void bw_step_continue(struct bw_attempt *attempt)
     }
 }
 
-/* What the workflow grants to the action, and what its plugin's configuration grants to all of its actions. NULL without memory. */
-static struct bw_grant *all_grants(const struct bw_attempt *attempt, const struct bw_action *action, size_t *count)
+/* The state that the code is executed in. NULL: err says why there is none. */
+static struct bw_script *state_for(struct bw_run *run, const struct bw_action *action, struct bw_shared_script **shared, struct bw_error *err)
 {
-    const struct bw_package *package = action ? action->package : NULL;
-    const json_t *names = package ? package->secrets : NULL;
-    struct bw_grant *grants = calloc(BW_WORKFLOW_SECRETS_MAX + json_array_size(names), sizeof *grants);
-    size_t index;
-    json_t *name;
-    if (!grants) return NULL;
-    *count = grants_of(attempt, action, grants);
-    json_array_foreach(names, index, name)
-    {
-        const struct bw_slice *value = secret_value(bw_attempt_worker(attempt), bw_json_slice(name));
-        if (value) grants[(*count)++] = (struct bw_grant){bw_json_slice(name), *value};
-    }
-    return grants;
+    if (!bw_package_is_shared(action ? action->package : NULL)) return bw_run_script(run);
+    *shared = bw_shared_script_join(run->event->worker, action->package, err);
+    return *shared ? bw_shared_script_state(*shared) : NULL;
+}
+
+void bw_step_free_task(struct bw_run *run, struct bw_task **task, struct bw_shared_script **shared)
+{
+    if (!*task) return;
+    bw_task_free(*task);
+    if (*shared)
+        bw_shared_script_leave(*shared);
+    else
+        bw_run_script_is_left(run);
+    *task = NULL;
+    *shared = NULL;
 }
 
 /* NULL: err says why not. */
 static struct bw_task *new_task(struct bw_attempt *attempt, const struct bw_action *action, const struct bw_inner *inner, const char *key,
-                                struct bw_error *err)
+                                struct bw_shared_script **shared, struct bw_error *err)
 {
     const struct bw_package *package = action ? action->package : NULL;
     struct bw_task *task = NULL;
     size_t grant_count = 0;
-    struct bw_grant *grants = all_grants(attempt, action, &grant_count);
+    struct bw_grant *grants = bw_step_all_grants(attempt, action, &grant_count);
     bool is_faulty = package && package->fault.code[0];
     bw_error_set(err, "memory", "out of memory");
     if (is_faulty) *err = package->fault;
     const struct bw_task_options options = {
         .step = attempt->step,
-        .action = inner ? action : NULL,
+        .action = inner || bw_package_is_shared(package) ? action : NULL,
         .input = bw_buf_slice(inner ? &inner->input : &attempt->input),
         .idempotency_key = key,
         .attempt = bw_attempt_result(attempt)->attempt,
@@ -391,7 +368,13 @@ static struct bw_task *new_task(struct bw_attempt *attempt, const struct bw_acti
                      .offer = on_offer},
     };
     bw_note_enter_step(attempt->run, attempt->step, attempt->deadline_us);
-    if (grants && !is_faulty) task = bw_task_new(attempt->run->script, &options, err);
+    struct bw_script *script = grants && !is_faulty ? state_for(attempt->run, action, shared, err) : NULL;
+    if (script) task = bw_task_new(script, &options, err);
+    if (task && !*shared) bw_run_script_is_used(attempt->run);
+    if (!task) {
+        bw_shared_script_leave(*shared);
+        *shared = NULL;
+    }
     bw_note_leave(bw_attempt_worker(attempt));
     free(grants);
     return task;
@@ -400,7 +383,7 @@ static struct bw_task *new_task(struct bw_attempt *attempt, const struct bw_acti
 void bw_step_start_lua(struct bw_attempt *attempt, const char *key)
 {
     struct bw_error err;
-    if ((attempt->task = new_task(attempt, bw_attempt_action(attempt), NULL, key, &err)))
+    if ((attempt->task = new_task(attempt, bw_attempt_action(attempt), NULL, key, &attempt->shared, &err)))
         bw_step_continue(attempt);
     else
         bw_step_fail(attempt, &err, BW_CLASS_BUG, -1);
@@ -410,7 +393,7 @@ void bw_step_start_inner(struct bw_attempt *attempt, const char *key)
 {
     struct bw_inner *inner = attempt->inner;
     struct bw_error err;
-    if ((inner->task = new_task(attempt, inner->action, inner, key, &err)))
+    if ((inner->task = new_task(attempt, inner->action, inner, key, &inner->shared, &err)))
         bw_attempt_ready(attempt);
     else
         bw_parts_ended(attempt, NULL, &err, BW_CLASS_BUG);

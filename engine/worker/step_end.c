@@ -166,7 +166,7 @@ void bw_step_fail(struct bw_attempt *attempt, const struct bw_error *err, enum b
     }
     bool is_survived = step->goes_on || bw_step_is_caught(run->entry->workflow->steps, attempt->step);
     if (is_survived || run->entry->workflow->endings.mark >= 0)
-        bw_script_set_step(run->script, attempt->step, BW_STATUS_FAILED, (struct bw_slice){0}, bw_buf_slice(&result->error), &ignored);
+        bw_script_set_step(bw_run_script(run), attempt->step, BW_STATUS_FAILED, (struct bw_slice){0}, bw_buf_slice(&result->error), &ignored);
     finish_step(attempt, BW_STATE_FAILED);
     bw_run_advance(run);
 }
@@ -208,7 +208,7 @@ void bw_step_succeed(struct bw_attempt *attempt, struct bw_slice raw)
     if (step->repeat.max && bw_step_repeats(attempt, raw)) return;
     if (step->outputs) {
         bw_note_enter_step(run, attempt->step, attempt->deadline_us);
-        good = bw_script_render(run->script, step->outputs, &(struct bw_render){.result = raw}, &shaped, &err);
+        good = bw_script_render(bw_run_script_at(run, attempt->step), step->outputs, &(struct bw_render){.result = raw}, &shaped, &err);
         bw_note_leave(worker);
         output = bw_buf_slice(&shaped);
     }
@@ -226,7 +226,7 @@ void bw_step_succeed(struct bw_attempt *attempt, struct bw_slice raw)
         bw_buf_clear(&result->error);
         if (bw_redact_append(&result->output, output))
             bw_step_log(attempt, "warn", BW_SLICE("its output held a secret, of which only the name is kept: later steps do not see the value"));
-        good = bw_script_set_step(run->script, attempt->step, BW_STATUS_SUCCEEDED, bw_buf_slice(&result->output), (struct bw_slice){0}, &err);
+        good = bw_script_set_step(bw_run_script(run), attempt->step, BW_STATUS_SUCCEEDED, bw_buf_slice(&result->output), (struct bw_slice){0}, &err);
     }
     bw_buf_free(&shaped);
     if (!good) {
@@ -244,7 +244,7 @@ void bw_step_skip(struct bw_attempt *attempt)
     struct bw_error ignored;
     bw_attempt_result(attempt)->started_ms = bw_clock_wall_ms();
     bw_attempt_result(attempt)->is_pure = true;
-    bw_script_set_step(run->script, attempt->step, BW_STATUS_SKIPPED, (struct bw_slice){0}, (struct bw_slice){0}, &ignored);
+    bw_script_set_step(bw_run_script(run), attempt->step, BW_STATUS_SKIPPED, (struct bw_slice){0}, (struct bw_slice){0}, &ignored);
     finish_step(attempt, BW_STATE_SKIPPED);
     bw_run_advance(run);
 }

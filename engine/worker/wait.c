@@ -60,7 +60,7 @@ bool bw_wait_make_keys(struct bw_run *run, size_t index, struct bw_error *err)
         bw_buf_clear(&value);
         if (arm->equals) {
             bw_note_enter_step(run, index, 0);
-            good = bw_script_render(run->script, arm->equals, &(struct bw_render){0}, &value, err);
+            good = bw_script_render(bw_run_script_at(run, index), arm->equals, &(struct bw_render){0}, &value, err);
             bw_note_leave(run->event->worker);
         }
         if (!good || bw_wait_key(arm->event, arm->by, bw_buf_slice(&value), &result->keys[i])) continue;
@@ -90,7 +90,7 @@ static bool fits(struct bw_run *run, size_t index, size_t arm_index, struct bw_s
     if (!arm->equals) return true;
     bw_wait_pointer(arm->by, &pointer);
     bw_note_enter_step(run, index, 0);
-    bool good = bw_script_render(run->script, arm->equals, &(struct bw_render){0}, &wanted, err);
+    bool good = bw_script_render(bw_run_script_at(run, index), arm->equals, &(struct bw_render){0}, &wanted, err);
     bw_note_leave(run->event->worker);
     *answer = good && !pointer.failed && bw_json_scan(body, NULL, NULL, NULL) && bw_json_view_pointer(bw_json_view_of(body), pointer.data, &found) &&
               bw_wait_equal(found.raw, bw_buf_slice(&wanted));
@@ -113,7 +113,7 @@ bool bw_wait_look_at(struct bw_run *run, size_t index, const json_t *wake, struc
     good = fits(run, index, arm, bw_json_slice(json_object_get(event, "body_text")), answer, err);
     if (good && *answer && step->arms[arm].condition >= 0) {
         bw_note_enter_step(run, index, 0);
-        good = bw_script_condition_of(run->script, (uint32_t)step->arms[arm].condition, bw_buf_slice(output), answer, err);
+        good = bw_script_condition_of(bw_run_script_at(run, index), (uint32_t)step->arms[arm].condition, bw_buf_slice(output), answer, err);
         bw_note_leave(run->event->worker);
     }
     return good;
@@ -240,7 +240,7 @@ void bw_wait_begin(struct bw_attempt *attempt)
     bw_trace_step(run, attempt->step, "step_started", 0);
     if (step->kind == BW_STEP_SLEEP) {
         bw_note_enter_step(run, attempt->step, 0);
-        good = bw_script_render(run->script, step->set, &(struct bw_render){0}, &rendered, &err);
+        good = bw_script_render(bw_run_script_at(run, attempt->step), step->set, &(struct bw_render){0}, &rendered, &err);
         bw_note_leave(bw_attempt_worker(attempt));
         good = good && sleep_due(attempt, bw_buf_slice(&rendered), now_ms, &due_ms, &err);
     } else {

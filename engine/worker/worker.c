@@ -156,8 +156,6 @@ int bw_worker_main(void)
     signal(SIGTERM, SIG_IGN);               /* the engine decides */
     mallopt(M_MMAP_THRESHOLD, LARGE_BYTES); /* what is larger is a mapping of its own: it grows without a copy, and is gone when it is freed */
     mallopt(M_TRIM_THRESHOLD, 4 * LARGE_BYTES);
-    mallopt(M_MMAP_THRESHOLD, LARGE_BYTES); /* what is larger is a mapping of its own: it grows without a copy, and is gone when it is freed */
-    mallopt(M_TRIM_THRESHOLD, 4 * LARGE_BYTES);
     bw_log_setup(BW_LOG_WARN, BW_LOG_JSON, "worker");
     TAILQ_INIT(&worker.catalogs);
     TAILQ_INIT(&worker.runs);
@@ -174,7 +172,7 @@ int bw_worker_main(void)
     worker.base = event_base_new();
     worker.flight = bw_flight_map(FLIGHT_FD);
     if (!worker.shared || !worker.pools || !worker.asked || !worker.metered || !worker.base || !worker.flight || !bw_scripts_open(&worker) ||
-        !(worker.ready_event = event_new(worker.base, -1, 0, on_ready, &worker)) ||
+        !bw_suspend_open(&worker) || !(worker.ready_event = event_new(worker.base, -1, 0, on_ready, &worker)) ||
         !(worker.channel = bw_channel_new(worker.base, ENGINE_FD, BW_FRAME_BYTES_MAX, &handlers, &worker))) {
         fprintf(stderr, "bellwire worker: this role is started by the engine (bellwire serve)\n");
         return 2;
