@@ -1,5 +1,6 @@
 #include "config/config.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "base/yaml.h"
 #include "config/budgets.h"
 #include "config/configure.h"
@@ -173,6 +174,48 @@ static const struct bw_yaml_node *only_root(const struct bw_key_context *context
     return bw_yaml_root(yaml, 0);
 }
 
+/* ---- what only a start reads ---- */
+
+static bool is_read_again(struct bw_slice key)
+{
+    static const char *const names[] = {"sources", "secrets", "schemes", "config", "budgets", "configure", "plugins_may"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (bw_slice_is(key, names[i])) return true;
+    return false;
+}
+
+static char *text_for_start(const struct bw_yaml_node *root)
+{
+    struct bw_buf out = {0};
+    bw_buf_append_char(&out, '{');
+    for (size_t i = 0; root && i < root->count; i++) {
+        const struct bw_yaml_pair *pair = &root->pairs[i];
+        if (is_read_again(pair->key->text)) continue;
+        if (out.len > 1) bw_buf_append_char(&out, ',');
+        bw_buf_append_json_string(&out, pair->key->text);
+        bw_buf_append_char(&out, ':');
+        bw_yaml_to_json(pair->value, &out);
+    }
+    bw_buf_append_char(&out, '}');
+    char *text = out.failed ? NULL : bw_slice_dup(bw_buf_slice(&out));
+    bw_buf_free(&out);
+    return text;
+}
+
+void bw_config_append_for_start(const struct bw_config *before, const struct bw_config *now, struct bw_buf *out)
+{
+    json_t *had = bw_json_load(bw_slice_of(before->for_start), NULL), *has = bw_json_load(bw_slice_of(now->for_start), NULL), *value;
+    const char *key;
+    json_object_foreach(has, key, value)
+    {
+        if (!json_equal(value, json_object_get(had, key))) bw_buf_printf(out, "%s%s", out->len ? ", " : "", key);
+        json_object_del(had, key);
+    }
+    json_object_foreach(had, key, value) bw_buf_printf(out, "%s%s", out->len ? ", " : "", key); /* those that are gone */
+    json_decref(had);
+    json_decref(has);
+}
+
 static void place_folder(char **path, const char *otherwise, const char *folder)
 {
     char *joined = bw_file_join(folder, *path ? *path : otherwise);
@@ -204,6 +247,7 @@ static void read_all(const struct bw_key_context *context, const struct bw_yaml_
     if (root) bw_config_pools_read(context, bw_yaml_get(root, "pools"), config);
     bw_budgets_read(context, root ? bw_yaml_get(root, "budgets") : NULL, &config->budgets);
     if (root) bw_limits_read(context, bw_yaml_get(root, "limits"), config);
+    config->for_start = text_for_start(root);
     read_secrets(context, root, config->folder, &config->secrets, &config->secret_count);
     bw_configure_read(context, root, config->secrets, config->secret_count, &config->configure);
     place_folder(&config->data, "data", config->folder);
@@ -230,6 +274,7 @@ static struct bw_config *parse(const char *file, struct bw_slice text, bool with
     const struct bw_key_context context = {config->file, errs, without_secrets, programs};
     read_all(&context, only_root(&context, yaml), config);
     bw_yaml_free(yaml);
+    if (errs->count == before && !config->for_start) bw_errors_add(errs, "memory", "out of memory");
     if (errs->count == before) return config;
     bw_config_free(config);
     return NULL;
@@ -331,6 +376,7 @@ void bw_config_free(struct bw_config *config)
     free(config->trusted_proxies);
     free(config->values);
     free(config->configure);
+    free(config->for_start);
     free(config->public_url);
     free(config->data);
     free(config->workflows);

@@ -166,6 +166,7 @@ struct bw_config {
     size_t limit_count;
     char *values;    /* `config`: compact JSON object */
     char *configure; /* `configure` and `plugins_may`: compact JSON object, of the shape that configure.h says */
+    char *for_start; /* the keys that are read at the start only, as they are written: compact JSON object */
 };
 
 /* path NULL: ./bellwire.yaml if it exists, else defaults. NULL when there is any error. */
@@ -187,6 +188,9 @@ struct bw_config_live {
     struct bw_budgets_config budgets;
 };
 bool bw_config_load_live(const struct bw_config *config, struct bw_config_live *out, struct bw_errors *errs);
+/* The keys of `now` that say something else than they did when `before` was read, and that only a start reads: "limits, pools". Nothing if there are
+ * none. */
+void bw_config_append_for_start(const struct bw_config *before, const struct bw_config *now, struct bw_buf *out);
 void bw_config_live_free(struct bw_config_live *live);
 void bw_config_free(struct bw_config *config);
 void bw_config_help(struct bw_buf *out); /* the reference of all keys, made from the table */

@@ -370,11 +370,12 @@ static void on_changed(void *arg)
 struct bw_reload *bw_reload_new(struct bw_dispatch *dispatch)
 {
     struct bw_reload *reload = calloc(1, sizeof *reload);
-    const char *const folders[] = {dispatch->options.config->workflows, dispatch->options.config->actions, dispatch->options.config->plugins};
+    const struct bw_config *config = dispatch->options.config;
+    const char *const folders[] = {config->workflows, config->actions, config->plugins, config->schemes};
     if (!reload) return NULL;
     reload->dispatch = dispatch;
     reload->again = evtimer_new(dispatch->base, on_again, reload);
-    if (dispatch->options.watch_files) reload->watch = bw_watch_new(dispatch->base, folders, 3, on_changed, reload);
+    if (dispatch->options.watch_files) reload->watch = bw_watch_new(dispatch->base, folders, 4, on_changed, reload);
     return reload;
 }
 

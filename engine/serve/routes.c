@@ -9,7 +9,8 @@ struct webhook { /* what a workflow has declared */
     struct bw_source_config config;
 };
 struct bw_routes {
-    struct bw_config *config; /* NULL: not ours */
+    struct bw_config *config; /* NULL: not ours, as the next */
+    struct bw_schemes *schemes;
     struct webhook *webhooks;
     size_t webhook_count;
     struct bw_source **sources; /* those without an error */
@@ -26,6 +27,7 @@ void bw_routes_free(struct bw_routes *routes)
         free(routes->webhooks[i].file);
     }
     bw_config_free(routes->config);
+    bw_schemes_free(routes->schemes);
     bw_mcp_tools_unref(routes->tools);
     free(routes->webhooks);
     free(routes->sources);
@@ -115,9 +117,10 @@ struct bw_routes *bw_routes_new(const struct bw_routes_from *from, struct bw_err
     return routes;
 }
 
-void bw_routes_own_config(struct bw_routes *routes, struct bw_config *config)
+void bw_routes_own(struct bw_routes *routes, struct bw_config *config, struct bw_schemes *schemes)
 {
     routes->config = config;
+    routes->schemes = schemes;
 }
 
 void bw_routes_redact(const struct bw_routes *routes)

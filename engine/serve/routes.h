@@ -18,8 +18,9 @@ struct bw_routes_from {
  * so are the schemes. NULL: no memory. */
 struct bw_routes *bw_routes_new(const struct bw_routes_from *from, struct bw_errors *errs);
 void bw_routes_free(struct bw_routes *routes);
-void bw_routes_own_config(struct bw_routes *routes, struct bw_config *config); /* the one that it was made from: freed with it */
-void bw_routes_redact(const struct bw_routes *routes);                         /* no log shows its secrets from now on */
+/* What it was made from is freed with it. Each may be NULL: it is not ours. */
+void bw_routes_own(struct bw_routes *routes, struct bw_config *config, struct bw_schemes *schemes);
+void bw_routes_redact(const struct bw_routes *routes); /* no log shows its secrets from now on */
 size_t bw_routes_count(const struct bw_routes *routes);
 const struct bw_source_config *bw_routes_at(const struct bw_routes *routes, size_t index);
 bool bw_routes_names_are_signed(const struct bw_routes *routes, size_t index); /* of its events */

@@ -9,7 +9,7 @@
 #include "serve/commands.h"
 #include "serve/notify.h"
 #include "serve/programs.h"
-#include "serve/routes.h"
+#include "serve/served.h"
 #include "serve/upgrade.h"
 #include "source/key_ring.h"
 #include "store/store.h"
@@ -28,9 +28,7 @@ enum phase { STARTING, SERVING, MAKING_WAY, STOPPING, STOPPED };
 struct engine {
     const struct bw_config *config;
     struct event_base *base;
-    struct bw_schemes *schemes;
-    struct bw_router *prepared; /* not served yet */
-    struct bw_router *router;   /* what is served; NULL until then */
+    struct bw_served served;
     struct bw_store *store;
     struct bw_dispatch *dispatch;
     struct bw_inherited inherited;
@@ -63,20 +61,6 @@ static void on_fatal(void *arg, const struct bw_error *err)
 
 /* ---- start ---- */
 
-/* What bellwire.yaml itself says: with an error in that nothing starts. */
-static bool check_sources(struct engine *engine)
-{
-    struct bw_errors errs = {0};
-    struct bw_routes *routes = NULL;
-    if ((engine->schemes = bw_schemes_load(engine->config->schemes, &errs)))
-        routes = bw_routes_new(&(struct bw_routes_from){.config = engine->config, .schemes = engine->schemes}, &errs);
-    for (size_t i = 0; i < errs.count; i++) bw_log_error(BW_LOG_ERROR, "config.error", &errs.items[i]);
-    bool good = routes && !errs.count;
-    bw_routes_free(routes);
-    bw_errors_free(&errs);
-    return good;
-}
-
 static void redact_secrets(const struct bw_config *config)
 {
     for (size_t i = 0; i < config->secret_count; i++)
@@ -85,51 +69,19 @@ static void redact_secrets(const struct bw_config *config)
 
 /* ---- who may send: the routes of a catalogue, in two steps ---- */
 
-/* From the second time on `sources` of bellwire.yaml is read again with the workflows: a secret may have another value now. */
 static bool prepare_routes(void *arg, const json_t *workflows, json_t *errors)
 {
-    struct engine *engine = arg;
-    struct bw_errors errs = {0};
-    struct bw_error err;
-    struct bw_config *config = engine->router ? bw_config_load_again(engine->config->file, &errs) : NULL;
-    struct bw_routes *routes = NULL;
-    bw_router_unref(engine->prepared);
-    engine->prepared = NULL;
-    bw_error_set(&err, "memory", "out of memory");
-    if (config || !engine->router)
-        routes = bw_routes_new(
-            &(struct bw_routes_from){.config = config ? config : engine->config, .schemes = engine->schemes, .workflows = workflows}, &errs);
-    if (routes) bw_routes_redact(routes);
-    if (routes && config)
-        bw_routes_own_config(routes, config);
-    else
-        bw_config_free(config);
-    if (routes && !(engine->prepared = bw_routes_router_take(routes, engine->router, &err))) bw_routes_free(routes);
-    if (!engine->prepared && !errs.count) bw_errors_push(&errs, &err);
-    for (size_t i = 0; i < errs.count; i++) json_array_append_new(errors, bw_dispatch_error_json(&errs.items[i], NULL));
-    bool good = !errs.count;
-    bw_errors_free(&errs);
-    return good;
-}
-
-/* What was prepared is what is served from now on. Returns a reference for the listener. */
-static struct bw_router *take_prepared(struct engine *engine)
-{
-    bw_router_unref(engine->router);
-    engine->router = engine->prepared;
-    engine->prepared = NULL;
-    return bw_router_ref(engine->router);
+    return bw_served_prepare(&((struct engine *)arg)->served, workflows, errors);
 }
 
 static void settle_routes(void *arg, bool is_taken)
 {
     struct engine *engine = arg;
-    if (is_taken && engine->ingest && engine->prepared) {
-        bw_ingest_set_router_take(engine->ingest, take_prepared(engine));
-        bw_log(BW_LOG_INFO, "sources.activated", BW_INT("sources", bw_router_count(engine->router)));
+    if (is_taken && engine->ingest && engine->served.prepared) {
+        bw_ingest_set_router_take(engine->ingest, bw_served_take(&engine->served));
+        bw_log(BW_LOG_INFO, "sources.activated", BW_INT("sources", bw_router_count(engine->served.current)));
     }
-    bw_router_unref(engine->prepared);
-    engine->prepared = NULL;
+    bw_served_forget(&engine->served);
 }
 
 /* Writer thread, in commit order. */
@@ -199,7 +151,7 @@ static void tell_listening(struct engine *engine, uint32_t revision)
         struct bw_buf url = {0};
         bw_listen_append_url(&url, &engine->config->listen[i], bw_ingest_port(engine->ingest, i));
         bw_log(BW_LOG_INFO, "engine.listening", BW_STR("url", url.data), BW_INT("revision", revision),
-               BW_INT("sources", bw_router_count(engine->router)), BW_INT("after_ms", (bw_clock_mono_us() - engine->started_us) / 1000),
+               BW_INT("sources", bw_router_count(engine->served.current)), BW_INT("after_ms", (bw_clock_mono_us() - engine->started_us) / 1000),
                BW_STR("version", BELLWIRE_VERSION));
         bw_buf_printf(&all, " %s", url.data ? url.data : "");
         bw_buf_free(&url);
@@ -231,7 +183,7 @@ static void on_ready(void *arg, uint32_t revision)
     struct bw_error err;
     if (engine->phase != STARTING) return;
     bw_error_set(&err, "memory", "out of memory");
-    if (engine->prepared) options.router = take_prepared(engine);
+    if (engine->served.prepared) options.router = bw_served_take(&engine->served);
     if (!options.router || !(engine->ingest = bw_ingest_start(&options, &err))) {
         bw_log_error(BW_LOG_ERROR, "engine.listen", &err);
         leave(engine, 1);
@@ -428,9 +380,7 @@ static void end(struct engine *engine)
     if (engine->store) bw_store_close(engine->store);
     bw_commands_free(&engine->commands);
     bw_dispatch_free(engine->dispatch);
-    bw_router_unref(engine->prepared);
-    bw_router_unref(engine->router);
-    bw_schemes_free(engine->schemes);
+    bw_served_free(&engine->served);
     bw_key_ring_free(engine->ring);
     if (engine->on_term) event_free(engine->on_term);
     if (engine->on_int) event_free(engine->on_int);
@@ -444,9 +394,14 @@ static void end(struct engine *engine)
 
 int bw_serve(const struct bw_config *config, char *const *argv)
 {
-    struct engine engine = {.config = config, .started_us = bw_clock_mono_us(), .upgrade = bw_upgrade_new(argv)};
-    const struct bw_dispatch_options options = {
-        .config = config, .store_folder = config->data, .with_pools = true, .with_schedules = true, .keeps_flight = true, .asks_health = true, .watch_files = true};
+    struct engine engine = {.config = config, .served.config = config, .started_us = bw_clock_mono_us(), .upgrade = bw_upgrade_new(argv)};
+    const struct bw_dispatch_options options = {.config = config,
+                                                .store_folder = config->data,
+                                                .with_pools = true,
+                                                .with_schedules = true,
+                                                .keeps_flight = true,
+                                                .asks_health = true,
+                                                .watch_files = true};
     const struct bw_dispatch_handlers handlers = {.arg = &engine,
                                                   .prepare = prepare_routes,
                                                   .settle = settle_routes,
@@ -459,7 +414,7 @@ int bw_serve(const struct bw_config *config, char *const *argv)
     prctl(PR_SET_DUMPABLE, 0); /* secrets are in this memory: no core files, no ptrace by others of the same user */
     raise_descriptor_limit();
     redact_secrets(config);
-    if (!check_sources(&engine)) {
+    if (!bw_served_check(config)) {
         engine.status = 1;
         goto out;
     }
@@ -478,7 +433,7 @@ int bw_serve(const struct bw_config *config, char *const *argv)
     bw_error_set(&err, "memory", "out of memory");
     if (!(engine.programs = bw_programs_new(engine.base, config->file, on_programs_asked, &engine))) goto fail;
     const struct bw_commands_of of = {
-        .base = engine.base, .store = engine.store, .folder = config->data, .dispatch = engine.dispatch, .router = &engine.router};
+        .base = engine.base, .store = engine.store, .folder = config->data, .dispatch = engine.dispatch, .router = &engine.served.current};
     if (!bw_commands_open(&engine.commands, &of, &err)) goto fail;
     event_base_dispatch(engine.base);
     bw_log(BW_LOG_INFO, "engine.stopped", BW_INT("status", engine.status));

@@ -208,7 +208,47 @@ def test_a_burst_of_writes_is_few_reloads(make_engine):
     assert 1 <= count <= most < value and not lines(engine, "catalog.refused"), (count, most, value)
 
 
+SCHEME = 'doc: "A token"\nalg: equal\nkey: {secret: token}\nsig: {from: "header:%s", enc: utf8}\n'
+
+
+def test_a_changed_scheme_judges_the_next_request(make_engine):
+    engine = make_engine(CONFIG + """
+  mine:
+    path: /in/mine
+    verify: mine
+    secrets: {token: {env: MINE}}
+""")
+    engine.env["MINE"] = "let-me-in"
+    engine.write("schemes/mine.yaml", SCHEME % "x-before")
+    begin(engine)
+
+    def answer(header):
+        return engine.request("POST", "/in/mine", b"{}", {**JSON, header: "let-me-in"})[0]
+    assert (answer("x-before"), answer("x-after")) == (202, 401)
+    replace(engine, "schemes/mine.yaml", SCHEME % "x-after")
+    engine.wait_log("sources.activated")
+    assert (answer("x-before"), answer("x-after")) == (401, 202)
+    replace(engine, "schemes/mine.yaml", SCHEME % "x-later" + "sgi: {}\n")
+    assert engine.wait_log("catalog.error")["file"].endswith("mine.yaml")
+    engine.wait_log("catalog.refused")
+    assert (answer("x-later"), answer("x-after")) == (401, 202)
+
+
 # ---- what is not ----
+
+def test_keys_that_only_a_start_reads_are_named_once(make_engine):
+    engine = begin(make_engine(CONFIG + "limits: {crm: {rate: 20/1s}}\nidle: 20s\n"))
+    config = engine.folder / "bellwire.yaml"
+    config.write_text(config.read_text().replace("20/1s", "2/1s").replace("idle: 20s\n", "") + "max_body: 2MiB\n")
+    for count in (1, 2):
+        engine.process.send_signal(signal.SIGHUP)
+        nth(engine, "sources.activated", count)
+    [told] = lines(engine, "config.needs_start")
+    assert told["keys"] == "limits, max_body, idle" and f"kill -USR2 {engine.process.pid}" in told["message"]
+    config.write_text(config.read_text() + "stall: 3s\n")
+    engine.process.send_signal(signal.SIGHUP)
+    assert "stall" in nth(engine, "config.needs_start", 2)["keys"]
+
 
 BROKEN = {
     "yaml": ("workflows/b.yaml", "name: b\non: [{event: open.ping}]\nsteps:\n  - {id: s, sett: {x: 1}}\n", "b.yaml", 4, "did you mean"),

@@ -361,9 +361,34 @@ static void test_a_text_is_a_configuration_without_any_file_or_program(void **st
     bw_errors_free(&errs);
 }
 
+static void test_what_has_changed_for_the_next_start_is_named(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *before, *now, *names;
+    } cases[] = {
+        {"idle: 1s\n", "idle: 1s\n", ""},
+        {"idle: 1s # long\nstall: 1s\n", "stall: 1s\nidle: 1s\n", ""},
+        {"", "idle: 1s\n", "idle"},
+        {"idle: 1s\n", "", "idle"},
+        {"idle: 1s\nlimits: {a: {rate: 1/1s}}\n", "limits: {a: {rate: 2/1s}}\nmax_body: 2KiB\n", "limits, max_body, idle"},
+        {"config: {a: 1}\n", "config: {a: 2}\nschemes: ./other\nsources: {}\n", ""},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct bw_config *before = load_good(cases[i].before), *now = load_good(cases[i].now);
+        struct bw_buf names = {0};
+        bw_config_append_for_start(before, now, &names);
+        assert_string_equal(names.data ? names.data : "", cases[i].names);
+        bw_buf_free(&names);
+        bw_config_free(before);
+        bw_config_free(now);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_what_has_changed_for_the_next_start_is_named),
         cmocka_unit_test(test_without_a_file_everything_has_its_default),
         cmocka_unit_test(test_every_key_is_taken),
         cmocka_unit_test(test_a_text_is_a_configuration_without_any_file_or_program),
