@@ -66,8 +66,8 @@ static const struct bw_key keys[] = {
     {"drain", BW_KEY_DURATION, FIELD(drain_ms), 0, 0, "30s", "how long a stopping engine waits for running work"},
     {"allow_private_network", BW_KEY_BOOL, FIELD(allow_private_network), 0, 0, "false", "outgoing calls to loopback and private addresses"},
     {"retention", BW_KEY_SPECIAL, 0, 0, 0, "", "how long finished things stay in the store, see below"},
-    {"budgets", BW_KEY_SPECIAL, 0, 0, 0, "", "what calls that are paid by use may take a day, a run, a workflow, see below"},
-    {"limits", BW_KEY_SPECIAL, 0, 0, 0, "", "what steps of all workflows share: rates and numbers at once, see below"},
+    {"budgets", BW_KEY_SPECIAL, 0, 0, 0, "", "what calls that are paid by use may take a day, a run, a workflow, see below; SIGHUP reads them again"},
+    {"limits", BW_KEY_SPECIAL, 0, 0, 0, "", "what steps of all workflows share: rates and numbers at once, see below; the same"},
     {"config", BW_KEY_SPECIAL, 0, 0, 0, "", "values of this instance, read as config.NAME in the `with` of steps; SIGHUP reads them again"},
     {"configure", BW_KEY_SPECIAL, 0, 0, 0, "", "what plugins are told: {PLUGIN: {…}}, see below; SIGHUP reads it again"},
     {"plugins_may", BW_KEY_SPECIAL, 0, 0, 0, "", "what compiled plugins may need, whatever their manifests say, see below; the same"},
@@ -178,7 +178,7 @@ static const struct bw_yaml_node *only_root(const struct bw_key_context *context
 
 static bool is_read_again(struct bw_slice key)
 {
-    static const char *const names[] = {"sources", "secrets", "schemes", "config", "budgets", "configure", "plugins_may"};
+    static const char *const names[] = {"sources", "secrets", "schemes", "config", "budgets", "limits", "configure", "plugins_may"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (bw_slice_is(key, names[i])) return true;
     return false;
@@ -246,7 +246,7 @@ static void read_all(const struct bw_key_context *context, const struct bw_yaml_
     bw_values_read(context, root ? bw_yaml_get(root, "config") : NULL, &config->values);
     if (root) bw_config_pools_read(context, bw_yaml_get(root, "pools"), config);
     bw_budgets_read(context, root ? bw_yaml_get(root, "budgets") : NULL, &config->budgets);
-    if (root) bw_limits_read(context, bw_yaml_get(root, "limits"), config);
+    if (root) bw_limits_read(context, bw_yaml_get(root, "limits"), &config->limits, &config->limit_count);
     config->for_start = text_for_start(root);
     read_secrets(context, root, config->folder, &config->secrets, &config->secret_count);
     bw_configure_read(context, root, config->secrets, config->secret_count, &config->configure);
@@ -343,6 +343,7 @@ bool bw_config_load_live(const struct bw_config *config, struct bw_config_live *
     if (errs->count == before) {
         bw_values_read(&context, root ? bw_yaml_get(root, "config") : NULL, &out->values);
         bw_budgets_read(&context, root ? bw_yaml_get(root, "budgets") : NULL, &out->budgets);
+        bw_limits_read(&context, root ? bw_yaml_get(root, "limits") : NULL, &out->limits, &out->limit_count);
         read_secrets(&context, root, config->folder, &out->secrets, &out->secret_count);
         bw_configure_read(&context, root, out->secrets, out->secret_count, &out->configure);
     }
@@ -360,6 +361,7 @@ void bw_config_live_free(struct bw_config_live *live)
     free(live->configure);
     bw_secrets_free(live->secrets, live->secret_count);
     bw_budgets_free(&live->budgets);
+    bw_limits_free(live->limits, live->limit_count);
     *live = (struct bw_config_live){0};
 }
 

@@ -186,6 +186,8 @@ struct bw_config_live {
     struct bw_secret *secrets;
     size_t secret_count;
     struct bw_budgets_config budgets;
+    struct bw_limit_config *limits;
+    size_t limit_count;
 };
 bool bw_config_load_live(const struct bw_config *config, struct bw_config_live *out, struct bw_errors *errs);
 /* The keys of `now` that say something else than they did when `before` was read, and that only a start reads: "limits, pools". Nothing if there are

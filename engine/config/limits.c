@@ -35,9 +35,8 @@ static void read_burst(const struct bw_key_context *context, const struct bw_yam
         limit->burst = (double)node->integer;
 }
 
-static void read_limit(const struct bw_key_context *context, const struct bw_yaml_pair *pair, struct bw_config *config)
+static void read_limit(const struct bw_key_context *context, const struct bw_yaml_pair *pair, struct bw_limit_config *limit)
 {
-    struct bw_limit_config *limit = &config->limits[config->limit_count++];
     const struct bw_yaml_node *map = pair->value;
     char where[100];
     snprintf(where, sizeof where, "limits.%.64s", pair->key->text.ptr);
@@ -56,7 +55,7 @@ static void read_limit(const struct bw_key_context *context, const struct bw_yam
                      "the limit %s limits nothing: it has neither rate nor concurrency", limit->name);
 }
 
-void bw_limits_read(const struct bw_key_context *context, const struct bw_yaml_node *map, struct bw_config *config)
+void bw_limits_read(const struct bw_key_context *context, const struct bw_yaml_node *map, struct bw_limit_config **limits, size_t *count)
 {
     if (!map || map->kind == BW_YAML_NULL) return;
     if (map->kind != BW_YAML_MAP) {
@@ -64,8 +63,20 @@ void bw_limits_read(const struct bw_key_context *context, const struct bw_yaml_n
                      "limits must be a map of names to {rate, burst, concurrency}");
         return;
     }
-    if (!(config->limits = calloc(map->count + 1, sizeof *config->limits))) return;
-    for (size_t i = 0; i < map->count; i++) read_limit(context, &map->pairs[i], config);
+    if (!(*limits = calloc(map->count + 1, sizeof **limits))) return;
+    for (size_t i = 0; i < map->count; i++) read_limit(context, &map->pairs[i], &(*limits)[(*count)++]);
+}
+
+bool bw_limits_equal(const struct bw_limit_config *limits, size_t count, const struct bw_limit_config *others, size_t other_count)
+{
+    bool are_equal = count == other_count;
+    for (size_t i = 0; are_equal && i < count; i++) {
+        const struct bw_limit_config *limit = &limits[i], *other = others;
+        while (other < others + other_count && strcmp(other->name, limit->name) != 0) other++;
+        are_equal = other < others + other_count && other->rate_count == limit->rate_count && other->rate_ms == limit->rate_ms &&
+                    other->burst == limit->burst && other->concurrency == limit->concurrency;
+    }
+    return are_equal;
 }
 
 void bw_limits_free(struct bw_limit_config *limits, size_t count)

@@ -4,7 +4,8 @@
 #include "config/config.h"
 #include "config/keys.h"
 
-void bw_limits_read(const struct bw_key_context *context, const struct bw_yaml_node *map, struct bw_config *config);
+void bw_limits_read(const struct bw_key_context *context, const struct bw_yaml_node *map, struct bw_limit_config **limits, size_t *count);
+bool bw_limits_equal(const struct bw_limit_config *limits, size_t count, const struct bw_limit_config *others, size_t other_count); /* in any order */
 void bw_limits_free(struct bw_limit_config *limits, size_t count);
 void bw_limits_help(struct bw_buf *out);
 #endif

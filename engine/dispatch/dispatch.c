@@ -324,6 +324,8 @@ struct bw_dispatch *bw_dispatch_new(struct event_base *base, const struct bw_dis
     dispatch->secrets = options->config->secrets;
     dispatch->secret_count = options->config->secret_count;
     dispatch->budgets = &options->config->budgets;
+    dispatch->limits = options->config->limits;
+    dispatch->limit_count = options->config->limit_count;
     if (!(dispatch->values = bw_json_load(bw_slice_of(options->config->values ? options->config->values : "{}"), err))) goto fail;
     if (!(dispatch->configure = bw_json_load(bw_slice_of(options->config->configure ? options->config->configure : "{}"), err))) goto fail;
     if (!bw_pools_open(dispatch) || !dispatch->jobs || !dispatch->pairs || !dispatch->load_errors || !dispatch->workflow_names ||

@@ -147,11 +147,13 @@ struct bw_dispatch {
     const struct bw_secret *secrets; /* those of options.config, or of `live` */
     size_t secret_count;
     const struct bw_budgets_config *budgets; /* the same */
-    struct bw_config_live live;              /* what a reload has read; its texts are `values` and `configure` */
-    json_t *paused;                          /* names of workflows of which no run begins at once: pauses.c; NULL with check_only */
-    json_t *workflows;                       /* of the current revision: those of its BW_MSG_CATALOG_LOADED; NULL until then */
-    json_t *workflow_names;                  /* an object with the names of all revisions that workers have loaded */
-    json_t *load_errors;                     /* errors that the engine itself found: refused plugins, files that hang while loading */
+    const struct bw_limit_config *limits;    /* the same */
+    size_t limit_count;
+    struct bw_config_live live; /* what a reload has read; its texts are `values` and `configure` */
+    json_t *paused;             /* names of workflows of which no run begins at once: pauses.c; NULL with check_only */
+    json_t *workflows;          /* of the current revision: those of its BW_MSG_CATALOG_LOADED; NULL until then */
+    json_t *workflow_names;     /* an object with the names of all revisions that workers have loaded */
+    json_t *load_errors;        /* errors that the engine itself found: refused plugins, files that hang while loading */
     struct bw_reload *reload;
     struct bw_trial_watch *trial;             /* NULL without options.trial */
     struct bw_wakes *wakes;                   /* NULL with check_only */
@@ -307,6 +309,8 @@ void bw_usage_stored(struct bw_mail *mail);
 void bw_usage_check_names(const struct bw_dispatch *dispatch, json_t *errors); /* budgets of workflows that are not there */
 /* permits.c */
 struct bw_permits *bw_permits_new(struct bw_dispatch *dispatch, struct bw_error *err); /* with what earlier processes have left owed */
+/* Those that are not among them stay: runs may have begun under them. False: no memory, not all of them hold. */
+bool bw_permits_set(struct bw_permits *permits, const struct bw_limit_config *limits, size_t count);
 void bw_permits_ask(struct bw_run_worker *worker, const json_t *head);
 void bw_permits_back(struct bw_run_worker *worker, const json_t *head);
 void bw_permits_worker_lost(struct bw_run_worker *worker); /* all that it had comes back */
@@ -376,8 +380,9 @@ void bw_workers_free(struct bw_dispatch *dispatch);
 /* A worker process that is in no list: `ended` frees it. `arg` of the handlers and of ended is the worker. NULL with err. */
 struct bw_run_worker *bw_worker_new(struct bw_dispatch *dispatch, unsigned number, const struct bw_channel_handlers *handlers,
                                     bw_process_ended *ended, struct bw_error *err);
-void bw_worker_configure(struct bw_run_worker *worker, bool with_secrets);
-void bw_worker_send_values(struct bw_run_worker *worker, json_t *values, json_t *configure, bool with_secrets);
+/* Of bellwire.yaml: what the instance has now, or what a candidate would have; one that executes runs has the secrets as well. */
+void bw_worker_configure(struct bw_run_worker *worker, const struct bw_limit_config *limits, size_t limit_count, bool with_secrets);
+void bw_worker_send_values(struct bw_run_worker *worker, json_t *values, json_t *configure, bool with_secrets); /* … and the limits */
 void bw_worker_end_if_stalled(struct bw_run_worker *worker, int64_t now_us);
 /* The worker has ended: false when it was not loading a file. Otherwise err says so and has the file. */
 bool bw_worker_died_loading(const struct bw_run_worker *worker, const char *how, struct bw_error *err);

@@ -71,17 +71,6 @@ void bw_limiter_free(struct bw_limiter *limiter)
     free(limiter);
 }
 
-bool bw_limiter_add(struct bw_limiter *limiter, struct bw_slice name, const struct bw_limit_rule *rule)
-{
-    struct bw_limit_rule *kept = malloc(sizeof *kept);
-    if (!kept) return false;
-    *kept = *rule;
-    if (kept->burst < 1) kept->burst = 1;
-    if (bw_map_set(limiter->rules, name, kept)) return true;
-    free(kept);
-    return false;
-}
-
 /* ---- whose turn it is ---- */
 
 static bool is_before(const struct gate *gate, const struct gate *other)
@@ -138,6 +127,44 @@ static void settle(struct bw_limiter *limiter, struct gate *gate)
     gate->due_us = due_of(gate, first->cost);
     if (!gate->place) gate->turn = ++limiter->turns;
     sift(limiter, gate->place ? gate->place - 1 : limiter->heap_count++, gate);
+}
+
+/* ---- rules ---- */
+
+static double cost_us(const struct bw_limit_rule *rule)
+{
+    return rule->period_us ? (double)rule->period_us / rule->count : 0;
+}
+
+/* So much time to come stands for a cost, which takes another time now. */
+static void change_rule(struct bw_limiter *limiter, const struct bw_limit_rule *rule, double before_us, int64_t now_us)
+{
+    size_t position = 0;
+    struct bw_slice key;
+    void *value;
+    while (bw_map_next(limiter->gates, &position, &key, &value)) {
+        struct gate *gate = value;
+        double owed_us = gate->free_us - (double)now_us;
+        if (gate->rule != rule) continue;
+        if (owed_us > 0) gate->free_us = (double)now_us + (before_us > 0 ? owed_us * cost_us(rule) / before_us : 0);
+        gate->is_changed = true;
+        settle(limiter, gate);
+    }
+}
+
+bool bw_limiter_set(struct bw_limiter *limiter, struct bw_slice name, const struct bw_limit_rule *rule, int64_t now_us)
+{
+    struct bw_limit_rule *kept = bw_map_get(limiter->rules, name), *added = kept ? NULL : calloc(1, sizeof *added);
+    if (added && !bw_map_set(limiter->rules, name, added)) {
+        free(added);
+        return false;
+    }
+    if (!kept && !(kept = added)) return false;
+    double before_us = cost_us(kept);
+    *kept = *rule;
+    if (kept->burst < 1) kept->burst = 1;
+    change_rule(limiter, kept, before_us, now_us);
+    return true;
 }
 
 /* ---- gates ---- */

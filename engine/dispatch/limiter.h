@@ -19,7 +19,9 @@ struct bw_limiter;
 struct bw_permit;
 struct bw_limiter *bw_limiter_new(void);
 void bw_limiter_free(struct bw_limiter *limiter); /* and all permits */
-bool bw_limiter_add(struct bw_limiter *limiter, struct bw_slice name, const struct bw_limit_rule *rule);
+/* A limit, or another rule for one that there is: who waits is looked at by that one, and what is owed stays so much cost. False: no memory, and
+ * nothing has changed. */
+bool bw_limiter_set(struct bw_limiter *limiter, struct bw_slice name, const struct bw_limit_rule *rule, int64_t now_us);
 /* In line. NULL: no such limit, or no memory. `owner` is the caller's. The permit is valid until it is given back. */
 struct bw_permit *bw_limiter_ask(struct bw_limiter *limiter, struct bw_slice name, struct bw_slice key, double cost, void *owner);
 /* The next one that may begin now, or NULL; then *due_us is when there may be one, -1 = when one is given back. */

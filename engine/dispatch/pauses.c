@@ -1,10 +1,10 @@
 /* Pausing a workflow. The store decides what is held (store/pausing.h); workers are told of it because they report a run that begins at once only
  * when it has done something: of a paused workflow they report it first, and the store says what becomes of it. One that has not heard yet has begun
  * a run whose event it had before: that goes on. They hear of it before the answer is given, so an event accepted after that is held for certain. */
+#include "store/pauses.h"
 #include "base/clock.h"
 #include "base/suggest.h"
 #include "dispatch/internal.h"
-#include "store/pauses.h"
 #include <stdlib.h>
 #include <string.h>
 

@@ -270,6 +270,18 @@ static bool owe(void *arg, const struct bw_limit_row *row)
     return true;
 }
 
+bool bw_permits_set(struct bw_permits *permits, const struct bw_limit_config *limits, size_t count)
+{
+    bool good = true;
+    for (size_t i = 0; i < count; i++) {
+        const struct bw_limit_rule rule = {limits[i].rate_count, limits[i].rate_ms * 1000, limits[i].burst, limits[i].concurrency};
+        good &= bw_limiter_set(permits->limiter, bw_slice_of(limits[i].name), &rule, clock_us(permits));
+    }
+    permits->has_news = true;
+    look_soon(permits);
+    return good;
+}
+
 struct bw_permits *bw_permits_new(struct bw_dispatch *dispatch, struct bw_error *err)
 {
     const struct bw_config *config = dispatch->options.config;
@@ -280,12 +292,7 @@ struct bw_permits *bw_permits_new(struct bw_dispatch *dispatch, struct bw_error 
     permits->limiter = bw_limiter_new();
     permits->asked = bw_map_new();
     permits->turn = event_new(dispatch->base, -1, 0, on_turn, permits);
-    bool good = permits->limiter && permits->asked && permits->turn;
-    for (size_t i = 0; good && i < config->limit_count; i++) {
-        const struct bw_limit_config *limit = &config->limits[i];
-        good = bw_limiter_add(permits->limiter, bw_slice_of(limit->name),
-                              &(struct bw_limit_rule){limit->rate_count, limit->rate_ms * 1000, limit->burst, limit->concurrency});
-    }
+    bool good = permits->limiter && permits->asked && permits->turn && bw_permits_set(permits, config->limits, config->limit_count);
     if (good && bw_reader_limits(dispatch->reader, owe, permits, err)) return permits;
     bw_permits_free(permits);
     return NULL;

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/crash_point.h"
 #include "base/log.h"
+#include "config/limits.h"
 #include "dispatch/internal.h"
 #include "dispatch/watch.h"
 #include "plugin/settings.h"
@@ -152,7 +153,7 @@ static void begin_trial(struct bw_reload *reload)
     reload->phase = TRYING;
     reload->is_late = false;
     if ((reload->worker = bw_worker_new(reload->dispatch, 0, &handlers, on_trial_ended, &err)))
-        bw_worker_configure(reload->worker, false);
+        bw_worker_configure(reload->worker, reload->live.limits, reload->live.limit_count, false);
     else
         refuse_for(reload, &err);
 }
@@ -175,7 +176,8 @@ static bool is_unchanged(const struct bw_reload *reload)
 {
     const struct bw_dispatch *dispatch = reload->dispatch;
     return !json_array_size(reload->errors) && !bw_hosts_have_changed(dispatch) && bw_catalog_equal(reload->candidate, dispatch->catalog) &&
-           json_equal(reload->values, dispatch->values) && bw_settings_equal(reload->configure, dispatch->configure);
+           json_equal(reload->values, dispatch->values) && bw_settings_equal(reload->configure, dispatch->configure) &&
+           bw_limits_equal(reload->live.limits, reload->live.limit_count, dispatch->limits, dispatch->limit_count);
 }
 
 static bool are_secrets_equal(const struct bw_dispatch *dispatch, const struct bw_config_live *live)
@@ -190,12 +192,16 @@ static bool are_secrets_equal(const struct bw_dispatch *dispatch, const struct b
 
 static void take_live(struct bw_dispatch *dispatch, struct bw_config_live *live)
 {
+    if (!bw_permits_set(dispatch->permits, live->limits, live->limit_count))
+        bw_log(BW_LOG_ERROR, "limits.memory", BW_STR("message", "out of memory: some limits are what they were"));
     bw_config_live_free(&dispatch->live);
     dispatch->live = *live;
     *live = (struct bw_config_live){0};
     dispatch->secrets = dispatch->live.secrets;
     dispatch->secret_count = dispatch->live.secret_count;
     dispatch->budgets = &dispatch->live.budgets;
+    dispatch->limits = dispatch->live.limits;
+    dispatch->limit_count = dispatch->live.limit_count;
 }
 
 /* A workflow that is gone may have left its budget behind: that is said, and is no reason to keep the workflow. */
@@ -211,7 +217,8 @@ static void take_values(struct bw_reload *reload)
 {
     struct bw_dispatch *dispatch = reload->dispatch;
     struct bw_run_worker *worker;
-    bool are_same = json_equal(reload->values, dispatch->values) && are_secrets_equal(dispatch, &reload->live);
+    bool are_same = json_equal(reload->values, dispatch->values) && are_secrets_equal(dispatch, &reload->live) &&
+                    bw_limits_equal(reload->live.limits, reload->live.limit_count, dispatch->limits, dispatch->limit_count);
     bool is_told_the_same = bw_settings_equal(reload->configure, dispatch->configure);
     take_live(dispatch, &reload->live);
     check_budgets(dispatch);

@@ -94,19 +94,26 @@ static json_t *secrets_of(const struct bw_dispatch *dispatch)
     return secrets;
 }
 
-void bw_worker_configure(struct bw_run_worker *worker, bool with_secrets)
+/* {NAME: the greatest cost of a step, 0 = any} */
+static json_t *limits_of(const struct bw_limit_config *limits, size_t count)
+{
+    json_t *costs = json_object();
+    for (size_t i = 0; i < count; i++) json_object_set_new(costs, limits[i].name, json_real(limits[i].rate_ms ? limits[i].burst : 0));
+    return costs;
+}
+
+void bw_worker_configure(struct bw_run_worker *worker, const struct bw_limit_config *limits, size_t limit_count, bool with_secrets)
 {
     const struct bw_config *config = worker->dispatch->options.config;
-    json_t *limits = json_object(), *pools = json_array();
-    for (size_t i = 0; i < config->limit_count; i++)
-        json_object_set_new(limits, config->limits[i].name, json_real(config->limits[i].rate_ms ? config->limits[i].burst : 0));
+    json_t *pools = json_array();
     for (size_t i = 0; i < config->pool_count; i++) json_array_append_new(pools, json_string(config->pools[i].name));
-    json_t *head = json_pack(
-        "{s:i,s:I,s:I,s:I,s:I,s:b,s:b,s:b,s:b,s:b,s:o,s:o,s:o*}", "worker", worker->number, "lua_memory_bytes", (json_int_t)config->lua_memory_bytes,
-        "stall_ms", (json_int_t)config->stall_ms, "max_output_bytes", (json_int_t)config->max_output_bytes, "max_run_output_bytes",
-        (json_int_t)config->max_run_output_bytes, "allow_private_network", config->allow_private_network, "trace", worker->dispatch->options.trace,
-        "trial", worker->dispatch->options.trial, "trial_limits", worker->dispatch->options.trial_limits, "hands_over",
-        worker->dispatch->pool_count > 1, "limits", limits, "pools", pools, "secrets", with_secrets ? secrets_of(worker->dispatch) : NULL);
+    json_t *head =
+        json_pack("{s:i,s:I,s:I,s:I,s:I,s:b,s:b,s:b,s:b,s:b,s:o,s:o,s:o*}", "worker", worker->number, "lua_memory_bytes",
+                  (json_int_t)config->lua_memory_bytes, "stall_ms", (json_int_t)config->stall_ms, "max_output_bytes",
+                  (json_int_t)config->max_output_bytes, "max_run_output_bytes", (json_int_t)config->max_run_output_bytes, "allow_private_network",
+                  config->allow_private_network, "trace", worker->dispatch->options.trace, "trial", worker->dispatch->options.trial, "trial_limits",
+                  worker->dispatch->options.trial_limits, "hands_over", worker->dispatch->pool_count > 1, "limits", limits_of(limits, limit_count),
+                  "pools", pools, "secrets", with_secrets ? secrets_of(worker->dispatch) : NULL);
     json_object_set(head, "config", worker->dispatch->values);
     json_object_set(head, "configure", worker->dispatch->configure);
     if (with_secrets && worker->dispatch->public_url) {
@@ -121,8 +128,9 @@ void bw_worker_configure(struct bw_run_worker *worker, bool with_secrets)
 
 void bw_worker_send_values(struct bw_run_worker *worker, json_t *values, json_t *configure, bool with_secrets)
 {
-    json_t *head =
-        json_pack("{s:O,s:O,s:o*}", "config", values, "configure", configure, "secrets", with_secrets ? secrets_of(worker->dispatch) : NULL);
+    const struct bw_dispatch *dispatch = worker->dispatch;
+    json_t *head = json_pack("{s:O,s:O,s:o*,s:o*}", "config", values, "configure", configure, "secrets", with_secrets ? secrets_of(dispatch) : NULL,
+                             "limits", with_secrets ? limits_of(dispatch->limits, dispatch->limit_count) : NULL);
     bw_channel_send_json(worker->channel, BW_MSG_VALUES, head, NULL, 0);
     json_decref(head);
 }
@@ -310,7 +318,7 @@ struct bw_run_worker *bw_worker_start(struct bw_dispatch *dispatch, unsigned num
     if (!worker) return NULL;
     worker->pool = bw_pool_of_worker(dispatch, number);
     TAILQ_INSERT_TAIL(&dispatch->workers, worker, link);
-    bw_worker_configure(worker, true);
+    bw_worker_configure(worker, worker->dispatch->limits, worker->dispatch->limit_count, true);
     bw_pauses_tell(worker);
     return worker;
 }

@@ -79,7 +79,9 @@ enum bw_message_type {
     /* Answer to BW_MSG_USAGE_ASK. {usage, run: uid, id: of the call, on disk; or error: ERROR, nothing is written} */
     BW_MSG_USAGE = 18,
     BW_MSG_PAUSED = 14, /* {workflows: [name]} those of which no run begins by itself, instead of what was said before: it is reported as BLOCKED */
-    BW_MSG_VALUES = 15, /* {config, configure, secrets} instead of those that were configured: bellwire.yaml was read again */
+    /* {config, configure, secrets?, limits?} instead of those that were configured: bellwire.yaml was read again. Limits are added to those there are
+     */
+    BW_MSG_VALUES = 15,
 
     /* ---- run worker → engine ---- */
     BW_MSG_READY = 32, /* {pid} after BW_MSG_CONFIGURE */

@@ -40,8 +40,22 @@ static void take_secrets(struct bw_worker *worker, const json_t *secrets)
     }
 }
 
+/* One that is gone stays: runs that began under it end under it. No workflow of a later revision can name it: it was refused. */
+static void take_limits(struct bw_worker *worker, const json_t *limits)
+{
+    const char *name;
+    json_t *value;
+    json_object_foreach((json_t *)limits, name, value)
+    {
+        double *most = bw_map_get(worker->shared, bw_slice_of(name));
+        if (!most && (!(most = malloc(sizeof *most)) || !bw_map_set(worker->shared, bw_slice_of(name), most))) exit(70);
+        *most = json_number_value(value);
+    }
+}
+
 void bw_values_take(struct bw_worker *worker, const json_t *head)
 {
+    take_limits(worker, json_object_get(head, "limits"));
     take_secrets(worker, json_object_get(head, "secrets"));
     const json_t *values = json_object_get(head, "config");
     json_decref(worker->configure);

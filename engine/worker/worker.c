@@ -23,7 +23,6 @@
 static void configure(struct bw_worker *worker, const struct bw_message *message)
 {
     const json_t *head = message->head;
-    const char *name;
     json_t *value;
     size_t index;
     worker->stall_ms = bw_json_int(head, "stall_ms", 2000);
@@ -36,12 +35,6 @@ static void configure(struct bw_worker *worker, const struct bw_message *message
                                                .slice_us = SLICE_US};
     worker->allow_private_network = bw_json_bool(head, "allow_private_network", false);
     worker->trace = bw_json_bool(head, "trace", false);
-    json_object_foreach(json_object_get(head, "limits"), name, value)
-    {
-        double *most = malloc(sizeof *most);
-        if (!most || !bw_map_set(worker->shared, bw_slice_of(name), most)) exit(70);
-        *most = json_number_value(value);
-    }
     bw_values_take(worker, head);
     json_array_foreach(json_object_get(head, "pools"), index, value) if (!bw_map_set(worker->pools, bw_json_slice(value), worker->pools)) exit(70);
     worker->hands_over = bw_json_bool(head, "hands_over", false);

@@ -254,6 +254,32 @@ def test_a_pause_outlives_a_restart(make_engine):
     assert all(at >= said + seconds for at in server.of("/call")[1:])
 
 
+def test_a_reload_changes_a_limit_for_who_waits_and_takes_none_away_that_is_named(make_engine):
+    server, engine = Server(), make_engine(limits("{llm: {rate: 1/1h}}"))
+    engine.write("workflows/call.yaml", calls(server.url))
+    engine.start()
+    config = engine.folder / "bellwire.yaml"
+
+    def reload(before, after):
+        config.write_text(config.read_text().replace(before, after))
+        engine.process.send_signal(signal.SIGHUP)
+    for _ in range(5):
+        ring(engine)
+    wait_for("the first one", lambda: len(server.arrivals) == 1)
+    reload("1/1h", "1000/1s")
+    engine.finished_runs(5)
+    assert len(server.arrivals) == 5
+    reload("{llm: {rate: 1000/1s}}", "{llm: {concurrency: 1}}")
+    wait_for("two reloads", lambda: len([line for line in engine.log if line.get("log") == "catalog.activated"]) == 2)
+    reload("{llm: ", "{other: ")
+    assert engine.wait_log("catalog.error")["code"] == "limit.unknown"
+    engine.wait_log("catalog.refused")
+    for _ in range(4):
+        ring(engine)
+    engine.finished_runs(9)
+    assert server.most["/call"] <= 5 and len(server.arrivals) == 9
+
+
 def test_what_a_step_waits_for_is_said(make_engine):
     engine = make_engine(limits("{llm: {rate: 1/2s}}"))
     engine.write("workflows/twice.yaml", "name: twice\non: [{manual: true}]\ndefaults: {limit: llm}\nsteps:\n"

@@ -237,14 +237,14 @@ def test_a_changed_scheme_judges_the_next_request(make_engine):
 # ---- what is not ----
 
 def test_keys_that_only_a_start_reads_are_named_once(make_engine):
-    engine = begin(make_engine(CONFIG + "limits: {crm: {rate: 20/1s}}\nidle: 20s\n"))
+    engine = begin(make_engine(CONFIG + "pools: {heavy: {workers: 1}}\nidle: 20s\n"))
     config = engine.folder / "bellwire.yaml"
-    config.write_text(config.read_text().replace("20/1s", "2/1s").replace("idle: 20s\n", "") + "max_body: 2MiB\n")
+    config.write_text(config.read_text().replace("workers: 1", "workers: 2").replace("idle: 20s\n", "") + "max_body: 2MiB\n")
     for count in (1, 2):
         engine.process.send_signal(signal.SIGHUP)
         nth(engine, "sources.activated", count)
     [told] = lines(engine, "config.needs_start")
-    assert told["keys"] == "limits, max_body, idle" and f"kill -USR2 {engine.process.pid}" in told["message"]
+    assert told["keys"] == "pools, max_body, idle" and f"kill -USR2 {engine.process.pid}" in told["message"]
     config.write_text(config.read_text() + "stall: 3s\n")
     engine.process.send_signal(signal.SIGHUP)
     assert "stall" in nth(engine, "config.needs_start", 2)["keys"]

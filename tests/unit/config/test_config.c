@@ -371,8 +371,8 @@ static void test_what_has_changed_for_the_next_start_is_named(void **state)
         {"idle: 1s # long\nstall: 1s\n", "stall: 1s\nidle: 1s\n", ""},
         {"", "idle: 1s\n", "idle"},
         {"idle: 1s\n", "", "idle"},
-        {"idle: 1s\nlimits: {a: {rate: 1/1s}}\n", "limits: {a: {rate: 2/1s}}\nmax_body: 2KiB\n", "limits, max_body, idle"},
-        {"config: {a: 1}\n", "config: {a: 2}\nschemes: ./other\nsources: {}\n", ""},
+        {"idle: 1s\npools: {a: {workers: 1}}\n", "pools: {a: {workers: 2}}\nmax_body: 2KiB\n", "pools, max_body, idle"},
+        {"config: {a: 1}\n", "config: {a: 2}\nschemes: ./other\nsources: {}\nlimits: {a: {rate: 1/1s}}\n", ""},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct bw_config *before = load_good(cases[i].before), *now = load_good(cases[i].now);

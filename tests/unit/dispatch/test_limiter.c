@@ -16,7 +16,7 @@
 static struct bw_limiter *limiter_of(double count, int64_t period_us, double burst, unsigned at_once)
 {
     struct bw_limiter *limiter = bw_limiter_new();
-    assert_true(limiter && bw_limiter_add(limiter, NAME, &(struct bw_limit_rule){count, period_us, burst, at_once}));
+    assert_true(limiter && bw_limiter_set(limiter, NAME, &(struct bw_limit_rule){count, period_us, burst, at_once}, 0));
     return limiter;
 }
 
@@ -208,6 +208,26 @@ static void test_no_window_sees_more_than_the_rule_allows(void **state)
     }
 }
 
+static void test_another_rule_holds_for_who_waits_and_what_is_owed(void **state)
+{
+    struct bw_limiter *limiter = limiter_of(1, 10 * SECOND, 1, 0);
+    int64_t due;
+    (void)state;
+    ask(limiter, 10, 1);
+    assert_int_equal(given_now(limiter, 100 * SECOND, &due), 1);
+    assert_in_range(due, 110 * SECOND, 110 * SECOND + 2);
+    assert_true(bw_limiter_set(limiter, NAME, &(struct bw_limit_rule){10, SECOND, 1, 0}, 105 * SECOND)); /* half of the cost is still owed */
+    assert_int_equal(given_now(limiter, 105 * SECOND, &due), 0);
+    assert_in_range(due, 105 * SECOND + SECOND / 20, 105 * SECOND + SECOND / 20 + 2);
+    assert_int_equal(given_now(limiter, due, &due), 1);
+    assert_true(bw_limiter_set(limiter, NAME, &(struct bw_limit_rule){0, 0, 0, 3}, 106 * SECOND)); /* two are under way */
+    assert_int_equal(given_now(limiter, 106 * SECOND, &due), 1);
+    assert_int_equal(due, -1);
+    assert_true(bw_limiter_set(limiter, NAME, &(struct bw_limit_rule){1, SECOND, 2, 0}, 107 * SECOND)); /* nothing was owed without a rate */
+    assert_int_equal(given_now(limiter, 107 * SECOND, &due), 2);
+    bw_limiter_free(limiter);
+}
+
 /* Many keys, asked for, given, paused and given back at random, beside the rule as it is written down. */
 static void test_whoever_may_begin_does_and_nobody_else(void **state)
 {
@@ -251,6 +271,14 @@ static void test_whoever_may_begin_does_and_nobody_else(void **state)
                 }
                 bw_permit_back(limiter, permits[n]);
                 permits[n] = NULL;
+            } else if (rand_r(&random) % 20 == 0) { /* another rule: what is owed is as much cost as before */
+                double faster = 1 + rand_r(&random) % 9;
+                for (size_t key = 0; key < KEYS; key++)
+                    if (models[key].free_us > (double)now) models[key].free_us = (double)now + (models[key].free_us - (double)now) * rate / faster;
+                rate = faster;
+                burst = 1 + rand_r(&random) % 4;
+                at_once = rand_r(&random) % 4;
+                assert_true(bw_limiter_set(limiter, NAME, &(struct bw_limit_rule){rate, SECOND, burst, at_once}, now));
             }
             while ((permit = bw_limiter_next(limiter, now, &due))) {
                 size_t given = (uintptr_t)bw_permit_owner(permit);
@@ -260,14 +288,15 @@ static void test_whoever_may_begin_does_and_nobody_else(void **state)
                 model->count--;
                 model->in_use++;
                 double begin = model->free_us > (double)now ? model->free_us : (double)now, after = begin + costs[given] * SECOND / rate;
-                assert_true(after - (double)now <= burst * SECOND / rate + 1 && model->paused_us <= now && (!at_once || model->in_use <= at_once));
+                double most = costs[given] > burst ? costs[given] : burst;
+                assert_true(after - (double)now <= most * SECOND / rate + 1 && model->paused_us <= now && (!at_once || model->in_use <= at_once));
                 model->free_us = after;
             }
             double next = -1;
             for (size_t key = 0; key < KEYS; key++) {
                 model = &models[key];
                 if (!model->count || (at_once && model->in_use >= at_once)) continue;
-                double when = model->free_us - (burst - costs[model->line[model->first]]) * SECOND / rate;
+                double cost = costs[model->line[model->first]], when = model->free_us - ((cost > burst ? cost : burst) - cost) * SECOND / rate;
                 if (when < (double)model->paused_us) when = (double)model->paused_us;
                 assert_true(when > (double)now - 1);
                 if (next < 0 || when < next) next = when;
@@ -290,6 +319,7 @@ int main(void)
         cmocka_unit_test(test_a_pause_holds_everybody),
         cmocka_unit_test(test_what_is_owed_outlives_a_restart),
         cmocka_unit_test(test_keys_that_owe_nothing_are_forgotten),
+        cmocka_unit_test(test_another_rule_holds_for_who_waits_and_what_is_owed),
         cmocka_unit_test(test_no_window_sees_more_than_the_rule_allows),
         cmocka_unit_test(test_whoever_may_begin_does_and_nobody_else),
     };
