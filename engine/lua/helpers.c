@@ -87,6 +87,11 @@ static int make_array(lua_State *L)
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 1);
     bw_value_push_array_metatable(L);
+    if (luaL_getmetafield(L, 1, "__metatable") != LUA_TNIL) { /* the libraries are tables too, and all that keeps them as they are is this */
+        lua_getmetatable(L, 1);
+        if (!lua_rawequal(L, -1, 2)) return luaL_error(L, "lua.denied: cannot change a protected metatable");
+        lua_settop(L, 2);
+    }
     lua_setmetatable(L, 1);
     return 1;
 }
