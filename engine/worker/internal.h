@@ -403,6 +403,7 @@ struct bw_attempt {
     int64_t call;                /* plugin call number */
     int64_t report;              /* the report it waits for */
     int64_t usage;               /* a metered call that it asks for; 0 = none */
+    unsigned metered;            /* calls that it has begun and not ended */
     int64_t permit;              /* of a shared limit: what it waits for (PERMIT) or has; 0 = none */
     int64_t asked_us;
     struct bw_buf limit_key;

@@ -41,8 +41,11 @@ static void tell_end(struct bw_worker *worker, const char *run, int64_t id, stru
     bw_buf_free(&head);
 }
 
+/* Of more calls than were begun nobody is told: each would be a write of the engine's, and code can say it in a loop, waiting for nothing. */
 void bw_meter_end(struct bw_attempt *attempt, int64_t id, struct bw_slice said)
 {
+    if (!attempt->metered) return;
+    attempt->metered--;
     tell_end(bw_attempt_worker(attempt), attempt->run->uid_text, id, said);
 }
 
@@ -70,6 +73,7 @@ void bw_meter_answered(struct bw_worker *worker, const struct bw_message *messag
         bool is_transient = !strcmp(bw_json_str(error, "class", ""), "transient");
         bw_task_answer(bw_step_running(attempt), &(struct bw_http_answer){.error = &err, .transient = is_transient});
     } else {
+        attempt->metered++;
         int len = snprintf(text, sizeof text, "%lld", (long long)id);
         bw_task_answer(bw_step_running(attempt), &(struct bw_http_answer){.status = 200, .body = {text, (size_t)len}});
     }

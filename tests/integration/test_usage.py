@@ -8,6 +8,7 @@ import pytest
 from conftest import CONFIG, ROOT, wait_for
 from fakes.server import Server
 from test_config_values import hang_up
+from test_lua_hostile import IS_SANITIZED, rss_kib
 
 CALL = 'local call = ctx.usage.begin{provider = "main", model = "m-1", input_tokens = %d, output_tokens = 50, cost = %s}'
 
@@ -241,3 +242,19 @@ def test_a_run_takes_its_calls_with_it_and_the_sums_stay(make_engine):
     connection.close()
     assert [row["calls"] for row in engine.rows("usage")] == [1]
     assert engine.stop() == 0
+
+
+def test_of_a_call_that_was_not_begun_the_engine_is_not_told(make_engine):
+    """Each would be a write of the engine's, and a message that waits in the worker until then: a loop of them filled the worker's memory."""
+    engine = make_engine()
+    workflow(engine, CALL % (1, 1) + """
+        for _ = 1, 200000 do ctx.usage.finish(call, {cost = 5}) end
+        return {}
+    """)
+    engine.start()
+    [worker] = engine.children("worker")
+    before = rss_kib(worker, "VmRSS")
+    ring(engine)
+    run = ran(engine)
+    assert run["state"] == "succeeded" and run["usage"]["calls"] == 1 and run["usage"]["cost"] == 0.000005, run
+    assert IS_SANITIZED or rss_kib(worker, "VmHWM") - before < 4 << 10
