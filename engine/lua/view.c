@@ -60,6 +60,17 @@ void bw_view_push(lua_State *L, struct bw_json_view json)
     lua_setmetatable(L, -2);
 }
 
+/* A megabyte of `1,1,1,…` has twenty of members: they count as memory before they are a value of Lua. */
+static void keep_member(lua_State *L, struct bw_buf *found, const struct member *member)
+{
+    const struct bw_lua_memory *memory = &bw_lua_script(L)->memory;
+    if (memory->used + found->len + sizeof *member > (memory->expr_cap ? memory->expr_cap : memory->cap)) {
+        bw_buf_free(found);
+        luaL_error(L, "%s: a list or an object has too many members", memory->expr_cap ? "expr.memory" : "lua.memory");
+    }
+    bw_buf_append(found, member, sizeof *member);
+}
+
 static struct view *indexed(lua_State *L, int index)
 {
     struct view *view = check(L, index);
@@ -71,7 +82,7 @@ static struct view *indexed(lua_State *L, int index)
     bw_buf_clear(found);
     while (bw_json_iter_next(&iter, &member.key, &member.value)) {
         member.has_escape = member.key.len && memchr(member.key.ptr, '\\', member.key.len);
-        bw_buf_append(found, &member, sizeof member);
+        keep_member(L, found, &member);
     }
     if (found->failed) luaL_error(L, "out of memory");
     if (found->len) {

@@ -141,3 +141,18 @@ def test_a_worker_that_is_kept_from_the_processor_is_not_ended(make_engine):
     run = wait_for("its end", lambda: [run for run in runs(engine) if run["state"] == "failed"])[0]
     assert json.loads(run["error"])["code"] == "lua.timeout"
     assert engine.children("worker") == [worker]
+
+
+@pytest.mark.skipif(IS_SANITIZED, reason="a sanitizer's memory is not the code's")
+def test_a_list_of_millions_from_a_sender_is_not_kept_by_its_members(make_engine):
+    """An expression that looks for one of them has an index of all of them, forty bytes each: no more of it than the memory of an expression."""
+    engine = make_engine(CONFIG.replace("{path: /in/open,", "{path: /in/open, max_body: 16MiB,"))
+    engine.write("workflows/second.yaml", 'name: second\non: [{event: open.second}]\nsteps: [{id: s, set: {a: "${{ event.data.list[2] }}"}}]\n')
+    engine.start()
+    [worker] = engine.children("worker")
+    before = rss_kib(worker, "VmRSS")
+    engine.request("POST", "/in/open", b'{"name": "second", "list": [' + b"1," * 4000000 + b"1]}", {"Content-Type": "application/json"})
+    [run] = wait_for("the run", lambda: runs(engine))
+    assert json.loads(run["error"])["code"] == "expr.memory", run
+    assert engine.children("worker") == [worker]
+    assert rss_kib(worker, "VmHWM") - before < 64 << 10
