@@ -13,6 +13,7 @@
 #define DURATION_MAX_S (366 * 86400)
 #define PROGRESS_BYTES_MAX 200 /* the last ones */
 #define BYTES_PER_UNIT 16
+#define PRINTED_BYTES_PER_UNIT 64
 #define SHORT_BYTES 4096
 
 static const char ctx_key, failure_key;
@@ -229,6 +230,7 @@ int bw_api_print(lua_State *L)
         lua_pushcfunction(L, bw_string_tostring);
         lua_pushvalue(L, i);
         lua_call(L, 1, 1);
+        bw_budget_charge(L, lua_rawlen(L, -1) / PRINTED_BYTES_PER_UNIT);
         luaL_addvalue(&line);
     }
     luaL_pushresult(&line);

@@ -385,7 +385,7 @@ function rawset(t, key, value) end
 function tostring(value) end
 ---ctx.log.info of its arguments, with tabs between them.
 function print(...) end
----%p is refused, %s uses tostring above.
+---%p is refused, %s uses tostring above, %q takes at most a megabyte in one call.
 ---@param pattern string
 ---@return string
 function string.format(pattern, ...) end

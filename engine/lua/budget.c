@@ -4,10 +4,10 @@
 #include "lua/internal.h"
 
 #define HOOK_INSTRUCTIONS 1000
-#define HOOK_CROWDED 50 /* when as much as this is in use; the fewer, the more it is */
-#define CROWDED_BYTES (4u << 20)
+#define EASY_BYTES (32u << 10) /* in large blocks: up to here no instruction takes long */
 #define PCALL_DEPTH_MAX 100
 #define CLOCK_UNITS 50000 /* how much work in C may pass between two looks at the clock */
+#define UNSEEN_UNITS 2    /* what a call costs an expression that C makes of something that no hook may see */
 
 static const char expired_key, memory_key; /* their addresses are the error values */
 
@@ -23,16 +23,20 @@ static void raise_expired(lua_State *L)
     struct bw_script *script = bw_lua_script(L);
     script->is_expired = true;
     script->is_spent = true;
+    bw_budget_install(L);
     lua_pushlightuserdata(L, (void *)&expired_key);
     lua_error(L);
 }
 
-/* A text that fills the memory takes milliseconds to be compared, or to be read as a number, and each is one instruction. */
-static int instructions_until_hook(size_t used)
+/* A text that fills the memory takes milliseconds to be compared, or to be read as a number, and each is one instruction: the larger what there is,
+ * the fewer of them, in steps of two. Behind the deadline only what is to be closed is still called, and that may be hundreds of thousands: none of
+ * it gets further than its first instruction. */
+static int instructions_until_hook(const struct bw_script *script)
 {
-    if (used <= CROWDED_BYTES) return HOOK_INSTRUCTIONS;
-    size_t instructions = HOOK_CROWDED * (size_t)CROWDED_BYTES / used;
-    return instructions > 1 ? (int)instructions : 1;
+    int instructions = HOOK_INSTRUCTIONS;
+    if (script->is_expired) return 1;
+    for (size_t bytes = script->memory.large; bytes > EASY_BYTES && instructions > 1; bytes /= 2) instructions /= 2;
+    return instructions;
 }
 
 static void on_count(lua_State *L, lua_Debug *info)
@@ -57,7 +61,9 @@ static void on_count(lua_State *L, lua_Debug *info)
  */
 void bw_budget_install(lua_State *L)
 {
-    int instructions = instructions_until_hook(bw_lua_script(L)->memory.used);
+    struct bw_script *script = bw_lua_script(L);
+    int instructions = instructions_until_hook(script);
+    script->memory.large_until = 2 * (script->memory.large > EASY_BYTES ? script->memory.large : EASY_BYTES);
     if (lua_gethook(L) != on_count || lua_gethookcount(L) != instructions) lua_sethook(L, on_count, LUA_MASKCOUNT, instructions);
 }
 
@@ -72,10 +78,15 @@ void bw_budget_charge(lua_State *L, uint64_t units)
     if (script->mode == BW_MODE_EXPR) {
         script->instructions_left -= (int64_t)units;
         if (script->instructions_left <= 0) raise_expired(L);
-    } else if (script->mode == BW_MODE_TASK && (script->uncharged += units) >= CLOCK_UNITS) {
+    } else if (script->mode == BW_MODE_TASK && (script->is_expired || (script->uncharged += units) >= CLOCK_UNITS)) {
         script->uncharged = 0;
-        if (bw_clock_mono_us() >= script->deadline_us) raise_expired(L);
+        if (script->is_expired || bw_clock_mono_us() >= script->deadline_us) raise_expired(L);
     }
+}
+
+void bw_budget_look(lua_State *L)
+{
+    bw_budget_charge(L, bw_lua_script(L)->mode == BW_MODE_TASK ? CLOCK_UNITS : UNSEEN_UNITS);
 }
 
 /* In expressions nil can be indexed (`a.b.c or "x"` never throws), numbers and booleans too; in code it is an error as everywhere in Lua. */
@@ -118,8 +129,7 @@ void bw_budget_begin_expr(struct bw_script *script)
     script->memory.running = script->L;
     script->memory.expr_cap = script->limits.expr_bytes ? script->memory.used + script->limits.expr_bytes : 0;
     script->memory.was_expr_hit = false;
-    lua_sethook(script->L, on_count, LUA_MASKCOUNT,
-                instructions_until_hook(script->memory.used)); /* counts anew: each expression has the same budget */
+    lua_sethook(script->L, on_count, LUA_MASKCOUNT, instructions_until_hook(script)); /* counts anew: each expression has the same budget */
     set_soft(script->L, true);
 }
 

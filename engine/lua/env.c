@@ -8,11 +8,10 @@ static const char code_env_key;
 const char bw_env_expr_key;
 
 static const char *const base_names[] = {"assert", "error", "ipairs", "next", "pairs", "rawequal", "rawget", "rawlen", "select", "type"};
-static const char *const string_names[] = {"char", "len", "sub"}; /* lib_string.c adds the rest */
-static const char *const math_names[] = {"abs",  "acos", "asin", "atan", "ceil",       "cos",  "deg",        "exp",  "floor",
-                                         "fmod", "huge", "log",  "max",  "maxinteger", "min",  "mininteger", "modf", "pi",
-                                         "rad",  "sin",  "sqrt", "tan",  "tointeger",  "type", "ult"};
-static const char *const utf8_names[] = {"char", "charpattern", "codes"};
+static const char *const string_names[] = {"len", "sub"}; /* lib_string.c adds the rest */
+static const char *const math_names[] = {"abs",        "acos",       "asin", "atan", "ceil", "cos", "deg",  "exp", "floor",     "fmod", "huge", "log",
+                                         "maxinteger", "mininteger", "modf", "pi",   "rad",  "sin", "sqrt", "tan", "tointeger", "type", "ult"};
+static const char *const utf8_names[] = {"charpattern", "codes"};
 
 static int refuse_write(lua_State *L)
 {
@@ -135,7 +134,7 @@ static bool push_library(lua_State *L, int env, const char *name)
         bw_env_protect(L, NULL);
         lua_setfield(L, env, name);
     } else if (!strcmp(name, LUA_MATHLIBNAME)) {
-        add_library(L, env, name, luaopen_math, NAMES(math_names), NULL);
+        add_library(L, env, name, luaopen_math, NAMES(math_names), bw_string_wrap_math);
     } else if (!strcmp(name, LUA_UTF8LIBNAME)) {
         add_library(L, env, name, luaopen_utf8, NAMES(utf8_names), bw_string_wrap_utf8);
     } else {

@@ -15,10 +15,12 @@ enum bw_lua_mode { BW_MODE_IDLE, BW_MODE_EXPR, BW_MODE_TASK };
 
 struct bw_lua_memory {
     size_t used, cap;
+    size_t large;    /* of what is used: in blocks for which a single instruction may take long */
     size_t expr_cap; /* while an expression is evaluated; else 0 */
     bool was_hit, was_expr_hit;
     size_t since_hook;  /* bytes asked for since the last hook */
-    lua_State *running; /* whose hook is brought forward when that is much */
+    size_t large_until; /* up to here the number of instructions until the next hook is right */
+    lua_State *running; /* whose hook is brought forward when either is too much */
 };
 struct bw_step_value {
     enum bw_step_status status;
@@ -68,6 +70,8 @@ void bw_budget_begin_task(struct bw_script *script, int64_t deadline_us);
 void bw_budget_end(struct bw_script *script);
 /* [raises] Work done inside C, where no hook runs, in units of about one Lua instruction. */
 void bw_budget_charge(lua_State *L, uint64_t units);
+/* [raises] Before C calls, once of many times, what may be a C function as well: no hook would ever run. */
+void bw_budget_look(lua_State *L);
 void bw_budget_open(lua_State *L); /* [raises] */
 
 /* failure.c: the error value on top of L is turned into err (may be NULL) and popped; place is where the code begins, for errors that name no
@@ -95,6 +99,7 @@ int bw_budget_raise_again(lua_State *L, int status); /* [raises], always: what a
 /* lib_*.c: the libraries that user code sees, where they are not Lua's own */
 extern const luaL_Reg bw_pattern_functions[], bw_table_functions[];
 void bw_string_wrap(lua_State *L, int from, int to); /* [raises] from: the real library, to: ours */
+void bw_string_wrap_math(lua_State *L, int from, int to);
 void bw_string_wrap_utf8(lua_State *L, int from, int to);
 void bw_string_wrap_number(lua_State *L, int from, int to); /* tonumber */
 int bw_string_tostring(lua_State *L);

@@ -191,10 +191,15 @@ static void add_replacement(lua_State *L, luaL_Buffer *out, const struct bw_patt
     struct bw_slice whole = {match->start, (size_t)(match->end - match->start)}, text;
     switch (lua_type(L, 3)) {
     case LUA_TFUNCTION:
+        if (lua_iscfunction(L, 3)) bw_budget_look(L);
         lua_pushvalue(L, 3);
         lua_call(L, push_captures(L, pattern, match), 1);
         break;
     case LUA_TTABLE:
+        if (lua_getmetatable(L, 3)) {
+            lua_pop(L, 1);
+            bw_budget_look(L);
+        }
         if (pattern->captures)
             push_capture(L, match, 0);
         else

@@ -2,6 +2,7 @@
 #include "lua/internal.h"
 
 #define BYTES_PER_UNIT 64
+#define QUOTED_BYTES_MAX (1 << 20) /* by one call: a byte may take a hundred nanoseconds */
 
 static int rep(lua_State *L)
 {
@@ -47,19 +48,34 @@ int bw_string_tostring(lua_State *L)
     return 1;
 }
 
+/* Texts are read as numbers where such are wanted, each in a time that grows with it, and one text can be given a hundred thousand times. */
+static void charge_arguments(lua_State *L)
+{
+    size_t bytes = 0;
+    for (int i = lua_gettop(L); i >= 1; i--)
+        if (lua_type(L, i) == LUA_TSTRING) bytes += lua_rawlen(L, i);
+    if (bytes > bw_lua_script(L)->memory.cap) luaL_error(L, "lua.memory: the texts that are given to one call are too large");
+    bw_budget_charge(L, bytes / BYTES_PER_UNIT);
+}
+
 /* %s goes through our tostring, %p is refused; the rest is the real string.format (upvalue 1). */
 static int format(lua_State *L)
 {
     size_t len;
     const char *at = luaL_checklstring(L, 1, &len);
     int argument = 1, top = lua_gettop(L);
+    size_t quoted = 0;
+    charge_arguments(L);
     bw_budget_charge(L, len / 8); /* each letter is looked at twice */
     while ((at = strchr(at, '%'))) {
         at += 1 + strspn(at + 1, "-+ #0123456789.");
         if (*at == '\0') break;
         if (*at++ == '%') continue;
         if (at[-1] == 'p') return luaL_error(L, "lua.denied: '%%p' is not available: it would show an address");
-        if (++argument > top || at[-1] != 's' || lua_type(L, argument) == LUA_TSTRING) continue;
+        ++argument;
+        if (at[-1] == 'q' && lua_type(L, argument) == LUA_TSTRING && (quoted += lua_rawlen(L, argument)) > QUOTED_BYTES_MAX)
+            return luaL_error(L, "lua.memory: more than %d bytes are too much for '%%q'", QUOTED_BYTES_MAX);
+        if (argument > top || at[-1] != 's' || lua_type(L, argument) == LUA_TSTRING) continue;
         lua_pushcfunction(L, bw_string_tostring);
         lua_pushvalue(L, argument);
         lua_call(L, 1, 1);
@@ -68,10 +84,10 @@ static int format(lua_State *L)
     return lua_tocfunction(L, lua_upvalueindex(1))(L);
 }
 
-/* Functions of the real libraries (upvalue 1) whose time grows with their first argument. */
+/* Functions of the real libraries (upvalue 1) whose time grows with their arguments. */
 static int charged(lua_State *L)
 {
-    bw_budget_charge(L, lua_rawlen(L, 1) / BYTES_PER_UNIT);
+    charge_arguments(L);
     return lua_tocfunction(L, lua_upvalueindex(1))(L);
 }
 
@@ -89,7 +105,7 @@ void bw_string_wrap_number(lua_State *L, int from, int to)
 
 void bw_string_wrap(lua_State *L, int from, int to)
 {
-    static const char *const linear[] = {"byte", "lower", "pack", "packsize", "reverse", "unpack", "upper"};
+    static const char *const linear[] = {"byte", "char", "lower", "pack", "packsize", "reverse", "unpack", "upper"};
     from = lua_absindex(L, from);
     to = lua_absindex(L, to);
     for (size_t i = 0; i < sizeof linear / sizeof *linear; i++) wrap(L, from, to, linear[i], charged);
@@ -101,9 +117,17 @@ void bw_string_wrap(lua_State *L, int from, int to)
     lua_pop(L, 1);
 }
 
+void bw_string_wrap_math(lua_State *L, int from, int to)
+{
+    from = lua_absindex(L, from);
+    to = lua_absindex(L, to);
+    wrap(L, from, to, "max", charged);
+    wrap(L, from, to, "min", charged);
+}
+
 void bw_string_wrap_utf8(lua_State *L, int from, int to)
 {
-    static const char *const linear[] = {"codepoint", "len", "offset"};
+    static const char *const linear[] = {"char", "codepoint", "len", "offset"};
     from = lua_absindex(L, from);
     to = lua_absindex(L, to);
     for (size_t i = 0; i < sizeof linear / sizeof *linear; i++) wrap(L, from, to, linear[i], charged);

@@ -3,6 +3,7 @@
 #include "lua/internal.h"
 
 #define ELEMENTS_MAX 1000000 /* that one call may touch */
+#define UNITS_PER_NUMBER 50  /* written as text */
 #define RESULTS_MAX 100000   /* of unpack: they live on the stack */
 
 static lua_Integer check_list(lua_State *L, int index)
@@ -21,10 +22,32 @@ static lua_Integer check_span(lua_State *L, lua_Integer from, lua_Integer to, lu
     return (lua_Integer)count + 1;
 }
 
+/* What is not there may be asked of a C function. */
+static int push_element(lua_State *L, int table, lua_Integer index)
+{
+    if (lua_istable(L, table)) {
+        int type = lua_rawgeti(L, table, index);
+        if (type != LUA_TNIL) return type;
+        lua_pop(L, 1);
+    }
+    bw_budget_look(L);
+    return lua_geti(L, table, index);
+}
+
+/* Pops it. */
+static void set_element(lua_State *L, int table, lua_Integer index)
+{
+    if (lua_getmetatable(L, table)) {
+        lua_pop(L, 1);
+        bw_budget_look(L);
+    }
+    lua_seti(L, table, index);
+}
+
 static void copy_element(lua_State *L, int from_table, lua_Integer from, int to_table, lua_Integer to)
 {
-    lua_geti(L, from_table, from);
-    lua_seti(L, to_table, to);
+    push_element(L, from_table, from);
+    set_element(L, to_table, to);
 }
 
 static int insert(lua_State *L)
@@ -83,8 +106,9 @@ static int concat(lua_State *L)
     luaL_buffinit(L, &out);
     for (lua_Integer i = 0; i < count; i++) {
         if (i) luaL_addlstring(&out, separator, len);
-        lua_geti(L, 1, from + i);
+        push_element(L, 1, from + i);
         if (!lua_isstring(L, -1)) return luaL_error(L, "invalid value (at index %I) in table for 'concat': %s", from + i, luaL_typename(L, -1));
+        if (lua_type(L, -1) == LUA_TNUMBER) bw_budget_charge(L, UNITS_PER_NUMBER);
         luaL_addvalue(&out);
     }
     luaL_pushresult(&out);
@@ -112,7 +136,7 @@ static int unpack(lua_State *L)
         to = luaL_checkinteger(L, 3);
     lua_Integer count = check_span(L, from, to, RESULTS_MAX);
     if (!lua_checkstack(L, (int)count + 1)) return luaL_error(L, "too many results to unpack");
-    for (lua_Integer i = 0; i < count; i++) lua_geti(L, 1, from + i);
+    for (lua_Integer i = 0; i < count; i++) push_element(L, 1, from + i);
     return (int)count;
 }
 
@@ -120,13 +144,15 @@ static int unpack(lua_State *L)
 
 struct sorting {
     lua_State *L;
-    int values;    /* stack index of the copy */
-    bool has_less; /* the comparison is at stack index 2 */
+    int values;         /* stack index of the copy */
+    bool has_less;      /* the comparison is at stack index 2 */
+    bool may_be_unseen; /* it is a C function, or a metamethod that may be one */
 };
 
 static bool is_less(const struct sorting *sorting, uint32_t a, uint32_t b)
 {
     lua_State *L = sorting->L;
+    if (sorting->may_be_unseen) bw_budget_look(L);
     if (sorting->has_less) lua_pushvalue(L, 2);
     lua_rawgeti(L, sorting->values, a);
     lua_rawgeti(L, sorting->values, b);
@@ -156,15 +182,17 @@ static void merge(const struct sorting *sorting, const uint32_t *from, uint32_t 
 static int sort(lua_State *L)
 {
     size_t count = (size_t)check_list(L, 1);
-    struct sorting sorting = {L, 3, !lua_isnoneornil(L, 2)};
+    struct sorting sorting = {.L = L, .values = 3, .has_less = !lua_isnoneornil(L, 2)};
     if (sorting.has_less) luaL_checktype(L, 2, LUA_TFUNCTION);
+    sorting.may_be_unseen = lua_iscfunction(L, 2);
     check_span(L, 1, (lua_Integer)count, ELEMENTS_MAX);
     lua_settop(L, 2);
     if (count < 2) return 0;
     lua_createtable(L, (int)count, 0);
     uint32_t *order = lua_newuserdatauv(L, 2 * count * sizeof *order, 0), *other = order + count;
     for (size_t i = 0; i < count; i++) {
-        lua_geti(L, 1, (lua_Integer)i + 1);
+        push_element(L, 1, (lua_Integer)i + 1);
+        if (!sorting.has_less && lua_type(L, -1) >= LUA_TTABLE) sorting.may_be_unseen = true;
         lua_rawseti(L, sorting.values, (lua_Integer)i + 1);
         order[i] = (uint32_t)i + 1;
     }
@@ -179,7 +207,7 @@ static int sort(lua_State *L)
     }
     for (size_t i = 0; i < count; i++) {
         lua_rawgeti(L, sorting.values, order[i]);
-        lua_seti(L, 1, (lua_Integer)i + 1);
+        set_element(L, 1, (lua_Integer)i + 1);
     }
     return 0;
 }

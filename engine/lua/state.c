@@ -4,6 +4,7 @@
 #include <string.h>
 
 #define HURRY_BYTES (4u << 20)
+#define LARGE_BYTES 4096
 #define COPIED_BYTES (128u << 10) /* what is larger may be there twice while it grows */
 
 /* What malloc() takes for it: a small table is two blocks of a few words, and a third of their memory is around them. */
@@ -11,6 +12,11 @@ static size_t block_bytes(size_t size)
 {
     size_t bytes = (size + sizeof(size_t) + 15) & ~(size_t)15;
     return bytes < 32 ? 32 : bytes;
+}
+
+static size_t large_bytes(size_t size)
+{
+    return size >= LARGE_BYTES ? size : 0;
 }
 
 static void *allocate(void *arg, void *block, size_t old_size, size_t new_size)
@@ -21,6 +27,7 @@ static void *allocate(void *arg, void *block, size_t old_size, size_t new_size)
     new_size = new_size ? block_bytes(new_size) : 0;
     if (!new_size) {
         memory->used -= old_size;
+        memory->large -= large_bytes(old_size);
         free(block);
         return NULL;
     }
@@ -36,9 +43,11 @@ static void *allocate(void *arg, void *block, size_t old_size, size_t new_size)
     void *moved = realloc(block, wanted);
     if (!moved) return NULL;
     memory->used += new_size - old_size;
+    memory->large += large_bytes(new_size) - large_bytes(old_size);
     /* One instruction of Lua can make megabytes (`s .. s`, s:upper()): a thousand of them between two hooks would be seconds. */
-    if (new_size > old_size && memory->running && (memory->since_hook += new_size) > HURRY_BYTES) {
+    if (new_size > old_size && memory->running && ((memory->since_hook += new_size) > HURRY_BYTES || memory->large > memory->large_until)) {
         memory->since_hook = 0;
+        memory->large_until = SIZE_MAX;
         bw_budget_hurry(memory->running);
     }
     return moved;

@@ -242,6 +242,7 @@ static void write_table(struct writer *writer, int index, int depth)
 {
     lua_State *L = writer->L;
     lua_Unsigned len;
+    bw_budget_look(L); /* a table that was emptied is as large as it was */
     if (!is_array(writer, index, &len)) {
         write_object(writer, index, depth);
         return;

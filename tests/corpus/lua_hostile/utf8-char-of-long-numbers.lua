@@ -1,0 +1,4 @@
+-- expect: lua.memory
+local s, t = ("0"):rep(1e6) .. "65", {}
+for i = 1, 5000 do t[i] = s end
+utf8.char(table.unpack(t))
