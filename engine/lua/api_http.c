@@ -8,6 +8,7 @@
 #define RESPONSE_BYTES_MAX (8u << 20)
 #define STREAM_BYTES_MAX (64u << 20)
 #define HEADERS_MAX 64
+#define BYTES_PER_UNIT 64
 static const char response_key;
 
 static const char *const known[] = {"method", "url", "headers", "json", "body", "form", "timeout", "query", "stream", "idle"};
@@ -37,6 +38,13 @@ static struct bw_slice text_field(lua_State *L, const char *name, const char *ot
     return text; /* stays on the stack: the text lives as long as this call */
 }
 
+/* What of a request is on its way into it is memory of the code: `bytes` more of it. */
+static void reserve(lua_State *L, size_t bytes)
+{
+    const struct bw_script *script = bw_lua_script(L);
+    if (script->memory.used + script->task->request_bytes.len + bytes > script->memory.cap) luaL_error(L, "lua.memory: the request is too large");
+}
+
 /* name=value&… of a table with sorted keys. */
 static void append_pairs(lua_State *L, int index, struct bw_buf *out, const char *what)
 {
@@ -51,6 +59,8 @@ static void append_pairs(lua_State *L, int index, struct bw_buf *out, const char
     while (bw_json_iter_next(&iter, &raw_key, &value)) {
         enum bw_json_type type = bw_json_view_type(value);
         if (type == BW_JSON_OBJECT || type == BW_JSON_ARRAY) luaL_error(L, "http: %s holds a table: only texts, numbers and booleans", what);
+        reserve(L, json->len + 2 * out->len + 6 * (raw_key.len + value.raw.len)); /* three times as long, and twice there while it grows */
+        bw_budget_charge(L, (raw_key.len + value.raw.len) / BYTES_PER_UNIT * 4);
         if (!is_first) bw_buf_append_char(out, '&');
         is_first = false;
         bw_url_encode_append(out, bw_json_view_string((struct bw_json_view){raw_key}, scratch));
@@ -60,8 +70,10 @@ static void append_pairs(lua_State *L, int index, struct bw_buf *out, const char
 }
 
 /* A slice of request_bytes as an offset: the buffer may still move. */
-static struct bw_slice keep(struct bw_task *task, struct bw_slice text)
+static struct bw_slice keep(lua_State *L, struct bw_task *task, struct bw_slice text)
 {
+    reserve(L, text.len);
+    bw_budget_charge(L, text.len / BYTES_PER_UNIT);
     struct bw_slice kept = {(const char *)task->request_bytes.len, text.len};
     bw_buf_append_slice(&task->request_bytes, text);
     bw_buf_append_char(&task->request_bytes, '\0'); /* libcurl wants C strings */
@@ -73,7 +85,7 @@ static void add_header(lua_State *L, struct bw_task *task, struct bw_slice name,
     if (!is_token(name) || has_break(value))
         luaL_error(L, "http: the header '%s' is not allowed: a name must be a token, a value must hold no line break", name.ptr);
     if (task->request.header_count == HEADERS_MAX) luaL_error(L, "http: more than %d headers", HEADERS_MAX);
-    task->request_headers[task->request.header_count++] = (struct bw_http_header){keep(task, name), keep(task, value)};
+    task->request_headers[task->request.header_count++] = (struct bw_http_header){keep(L, task, name), keep(L, task, value)};
 }
 
 static bool read_headers(lua_State *L, struct bw_task *task)
@@ -114,9 +126,10 @@ static void read_body(lua_State *L, struct bw_task *task, bool has_type)
     } else if (!lua_isnil(L, body)) {
         struct bw_slice given_text;
         given_text.ptr = luaL_checklstring(L, body, &given_text.len);
+        reserve(L, 2 * given_text.len);
         bw_buf_append_slice(text, given_text);
     }
-    task->request.body = keep(task, bw_buf_slice(text));
+    task->request.body = keep(L, task, bw_buf_slice(text));
     if (type && !has_type) add_header(L, task, BW_SLICE("Content-Type"), bw_slice_of(type));
     bw_buf_free(text);
 }
@@ -126,12 +139,13 @@ static void read_url(lua_State *L, struct bw_task *task)
     struct bw_slice url = text_field(L, "url", "");
     if (!url.len || has_break(url)) luaL_error(L, "http: url is missing or holds a line break");
     struct bw_buf *whole = bw_lua_push_buf(L);
+    reserve(L, 2 * url.len);
     bw_buf_append_slice(whole, url);
     if (lua_getfield(L, 1, "query") != LUA_TNIL) {
         bw_buf_append_char(whole, memchr(url.ptr, '?', url.len) ? '&' : '?');
         append_pairs(L, lua_gettop(L), whole, "query");
     }
-    task->request.url = keep(task, bw_buf_slice(whole));
+    task->request.url = keep(L, task, bw_buf_slice(whole));
     bw_buf_free(whole);
 }
 
@@ -153,7 +167,7 @@ int bw_api_http(lua_State *L)
     task->request = (struct bw_task_request){.kind = BW_REQUEST_HTTP, .max_response_bytes = RESPONSE_BYTES_MAX};
     struct bw_slice method = text_field(L, "method", "GET");
     if (!is_token(method)) return luaL_error(L, "http: '%s' is no method", method.ptr);
-    task->request.method = keep(task, method);
+    task->request.method = keep(L, task, method);
     read_url(L, task);
     read_body(L, task, read_headers(L, task));
     lua_getfield(L, 1, "timeout");
@@ -189,6 +203,7 @@ static int response_index(lua_State *L)
     lua_pushliteral(L, "body");
     lua_rawget(L, 1);
     body.ptr = lua_tolstring(L, -1, &body.len);
+    bw_budget_charge(L, body.len / BYTES_PER_UNIT);
     if (!body.ptr || !bw_json_scan(body, NULL, NULL, NULL)) return 0;
     bw_value_push_json(L, bw_json_view_of(body));
     lua_pushliteral(L, "json");

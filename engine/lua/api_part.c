@@ -115,8 +115,9 @@ static bool push_end(lua_State *L, struct bw_task *task, struct bw_slice name, b
 /* Of the list at 1: what has come of each goes into the list at 2, those of which nothing is recorded into the one at 3. Their number. */
 static lua_Integer sort_out(lua_State *L, struct bw_task *task, bool is_call)
 {
-    lua_Integer left = 0, count = luaL_len(L, 1);
+    lua_Integer left = 0, count = (lua_Integer)lua_rawlen(L, 1); /* a __len could say 2^62 */
     for (lua_Integer i = 1; i <= count; i++) {
+        bw_budget_look(L);
         bool is_good = lua_geti(L, 1, i) == LUA_TTABLE && lua_getfield(L, 4, "name") == LUA_TSTRING;
         if (!is_good)
             luaL_error(L, is_call ? "ctx.part.call wants a list of calls: {{name = \"call[1]\", uses = \"workflow/NAME\", input = {}}}"
