@@ -85,7 +85,7 @@ def test_each_ends_as_it_should_and_nobody_notices(make_engine):
         head, _, code = path.read_text().partition("\n")
         expected[path.stem] = head.removeprefix("-- expect: ").split("|")
         engine.write(f"workflows/{path.stem}.yaml", workflow(path.stem, code, TIMEOUT_MS if "lua.timeout" in expected[path.stem] else 120000))
-    assert len(expected) >= 130
+    assert len(expected) >= 170
     assert engine.run("check")
     engine.start()
     assert outcome_of(engine, "loop-while", canary=True) == "ok"

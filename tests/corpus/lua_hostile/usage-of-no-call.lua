@@ -1,0 +1,2 @@
+-- expect: lua.timeout|lua.error
+while true do ctx.usage.finish(1, {cost = 1}) end
