@@ -1,26 +1,34 @@
 #include "wire/channel.h"
 #include "base/json.h"
-#include "base/push.h"
-#include <event2/buffer.h>
-#include <event2/bufferevent.h>
+#include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
+#define READ_BYTES (4u << 10)   /* there is room for at least so much … */
+#define KEPT_BYTES (64u << 10)  /* … and for so much when it comes in bursts; what a larger frame took is given back */
+#define TURN_BYTES (256u << 10) /* read in one turn of the loop */
+
+/* No bufferevent: it asks how much there is before each read, and copies each frame once more. */
 struct bw_channel {
-    struct bufferevent *stream;
-    struct event *flush;
-    bool is_pushing; /* what did not fit into the socket is written when epoll says that there is room */
+    int fd;
+    struct event *readable, *writable; /* the latter is also what is due at the end of a turn */
+    bool is_pushing;                   /* what did not fit into the socket is written when epoll says that there is room */
+    bool is_broken;                    /* nothing can be written any more; what the peer had sent before is still read */
     size_t limit_bytes;
     struct bw_channel_handlers handlers;
     void *arg;
-    struct bw_buf out;     /* one frame being built; its memory is reused */
+    struct bw_buf in, out; /* from the first frame that is not complete; frames of which `sent` bytes have left */
+    size_t sent;
     struct bw_frame frame; /* 256 KiB of slices: kept here, off the stack; pages that are not used are not there */
     bool is_closed, is_in_handler, is_freed;
 };
 
 static void destroy(struct bw_channel *channel)
 {
-    if (channel->flush) event_free(channel->flush);
-    if (channel->stream) bufferevent_free(channel->stream);
+    if (channel->readable) event_free(channel->readable);
+    if (channel->writable) event_free(channel->writable);
+    evutil_closesocket(channel->fd);
+    bw_buf_free(&channel->in);
     bw_buf_free(&channel->out);
     free(channel);
 }
@@ -38,7 +46,8 @@ static bool close_with(struct bw_channel *channel, const char *reason)
 {
     if (!channel->is_closed) {
         channel->is_closed = true;
-        bufferevent_disable(channel->stream, EV_READ | EV_WRITE);
+        event_del(channel->readable);
+        event_del(channel->writable);
         channel->is_in_handler = true;
         channel->handlers.closed(channel, reason, channel->arg);
         channel->is_in_handler = false;
@@ -69,90 +78,121 @@ static bool deliver(struct bw_channel *channel)
     return false;
 }
 
-static void on_readable(struct bufferevent *stream, void *arg)
+/* What has arrived, up to the frame that is not complete. False: nothing more is to be read. */
+static bool take(struct bw_channel *channel)
+{
+    struct bw_error err;
+    size_t taken = 0;
+    for (;;) {
+        int64_t whole =
+            bw_frame_decode((struct bw_slice){channel->in.data + taken, channel->in.len - taken}, channel->limit_bytes, &channel->frame, &err);
+        if (!whole) break;
+        if (whole < 0) {
+            close_with(channel, err.message);
+            return false;
+        }
+        if (!deliver(channel)) return false;
+        taken += (size_t)whole;
+    }
+    channel->in.len -= taken;
+    if (taken) memmove(channel->in.data, channel->in.data + taken, channel->in.len); /* not with each piece of a large frame */
+    if (!channel->in.len && channel->in.capacity > KEPT_BYTES) bw_buf_free(&channel->in);
+    return true;
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
     struct bw_channel *channel = arg;
-    struct evbuffer *in = bufferevent_get_input(stream);
-    struct bw_error err;
-    for (;;) {
-        size_t available = evbuffer_get_length(in), header = available < BW_FRAME_HEADER ? available : BW_FRAME_HEADER;
-        const char *bytes = header ? (const char *)evbuffer_pullup(in, (ev_ssize_t)header) : NULL;
-        if (!bytes || header < BW_FRAME_HEADER) return;
-        /* Only what belongs to this frame is made contiguous: the rest of a burst is not copied for each frame again. */
-        uint32_t rest = (uint32_t)(unsigned char)bytes[0] | (uint32_t)(unsigned char)bytes[1] << 8 | (uint32_t)(unsigned char)bytes[2] << 16 |
-                        (uint32_t)(unsigned char)bytes[3] << 24;
-        size_t whole = (size_t)rest + BW_FRAME_HEADER;
-        if (whole <= channel->limit_bytes && available < whole) return;
-        size_t wanted = whole <= channel->limit_bytes ? whole : BW_FRAME_HEADER;
-        if (!(bytes = (const char *)evbuffer_pullup(in, (ev_ssize_t)wanted))) {
+    struct bw_buf *in = &channel->in;
+    (void)what;
+    for (size_t left = TURN_BYTES; left;) {
+        if (!bw_buf_reserve(in, READ_BYTES)) {
             close_with(channel, "out of memory");
             return;
         }
-        int64_t taken = bw_frame_decode((struct bw_slice){bytes, wanted}, channel->limit_bytes, &channel->frame, &err);
-        if (taken <= 0) {
-            close_with(channel, taken < 0 ? err.message : "the lengths of a frame do not add up");
+        size_t room = in->capacity - in->len - 1, wanted = room < left ? room : left;
+        ssize_t got = read(fd, in->data + in->len, wanted);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0 && errno == EAGAIN && !channel->is_broken) return;
+        if (got <= 0) {
+            close_with(channel, "closed");
             return;
         }
-        if (!deliver(channel)) return;
-        evbuffer_drain(in, (size_t)taken);
+        in->len += (size_t)got;
+        left -= (size_t)got;
+        if (!take(channel)) return;
+        if ((size_t)got < wanted && !channel->is_broken) return; /* that was all: nobody is asked whether there is more */
+        if (in->capacity < KEPT_BYTES) bw_buf_reserve(in, in->capacity);
     }
-}
-
-static void on_event(struct bufferevent *stream, short what, void *arg)
-{
-    (void)stream;
-    if (what & (BEV_EVENT_EOF | BEV_EVENT_ERROR)) close_with(arg, "closed");
+    if (channel->is_broken) event_active(channel->readable, EV_READ, 0);
 }
 
 /* Behind whatever else is due in this turn of the loop: its messages leave together, and without asking epoll first whether there is room. That was
- * three system calls for each message of a call that goes through four processes. What goes wrong here goes wrong again in the loop's write, and is
- * heard of there. */
+ * three system calls for each message of a call that goes through four processes. */
 static void on_flush(evutil_socket_t fd, short what, void *arg)
 {
     struct bw_channel *channel = arg;
-    (void)fd, (void)what;
-    if (channel->is_closed || bw_push(channel->stream)) return;
-    channel->is_pushing = true;
-    bufferevent_enable(channel->stream, EV_WRITE);
+    (void)what;
+    channel->is_pushing = false;
+    while (channel->sent < channel->out.len) {
+        ssize_t wrote = write(fd, channel->out.data + channel->sent, channel->out.len - channel->sent);
+        if (wrote < 0 && errno == EINTR) continue;
+        if (wrote < 0 && errno == EAGAIN) {
+            channel->is_pushing = !event_add(channel->writable, NULL);
+            return;
+        }
+        if (wrote < 0) {
+            channel->is_broken = true;
+            event_active(channel->readable, EV_READ, 0);
+            return;
+        }
+        channel->sent += (size_t)wrote;
+    }
+    channel->sent = 0;
+    bw_buf_clear(&channel->out);
+    if (channel->out.capacity > KEPT_BYTES) bw_buf_free(&channel->out);
 }
 
 struct bw_channel *bw_channel_new(struct event_base *base, int fd, size_t limit_bytes, const struct bw_channel_handlers *handlers, void *arg)
 {
     struct bw_channel *channel = calloc(1, sizeof *channel);
-    evutil_make_socket_nonblocking(fd);
-    evutil_make_socket_closeonexec(fd);
-    if (!channel || !(channel->flush = event_new(base, -1, 0, on_flush, channel)) ||
-        !(channel->stream = bufferevent_socket_new(base, fd, BEV_OPT_CLOSE_ON_FREE))) {
-        if (channel && channel->flush) event_free(channel->flush);
-        free(channel);
+    if (!channel) {
         evutil_closesocket(fd);
         return NULL;
     }
+    evutil_make_socket_nonblocking(fd);
+    evutil_make_socket_closeonexec(fd);
+    channel->fd = fd;
     channel->limit_bytes = limit_bytes;
     channel->handlers = *handlers;
     channel->arg = arg;
-    bufferevent_set_max_single_read(channel->stream, 1 << 18); /* the default of 16 KiB would cost a turn of the loop every few frames */
-    bufferevent_set_max_single_write(channel->stream, 1 << 18);
-    bufferevent_setcb(channel->stream, on_readable, NULL, on_event, channel);
-    bufferevent_disable(channel->stream, EV_WRITE);
-    bufferevent_enable(channel->stream, EV_READ);
-    return channel;
+    channel->readable = event_new(base, fd, EV_READ | EV_PERSIST, on_readable, channel);
+    channel->writable = event_new(base, fd, EV_WRITE, on_flush, channel);
+    if (channel->readable && channel->writable && !event_add(channel->readable, NULL)) return channel;
+    destroy(channel);
+    return NULL;
+}
+
+/* Moved to the front when that is less than what has left since the last time. */
+static void close_up(struct bw_channel *channel)
+{
+    if (channel->sent <= channel->out.len / 2) return;
+    channel->out.len -= channel->sent;
+    memmove(channel->out.data, channel->out.data + channel->sent, channel->out.len);
+    channel->sent = 0;
 }
 
 bool bw_channel_send(struct bw_channel *channel, uint16_t type, struct bw_slice head, const struct bw_slice *parts, size_t part_count)
 {
     if (channel->is_closed) return false;
-    bw_buf_clear(&channel->out);
+    close_up(channel);
     bw_frame_encode(&channel->out, type, head, parts, part_count);
-    if (channel->out.failed) return false;
-    if (channel->is_pushing && !bw_channel_unsent(channel)) {
-        channel->is_pushing = false;
-        bufferevent_disable(channel->stream, EV_WRITE);
+    if (channel->out.failed) { /* nothing of it was appended */
+        channel->out.failed = false;
+        return false;
     }
-    bool sent = bufferevent_write(channel->stream, channel->out.data, channel->out.len) == 0;
-    if (!channel->is_pushing) event_active(channel->flush, EV_WRITE, 0);
-    if (channel->out.capacity > 1 << 20) bw_buf_free(&channel->out); /* one huge frame must not keep its memory */
-    return sent;
+    if (!channel->is_pushing && !channel->is_broken) event_active(channel->writable, EV_WRITE, 0);
+    return true;
 }
 
 bool bw_channel_send_json(struct bw_channel *channel, uint16_t type, const json_t *head, const struct bw_slice *parts, size_t part_count)
@@ -166,5 +206,5 @@ bool bw_channel_send_json(struct bw_channel *channel, uint16_t type, const json_
 
 size_t bw_channel_unsent(const struct bw_channel *channel)
 {
-    return evbuffer_get_length(bufferevent_get_output(channel->stream));
+    return channel->out.len - channel->sent;
 }

@@ -1,6 +1,7 @@
 /* Channels: two ends of a socketpair on one loop. Every test ends by itself when what it waits for has happened. */
 #include "wire/channel.h"
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -140,6 +141,64 @@ static void test_what_was_sent_before_the_end_still_arrives_and_the_end_is_told_
     pair_close(&pair);
 }
 
+static void test_what_was_sent_before_a_write_that_fails_still_arrives(void **state)
+{
+    (void)state;
+    struct pair pair;
+    struct bw_buf bytes = {0};
+    pair_open(&pair, true);
+    for (int i = 1; i <= 100; i++) {
+        char head[32];
+        char part[7000] = {0};
+        snprintf(head, sizeof head, "{\"n\":%d}", i);
+        bw_frame_encode(&bytes, 7, bw_slice_of(head), &(struct bw_slice){part, sizeof part}, 1); /* more than is read at once */
+    }
+    assert_int_equal(setsockopt(pair.raw, SOL_SOCKET, SO_SNDBUF, &(int){1 << 20}, sizeof(int)), 0);
+    ssize_t wrote = send(pair.raw, bytes.data, bytes.len, MSG_DONTWAIT);
+    assert_true(wrote > 0);
+    close(pair.raw);
+    pair.raw = -1;
+    send_numbered(pair.right.channel, 1, BW_SLICE("nobody reads this"));
+    event_base_dispatch(pair.base);
+    assert_int_equal(pair.right.messages, (size_t)wrote / (bytes.len / 100));
+    assert_int_equal(pair.right.closes, 1);
+    bw_buf_free(&bytes);
+    pair_close(&pair);
+}
+
+static void test_a_peer_that_reads_no_more_is_cut_off(void **state)
+{
+    (void)state;
+    struct pair pair;
+    pair_open(&pair, true);
+    assert_int_equal(shutdown(pair.raw, SHUT_RD), 0);
+    send_numbered(pair.right.channel, 1, BW_SLICE("nobody reads this"));
+    event_base_dispatch(pair.base);
+    assert_int_equal(pair.right.closes, 1);
+    assert_string_equal(pair.right.reason, "closed");
+    pair_close(&pair);
+}
+
+static void test_what_does_not_fit_into_the_socket_leaves_in_order_when_there_is_room(void **state)
+{
+    (void)state;
+    struct pair pair;
+    char *part = malloc(200000);
+    pair_open(&pair, false);
+    memset(part, 'x', 200000);
+    pair.left.expected = 40;
+    pair.right.echoes = true; /* both directions are full at times, and sending goes on meanwhile */
+    for (unsigned i = 1; i <= 40; i++) {
+        send_numbered(pair.left.channel, i, (struct bw_slice){part, i % 4 ? 200000 : 3});
+        if (i % 10 == 0) event_base_loop(pair.base, EVLOOP_ONCE);
+    }
+    event_base_dispatch(pair.base);
+    assert_int_equal(pair.left.messages, 40);
+    assert_int_equal(bw_channel_unsent(pair.left.channel) + bw_channel_unsent(pair.right.channel), 0);
+    pair_close(&pair);
+    free(part);
+}
+
 static void test_free_inside_the_message_handler_stops_delivery(void **state)
 {
     (void)state;
@@ -234,11 +293,15 @@ int main(void)
         cmocka_unit_test(test_a_burst_arrives_whole_and_in_order),
         cmocka_unit_test(test_a_handler_may_answer),
         cmocka_unit_test(test_what_was_sent_before_the_end_still_arrives_and_the_end_is_told_once),
+        cmocka_unit_test(test_what_was_sent_before_a_write_that_fails_still_arrives),
+        cmocka_unit_test(test_a_peer_that_reads_no_more_is_cut_off),
+        cmocka_unit_test(test_what_does_not_fit_into_the_socket_leaves_in_order_when_there_is_room),
         cmocka_unit_test(test_free_inside_the_message_handler_stops_delivery),
         cmocka_unit_test(test_free_inside_the_closed_handler_is_allowed),
         cmocka_unit_test(test_a_peer_that_breaks_the_protocol_is_cut_off),
         cmocka_unit_test(test_a_frame_in_single_bytes_is_put_together),
         cmocka_unit_test(test_an_escaped_nul_in_a_head_is_no_protocol_error),
     };
+    signal(SIGPIPE, SIG_IGN);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
