@@ -52,6 +52,18 @@ void bw_mailbox_take(struct bw_mailbox *mailbox, int kind)
     if (last) hand_over(mailbox, first);
 }
 
+void bw_mailbox_hold(struct bw_mailbox *mailbox)
+{
+    pthread_mutex_lock(&mailbox->lock);
+    mailbox->is_woken = true;
+    pthread_mutex_unlock(&mailbox->lock);
+}
+
+void bw_mailbox_release(struct bw_mailbox *mailbox)
+{
+    deliver(mailbox);
+}
+
 static void on_wake(evutil_socket_t fd, short what, void *arg)
 {
     uint64_t count;

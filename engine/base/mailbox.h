@@ -19,4 +19,7 @@ void bw_mailbox_post(struct bw_mailbox *mailbox, struct bw_mail *mail); /* any t
 /* What is at the front and of this kind is delivered now, and need not wait for the loop's turn. For who comes by anyhow, and may see whatever the
  * receiver does; costs a look when there is nothing. Loop's thread; does nothing inside of the receiver. */
 void bw_mailbox_take(struct bw_mailbox *mailbox, int kind);
+/* Around what may post on the loop's own thread, which nobody need wake for that: what is there is delivered with the release. Does not nest. */
+void bw_mailbox_hold(struct bw_mailbox *mailbox);
+void bw_mailbox_release(struct bw_mailbox *mailbox);
 #endif

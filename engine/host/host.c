@@ -81,6 +81,7 @@ static void on_message(struct bw_channel *channel, const struct bw_message *mess
 {
     struct bw_host *host = arg;
     (void)channel;
+    bw_mailbox_hold(host->mailbox); /* most calls are completed before execute() returns */
     if (message->type == BW_MSG_HOST_LOAD && !host->plugin)
         load(host, message);
     else if (message->type == BW_MSG_HOST_INIT && host->plugin && !host->instance)
@@ -89,6 +90,7 @@ static void on_message(struct bw_channel *channel, const struct bw_message *mess
         bw_host_execute(host, message);
     else if (message->type == BW_MSG_HOST_CANCEL && host->instance)
         bw_host_cancel(host, bw_json_int(message->head, "call", 0));
+    bw_mailbox_release(host->mailbox);
 }
 
 static void on_closed(struct bw_channel *channel, const char *reason, void *arg)

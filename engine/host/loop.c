@@ -5,11 +5,13 @@
 #include <sys/socket.h>
 
 struct bw_plugin_watch {
+    struct bw_host *host;
     struct event *event;
     void (*ready)(void *arg, int fd, int what);
     void *arg;
 };
 struct bw_plugin_timer {
+    struct bw_host *host;
     struct event *event;
     void (*fire)(void *arg);
     void *arg;
@@ -22,8 +24,11 @@ static struct bw_host *host_of(const struct bw_plugin_host *services)
 
 static void on_ready(evutil_socket_t fd, short what, void *arg)
 {
-    struct bw_plugin_watch *watch = arg;
+    const struct bw_plugin_watch *watch = arg;
+    struct bw_host *host = watch->host; /* the watch may be gone afterwards */
+    bw_mailbox_hold(host->mailbox);
     watch->ready(watch->arg, fd, (what & EV_READ ? BW_PLUGIN_READ : 0) | (what & EV_WRITE ? BW_PLUGIN_WRITE : 0));
+    bw_mailbox_release(host->mailbox);
 }
 
 static void unwatch(const struct bw_plugin_host *services, struct bw_plugin_watch *watch)
@@ -40,9 +45,10 @@ static struct bw_plugin_watch *watch_fd(const struct bw_plugin_host *services, i
     struct bw_plugin_watch *watch = calloc(1, sizeof *watch);
     short what = EV_PERSIST | (watch_for & BW_PLUGIN_READ ? EV_READ : 0) | (watch_for & BW_PLUGIN_WRITE ? EV_WRITE : 0);
     if (!watch) return NULL;
+    watch->host = host_of(services);
     watch->ready = ready;
     watch->arg = arg;
-    watch->event = event_new(host_of(services)->base, fd, what, on_ready, watch);
+    watch->event = event_new(watch->host->base, fd, what, on_ready, watch);
     if (watch->event && !event_add(watch->event, NULL)) return watch;
     unwatch(services, watch);
     return NULL;
@@ -59,11 +65,14 @@ static void cancel_timer(const struct bw_plugin_host *services, struct bw_plugin
 static void on_fire(evutil_socket_t fd, short what, void *arg)
 {
     struct bw_plugin_timer *timer = arg;
+    struct bw_host *host = timer->host;
     void (*fire)(void *) = timer->fire;
     void *fire_arg = timer->arg;
     (void)fd, (void)what;
     cancel_timer(NULL, timer); /* it is gone when fire is called */
+    bw_mailbox_hold(host->mailbox);
     fire(fire_arg);
+    bw_mailbox_release(host->mailbox);
 }
 
 static struct bw_plugin_timer *start_timer(const struct bw_plugin_host *services, int64_t delay_ms, void (*fire)(void *arg), void *arg)
@@ -71,9 +80,10 @@ static struct bw_plugin_timer *start_timer(const struct bw_plugin_host *services
     struct bw_plugin_timer *timer = calloc(1, sizeof *timer);
     if (!timer) return NULL;
     if (delay_ms < 0) delay_ms = 0;
+    timer->host = host_of(services);
     timer->fire = fire;
     timer->arg = arg;
-    timer->event = event_new(host_of(services)->base, -1, 0, on_fire, timer);
+    timer->event = event_new(timer->host->base, -1, 0, on_fire, timer);
     if (timer->event && !event_add(timer->event, &(struct timeval){.tv_sec = delay_ms / 1000, .tv_usec = delay_ms % 1000 * 1000})) return timer;
     cancel_timer(services, timer);
     return NULL;

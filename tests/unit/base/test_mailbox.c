@@ -122,6 +122,28 @@ static void test_nothing_is_taken_inside_of_the_receiver(void **state)
     ASSERT_SEEN(3, 4);
 }
 
+static void test_what_is_posted_while_it_is_held_wakes_nobody_and_comes_with_the_release(void **state)
+{
+    (void)state;
+    bw_mailbox_hold(mailbox);
+    post(1, PLAIN);
+    turn();
+    assert_int_equal(seen_count, 0);
+    post(2, QUICK);
+    bw_mailbox_release(mailbox);
+    ASSERT_SEEN(1, 2);
+    post(3, PLAIN);
+    bw_mailbox_hold(mailbox);
+    post(4, PLAIN);
+    bw_mailbox_release(mailbox);
+    ASSERT_SEEN(3, 4);
+    turn(); /* the wake-up of the third finds nothing */
+    assert_int_equal(seen_count, 0);
+    post(5, PLAIN);
+    turn();
+    ASSERT_SEEN(5);
+}
+
 static void *post_many(void *arg)
 {
     (void)arg;
@@ -137,6 +159,8 @@ static void test_those_of_another_thread_are_all_seen_in_their_order(void **stat
     while (seen_count < MOST) {
         bw_mailbox_take(mailbox, QUICK);
         turn();
+        bw_mailbox_hold(mailbox);
+        bw_mailbox_release(mailbox);
     }
     assert_int_equal(pthread_join(thread, NULL), 0);
     for (int i = 0; i < MOST; i++) assert_int_equal(seen[i], i);
@@ -146,8 +170,11 @@ int main(void)
 {
 #define MAILBOX(test) cmocka_unit_test_setup_teardown(test, open_mailbox, close_mailbox)
     const struct CMUnitTest tests[] = {
-        MAILBOX(test_all_are_delivered_in_their_order_with_the_loops_turn),   MAILBOX(test_what_is_taken_is_at_the_front_and_of_the_kind),
-        MAILBOX(test_the_loop_hears_of_what_comes_behind_all_that_was_taken), MAILBOX(test_nothing_is_taken_inside_of_the_receiver),
+        MAILBOX(test_all_are_delivered_in_their_order_with_the_loops_turn),
+        MAILBOX(test_what_is_taken_is_at_the_front_and_of_the_kind),
+        MAILBOX(test_the_loop_hears_of_what_comes_behind_all_that_was_taken),
+        MAILBOX(test_nothing_is_taken_inside_of_the_receiver),
+        MAILBOX(test_what_is_posted_while_it_is_held_wakes_nobody_and_comes_with_the_release),
         MAILBOX(test_those_of_another_thread_are_all_seen_in_their_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
