@@ -12,12 +12,18 @@
 static void answer(struct bw_plugin_call *call, const char *outcome, const json_t *error, bool is_doubtful, const struct bw_slice *output)
 {
     if (!call->worker || call->worker->state != BW_WORKER_LIVE) return;
-    json_t *head = json_pack("{s:I,s:s}", "call", (json_int_t)call->worker_call, "outcome", outcome);
-    if (error) json_object_set(head, "error", (json_t *)error);
-    if (is_doubtful) json_object_set_new(head, "doubtful", json_true());
-    if (output) json_object_set_new(head, "output_part", json_integer(0));
-    bw_channel_send_json(call->worker->channel, BW_MSG_CALL_RESULT, head, output, output ? 1 : 0);
-    json_decref(head);
+    struct bw_buf head = {0};
+    bw_buf_printf(&head, "{\"call\":%lld,\"outcome\":", (long long)call->worker_call);
+    bw_buf_append_json_string(&head, bw_slice_of(outcome));
+    if (error) {
+        bw_buf_append_text(&head, ",\"error\":");
+        bw_json_append(&head, error);
+    }
+    if (is_doubtful) bw_buf_append_text(&head, ",\"doubtful\":true");
+    if (output) bw_buf_append_text(&head, ",\"output_part\":0");
+    bw_buf_append_char(&head, '}');
+    if (!head.failed) bw_channel_send(call->worker->channel, BW_MSG_CALL_RESULT, bw_buf_slice(&head), output, output ? 1 : 0);
+    bw_buf_free(&head);
 }
 
 static void answer_pending(const struct bw_plugin_call *call, int64_t within_ms)
@@ -29,12 +35,14 @@ static void answer_pending(const struct bw_plugin_call *call, int64_t within_ms)
     bw_channel_send(call->worker->channel, BW_MSG_CALL_RESULT, (struct bw_slice){head, (size_t)len}, NULL, 0);
 }
 
-struct bw_plugin_call *bw_host_call_new(struct bw_plugin_process *process, const json_t *head)
+struct bw_plugin_call *bw_host_call_new(struct bw_plugin_process *process, struct bw_slice about)
 {
     struct bw_plugin_call *call = calloc(1, sizeof *call);
-    if (!call) return NULL;
+    if (!call || !(call->about = bw_slice_dup(about))) {
+        free(call);
+        return NULL;
+    }
     call->id = ++process->host->dispatch->next_call;
-    call->head = json_incref((json_t *)head);
     bw_host_output_flush(process->output);
     TAILQ_INSERT_TAIL(&process->calls, call, link);
     return call;
@@ -45,7 +53,7 @@ static void call_free(struct bw_plugin_process *process, struct bw_plugin_call *
     bw_host_output_flush(process->output);
     TAILQ_REMOVE(&process->calls, call, link);
     if (call->is_health) bw_host_health_over(process->host, call);
-    json_decref(call->head);
+    free(call->about);
     free(call);
     bw_host_renew_done(process);
 }
@@ -133,6 +141,37 @@ json_t *bw_host_call_secrets(const struct bw_plugin_process *process, const json
     return values;
 }
 
+static void answer_missing(struct bw_plugin_call *call, const struct bw_plugin_host *host, struct bw_slice action, struct bw_slice about)
+{
+    struct bw_error err;
+    json_t *said = bw_json_load(about, NULL);
+    bw_error_set(&err, "action.missing", host ? "the plugin of %.*s was refused" : "no plugin offers %.*s any more", (int)action.len, action.ptr);
+    bw_error_hint(&err, "put the plugin back, and the run goes on by itself; or cancel it: bellwire runs cancel %s", bw_json_str(said, "run", "RUN"));
+    answer_error(call, "missing", &err, "transient", false);
+    json_decref(said);
+}
+
+static const struct bw_slice *part_of(const struct bw_message *message, const char *name)
+{
+    int64_t part = bw_json_int(message->head, name, -1);
+    return part < 0 || (size_t)part >= message->part_count ? NULL : &message->parts[part];
+}
+
+static void send_execute(const struct bw_plugin_process *process, const struct bw_plugin_call *call, struct bw_slice action,
+                         const json_t *secret_names, const struct bw_slice parts[2])
+{
+    struct bw_buf head = {0};
+    json_t *secrets = bw_host_call_secrets(process, secret_names);
+    bw_buf_printf(&head, "{\"call\":%lld,\"input_part\":0,\"about_part\":1,\"action\":", (long long)call->id);
+    bw_buf_append_json_string(&head, action);
+    bw_buf_append_text(&head, ",\"secrets\":");
+    bw_json_append(&head, secrets);
+    bw_buf_append_char(&head, '}');
+    if (!head.failed) bw_channel_send(process->channel, BW_MSG_HOST_EXECUTE, bw_buf_slice(&head), parts, 2);
+    bw_buf_free(&head);
+    json_decref(secrets);
+}
+
 void bw_hosts_call(struct bw_run_worker *worker, const struct bw_message *message)
 {
     struct bw_dispatch *dispatch = worker->dispatch;
@@ -141,23 +180,20 @@ void bw_hosts_call(struct bw_run_worker *worker, const struct bw_message *messag
     const char *at = full.len ? memchr(full.ptr, '@', full.len) : NULL;
     struct bw_slice name = {full.ptr, at ? (size_t)(at - full.ptr) : full.len};
     struct bw_plugin_call unknown = {.worker = worker, .worker_call = bw_json_int(head, "call", -1)}, *call;
-    int64_t part = bw_json_int(head, "input_part", -1);
+    const struct bw_slice *input = part_of(message, "input_part"), *about = part_of(message, "about_part");
     struct bw_plugin_host *host;
     struct bw_error err;
 
     TAILQ_FOREACH(host, &dispatch->hosts, link)
     if (find_action(host, name)) break;
-    if (part < 0 || (size_t)part >= message->part_count) {
+    if (!input || !about) {
         bw_error_set(&err, "plugin.call", "a worker has called %.*s without an input", (int)full.len, full.ptr);
         answer_error(&unknown, "fail", &err, "bug", false);
         return;
     }
     bool is_refused = host && (host->state == BW_HOST_REFUSED || (host->state == BW_HOST_LOADING && host->is_doubted));
     if (!host || is_refused) { /* only of a run that began when it was there, or when it could be used */
-        bw_error_set(&err, "action.missing", host ? "the plugin of %.*s was refused" : "no plugin offers %.*s any more", (int)full.len, full.ptr);
-        bw_error_hint(&err, "put the plugin back, and the run goes on by itself; or cancel it: bellwire runs cancel %s",
-                      bw_json_str(head, "run", "RUN"));
-        answer_error(&unknown, "missing", &err, "transient", false);
+        answer_missing(&unknown, host, full, *about);
         return;
     }
     struct bw_plugin_process *process = host->current;
@@ -166,21 +202,14 @@ void bw_hosts_call(struct bw_run_worker *worker, const struct bw_message *messag
         answer_error(&unknown, "retry", &err, "transient", false);
         return;
     }
-    if (!(call = bw_host_call_new(process, head))) {
+    if (!(call = bw_host_call_new(process, *about))) {
         bw_error_set(&err, "memory", "out of memory");
         answer_error(&unknown, "retry", &err, "transient", false);
         return;
     }
     call->worker = worker;
     call->worker_call = unknown.worker_call;
-    json_t *execute = json_pack("{s:I,s:s%,s:s,s:s,s:s,s:I,s:I,s:I,s:b,s:o,s:i}", "call", (json_int_t)call->id, "action", name.ptr, name.len, "key",
-                                bw_json_str(head, "key", ""), "run", bw_json_str(head, "run", ""), "step", bw_json_str(head, "step", ""), "attempt",
-                                (json_int_t)bw_json_int(head, "attempt", 1), "timeout_ms", (json_int_t)bw_json_int(head, "timeout_ms", 60000),
-                                "heartbeat_ms", (json_int_t)bw_json_int(head, "heartbeat_ms", 0), "once", bw_json_bool(head, "once", false),
-                                "secrets", bw_host_call_secrets(process, json_object_get(head, "secrets")), "input_part", 0);
-    if (json_object_get(head, "callback_url")) json_object_set(execute, "callback_url", json_object_get(head, "callback_url"));
-    bw_channel_send_json(process->channel, BW_MSG_HOST_EXECUTE, execute, &message->parts[part], 1);
-    json_decref(execute);
+    send_execute(process, call, name, json_object_get(head, "secrets"), (const struct bw_slice[]){*input, *about});
     bw_host_renew_called(process);
 }
 

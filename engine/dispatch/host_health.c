@@ -62,18 +62,18 @@ void bw_host_health_over(struct bw_plugin_host *host, const struct bw_plugin_cal
 
 static void ask(struct bw_plugin_host *host, struct bw_plugin_process *process, int64_t now_us)
 {
-    json_t *head = json_object();
-    struct bw_plugin_call *call = bw_host_call_new(process, head);
-    const struct bw_slice input = BW_SLICE("{}");
+    char about[48];
+    snprintf(about, sizeof about, "{\"timeout_ms\":%d}", ANSWER_MS);
+    struct bw_plugin_call *call = bw_host_call_new(process, bw_slice_of(about));
+    const struct bw_slice parts[] = {BW_SLICE("{}"), bw_slice_of(about)};
     host->health.asked_us = now_us;
     host->health.next_us = now_us + EVERY_US;
-    json_decref(head);
     if (!call) return;
     host->health.call = call->id;
     call->is_health = true;
-    json_t *execute = json_pack("{s:I,s:i,s:b,s:o,s:i}", "call", (json_int_t)call->id, "timeout_ms", ANSWER_MS, "health", true, "secrets",
-                                bw_host_call_secrets(process, NULL), "input_part", 0);
-    bw_channel_send_json(process->channel, BW_MSG_HOST_EXECUTE, execute, &input, 1);
+    json_t *execute = json_pack("{s:I,s:b,s:o,s:i,s:i}", "call", (json_int_t)call->id, "health", true, "secrets", bw_host_call_secrets(process, NULL),
+                                "input_part", 0, "about_part", 1);
+    bw_channel_send_json(process->channel, BW_MSG_HOST_EXECUTE, execute, parts, 2);
     json_decref(execute);
 }
 

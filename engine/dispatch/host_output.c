@@ -26,9 +26,10 @@ struct bw_plugin_output {
 
 static void write_entry(const struct bw_plugin_process *process, enum bw_log_level level, const struct bw_plugin_call *call, const char *text)
 {
-    const json_t *head = call ? call->head : NULL;
-    bw_log(level, "plugin.log", BW_STR("plugin", bw_host_name(process->host)), BW_STR("message", text), BW_STR("run", bw_json_str(head, "run", NULL)),
-           BW_STR("step", bw_json_str(head, "step", NULL)));
+    json_t *about = call ? bw_json_load(bw_slice_of(call->about), NULL) : NULL;
+    bw_log(level, "plugin.log", BW_STR("plugin", bw_host_name(process->host)), BW_STR("message", text),
+           BW_STR("run", bw_json_str(about, "run", NULL)), BW_STR("step", bw_json_str(about, "step", NULL)));
+    json_decref(about);
 }
 
 static void turn_window(struct bw_plugin_output *output)

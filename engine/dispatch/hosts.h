@@ -30,7 +30,7 @@ struct bw_plugin_call {
     int64_t id;                   /* between engine and host */
     struct bw_run_worker *worker; /* NULL: nobody waits for the result any more */
     int64_t worker_call;
-    json_t *head;       /* BW_MSG_CALL */
+    char *about;        /* of BW_MSG_CALL */
     bool is_health;     /* of no step: the engine asks how it is */
     int64_t kill_at_us; /* it is not wanted any more: its host is ended then. 0 = it is wanted */
 };
@@ -145,7 +145,7 @@ const json_t *bw_host_manifest(const struct bw_plugin_host *host); /* what a cat
 void bw_host_candidate_free(struct bw_plugin_host *host);
 /* host_calls.c */
 /* One more call that it has, which is still to be sent; NULL without memory. */
-struct bw_plugin_call *bw_host_call_new(struct bw_plugin_process *process, const json_t *head);
+struct bw_plugin_call *bw_host_call_new(struct bw_plugin_process *process, struct bw_slice about);
 bool bw_host_call_result(struct bw_plugin_process *process, const struct bw_message *message); /* false: it has no such call */
 struct bw_plugin_call *bw_host_call_find(struct bw_plugin_process *process, int64_t id);
 void bw_host_call_beat(struct bw_plugin_process *process, int64_t id);

@@ -1,6 +1,7 @@
 /* Calls in progress. complete(), log() and heartbeat() may come from any thread of the plugin: they travel home as mail. */
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/json_view.h"
 #include "base/mailbox.h"
 #include "host/internal.h"
 #include <stdatomic.h>
@@ -20,8 +21,9 @@ struct bw_host_call {
     struct bw_host_call *next, **previous;
     struct bw_host *host;
     int64_t id;
-    json_t *head; /* owns the strings of call, and the secrets */
+    json_t *head; /* owns the name of the action, and the secrets */
     char *input;
+    char *texts; /* the other strings of call, one behind the other */
     _Atomic bool is_completed, is_cancelled;
     bool is_over; /* nothing that a plugin says of it counts */
     /* Beats: the flag is set by whoever beats first and cleared when the beat is sent, so however many come in between, there is one mail. */
@@ -57,10 +59,11 @@ static void call_end(struct bw_host_call *call)
     json_decref(call->head);
     bw_buf_free(&call->result);
     free(call->input);
+    free(call->texts);
     free(call->output);
     call->beat_timer = NULL;
     call->head = NULL;
-    call->input = call->output = NULL;
+    call->input = call->texts = call->output = NULL;
     call->call.action = call->call.input = call->call.idempotency_key = call->call.run = call->call.step = "";
     call->call.input_len = 0;
     call->call.callback_url = NULL;
@@ -70,33 +73,67 @@ static void call_end(struct bw_host_call *call)
     next = (next + 1) % REMEMBERED;
 }
 
+static struct bw_slice part_of(const struct bw_message *message, const char *name)
+{
+    int64_t part = bw_json_int(message->head, name, -1);
+    return part >= 0 && (size_t)part < message->part_count ? message->parts[part] : BW_SLICE("{}");
+}
+
+static const char *put_text(char **at, struct bw_json_view value)
+{
+    struct bw_buf scratch = {0};
+    const struct bw_slice text = bw_json_view_string(value, &scratch);
+    char *put = *at;
+    memcpy(put, text.ptr, text.len); /* no longer than it is in JSON: there is room */
+    put[text.len] = '\0';
+    *at += text.len + 1;
+    bw_buf_free(&scratch);
+    return put;
+}
+
+/* Every call has one, and it is flat: no tree is made of it. False: no memory, or it is no JSON. */
+static bool read_about(struct bw_host_call *call, struct bw_slice about)
+{
+    struct bw_plugin_call *said = &call->call;
+    *said = (struct bw_plugin_call){.size = sizeof *said, .idempotency_key = "", .run = "", .step = "", .attempt = 1, .timeout_ms = 60000};
+    char *at = call->texts = bw_json_scan(about, NULL, NULL, NULL) ? malloc(about.len + 1) : NULL;
+    struct bw_json_iter iter = bw_json_view_iter(bw_json_view_of(about));
+    struct bw_slice key;
+    struct bw_json_view value;
+    while (at && bw_json_iter_next(&iter, &key, &value)) {
+        int64_t number = 0;
+        double real;
+        bool is_integer = false, is_number = bw_json_view_number(value, &is_integer, &number, &real) && is_integer;
+        if (bw_slice_is(key, "\"run\"")) said->run = put_text(&at, value);
+        if (bw_slice_is(key, "\"step\"")) said->step = put_text(&at, value);
+        if (bw_slice_is(key, "\"key\"")) said->idempotency_key = put_text(&at, value);
+        if (bw_slice_is(key, "\"callback_url\"")) said->callback_url = put_text(&at, value);
+        if (bw_slice_is(key, "\"once\"")) said->is_once = bw_json_view_type(value) == BW_JSON_TRUE;
+        if (is_number && bw_slice_is(key, "\"attempt\"")) said->attempt = (uint32_t)number;
+        if (is_number && bw_slice_is(key, "\"timeout_ms\"")) said->timeout_ms = number;
+        if (is_number && bw_slice_is(key, "\"heartbeat_ms\"")) said->heartbeat_ms = number;
+    }
+    return at != NULL;
+}
+
 void bw_host_execute(struct bw_host *host, const struct bw_message *message)
 {
-    int64_t part = bw_json_int(message->head, "input_part", -1);
     struct bw_host_call *call = calloc(1, sizeof *call);
-    if (!call) return; /* the engine's timeout ends the attempt */
+    if (!call || !read_about(call, part_of(message, "about_part"))) { /* the engine's timeout ends the attempt */
+        free(call);
+        return;
+    }
     call->host = host;
     call->id = bw_json_int(message->head, "call", 0);
     call->head = json_incref((json_t *)message->head);
-    call->input = bw_slice_dup(part >= 0 && (size_t)part < message->part_count ? message->parts[part] : BW_SLICE("{}"));
+    call->input = bw_slice_dup(part_of(message, "input_part"));
     call->next = host->calls;
     call->previous = &host->calls;
     if (call->next) call->next->previous = &call->next;
     host->calls = call;
-    call->call = (struct bw_plugin_call){
-        .size = sizeof call->call,
-        .action = bw_json_str(call->head, "action", ""),
-        .input = call->input ? call->input : "{}",
-        .input_len = call->input ? strlen(call->input) : 2,
-        .idempotency_key = bw_json_str(call->head, "key", ""),
-        .run = bw_json_str(call->head, "run", ""),
-        .step = bw_json_str(call->head, "step", ""),
-        .attempt = (uint32_t)bw_json_int(call->head, "attempt", 1),
-        .timeout_ms = bw_json_int(call->head, "timeout_ms", 60000),
-        .is_once = bw_json_bool(call->head, "once", false),
-        .heartbeat_ms = bw_json_int(call->head, "heartbeat_ms", 0),
-        .callback_url = bw_json_str(call->head, "callback_url", NULL),
-    };
+    call->call.action = bw_json_str(call->head, "action", "");
+    call->call.input = call->input ? call->input : "{}";
+    call->call.input_len = call->input ? strlen(call->input) : 2;
     if (bw_json_bool(message->head, "health", false) && bw_host_has_health(host->plugin))
         host->plugin->health(host->instance, &call->call);
     else

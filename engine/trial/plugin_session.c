@@ -140,22 +140,22 @@ bool bw_session_wait(struct bw_plugin_session *session, bool (*done)(const void 
 
 /* ---- what it is told ---- */
 
-static void tell(struct bw_plugin_session *session, uint16_t type, json_t *head_take, const struct bw_slice *part)
+static void tell(struct bw_plugin_session *session, uint16_t type, json_t *head_take, const struct bw_slice *parts, size_t part_count)
 {
-    if (session->channel) bw_channel_send_json(session->channel, type, head_take, part, part ? 1 : 0);
+    if (session->channel) bw_channel_send_json(session->channel, type, head_take, parts, part_count);
     json_decref(head_take);
 }
 
 void bw_session_init(struct bw_plugin_session *session, const json_t *config)
 {
-    tell(session, BW_MSG_HOST_INIT, json_pack("{s:O}", "config", config), NULL);
+    tell(session, BW_MSG_HOST_INIT, json_pack("{s:O}", "config", config), NULL, 0);
 }
 
 static struct bw_plugin_try *begin(struct bw_plugin_session *session, const char *action, const json_t *input, const json_t *secrets,
                                    int64_t timeout_ms, int64_t heartbeat_ms, bool is_health)
 {
     struct bw_plugin_try *call = calloc(1, sizeof *call);
-    struct bw_buf text = {0};
+    struct bw_buf text = {0}, about_text = {0};
     char key[40];
     if (!call) return NULL;
     call->id = ++session->next_call;
@@ -164,13 +164,18 @@ static struct bw_plugin_try *begin(struct bw_plugin_session *session, const char
     session->calls = call;
     snprintf(key, sizeof key, "key_%031lld", (long long)call->id);
     bw_json_append(&text, input);
-    struct bw_slice part = bw_buf_slice(&text);
+    json_t *about =
+        json_pack("{s:s,s:s,s:s,s:i,s:I,s:I,s:b}", "key", is_health ? "" : key, "run", is_health ? "" : "run_of_a_trial", "step",
+                  is_health ? "" : "trial", "attempt", 1, "timeout_ms", (json_int_t)timeout_ms, "heartbeat_ms", (json_int_t)heartbeat_ms, "once", 0);
+    bw_json_append(&about_text, about);
+    json_decref(about);
+    const struct bw_slice parts[] = {bw_buf_slice(&text), bw_buf_slice(&about_text)};
     tell(session, BW_MSG_HOST_EXECUTE,
-         json_pack("{s:I,s:s,s:s,s:s,s:s,s:i,s:I,s:I,s:b,s:b,s:O,s:i}", "call", (json_int_t)call->id, "action", action, "key", is_health ? "" : key,
-                   "run", is_health ? "" : "run_of_a_trial", "step", is_health ? "" : "trial", "attempt", 1, "timeout_ms", (json_int_t)timeout_ms,
-                   "heartbeat_ms", (json_int_t)heartbeat_ms, "once", 0, "health", is_health, "secrets", secrets, "input_part", 0),
-         &part);
+         json_pack("{s:I,s:s,s:b,s:O,s:i,s:i}", "call", (json_int_t)call->id, "action", action, "health", is_health, "secrets", secrets, "input_part",
+                   0, "about_part", 1),
+         parts, 2);
     bw_buf_free(&text);
+    bw_buf_free(&about_text);
     return call;
 }
 
@@ -190,7 +195,7 @@ struct bw_plugin_try *bw_session_ask(struct bw_plugin_session *session, const js
 
 void bw_session_cancel(struct bw_plugin_session *session, const struct bw_plugin_try *call)
 {
-    tell(session, BW_MSG_HOST_CANCEL, json_pack("{s:I}", "call", (json_int_t)call->id), NULL);
+    tell(session, BW_MSG_HOST_CANCEL, json_pack("{s:I}", "call", (json_int_t)call->id), NULL, 0);
 }
 
 void bw_session_forget(struct bw_plugin_session *session, struct bw_plugin_try *call)
@@ -250,7 +255,7 @@ struct bw_plugin_session *bw_session_open(const char *what, const json_t *needs,
     if (!session->channel || !session->output || event_add(session->output, NULL)) goto fail;
     json_t *head = json_pack("{s:s,s:b,s:b}", "path", what, "is_copied", is_copied, "allow_private_network", allow_private_network);
     if (needs) json_object_set(head, "needs", (json_t *)needs);
-    tell(session, BW_MSG_HOST_LOAD, head, NULL);
+    tell(session, BW_MSG_HOST_LOAD, head, NULL, 0);
     return session;
 fail:
     bw_session_free(session);

@@ -114,8 +114,9 @@ enum bw_message_type {
      * one report with done. A later effect that depends on unrecorded results sends a report with ack first and waits; so does each attempt of a step
      * with at_most_once, whose state is then `started`. */
     BW_MSG_REPORT = 34,
-    /* Execute a plugin's action. {call: number, action: "ns/name@major", run: uid, step: path, attempt, key, timeout_ms, heartbeat_ms: 0 = it need
-       not beat, once: bool (at_most_once), secrets: [names], callback_url?, input_part} */
+    /* Execute a plugin's action. {call: number, action: "ns/name@major", secrets: [names], input_part, about_part} about: a JSON object for the
+     * plugin, which the engine hands on as it is: {run: uid, step: path, attempt, key, timeout_ms, heartbeat_ms: 0 = it need not beat, once: bool
+     * (at_most_once), callback_url?} */
     BW_MSG_CALL = 35,
     /* {call, grace_ms, keep?: bool} the call is no longer wanted: the plugin is told, and its process is ended when the call is still open after
      * grace_ms. With `keep` a result that comes until then is wanted all the same. Another one about the same call can only shorten its time. */
@@ -152,8 +153,8 @@ enum bw_message_type {
        allow_private_network: bool} answered by BW_MSG_HOST_MANIFEST */
     BW_MSG_HOST_LOAD = 64,
     BW_MSG_HOST_INIT = 67, /* {config: {}} what it needs is what it was started with, and this is what it is told. Answered by BW_MSG_HOST_READY */
-    /* {call, action: "ns/name", key, run, step, attempt, timeout_ms, heartbeat_ms, once, secrets: {NAME: value}, callback_url?, input_part,
-     * health?: true: how is it? The action is "" then} */
+    /* {call, action: "ns/name", secrets: {NAME: value}, input_part, about_part: as in BW_MSG_CALL, health?: true: how is it? The action is "" then,
+     * and about has a timeout_ms alone} */
     BW_MSG_HOST_EXECUTE = 65,
     BW_MSG_HOST_CANCEL = 66, /* {call} */
 

@@ -410,31 +410,31 @@ void bw_step_call_plugin(struct bw_attempt *attempt, const struct bw_action *act
                          bool may_be_posted)
 {
     struct bw_worker *worker = bw_attempt_worker(attempt);
-    struct bw_buf head = {0}, url = {0};
+    struct bw_buf head = {0}, about = {0}, url = {0};
     attempt->call = ++worker->next_call;
-    bw_buf_printf(
-        &head,
-        "{\"call\":%lld,\"action\":\"%s@%u\",\"run\":\"%s\",\"step\":\"%s\",\"attempt\":%u,\"key\":\"%s\",\"timeout_ms\":%lld,\"heartbeat_ms\":%lld,"
-        "\"once\":%s,\"input_part\":0,\"secrets\":[",
-        (long long)attempt->call, action->name, action->major, attempt->run->uid_text, bw_attempt_step(attempt)->path.ptr,
-        bw_attempt_result(attempt)->attempt, key, (long long)timeout_ms, (long long)attempt->heartbeat_ms,
-        bw_attempt_step(attempt)->is_once ? "true" : "false");
+    bw_buf_printf(&head, "{\"call\":%lld,\"action\":\"%s@%u\",\"input_part\":0,\"about_part\":1,\"secrets\":[", (long long)attempt->call,
+                  action->name, action->major);
     for (size_t i = 0; i < action->secret_count; i++) {
         if (i) bw_buf_append_char(&head, ',');
         bw_buf_append_json_string(&head, bw_slice_of(action->secrets[i]));
     }
-    bw_buf_append_char(&head, ']');
+    bw_buf_append_text(&head, "]}");
+    bw_buf_printf(&about, "{\"run\":\"%s\",\"step\":\"%s\",\"attempt\":%u,\"key\":\"%s\",\"timeout_ms\":%lld,\"heartbeat_ms\":%lld,\"once\":%s",
+                  attempt->run->uid_text, bw_attempt_step(attempt)->path.ptr, bw_attempt_result(attempt)->attempt, key, (long long)timeout_ms,
+                  (long long)attempt->heartbeat_ms, bw_attempt_step(attempt)->is_once ? "true" : "false");
     if (may_be_posted && bw_callback_url(attempt, &url)) {
-        bw_buf_append_text(&head, ",\"callback_url\":");
-        bw_buf_append_json_string(&head, bw_buf_slice(&url));
+        bw_buf_append_text(&about, ",\"callback_url\":");
+        bw_buf_append_json_string(&about, bw_buf_slice(&url));
     }
     bw_buf_free(&url);
-    bw_buf_append_char(&head, '}');
+    bw_buf_append_char(&about, '}');
     attempt->wait = BW_WAIT_PLUGIN;
     attempt->is_exposed = true;
     TAILQ_INSERT_TAIL(&worker->called, attempt, link);
-    if (head.failed || !bw_channel_send(worker->channel, BW_MSG_CALL, bw_buf_slice(&head), &input, 1)) exit(70);
+    const struct bw_slice parts[] = {input, bw_buf_slice(&about)};
+    if (head.failed || about.failed || !bw_channel_send(worker->channel, BW_MSG_CALL, bw_buf_slice(&head), parts, 2)) exit(70);
     bw_buf_free(&head);
+    bw_buf_free(&about);
 }
 
 static struct bw_slice output_of(const struct bw_message *message)

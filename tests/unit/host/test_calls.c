@@ -64,8 +64,16 @@ static void open_host(struct fixture *fixture, int64_t heartbeat_ms)
     host->plugin = &plugin;
     host->instance = host;
     assert_true(host->base && host->mailbox && host->channel);
-    json_t *head = json_pack("{s:i,s:s,s:I}", "call", 5, "action", "my/call", "heartbeat_ms", (json_int_t)heartbeat_ms);
-    bw_host_execute(host, &(struct bw_message){.type = BW_MSG_HOST_EXECUTE, .head = head});
+    json_t *head =
+        json_pack("{s:i,s:s,s:i,s:i,s:{s:s}}", "call", 5, "action", "my/call", "input_part", 0, "about_part", 1, "secrets", "KEY", "value");
+    char about[256];
+    snprintf(about, sizeof about,
+             "{\"run\":\"run_1\",\"step\":\"a\",\"attempt\":3,\"key\":\"bw_x\",\"timeout_ms\":4000,\"heartbeat_ms\":%lld,\"once\":true,\"new\":{"
+             "\"x\":[1.5]},"
+             "\"callback_url\":\"http:\\/\\/x\\u00e9\"}",
+             (long long)heartbeat_ms);
+    const struct bw_slice parts[] = {BW_SLICE("{\"a\":1}"), bw_slice_of(about)};
+    bw_host_execute(host, &(struct bw_message){.type = BW_MSG_HOST_EXECUTE, .head = head, .parts = parts, .part_count = 2});
     json_decref(head);
     assert_int_equal(begun->heartbeat_ms, heartbeat_ms);
 }
@@ -225,6 +233,43 @@ static void test_a_result_that_will_be_posted(void **state)
     }
 }
 
+static void test_what_the_worker_says_of_a_call_is_what_the_plugin_sees(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    open_host(&fixture, 7);
+    assert_string_equal(begun->action, "my/call");
+    assert_string_equal(begun->input, "{\"a\":1}");
+    assert_int_equal(begun->input_len, 7);
+    assert_string_equal(begun->run, "run_1");
+    assert_string_equal(begun->step, "a");
+    assert_string_equal(begun->idempotency_key, "bw_x");
+    assert_string_equal(begun->callback_url, "http://x\xc3\xa9");
+    assert_int_equal(begun->attempt, 3);
+    assert_int_equal(begun->timeout_ms, 4000);
+    assert_int_equal(begun->heartbeat_ms, 7);
+    assert_true(begun->is_once);
+    assert_string_equal(bw_host_secret(&fixture.host.services, begun, "KEY"), "value");
+    complete(&fixture);
+    close_host(&fixture);
+}
+
+/* It is not executed with less than what it should know: the engine's timeout ends the attempt. */
+static void test_a_call_of_which_nothing_sensible_is_said_is_not_executed(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    open_host(&fixture, 0);
+    complete(&fixture);
+    begun = NULL;
+    json_t *head = json_pack("{s:i,s:s,s:i}", "call", 6, "action", "my/call", "about_part", 0);
+    bw_host_execute(&fixture.host,
+                    &(struct bw_message){.type = BW_MSG_HOST_EXECUTE, .head = head, .parts = &BW_SLICE("{\"run\":\"run"), .part_count = 1});
+    json_decref(head);
+    assert_null(begun);
+    close_host(&fixture);
+}
+
 static void test_the_plugin_is_told_once(void **state)
 {
     (void)state;
@@ -253,6 +298,8 @@ int main(void)
         cmocka_unit_test(test_a_call_that_is_completed_while_a_beat_waits),
         cmocka_unit_test(test_any_thread_may_beat_and_ask),
         cmocka_unit_test(test_a_result_that_will_be_posted),
+        cmocka_unit_test(test_what_the_worker_says_of_a_call_is_what_the_plugin_sees),
+        cmocka_unit_test(test_a_call_of_which_nothing_sensible_is_said_is_not_executed),
         cmocka_unit_test(test_the_plugin_is_told_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

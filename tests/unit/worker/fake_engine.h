@@ -100,6 +100,13 @@ static inline const struct answer *engine_poll(struct engine *engine, int wait_m
             engine->logs++;
             continue;
         }
+        if (frame.type == BW_MSG_CALL) { /* what is said for the plugin is looked at as if it were in the head */
+            assert_int_equal(bw_json_int(head, "about_part", -1), frame.part_count - 1);
+            json_t *about = bw_json_load(frame.parts[--frame.part_count], &err);
+            assert_true(json_is_object(about));
+            assert_int_equal(json_object_update_missing(head, about), 0);
+            json_decref(about);
+        }
         json_decref(engine->answer.head);
         engine->answer = (struct answer){.type = frame.type, .head = head, .part_count = frame.part_count};
         assert_true(frame.part_count <= 64);
