@@ -408,6 +408,8 @@ struct bw_attempt {
     int64_t asked_us;
     struct bw_buf limit_key;
     double limit_cost;
+    char key[BW_IDEMPOTENCY_KEY_TEXT]; /* "": it was not needed yet */
+    uint32_t key_iteration;            /* whose that is */
     /* at_most_once: the attempt is on disk; its call was made; that may have reached somebody; and nobody has said what has become of it */
     bool is_recorded, is_called, is_exposed, is_doubtful;
     bool may_retry;                   /* the failure is one of the attempt itself, not of what comes before it */

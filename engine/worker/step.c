@@ -20,11 +20,19 @@ static int64_t heartbeat_of(const struct bw_attempt *attempt)
     return action ? action->heartbeat_ms : 0;
 }
 
+static const char *key_of(struct bw_attempt *attempt)
+{
+    uint32_t iteration = bw_attempt_result(attempt)->iteration;
+    if (!*attempt->key || attempt->key_iteration != iteration)
+        bw_idempotency_key(attempt->run->uid, bw_attempt_step(attempt)->path.ptr, iteration, attempt->key);
+    attempt->key_iteration = iteration;
+    return attempt->key;
+}
+
 void bw_step_attempt(struct bw_attempt *attempt)
 {
     struct bw_step_result *result = bw_attempt_result(attempt);
     const struct bw_action *action = bw_attempt_action(attempt);
-    char key[BW_IDEMPOTENCY_KEY_TEXT];
     int64_t timeout_ms = timeout_of(attempt);
     if (attempt->run->entry->limits[attempt->step] && !attempt->permit &&
         (!bw_attempt_worker(attempt)->trial || bw_attempt_worker(attempt)->has_trial_limits)) {
@@ -44,7 +52,6 @@ void bw_step_attempt(struct bw_attempt *attempt)
     attempt->deadline_us = bw_clock_mono_us() + timeout_ms * 1000;
     attempt->began_ms = bw_clock_wall_ms();
     attempt->deadline_ms = attempt->began_ms + timeout_ms;
-    bw_idempotency_key(attempt->run->uid, bw_attempt_step(attempt)->path.ptr, result->iteration, key);
     bw_trace_step(attempt->run, attempt->step, "step_started", 0);
     if (!attempt->mock && (action || strstr(bw_attempt_step(attempt)->lua.ptr, "ctx")))
         bw_attempt_set_timer(attempt, bw_step_on_timeout, timeout_ms); /* pure code cannot wait: its own clock is enough */
@@ -53,11 +60,11 @@ void bw_step_attempt(struct bw_attempt *attempt)
     if (attempt->mock)
         bw_trial_attempt(attempt, timeout_ms);
     else if (bw_attempt_step(attempt)->kind == BW_STEP_LUA || (action && action->source.len))
-        bw_step_start_lua(attempt, key);
+        bw_step_start_lua(attempt, key_of(attempt));
     else if (bw_attempt_worker(attempt)->trial)
         bw_trial_refuse_step(attempt);
     else
-        bw_step_start_plugin(attempt, key, timeout_ms);
+        bw_step_start_plugin(attempt, key_of(attempt), timeout_ms);
 }
 
 void bw_step_committed(struct bw_attempt *attempt)
@@ -98,9 +105,8 @@ static bool prepare_input(struct bw_attempt *attempt, struct bw_error *err, enum
                                .config = bw_values_text(bw_attempt_worker(attempt)),
                                .result = bw_run_result_at(attempt->run, attempt->step)};
     struct bw_buf approval = {0};
-    char step_text[BW_IDEMPOTENCY_KEY_TEXT + 16], key[BW_IDEMPOTENCY_KEY_TEXT];
-    bw_idempotency_key(attempt->run->uid, step->path.ptr, bw_attempt_result(attempt)->iteration, key);
-    render.step = (struct bw_slice){step_text, (size_t)snprintf(step_text, sizeof step_text, "{\"key\":\"%s\"}", key)};
+    char step_text[BW_IDEMPOTENCY_KEY_TEXT + 16];
+    if (step->with) render.step = (struct bw_slice){step_text, (size_t)snprintf(step_text, sizeof step_text, "{\"key\":\"%s\"}", key_of(attempt))};
     bool good = step->notifies < 0 || bw_approval_scope(attempt->run, (size_t)step->notifies, &approval, err);
     render.approval = bw_buf_slice(&approval);
     bw_buf_clear(&attempt->input);
