@@ -1,7 +1,7 @@
 #include "base/id.h"
+#include "base/hmac.h"
 #include "base/random.h"
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -98,12 +98,11 @@ bool bw_uid_parse(struct bw_slice text, enum bw_uid_kind kind, struct bw_uid *ou
 
 const char *bw_idempotency_key(struct bw_uid run, const char *path, uint32_t iteration, char out[BW_IDEMPOTENCY_KEY_TEXT])
 {
-    struct bw_buf text = {0};
-    uint8_t digest[EVP_MAX_MD_SIZE];
-    bw_buf_append(&text, path, strlen(path) + 1);
-    bw_buf_printf(&text, "%u", (unsigned)iteration);
-    must(!text.failed && HMAC(EVP_sha256(), run.bytes, sizeof run.bytes, (const unsigned char *)text.data, text.len, digest, NULL) != NULL);
-    bw_buf_free(&text);
+    uint8_t digest[BW_HMAC_BYTES];
+    char number[16];
+    size_t len = (size_t)snprintf(number, sizeof number, "%u", (unsigned)iteration);
+    const struct bw_slice parts[] = {{path, strlen(path) + 1}, {number, len}};
+    must(bw_hmac_sha256((struct bw_slice){(const char *)run.bytes, sizeof run.bytes}, parts, 2, digest));
     memcpy(out, "bw_", 3);
     for (int digit = 0; digit < 32; digit++) { /* 20 bytes are exactly 32 digits */
         unsigned bit = (unsigned)digit * 5, pair = (unsigned)digest[bit / 8] << 8 | digest[bit / 8 + 1];

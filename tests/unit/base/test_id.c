@@ -45,6 +45,10 @@ static void test_idempotency_key_is_pinned(void **state)
     char key[BW_IDEMPOTENCY_KEY_TEXT];
     assert_string_equal(bw_idempotency_key(counting(), "steps.a", 0, key), "bw_bendkaxw4yjvgq4vqjc5xqylt4p3oc46");
     assert_string_equal(bw_idempotency_key(counting(), "steps.a", 12, key), "bw_w6i4ynldeeemig4iiqtdel5vam66hcl2");
+    struct bw_uid other;
+    memset(other.bytes, 0xff, sizeof other.bytes);
+    assert_string_equal(bw_idempotency_key(other, "steps.a", 0, key), "bw_56ziedippmt4sxrzd3nlnfe5ldfmpcnk"); /* nothing of the last one is left */
+    assert_string_equal(bw_idempotency_key(counting(), "steps.a", 0, key), "bw_bendkaxw4yjvgq4vqjc5xqylt4p3oc46");
 }
 
 static void test_text_goes_there_and_back(void **state)
