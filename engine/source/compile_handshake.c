@@ -110,6 +110,19 @@ static bool template_reads_json(const struct bw_program *program, const struct b
     return false;
 }
 
+/* The key that proves requests: whoever may let it sign any text has any request signed, unless no request can look like that text. */
+static void check_oracle(struct bw_compiler *compiler, const struct bw_yaml_node *at, const struct bw_handshake *handshake,
+                         const struct bw_template *template_)
+{
+    for (size_t i = 0; i < template_->ref_count && !handshake->verify_first; i++) {
+        const struct bw_ref *ref = &template_->refs[i];
+        bool signs = ref->kind == BW_REF_PART && ref->part->signs_with_key;
+        if (signs && (!handshake->shape.only.len || !bw_ref_same(ref->argument, &handshake->subject)))
+            bw_compiler_complain(compiler, at, "when: {value: \"query:challenge\", only: \"0123456789abcdef\"}, or verify_first: true",
+                                 "anybody could let this answer sign a request of theirs:", ref->part->name);
+    }
+}
+
 void bw_compiler_handshake(struct bw_compiler *compiler, const struct bw_yaml_node *node, struct bw_handshake *handshake)
 {
     const struct bw_yaml_node *when = bw_yaml_get(node, "when"), *answer = bw_yaml_get(node, "answer");
@@ -118,7 +131,7 @@ void bw_compiler_handshake(struct bw_compiler *compiler, const struct bw_yaml_no
     compile_condition(compiler, when, "has", &handshake->present);
     compile_condition(compiler, when, "value", &handshake->subject);
     handshake->expected = bw_compiler_text(compiler, when, "is", "");
-    handshake->only = bw_compiler_text(compiler, when, "only", "");
+    handshake->shape = bw_compiler_shape(compiler, when);
     if ((handshake->expects_secret = handshake->expected.len > 7 && !memcmp(handshake->expected.ptr, "secret:", 7))) {
         handshake->expected = bw_arena_copy(&program->arena, (struct bw_slice){handshake->expected.ptr + 7, handshake->expected.len - 7});
         bw_compiler_secret(compiler, when, handshake->expected, true);
@@ -130,6 +143,8 @@ void bw_compiler_handshake(struct bw_compiler *compiler, const struct bw_yaml_no
                              "nothing says when the handshake applies:", compiler->scheme->name);
     compile_capture(compiler, bw_yaml_get(node, "capture"), handshake);
     compile_answer(compiler, answer, handshake);
+    check_oracle(compiler, answer, handshake, &handshake->answer);
+    for (size_t i = 0; i < handshake->header_count; i++) check_oracle(compiler, answer, handshake, &handshake->headers[i]);
     bool reads_json = bw_ref_reads_json(program, &handshake->present) || bw_ref_reads_json(program, &handshake->subject) ||
                       bw_ref_reads_json(program, &handshake->captured) || template_reads_json(program, &handshake->answer);
     for (size_t i = 0; i < handshake->header_count; i++) reads_json = reads_json || template_reads_json(program, &handshake->headers[i]);

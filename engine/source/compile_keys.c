@@ -12,14 +12,14 @@ static const char *const list_keys[] = {"from", "sep", "eq"};
 static const char *const signature_keys[] = {"from", "enc", "prefix", "any_case", "repeated"};
 static const char *const time_keys[] = {"from", "unit", "past", "future"};
 static const char *const forbid_keys[] = {"characters", "except"};
-static const char *const require_keys[] = {"value", "is", "only"};
+static const char *const require_keys[] = {"value", "is", "only", "beyond", "at_least", "at_most"};
 static const char *const fetch_keys[] = {"url", "as", "hosts", "ends", "name", "chain", "post", "at"};
 static const char *const jwt_keys[] = {"algs", "body_hash", "claims", "needs_exp", "max_age", "leeway"};
 static const char *const hash_keys[] = {"claim", "enc"};
 static const char *const handshake_keys[] = {"when", "verify_first", "capture", "answer"};
 static const char *const batch_keys[] = {"items", "type", "id", "event"};
 static const char *const capture_keys[] = {"secret", "from"};
-static const char *const when_keys[] = {"method", "has", "value", "is", "only"};
+static const char *const when_keys[] = {"method", "has", "value", "is", "only", "beyond", "at_least", "at_most"};
 static const char *const answer_keys[] = {"status", "headers", "json", "text"};
 
 static void check_map(struct bw_compiler *compiler, const struct bw_yaml_node *node, const char *name, const char *const *known, size_t count)

@@ -104,14 +104,29 @@ static void compile_message(struct bw_compiler *compiler)
         bw_compiler_complain(compiler, compiler->scheme->root, "msg: [body]", "nothing says what is signed:", compiler->scheme->name);
 }
 
-int64_t bw_compiler_seconds(struct bw_compiler *compiler, const struct bw_yaml_node *map, const char *key, const char *otherwise)
+static int64_t whole_number(struct bw_compiler *compiler, const struct bw_yaml_node *map, const char *key, const char *otherwise, const char *hint,
+                            const char *what)
 {
     struct bw_slice text = bw_compiler_text(compiler, map, key, otherwise);
     bool is_number = text.len && text.len <= 9;
     for (size_t i = 0; i < text.len; i++) is_number = is_number && text.ptr[i] >= '0' && text.ptr[i] <= '9';
     if (is_number) return strtoll(text.ptr, NULL, 10);
-    bw_compiler_complain(compiler, bw_yaml_get(map, key), "write 300 for five minutes", "a whole number of seconds is expected, found", text.ptr);
+    bw_compiler_complain(compiler, bw_yaml_get(map, key), hint, what, text.ptr);
     return 0;
+}
+
+int64_t bw_compiler_seconds(struct bw_compiler *compiler, const struct bw_yaml_node *map, const char *key, const char *otherwise)
+{
+    return whole_number(compiler, map, key, otherwise, "write 300 for five minutes", "a whole number of seconds is expected, found");
+}
+
+struct bw_shape bw_compiler_shape(struct bw_compiler *compiler, const struct bw_yaml_node *map)
+{
+    static const char what[] = "a whole number of bytes is expected, found";
+    return (struct bw_shape){.only = bw_compiler_text(compiler, map, "only", ""),
+                             .beyond = bw_compiler_text(compiler, map, "beyond", ""),
+                             .at_least = (size_t)whole_number(compiler, map, "at_least", "0", "at_least: 20", what),
+                             .at_most = (size_t)whole_number(compiler, map, "at_most", "0", "at_most: 32", what)};
 }
 
 static void compile_time(struct bw_compiler *compiler)
@@ -138,7 +153,7 @@ static void compile_requirement(struct bw_compiler *compiler, const struct bw_ya
     const struct bw_yaml_node *is = bw_yaml_get(node, "is");
     bw_compiler_request_ref(compiler, bw_yaml_get(node, "value") ? bw_yaml_get(node, "value") : node, bw_compiler_text(compiler, node, "value", ""),
                             &requirement->value);
-    requirement->only = bw_compiler_text(compiler, node, "only", "");
+    requirement->shape = bw_compiler_shape(compiler, node);
     size_t count = !is ? 0 : is->kind == BW_YAML_LIST ? is->count : 1;
     if (count > COUNT(requirement->is)) {
         bw_compiler_complain(compiler, is, "at most 4", "too many values in", "is");
@@ -146,7 +161,7 @@ static void compile_requirement(struct bw_compiler *compiler, const struct bw_ya
     }
     for (size_t i = 0; i < count; i++)
         requirement->is[requirement->is_count++] = bw_compiler_text_of(compiler, is->kind == BW_YAML_LIST ? is->items[i] : is);
-    if (!count && !requirement->only.len)
+    if (!count && bw_shape_is_open(&requirement->shape))
         bw_compiler_complain(compiler, node, "{value: \"header:x-version\", is: \"1\"}", "nothing says what is required:", "require");
 }
 

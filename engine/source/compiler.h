@@ -33,6 +33,7 @@ int bw_compiler_pointer(struct bw_compiler *compiler, const struct bw_yaml_node 
 /* compile_signature.c: alg, key, parse, sig, msg, time, require, forbid */
 void bw_compiler_signature(struct bw_compiler *compiler);
 int64_t bw_compiler_seconds(struct bw_compiler *compiler, const struct bw_yaml_node *map, const char *key, const char *otherwise);
+struct bw_shape bw_compiler_shape(struct bw_compiler *compiler, const struct bw_yaml_node *map); /* only, beyond, at_least, at_most */
 /* compile_others.c: keys, digest, jwt */
 void bw_compiler_keys_of_others(struct bw_compiler *compiler);
 /* signed.c: whatever alternative of it is read, its bytes are among the signed ones */

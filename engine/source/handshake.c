@@ -23,9 +23,8 @@ static bool applies(struct bw_trial *trial, const struct bw_handshake *handshake
     if (handshake->present.kind != BW_REF_LITERAL && !bw_ref_read(trial, &handshake->present, &value, NULL)) return false;
     if (handshake->subject.kind == BW_REF_LITERAL) return true;
     if (!bw_ref_read(trial, &handshake->subject, &value, NULL)) return false;
-    for (size_t i = 0; handshake->only.len && i < value.len; i++)
-        if (!memchr(handshake->only.ptr, value.ptr[i], handshake->only.len)) return false;
-    return (handshake->only.len && !handshake->expected.len) || is_expected(trial, handshake, value);
+    if (!bw_shape_fits(&handshake->shape, value)) return false;
+    return (!bw_shape_is_open(&handshake->shape) && !handshake->expected.len) || is_expected(trial, handshake, value);
 }
 
 /* Inside a JSON string, or as it is: then a control character would be another line of the head. */

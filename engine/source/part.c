@@ -114,8 +114,8 @@ static bool form_pairs(struct bw_trial *trial, const struct bw_ref *argument, un
 static const struct bw_part sha256_part = {.name = "sha256-hex", .takes_ref = true, .covers_ref = true, .read = sha256_hex},
                             crc32_part = {.name = "crc32", .takes_ref = true, .read = crc32_decimal},
                             escape_part = {.name = "ascii-escape", .takes_ref = true, .covers_ref = true, .growth = 6, .read = ascii_escape},
-                            hex_part = {.name = "hmac-hex", .takes_ref = true, .read = hmac_hex},
-                            base64_part = {.name = "hmac-base64", .takes_ref = true, .read = hmac_base64},
+                            hex_part = {.name = "hmac-hex", .takes_ref = true, .signs_with_key = true, .read = hmac_hex},
+                            base64_part = {.name = "hmac-base64", .takes_ref = true, .signs_with_key = true, .read = hmac_base64},
                             pairs_part = {.name = "form-pairs", .covers_form = true, .growth = 2, .read = form_pairs};
 static const struct bw_part *const parts[] = {&sha256_part,         &crc32_part, &escape_part,         &hex_part,
                                               &base64_part,         &pairs_part, &bw_primitive_twilio, &bw_primitive_contentful,

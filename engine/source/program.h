@@ -77,7 +77,7 @@ struct bw_part {
     /* Whoever signs it has signed what it is made of; every field of the form; the body; this header. */
     bool covers_ref, covers_form, covers_body;
     const char *covers_header;
-    bool needs_url;
+    bool needs_url, signs_with_key;
     unsigned forms;  /* how many there are, each as good as the other: all are tried; 0 = one */
     unsigned growth; /* at most so many bytes of scratch for each byte of the body */
     bool (*read)(struct bw_trial *trial, const struct bw_ref *argument, unsigned form, struct bw_slice *out);
@@ -98,11 +98,15 @@ struct bw_ref {
     const struct bw_ref *argument;  /* PART */
     const struct bw_ref *otherwise; /* "a|b": when this one is not there */
 };
+struct bw_shape {                 /* what a value must look like */
+    struct bw_slice only, beyond; /* of no other characters; of one other at least; if there are any */
+    size_t at_least, at_most;     /* bytes; at_most 0 = any number */
+};
 struct bw_requirement { /* what else must hold; not the signature */
     struct bw_ref value;
     struct bw_slice is[4]; /* one of these, if there are any */
     size_t is_count;
-    struct bw_slice only; /* of no other characters, if there are any */
+    struct bw_shape shape;
 };
 struct bw_list_spec { /* one parser for sha256=…, t=…,v1=…, v1,… v1,… */
     struct bw_slice name, separator, equals;
@@ -122,8 +126,8 @@ struct bw_handshake {
     struct bw_ref present; /* must be there; kind LITERAL = no condition */
     struct bw_ref subject; /* must equal `expected`; LITERAL = no condition */
     struct bw_slice expected;
-    bool expects_secret;  /* `expected` is the name of a secret */
-    struct bw_slice only; /* the subject is of no other characters */
+    bool expects_secret;   /* `expected` is the name of a secret */
+    struct bw_shape shape; /* of the subject */
     bool verify_first;
     unsigned status;
     const char *type;
@@ -273,6 +277,8 @@ struct bw_trial {
 };
 /* ref.c: false = not there. `occurrences` > 1 for a list key or header that is repeated; may be NULL. */
 bool bw_ref_read(struct bw_trial *trial, const struct bw_ref *ref, struct bw_slice *out, size_t *occurrences);
+bool bw_shape_is_open(const struct bw_shape *shape); /* any value fits */
+bool bw_shape_fits(const struct bw_shape *shape, struct bw_slice value);
 size_t bw_ref_candidates(struct bw_trial *trial, const struct bw_ref *ref, struct bw_slice *out, size_t capacity); /* all values of a list key */
 /* One after the other of a query's or form's pairs, as they are written; false at the end. */
 bool bw_form_next(struct bw_slice *rest, struct bw_slice *name, struct bw_slice *value);

@@ -121,6 +121,21 @@ size_t bw_ref_candidates(struct bw_trial *trial, const struct bw_ref *ref, struc
     return count;
 }
 
+bool bw_shape_is_open(const struct bw_shape *shape)
+{
+    return !shape->only.len && !shape->beyond.len && !shape->at_least && !shape->at_most;
+}
+
+bool bw_shape_fits(const struct bw_shape *shape, struct bw_slice value)
+{
+    bool is_only = true, is_beyond = !shape->beyond.len;
+    for (size_t i = 0; i < value.len; i++) {
+        is_only = is_only && (!shape->only.len || memchr(shape->only.ptr, value.ptr[i], shape->only.len));
+        is_beyond = is_beyond || !memchr(shape->beyond.ptr, value.ptr[i], shape->beyond.len);
+    }
+    return is_only && is_beyond && value.len >= shape->at_least && (!shape->at_most || value.len <= shape->at_most);
+}
+
 /* Is the name, as it is written, this one? */
 static bool is_named(struct bw_trial *trial, struct bw_slice written, struct bw_slice name)
 {

@@ -35,7 +35,8 @@ static bool feed(struct bw_trial *trial, message_sink *sink, void *to)
         const struct bw_ref *ref = &program->messages[which][i];
         struct bw_slice part;
         size_t occurrences;
-        if (!bw_ref_read(trial, ref, &part, &occurrences)) {
+        bool is_there = bw_ref_read(trial, ref, &part, &occurrences) && (part.len || ref->kind != BW_REF_HEADER);
+        if (!is_there) {
             if (!ref->is_optional) return false;
             continue;
         }

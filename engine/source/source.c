@@ -192,9 +192,7 @@ static bool holds(struct bw_trial *trial, const struct bw_requirement *requireme
     bool is_one = requirement->is_count == 0;
     if (!bw_ref_read(trial, &requirement->value, &value, &occurrences) || occurrences > 1) return false;
     for (size_t i = 0; i < requirement->is_count; i++) is_one = is_one || bw_slice_equal(value, requirement->is[i]);
-    for (size_t i = 0; requirement->only.len && i < value.len; i++)
-        if (!memchr(requirement->only.ptr, value.ptr[i], requirement->only.len)) return false;
-    return is_one;
+    return is_one && bw_shape_fits(&requirement->shape, value);
 }
 
 static const char *prove(struct bw_trial *trial)

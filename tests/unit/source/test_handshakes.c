@@ -17,6 +17,7 @@ static const struct {
     {"nylas", "webhook_secret=s", "GET", "", "", "", 0, ""},
     {"x-twitter", "secret=key", "GET", "crc_token=challenge_string", "", "", 200,
      "{\"response_token\":\"sha256=7Ilri86FeNN5O70zgyNKoxcUyq4CJYPJL5pA+lZXg60=\"}"},
+    {"x-twitter", "secret=key", "GET", "crc_token=%7B%22a%22%3A1%7D", "", "", 0, ""}, /* it would be the signature of this event */
     {"okta", "token=t", "GET", "", "x-okta-verification-challenge: a\"b\n", "", 200, "{\"verification\":\"a\\\"b\"}"},
     {"trello", "secret=s", "HEAD", "", "", "", 200, ""},
     {"intercom", "secret=s", "HEAD", "", "", "", 200, ""},

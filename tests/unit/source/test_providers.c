@@ -404,9 +404,16 @@ static void test_braintree_signs_the_payload_with_a_derived_key(void **state)
     bw_source_judge(fixture.source, &request, &scratch, &out);
     assert_int_equal(out.verdict, BW_HANDSHAKE);
     assert_true(bw_slice_is(out.answer_body, format(text, sizeof text, "pub|%s", plain)));
-    request.query = BW_SLICE("bt_challenge=not-hex");
-    bw_source_judge(fixture.source, &request, &scratch, &out);
-    assert_int_equal(out.verdict, BW_REFUSED);
+    /* what is answered cannot be the signature of a notification: that is not of hex digits alone */
+    format(text, sizeof text, "bt_signature=pub%%7C%s&bt_payload=20f9f8ed05f77439fe955c977e4c8a53", plain);
+    assert_refused(&fixture, FORM, text, "a required value is missing or another one");
+    static const char *const refused[] = {"not-hex", "", "20f9f8ed05f77439fe9", "20f9f8ed05f77439fe955c977e4c8a530",
+                                          "20F9F8ED05F77439FE955C977E4C8A53"};
+    for (size_t i = 0; i < COUNT(refused); i++) {
+        request.query = bw_slice_of(format(text, sizeof text, "bt_challenge=%s", refused[i]));
+        bw_source_judge(fixture.source, &request, &scratch, &out);
+        assert_int_equal(out.verdict, BW_REFUSED);
+    }
     bw_buf_free(&scratch);
     close_source(&fixture);
 }
