@@ -169,6 +169,16 @@ static void print_verdict(struct judge *judge, const json_t *vector, bool is_acc
     }
 }
 
+/* Nothing is fetched here: what the scheme would only ask with need not be in the file that holds the keys. */
+static void spare_what_is_asked_with(struct material *material, const json_t *facts, const json_t *vector)
+{
+    size_t index;
+    json_t *name;
+    if (!json_object_get(vector, "jwks") && !json_object_get(vector, "certs")) return;
+    json_array_foreach(json_object_get(json_object_get(facts, "keys"), "with"), index, name) if (!has_secret(material, json_string_value(name)))
+        add_secret(material, json_string_value(name), BW_SLICE("not asked"));
+}
+
 static void judge_one(struct judge *judge, const json_t *vector)
 {
     struct material *material = calloc(1, sizeof *material);
@@ -185,6 +195,7 @@ static void judge_one(struct judge *judge, const json_t *vector)
     json_t *facts = scheme ? bw_scheme_facts(scheme) : NULL;
     read_options(material, judge, facts, vector);
     if (facts) rename_secrets(material, judge, facts, bw_json_str(vector, "id", "-"));
+    spare_what_is_asked_with(material, facts, vector);
     bool is_read = read_request(material, vector);
     material->config.public_url = (char *)(material->request.url.ptr ? material->request.url.ptr : "");
     struct bw_source *source = is_read ? bw_source_new(&material->config, judge->schemes, &errs) : NULL;
@@ -199,8 +210,12 @@ static void judge_one(struct judge *judge, const json_t *vector)
             bw_source_judge(source, &material->request, &scratch, &judgement);
         }
         bool is_decided = judgement.verdict != BW_UNDECIDED;
+        bool is_turned_away = judgement.verdict == BW_HANDSHAKE && judgement.answer_status >= 400; /* it was asked, and says no */
         /* The signature is the question here: a body that is no JSON is another one. */
-        print_verdict(judge, vector, is_decided && judgement.verdict != BW_REFUSED, is_decided ? judgement.reason : "its key is not in the file");
+        print_verdict(judge, vector, is_decided && judgement.verdict != BW_REFUSED && !is_turned_away,
+                      is_turned_away ? "handshake refused"
+                      : is_decided   ? judgement.reason
+                                     : "its key is not in the file");
         bw_key_ring_free(material->request.ring);
     }
     bw_source_free(source);

@@ -32,7 +32,7 @@ static void compile_post(struct bw_compiler *compiler, const struct bw_yaml_node
         fetch->post[i].name = bw_arena_copy(&compiler->program->arena, post->pairs[i].key->text);
         if (is_secret) {
             fetch->post[i].secret = bw_arena_copy(&compiler->program->arena, (struct bw_slice){text.ptr + 7, text.len - 7});
-            bw_compiler_secret(compiler, post, fetch->post[i].secret, true);
+            bw_compiler_secret(compiler, post, fetch->post[i].secret, false);
         }
         fetch->post_count++;
     }

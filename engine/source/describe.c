@@ -88,15 +88,18 @@ static json_t *lists_of(const struct bw_scheme *scheme)
     return map;
 }
 
-/* Where public keys come from, and what of a token must be what. */
-static json_t *keys_of(const struct bw_scheme *scheme)
+/* Where public keys come from, and the secrets that they are asked for with. */
+static json_t *keys_of(const struct bw_scheme *scheme, const struct bw_program *program)
 {
     const struct bw_yaml_node *keys = bw_scheme_node(scheme, "keys");
-    json_t *facts = json_object();
+    json_t *facts = json_object(), *with = keys ? json_array() : NULL;
     if (!keys) return facts;
     json_object_set_new(facts, "url", text_of(bw_yaml_get(keys, "url")));
     json_object_set_new(facts, "as", text_of(bw_yaml_get(keys, "as")));
     json_object_set_new(facts, "hosts", texts_of(bw_yaml_get(keys, "hosts")));
+    for (size_t i = 0; i < program->fetch.post_count; i++)
+        if (program->fetch.post[i].secret.len) json_array_append_new(with, json_string(program->fetch.post[i].secret.ptr));
+    json_object_set_new(facts, "with", with);
     return facts;
 }
 
@@ -123,7 +126,7 @@ json_t *bw_scheme_facts(const struct bw_scheme *scheme)
         json_object_set_new(facts, "signature", texts_of(bw_yaml_get(bw_scheme_node(scheme, "sig"), "from")));
         json_object_set_new(facts, "lists", lists_of(scheme));
         json_object_set_new(facts, "signed", texts_of(bw_scheme_node(scheme, "msg")));
-        json_object_set_new(facts, "keys", keys_of(scheme));
+        json_object_set_new(facts, "keys", keys_of(scheme, program));
         json_object_set_new(facts, "public_url", json_boolean(program->needs_url));
         if (program->has_time)
             json_object_set_new(facts, "fresh",

@@ -63,6 +63,7 @@ const char *bw_fetched_key(struct bw_trial *trial, struct bw_slice id, EVP_PKEY 
     *wish = (struct bw_key_wish){.kind = fetch->kind, .url = fetch->url, .name = fetch->name, .at = fetch->at, .chain = fetch->chain};
     if (!fetch->url.len && (!bw_ref_read(trial, &fetch->url_ref, &wish->url, &occurrences) || occurrences > 1)) return "missing address of the key";
     if (!is_allowed(fetch, wish->url)) return "the address of the key is not one of the provider's";
+    if (fetch->post_count && !id.len) return "the token does not say which key it is signed with";
     wish->ring_url = wish->url;
     if (fetch->post_count && !name_in_ring(trial, wish->url, id, &wish->ring_url)) return "the id of the key is too long";
     trial->key_state = bw_key_ring_find(trial->request->ring, wish->ring_url, id, trial->request->now_ms, key);
@@ -83,7 +84,9 @@ void bw_key_ring_give(struct bw_key_ring *ring, const struct bw_key_wish *wish, 
     if (wish->kind == BW_FETCH_CERTIFICATE) {
         struct bw_slice pem = bw_json_slice(json_object_getn(certificates, wish->url.ptr, wish->url.len));
         const struct bw_certificate_rules rules = {.name = wish->name};
-        if (pem.len && (keys[0].key = bw_certificate_read(pem, &rules, &until_s, &err))) count = 1;
+        keys[0].key = pem.len ? bw_certificate_read(pem, &rules, &until_s, &err) : NULL;
+        count = keys[0].key && until_s * 1000 > now_ms;
+        if (!count) EVP_PKEY_free(keys[0].key), keys[0].key = NULL;
     } else {
         json_object_foreach((json_t *)key_set, id, jwk)
         {

@@ -32,8 +32,8 @@ void bw_key_ring_free(struct bw_key_ring *ring);
 enum bw_ring_state bw_key_ring_find(struct bw_key_ring *ring, struct bw_slice url, struct bw_slice id, int64_t now_ms, EVP_PKEY **key);
 /* Takes the keys over. count 0: the fetch failed. */
 void bw_key_ring_put(struct bw_key_ring *ring, struct bw_slice url, struct bw_ring_key *keys, size_t count, int64_t now_ms, int64_t good_for_ms);
-/* Answers a wish from what a captured request brings with it instead of a fetch: certificates by URL (PEM), JSON Web Keys by id. Their dates and
- * their chain are not looked at. */
+/* Answers a wish from what a captured request brings with it instead of a fetch: certificates by URL (PEM), JSON Web Keys by id. A certificate that
+ * has ended is none; when it begins, and its chain, is not looked at: such files are made after the time that they tell of. */
 struct bw_key_wish;
 void bw_key_ring_give(struct bw_key_ring *ring, const struct bw_key_wish *wish, const json_t *certificates, const json_t *key_set, int64_t now_ms);
 #endif

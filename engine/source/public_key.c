@@ -159,8 +159,16 @@ static EVP_PKEY *read_okp(const json_t *jwk)
     return EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, bytes, 32);
 }
 
+/* Whoever gives up a key of Plaid's may still ask for it, and is told since when it counts no more. */
+static bool is_given_up(const json_t *jwk)
+{
+    const json_t *at = json_object_get(jwk, "expired_at");
+    return at && !json_is_null(at);
+}
+
 EVP_PKEY *bw_jwk_read(const json_t *jwk)
 {
+    if (is_given_up(jwk)) return NULL;
     const char *type = bw_json_str(jwk, "kty", "");
     OSSL_PARAM_BLD *builder = OSSL_PARAM_BLD_new();
     EVP_PKEY *key = NULL;

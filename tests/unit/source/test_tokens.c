@@ -174,6 +174,9 @@ static void test_a_key_is_asked_for_once_and_only_when_all_else_is_good(void **s
     assert_string_equal(judge_with(&fixture, ring, good, body, NOW_MS + 33000, &scratch).reason, "verified");
     assert_string_equal(judge_with(&fixture, ring, good, "{}", NOW_MS + 33000, &scratch).reason, "the token is for another body");
     assert_int_equal(judge_with(&fixture, NULL, good, body, NOW_MS, &scratch).verdict, BW_UNDECIDED); /* no ring at all */
+    snprintf(claims, sizeof claims, "{\"iat\":1760000000,\"request_body_sha256\":\"%s\"}", hash);
+    format(stale, sizeof stale, "plaid-verification: %s\n", make_token("{\"alg\":\"ES256\"}", claims, key, NULL, token));
+    assert_string_equal(judge_with(&fixture, ring, stale, body, NOW_MS, &scratch).reason, "the token does not say which key it is signed with");
     bw_buf_free(&scratch);
     bw_key_ring_free(ring);
     close_source(&fixture);
@@ -316,6 +319,25 @@ static void test_addresses_of_keys(void **state)
     }
 }
 
+/* The sample code of Plaid: a key whose `expired_at` is not null is not to be trusted. */
+static void test_a_key_that_is_given_up_is_none(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *more;
+        bool is_good;
+    } rows[] = {{"", true}, {",\"expired_at\":null,\"created_at\":1560466150", true}, {",\"expired_at\":1560466150", false}};
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        char text[400];
+        format(text, sizeof text, "{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"%s}", rows[i].more);
+        json_t *jwk = json_loads(text, 0, NULL);
+        EVP_PKEY *key = bw_jwk_read(jwk);
+        assert_int_equal(key != NULL, rows[i].is_good);
+        EVP_PKEY_free(key);
+        json_decref(jwk);
+    }
+}
+
 static void test_the_ring_is_bounded_and_keeps_what_is_good(void **state)
 {
     (void)state;
@@ -343,6 +365,7 @@ int main(void)
         cmocka_unit_test(test_tokens_for_anybody_are_no_configuration),
         cmocka_unit_test(test_certificates_are_looked_at),
         cmocka_unit_test(test_addresses_of_keys),
+        cmocka_unit_test(test_a_key_that_is_given_up_is_none),
         cmocka_unit_test(test_the_ring_is_bounded_and_keeps_what_is_good),
     };
     bw_json_setup();

@@ -67,7 +67,8 @@ static bool is_accepted(const json_t *vector, struct bw_buf *why)
     close_source(&fixture);
     bw_buf_free(&scratch);
     free(decoded);
-    return out.verdict != BW_REFUSED && out.verdict != BW_UNDECIDED; /* MALFORMED and HANDSHAKE come after the proof */
+    bool is_turned_away = out.verdict == BW_HANDSHAKE && out.answer_status >= 400;
+    return out.verdict != BW_REFUSED && out.verdict != BW_UNDECIDED && !is_turned_away; /* MALFORMED and HANDSHAKE come after the proof */
 }
 
 static void judge_file(const char *folder, const char *name, const struct bw_schemes *schemes, struct tally *tally)

@@ -1,0 +1,75 @@
+"""bellwire verify: what a file says of a captured request besides its signature."""
+import base64
+import hashlib
+import json
+import subprocess
+import time
+
+import pytest
+
+BODY = '{"webhook_type":"ITEM","webhook_code":"ERROR"}'
+
+
+def judged(engine, vector):
+    engine.write("captured.json", json.dumps(vector))
+    [line] = engine.run("verify", "captured.json", "--json", check=False).stdout.splitlines()
+    line = json.loads(line)
+    return line["verdict"], line["reason"]
+
+
+def made_by_openssl(folder, *arguments, text=b""):
+    return subprocess.run(["openssl", *arguments], cwd=folder, check=True, input=text, capture_output=True).stdout
+
+
+def plain(data):
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
+
+
+def raw_signature(der):
+    """Two INTEGERs of DER as 32 bytes each."""
+    out, at = b"", 2
+    for _ in range(2):
+        length = der[at + 1]
+        out += der[at + 2:at + 2 + length].lstrip(b"\0").rjust(32, b"\0")
+        at += 2 + length
+    return out
+
+
+@pytest.fixture
+def plaid(tmp_path):
+    made_by_openssl(tmp_path, "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", "key.pem")
+    point = made_by_openssl(tmp_path, "ec", "-in", "key.pem", "-pubout", "-outform", "DER")[-64:]
+    head = plain(b'{"alg":"ES256","kid":"k1"}') + "." + plain(json.dumps(
+        {"iat": 1760000000, "request_body_sha256": hashlib.sha256(BODY.encode()).hexdigest()}).encode())
+    token = head + "." + plain(raw_signature(made_by_openssl(tmp_path, "dgst", "-sha256", "-sign", "key.pem", text=head.encode())))
+    key = {"kty": "EC", "crv": "P-256", "kid": "k1", "x": plain(point[:32]), "y": plain(point[32:])}
+    return {"scheme": "plaid", "now": 1760000000, "headers": [["Plaid-Verification", token]], "body": BODY, "jwks": {"k1": key}}
+
+
+def test_secrets_that_a_key_is_asked_for_with_are_not_needed_where_the_key_is(engine, plaid):
+    assert judged(engine, plaid) == ("accept", "verified")
+    plaid["jwks"]["k1"]["expired_at"] = 1750000000
+    assert judged(engine, plaid)[0] == "reject"
+    del plaid["jwks"]
+    verdict, reason = judged(engine, plaid)
+    assert verdict == "reject" and "client_id" in reason
+
+
+def test_a_certificate_that_has_ended_is_none(engine, tmp_path):
+    made_by_openssl(tmp_path, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=sns.amazonaws.com", "-keyout", "key.pem",
+                    "-out", "cert.pem")
+    url = "https://sns.eu-west-1.amazonaws.com/k.pem"
+    message = {"Message": "m", "MessageId": "1", "Timestamp": "2025-10-09T08:53:20.000Z", "TopicArn": "t", "Type": "Notification"}
+    text = "".join(f"{name}\n{message[name]}\n" for name in sorted(message))
+    message |= {"SignatureVersion": "2", "SigningCertURL": url,
+                "Signature": base64.b64encode(made_by_openssl(tmp_path, "dgst", "-sha256", "-sign", "key.pem", text=text.encode())).decode()}
+    vector = {"scheme": "aws-sns", "now": int(time.time()), "headers": [], "body": json.dumps(message), "certs": {url: (tmp_path / "cert.pem").read_text()}}
+    assert judged(engine, vector) == ("accept", "verified")
+    assert judged(engine, {**vector, "now": int(time.time()) + 3 * 86400})[0] == "reject"
+
+
+def test_a_handshake_that_is_turned_away_is_no_accept(engine):
+    vector = {"scheme": "meta", "secrets": [{"name": "secret", "value": "s"}, {"name": "verify_token", "value": "v"}], "method": "GET", "headers": []}
+    url = "https://hooks.example/in/meta?hub.mode=subscribe&hub.challenge=1&hub.verify_token="
+    assert judged(engine, {**vector, "url": url + "v"}) == ("accept", "handshake")
+    assert judged(engine, {**vector, "url": url + "w"}) == ("reject", "handshake refused")
