@@ -3,8 +3,9 @@
 #include "source/program.h"
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
+#include <openssl/err.h>
 #include <openssl/params.h>
-#include <openssl/x509.h>
+#include <openssl/pem.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -47,26 +48,50 @@ EVP_MAC_CTX *bw_hmac_context(const char *digest, struct bw_slice key)
     return NULL;
 }
 
-/* Ed25519: the 32 bytes as they are. ECDSA: SubjectPublicKeyInfo (DER), and on no other curve. */
-static EVP_PKEY *read_public(enum bw_alg alg, struct bw_slice bytes)
+/* Is the key of the algorithm's kind? ECDSA: on no other curve. */
+static EVP_PKEY *of_kind(enum bw_alg alg, EVP_PKEY *key)
 {
-    const unsigned char *at = (const unsigned char *)bytes.ptr;
-    if (alg == BW_ALG_ED25519) return bytes.len == 32 ? EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, at, 32) : NULL;
-    EVP_PKEY *key = d2i_PUBKEY(NULL, &at, (long)bytes.len);
     char curve[32];
     size_t len;
-    if (key && at == (const unsigned char *)bytes.ptr + bytes.len && EVP_PKEY_get_group_name(key, curve, sizeof curve, &len) &&
-        !strcmp(curve, "prime256v1"))
-        return key;
+    bool is_right = key && (alg == BW_ALG_ED25519 ? EVP_PKEY_get_base_id(key) == EVP_PKEY_ED25519
+                                                  : EVP_PKEY_get_group_name(key, curve, sizeof curve, &len) && !strcmp(curve, "prime256v1"));
+    if (is_right) return key;
+    EVP_PKEY_free(key);
+    ERR_clear_error();
+    return NULL;
+}
+
+/* Ed25519: the 32 bytes as they are. ECDSA: SubjectPublicKeyInfo (DER). */
+static EVP_PKEY *read_public(enum bw_alg alg, struct bw_slice bytes)
+{
+    const unsigned char *at = (const unsigned char *)bytes.ptr, *end = at + bytes.len;
+    if (alg == BW_ALG_ED25519 && bytes.len == 32) return EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, at, 32);
+    EVP_PKEY *key = of_kind(alg, d2i_PUBKEY(NULL, &at, (long)bytes.len));
+    if (at == end) return key;
     EVP_PKEY_free(key);
     return NULL;
+}
+
+/* As files of keys are: what a console shows in another form may have been kept in this one. */
+static bool is_pem(struct bw_slice value)
+{
+    static const char begin[] = "-----BEGIN PUBLIC KEY-----";
+    return value.len > sizeof begin && !memcmp(value.ptr, begin, sizeof begin - 1);
+}
+
+static EVP_PKEY *read_pem(enum bw_alg alg, struct bw_slice value)
+{
+    BIO *bio = BIO_new_mem_buf(value.ptr, (int)value.len);
+    EVP_PKEY *key = bio ? of_kind(alg, PEM_read_bio_PUBKEY(bio, NULL, NULL, NULL)) : NULL;
+    BIO_free(bio);
+    return key;
 }
 
 static bool bad_secret(const struct bw_program *program, const char *name, const struct bw_source_config *config, struct bw_error *err)
 {
     static const char *const decodings[] = {"text", "base64", "hex", "text"};
     bw_error_set(err, "source.bad_secret", "the secret '%s' of the source %s cannot be decoded as its scheme says (%s%s)", name, config->name,
-                 decodings[program->key_decode], bw_algorithm(program->alg)->family == BW_FAMILY_PUBLIC ? ", a public key" : "");
+                 decodings[program->key_decode], bw_algorithm(program->alg)->family == BW_FAMILY_PUBLIC ? ", or PEM: a public key" : "");
     bw_error_hint(err, "copy it from the provider's console again, as it is shown there");
     return false;
 }
@@ -80,13 +105,16 @@ bool bw_keys_add(struct bw_keys *keys, const struct bw_program *program, const s
     struct bw_key *key = &keys->items[keys->count];
     size_t len = 0;
     if (is_blank(value)) return bw_error_set(err, "source.empty_secret", "the secret '%s' of the source %s is empty", name, config->name);
-    if (!decode_key(program, value, decoded, &len)) return bad_secret(program, name, config, err);
+    bool is_from_pem = algorithm->family == BW_FAMILY_PUBLIC && is_pem(value);
+    if (!is_from_pem && !decode_key(program, value, decoded, &len)) return bad_secret(program, name, config, err);
     char *copy = bw_slice_dup((struct bw_slice){(char *)decoded, len});
     OPENSSL_cleanse(decoded, sizeof decoded);
     *key = (struct bw_key){.bytes = {copy, copy ? len : 0}, .secret = secret};
     keys->count++;
-    if (copy && algorithm->family == BW_FAMILY_PUBLIC && !(key->public_key = read_public(program->alg, key->bytes)))
-        return bad_secret(program, name, config, err);
+    if (copy && algorithm->family == BW_FAMILY_PUBLIC) {
+        key->public_key = is_from_pem ? read_pem(program->alg, value) : read_public(program->alg, key->bytes);
+        if (!key->public_key) return bad_secret(program, name, config, err);
+    }
     bool is_hmac = algorithm->family == BW_FAMILY_HMAC || algorithm->family == BW_FAMILY_JWT;
     if (copy && is_hmac) key->context = bw_hmac_context(algorithm->digest ? algorithm->digest : "SHA256", key->bytes);
     return (copy && (!is_hmac || key->context)) || bw_error_set(err, "memory", "no memory for the keys of %s", config->name);

@@ -17,7 +17,7 @@ static bool split(struct bw_slice url, struct bw_slice *authority, struct bw_sli
     while (at < end && *at != '/' && *at != '?' && *at != '#') at++;
     *authority = (struct bw_slice){start, (size_t)(at - start)};
     *port = (struct bw_slice){at, 0};
-    for (const char *c = at; c > start && c[-1] != ']'; c--)
+    for (const char *c = at; c > start && c[-1] != ']' && c[-1] != '@'; c--)
         if (c[-1] == ':') {
             *port = (struct bw_slice){c - 1, (size_t)(at - c) + 1};
             authority->len -= port->len;

@@ -99,25 +99,38 @@ static bool list_key(const struct bw_trial *trial, const struct bw_ref *ref, str
     return secret || !ref->is_secret_key;
 }
 
-static size_t list_values(struct bw_trial *trial, const struct bw_ref *ref, struct bw_slice *out, size_t capacity)
+static size_t values_in(struct bw_trial *trial, const struct bw_ref *ref, struct bw_slice text, struct bw_slice *out, size_t capacity)
 {
-    struct bw_slice text, key, value, wanted;
+    struct bw_slice key, value, wanted;
     size_t count = 0;
     const struct bw_list_spec *list = &trial->program->lists[ref->index];
-    if (!list_key(trial, ref, &wanted) || !bw_ref_read(trial, &list->from, &text, NULL)) return 0;
+    if (!list_key(trial, ref, &wanted)) return 0;
     while (count < capacity && next_entry(&text, list, &key, &value))
         if (bw_slice_equal(key, wanted)) out[count++] = value;
     return count;
 }
 
+static size_t list_values(struct bw_trial *trial, const struct bw_ref *ref, struct bw_slice *out, size_t capacity)
+{
+    struct bw_slice text;
+    return bw_ref_read(trial, &trial->program->lists[ref->index].from, &text, NULL) ? values_in(trial, ref, text, out, capacity) : 0;
+}
+
 size_t bw_ref_candidates(struct bw_trial *trial, const struct bw_ref *ref, struct bw_slice *out, size_t capacity)
 {
+    const struct bw_ref *from = ref->kind == BW_REF_LIST ? &trial->program->lists[ref->index].from : ref;
     size_t count = 0;
     if (!capacity) return 0;
-    if (ref->kind == BW_REF_LIST) return list_values(trial, ref, out, capacity);
-    if (ref->kind != BW_REF_HEADER || !trial->program->is_repeatable || ref->otherwise) return bw_ref_read(trial, ref, out, NULL);
-    for (size_t i = 0; i < trial->request->header_count && count < capacity; i++)
-        if (bw_slice_is_nocase(trial->request->headers[i].name, ref->name.ptr)) out[count++] = trial->request->headers[i].value;
+    if (from->kind != BW_REF_HEADER || !trial->program->is_repeatable || from->otherwise)
+        return ref->kind == BW_REF_LIST ? list_values(trial, ref, out, capacity) : bw_ref_read(trial, ref, out, NULL);
+    for (size_t i = 0; i < trial->request->header_count && count < capacity; i++) {
+        const struct bw_header *header = &trial->request->headers[i];
+        if (!bw_slice_is_nocase(header->name, from->name.ptr)) continue;
+        if (ref->kind == BW_REF_LIST)
+            count += values_in(trial, ref, header->value, out + count, capacity - count);
+        else
+            out[count++] = header->value;
+    }
     return count;
 }
 

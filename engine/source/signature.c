@@ -120,17 +120,33 @@ static const char *check_basic(struct bw_trial *trial)
     return user_good && password_good ? NULL : "bad credentials";
 }
 
+/* One that ends in a space is the name of a kind of authentication, and such names have no case (RFC 9110 11.1). */
+static bool take_prefix(struct bw_slice *text, struct bw_slice prefix)
+{
+    struct bw_slice front = {text->ptr, prefix.len};
+    bool is_name = prefix.len && prefix.ptr[prefix.len - 1] == ' ';
+    if (text->len < prefix.len || !(is_name ? bw_slice_is_nocase(front, prefix.ptr) : bw_slice_equal(front, prefix))) return false;
+    *text = (struct bw_slice){text->ptr + prefix.len, text->len - prefix.len};
+    return true;
+}
+
+/* In any of its places; a parameter of the URL is the token alone. */
 static const char *check_token(struct bw_trial *trial)
 {
-    struct bw_slice given, prefix = trial->program->signature_prefix;
-    size_t occurrences;
-    bool good = false;
-    if (!bw_ref_read(trial, &trial->program->signatures[0], &given, &occurrences)) return "missing token";
-    if (occurrences > 1) return "repeated token";
-    if (given.len < prefix.len || memcmp(given.ptr, prefix.ptr, prefix.len) != 0) return "bad token";
-    given = (struct bw_slice){given.ptr + prefix.len, given.len - prefix.len};
-    for (size_t i = 0; i < trial->keys->count; i++) good |= bw_token_equal(given, trial->keys->items[i].bytes);
-    return good ? NULL : "bad token";
+    const struct bw_program *program = trial->program;
+    const char *reason = "missing token";
+    for (size_t place = 0; place < program->signature_count; place++) {
+        struct bw_slice given;
+        size_t occurrences;
+        bool good = false;
+        if (!bw_ref_read(trial, &program->signatures[place], &given, &occurrences)) continue;
+        if (occurrences > 1) return "repeated token";
+        reason = "bad token";
+        if (program->signatures[place].kind != BW_REF_QUERY && !take_prefix(&given, program->signature_prefix)) continue;
+        for (size_t i = 0; i < trial->keys->count; i++) good |= bw_token_equal(given, trial->keys->items[i].bytes);
+        if (good) return NULL;
+    }
+    return reason;
 }
 
 /* Signatures of the request, decoded. */
@@ -245,12 +261,11 @@ static const char *check_fetched(struct bw_trial *trial, const struct candidate 
 
 static const char *check_token_of_web(struct bw_trial *trial)
 {
-    struct bw_slice token, prefix = trial->program->signature_prefix;
+    struct bw_slice token;
     size_t occurrences;
     if (!bw_ref_read(trial, &trial->program->signatures[0], &token, &occurrences)) return "missing token";
     if (occurrences > 1) return "repeated token";
-    if (token.len < prefix.len || memcmp(token.ptr, prefix.ptr, prefix.len) != 0) return "unreadable token";
-    return bw_jwt_check(trial, (struct bw_slice){token.ptr + prefix.len, token.len - prefix.len});
+    return take_prefix(&token, trial->program->signature_prefix) ? bw_jwt_check(trial, token) : "unreadable token";
 }
 
 static bool holds_any(struct bw_slice text, struct bw_slice characters)

@@ -1,5 +1,6 @@
 /* What has cost others an event, or let a forged one in: one rule each, at the scheme that shows it best. */
 #include "source_fixture.h"
+#include <openssl/pem.h>
 
 /* "%s" in it: the signature */
 static const char *with(const char *text, const char *signature, char out[600])
@@ -40,11 +41,132 @@ static void test_the_answer_of_x_signs_no_event(void **state)
     close_source(&fixture);
 }
 
+/* The names of kinds of authentication have no case, tokens have; and whoever cannot send a header says the token in the URL (CloudEvents). */
+static void test_bearer_tokens(void **state)
+{
+    (void)state;
+    struct fixture fixture = {0};
+    struct bw_buf scratch = {0};
+    struct bw_judgement out;
+    static const struct {
+        const char *query, *header, *reason;
+    } rows[] = {
+        {"", "Bearer t1", "verified"},
+        {"", "bearer t1", "verified"},
+        {"", "Bearer T1", "bad token"},
+        {"", "Bearert1", "bad token"},
+        {"", "Token t1", "bad token"},
+        {"", "Bearer  t1", "bad token"},
+        {"", "", "missing token"},
+        {"access_token=t1", "", "verified"},
+        {"access_token=t2", "", "bad token"},
+        {"access_token=t2", "bearer t1", "verified"},
+        {"access_token=Bearer+t1", "", "bad token"},
+        {"access_token=t1&access_token=t1", "", "repeated token"},
+    };
+    add_secret(&fixture, "token", BW_SLICE("t1"));
+    open_source(&fixture, "cloudevents");
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        const struct bw_header headers[] = {{BW_SLICE("ce-specversion"), BW_SLICE("1.0")}, {BW_SLICE("Authorization"), bw_slice_of(rows[i].header)}};
+        const struct bw_request request = {.method = BW_SLICE("POST"),
+                                           .url = BW_SLICE("https://bellwire.example/in/test"),
+                                           .query = bw_slice_of(rows[i].query),
+                                           .headers = headers,
+                                           .header_count = *rows[i].header ? 2 : 1,
+                                           .body = BW_SLICE("{}"),
+                                           .now_ms = NOW_MS};
+        bw_source_judge(fixture.source, &request, &scratch, &out);
+        if (strcmp(out.reason, rows[i].reason)) fail_msg("row %zu: %s", i, out.reason);
+    }
+    bw_buf_free(&scratch);
+    close_source(&fixture);
+}
+
+/* A console shows raw bytes in hex or base64, or a key file; the file is as good. Of another kind of key it is not. */
+static void test_a_public_key_may_be_a_key_file(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *scheme, *secret;
+        bool is_ed25519, is_taken;
+    } rows[] = {
+        {"discord", "public_key", true, true},   {"telnyx", "public_key", true, true},          {"sendgrid", "verification_key", false, true},
+        {"discord", "public_key", false, false}, {"sendgrid", "verification_key", true, false},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct fixture fixture = {0};
+        EVP_PKEY *key = rows[i].is_ed25519 ? EVP_PKEY_Q_keygen(NULL, NULL, "ED25519") : EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256");
+        BIO *bio = BIO_new(BIO_s_mem());
+        char *text;
+        assert_true(PEM_write_bio_PUBKEY(bio, key));
+        long len = BIO_get_mem_data(bio, &text);
+        add_secret(&fixture, rows[i].secret, (struct bw_slice){text, (size_t)len});
+        bool is_taken = try_open(&fixture, rows[i].scheme, NULL);
+        if (is_taken != rows[i].is_taken) fail_msg("row %zu: %s", i, is_taken ? "taken" : fixture.errs.items[0].message);
+        close_source(&fixture);
+        EVP_PKEY_free(key);
+        BIO_free(bio);
+    }
+}
+
+/* Mollie's own library takes a signature with its prefix and without; while the secret changes there are two headers. */
+static void test_mollie_signs_with_a_prefix_or_without(void **state)
+{
+    (void)state;
+    struct fixture fixture = {0};
+    char sig[65], lines[600], twice[600];
+    add_secret(&fixture, "signing_secret", BW_SLICE("k"));
+    open_source(&fixture, "mollie");
+    hex_mac("k", "{}", sig);
+    assert_accepted(&fixture, with("x-mollie-signature: %s\n", sig, lines), "{}");
+    assert_accepted(&fixture, with("x-mollie-signature: sha256=%s\n", sig, lines), "{}");
+    assert_refused(&fixture, with("x-mollie-signature: sha512=%s\n", sig, lines), "{}", "unreadable signature");
+    format(twice, sizeof twice, "x-mollie-signature: sha256=%064d\nx-mollie-signature: sha256=%%s\n", 0);
+    assert_accepted(&fixture, with(twice, sig, lines), "{}");
+    close_source(&fixture);
+}
+
+/* "u:p" in front of the host is no port. */
+static void test_twilio_signs_with_user_and_port(void **state)
+{
+    (void)state;
+    static const char *const urls[] = {"https://u:p@h.example/in", "https://u:p@h.example:443/in"};
+    for (size_t i = 0; i < COUNT(urls); i++)
+        for (size_t k = 0; k < COUNT(urls); k++) {
+            struct fixture fixture = {0};
+            struct bw_buf scratch = {0};
+            struct bw_judgement out;
+            unsigned char mac[20];
+            unsigned len;
+            char sig[64];
+            add_secret(&fixture, "auth_token", BW_SLICE("t"));
+            open_source(&fixture, "twilio");
+            assert_non_null(HMAC(EVP_sha1(), "t", 1, (const unsigned char *)urls[i], strlen(urls[i]), mac, &len));
+            EVP_EncodeBlock((unsigned char *)sig, mac, 20);
+            const struct bw_header headers[] = {{BW_SLICE("x-twilio-signature"), bw_slice_of(sig)}};
+            const struct bw_request request = {.method = BW_SLICE("GET"),
+                                               .url = bw_slice_of(urls[k]),
+                                               .headers = headers,
+                                               .header_count = 1,
+                                               .query = BW_SLICE(""),
+                                               .body = BW_SLICE(""),
+                                               .now_ms = NOW_MS};
+            bw_source_judge(fixture.source, &request, &scratch, &out);
+            if (out.verdict != BW_VERIFIED) fail_msg("%s for %s: %s", urls[i], urls[k], out.reason);
+            bw_buf_free(&scratch);
+            close_source(&fixture);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_signed_header_says_something),
         cmocka_unit_test(test_the_answer_of_x_signs_no_event),
+        cmocka_unit_test(test_bearer_tokens),
+        cmocka_unit_test(test_a_public_key_may_be_a_key_file),
+        cmocka_unit_test(test_mollie_signs_with_a_prefix_or_without),
+        cmocka_unit_test(test_twilio_signs_with_user_and_port),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
