@@ -9,7 +9,7 @@ static const char *const scheme_keys[] = {"doc",       "console",    "like",   "
                                           "handshake", "empty_body", "forbid", "send",    "options",     "keys",    "digest", "jwt"};
 static const char *const key_keys[] = {"secret", "strip", "decode", "bare"};
 static const char *const list_keys[] = {"from", "sep", "eq"};
-static const char *const signature_keys[] = {"from", "enc", "prefix", "any_case", "repeated"};
+static const char *const signature_keys[] = {"from", "enc", "prefix", "any_case", "repeated", "paired"};
 static const char *const time_keys[] = {"from", "unit", "past", "future"};
 static const char *const forbid_keys[] = {"characters", "except"};
 static const char *const require_keys[] = {"value", "is", "only", "beyond", "at_least", "at_most"};

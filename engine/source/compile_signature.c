@@ -81,6 +81,7 @@ static void compile_places(struct bw_compiler *compiler)
     program->signature_prefix = bw_compiler_text(compiler, sig, "prefix", "");
     program->any_case = bw_compiler_flag(compiler, sig, "any_case", false);
     program->is_repeatable = bw_compiler_flag(compiler, sig, "repeated", false);
+    program->is_paired = bw_compiler_flag(compiler, sig, "paired", false);
     if (program->key_secret_count > 1 && program->key_secret_count != program->signature_count)
         bw_compiler_complain(compiler, from, "as many as there are secrets: each is for the signature at its place",
                              "several secrets want as many signatures:", compiler->scheme->name);
@@ -94,6 +95,9 @@ static void compile_message(struct bw_compiler *compiler)
     program->message_counts[0] = bw_compiler_refs(compiler, bw_scheme_node(compiler->scheme, "msg"), program->messages[0]);
     program->message_counts[1] = bw_compiler_refs(compiler, other, program->messages[1]);
     program->form_count = program->message_counts[1] ? 2 : 1;
+    if (program->is_paired && (program->signature_count != 2 || !other))
+        bw_compiler_complain(compiler, bw_scheme_node(compiler->scheme, "sig"), "sig: {from: [s.v0, s.v1], paired: true}, msg: […], msg_alt: […]",
+                             "a pair is two signatures, the first of msg and the second of msg_alt:", "paired");
     for (size_t i = 0; i < program->message_counts[0]; i++) {
         const struct bw_part *part = program->messages[0][i].part;
         if (!part || part->forms < 2) continue;

@@ -4,6 +4,7 @@
 #include "base/utf8.h"
 #include <openssl/evp.h>
 #include <stdio.h>
+#include <string.h>
 
 bool bw_part_text(struct bw_trial *trial, struct bw_slice text, struct bw_slice *out)
 {
@@ -73,6 +74,50 @@ static bool ascii_escape(struct bw_trial *trial, const struct bw_ref *argument, 
     return true;
 }
 
+/* Of a URL, what HubSpot wants decoded before it is signed: these characters and no others. */
+static bool readable_url(struct bw_trial *trial, const struct bw_ref *argument, unsigned form, struct bw_slice *out)
+{
+    static const char decoded[] = ":/?@!$'()*,;";
+    struct bw_slice value;
+    (void)form;
+    if (!bw_ref_read(trial, argument, &value, NULL) || !bw_trial_has_room(trial, value.len)) return false;
+    size_t before = trial->scratch->len;
+    for (size_t i = 0; i < value.len; i++) {
+        uint8_t byte;
+        size_t len;
+        bool is_coded = value.ptr[i] == '%' && i + 2 < value.len && bw_hex_decode((struct bw_slice){value.ptr + i + 1, 2}, true, &byte, 1, &len) &&
+                        byte && strchr(decoded, byte);
+        bw_buf_append_char(trial->scratch, is_coded ? (char)byte : value.ptr[i]);
+        i += is_coded ? 2 : 0;
+    }
+    *out = bw_trial_since(trial, before);
+    return true;
+}
+
+/* The values of the headers that a list names, one blank between the names, one dot between the values (Hook0). */
+static bool headers_named(struct bw_trial *trial, const struct bw_ref *argument, unsigned form, struct bw_slice *out)
+{
+    struct bw_slice names;
+    (void)form;
+    if (!bw_ref_read(trial, argument, &names, NULL)) return false;
+    size_t before = trial->scratch->len;
+    while (names.len) {
+        const char *blank = memchr(names.ptr, ' ', names.len);
+        struct bw_slice name = {names.ptr, blank ? (size_t)(blank - names.ptr) : names.len};
+        char text[128];
+        size_t occurrences;
+        if (!name.len || name.len >= sizeof text) return false;
+        snprintf(text, sizeof text, "%.*s", (int)name.len, name.ptr);
+        const struct bw_header *header = bw_request_header(trial->request, text, &occurrences);
+        if (occurrences != 1 || !bw_trial_has_room(trial, header->value.len + 1)) return false;
+        if (trial->scratch->len > before) bw_buf_append_char(trial->scratch, '.');
+        bw_buf_append_slice(trial->scratch, header->value);
+        names = blank ? (struct bw_slice){blank + 1, names.len - name.len - 1} : (struct bw_slice){"", 0};
+    }
+    *out = bw_trial_since(trial, before);
+    return true;
+}
+
 /* With the scheme's own algorithm and the first value of its key: what a handshake proves. */
 static bool hmac(struct bw_trial *trial, const struct bw_ref *argument, unsigned char *mac, size_t *len)
 {
@@ -116,9 +161,15 @@ static const struct bw_part sha256_part = {.name = "sha256-hex", .takes_ref = tr
                             escape_part = {.name = "ascii-escape", .takes_ref = true, .covers_ref = true, .growth = 6, .read = ascii_escape},
                             hex_part = {.name = "hmac-hex", .takes_ref = true, .signs_with_key = true, .read = hmac_hex},
                             base64_part = {.name = "hmac-base64", .takes_ref = true, .signs_with_key = true, .read = hmac_base64},
+                            url_part =
+                                {.name = "readable-url", .takes_ref = true, .covers_ref = true, .needs_url = true, .growth = 1, .read = readable_url},
+                            named_part = {.name = "headers-named", .takes_ref = true, .read = headers_named},
                             pairs_part = {.name = "form-pairs", .covers_form = true, .growth = 2, .read = form_pairs};
-static const struct bw_part *const parts[] = {&sha256_part,         &crc32_part, &escape_part,         &hex_part,
-                                              &base64_part,         &pairs_part, &bw_primitive_twilio, &bw_primitive_contentful,
+static const struct bw_part *const parts[] = {&sha256_part,         &crc32_part,
+                                              &escape_part,         &hex_part,
+                                              &base64_part,         &url_part,
+                                              &named_part,          &pairs_part,
+                                              &bw_primitive_twilio, &bw_primitive_contentful,
                                               &bw_primitive_aws_sns};
 #define COUNT (sizeof parts / sizeof *parts)
 

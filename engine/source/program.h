@@ -202,7 +202,9 @@ struct bw_program {
     struct bw_ref signatures[BW_SIGNATURES_MAX];
     size_t signature_count;
     enum bw_encoding encoding;
-    bool any_case, is_repeatable;                         /* is_repeatable: the header of the signature may occur several times */
+    bool any_case;
+    bool is_repeatable;                                   /* the header of the signature may occur several times */
+    bool is_paired;                                       /* the first place signs msg, the second msg_alt */
     struct bw_slice signature_prefix;                     /* literal text in front of the signature */
     struct bw_ref messages[BW_MESSAGES_MAX][BW_REFS_MAX]; /* msg, msg_alt */
     size_t message_counts[BW_MESSAGES_MAX];

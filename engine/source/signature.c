@@ -177,9 +177,11 @@ static struct bw_slice bytes_of(const struct candidate *candidate)
     return (struct bw_slice){(const char *)candidate->bytes, candidate->len};
 }
 
-/* May this key be that of this signature? Of several secrets, each is for its own place. */
-static bool belongs(const struct bw_program *program, const struct bw_key *key, const struct candidate *candidate)
+/* May this key have made this signature of this form of the message? Of several secrets, each is for its own place; of paired forms, too. */
+static bool belongs(const struct bw_trial *trial, const struct bw_key *key, const struct candidate *candidate)
 {
+    const struct bw_program *program = trial->program;
+    if (program->is_paired && candidate->place != trial->form) return false;
     return program->key_secret_count < 2 || key->secret == candidate->place;
 }
 
@@ -192,7 +194,7 @@ static const char *check_mac(struct bw_trial *trial, const struct candidate *can
             size_t len = bw_signature_compute(trial, &trial->keys->items[k], mac);
             if (len) reason = "bad signature";
             for (size_t i = 0; len && i < count; i++)
-                if (belongs(trial->program, &trial->keys->items[k], &candidates[i]) && candidates[i].len == len &&
+                if (belongs(trial, &trial->keys->items[k], &candidates[i]) && candidates[i].len == len &&
                     !CRYPTO_memcmp(candidates[i].bytes, mac, len))
                     return NULL;
         }
@@ -220,7 +222,7 @@ static const char *check_public(struct bw_trial *trial, const struct candidate *
         trial->scratch->len = before;
         for (size_t k = 0; good && k < trial->keys->count; k++)
             for (size_t i = 0; i < count && !fits; i++)
-                fits = belongs(trial->program, &trial->keys->items[k], &candidates[i]) &&
+                fits = belongs(trial, &trial->keys->items[k], &candidates[i]) &&
                        bw_public_key_fits(trial->keys->items[k].public_key, digest, bytes_of(&candidates[i]), bw_buf_slice(&message));
         bw_buf_free(&message);
         if (fits) return NULL;

@@ -158,6 +158,81 @@ static void test_twilio_signs_with_user_and_port(void **state)
         }
 }
 
+/* A POST of `body` to this URL. */
+static void assert_reason(const struct fixture *fixture, const char *url, const char *lines_text, const char *body, const char *reason)
+{
+    struct lines lines;
+    struct bw_buf scratch = {0};
+    struct bw_judgement out;
+    const char *query = strchr(url, '?');
+    split_lines(&lines, bw_slice_of(lines_text));
+    const struct bw_request request = {.method = BW_SLICE("POST"),
+                                       .url = bw_slice_of(url),
+                                       .query = bw_slice_of(query ? query + 1 : ""),
+                                       .headers = lines.headers,
+                                       .header_count = lines.count,
+                                       .body = bw_slice_of(body),
+                                       .now_ms = NOW_MS};
+    bw_source_judge(fixture->source, &request, &scratch, &out);
+    if (strcmp(out.reason, reason)) fail_msg("%s\n%s: %s, not %s", url, lines_text, out.reason, reason);
+    bw_buf_free(&scratch);
+}
+
+/* HubSpot's documents want some characters of the URL decoded, its library does not: both forms are signed somewhere. */
+static void test_hubspot_signs_the_url_as_it_is_or_readable(void **state)
+{
+    (void)state;
+    static const char url[] = "https://h.example/in?to=a%40b.c%2fd%3A&x=%20y%2B&z=%4";
+    static const struct {
+        const char *is_signed, *reason;
+    } rows[] = {
+        {url, "verified"},
+        {"https://h.example/in?to=a@b.c/d:&x=%20y%2B&z=%4", "verified"},
+        {"https://h.example/in?to=a@b.c/d:&x= y+&z=%4", "bad signature"},
+        {"https://h.example/in?to=a%40b.c/d:&x=%20y%2B&z=%4", "bad signature"},
+    };
+    struct fixture fixture = {0};
+    add_secret(&fixture, "client_secret", BW_SLICE("k"));
+    open_source(&fixture, "hubspot");
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        char message[300], sig[65], lines[600];
+        base64_mac("k", 1, format(message, sizeof message, "POST%s{}1760000000000", rows[i].is_signed), sig);
+        with("x-hubspot-request-timestamp: 1760000000000\nx-hubspot-signature-v3: %s\n", sig, lines);
+        assert_reason(&fixture, url, lines, "{}", rows[i].reason);
+    }
+    close_source(&fixture);
+}
+
+/* Coinbase's documents verify v1 alone, which covers the headers that it names; v0 is what Hook0 had before. */
+static void test_coinbase_signs_the_headers_that_it_names(void **state)
+{
+    (void)state;
+#define SENT "content-type: application/json\nx-hook0-id: 7.1\nx-hook0-signature: "
+    static const struct {
+        const char *message, *lines, *reason;
+    } rows[] = {
+        {"1760000000.{}", SENT "t=1760000000,v0=%s\n", "verified"},
+        {"1760000000.content-type x-hook0-id.application/json.7.1.{}", SENT "t=1760000000,h=content-type x-hook0-id,v1=%s\n", "verified"},
+        {"1760000000.content-type x-hook0-id.application/json.7.1.{}", SENT "t=1760000000,v0=00,h=content-type x-hook0-id,v1=%s\n", "verified"},
+        {"1760000000.content-type x-hook0-id.application/json.7.1.{}", SENT "t=1760000000,h=x-hook0-id content-type,v1=%s\n", "bad signature"},
+        {"1760000000.content-type x-hook0-id.application/json.7.2.{}", SENT "t=1760000000,h=content-type x-hook0-id,v1=%s\n", "bad signature"},
+        {"1760000000.x-other..{}", SENT "t=1760000000,h=x-other,v1=%s\n", "bad signature"}, /* it is not there */
+        {"1760000000.{}", SENT "t=1760000001,v0=%s\n", "bad signature"},
+        {"1759999699.{}", SENT "t=1759999699,v0=%s\n", "stale timestamp"},
+        {"1760000000.{}", SENT "t=1760000000,v2=%s\n", "missing signature"},
+        {"1760000000.{}", SENT "t=1760000000,h=content-type,v1=%s\n", "bad signature"}, /* each version signs in its own way */
+    };
+    struct fixture fixture = {0};
+    add_secret(&fixture, "secret", BW_SLICE("k"));
+    open_source(&fixture, "coinbase-cdp");
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        char sig[65], lines[600];
+        with(rows[i].lines, hex_mac("k", rows[i].message, sig), lines);
+        assert_reason(&fixture, "https://h.example/in", lines, "{}", rows[i].reason);
+    }
+    close_source(&fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -167,6 +242,8 @@ int main(void)
         cmocka_unit_test(test_a_public_key_may_be_a_key_file),
         cmocka_unit_test(test_mollie_signs_with_a_prefix_or_without),
         cmocka_unit_test(test_twilio_signs_with_user_and_port),
+        cmocka_unit_test(test_hubspot_signs_the_url_as_it_is_or_readable),
+        cmocka_unit_test(test_coinbase_signs_the_headers_that_it_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
