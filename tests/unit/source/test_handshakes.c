@@ -18,6 +18,13 @@ static const struct {
     {"x-twitter", "secret=key", "GET", "crc_token=challenge_string", "", "", 200,
      "{\"response_token\":\"sha256=7Ilri86FeNN5O70zgyNKoxcUyq4CJYPJL5pA+lZXg60=\"}"},
     {"x-twitter", "secret=key", "GET", "crc_token=%7B%22a%22%3A1%7D", "", "", 0, ""}, /* it would be the signature of this event */
+    {"strava", "token=t verify_token=v", "GET", "hub.verify_token=v&hub.challenge=15f7&hub.mode=subscribe", "", "", 200,
+     "{\"hub.challenge\":\"15f7\"}"},
+    {"strava", "token=t verify_token=v", "GET", "hub.verify_token=w&hub.challenge=15f7&hub.mode=subscribe", "", "", 0, ""},
+    {"mailchimp-marketing", "token=t", "GET", "", "", "", 200, ""},
+    {"lark-token", "verification_token=t", "POST", "", JSON, "{\"type\":\"url_verification\",\"token\":\"t\",\"challenge\":\"c\"}", 200,
+     "{\"challenge\":\"c\"}"},
+    {"lark-token", "verification_token=t", "POST", "", JSON, "{\"type\":\"url_verification\",\"token\":\"u\",\"challenge\":\"c\"}", 0, ""},
     {"okta", "token=t", "GET", "", "x-okta-verification-challenge: a\"b\n", "", 200, "{\"verification\":\"a\\\"b\"}"},
     {"trello", "secret=s", "HEAD", "", "", "", 200, ""},
     {"intercom", "secret=s", "HEAD", "", "", "", 200, ""},

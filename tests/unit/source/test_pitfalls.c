@@ -158,11 +158,9 @@ static void test_twilio_signs_with_user_and_port(void **state)
         }
 }
 
-/* A POST of `body` to this URL. */
-static void assert_reason(const struct fixture *fixture, const char *url, const char *lines_text, const char *body, const char *reason)
+static struct bw_judgement post(const struct fixture *fixture, const char *url, const char *lines_text, const char *body, struct bw_buf *scratch)
 {
     struct lines lines;
-    struct bw_buf scratch = {0};
     struct bw_judgement out;
     const char *query = strchr(url, '?');
     split_lines(&lines, bw_slice_of(lines_text));
@@ -173,7 +171,14 @@ static void assert_reason(const struct fixture *fixture, const char *url, const 
                                        .header_count = lines.count,
                                        .body = bw_slice_of(body),
                                        .now_ms = NOW_MS};
-    bw_source_judge(fixture->source, &request, &scratch, &out);
+    bw_source_judge(fixture->source, &request, scratch, &out);
+    return out;
+}
+
+static void assert_reason(const struct fixture *fixture, const char *url, const char *lines_text, const char *body, const char *reason)
+{
+    struct bw_buf scratch = {0};
+    const struct bw_judgement out = post(fixture, url, lines_text, body, &scratch);
     if (strcmp(out.reason, reason)) fail_msg("%s\n%s: %s, not %s", url, lines_text, out.reason, reason);
     bw_buf_free(&scratch);
 }
@@ -233,6 +238,48 @@ static void test_coinbase_signs_the_headers_that_it_names(void **state)
     close_source(&fixture);
 }
 
+/* Those that sign nothing, and what their events are called and told apart by. */
+static void test_tokens_and_what_they_name(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *scheme, *secret, *url, *lines, *body, *name, *id;
+    } rows[] = {
+#define IN "https://h.example/in"
+        {"google-channels", "token", IN, "x-goog-channel-token: t\nx-goog-channel-id: c\nx-goog-message-number: 10\nx-goog-resource-state: exists\n",
+         "", "exists", "c:10"},
+        {"strava", "token", IN "?token=t", "", "{\"object_type\":\"activity\",\"object_id\":9,\"aspect_type\":\"create\",\"event_time\":5}",
+         "activity.create", "activity:9:create:5"},
+        {"mailchimp-marketing", "token", IN "?token=t", "content-type: application/x-www-form-urlencoded\n", "type=subscribe&data%5Bid%5D=8",
+         "subscribe", NULL},
+        {"lark-token", "verification_token", IN, "",
+         "{\"schema\":\"2.0\",\"header\":{\"event_id\":\"e\",\"event_type\":\"im.message\",\"token\":\"t\"}}", "im.message", "e"},
+        {"lark-token", "verification_token", IN, "", "{\"uuid\":\"e\",\"token\":\"t\",\"event\":{\"type\":\"message\"}}", "message", "e"},
+        {"pipedrive", "password", IN, "authorization: Basic dTp0\n",
+         "{\"meta\":{\"id\":\"e\",\"timestamp\":\"5\",\"entity\":\"deal\",\"action\":\"change\"}}", "deal.change", "e:5"},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct fixture fixture = {0};
+        struct bw_buf scratch = {0};
+        add_secret(&fixture, rows[i].secret, BW_SLICE("t"));
+        if (!strcmp(rows[i].scheme, "pipedrive")) add_secret(&fixture, "username", BW_SLICE("u"));
+        if (!strcmp(rows[i].scheme, "strava")) add_secret(&fixture, "verify_token", BW_SLICE("v"));
+        open_source(&fixture, rows[i].scheme);
+        const struct bw_judgement out = post(&fixture, rows[i].url, rows[i].lines, rows[i].body, &scratch);
+        if (strcmp(out.reason, "verified") || !bw_slice_is(out.event, rows[i].name) || out.event_trusted ||
+            (rows[i].id && !bw_slice_is(out.delivery_id, rows[i].id)))
+            fail_msg("row %zu: %s %.*s %.*s", i, out.reason, (int)out.event.len, out.event.ptr, (int)out.delivery_id.len, out.delivery_id.ptr);
+        close_source(&fixture);
+        struct fixture another = {0};
+        add_secret(&another, rows[i].secret, BW_SLICE("u"));
+        if (!strcmp(rows[i].scheme, "pipedrive")) add_secret(&another, "username", BW_SLICE("u"));
+        open_source(&another, rows[i].scheme);
+        assert_int_equal(post(&another, rows[i].url, rows[i].lines, rows[i].body, &scratch).verdict, BW_REFUSED);
+        close_source(&another);
+        bw_buf_free(&scratch);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -244,6 +291,7 @@ int main(void)
         cmocka_unit_test(test_twilio_signs_with_user_and_port),
         cmocka_unit_test(test_hubspot_signs_the_url_as_it_is_or_readable),
         cmocka_unit_test(test_coinbase_signs_the_headers_that_it_names),
+        cmocka_unit_test(test_tokens_and_what_they_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -78,6 +78,8 @@ static const struct formula {
     {"mux", "signing_secret", "k", "SHA256", HEX, SECONDS, "{ts}.{body}", "Mux-Signature: t={ts},v1=00,v1={sig}\n", FIVE},
     {"elevenlabs", "secret", "k", "SHA256", HEX, SECONDS, "{ts}.{body}", "ElevenLabs-Signature: t={ts},v0={sig}\n", 1800, 300, UTF8},
     {"klaviyo", "secret_key", "k", "SHA256", HEX, RFC1123, "{body}{ts}", "Klaviyo-Signature: {sig}\nKlaviyo-Timestamp: {ts}\n", FIVE},
+    {"intuit", "verifier_token", "k", "SHA256", BASE64, NO_STAMP, "{body}", "intuit-signature: {sig}\n", NONE},
+    {"viber", "auth_token", "k", "SHA256", HEX, NO_STAMP, "{body}", "X-Viber-Content-Signature: {sig}\n", NONE},
     {"nylas", "webhook_secret", "k", "SHA256", HEX, NO_STAMP, "{body}", "x-nylas-signature: {sig}\n", NONE},
     {"pusher", "secret", "k", "SHA256", HEX, NO_STAMP, "{body}", "X-Pusher-Signature: {sig}\nX-Pusher-Key: a\n", NONE},
     {"tally", "signing_secret", "k", "SHA256", BASE64, NO_STAMP, "{body}", "Tally-Signature: {sig}\n", NONE},

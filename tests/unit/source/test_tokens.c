@@ -114,6 +114,33 @@ static void test_shared_tokens(void **state)
     close_source(&fixture);
 }
 
+/* Vonage: the hash in hex, behind "Bearer ", and no older than five minutes. */
+static void test_vonage(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *claims, *prefix, *reason;
+    } rows[] = {
+        {"{\"iat\":1760000000,\"payload_hash\":\"%s\"}", "Bearer ", "verified"},
+        {"{\"iat\":1759999700,\"payload_hash\":\"%s\"}", "bearer ", "verified"},
+        {"{\"iat\":1759999699,\"payload_hash\":\"%s\"}", "Bearer ", "stale timestamp"},
+        {"{\"payload_hash\":\"%s\"}", "Bearer ", "missing timestamp"},
+        {"{\"iat\":1760000000,\"payload_hash\":\"%s00\"}", "Bearer ", "the token is for another body"},
+        {"{\"iat\":1760000000,\"payload_hash\":\"%s\"}", "", "unreadable token"},
+    };
+    struct fixture fixture = {0};
+    char hash[65], claims[300], token[4000], lines[4100];
+    add_secret(&fixture, "signature_secret", BW_SLICE("s3cret"));
+    open_source(&fixture, "vonage");
+    body_hash(true, hash);
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        fill(rows[i].claims, hash, claims);
+        format(lines, sizeof lines, "authorization: %s%s\n", rows[i].prefix, make_token(HS256, claims, NULL, "s3cret", token));
+        assert_verdict_at(&fixture, lines, body, NOW_MS, i < 2 ? BW_VERIFIED : BW_REFUSED, rows[i].reason);
+    }
+    close_source(&fixture);
+}
+
 static struct bw_judgement judge_with(const struct fixture *fixture, struct bw_key_ring *ring, const char *lines_text, const char *text,
                                       int64_t now_ms, struct bw_buf *scratch)
 {
@@ -360,6 +387,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_shared_tokens),
+        cmocka_unit_test(test_vonage),
         cmocka_unit_test(test_a_key_is_asked_for_once_and_only_when_all_else_is_good),
         cmocka_unit_test(test_a_published_key_is_no_shared_one_and_each_claim_counts),
         cmocka_unit_test(test_tokens_for_anybody_are_no_configuration),
