@@ -165,12 +165,12 @@ static const struct bw_part sha256_part = {.name = "sha256-hex", .takes_ref = tr
                                 {.name = "readable-url", .takes_ref = true, .covers_ref = true, .needs_url = true, .growth = 1, .read = readable_url},
                             named_part = {.name = "headers-named", .takes_ref = true, .read = headers_named},
                             pairs_part = {.name = "form-pairs", .covers_form = true, .growth = 2, .read = form_pairs};
-static const struct bw_part *const parts[] = {&sha256_part,         &crc32_part,
-                                              &escape_part,         &hex_part,
-                                              &base64_part,         &url_part,
-                                              &named_part,          &pairs_part,
-                                              &bw_primitive_twilio, &bw_primitive_contentful,
-                                              &bw_primitive_aws_sns};
+static const struct bw_part *const parts[] = {&sha256_part,          &crc32_part,
+                                              &escape_part,          &hex_part,
+                                              &base64_part,          &url_part,
+                                              &named_part,           &pairs_part,
+                                              &bw_primitive_twilio,  &bw_primitive_contentful,
+                                              &bw_primitive_aws_sns, &bw_primitive_lark};
 #define COUNT (sizeof parts / sizeof *parts)
 
 const struct bw_part *bw_part_find(struct bw_slice name)

@@ -12,5 +12,5 @@ bool bw_form_pairs_append(struct bw_trial *trial);
 bool bw_form_to_json(struct bw_trial *trial, struct bw_slice *out);
 
 /* primitive_*.c: what one provider alone signs */
-extern const struct bw_part bw_primitive_twilio, bw_primitive_contentful, bw_primitive_aws_sns;
+extern const struct bw_part bw_primitive_twilio, bw_primitive_contentful, bw_primitive_aws_sns, bw_primitive_lark;
 #endif
