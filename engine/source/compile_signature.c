@@ -39,7 +39,13 @@ static void compile_key(struct bw_compiler *compiler)
         bw_compiler_secret(compiler, secret, name, count > 1);
     }
     if (program->alg == BW_ALG_BASIC) bw_compiler_secret(compiler, key, BW_SLICE("username"), false);
-    program->strip = bw_compiler_text(compiler, key, "strip", "");
+    const struct bw_yaml_node *strip = bw_yaml_get(key, "strip");
+    if (strip && strip->kind == BW_YAML_LIST && strip->count > BW_STRIPS_MAX)
+        bw_compiler_complain(compiler, strip, "at most 4", "too many prefixes in", "strip");
+    for (size_t i = 0; strip && i < (strip->kind == BW_YAML_LIST ? strip->count : 1) && i < BW_STRIPS_MAX; i++) {
+        struct bw_slice text = bw_compiler_text_of(compiler, strip->kind == BW_YAML_LIST ? strip->items[i] : strip);
+        if (text.len) program->strips[program->strip_count++] = text;
+    }
     program->key_decode = compile_decode(compiler, key, "decode", "utf8");
     program->key_bare = compile_decode(compiler, key, "bare", decode_names[program->key_decode]);
 }

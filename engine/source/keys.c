@@ -20,11 +20,14 @@ static bool is_blank(struct bw_slice value)
 
 static bool decode_key(const struct bw_program *program, struct bw_slice value, uint8_t *out, size_t *len)
 {
-    enum bw_key_decode decode = program->key_decode;
-    if (program->strip.len && value.len > program->strip.len && !memcmp(value.ptr, program->strip.ptr, program->strip.len))
-        value = (struct bw_slice){value.ptr + program->strip.len, value.len - program->strip.len};
-    else if (program->strip.len)
-        decode = program->key_bare;
+    enum bw_key_decode decode = program->strip_count ? program->key_bare : program->key_decode;
+    for (size_t i = 0; i < program->strip_count; i++) {
+        struct bw_slice strip = program->strips[i];
+        if (value.len <= strip.len || memcmp(value.ptr, strip.ptr, strip.len) != 0) continue;
+        value = (struct bw_slice){value.ptr + strip.len, value.len - strip.len};
+        decode = program->key_decode;
+        break;
+    }
     switch (decode) {
     case BW_KEY_BASE64: return bw_base64_decode(value, out, KEY_BYTES_MAX, len) && *len;
     case BW_KEY_HEX: return bw_hex_decode(value, true, out, KEY_BYTES_MAX, len) && *len;

@@ -32,6 +32,16 @@ static bool sha256_hex(struct bw_trial *trial, const struct bw_ref *argument, un
            bw_part_hex(trial, hash, len, out);
 }
 
+static bool sha256_raw(struct bw_trial *trial, const struct bw_ref *argument, unsigned form, struct bw_slice *out)
+{
+    unsigned char hash[EVP_MAX_MD_SIZE];
+    struct bw_slice value;
+    size_t len = 0;
+    (void)form;
+    return bw_ref_read(trial, argument, &value, NULL) && EVP_Q_digest(NULL, "SHA256", NULL, value.ptr, value.len, hash, &len) &&
+           bw_part_text(trial, (struct bw_slice){(char *)hash, len}, out);
+}
+
 /* CRC-32 as zip and Ethernet have it, in decimal digits. It is no proof of anything: another body with the same sum is made at once. */
 static bool crc32_decimal(struct bw_trial *trial, const struct bw_ref *argument, unsigned form, struct bw_slice *out)
 {
@@ -157,6 +167,7 @@ static bool form_pairs(struct bw_trial *trial, const struct bw_ref *argument, un
 }
 
 static const struct bw_part sha256_part = {.name = "sha256-hex", .takes_ref = true, .covers_ref = true, .read = sha256_hex},
+                            raw_part = {.name = "sha256", .takes_ref = true, .covers_ref = true, .read = sha256_raw},
                             crc32_part = {.name = "crc32", .takes_ref = true, .read = crc32_decimal},
                             escape_part = {.name = "ascii-escape", .takes_ref = true, .covers_ref = true, .growth = 6, .read = ascii_escape},
                             hex_part = {.name = "hmac-hex", .takes_ref = true, .signs_with_key = true, .read = hmac_hex},
@@ -165,12 +176,19 @@ static const struct bw_part sha256_part = {.name = "sha256-hex", .takes_ref = tr
                                 {.name = "readable-url", .takes_ref = true, .covers_ref = true, .needs_url = true, .growth = 1, .read = readable_url},
                             named_part = {.name = "headers-named", .takes_ref = true, .read = headers_named},
                             pairs_part = {.name = "form-pairs", .covers_form = true, .growth = 2, .read = form_pairs};
-static const struct bw_part *const parts[] = {&sha256_part,          &crc32_part,
-                                              &escape_part,          &hex_part,
-                                              &base64_part,          &url_part,
-                                              &named_part,           &pairs_part,
-                                              &bw_primitive_twilio,  &bw_primitive_contentful,
-                                              &bw_primitive_aws_sns, &bw_primitive_lark};
+static const struct bw_part *const parts[] = {&sha256_part,
+                                              &raw_part,
+                                              &crc32_part,
+                                              &escape_part,
+                                              &hex_part,
+                                              &base64_part,
+                                              &url_part,
+                                              &named_part,
+                                              &pairs_part,
+                                              &bw_primitive_twilio,
+                                              &bw_primitive_contentful,
+                                              &bw_primitive_aws_sns,
+                                              &bw_primitive_lark};
 #define COUNT (sizeof parts / sizeof *parts)
 
 const struct bw_part *bw_part_find(struct bw_slice name)

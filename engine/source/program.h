@@ -18,6 +18,7 @@
 #define BW_SECRET_NAMES_MAX 8 /* all that a scheme names */
 #define BW_REQUIREMENTS_MAX 8
 #define BW_SENT_MAX 4
+#define BW_STRIPS_MAX 4
 #define BW_KEY_HEADERS_MAX 32
 
 /* In the order of the table of algorithm.c. */
@@ -195,7 +196,8 @@ struct bw_program {
     size_t key_secret_count;
     struct bw_secret_name secrets[BW_SECRET_NAMES_MAX]; /* all that the scheme names, those of the key first */
     size_t secret_count;
-    struct bw_slice strip;                   /* prefix of the secret that is not key */
+    struct bw_slice strips[BW_STRIPS_MAX]; /* prefixes of the secret that are not key: the first that is there */
+    size_t strip_count;
     enum bw_key_decode key_decode, key_bare; /* key_bare: of a secret without the prefix */
     struct bw_list_spec lists[BW_LISTS_MAX];
     size_t list_count;

@@ -238,6 +238,28 @@ static void test_coinbase_signs_the_headers_that_it_names(void **state)
     close_source(&fixture);
 }
 
+/* Bird signs the 32 bytes of the body's hash, and the URL. */
+static void test_bird_signs_the_bytes_of_the_hash(void **state)
+{
+    (void)state;
+    static const char url[] = "https://h.example/in?a=1";
+    struct fixture fixture = {0};
+    unsigned char mac[32];
+    char message[100] = "1760000000\nhttps://h.example/in?a=1\n", sig[64], lines[600];
+    size_t len = strlen(message), hash_len;
+    unsigned mac_len;
+    assert_true(EVP_Q_digest(NULL, "SHA256", NULL, "{}", 2, (unsigned char *)message + len, &hash_len));
+    assert_non_null(HMAC(EVP_sha256(), "k", 1, (unsigned char *)message, len + 32, mac, &mac_len));
+    EVP_EncodeBlock((unsigned char *)sig, mac, 32);
+    add_secret(&fixture, "signing_key", BW_SLICE("k"));
+    open_source(&fixture, "messagebird");
+    with("messagebird-request-timestamp: 1760000000\nmessagebird-signature: %s\n", sig, lines);
+    assert_reason(&fixture, url, lines, "{}", "verified");
+    assert_reason(&fixture, url, lines, "[]", "bad signature");
+    assert_reason(&fixture, "https://h.example/in?a=2", lines, "{}", "bad signature");
+    close_source(&fixture);
+}
+
 /* Those that sign nothing, and what their events are called and told apart by. */
 static void test_tokens_and_what_they_name(void **state)
 {
@@ -291,6 +313,7 @@ int main(void)
         cmocka_unit_test(test_twilio_signs_with_user_and_port),
         cmocka_unit_test(test_hubspot_signs_the_url_as_it_is_or_readable),
         cmocka_unit_test(test_coinbase_signs_the_headers_that_it_names),
+        cmocka_unit_test(test_bird_signs_the_bytes_of_the_hash),
         cmocka_unit_test(test_tokens_and_what_they_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -32,6 +32,7 @@ static const struct formula {
     {"clerk", "signing_secret", STANDARD, SVIX_HEADERS, STANDARD_KEY},
     {"gitlab-signing-token", "signing_token", STANDARD, WEBHOOK_HEADERS, STANDARD_KEY},
     {"supabase", "signing_secret", STANDARD, WEBHOOK_HEADERS, STANDARD_KEY},
+    {"supabase", "signing_secret", "v1," STANDARD, WEBHOOK_HEADERS, STANDARD_KEY},
     {"bitbucket-data-center", "secret", "k", "SHA256", HEX, NO_STAMP, "{body}", "X-Hub-Signature: sha256={sig}\nX-Request-Id: r1\n", NONE},
     {"gitea", "secret", "k", "SHA256", HEX, NO_STAMP, "{body}", "X-Gitea-Signature: {sig}\n", NONE},
     {"gogs", "secret", "k", "SHA256", HEX, NO_STAMP, "{body}", "X-Gogs-Signature: {sig}\n", NONE},
