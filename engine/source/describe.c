@@ -54,8 +54,10 @@ static json_t *handshakes_of(const struct bw_scheme *scheme, const struct bw_pro
     json_t *list = json_array();
     for (size_t i = 0; i < program->handshake_count; i++) {
         const struct bw_yaml_node *answer = bw_yaml_get(node->items[i], "answer"), *json = bw_yaml_get(answer, "json"),
-                                  *text = bw_yaml_get(answer, "text");
+                                  *text = bw_yaml_get(answer, "text"), *headers = bw_yaml_get(answer, "headers");
         struct bw_buf body = {0};
+        for (size_t k = 0; headers && headers->kind == BW_YAML_MAP && k < headers->count; k++)
+            bw_buf_printf(&body, "%s%s: %s", k ? ", " : "", headers->pairs[k].key->text.ptr, headers->pairs[k].value->text.ptr);
         if (json)
             bw_yaml_to_json(json, &body);
         else if (text)
@@ -86,6 +88,23 @@ static json_t *lists_of(const struct bw_scheme *scheme)
     for (size_t i = 0; parse && parse->kind == BW_YAML_MAP && i < parse->count; i++)
         json_object_set_new(map, parse->pairs[i].key->text.ptr, text_of(bw_yaml_get(parse->pairs[i].value, "from")));
     return map;
+}
+
+/* "header:x-version is 1" */
+static json_t *required_of(const struct bw_scheme *scheme)
+{
+    const struct bw_yaml_node *node = bw_scheme_node(scheme, "require");
+    json_t *list = json_array();
+    for (size_t i = 0; node && node->kind == BW_YAML_LIST && i < node->count; i++) {
+        json_t *is = texts_of(bw_yaml_get(node->items[i], "is"));
+        struct bw_buf text = {0};
+        bw_buf_append_slice(&text, bw_yaml_get(node->items[i], "value")->text);
+        for (size_t k = 0; k < json_array_size(is); k++) bw_buf_printf(&text, "%s%s", k ? " or " : " is ", json_string_value(json_array_get(is, k)));
+        json_array_append_new(list, json_stringn(text.data, text.len));
+        bw_buf_free(&text);
+        json_decref(is);
+    }
+    return list;
 }
 
 /* Where public keys come from, and the secrets that they are asked for with. */
@@ -124,8 +143,12 @@ json_t *bw_scheme_facts(const struct bw_scheme *scheme)
         if (alg && memchr(alg->text.ptr, '{', alg->text.len)) json_object_set_new(facts, "algorithm", text_of(alg)); /* an option */
         json_object_set_new(facts, "secrets", secrets_of(program));
         json_object_set_new(facts, "signature", texts_of(bw_yaml_get(bw_scheme_node(scheme, "sig"), "from")));
+        json_object_set_new(facts, "encoding", text_of(bw_yaml_get(bw_scheme_node(scheme, "sig"), "enc")));
+        json_object_set_new(facts, "prefix", text_of(bw_yaml_get(bw_scheme_node(scheme, "sig"), "prefix")));
         json_object_set_new(facts, "lists", lists_of(scheme));
         json_object_set_new(facts, "signed", texts_of(bw_scheme_node(scheme, "msg")));
+        json_object_set_new(facts, "or_signed", texts_of(bw_scheme_node(scheme, "msg_alt")));
+        json_object_set_new(facts, "required", required_of(scheme));
         json_object_set_new(facts, "keys", keys_of(scheme, program));
         json_object_set_new(facts, "public_url", json_boolean(program->needs_url));
         if (program->has_time)
@@ -150,7 +173,7 @@ json_t *bw_scheme_facts(const struct bw_scheme *scheme)
     return facts;
 }
 
-static void print_list(struct bw_buf *out, const json_t *list, const char *title)
+static void print_list(struct bw_buf *out, const json_t *list, const char *title, const char *between)
 {
     size_t index;
     json_t *item;
@@ -160,7 +183,7 @@ static void print_list(struct bw_buf *out, const json_t *list, const char *title
     {
         const char *text = json_string_value(item);
         bool is_plain = text[strcspn(text, "\n")] == '\0';
-        bw_buf_printf(out, "%s%s", index ? " + " : "", is_plain ? text : "(line end)");
+        bw_buf_printf(out, "%s%s", index ? between : "", is_plain ? text : "(line end)");
     }
     bw_buf_append_char(out, '\n');
 }
@@ -178,29 +201,38 @@ void bw_scheme_describe(const struct bw_scheme *scheme, struct bw_buf *out)
                                                                : "");
     if (json_array_size(json_object_get(facts, "secrets"))) bw_buf_append_char(out, '\n');
     if (*bw_json_str(facts, "console", "")) bw_buf_printf(out, "  from      %s\n", bw_json_str(facts, "console", ""));
-    print_list(out, json_object_get(facts, "signature"), "signature");
+    if (json_array_size(json_object_get(facts, "signature"))) {
+        const char *encoding = bw_json_str(facts, "encoding", ""), *prefix = bw_json_str(facts, "prefix", "");
+        print_list(out, json_object_get(facts, "signature"), "signature", " or ");
+        out->len--; /* its line goes on */
+        if (*encoding) bw_buf_printf(out, ", %s", encoding);
+        if (*prefix) bw_buf_printf(out, ", behind '%s'", prefix);
+        bw_buf_append_char(out, '\n');
+    }
     json_object_foreach(json_object_get(facts, "lists"), name, item) bw_buf_printf(out, "  %-9s %s\n", name, json_string_value(item));
-    print_list(out, json_object_get(facts, "signed"), "signed");
+    print_list(out, json_object_get(facts, "signed"), "signed", " + ");
+    print_list(out, json_object_get(facts, "or_signed"), "  or", " + ");
+    print_list(out, json_object_get(facts, "required"), "required", ", ");
     item = json_object_get(facts, "keys");
     if (json_object_size(item)) bw_buf_printf(out, "  key       fetched: %s\n", bw_json_str(item, "url", ""));
     if (bw_json_bool(facts, "public_url", false)) bw_buf_append_text(out, "  URL       is signed: the source needs public_url\n");
     if (fresh)
         bw_buf_printf(out, "  fresh     %s, %lld s back and %lld s ahead\n", bw_json_str(fresh, "from", ""), (long long)bw_json_int(fresh, "past", 0),
                       (long long)bw_json_int(fresh, "future", 0));
-    print_list(out, json_object_get(facts, "dedupe"), "dedupe");
+    print_list(out, json_object_get(facts, "dedupe"), "dedupe", " + ");
     json_array_foreach(json_object_get(facts, "event"), index, item) bw_buf_printf(
         out, "%s%s%s", index ? " + " : "  event     ", bw_json_str(item, "from", ""), bw_json_bool(item, "trusted", false) ? "" : " (not signed)");
     if (json_array_size(json_object_get(facts, "event"))) bw_buf_append_char(out, '\n');
     if (*bw_json_str(facts, "data", "")) bw_buf_printf(out, "  data      %s\n", bw_json_str(facts, "data", ""));
-    print_list(out, json_object_get(facts, "accepts"), "accepts");
+    print_list(out, json_object_get(facts, "accepts"), "accepts", ", ");
     item = json_object_get(facts, "acknowledge");
     if (item) bw_buf_printf(out, "  answer    %lld %s\n", (long long)bw_json_int(item, "status", 0), bw_json_str(item, "body", ""));
     item = json_object_get(facts, "batch");
     if (item) {
         const char *items = bw_json_str(item, "items", "");
         bw_buf_printf(out, "  batch     each item of %s is an event\n", strcmp(items, "json:") ? items : "the list");
-        print_list(out, json_object_get(item, "dedupe"), "  dedupe");
-        print_list(out, json_object_get(item, "event"), "  event");
+        print_list(out, json_object_get(item, "dedupe"), "  dedupe", " + ");
+        print_list(out, json_object_get(item, "event"), "  event", " + ");
     }
     json_array_foreach(json_object_get(facts, "handshakes"), index, item)
         bw_buf_printf(out, "  handshake %s%s: %lld %s\n", bw_json_str(item, "when", ""),

@@ -86,6 +86,19 @@ def test_verify_is_status_1_on_a_mismatch(engine):
     assert engine.run("verify", "wrong.json", check=False).returncode == 1
 
 
+def test_a_scheme_says_all_that_counts(engine):
+    shown = {name: engine.run("schemes", "show", name).stdout for name in ("box", "asana", "cloudevents", "slack", "sendgrid")}
+    for line in ("secrets   primary_key (optional), secondary_key (optional)", "from      Developer console > App > Webhooks > Manage signature keys",
+                 "signature header:box-signature-primary or header:box-signature-secondary, base64", "signed    body + header:box-delivery-timestamp",
+                 "  or      ascii-escape:body + header:box-delivery-timestamp",
+                 "required  header:box-signature-version is 1, header:box-signature-algorithm is HmacSHA256", "dedupe    header:box-delivery-id", "event     json:/trigger"):
+        assert f"  {line}\n" in shown["box"], line
+    assert "hands over the secret: 200 X-Hook-Secret: {header:x-hook-secret}\n" in shown["asana"]
+    assert "signature header:authorization or query:access_token, behind 'Bearer '\n" in shown["cloudevents"]
+    assert 'handshake POST when json:/type is url_verification, signed: 200 {"challenge":"{json:/challenge}"}\n' in shown["slack"]
+    assert "batch     each item of the list is an event\n    dedupe  item:/sg_event_id\n" in shown["sendgrid"]
+
+
 def test_version_is_json_for_programs(engine):
     assert set(json.loads(engine.run("version", "--json").stdout)) >= {"bellwire", "sqlite", "openssl", "libevent"}
 
