@@ -16,6 +16,8 @@ static const struct {
     {"line", "{\"destination\":\"U\",\"events\":[{\"webhookEventId\":\"W\",\"type\":\"message\"},{\"type\":\"join\"}]}", "W message\n join\n"},
     {"line", "{\"destination\":\"U\",\"events\":[]}", ""},
     {"okta", "{\"eventType\":\"x\",\"data\":{\"events\":[{\"uuid\":\"u-1\",\"eventType\":\"user.session.start\"}]}}", "u-1 user.session.start\n"},
+    {"klaviyo", "{\"data\":[{\"external_id\":\"e\",\"topic\":\"event:klaviyo.email_delivered\",\"payload\":{}}],\"meta\":{}}",
+     "e event:klaviyo.email_delivered\n"},
     {"azure-event-grid", "[{\"id\":\"1\",\"eventType\":\"Microsoft.Storage.BlobCreated\"}]", "1 Microsoft.Storage.BlobCreated\n"},
     {"adyen",
      "{\"notificationItems\":[{\"NotificationRequestItem\":{\"pspReference\":\"P\",\"eventCode\":\"REFUND\",\"success\":\"true\"}},"

@@ -238,6 +238,31 @@ static void test_coinbase_signs_the_headers_that_it_names(void **state)
     close_source(&fixture);
 }
 
+/* Heroku's names are signed; Coinbase's are when their headers are among those that it names. */
+static void test_names_beside_a_signature(void **state)
+{
+    (void)state;
+    static const char release[] = "{\"id\":\"e\",\"resource\":\"release\",\"action\":\"create\"}";
+    struct fixture heroku = {0}, coinbase = {0};
+    struct bw_buf scratch = {0};
+    char sig[65], lines[600];
+    add_secret(&heroku, "secret", BW_SLICE("k"));
+    add_secret(&coinbase, "secret", BW_SLICE("k"));
+    open_source(&heroku, "heroku");
+    open_source(&coinbase, "coinbase-cdp");
+    with("heroku-webhook-hmac-sha256: %s\n", base64_mac("k", 1, release, sig), lines);
+    struct bw_judgement out = post(&heroku, "https://h.example/in", lines, release, &scratch);
+    assert_string_equal(out.reason, "verified");
+    assert_true(bw_slice_is(out.event, "release.create") && bw_slice_is(out.delivery_id, "e") && out.event_trusted);
+    with(SENT "t=1760000000,v0=%s\nx-event-type: onchain.activity.detected\nx-event-id: e\n", hex_mac("k", "1760000000.{}", sig), lines);
+    out = post(&coinbase, "https://h.example/in", lines, "{}", &scratch);
+    assert_string_equal(out.reason, "verified");
+    assert_true(bw_slice_is(out.event, "onchain.activity.detected") && bw_slice_is(out.delivery_id, "e") && !out.event_trusted);
+    bw_buf_free(&scratch);
+    close_source(&heroku);
+    close_source(&coinbase);
+}
+
 /* Bird signs the 32 bytes of the body's hash, and the URL. */
 static void test_bird_signs_the_bytes_of_the_hash(void **state)
 {
@@ -313,6 +338,7 @@ int main(void)
         cmocka_unit_test(test_twilio_signs_with_user_and_port),
         cmocka_unit_test(test_hubspot_signs_the_url_as_it_is_or_readable),
         cmocka_unit_test(test_coinbase_signs_the_headers_that_it_names),
+        cmocka_unit_test(test_names_beside_a_signature),
         cmocka_unit_test(test_bird_signs_the_bytes_of_the_hash),
         cmocka_unit_test(test_tokens_and_what_they_name),
     };
