@@ -277,7 +277,7 @@ static void test_bird_signs_the_bytes_of_the_hash(void **state)
     assert_non_null(HMAC(EVP_sha256(), "k", 1, (unsigned char *)message, len + 32, mac, &mac_len));
     EVP_EncodeBlock((unsigned char *)sig, mac, 32);
     add_secret(&fixture, "signing_key", BW_SLICE("k"));
-    open_source(&fixture, "messagebird");
+    open_source(&fixture, "bird");
     with("messagebird-request-timestamp: 1760000000\nmessagebird-signature: %s\n", sig, lines);
     assert_reason(&fixture, url, lines, "{}", "verified");
     assert_reason(&fixture, url, lines, "[]", "bad signature");
