@@ -2,6 +2,7 @@
 #include "base/json.h"
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define READ_BYTES (4u << 10)   /* there is room for at least so much … */
@@ -135,7 +136,7 @@ static void on_flush(evutil_socket_t fd, short what, void *arg)
     (void)what;
     channel->is_pushing = false;
     while (channel->sent < channel->out.len) {
-        ssize_t wrote = write(fd, channel->out.data + channel->sent, channel->out.len - channel->sent);
+        ssize_t wrote = send(fd, channel->out.data + channel->sent, channel->out.len - channel->sent, MSG_NOSIGNAL);
         if (wrote < 0 && errno == EINTR) continue;
         if (wrote < 0 && errno == EAGAIN) {
             channel->is_pushing = !event_add(channel->writable, NULL);
