@@ -73,6 +73,7 @@ struct bw_worker {
     TAILQ_HEAD(, bw_shared_script) shared_scripts;
     struct event *sweep_event;                   /* while some of these are idle */
     TAILQ_HEAD(bw_run_list, bw_run) with_script; /* runs that have been given a state in this turn of the loop */
+    size_t with_script_count;
     struct event *suspend_event;
     TAILQ_HEAD(, bw_held_run) held;
     TAILQ_HEAD(bw_attempt_list, bw_attempt) ready; /* their code gave way: one slice each a turn */

@@ -30,9 +30,11 @@ void bw_shared_scripts_drop(struct bw_worker *worker, const struct bw_package *p
 bool bw_shared_scripts_sweep(struct bw_worker *worker, int64_t now_us, bool *has_dropped); /* true: some are idle, but not for long */
 
 /* ---- suspend.c: a run has a Lua state while something of it is evaluated or executed in it, not while it waits for others ---- */
-bool bw_suspend_open(struct bw_worker *worker);                                                       /* false: no memory */
+#define BW_SCRIPTS_A_TURN 32                    /* runs that keep theirs until the turn of the loop ends: they may need it again at once */
+bool bw_suspend_open(struct bw_worker *worker); /* false: no memory */
 bool bw_run_begin_script(struct bw_run *run, const struct bw_run_scope *scope, struct bw_error *err); /* its first one */
-struct bw_script *bw_run_script(struct bw_run *run); /* to evaluate something now. Without memory for it the process ends: another one goes on */
+/* To evaluate something now: not to be kept while another run is given one. Without memory for it the process ends: another one goes on. */
+struct bw_script *bw_run_script(struct bw_run *run);
 struct bw_script *bw_run_script_at(struct bw_run *run, size_t step); /* the same, and `error` is what it is at that step */
 void bw_run_script_is_used(struct bw_run *run);                      /* by a task in it, which keeps it */
 void bw_run_script_is_left(struct bw_run *run);                      /* … and is freed */

@@ -4,6 +4,27 @@
 #include "worker/internal.h"
 #include <stdlib.h>
 
+static void forget(struct bw_run *run)
+{
+    struct bw_worker *worker = run->event->worker;
+    if (!run->is_with_script) return;
+    TAILQ_REMOVE(&worker->with_script, run, script_link);
+    worker->with_script_count--;
+    run->is_with_script = false;
+}
+
+static void suspend_first(struct bw_worker *worker)
+{
+    struct bw_run *run = TAILQ_FIRST(&worker->with_script);
+    forget(run);
+    if (run->script_tasks) return;
+    bw_script_suspend_run(run->script, &run->suspended);
+    bw_scripts_return(worker, run->entry, run->script);
+    run->script = NULL;
+}
+
+/* One report on the disk may let hundreds of runs go on in one turn: those that were the first do not wait for its end, so that the others find
+ * theirs. */
 static void note(struct bw_run *run)
 {
     struct bw_worker *worker = run->event->worker;
@@ -11,12 +32,7 @@ static void note(struct bw_run *run)
     run->is_with_script = true;
     if (TAILQ_EMPTY(&worker->with_script)) event_active(worker->suspend_event, 0, 0);
     TAILQ_INSERT_TAIL(&worker->with_script, run, script_link);
-}
-
-static void forget(struct bw_run *run)
-{
-    if (run->is_with_script) TAILQ_REMOVE(&run->event->worker->with_script, run, script_link);
-    run->is_with_script = false;
+    if (++worker->with_script_count > BW_SCRIPTS_A_TURN) suspend_first(worker);
 }
 
 bool bw_run_begin_script(struct bw_run *run, const struct bw_run_scope *scope, struct bw_error *err)
@@ -66,15 +82,8 @@ void bw_run_end_script(struct bw_run *run)
 static void on_turn_end(evutil_socket_t fd, short what, void *arg)
 {
     struct bw_worker *worker = arg;
-    struct bw_run *run;
     (void)fd, (void)what;
-    while ((run = TAILQ_FIRST(&worker->with_script))) {
-        forget(run);
-        if (run->script_tasks) continue;
-        bw_script_suspend_run(run->script, &run->suspended);
-        bw_scripts_return(worker, run->entry, run->script);
-        run->script = NULL;
-    }
+    while (!TAILQ_EMPTY(&worker->with_script)) suspend_first(worker);
 }
 
 bool bw_suspend_open(struct bw_worker *worker)

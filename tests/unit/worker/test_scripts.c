@@ -178,6 +178,27 @@ static void test_runs_that_wait_have_no_state_and_go_on_with_any(void **state)
     assert_int_equal(fixture->entries[0].idle_count, 2);
 }
 
+static void test_many_runs_in_one_turn_make_no_more_states_than_are_kept(void **state)
+{
+    enum { RUNS = 3 * BW_SCRIPTS_A_TURN };
+    struct fixture *fixture = *state;
+    struct bw_worker_event event = {.worker = &fixture->worker};
+    struct bw_run runs[RUNS];
+    size_t with = 0;
+    for (size_t i = 0; i < RUNS; i++) begin(&runs[i], &event, &fixture->entries[0], "1");
+    for (size_t i = 0; i < RUNS; i++) with += runs[i].script != NULL;
+    assert_int_equal(with, BW_SCRIPTS_A_TURN);
+    assert_null(runs[0].script);
+    assert_non_null(runs[RUNS - 1].script);
+    bw_run_script_is_used(&runs[RUNS - 1]); /* a task keeps its own, however many come behind it */
+    for (size_t i = 0; i < RUNS - 1; i++) assert_sees(&runs[i], "{\"x\":1}");
+    assert_non_null(runs[RUNS - 1].script);
+    bw_run_script_is_left(&runs[RUNS - 1]);
+    end_turn(fixture);
+    assert_int_equal(fixture->entries[0].idle_count, BW_SCRIPTS_IDLE_MAX);
+    for (size_t i = 0; i < RUNS; i++) end(&runs[i]);
+}
+
 static void test_a_task_keeps_the_state_of_its_run(void **state)
 {
     struct fixture *fixture = *state;
@@ -256,6 +277,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_what_nobody_needed_for_long_is_freed_and_made_again, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_state_that_is_used_again_is_young_again, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_runs_that_wait_have_no_state_and_go_on_with_any, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_many_runs_in_one_turn_make_no_more_states_than_are_kept, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_task_keeps_the_state_of_its_run, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_so_many_share_a_state_and_those_of_another_plugin_never_do, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_shared_states_that_nobody_uses_are_freed_and_those_in_use_are_not, set_up, tear_down),
