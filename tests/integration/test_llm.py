@@ -1,5 +1,7 @@
 """The bundled plugin llm, against fakes of the providers: what is sent, what is made of answers, and of all that can go wrong with them."""
+import dataclasses
 import json
+import threading
 
 import pytest
 
@@ -198,6 +200,47 @@ configure: {{llm: {{providers: [{{name: main, api: openai, key: {{secret: LLM_KE
     engine.request("POST", "/in/open", b"{}", {"Content-Type": "application/json"})
     assert len(llm.requests) == 1
     engine.kill()  # what waits for the limit would hold up a stop
+
+
+class HeldInTheMiddle(LLM):
+    """No answer goes on before all have begun: what their attempts know waits in the worker side by side."""
+
+    def __init__(self, count):
+        super().__init__()
+        self.all_there = threading.Barrier(count)
+
+    def stream(self, reply, events):
+        answer = super().stream(reply, events)
+        parts = list(answer.body)
+
+        def body():
+            yield from parts[:len(parts) // 2]
+            self.all_there.wait(60)
+            yield from parts[len(parts) // 2:]
+        return dataclasses.replace(answer, body=body())
+
+
+def test_answers_that_come_at_the_same_time_reach_the_step_that_asked(make_engine):
+    """More than share a Lua state, of several providers, and of two workflows."""
+    count = 70
+    with HeldInTheMiddle(count) as llm:
+        providers = ", ".join(f"{{name: {api}, api: {api}, key: {{secret: LLM_KEY}}, base_url: '{base_of(llm, api)}'}}" for api in APIS)
+        engine = make_engine(CONFIG + f"workers: 1\nsecrets: {{LLM_KEY: {{env: LLM_KEY}}}}\nconfigure: {{llm: {{providers: [{providers}], default: openai/m-1}}}}\n")
+        engine.env["LLM_KEY"] = KEY
+        for name, odd in (("even", 0), ("odd", 1)):
+            engine.write(f"workflows/{name}.yaml", f"""
+name: {name}
+on: [{{event: open.ping, if: "${{{{ event.data.n % 2 == {odd} }}}}"}}]
+steps:
+  - {{id: before, set: {{n: "${{{{ event.data.n }}}}"}}}}
+  - {{id: ask, uses: llm/chat@1, with: {{model: "${{{{ event.data.model }}}}", prompt: "{name} ${{{{ steps.before.n }}}}"}}}}
+outputs: {{n: "${{{{ event.data.n }}}}", before: "${{{{ steps.before.n }}}}", text: "${{{{ steps.ask.text }}}}"}}
+""")
+        engine.start()
+        for number in range(count):
+            engine.request("POST", "/in/open", json.dumps({"n": number, "model": APIS[number % 3] + "/m-1"}).encode(), {"Content-Type": "application/json"})
+        found = sorted((run["output"]["n"], run["output"]["before"], run["output"]["text"]) for run in engine.finished_runs(count))
+        assert found == [(number, number, f"You said: {('even', 'odd')[number % 2]} {number}") for number in range(count)]
 
 
 def test_budgets_of_a_step_hold_over_repairs_and_models(asked, llm):
