@@ -1,4 +1,5 @@
 #include "base/json.h"
+#include "base/json_build.h"
 #include "base/json_scan.h"
 #include "base/json_view.h"
 #include "base/log.h"
@@ -21,8 +22,8 @@ json_t *bw_json_load(struct bw_slice text, struct bw_error *err)
         bw_error_at(err, NULL, (int)fault.line, (int)fault.column);
         return NULL;
     }
-    json_t *value = json_loadb(text.ptr, text.len, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &native);
-    if (!value) {
+    json_t *value = bw_json_build(text);
+    if (!value && !(value = json_loadb(text.ptr, text.len, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &native))) {
         bw_error_set(err, strstr(native.text, "too big") || strstr(native.text, "overflow") ? "json.number" : "json.syntax", "%s", native.text);
         bw_error_at(err, NULL, native.line, native.column);
     }
@@ -64,6 +65,15 @@ void bw_json_append(struct bw_buf *out, const json_t *value)
     case JSON_FALSE: bw_buf_append_text(out, "false"); break;
     case JSON_NULL: bw_buf_append_text(out, "null"); break;
     }
+}
+
+json_t *bw_json_load_head(struct bw_slice text)
+{
+    json_t *head = bw_json_scan(text, NULL, NULL, NULL) ? bw_json_build(text) : NULL;
+    if (!head) head = json_loadb(text.ptr, text.len, JSON_ALLOW_NUL, NULL);
+    if (json_is_object(head)) return head;
+    json_decref(head);
+    return NULL;
 }
 
 static void append_member(struct bw_buf *out, const char *name, struct bw_slice text)

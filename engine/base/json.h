@@ -9,6 +9,8 @@
 void bw_json_setup(void); /* json_object_seed */
 /* Any top-level type, duplicate keys refused, depth at most 64, NUL refused. Error code json.syntax with line and column. New reference. */
 json_t *bw_json_load(struct bw_slice text, struct bw_error *err);
+/* The head of a frame, an object: of a key that is twice in it the last one counts, and a text may hold NUL. NULL: it is none. New reference. */
+json_t *bw_json_load_head(struct bw_slice text);
 void bw_json_append(struct bw_buf *out, const json_t *value); /* compact, keys in insertion order, reals by bw_json_real_append */
 /* {code, message, class?, hint?, file?, line?, column?, step?}; secrets are taken out of the message. class NULL and step empty: left out. */
 void bw_json_append_error(struct bw_buf *out, const struct bw_error *err, const char *class, struct bw_slice step);

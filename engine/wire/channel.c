@@ -63,9 +63,8 @@ static bool deliver(struct bw_channel *channel)
     struct bw_error err;
     const struct bw_frame *frame = &channel->frame;
     /* A line of ctx.log or a name in a message may hold a NUL: that is the user's affair, not a broken peer. */
-    json_t *head = frame->head.len ? json_loadb(frame->head.ptr, frame->head.len, JSON_ALLOW_NUL, NULL) : NULL;
-    if (!json_is_object(head)) {
-        json_decref(head);
+    json_t *head = bw_json_load_head(frame->head);
+    if (!head) {
         bw_error_set(&err, "frame.malformed", "the head of a frame is no JSON object");
         return close_with(channel, err.message) && false;
     }

@@ -1,10 +1,11 @@
-/* json_scan: accepts what jansson accepts, and finds at each path the value that jansson has there; views say what jansson says.
+/* json_scan: accepts what jansson accepts, and finds at each path the value that jansson has there; views and the tree that is built say the same.
  *
  * Input: a seed, then text. The seed chooses paths by walking through jansson's tree, so that most of them are there, and bends some of them.
  * Known differences, and no others: nested deeper than 64 levels (jansson 2,048); integers beyond 64 bits and reals beyond double, which are valid
  * numbers here and refused by jansson; a NUL byte, which jansson takes for the end of the text where a token may begin. A key that occurs twice is
  * refused here only where a path goes through it, by jansson when it is asked to. */
 #include "base/json.h"
+#include "base/json_build.h"
 #include "base/json_scan.h"
 #include "base/json_view.h"
 #include "fuzz.h"
@@ -224,6 +225,14 @@ static void check_written(const json_t *native)
     bw_buf_free(&text);
 }
 
+/* unique: what jansson reads that refuses keys that come twice; NULL: it refuses the text. */
+static void check_built(struct bw_slice text, const json_t *unique)
+{
+    json_t *built = bw_json_build(text);
+    fuzz_check(!built || (unique && json_equal(built, unique)), "built is another tree: %.*s", (int)text.len, text.ptr);
+    json_decref(built);
+}
+
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     (void)argc, (void)argv;
@@ -245,6 +254,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (ours && native) {
         json_t *unique = json_loadb(text.ptr, text.len, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, NULL);
         check_paths(text, native, &dice);
+        check_built(text, unique);
         if (unique) {
             check_view(bw_json_view_of(text), unique);
             check_written(unique);
