@@ -1,7 +1,6 @@
 #include "ingest/connections.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/push.h"
 #include "ingest/linger.h"
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -173,7 +172,11 @@ struct bw_connection *bw_connection_begin(struct bw_loop *loop, struct evhttp_re
 /* Nearly every answer fits into its socket at once: without this it would wait for a turn of the loop, to be told that there is room. */
 static void write_now(struct bw_connection *connection, bool goes_on_now)
 {
-    if (!bw_push(connection->bev)) return;
+    struct evbuffer *output = bufferevent_get_output(connection->bev);
+    evbuffer_unfreeze(output, 1); /* libevent opens its front for its own writes only */
+    evbuffer_write(output, bufferevent_getfd(connection->bev));
+    evbuffer_freeze(output, 1);
+    if (evbuffer_get_length(output)) return; /* the rest, or why there is none, comes with the loop */
     bufferevent_disable(connection->bev, EV_WRITE);
     bufferevent_trigger(connection->bev, EV_WRITE, goes_on_now ? 0 : BEV_TRIG_DEFER_CALLBACKS); /* evhttp goes on from here */
 }

@@ -7,7 +7,7 @@
 
 #define READ_BYTES (4u << 10)   /* there is room for at least so much … */
 #define KEPT_BYTES (64u << 10)  /* … and for so much when it comes in bursts; what a larger frame took is given back */
-#define TURN_BYTES (256u << 10) /* read in one turn of the loop */
+#define TURN_BYTES (256u << 10) /* read, or written, in one turn of the loop */
 
 /* No bufferevent: it asks how much there is before each read, and copies each frame once more. */
 struct bw_channel {
@@ -133,21 +133,13 @@ static void on_flush(evutil_socket_t fd, short what, void *arg)
 {
     struct bw_channel *channel = arg;
     (void)what;
-    channel->is_pushing = false;
-    while (channel->sent < channel->out.len) {
-        ssize_t wrote = send(fd, channel->out.data + channel->sent, channel->out.len - channel->sent, MSG_NOSIGNAL);
-        if (wrote < 0 && errno == EINTR) continue;
-        if (wrote < 0 && errno == EAGAIN) {
-            channel->is_pushing = !event_add(channel->writable, NULL);
-            return;
-        }
-        if (wrote < 0) {
-            channel->is_broken = true;
-            event_active(channel->readable, EV_READ, 0);
-            return;
-        }
-        channel->sent += (size_t)wrote;
-    }
+    size_t left = channel->out.len - channel->sent;
+    ssize_t wrote = send(fd, channel->out.data + channel->sent, left < TURN_BYTES ? left : TURN_BYTES, MSG_NOSIGNAL);
+    if (wrote > 0) channel->sent += (size_t)wrote;
+    channel->is_broken = wrote < 0 && errno != EAGAIN && errno != EINTR;
+    channel->is_pushing = !channel->is_broken && channel->sent < channel->out.len && !event_add(channel->writable, NULL);
+    if (channel->is_broken) event_active(channel->readable, EV_READ, 0);
+    if (channel->sent < channel->out.len) return;
     channel->sent = 0;
     bw_buf_clear(&channel->out);
     if (channel->out.capacity > KEPT_BYTES) bw_buf_free(&channel->out);
