@@ -33,6 +33,7 @@ static int made(lua_State *L, int status, lua_KContext extra)
     struct bw_task *task = current(L);
     struct bw_slice value;
     (void)extra;
+    bw_budget_leave_pcall(L);
     if (status != LUA_OK && status != LUA_YIELD) {
         give_back(L, task);
         return lua_error(L);
@@ -58,7 +59,9 @@ static int look(lua_State *L, int status, lua_KContext extra)
     struct bw_buf *value = bw_lua_push_buf(L);
     (void)status, (void)extra;
     bw_api_refuse_unwanted(L, task);
+    bw_budget_enter_pcall(L);
     enum bw_cache_state state = task->options.services.cache_find(task->options.services.arg, name, value);
+    if (state != BW_CACHE_MAKE) bw_budget_leave_pcall(L);
     if (value->failed) return luaL_error(L, "out of memory");
     if (state == BW_CACHE_HAS) {
         lua_pushlstring(L, value->data ? value->data : "", value->len);

@@ -154,12 +154,18 @@ void bw_budget_end(struct bw_script *script)
  * Their nesting is bounded: after the first caught error Lua no longer counts the C levels below, `pcall(f)` inside f could nest without end, and
  * leaving it is quadratic (each recovery walks all calls): 14 s were measured where the deadline was 100 ms. */
 
-static void enter_pcall(lua_State *L)
+void bw_budget_enter_pcall(lua_State *L)
 {
     struct bw_task *task = bw_lua_script(L)->task;
     if (!task) return;
-    if (task->pcall_depth >= PCALL_DEPTH_MAX) luaL_error(L, "pcall is nested more than %d deep", PCALL_DEPTH_MAX);
+    if (task->pcall_depth >= PCALL_DEPTH_MAX) luaL_error(L, "pcall or ctx.cache.fetch is nested more than %d deep", PCALL_DEPTH_MAX);
     task->pcall_depth++;
+}
+
+void bw_budget_leave_pcall(lua_State *L)
+{
+    struct bw_task *task = bw_lua_script(L)->task;
+    if (task) task->pcall_depth--;
 }
 
 int bw_budget_raise_again(lua_State *L, int status)
@@ -174,7 +180,7 @@ int bw_budget_raise_again(lua_State *L, int status)
 static int finish_pcall(lua_State *L, int status, lua_KContext extra)
 {
     struct bw_task *task = bw_lua_script(L)->task;
-    if (task) task->pcall_depth--;
+    bw_budget_leave_pcall(L);
     if (status != LUA_OK && status != LUA_YIELD) {
         if (task) task->unused_failure = NULL; /* raised, and caught by intent */
         if (status == LUA_ERRMEM || bw_budget_sentinel(L, -1)) return bw_budget_raise_again(L, status);
@@ -188,7 +194,7 @@ static int finish_pcall(lua_State *L, int status, lua_KContext extra)
 int bw_budget_pcall(lua_State *L)
 {
     luaL_checkany(L, 1);
-    enter_pcall(L);
+    bw_budget_enter_pcall(L);
     lua_pushboolean(L, 1);
     lua_insert(L, 1);
     return finish_pcall(L, lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 0, 0, finish_pcall), 0);
@@ -199,7 +205,7 @@ static int finish_xpcall(lua_State *L, int status, lua_KContext extra)
 {
     struct bw_task *task = bw_lua_script(L)->task;
     (void)extra;
-    if (task) task->pcall_depth--;
+    bw_budget_leave_pcall(L);
     if (status == LUA_OK || status == LUA_YIELD) return lua_gettop(L) - 1;
     if (task) task->unused_failure = NULL;
     if (status == LUA_ERRMEM || bw_budget_sentinel(L, -1)) return bw_budget_raise_again(L, status);
@@ -215,7 +221,7 @@ int bw_budget_xpcall(lua_State *L)
 {
     luaL_checktype(L, 2, LUA_TFUNCTION);
     int arguments = lua_gettop(L) - 2;
-    enter_pcall(L);
+    bw_budget_enter_pcall(L);
     lua_pushvalue(L, 1); /* handler, function, args… → handler, true, function, args… */
     lua_pushvalue(L, 2);
     lua_replace(L, 1);

@@ -94,6 +94,9 @@ extern const char bw_env_expr_key;                     /* registry key of the ex
 /* budget.c */
 int bw_budget_pcall(lua_State *L);
 int bw_budget_xpcall(lua_State *L);
+/* Around each lua_pcallk() that code of users can nest; [raises] when that is too deep. */
+void bw_budget_enter_pcall(lua_State *L);
+void bw_budget_leave_pcall(lua_State *L);
 int bw_budget_raise_again(lua_State *L, int status); /* [raises], always: what a lua_pcallk() has caught and is not to catch */
 
 /* lib_*.c: the libraries that user code sees, where they are not Lua's own */

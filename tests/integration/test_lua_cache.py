@@ -154,3 +154,17 @@ def test_another_configuration_has_nothing_of_the_one_before(engine, plugin):
     engine.process.send_signal(signal.SIGHUP)
     engine.wait_log("config.changed")
     assert value(3) != first
+
+
+def test_values_that_are_made_inside_of_each_other_are_not_made_without_end(engine):
+    """Behind an error that was caught Lua counts no levels of C any more, and leaving ten thousands of them took longer than any timeout."""
+    engine.write("plugins/one/nest.lua", """
+return action{name = "one/nest", version = "1.0.0", effect = "none", run = function(ctx)
+  pcall(error)
+  local function made(n) return ctx.cache.fetch("k" .. n, function() pcall(error) return made(n + 1), 1 end) end
+  local ok, why = pcall(made, 1)
+  return {ok = ok, why = why, again = ctx.cache.fetch("k101", function() return "v", 1 end)}
+end}
+""")
+    [found] = outputs(engine, ("one/nest", {}))
+    assert not found["ok"] and "nested more than 100 deep" in found["why"] and found["again"] == "v", found
