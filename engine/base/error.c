@@ -5,6 +5,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* What senders, servers and code have written is repeated in errors, and errors are shown on terminals: control characters would move the cursor, or
+ * worse. Line breaks are ours as well. */
+static void make_plain(char *text)
+{
+    for (char *at = text; *at; at++) {
+        unsigned char byte = (unsigned char)*at;
+        bool is_c1 = byte == 0xc2 && (unsigned char)at[1] >= 0x80 && (unsigned char)at[1] < 0xa0;
+        if ((byte < ' ' && byte != '\n' && byte != '\t') || byte == 0x7f) *at = ' ';
+        if (is_c1) at[0] = at[1] = ' ';
+    }
+}
+
 static __attribute__((format(printf, 3, 0))) void fill(char *field, size_t size, const char *format, va_list args)
 {
     int len = vsnprintf(field, size, format, args);
@@ -15,6 +27,7 @@ static __attribute__((format(printf, 3, 0))) void fill(char *field, size_t size,
         while (start > 0 && end - start < 3 && ((unsigned char)field[start - 1] & 0xc0) == 0x80) start--;
         if (start > 0 && (unsigned char)field[start - 1] >= 0xc0 && bw_utf8_length(field + start - 1, end - start + 1) == 0) field[start - 1] = '\0';
     }
+    make_plain(field);
 }
 
 static void copy(char *field, size_t size, const char *text)
@@ -32,6 +45,7 @@ bool bw_error_set(struct bw_error *err, const char *code, const char *format, ..
     if (!err) return false;
     struct bw_error fresh = {0}; /* the arguments may point into *err: wrapping an error in itself must work */
     copy(fresh.code, sizeof fresh.code, code);
+    make_plain(fresh.code);
     va_list args;
     va_start(args, format);
     fill(fresh.message, sizeof fresh.message, format, args);

@@ -86,6 +86,19 @@ static void test_long_text_is_cut_between_characters(void **state)
     assert_int_equal(strlen(err.message), 511);
 }
 
+static void test_what_others_wrote_does_not_move_the_cursor(void **state)
+{
+    (void)state;
+    struct bw_error err;
+    bw_error_set(&err, "their\033[2J", "found '%s'",
+                 "\033]0;title\a\177\r\xc2\x9b"
+                 "31m\xc2\xa0\xc3\x9b");
+    bw_error_hint(&err, "two\nlines of %s", "\033[31m");
+    assert_string_equal(err.code, "their [2J");
+    assert_string_equal(err.message, "found ' ]0;title     31m\xc2\xa0\xc3\x9b'");
+    assert_string_equal(err.hint, "two\nlines of  [31m");
+}
+
 static void test_list_counts_what_it_does_not_keep(void **state)
 {
     (void)state;
@@ -111,6 +124,7 @@ int main(void)
         cmocka_unit_test(test_line_of_another_file_is_not_taken),
         cmocka_unit_test(test_text_leaves_out_what_is_unknown),
         cmocka_unit_test(test_long_text_is_cut_between_characters),
+        cmocka_unit_test(test_what_others_wrote_does_not_move_the_cursor),
         cmocka_unit_test(test_list_counts_what_it_does_not_keep),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
