@@ -34,6 +34,9 @@ static const int never[] = {
     SYS_pidfd_getfd,
     SYS_pidfd_send_signal,
     SYS_kcmp,
+    SYS_setpriority, /* one of its numbers means all that the user runs, and ioprio_set()'s too */
+    SYS_ioprio_set,
+    SYS_migrate_pages,
     SYS_rt_sigqueueinfo,
     SYS_rt_tgsigqueueinfo,
     SYS_setsid,
@@ -84,6 +87,8 @@ static const int never[] = {
     SYS_modify_ldt,
 #endif
 };
+static const int schedules[] = {SYS_sched_setaffinity, SYS_sched_setattr, SYS_sched_setparam,
+                                SYS_sched_setscheduler}; /* their first argument: whom */
 static const int starts_processes[] = {
     SYS_execve,
     SYS_execveat,
@@ -225,6 +230,7 @@ bool bw_confine_calls(const struct bw_needs *needs)
         only(&program, SYS_kill, 0, self, 0); /* 0: its group, which is itself */
         only(&program, SYS_tgkill, 0, self, self);
     }
+    for (size_t i = 0; i < sizeof schedules / sizeof *schedules; i++) only(&program, schedules[i], 0, self, 0);
     add_clone(&program, needs);
     add_limits(&program);
     add_sockets(&program, needs);

@@ -19,6 +19,9 @@
 #include <cmocka.h>
 
 #define NO_SECCOMP 99
+#define NOBODY 65534
+
+static pid_t another; /* a process of the same user, with no more powers: what the machine itself lets it do is not what is asked */
 
 /* 0: it works; else errno. */
 static int result(long answer)
@@ -43,6 +46,32 @@ static int look_into_another(void)
 static int end_another(void)
 {
     return result(kill(getppid(), 0));
+}
+static int slow_another_down(void)
+{
+    return result(setpriority(PRIO_PROCESS, (id_t)another, 0));
+}
+static int slow_all_of_the_user_down(void)
+{
+    return result(setpriority(PRIO_USER, 0, 0));
+}
+static int put_another_last(void)
+{
+    return result(sched_setscheduler(another, SCHED_OTHER, &(struct sched_param){0}));
+}
+static int put_another_last_at_the_disk(void)
+{
+    return result(syscall(SYS_ioprio_set, 1, another, 0));
+}
+static int move_another(void)
+{
+    cpu_set_t processors;
+    return sched_getaffinity(0, sizeof processors, &processors) ? errno : result(sched_setaffinity(another, sizeof processors, &processors));
+}
+static int move_oneself(void)
+{
+    cpu_set_t processors;
+    return sched_getaffinity(0, sizeof processors, &processors) ? errno : result(sched_setaffinity(0, sizeof processors, &processors));
 }
 static int raise_a_limit(void)
 {
@@ -102,6 +131,12 @@ static const struct {
     {start_process, EPERM, EPERM},
     {look_into_another, EPERM, EPERM},
     {end_another, EPERM, EPERM},
+    {slow_another_down, EPERM, EPERM},
+    {slow_all_of_the_user_down, EPERM, EPERM},
+    {put_another_last, EPERM, EPERM},
+    {put_another_last_at_the_disk, EPERM, EPERM},
+    {move_another, EPERM, EPERM},
+    {move_oneself, 0, 0},
     {raise_a_limit, EPERM, EPERM},
     {read_a_limit, 0, 0},
     {new_namespace, EPERM, EPERM},
@@ -114,12 +149,33 @@ static const struct {
     {end_oneself, 0, 0},
 };
 
+static void become_nobody(void)
+{
+    if (!geteuid() && setuid(NOBODY)) _exit(NO_SECCOMP);
+}
+
+static int start_another(void **state)
+{
+    (void)state;
+    if ((another = fork()) != 0) return another < 0;
+    become_nobody();
+    for (;;) pause();
+}
+
+static int end_it(void **state)
+{
+    (void)state;
+    kill(another, SIGKILL);
+    return waitpid(another, NULL, 0) != another;
+}
+
 static int in_a_process(int (*act)(void), bool network)
 {
     int status;
     pid_t pid = fork();
     assert_true(pid >= 0);
     if (pid == 0) {
+        become_nobody();
         prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
         bw_confine_capabilities();
         _exit(bw_confine_calls(&(struct bw_needs){.network = network}) ? act() : NO_SECCOMP);
@@ -145,5 +201,5 @@ static void test_what_reaches_out_of_the_process_fails_and_the_rest_works(void *
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_what_reaches_out_of_the_process_fails_and_the_rest_works)};
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, start_another, end_it);
 }
