@@ -46,13 +46,27 @@ static void tell_what_is_open(const struct bw_plugin_process *process, const cha
     bw_log(BW_LOG_WARN, "plugin.not_confined", BW_STR("plugin", bw_host_name(process->host)), BW_STR("message", open));
 }
 
+/* A plugin that has found the connection of its host could say later that it offers what another one does, and be given that one's calls and secrets.
+ */
+static bool is_in_turn(const struct bw_plugin_process *process, unsigned type)
+{
+    if (type == BW_MSG_HOST_MANIFEST) return !process->is_loaded;
+    if (type == BW_MSG_HOST_READY) return process->is_loaded && !process->is_ready;
+    return type != BW_MSG_HOST_REFUSED || !process->is_ready;
+}
+
 static void on_message(struct bw_channel *channel, const struct bw_message *message, void *arg)
 {
     struct bw_plugin_process *process = arg;
     struct bw_error err;
     (void)channel;
+    if (!is_in_turn(process, message->type)) {
+        bw_host_process_kill(process, "it has sent a message out of turn");
+        return;
+    }
     switch (message->type) {
     case BW_MSG_HOST_MANIFEST:
+        process->is_loaded = true;
         tell_what_is_open(process, bw_json_str(message->head, "open", NULL));
         process->has_health = bw_json_bool(message->head, "has_health", false);
         bw_host_loaded(process, json_object_get(message->head, "manifest"));

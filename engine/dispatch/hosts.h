@@ -40,6 +40,7 @@ struct bw_plugin_process {
     struct bw_plugin_host *host;
     struct bw_plugin_build *build;
     json_t *needs;              /* what it was started with; NULL: nothing */
+    bool is_loaded;             /* it has said what it is */
     bool is_told;               /* BW_MSG_HOST_INIT is on its way: calls may follow */
     bool is_ready;              /* it has answered that */
     bool has_health;            /* it can say how it is */

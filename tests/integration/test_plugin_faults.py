@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import signal
+import struct
 
 import pytest
 
@@ -63,7 +64,9 @@ def host_of(engine, name="fault.so"):
 ROUNDS = int(os.environ.get("BELLWIRE_FAULT_ROUNDS", "1"))  # of each; 50 beside other work before a release
 CRASHES = ["segv", "use_bad_instruction", "smash_the_stack", "free_twice", "abort", "exit", "exit_at_once", "exit_quickly", "kill_itself"]
 HANGS = ["endless", "sleep_for_ever", "lock_itself_out", "listen_to_nobody"]
-ANSWERS = [("answer_too_much", "output.too_large"), ("answer_no_text", "output.invalid"), ("answer_deep", "output.invalid"), ("answer_no_number", "output.invalid")]
+ANSWERS = [("answer_too_much", "output.too_large"), ("answer_no_text", "output.invalid"), ("answer_deep", "output.invalid"), ("answer_no_number", "output.invalid"),
+           ("answer_nothing", "output.invalid"), ("answer_a_list", "output.invalid"), ("answer_two_objects", "output.invalid"), ("answer_with_nul", "output.invalid"),
+           ("answer_the_same_key_twice", "output.invalid"), ("end_as_nothing_known", ""), ("ask_for_another_try_never", "x")]
 
 
 def zombies(engine):
@@ -92,6 +95,23 @@ def test_the_second_answer_is_dropped(engine_with):
     assert number(commit(engine, "nothing", 2)) == 0
 
 
+@pytest.mark.parametrize("what,expected", [("complete_in_threads", 7), ("fire_for_ever", 0)])
+def test_what_it_does_without_end_or_at_once_holds_up_nobody(engine_with, what, expected):
+    engine = engine_with().start()
+    assert number(commit(engine, what)) == expected
+    good_neighbour(engine)
+    assert number(commit(engine, "nothing", 2)) == 0
+    assert engine.stop() == 0
+
+
+def test_one_that_logs_without_end_costs_itself_only(engine_with):
+    """Its own calls wait behind what it has to say; what the engine keeps of it is bounded."""
+    engine = engine_with().start()
+    assert number(commit(engine, "log_for_ever")) == 0
+    good_neighbour(engine)
+    assert engine.stop() == 0
+
+
 def test_an_answer_to_a_call_that_is_over_is_dropped(engine_with):
     engine = engine_with().start()
     assert number(commit(engine, "complete_again_later")) == 1
@@ -101,9 +121,10 @@ def test_an_answer_to_a_call_that_is_over_is_dropped(engine_with):
     assert not [line for line in engine.log if line.get("log") == "plugin.crashed"]
 
 
-def test_an_error_that_is_no_text_is_one_all_the_same(engine_with):
-    engine = engine_with().start()
-    assert commit(engine, "fail_with_no_text")["state"] == "failed"
+@pytest.mark.parametrize("what", ["fail_with_no_text", "fail_with_much_to_say"])
+def test_an_error_that_is_no_text_or_too_much_is_one_all_the_same(engine_with, what):
+    engine = engine_with(timeout="5s").start()
+    assert commit(engine, what)["state"] == "failed"
     assert number(commit(engine, "nothing", 2)) == 0
     good_neighbour(engine)
 
@@ -219,6 +240,37 @@ def test_a_plugin_that_breaks_its_own_connection_breaks_nothing_else(engine_with
     assert number(commit(engine, "nothing", 2)) == 0
 
 
+HOST_REFUSED, HOST_MANIFEST, HOST_RESULT, HOST_READY, USAGE_ASK = 97, 96, 98, 101, 44  # of wire/messages.h
+FORGED = {
+    "a message of a worker": (USAGE_ASK, b'{"run": "x"}', "that there is not"),
+    "another manifest": (HOST_MANIFEST, b'{"manifest": {"name": "fault", "version": "1.0.0", "actions": [{"name": "other/do"}]}}', "out of turn"),
+    "no manifest": (HOST_MANIFEST, b"{}", "out of turn"),
+    "that it is ready again": (HOST_READY, b"{}", "out of turn"),
+    "that it is refused after all": (HOST_REFUSED, b'{"error": 5}', "out of turn"),
+    "the result of another call": (HOST_RESULT, b'{"call": 4611686018427387904, "outcome": "ok"}', "a call that it does not have"),
+    "a head that is no object": (HOST_RESULT, b"[]", "garbage"),
+    "a head that is too deep": (HOST_RESULT, b'{"a":' * 3000 + b"1" + b"}" * 3000, "garbage"),
+}
+
+
+@pytest.mark.parametrize("what", FORGED)
+def test_a_plugin_that_speaks_in_the_name_of_its_host_is_ended(engine_with, what):
+    type, head, why = FORGED[what]
+    engine = engine_with(timeout="5s").start()
+    send(engine, "forge", path=(struct.pack("<IHHI", len(head), type, 0, len(head)) + head).hex())
+    assert why in engine.wait_log("plugin.crashed")["how"]
+    engine.finished_runs(1, "--workflow", "faulty")
+    good_neighbour(engine)
+    assert number(commit(engine, "nothing", 2)) == 0
+
+
+def test_a_frame_that_is_longer_than_any_may_be_ends_the_plugin(engine_with):
+    engine = engine_with(timeout="5s").start()
+    assert commit(engine, "log_much")["error"]["code"] == "plugin.crashed"
+    assert "garbage" in engine.wait_log("plugin.crashed")["how"]
+    good_neighbour(engine)
+
+
 # ---- more than there is for it ----
 
 @pytest.mark.parametrize("what", ["take_memory", "take_addresses", "write_much"])
@@ -249,7 +301,7 @@ HAS_LANDLOCK = ctypes.CDLL(None).syscall(444, None, 0, 1)  # its version, from 6
 needs_landlock = pytest.mark.skipif(HAS_LANDLOCK < 6, reason="this kernel has no Landlock that bounds files and signals")
 
 
-@pytest.mark.parametrize("what", ["open_sockets", "bomb", "execute_a_program", "reach_others"])
+@pytest.mark.parametrize("what", ["open_sockets", "bomb", "execute_a_program", "reach_others", "slow_others_down"])
 def test_a_plugin_without_needs_reaches_nothing(engine_with, what):
     engine = engine_with().start()
     assert number(commit(engine, what)) == 0
@@ -274,6 +326,7 @@ def test_a_plugin_without_needs_reads_nothing_but_software(engine_with, what, op
     (["unix"], "open_sockets", 2),  # and a pair of datagrams, which can be sent elsewhere
     (["unix", "network"], "open_sockets", 4),
     pytest.param(["exec"], "reach_others", 0, marks=needs_landlock),
+    pytest.param(["exec"], "signal_by_a_descriptor", 0, marks=needs_landlock),
     pytest.param(["network", "exec"], "open_files", 0, marks=needs_landlock),
 ])
 def test_a_plugin_may_do_what_it_needs_and_no_more(engine_with, needs, what, expected):

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <locale.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -196,6 +198,105 @@ static void fail_with_no_text(struct bw_plugin_call *call)
     host->complete(host, call, &(struct bw_plugin_result){.size = sizeof(struct bw_plugin_result), .outcome = BW_PLUGIN_FAIL, .code = "fault.\xff", .message = "\xff\xc0"});
 }
 
+static void complete_as(struct bw_plugin_call *call, struct bw_plugin_result result)
+{
+    result.size = sizeof result;
+    host->complete(host, call, &result);
+}
+
+static void answer_nothing(struct bw_plugin_call *call)
+{
+    succeed(call, "", 0);
+}
+
+static void answer_a_list(struct bw_plugin_call *call)
+{
+    succeed(call, "[1]", 3);
+}
+
+static void answer_two_objects(struct bw_plugin_call *call)
+{
+    succeed(call, "{} {}", 5);
+}
+
+static void answer_with_nul(struct bw_plugin_call *call)
+{
+    succeed(call, "{\"a\":1}\0", 8);
+}
+
+static void answer_the_same_key_twice(struct bw_plugin_call *call)
+{
+    succeed(call, "{\"a\":1,\"a\":2}", 13);
+}
+
+static void end_as_nothing_known(struct bw_plugin_call *call)
+{
+    complete_as(call, (struct bw_plugin_result){.outcome = (enum bw_plugin_outcome)-7, .code = "", .message = ""});
+}
+
+static void ask_for_another_try_never(struct bw_plugin_call *call)
+{
+    complete_as(call, (struct bw_plugin_result){.outcome = BW_PLUGIN_RETRY, .code = "x", .message = "y", .retry_after_ms = INT64_MAX});
+}
+
+static void fail_with_much_to_say(struct bw_plugin_call *call)
+{
+    size_t size = (size_t)20 << 20;
+    char *text = malloc(size);
+    memset(text, '\x1b', size);
+    text[size - 1] = '\0';
+    complete_as(call, (struct bw_plugin_result){.outcome = BW_PLUGIN_FAIL, .code = text, .message = text});
+    free(text);
+}
+
+static void log_much(struct bw_plugin_call *call)
+{
+    size_t size = (size_t)20 << 20;
+    char *text = malloc(size);
+    memset(text, '\x1b', size);
+    text[size - 1] = '\0';
+    host->log(host, call, (enum bw_plugin_level)99, text);
+    free(text);
+    tell(call, 0);
+}
+
+static void *log_without_end(void *arg)
+{
+    for (;;) host->log(host, NULL, BW_PLUGIN_INFO, "again");
+    return arg;
+}
+
+static void log_for_ever(struct bw_plugin_call *call)
+{
+    pthread_t thread;
+    pthread_create(&thread, NULL, log_without_end, NULL);
+    tell(call, 0);
+}
+
+static void *complete_in_thread(void *call)
+{
+    tell(call, 7);
+    return NULL;
+}
+
+static void complete_in_threads(struct bw_plugin_call *call)
+{
+    pthread_t threads[32];
+    for (int i = 0; i < 32; i++) pthread_create(&threads[i], NULL, complete_in_thread, call);
+    for (int i = 0; i < 32; i++) pthread_join(threads[i], NULL);
+}
+
+static void fire_again(void *arg)
+{
+    host->timer(host, 0, fire_again, arg);
+}
+
+static void fire_for_ever(struct bw_plugin_call *call)
+{
+    for (int i = 0; i < 1000; i++) host->timer(host, 0, fire_again, NULL);
+    tell(call, 0);
+}
+
 /* ---- what belongs to the process as a whole ---- */
 
 static void change_everything(struct bw_plugin_call *call)
@@ -373,6 +474,27 @@ static void half_a_frame(struct bw_plugin_call *call)
     tell(call, 0);
 }
 
+static int engine_socket(void)
+{
+    struct sockaddr name;
+    for (int fd = 1024; fd < 2048; fd++) {
+        socklen_t size = sizeof name;
+        if (!getsockname(fd, &name, &size)) return fd;
+    }
+    return -1;
+}
+
+/* What `path` says, in hexadecimal digits, as if its host had said it. */
+static void forge(struct bw_plugin_call *call)
+{
+    const char *at = strstr(call->input, "\"path\":\"");
+    static unsigned char frame[32768];
+    size_t len = 0;
+    unsigned byte;
+    for (at = at ? at + 8 : ""; len < sizeof frame && sscanf(at, "%2x", &byte) == 1; at += 2) frame[len++] = (unsigned char)byte;
+    tell(call, write(engine_socket(), frame, len) == (ssize_t)len);
+}
+
 static void leak(struct bw_plugin_call *call)
 {
     size_t size = (size_t)200 << 20;
@@ -477,6 +599,27 @@ static void reach_others(struct bw_plugin_call *call)
                    (ptrace(PTRACE_ATTACH, getppid(), NULL, NULL) == 0));
 }
 
+/* Slower, on one processor only, or last of all at the disk. What is asked for is what there is: it harms nobody where it may be done. */
+static void slow_others_down(struct bw_plugin_call *call)
+{
+    cpu_set_t processors;
+    struct sched_param none = {0};
+    pid_t engine = getppid();
+    sched_getaffinity(0, sizeof processors, &processors);
+    tell(call, (setpriority(PRIO_PROCESS, (id_t)engine, 0) == 0) + (sched_setaffinity(engine, sizeof processors, &processors) == 0) +
+                   (sched_setscheduler(engine, SCHED_OTHER, &none) == 0) + (sched_setparam(engine, &none) == 0) +
+                   (syscall(SYS_ioprio_set, 1, engine, 0) == 0) + (syscall(SYS_migrate_pages, engine, 0, NULL, NULL) == 0));
+}
+
+/* The kernel sends a signal to whoever owns a descriptor, whoever that is. */
+static void signal_by_a_descriptor(struct bw_plugin_call *call)
+{
+    int ends[2];
+    if (!pipe(ends) && !fcntl(ends[0], F_SETOWN, getppid()) && !fcntl(ends[0], F_SETSIG, SIGTERM) && !fcntl(ends[0], F_SETFL, O_ASYNC) && write(ends[1], "x", 1) < 0)
+        perror("write");
+    tell(call, 0);
+}
+
 /* It would not be killed with its plugin. */
 static void put_a_child_into_a_group(struct bw_plugin_call *call)
 {
@@ -532,6 +675,9 @@ static const struct {
     {"bomb", bomb},
     {"execute_a_program", execute_a_program},
     {"reach_others", reach_others},
+    {"slow_others_down", slow_others_down},
+    {"signal_by_a_descriptor", signal_by_a_descriptor},
+    {"forge", forge},
     {"put_a_child_into_a_group", put_a_child_into_a_group},
     {"lower_limits_of_others", lower_limits_of_others},
     {"use_bad_instruction", use_bad_instruction},
@@ -549,6 +695,18 @@ static const struct {
     {"answer_deep", answer_deep},
     {"answer_no_number", answer_no_number},
     {"fail_with_no_text", fail_with_no_text},
+    {"answer_nothing", answer_nothing},
+    {"answer_a_list", answer_a_list},
+    {"answer_two_objects", answer_two_objects},
+    {"answer_with_nul", answer_with_nul},
+    {"answer_the_same_key_twice", answer_the_same_key_twice},
+    {"end_as_nothing_known", end_as_nothing_known},
+    {"ask_for_another_try_never", ask_for_another_try_never},
+    {"fail_with_much_to_say", fail_with_much_to_say},
+    {"log_much", log_much},
+    {"log_for_ever", log_for_ever},
+    {"complete_in_threads", complete_in_threads},
+    {"fire_for_ever", fire_for_ever},
     {"change_everything", change_everything},
     {"endless", endless},
     {"take_memory", take_memory},
