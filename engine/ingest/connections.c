@@ -2,7 +2,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "ingest/linger.h"
+#include <event2/keyvalq_struct.h>
 #include <stdlib.h>
+#include <strings.h>
 #include <sys/socket.h>
 
 #define SWEEP_MS 250
@@ -181,6 +183,21 @@ static void write_now(struct bw_connection *connection, bool goes_on_now)
     bufferevent_trigger(connection->bev, EV_WRITE, goes_on_now ? 0 : BEV_TRIG_DEFER_CALLBACKS); /* evhttp goes on from here */
 }
 
+/* RFC 9112 9.6: `close` may be one of several options, and in a second field. evhttp knows it only alone in the first. */
+static bool is_asked_to_close(struct evhttp_request *request)
+{
+    const struct evkeyval *field = evhttp_request_get_input_headers(request)->tqh_first;
+    for (; field; field = field->next.tqe_next) {
+        if (strcasecmp(field->key, "Connection") != 0) continue;
+        for (const char *at = field->value; *at; at += strcspn(at, ",")) {
+            at += strspn(at, ", \t");
+            size_t len = strcspn(at, ", \t");
+            if (len == 5 && !strncasecmp(at, "close", len)) return true;
+        }
+    }
+    return false;
+}
+
 static void answer(struct bw_loop *loop, struct evhttp_request *request, struct bw_reply *reply, size_t body_bytes, bool goes_on_now)
 {
     struct bw_connection *connection = bw_connection_find(loop, request);
@@ -193,6 +210,7 @@ static void answer(struct bw_loop *loop, struct evhttp_request *request, struct 
     }
     if (atomic_load_explicit(&loop->ingest->is_draining, memory_order_relaxed) || (connection && connection->handled >= REQUESTS_MAX))
         reply->closes = true;
+    reply->closes = reply->closes || is_asked_to_close(request);
     if (connection) connection->is_last = reply->closes;
     bw_reply_send(request, reply);
     if (connection && !connection->tls) write_now(connection, goes_on_now);

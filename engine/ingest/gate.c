@@ -162,12 +162,16 @@ void bw_gate_body(struct bw_gate *gate, const struct bw_gate_head *head, uint64_
 
 /* ---- the head's meaning ---- */
 
+static bool is_alnum(char c)
+{
+    return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
+}
+
 static bool is_token(struct bw_slice text) /* RFC 9110 5.6.2 */
 {
     for (size_t i = 0; i < text.len; i++) {
         char c = text.ptr[i];
-        bool alnum = (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
-        if (!alnum && (c == 0 || !strchr("!#$%&'*+-.^_`|~", c))) return false;
+        if (!is_alnum(c) && (c == 0 || !strchr("!#$%&'*+-.^_`|~", c))) return false;
     }
     return text.len > 0;
 }
@@ -200,7 +204,8 @@ static const struct bw_gate_fault *parse_request_line(struct bw_slice line, stru
     out->target = (struct bw_slice){rest.ptr, (size_t)(space - rest.ptr)};
     struct bw_slice version = {space + 1, rest.len - out->target.len - 1};
     for (size_t i = 0; i < out->target.len; i++)
-        if (out->target.ptr[i] <= 0x20 || out->target.ptr[i] == 0x7f) return &bad_target; /* char is signed: bytes above 0x7f too */
+        if (out->target.ptr[i] <= 0x20 || out->target.ptr[i] == 0x7f || out->target.ptr[i] == '#') /* char is signed: bytes above 0x7f too */
+            return &bad_target;                                                                    /* a fragment is never sent; some cut it off */
     /* Origin form only: nobody's proxy are we. "//" would begin an authority for evhttp, which then has an opinion and an answer of its own. */
     bool is_path = out->target.len && out->target.ptr[0] == '/' && (out->target.len == 1 || out->target.ptr[1] != '/');
     if (!is_path && !bw_slice_is(out->target, "*")) return &bad_target;
@@ -220,10 +225,19 @@ static bool parse_length(struct bw_slice text, uint64_t *out)
     return true;
 }
 
+/* uri-host [":" port] of RFC 9110 7.2, but for the comma: some take it for the end of the first of several. */
 static bool is_host(struct bw_slice text)
 {
-    for (size_t i = 0; i < text.len; i++)
-        if (text.ptr[i] <= 0x20 || text.ptr[i] == 0x7f || strchr("/\\@,?#\"<>", text.ptr[i])) return false;
+    static const char in_name[] = "-._~!$&'()*+;=%", in_brackets[] = "-._~%:";
+    bool is_address = text.len && text.ptr[0] == '[';
+    size_t i = is_address;
+    for (; i < text.len && text.ptr[i]; i++)
+        if (!is_alnum(text.ptr[i]) && !strchr(is_address ? in_brackets : in_name, text.ptr[i])) break;
+    if (is_address && (i == 1 || i == text.len || text.ptr[i++] != ']')) return false;
+    if (i == text.len) return true;
+    if (text.ptr[i] != ':') return false;
+    while (++i < text.len)
+        if (text.ptr[i] < '0' || text.ptr[i] > '9') return false;
     return true;
 }
 

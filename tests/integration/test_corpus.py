@@ -99,6 +99,25 @@ def test_over_sockets_the_verdict_is_the_same(instance, door, step):
             assert got == [status for status in got if status < 300] and len(got) == passes + 1, (name, heard)
 
 
+@pytest.mark.parametrize("options", ["close", "Close", "keep-alive, close", "close, keep-alive", "\tx ,close", "x\r\nConnection: close", "keep-alive\r\nX: y\r\nconnection: ,\tCLOSE ,"])
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_behind_a_request_that_asks_to_close_nothing_is_read(instance, options, version):
+    """Whoever passed it on has done with the connection, and takes what follows for nobody's."""
+    engine, ports = instance
+    with socket.create_connection(("127.0.0.1", ports[0]), timeout=60) as connection:
+        say(connection, f"POST /in/open HTTP/{version}\r\nHost: x\r\nConnection: {options}\r\nContent-Length: 2\r\n\r\n{{}}".encode() + LAST, 1 << 20)
+        heard = hear(connection)
+    assert statuses(heard) == [202] and (b"connection: close" in heard.lower() or version == "1.0"), heard
+
+
+@pytest.mark.parametrize("options", ["closed", "not-close", "close;q=1", "keep-alive", "Upgrade, HTTP2-Settings", ","])
+def test_what_does_not_ask_to_close_does_not(instance, options):
+    engine, ports = instance
+    with socket.create_connection(("127.0.0.1", ports[0]), timeout=60) as connection:
+        say(connection, f"POST /in/open HTTP/1.1\r\nHost: x\r\nConnection: {options}\r\nContent-Length: 2\r\n\r\n{{}}".encode() + LAST, 1 << 20)
+        assert statuses(hear(connection, 2)) == [202, 200]
+
+
 # ---- behind proxies ----
 
 def free_port():
