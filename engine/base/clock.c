@@ -39,6 +39,11 @@ int64_t bw_clock_mono_us(void)
     return (override.mono_us ? override.mono_us(override.arg) : read_us(CLOCK_MONOTONIC)) + ahead_us;
 }
 
+int64_t bw_clock_cpu_us(void)
+{
+    return read_us(CLOCK_THREAD_CPUTIME_ID);
+}
+
 void bw_clock_stop_at(int64_t wall_ms)
 {
     atomic_store(&stopped_at_ms, wall_ms);

@@ -7,6 +7,7 @@
 /* Unix time in milliseconds; may jump. With BELLWIRE_TEST_HOOKS, BELLWIRE_CLOCK_AHEAD_MS in the environment is added to it. */
 int64_t bw_clock_wall_ms(void);
 int64_t bw_clock_mono_us(void); /* CLOCK_MONOTONIC in microseconds; same base in every process of this boot */
+int64_t bw_clock_cpu_us(void);  /* of the processor, that this thread has had */
 
 /* For trials (`bellwire test`): from now on the wall clock stands still at this time, until it is set again. Any thread may read it meanwhile. */
 void bw_clock_stop_at(int64_t wall_ms);

@@ -5,6 +5,7 @@
 
 #define HOOK_INSTRUCTIONS 1000
 #define EASY_BYTES (32u << 10) /* in large blocks: up to here no instruction takes long */
+#define EXPR_US 1000000        /* of the processor, for all that is evaluated at once */
 #define PCALL_DEPTH_MAX 100
 #define CLOCK_UNITS 50000 /* how much work in C may pass between two looks at the clock */
 #define UNSEEN_UNITS 2    /* what a call costs an expression that C makes of something that no hook may see */
@@ -39,6 +40,19 @@ static int instructions_until_hook(const struct bw_script *script)
     return instructions;
 }
 
+/* What an expression may do is counted, so that it is the same everywhere. But one instruction can take milliseconds, and a worker that has spent two
+ * seconds in one is ended, with all that others do in it. */
+static bool is_slow(struct bw_script *script)
+{
+    int64_t now = bw_clock_mono_us();
+    if (!script->first_look_us) {
+        script->first_look_us = now;
+        script->first_look_cpu_us = bw_clock_cpu_us();
+    }
+    script->is_slow = now - script->first_look_us > EXPR_US && bw_clock_cpu_us() - script->first_look_cpu_us > EXPR_US;
+    return script->is_slow;
+}
+
 static void on_count(lua_State *L, lua_Debug *info)
 {
     struct bw_script *script = bw_lua_script(L);
@@ -49,7 +63,7 @@ static void on_count(lua_State *L, lua_Debug *info)
     if (script->is_expired) raise_expired(L);
     if (script->mode == BW_MODE_EXPR) {
         script->instructions_left -= passed;
-        if (script->instructions_left <= 0) raise_expired(L);
+        if (script->instructions_left <= 0 || is_slow(script)) raise_expired(L);
     } else if (script->mode == BW_MODE_TASK) {
         int64_t now = bw_clock_mono_us();
         if (now >= script->deadline_us) raise_expired(L);
@@ -86,7 +100,9 @@ void bw_budget_charge(lua_State *L, uint64_t units)
 
 void bw_budget_look(lua_State *L)
 {
-    bw_budget_charge(L, bw_lua_script(L)->mode == BW_MODE_TASK ? CLOCK_UNITS : UNSEEN_UNITS);
+    struct bw_script *script = bw_lua_script(L);
+    bw_budget_charge(L, script->mode == BW_MODE_TASK ? CLOCK_UNITS : UNSEEN_UNITS);
+    if (script->mode == BW_MODE_EXPR && is_slow(script)) raise_expired(L);
 }
 
 /* In expressions nil can be indexed (`a.b.c or "x"` never throws), numbers and booleans too; in code it is an error as everywhere in Lua. */
@@ -125,6 +141,7 @@ void bw_budget_begin_expr(struct bw_script *script)
 {
     script->mode = BW_MODE_EXPR;
     script->is_expired = false;
+    script->first_look_us = 0;
     script->instructions_left = script->limits.expr_instructions;
     script->memory.running = script->L;
     script->memory.expr_cap = script->limits.expr_bytes ? script->memory.used + script->limits.expr_bytes : 0;

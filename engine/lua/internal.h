@@ -42,7 +42,9 @@ struct bw_script {
     struct bw_buf event_text, events_text, workflow_text, run_text; /* what those names are views of */
     struct bw_buf scratch; /* for whoever may not leak when Lua raises; valid until the next call into this room */
     enum bw_lua_mode mode;
-    int64_t instructions_left;         /* EXPR */
+    int64_t instructions_left;                /* EXPR */
+    int64_t first_look_us, first_look_cpu_us; /* EXPR: 0 = there was none so far */
+    bool is_slow;
     int64_t deadline_us, slice_end_us; /* TASK */
     uint64_t uncharged;                /* work in C since the clock was last read */
     bool is_expired, is_spent, is_shared;

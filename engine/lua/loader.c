@@ -56,6 +56,7 @@ bool bw_loader_call(struct bw_loader *loader, lua_CFunction fn, void *arg, const
     lua_State *L = script->L;
     script->mode = BW_MODE_EXPR; /* an instruction budget; nil stays an error to index */
     script->is_expired = false;
+    script->first_look_us = 0;
     script->instructions_left = LOAD_INSTRUCTIONS;
     lua_pushcfunction(L, fn);
     lua_pushlightuserdata(L, arg);

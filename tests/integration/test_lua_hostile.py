@@ -156,3 +156,25 @@ def test_a_list_of_millions_from_a_sender_is_not_kept_by_its_members(make_engine
     assert json.loads(run["error"])["code"] == "expr.memory", run
     assert engine.children("worker") == [worker]
     assert rss_kib(worker, "VmHWM") - before < 64 << 10
+
+
+SLOW = {  # within their instructions, and within their memory
+    "numbers": "(function() local s = ('0'):rep(900000) .. '1' for i = 1, 20000 do local _ = s + s end end)()",
+    "order": "(function() local z = string.char(0):rep(900000) local a, b = z .. 'a', z .. 'b' for i = 1, 20000 do local _ = a < b end end)()",
+    "joined": "(function() local a = ('x'):rep(1500000) for i = 1, 30000 do local _ = a .. i end end)()",
+    "sorted": "(function() local s, t = ('0'):rep(900000) .. '1', {} for i = 1, 2000 do t[i] = s end table.sort(t, string.sub) end)()",
+}
+
+
+@pytest.mark.parametrize("what", SLOW)
+def test_an_expression_whose_instructions_take_long_ends_before_its_worker_is_ended(make_engine, what):
+    engine = make_engine(CONFIG)
+    engine.write("workflows/slow.yaml", f'name: slow\non: [{{event: open.slow}}]\nsteps: [{{id: s, set: {{a: "${{{{ {SLOW[what]} }}}}"}}}}]\n')
+    engine.start()
+    [worker] = engine.children("worker")
+    for trial in range(TRIALS):
+        outcome = outcome_of(engine, "slow")
+        if engine.children("worker") == [worker]:
+            break
+        [worker] = wait_for("a worker", lambda: engine.children("worker"))
+    assert outcome == "expr.budget" and engine.children("worker") == [worker]
