@@ -5,7 +5,7 @@
 
 #define HOOK_INSTRUCTIONS 1000
 #define EASY_BYTES (32u << 10) /* in large blocks: up to here no instruction takes long */
-#define EXPR_US 1000000        /* of the processor, for all that is evaluated at once */
+#define EXPR_US 500000         /* of the processor, for all that is evaluated at once, or for loading a file */
 #define PCALL_DEPTH_MAX 100
 #define CLOCK_UNITS 50000 /* how much work in C may pass between two looks at the clock */
 #define UNSEEN_UNITS 2    /* what a call costs an expression that C makes of something that no hook may see */

@@ -124,7 +124,7 @@ static void set_expired(struct bw_script *script, struct bw_error *err)
         bw_error_hint(err, "look for a loop that does not end, or give the step a longer `timeout`");
     } else {
         if (script->is_slow)
-            bw_error_set(err, "expr.budget", "the expression takes longer than a second");
+            bw_error_set(err, "expr.budget", "the expression needs more than 500 ms of the processor");
         else
             bw_error_set(err, "expr.budget", "the expression needs more than %u instructions", script->limits.expr_instructions);
         bw_error_hint(err, "move the work into a step with `lua`");

@@ -58,6 +58,8 @@ bool bw_loader_call(struct bw_loader *loader, lua_CFunction fn, void *arg, const
     script->is_expired = false;
     script->first_look_us = 0;
     script->instructions_left = LOAD_INSTRUCTIONS;
+    script->memory.running = L;
+    bw_budget_install(L);
     lua_pushcfunction(L, fn);
     lua_pushlightuserdata(L, arg);
     int status = lua_pcall(L, 1, 0, 0);
@@ -70,5 +72,6 @@ bool bw_loader_call(struct bw_loader *loader, lua_CFunction fn, void *arg, const
         }
     }
     script->mode = BW_MODE_IDLE;
+    script->memory.running = NULL;
     return status == LUA_OK;
 }

@@ -22,7 +22,7 @@
 
 struct bw_script_limits {
     size_t memory_bytes;        /* per state */
-    uint32_t expr_instructions; /* 100,000 per evaluation; and a second of the processor for what is evaluated at once */
+    uint32_t expr_instructions; /* 100,000 per evaluation; and 500 ms of the processor for what is evaluated at once */
     size_t expr_bytes;          /* 4 MiB that an evaluation may keep at once, on top of what is there; 0 = as much as memory_bytes allows */
     int64_t slice_us;           /* 2,000: how long Lua code runs before it gives way to the loop */
 };

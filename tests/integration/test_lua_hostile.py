@@ -178,3 +178,10 @@ def test_an_expression_whose_instructions_take_long_ends_before_its_worker_is_en
             break
         [worker] = wait_for("a worker", lambda: engine.children("worker"))
     assert outcome == "expr.budget" and engine.children("worker") == [worker]
+
+
+def test_a_file_whose_instructions_take_long_ends_while_it_is_loaded(make_engine):
+    engine = make_engine(CONFIG)
+    engine.write("actions/slow.lua", 'local z = ("\\0"):rep(7e6)\nlocal a, b = z .. "a", z .. "b"\nwhile true do local _ = a < b end\n')
+    said = [engine.run("check", check=False).stderr for _ in range(TRIALS)]
+    assert any("actions/slow.lua: loading this file does not end" in text for text in said), said
