@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/json_view.h"
 #include "base/mailbox.h"
+#include "base/utf8.h"
 #include "host/internal.h"
 #include <stdatomic.h>
 #include <stddef.h>
@@ -10,8 +11,10 @@
 #include <string.h>
 
 #define OUTPUT_BYTES_MAX (15u << 20) /* less than a frame; the engine keeps less */
-#define BEAT_EVERY_MS 1000           /* no more often than that does a beat go on its way to the worker */
-#define REMEMBERED 1024              /* calls that are over and whose memory is not used again yet: a plugin may err about its own calls */
+#define CODE_BYTES_MAX 100
+#define TEXT_BYTES_MAX 4096 /* of a message or a line for the log */
+#define BEAT_EVERY_MS 1000  /* no more often than that does a beat go on its way to the worker */
+#define REMEMBERED 1024     /* calls that are over and whose memory is not used again yet: a plugin may err about its own calls */
 
 enum mail_kind { MAIL_RESULT, MAIL_LOG, MAIL_BEAT };
 
@@ -193,12 +196,19 @@ static void take_beat(struct bw_host_call *call)
         send_beat(call);
 }
 
+/* What is longer would fill a frame, or not fit into one: then the engine would never hear of it. */
+static struct bw_slice cut(const char *text, size_t most)
+{
+    size_t len = strnlen(text, most + 1);
+    return (struct bw_slice){text, len > most ? bw_utf8_cut(text, most) : len};
+}
+
 static void append_error(struct bw_buf *head, const struct bw_plugin_result *result)
 {
     bw_buf_append_text(head, ",\"error\":{\"code\":");
-    bw_buf_append_json_string(head, bw_slice_of(result->code ? result->code : "plugin.failed"));
+    bw_buf_append_json_string(head, cut(result->code ? result->code : "plugin.failed", CODE_BYTES_MAX));
     bw_buf_append_text(head, ",\"message\":");
-    bw_buf_append_json_string(head, bw_slice_of(result->message ? result->message : "the plugin gave no reason"));
+    bw_buf_append_json_string(head, cut(result->message ? result->message : "the plugin gave no reason", TEXT_BYTES_MAX));
     bw_buf_printf(head, ",\"class\":\"%s\"", result->outcome == BW_PLUGIN_RETRY ? "transient" : "permanent");
     if (result->outcome == BW_PLUGIN_RETRY && result->retry_after_ms >= 0)
         bw_buf_printf(head, ",\"retry_after_ms\":%lld", (long long)result->retry_after_ms);
@@ -246,13 +256,14 @@ const char *bw_host_secret(const struct bw_plugin_host *services, const struct b
 void bw_host_log(const struct bw_plugin_host *services, const struct bw_plugin_call *call, enum bw_plugin_level level, const char *text)
 {
     struct bw_host *host = services->opaque;
-    size_t len = strlen(text);
+    size_t len = cut(text, TEXT_BYTES_MAX).len;
     struct log_line *line = malloc(sizeof *line + len + 1);
     if (!line) return;
     line->call = call ? of_call(call)->id : -1;
     line->mail.kind = MAIL_LOG;
     line->level = level;
-    memcpy(line->text, text, len + 1);
+    memcpy(line->text, text, len);
+    line->text[len] = '\0';
     bw_mailbox_post(host->mailbox, &line->mail);
 }
 

@@ -94,8 +94,8 @@ struct bw_plugin_result {
     enum bw_plugin_outcome outcome;
     const char *output; /* OK: JSON object; NULL = {} */
     size_t output_len;
-    const char *code;       /* RETRY, FAIL: for programs, dotted: "http.timeout" */
-    const char *message;    /* RETRY, FAIL: for people; never put a secret in */
+    const char *code;       /* RETRY, FAIL: for programs, dotted: "http.timeout"; cut behind 100 bytes */
+    const char *message;    /* RETRY, FAIL: for people; never put a secret in; cut behind 4096 bytes */
     int64_t retry_after_ms; /* RETRY: 0 or less = no wish */
     bool is_doubtful;       /* RETRY, FAIL: the effect may have happened all the same: no answer came. Never tried again under at_most_once */
     int64_t within_ms;      /* PENDING: how long it may take until the result is posted; 0 = as long as the run may take */
@@ -112,7 +112,7 @@ struct bw_plugin_host {
     void *opaque; /* the host's */
     /* Ends a call. Any thread. A second completion of the same call is ignored and logged. */
     void (*complete)(const struct bw_plugin_host *host, struct bw_plugin_call *call, const struct bw_plugin_result *result);
-    /* A line for the log. Any thread. call may be NULL. */
+    /* A line for the log, cut behind 4096 bytes. Any thread. call may be NULL. */
     void (*log)(const struct bw_plugin_host *host, const struct bw_plugin_call *call, enum bw_plugin_level level, const char *text);
     /* A secret that the manifest's action names and the workflow was granted, or that the plugin's configuration names; NULL = not granted. Lives as
      * long as the call: ask in each one. */

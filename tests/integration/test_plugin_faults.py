@@ -121,12 +121,21 @@ def test_an_answer_to_a_call_that_is_over_is_dropped(engine_with):
     assert not [line for line in engine.log if line.get("log") == "plugin.crashed"]
 
 
-@pytest.mark.parametrize("what", ["fail_with_no_text", "fail_with_much_to_say"])
-def test_an_error_that_is_no_text_or_too_much_is_one_all_the_same(engine_with, what):
-    engine = engine_with(timeout="5s").start()
-    assert commit(engine, what)["state"] == "failed"
+def test_an_error_that_is_no_text_is_one_all_the_same(engine_with):
+    engine = engine_with().start()
+    assert commit(engine, "fail_with_no_text")["state"] == "failed"
     assert number(commit(engine, "nothing", 2)) == 0
     good_neighbour(engine)
+
+
+def test_what_is_too_much_to_be_said_is_cut(engine_with):
+    """It did not fit into a frame: of the error nobody heard, and for the line in the log the plugin was ended."""
+    engine = engine_with().start()
+    error = commit(engine, "fail_with_much_to_say")["error"]
+    assert error["class"] == "permanent" and len(error["code"]) < 100 and error["code"] != "step.timeout", error
+    assert number(commit(engine, "log_much", 2)) == 0
+    assert 0 < len(engine.wait_log("plugin.log")["message"]) <= 4096
+    assert not [line for line in engine.log if line.get("log") == "plugin.crashed"]
 
 
 def test_what_it_changes_in_its_process_stays_there(engine_with):
@@ -266,7 +275,7 @@ def test_a_plugin_that_speaks_in_the_name_of_its_host_is_ended(engine_with, what
 
 def test_a_frame_that_is_longer_than_any_may_be_ends_the_plugin(engine_with):
     engine = engine_with(timeout="5s").start()
-    assert commit(engine, "log_much")["error"]["code"] == "plugin.crashed"
+    send(engine, "forge", path="ff" * 12)
     assert "garbage" in engine.wait_log("plugin.crashed")["how"]
     good_neighbour(engine)
 
