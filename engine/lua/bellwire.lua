@@ -181,7 +181,7 @@ function ctx.json.encode(value) end
 ---@param text string?
 ---@return any
 function ctx.json.decode(text) end
----Marks a table as a list, so that it is written as [] when it is empty.
+---Marks a table as a list, so that it is written as [] when it is empty. Refuses the tables of the engine.
 ---@generic T: table
 ---@param list T
 ---@return T
@@ -214,7 +214,7 @@ function ctx.usage.begin(estimate) end
 ---@field cost? integer  # millionths of the currency; left out: nobody knows
 ---@field first_ms? integer  # until the first part of the answer
 ---@field took_ms? integer
----What the call took. Does not wait.
+---What the call took, once for each that was begun. Does not wait.
 ---@param call integer
 ---@param numbers bellwire.usage_numbers
 function ctx.usage.finish(call, numbers) end
