@@ -26,10 +26,7 @@ local function turn(ctx, input, targets, request, number, total)
   local result, target = call.chain(ctx, targets, input.fallback_on, function(target)
     local asked = {}
     for key, value in pairs(request) do asked[key] = value end
-    if input.schema and target.provider.structured ~= "prompt" then
-      asked.schema = structure.closed(input.schema)
-      asked.is_strict = structure.is_strict(asked.schema)
-    end
+    if input.schema then asked.schema, asked.is_strict = structure.form(ctx, target.provider, input.schema) end
     return call.chat(ctx, target, asked, input.budget)
   end)
   local calls = {}

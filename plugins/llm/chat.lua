@@ -20,11 +20,9 @@ local function ask(ctx, input, target, total)
     options = input.options, idle = input.idle,
   }
   local structure = input.schema and require "structure"
-  if input.schema and target.provider.structured == "prompt" then
-    request.system = (input.system and input.system .. "\n\n" or "") .. structure.instruction(ctx, input.schema)
-  elseif input.schema then
-    request.schema = structure.closed(input.schema)
-    request.is_strict = structure.is_strict(request.schema)
+  if input.schema then
+    request.schema, request.is_strict = structure.form(ctx, target.provider, input.schema)
+    if not request.schema then request.system = (input.system and input.system .. "\n\n" or "") .. structure.instruction(ctx, input.schema) end
   end
   for round = 0, input.repair do
     local result = call.chat(ctx, target, request, input.budget)

@@ -15,6 +15,9 @@ import threading
 from fakes.server import Answer, Refused, Server
 
 KEY = "sk-fake"
+FORMATS = {"date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"}  # of both
+ANTHROPIC = {"type", "enum", "const", "required", "properties", "additionalProperties", "items", "anyOf", "title", "description", "default", "format"}
+OPENAI = ANTHROPIC - {"default"} | {"minimum", "maximum", "minItems", "maxItems"}
 
 
 @dataclasses.dataclass
@@ -64,17 +67,29 @@ class LLM(Server):
         if not request.headers.get("content-type", "").startswith("application/json"):
             self.refuse("unsupported content type", status=415)
 
-    def closed(self, schema, path="", strict=True):
-        """OpenAI's strict schemas, and all of Anthropic's: closed objects; strict ones name every property as required."""
+    def closed(self, schema, keywords, path="", strict=True):
+        """OpenAI's strict schemas, and all of Anthropic's: closed objects, and few keywords; strict ones name every property as required."""
         if schema.get("type") == "object" or "properties" in schema:
             if schema.get("additionalProperties") is not False:
                 self.refuse(f"Invalid schema: in context=('{path}'), 'additionalProperties' is required to be supplied and to be false.")
             if strict and set(schema.get("required", [])) != set(schema.get("properties", {})):
                 self.refuse(f"Invalid schema: in context=('{path}'), 'required' has to hold every key in properties.")
+        for name in schema:
+            if keywords and name not in keywords or name == "format" and schema[name] not in FORMATS:
+                self.refuse(f"Invalid schema: in context=('{path}'), '{name}' is not permitted.")
         for name, inner in schema.get("properties", {}).items():
-            self.closed(inner, f"{path}.{name}", strict)
-        if isinstance(schema.get("items"), dict):
-            self.closed(schema["items"], path + "[]", strict)
+            self.closed(inner, keywords, f"{path}.{name}", strict)
+        for inner in [schema["items"]] if isinstance(schema.get("items"), dict) else schema.get("anyOf", []):
+            self.closed(inner, keywords, path + "[]", strict)
+
+    def parameters(self, schema, path=""):
+        """Of a function, which need not be strict: an array has items all the same."""
+        if schema.get("type") == "array" and "items" not in schema:
+            self.refuse(f"Invalid schema for function: in context=('{path}'), array schema missing items.", code="invalid_function_parameters")
+        for name, inner in schema.get("properties", {}).items():
+            self.parameters(inner, f"{path}.{name}")
+        if "items" in schema:
+            self.parameters(schema["items"], path + "[]")
 
     def reply_to(self, request, asked):
         with self.lock:
@@ -125,7 +140,9 @@ class LLM(Server):
             self.refuse("An assistant message with 'tool_calls' must be followed by tool messages responding to each 'tool_call_id'.")
         form = body.get("response_format", {})
         if form and form["json_schema"].get("strict"):
-            self.closed(form["json_schema"]["schema"])
+            self.closed(form["json_schema"]["schema"], None)  # servers that speak like OpenAI take more than it does
+        for tool in body.get("tools", []):
+            self.parameters(tool["function"]["parameters"])
         reply = self.reply_to(request, body["messages"][-1]["content"] or "")
         chunk = {"id": f"chatcmpl-{next(self.numbers)}", "object": "chat.completion.chunk", "created": 1, "model": body["model"] + "-2026-03-01"}
 
@@ -159,7 +176,9 @@ class LLM(Server):
             self.refuse("Invalid 'max_output_tokens': integer below minimum value. Expected a value >= 16.", code="integer_below_min_value")
         form = body.get("text", {}).get("format", {})
         if form.get("strict"):
-            self.closed(form["schema"])
+            self.closed(form["schema"], OPENAI)
+        for tool in body.get("tools", []):
+            self.parameters(tool["parameters"])
         calls = {item["call_id"] for item in body["input"] if item.get("type") == "function_call"}
         for item in body["input"]:
             if item.get("type") == "function_call_output" and item["call_id"] not in calls:
@@ -237,7 +256,7 @@ class LLM(Server):
         form = body.get("output_config", {}).get("format", {})
         if form:
             try:
-                self.closed(form["schema"], strict=False)
+                self.closed(form["schema"], ANTHROPIC, strict=False)
             except Refused as refused:
                 self.refuse_message(refused.answer[1]["error"]["message"])
         last = body["messages"][-1]["content"]

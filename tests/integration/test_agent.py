@@ -11,7 +11,7 @@ from test_approve import Link
 TOOLS = """
 return action {
   name = "crm/%s", version = "1.0.0", doc = "%s a contact.", effect = "%s",
-  inputs = {email = {type = "string", format = "email", required = true, doc = "whose"}, note = {type = "string"}},
+  inputs = {email = {type = "string", format = "email", required = true, doc = "whose"}, note = {type = "string"}, tags = {type = "array"}},
   run = function(ctx, input)
     local answer = ctx.http{method = "POST", url = "URL/%s", json = input, headers = {["Idempotency-Key"] = ctx.idempotency_key}}
     if answer.status ~= 200 then return ctx.fail{code = "crm.down", message = "status " .. answer.status} end

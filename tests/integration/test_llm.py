@@ -93,7 +93,35 @@ def test_an_answer_of_a_form_is_asked_for_in_the_providers_way_and_checked(asked
     body = llm.bodies[0]
     form = {"openai": lambda: body["text"]["format"]["schema"], "openai-chat": lambda: body["response_format"]["json_schema"]["schema"],
             "anthropic": lambda: body["output_config"]["format"]["schema"]}[api]()
-    assert form == {**SCHEMA, "additionalProperties": False}
+    if api == "openai-chat":
+        assert form == {**SCHEMA, "additionalProperties": False}
+        return
+    name, tags = form["properties"]["name"], form["properties"]["tags"]
+    assert name == {"type": "string", "description": "(minLength: 1)"} and form["additionalProperties"] is False
+    assert tags["items"] == {"type": "string", "enum": ["a", "b"]}
+    assert (tags.get("maxItems"), tags.get("description")) == ((2, None) if api == "openai" else (None, "(maxItems: 2)"))
+
+
+@pytest.mark.parametrize("api", ["openai", "anthropic"])
+def test_keywords_that_a_vendor_refuses_are_said_in_the_description_and_checked_here(asked, llm, api):
+    note = {"type": "string", "description": "A note.", "maxLength": 3, "default": "x", "format": "uri-template", "examples": ["a"], "$comment": "-"}
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", "type": "object", "required": ["note", "n"],
+              "properties": {"note": note, "n": {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "null"}]}}}
+    llm.replies = [Reply('{"note": "four", "n": 1}'), Reply('{"note": "abc", "n": 1}')]
+    output = asked(api, prompt="?", schema=schema)
+    assert output["data"] == {"note": "abc", "n": 1} and output["usage"]["calls"] == 2, output
+    body = llm.bodies[0]
+    sent = (body["text"]["format"] if api == "openai" else body["output_config"]["format"])["schema"]["properties"]
+    words = 'examples: ["a"], format: "uri-template", maxLength: 3'
+    assert sent["note"]["description"] == ('A note. (default: "x", ' if api == "openai" else "A note. (") + words + ")"
+    assert sent["n"]["anyOf"][0] == ({"type": "integer", "minimum": 1} if api == "openai" else {"type": "integer", "description": "(minimum: 1)"})
+
+
+@pytest.mark.parametrize("free", [{"type": "object"}, {"type": "object", "properties": {}, "additionalProperties": {"type": "string"}}, {}])
+def test_an_open_object_is_asked_of_anthropic_in_words(asked, llm, free):
+    llm.replies = [Reply('{"any": {"k": "v"}}')]
+    assert asked("anthropic", prompt="?", schema={"type": "object", "required": ["any"], "properties": {"any": free}})["data"] == {"any": {"k": "v"}}
+    assert "output_config" not in llm.bodies[0] and "JSON Schema" in llm.bodies[0]["system"]
 
 
 def test_a_server_that_knows_no_schemas_is_told_in_words(asked, llm):

@@ -25,30 +25,83 @@ function M.fault(schema, path)
 end
 
 -- As it is sent: objects hold what is named and nothing else, which providers want to be told.
-function M.closed(schema)
+local function closed(schema)
   local out = {}
   for key, value in pairs(schema) do out[key] = value end
   if schema.properties then
     out.properties = {}
-    for name, property in pairs(schema.properties) do out.properties[name] = M.closed(property) end
+    for name, property in pairs(schema.properties) do out.properties[name] = closed(property) end
     if out.additionalProperties == nil then out.additionalProperties = false end
   end
-  if type(schema.items) == "table" then out.items = M.closed(schema.items) end
+  if type(schema.items) == "table" then out.items = closed(schema.items) end
   if schema.anyOf then
     out.anyOf = {}
-    for i, one in ipairs(schema.anyOf) do out.anyOf[i] = M.closed(one) end
+    for i, one in ipairs(schema.anyOf) do out.anyOf[i] = closed(one) end
   end
   return out
 end
 
 -- May a provider be asked to keep it to the letter? That wants every property of a closed object to be required.
-function M.is_strict(schema)
+local function is_strict(schema)
   local strict, required = true, {}
   for _, name in ipairs(schema.required or {}) do required[name] = true end
   for name in pairs(schema.properties or {}) do strict = strict and required[name] or false end
   if schema.type == "object" and not (schema.properties and schema.additionalProperties == false) then return false end
-  each_below(schema, function(inner) strict = strict and M.is_strict(inner) end)
+  each_below(schema, function(inner) strict = strict and is_strict(inner) end)
   return strict
+end
+
+-- Can it be said where every object has to be closed, and everything to have a type?
+local function is_plain(schema)
+  local plain = (schema.type or schema.anyOf or schema.enum or schema.const ~= nil) and true or false
+  if schema.type == "object" and not (schema.properties and schema.additionalProperties == false) then return false end
+  each_below(schema, function(inner) plain = plain and is_plain(inner) end)
+  return plain
+end
+
+local silent = {["$schema"] = true, ["$id"] = true, ["$comment"] = true}
+local formats = {["date-time"] = true, time = true, date = true, duration = true, email = true, hostname = true, ipv4 = true, ipv6 = true, uuid = true}
+-- What vendors refuse, with status 400.
+local refused = {
+  anthropic = {minimum = true, maximum = true, minLength = true, maxLength = true, minItems = true, maxItems = true, examples = true},
+  openai = {minLength = true, maxLength = true, default = true, examples = true},
+}
+
+-- Keywords that the vendor does not know stand in the description instead: the model reads them, and here they are checked.
+local function narrowed(ctx, schema, refused_keys)
+  local out, words = {}, {}
+  for key, value in pairs(schema) do
+    if refused_keys[key] or (key == "format" and not formats[value]) then
+      words[#words + 1] = key .. ": " .. ctx.json.encode(value)
+    elseif not silent[key] then
+      out[key] = value
+    end
+  end
+  if #words > 0 then
+    table.sort(words)
+    out.description = (schema.description and schema.description .. " " or "") .. "(" .. table.concat(words, ", ") .. ")"
+  end
+  if schema.properties then
+    out.properties = {}
+    for name, property in pairs(schema.properties) do out.properties[name] = narrowed(ctx, property, refused_keys) end
+  end
+  if type(schema.items) == "table" then out.items = narrowed(ctx, schema.items, refused_keys) end
+  if schema.anyOf then
+    out.anyOf = {}
+    for i, one in ipairs(schema.anyOf) do out.anyOf[i] = narrowed(ctx, one, refused_keys) end
+  end
+  return out
+end
+
+-- As the provider wants it, and whether it is asked to keep it to the letter. nil: it can only be told in words.
+function M.form(ctx, provider, schema)
+  if provider.structured == "prompt" then return nil end
+  local form = closed(schema)
+  if provider.api == "anthropic" then return is_plain(form) and narrowed(ctx, form, refused.anthropic) or nil end
+  local strict = is_strict(form)
+  local is_openai = provider.api == "openai" or not provider.base_url -- others that speak like it take more
+  if strict and is_openai then form = narrowed(ctx, form, refused.openai) end
+  return form, strict
 end
 
 -- ---- does a value fit? ----

@@ -9,7 +9,7 @@ local types = {string = true, integer = true, number = true, boolean = true, obj
 local function schema_of(field)
   local out = {type = types[field.type or ""] and field.type or nil, description = field.doc, enum = field.enum, minimum = field.min, maximum = field.max,
                format = field.format, maxItems = field.max_items, maxLength = field.max_length}
-  if field.items then out.items = schema_of(field.items) end
+  if field.type == "array" then out.items = schema_of(field.items or {}) end -- OpenAI wants to be told, even nothing
   if field.properties then
     local inner = M.object_of(field.properties)
     out.properties, out.required = inner.properties, inner.required
