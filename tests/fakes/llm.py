@@ -5,8 +5,9 @@ what it was asked:
     with LLM() as llm:
         llm.replies = [Reply("hello"), Reply('{"n": 1}', usage=(12, 3, 8)), Reply(tools=[("crm/find", {"email": "a@b.c"})])]
 
-A Reply with `fault` goes wrong in the middle: "cut" (the connection ends), "garbage" (an event that is no JSON), "error" (an error inside of the stream),
-"silence" (no last event, and the answer ends as if it were whole), "stall" (nothing more comes until close())."""
+A Reply with `fault` goes wrong in the middle: "cut" (the connection ends), "garbage" (an event that is no JSON), "error" (an error inside of the stream,
+with this `code`), "silence" (no last event, and the answer ends as if it were whole), "stall" (nothing more comes until close()).
+`is_loose`: as servers that speak like Chat Completions do, all calls of tools have index 0, and later pieces an empty id and name."""
 import dataclasses
 import itertools
 import json
@@ -27,6 +28,8 @@ class Reply:
     usage: tuple = (100, 20, 0)  # tokens in, out, in from the cache; None: it does not say
     finish: str = ""  # "length", "refusal"
     fault: str = ""
+    code: "str | int" = ""
+    is_loose: bool = False
 
 
 def pieces(text):
@@ -152,12 +155,14 @@ class LLM(Server):
         events += [of({"content": part}) for part in pieces(reply.text)]
         for index, (name, arguments) in enumerate(reply.tools):
             arguments = arguments if isinstance(arguments, str) else json.dumps(arguments)
-            events.append(of({"tool_calls": [{"index": index, "id": f"call_{next(self.numbers)}", "type": "function", "function": {"name": name, "arguments": ""}}]}))
-            events += [of({"tool_calls": [{"index": index, "function": {"arguments": part}}]}) for part in pieces(arguments)]
+            at, more = (0, {"id": ""}) if reply.is_loose else (index, {})
+            later = {"name": ""} if reply.is_loose else {}
+            events.append(of({"tool_calls": [{"index": at, "id": f"call_{next(self.numbers)}", "type": "function", "function": {"name": name, "arguments": ""}}]}))
+            events += [of({"tool_calls": [{"index": at, **more, "function": {**later, "arguments": part}}]}) for part in pieces(arguments)]
         if reply.finish == "refusal":
             events.append(of({"refusal": "I cannot help with that."}))
         if reply.fault == "error":
-            return self.stream(dataclasses.replace(reply, fault=""), events[:2] + [sse({"error": {"message": "The server had an error", "type": "server_error", "code": None}})])
+            return self.stream(dataclasses.replace(reply, fault=""), events[:2] + [sse({"error": {"message": "The server had an error", "type": "server_error", "code": reply.code or None}})])
         events.append(of({}, "length" if reply.finish == "length" else "tool_calls" if reply.tools else "stop"))
         if reply.usage and body.get("stream_options", {}).get("include_usage"):
             used = {"prompt_tokens": reply.usage[0], "completion_tokens": reply.usage[1], "total_tokens": sum(reply.usage[:2]),
@@ -199,8 +204,11 @@ class LLM(Server):
             arguments = arguments if isinstance(arguments, str) else json.dumps(arguments)
             output.append({"type": "function_call", "id": f"fc_{next(self.numbers)}", "call_id": f"call_{next(self.numbers)}", "name": name, "arguments": arguments})
             events += [of("response.function_call_arguments.delta", item_id=output[-1]["id"], delta=part) for part in pieces(arguments)]
+        if reply.fault == "error" and reply.is_loose:
+            events.append(of("error", error={"type": "server_error", "code": reply.code, "message": "The model failed.", "param": None}))
+            return self.stream(dataclasses.replace(reply, fault=""), events)
         if reply.fault == "error":
-            events.append(of("response.failed", response={**response, "status": "failed", "error": {"code": "server_error", "message": "The model failed."}}))
+            events.append(of("response.failed", response={**response, "status": "failed", "error": {"code": reply.code or "server_error", "message": "The model failed."}}))
             return self.stream(dataclasses.replace(reply, fault=""), events)
         used = reply.usage and {"input_tokens": reply.usage[0], "output_tokens": reply.usage[1], "total_tokens": sum(reply.usage[:2]),
                                 "input_tokens_details": {"cached_tokens": reply.usage[2]}, "output_tokens_details": {"reasoning_tokens": 0}}
@@ -280,7 +288,7 @@ class LLM(Server):
             block({"type": "tool_use", "id": f"toolu_{next(self.numbers)}", "name": name, "input": {}},
                   [{"type": "input_json_delta", "partial_json": part} for part in ["", *pieces(arguments)]])
         if reply.fault == "error":
-            events.append(sse({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}, "error"))
+            events.append(sse({"type": "error", "error": {"type": reply.code or "overloaded_error", "message": "Overloaded"}}, "error"))
             return self.stream(dataclasses.replace(reply, fault=""), events)
         why = {"length": "max_tokens", "refusal": "refusal"}.get(reply.finish, "tool_use" if reply.tools else "end_turn")
         events.append(sse({"type": "message_delta", "delta": {"stop_reason": why, "stop_sequence": None}, "usage": {"output_tokens": out}}, "message_delta"))

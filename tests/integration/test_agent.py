@@ -106,6 +106,13 @@ def test_turns_and_calls_are_steps_and_the_model_is_told_what_came_of_them(make,
     assert last.index('{\\"found\\":false}') < last.index('{\\"id\\":1}') < last.index('{\\"found\\":true}')
 
 
+def test_calls_of_one_turn_are_told_apart_by_their_ids_too(make, llm, crm):
+    llm.replies = [Reply("", tools=[("crm_upsert", ADA), ("crm_find", ADA)], is_loose=True), Reply("Done.")]
+    run = ended(make("openai-chat"))
+    steps = {step["step"]: step["output"] for step in run["steps"]}
+    assert steps["agent.turn[1].tool[crm/upsert]"] == {"id": 1} and steps["agent.turn[1].tool[crm/find]"] == {"found": True}, steps
+
+
 @pytest.mark.parametrize("where", ["think", "act"])
 @pytest.mark.parametrize("who", ["worker", "engine"])
 def test_after_a_kill_no_turn_is_paid_twice_and_no_contact_is_there_twice(make, llm, crm, who, where):

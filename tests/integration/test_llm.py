@@ -178,6 +178,26 @@ def test_a_stream_that_breaks_is_told_and_another_model_takes_over(asked, llm, a
     assert error["code"] in codes and error["class"] == "transient", error
 
 
+@pytest.mark.parametrize("api,told,code", [
+    ("openai", "rate_limit_exceeded", "llm.rate"), ("openai", "insufficient_quota", "llm.auth"), ("openai", "context_length_exceeded", "llm.context"),
+    ("openai", "invalid_prompt", "llm.refused"), ("openai", "bio_policy", "llm.refused"), ("openai", "invalid_image", "llm.request"),
+    ("openai", "server_is_overloaded", "llm.overloaded"), ("openai-chat", "rate_limit_exceeded", "llm.rate"), ("openai-chat", "context_length_exceeded", "llm.context"),
+    ("openai-chat", 400, "llm.request"), ("openai-chat", 502, "llm.overloaded"), ("anthropic", "rate_limit_error", "llm.rate"), ("anthropic", "billing_error", "llm.auth"),
+    ("anthropic", "timeout_error", "llm.overloaded"), ("anthropic", "invalid_request_error", "llm.request"),
+])
+def test_an_error_inside_of_an_answer_has_the_class_of_its_code(asked, llm, api, told, code):
+    llm.replies = [Reply("a long answer", fault="error", code=told)]
+    assert asked(api, prompt="?")["code"] == code
+    if api == "openai":  # the same as an event of its own, with the error inside
+        llm.replies = [Reply("a long answer", fault="error", code=told, is_loose=True)]
+        assert asked(api, prompt="?")["code"] == code
+
+
+def test_the_length_of_an_answer_may_go_by_its_newer_name(asked, llm):
+    asked(prompt="?", options={"max_completion_tokens": 9})
+    assert llm.bodies[0]["max_completion_tokens"] == 9 and "max_tokens" not in llm.bodies[0]
+
+
 REFUSALS = [
     (429, {"error": {"message": "slow down", "type": "requests", "code": "rate_limit_exceeded"}}, "llm.rate", "transient"),
     (429, {"error": {"message": "You exceeded your current quota", "type": "insufficient_quota", "code": "insufficient_quota"}}, "llm.auth", "permanent"),
@@ -187,6 +207,12 @@ REFUSALS = [
     (402, {"type": "error", "error": {"type": "billing_error", "message": "Your credit balance is too low"}}, "llm.auth", "permanent"),
     (404, {"error": {"message": "no such model"}}, "llm.model", "permanent"),
     (400, {"error": {"message": "too long", "code": "context_length_exceeded"}}, "llm.context", "permanent"),
+    (400, {"error": {"message": "This model's maximum context length is 4096 tokens.", "type": "BadRequestError", "code": 400}}, "llm.context", "permanent"),
+    (400, {"error": {"message": "the request exceeds", "type": "exceed_context_size_error", "code": 400}}, "llm.context", "permanent"),
+    (400, {"type": "error", "error": {"type": "invalid_request_error", "message": "input length and `max_tokens` exceed context limit: 9 + 9 > 10"}}, "llm.context", "permanent"),
+    (400, {"error": {"message": "The response was filtered", "code": "content_filter"}}, "llm.refused", "permanent"),
+    (403, {"error": {"message": "no access to the model", "type": "invalid_request_error", "code": "model_not_found"}}, "llm.model", "permanent"),
+    (400, {"type": "error", "error": {"type": "invalid_request_error", "message": "Your credit balance is too low to access the API."}}, "llm.auth", "permanent"),
     (400, {"error": {"message": "bad"}}, "llm.request", "permanent"),
 ]
 

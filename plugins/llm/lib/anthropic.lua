@@ -55,8 +55,6 @@ end
 
 local finishes = {end_turn = "stop", stop_sequence = "stop", max_tokens = "length", tool_use = "tools", refusal = "refused", pause_turn = "stop",
                   model_context_window_exceeded = "length"}
-local statuses = {rate_limit_error = 429, overloaded_error = 529, authentication_error = 401, permission_error = 403, not_found_error = 404,
-                  invalid_request_error = 400, request_too_large = 413, api_error = 500}
 
 -- Of the input only what is neither read from the cache nor written to it is in input_tokens.
 local function add_usage(result, usage)
@@ -92,8 +90,7 @@ function M.read(ctx, request, first)
       result.finish = finishes[(said.delta or {}).stop_reason] or result.finish
       add_usage(result, said.usage)
     elseif kind == "error" then
-      local why = said.error or {}
-      fault.of_status(statuses[why.type] or 500, why.type, tostring(why.message))
+      fault.of_stream(wire.names_of(said.error or {}))
     end
     return kind == "message_stop"
   end)

@@ -42,7 +42,7 @@ function M.metered(ctx, target, estimate, budget, read)
   local ok, result = pcall(read, first)
   if not ok then
     local why = type(result) == "table" and result.fault
-    if why and why ~= "stream" and why ~= "refused" then ctx.usage.finish(call, {cost = 0, took_ms = ctx.now() - started}) end
+    if why and why ~= "stream" and (why ~= "refused" or result.is_unpaid) then ctx.usage.finish(call, {cost = 0, took_ms = ctx.now() - started}) end
     error(result)
   end
   local usage = result.usage or {}

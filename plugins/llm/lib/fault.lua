@@ -30,22 +30,50 @@ function M.of(why)
   return nil
 end
 
--- A provider's answer that is no answer of a model. text: its body; kind: what the provider calls it.
-function M.of_status(status, kind, message, after)
-  kind = kind or ""
-  local class = "request"
-  if status == 429 then
-    class = kind == "insufficient_quota" and "auth" or "rate"
-  elseif status == 401 or status == 402 or status == 403 then
-    class = "auth"
-  elseif status == 404 then
-    class = "model"
-  elseif status == 413 or kind == "context_length_exceeded" or message:find("prompt is too long", 1, true) then
-    class = "context"
-  elseif status == 408 or status == 409 or status >= 500 then
-    class = "overloaded"
+local codes = { -- that say more than the status
+  insufficient_quota = "auth", billing_error = "auth", billing_hard_limit_reached = "auth",
+  model_not_found = "model",
+  context_length_exceeded = "context", exceed_context_size_error = "context",
+  invalid_prompt = "refused", content_filter = "refused", content_policy_violation = "refused", bio_policy = "refused", image_content_policy_violation = "refused",
+}
+local words = { -- of those that have a code for anything
+  ["prompt is too long"] = "context", ["exceed context limit"] = "context", ["maximum context length"] = "context", ["maximum model length"] = "context",
+  ["credit balance is too low"] = "auth",
+}
+
+local function class_of(status, code, message)
+  if codes[code] then return codes[code] end
+  if status == 400 then
+    for text, class in pairs(words) do
+      if message:find(text, 1, true) then return class end
+    end
   end
-  M.raise(class, string.format("%d %s", status, message), after)
+  if status == 429 then return "rate" end
+  if status == 401 or status == 402 or status == 403 then return "auth" end
+  if status == 404 then return "model" end
+  if status == 413 then return "context" end
+  if status == 408 or status == 409 or status >= 500 then return "overloaded" end
+  return "request"
+end
+
+-- A provider's answer that is no answer of a model. code: what the provider calls it. Nothing is paid for it.
+function M.of_status(status, code, message, after)
+  error({fault = class_of(status, code, message), message = string.format("%d %s", status, message), after = after, is_unpaid = true})
+end
+
+local statuses = { -- as the same error has outside of a stream
+  rate_limit_exceeded = 429, rate_limit_error = 429, insufficient_quota = 429, overloaded_error = 529, authentication_error = 401, billing_error = 402,
+  permission_error = 403, not_found_error = 404, request_too_large = 413, timeout_error = 504, api_error = 500, invalid_request_error = 400,
+  context_length_exceeded = 400, bio_policy = 400,
+}
+
+-- An error where an answer has begun already. names: of the error, the most telling one first.
+function M.of_stream(names, message)
+  for _, name in ipairs(names) do
+    local status = math.tointeger(tonumber(name)) or statuses[name] or (name:find("^invalid_") and 400)
+    if status then M.of_status(status, name, message) end
+  end
+  M.of_status(500, names[1], message)
 end
 
 return M

@@ -25,7 +25,8 @@ function M.body(ctx, request)
   if request.system then messages[1] = {role = "system", content = request.system} end
   for _, message in ipairs(request.messages) do messages[#messages + 1] = message_of(ctx, message) end
   local body = {model = request.model, messages = messages, stream = true, stream_options = {include_usage = true}, temperature = request.temperature}
-  body[request.is_vendor and "max_completion_tokens" or "max_tokens"] = request.max_tokens
+  local is_new = request.is_vendor or (request.options or {}).max_completion_tokens -- both at once are refused
+  body[is_new and "max_completion_tokens" or "max_tokens"] = request.max_tokens
   if request.schema then
     body.response_format = {type = "json_schema", json_schema = {name = "answer", schema = request.schema, strict = request.is_strict}}
   end
@@ -38,11 +39,28 @@ function M.body(ctx, request)
   return body
 end
 
+local function given(new, old)
+  return new and new ~= "" and new or old
+end
+
+-- A piece of a call that the model makes. Its index should tell which one, but some servers give all the same: then a name with another id begins one.
+local function take_call(calls, open, part, at)
+  local said = part["function"] or {}
+  local call = open[at]
+  if not call or (given(said.name) and given(part.id) and call.id and part.id ~= call.id) then
+    call = {arguments = ""}
+    open[at] = call
+    calls[#calls + 1] = call
+  end
+  call.id, call.name = given(part.id, call.id), given(said.name, call.name)
+  call.arguments = call.arguments .. (said.arguments or "")
+end
+
 local finishes = {stop = "stop", length = "length", tool_calls = "tools", function_call = "tools", content_filter = "refused"}
 
 -- Reads the answer into {text, tool_calls, finish, usage}; first() is called when it begins.
 function M.read(ctx, request, first)
-  local text, calls, result, refusal = {}, {}, {usage = nil}, {}
+  local text, calls, open, result, refusal = {}, {}, {}, {usage = nil}, {}
   local function take_delta(delta)
     if type(delta.content) == "string" and delta.content ~= "" then
       first(delta.content)
@@ -51,19 +69,13 @@ function M.read(ctx, request, first)
     if type(delta.refusal) == "string" then refusal[#refusal + 1] = delta.refusal end
     for i, part in ipairs(type(delta.tool_calls) == "table" and delta.tool_calls or {}) do
       first()
-      local at = math.tointeger(part.index or i - 1) or i - 1
-      local call = calls[at + 1] or {arguments = ""}
-      local said = part["function"] or {}
-      calls[at + 1] = call
-      call.id = part.id or call.id
-      call.name = said.name or call.name
-      call.arguments = call.arguments .. (said.arguments or "")
+      take_call(calls, open, part, math.tointeger(part.index or i - 1) or i - 1)
     end
   end
   local ok, why = pcall(wire.stream, ctx, request, function(event)
     if event.data == "[DONE]" then return true end
     local chunk = wire.decode(ctx, event.data)
-    if type(chunk.error) == "table" then fault.of_status(tonumber(chunk.error.code) or 500, chunk.error.type, tostring(chunk.error.message)) end
+    if chunk.error then fault.of_stream(wire.names_of(type(chunk.error) == "table" and chunk.error or {message = chunk.error})) end
     local choice = type(chunk.choices) == "table" and chunk.choices[1]
     if choice then
       take_delta(choice.delta or {})

@@ -60,10 +60,9 @@ function M.read(ctx, request, first)
     elseif kind == "response.function_call_arguments.delta" then
       first()
     elseif kind == "error" then
-      fault.of_status(said.code == "rate_limit_exceeded" and 429 or 500, said.code, tostring(said.message))
+      fault.of_stream(wire.names_of(type(said.error) == "table" and said.error or {code = said.code, message = said.message}))
     elseif kind == "response.failed" then
-      local why = (said.response or {}).error or {}
-      fault.of_status(why.code == "rate_limit_exceeded" and 429 or 500, why.code, tostring(why.message))
+      fault.of_stream(wire.names_of((said.response or {}).error or {}))
     elseif kind == "response.completed" or kind == "response.incomplete" then
       local response = said.response or {}
       result.usage = usage_of(response)

@@ -30,11 +30,22 @@ local function retry_after(headers)
   return latest
 end
 
--- One text, as {type, code, message} of what providers call an error.
+-- The names of an error as providers tell it, its message behind them. Some have a status for a code.
+function M.names_of(told)
+  local names = {}
+  for _, name in ipairs{told.code or "", told.type or ""} do
+    if name ~= "" then names[#names + 1] = tostring(name) end
+  end
+  return names, tostring(told.message or "")
+end
+
 local function error_of(ctx, text)
   local ok, body = pcall(ctx.json.decode, text)
   local told = ok and type(body) == "table" and body.error
-  if type(told) == "table" then return tostring(told.code or told.type or ""), tostring(told.message or "") end
+  if type(told) == "table" then
+    local names, message = M.names_of(told)
+    return tonumber(names[1]) and names[2] or names[1], message
+  end
   if type(told) == "string" then return "", told end
   return "", (text:gsub("%c+", " "):sub(1, 300))
 end
