@@ -35,7 +35,7 @@ local function turn(ctx, input, targets, request, number, total)
   end
   said = {
     text = result.text, finish = result.finish, tool_calls = #calls > 0 and calls or nil, model = target.model, provider = target.provider.name,
-    first_token_ms = result.first_ms,
+    first_token_ms = result.first_ms, blocks = #calls > 0 and result.blocks or nil,
     usage = {input_tokens = result.usage.input, output_tokens = result.usage.output, cached_tokens = result.usage.cached or 0, cost = result.usage.cost},
   }
   ctx.part.keep(name, said)
@@ -177,7 +177,9 @@ return action {
     local repairs = 0
     for number = 1, input.max_turns do
       local said = turn(ctx, input, targets, request, number, total)
-      messages[#messages + 1] = {role = "assistant", content = said.text, tool_calls = said.tool_calls}
+      messages[#messages + 1] = {
+        role = "assistant", content = said.text, tool_calls = said.tool_calls, blocks = said.blocks, by = (said.provider or "") .. "/" .. (said.model or ""),
+      }
       if said.tool_calls then
         run_tools(ctx, by_name, said, number, messages)
       elseif not input.schema then

@@ -7,7 +7,7 @@ what it was asked:
 
 A Reply with `fault` goes wrong in the middle: "cut" (the connection ends), "garbage" (an event that is no JSON), "error" (an error inside of the stream,
 with this `code`), "silence" (no last event, and the answer ends as if it were whole), "stall" (nothing more comes until close()).
-`is_loose`: as servers that speak like Chat Completions do, all calls of tools have index 0, and later pieces an empty id and name."""
+What has `thoughts` must come back with the results of its calls as it was, to the same model, and to no other. `is_loose`: as servers that speak like Chat Completions do, all calls of tools have index 0, and later pieces an empty id and name."""
 import dataclasses
 import itertools
 import json
@@ -30,6 +30,7 @@ class Reply:
     fault: str = ""
     code: "str | int" = ""
     is_loose: bool = False
+    thoughts: list = dataclasses.field(default_factory=list)  # of Anthropic's models: in front of the text, of the first call, of the second …
 
 
 def pieces(text):
@@ -46,6 +47,7 @@ class LLM(Server):
         super().__init__()
         self.replies, self.bodies, self.closing = [], [], threading.Event()
         self.numbers = itertools.count(1)
+        self.thought = {}  # id of a call → (model, content) of the message that it is in
         self.on("POST", "/v1/chat/completions", self.chat)
         self.on("POST", "/v1/responses", self.responses)
         self.on("POST", "/v1/embeddings", self.embeddings)
@@ -236,6 +238,13 @@ class LLM(Server):
     def refuse_message(self, message, status=400, kind="invalid_request_error"):
         raise Refused(status, {"type": "error", "error": {"type": kind, "message": message}})
 
+    def check_thoughts(self, model, blocks, call):
+        thinker, content = self.thought.get(call, (None, None))
+        if thinker == model and blocks != content:
+            self.refuse_message("messages: `thinking` or `redacted_thinking` blocks in an assistant message cannot be modified or left out")
+        if thinker != model and any("thinking" in block["type"] for block in blocks):
+            self.refuse_message("messages: Invalid `signature` in `thinking` block")
+
     def messages(self, request):
         if request.headers.get("x-api-key") != KEY:
             self.refuse_message("invalid x-api-key", 401, "authentication_error")
@@ -259,6 +268,7 @@ class LLM(Server):
             if results != wanted:
                 self.refuse_message("messages: `tool_use` ids were found without `tool_result` blocks immediately after")
             wanted = {block["id"] for block in blocks if block["type"] == "tool_use"}
+            self.check_thoughts(body["model"], blocks, next(iter(wanted), None))
             if any(block["type"] == "text" and not block["text"] for block in blocks):
                 self.refuse_message("messages: text content blocks must be non-empty")
         form = body.get("output_config", {}).get("format", {})
@@ -274,19 +284,35 @@ class LLM(Server):
         events = [sse({"type": "message_start", "message": {"id": f"msg_{next(self.numbers)}", "type": "message", "role": "assistant", "content": [],
                                                             "model": body["model"], "stop_reason": None, "usage": used}}, "message_start"),
                   sse({"type": "ping"}, "ping")]
-        index = itertools.count()
+        index, content, thoughts = itertools.count(), [], iter(reply.thoughts)
 
-        def block(start, deltas):
+        def think():
+            for thought in itertools.islice(thoughts, 1):
+                signature = f"signature-of-{thought}=="
+                if thought == "hidden":
+                    block({"type": "redacted_thinking", "data": "b3BhcXVl"}, [])
+                    return
+                block({"type": "thinking", "thinking": "", "signature": ""},
+                      [*({"type": "thinking_delta", "thinking": part} for part in pieces(thought)), {"type": "signature_delta", "signature": signature}],
+                      {"thinking": thought, "signature": signature})
+
+        def block(start, deltas, whole={}):
             at = next(index)
+            content.append({**start, **whole})
             events.append(sse({"type": "content_block_start", "index": at, "content_block": start}, "content_block_start"))
             events.extend(sse({"type": "content_block_delta", "index": at, "delta": delta}, "content_block_delta") for delta in deltas)
             events.append(sse({"type": "content_block_stop", "index": at}, "content_block_stop"))
+        think()
         if reply.text:
-            block({"type": "text", "text": ""}, [{"type": "text_delta", "text": part} for part in pieces(reply.text)])
+            block({"type": "text", "text": ""}, [{"type": "text_delta", "text": part} for part in pieces(reply.text)], {"text": reply.text})
         for name, arguments in reply.tools:
+            think()
             arguments = arguments if isinstance(arguments, str) else json.dumps(arguments)
             block({"type": "tool_use", "id": f"toolu_{next(self.numbers)}", "name": name, "input": {}},
-                  [{"type": "input_json_delta", "partial_json": part} for part in ["", *pieces(arguments)]])
+                  [{"type": "input_json_delta", "partial_json": part} for part in ["", *pieces(arguments)]],
+                  {"input": json.loads(arguments)} if reply.thoughts else {})
+        if reply.thoughts:
+            self.thought.update({one["id"]: (body["model"], content) for one in content if one["type"] == "tool_use"})
         if reply.fault == "error":
             events.append(sse({"type": "error", "error": {"type": reply.code or "overloaded_error", "message": "Overloaded"}}, "error"))
             return self.stream(dataclasses.replace(reply, fault=""), events)

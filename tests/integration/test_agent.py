@@ -113,6 +113,19 @@ def test_calls_of_one_turn_are_told_apart_by_their_ids_too(make, llm, crm):
     assert steps["agent.turn[1].tool[crm/upsert]"] == {"id": 1} and steps["agent.turn[1].tool[crm/find]"] == {"found": True}, steps
 
 
+@pytest.mark.parametrize("fallback", [False, True])
+def test_what_a_model_has_thought_goes_back_to_it_and_to_no_other(make, llm, crm, fallback):
+    llm.replies = [Reply("Looking.", tools=[("crm_find", {**ADA, "tags": []}), ("crm_upsert", ADA)], thoughts=["first", "hidden", "then"]), Reply("Done.")]
+    engine = make(fallback=["m-2"])
+    if fallback:
+        llm.fail(529, path="/anthropic/v1/messages", after=1)
+    run = ended(engine)
+    assert run["state"] == "succeeded", run
+    said = llm.bodies[1]["messages"][1]["content"]
+    kinds = ["text", "tool_use", "tool_use"] if fallback else ["thinking", "text", "redacted_thinking", "tool_use", "thinking", "tool_use"]
+    assert llm.bodies[1]["model"] == ("m-2" if fallback else "m-1") and [block["type"] for block in said] == kinds
+
+
 @pytest.mark.parametrize("where", ["think", "act"])
 @pytest.mark.parametrize("who", ["worker", "engine"])
 def test_after_a_kill_no_turn_is_paid_twice_and_no_contact_is_there_twice(make, llm, crm, who, where):

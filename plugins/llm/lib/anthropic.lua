@@ -12,11 +12,22 @@ local function arguments_of(ctx, text)
   return ok and type(value) == "table" and value or {}
 end
 
-local function content_of(ctx, message)
+-- What the model has thought goes back with its calls, as it was and where it was, and only to this model: it is signed.
+local function content_with_thoughts(ctx, message)
+  local content = {}
+  for i, block in ipairs(message.blocks) do
+    local call = message.tool_calls[block.call or 0]
+    content[i] = call and {type = "tool_use", id = call.id, name = call.name, input = arguments_of(ctx, call.arguments)} or block
+  end
+  return content
+end
+
+local function content_of(ctx, message, by)
   if message.role == "tool" then
     return {{type = "tool_result", tool_use_id = message.call, content = message.content, is_error = message.is_error}}
   end
   if not message.tool_calls then return message.content end
+  if message.blocks and message.by == by then return content_with_thoughts(ctx, message) end
   local content = {}
   if message.content ~= "" then content[1] = {type = "text", text = message.content} end
   for _, call in ipairs(message.tool_calls) do
@@ -26,14 +37,14 @@ local function content_of(ctx, message)
 end
 
 -- Results of tools are said by the user, those of one turn in one message.
-local function messages_of(ctx, messages)
+local function messages_of(ctx, messages, by)
   local out = {}
   for _, message in ipairs(messages) do
     local last = out[#out]
     if message.role == "tool" and last and last.has_results then
-      last.content[#last.content + 1] = content_of(ctx, message)[1]
+      last.content[#last.content + 1] = content_of(ctx, message, by)[1]
     else
-      out[#out + 1] = {role = message.role == "tool" and "user" or message.role, content = content_of(ctx, message), has_results = message.role == "tool"}
+      out[#out + 1] = {role = message.role == "tool" and "user" or message.role, content = content_of(ctx, message, by), has_results = message.role == "tool"}
     end
   end
   for _, message in ipairs(out) do message.has_results = nil end
@@ -42,7 +53,7 @@ end
 
 function M.body(ctx, request)
   local body = {
-    model = request.model, system = request.system, messages = messages_of(ctx, request.messages), max_tokens = request.max_tokens,
+    model = request.model, system = request.system, messages = messages_of(ctx, request.messages, request.by), max_tokens = request.max_tokens,
     temperature = request.temperature, stream = true,
   }
   if request.schema then body.output_config = {format = {type = "json_schema", schema = request.schema}} end
@@ -68,24 +79,50 @@ local function add_usage(result, usage)
   result.usage = sum
 end
 
+local function begin_block(said)
+  local start = said.content_block or {}
+  return {kind = start.type, id = start.id, name = start.name, data = start.data, parts = {}, signature = start.signature or ""}
+end
+
+local function add_delta(block, delta)
+  if delta.type == "signature_delta" then block.signature = block.signature .. delta.signature end
+  block.parts[#block.parts + 1] = delta.type == "text_delta" and delta.text or delta.type == "input_json_delta" and delta.partial_json
+    or delta.type == "thinking_delta" and delta.thinking or nil
+end
+
+local function end_block(result, block)
+  local said, blocks = table.concat(block.parts), result.blocks
+  if block.kind == "text" and said ~= "" then
+    result.text = result.text .. said
+    blocks[#blocks + 1] = {type = "text", text = said}
+  elseif block.kind == "thinking" then
+    blocks[#blocks + 1] = {type = "thinking", thinking = said, signature = block.signature}
+    result.has_thoughts = true
+  elseif block.kind == "redacted_thinking" then
+    blocks[#blocks + 1] = {type = "redacted_thinking", data = block.data}
+    result.has_thoughts = true
+  elseif block.kind == "tool_use" then
+    result.tool_calls[#result.tool_calls + 1] = {id = block.id, name = block.name, arguments = said == "" and "{}" or said}
+    blocks[#blocks + 1] = {call = #result.tool_calls}
+  end
+end
+
 function M.read(ctx, request, first)
-  local text, blocks, result = {}, {}, {tool_calls = {}}
+  local open, result = {}, {text = "", tool_calls = {}, blocks = {}}
   wire.stream(ctx, request, function(event)
     if event.event == "ping" then return false end
     local said = wire.decode(ctx, event.data)
-    local kind, block = said.type, blocks[said.index or -1]
+    local kind, block = said.type, open[said.index or -1]
     if kind == "message_start" then
       add_usage(result, (said.message or {}).usage)
     elseif kind == "content_block_start" then
-      blocks[said.index or 0] = {kind = (said.content_block or {}).type, id = said.content_block.id, name = said.content_block.name, json = {}}
+      open[said.index or 0] = begin_block(said)
     elseif kind == "content_block_delta" and block then
       local delta = said.delta or {}
       first(delta.text)
-      if delta.type == "text_delta" then text[#text + 1] = delta.text end
-      if delta.type == "input_json_delta" then block.json[#block.json + 1] = delta.partial_json end
-    elseif kind == "content_block_stop" and block and block.kind == "tool_use" then
-      local arguments = table.concat(block.json)
-      result.tool_calls[#result.tool_calls + 1] = {id = block.id, name = block.name, arguments = arguments == "" and "{}" or arguments}
+      add_delta(block, delta)
+    elseif kind == "content_block_stop" and block then
+      end_block(result, block)
     elseif kind == "message_delta" then
       result.finish = finishes[(said.delta or {}).stop_reason] or result.finish
       add_usage(result, said.usage)
@@ -94,7 +131,7 @@ function M.read(ctx, request, first)
     end
     return kind == "message_stop"
   end)
-  result.text = table.concat(text)
+  if not result.has_thoughts then result.blocks = nil end
   return result
 end
 

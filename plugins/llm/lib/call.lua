@@ -12,6 +12,10 @@ function M.adapter(target)
   return require(adapters[target.provider.api])
 end
 
+function M.name_of(target)
+  return target.provider.name .. "/" .. target.model
+end
+
 -- url and headers of a request to the target.
 function M.address(ctx, target, path)
   local adapter, provider = M.adapter(target), target.provider
@@ -67,7 +71,7 @@ function M.chat(ctx, target, request, budget)
   local url, headers = M.address(ctx, target, adapter.path)
   local asked = {}
   for key, value in pairs(request) do asked[key] = value end
-  asked.model, asked.is_vendor = target.model, not target.provider.base_url
+  asked.model, asked.by, asked.is_vendor = target.model, M.name_of(target), not target.provider.base_url
   local body = adapter.body(ctx, asked)
   for key, value in pairs(request.options or {}) do body[key] = value end
   local estimate = {input = M.estimate_text(#ctx.json.encode(body)), output = request.max_tokens}
@@ -103,7 +107,7 @@ function M.chain(ctx, targets, on, ask)
     end
     if i == #targets or not takes_over[why.fault] then give_up(ctx, why) end
     ctx.log.warn(string.format("%s/%s: %s: the next model takes over", target.provider.name, target.model, why.message))
-    passed[i] = {model = target.provider.name .. "/" .. target.model, code = fault.classes[why.fault][1], message = why.message}
+    passed[i] = {model = M.name_of(target), code = fault.classes[why.fault][1], message = why.message}
   end
 end
 
