@@ -1,7 +1,7 @@
 -- What models cost: US dollars for a million tokens, without tax, for requests that are neither batched nor in a long-context tier.
---   date    2026-04-30
---   source  the price lists of OpenAI (openai.com/api/pricing) and Anthropic (claude.com/pricing), as that day's comparison at
---           tokenmix.ai/blog/llm-api-pricing-comparison quotes them
+--   OpenAI     2026-04-30, openai.com/api/pricing, as that day's comparison at tokenmix.ai/blog/llm-api-pricing-comparison quotes it
+--   Anthropic  2026-10, platform.claude.com/docs/en/about-claude/pricing and the pages of the models there. claude-haiku-5-5 is not here: what it costs
+--              depends on the length of the prompt
 -- Prices change, and a contract may have others: `prices` in the configuration goes before these. They hold for the vendors' own addresses alone; behind
 -- another base_url a price is known only if it is configured.
 local M = {}
@@ -10,7 +10,15 @@ M.known = {
   ["gpt-5.5"] = {input = 5, cached = 0.5, output = 30},
   ["gpt-5.4"] = {input = 2.5, cached = 0.25, output = 15},
   ["gpt-5.4-mini"] = {input = 0.75, cached = 0.075, output = 4.5},
+  ["claude-fable-5-1"] = {input = 10, cached = 0.25, output = 50},
+  ["claude-fable-5"] = {input = 10, cached = 1, output = 50},
+  ["claude-opus-5-5"] = {input = 4, cached = 0.2, output = 20},
+  ["claude-opus-5"] = {input = 5, cached = 0.5, output = 25},
+  ["claude-opus-4-8"] = {input = 5, cached = 0.5, output = 25},
   ["claude-opus-4-7"] = {input = 5, cached = 0.5, output = 25},
+  ["claude-opus-4-6"] = {input = 5, cached = 0.5, output = 25},
+  ["claude-sonnet-5-5"] = {input = 2, cached = 0.1, output = 10},
+  ["claude-sonnet-5"] = {input = 2, cached = 0.2, output = 10},
   ["claude-sonnet-4-6"] = {input = 3, cached = 0.3, output = 15},
   ["claude-haiku-4-5"] = {input = 1, cached = 0.1, output = 5},
 }
