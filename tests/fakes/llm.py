@@ -7,7 +7,8 @@ what it was asked:
 
 A Reply with `fault` goes wrong in the middle: "cut" (the connection ends), "garbage" (an event that is no JSON), "error" (an error inside of the stream,
 with this `code`), "silence" (no last event, and the answer ends as if it were whole), "stall" (nothing more comes until close()).
-What has `thoughts` must come back with the results of its calls as it was, to the same model, and to no other. `is_loose`: as servers that speak like Chat Completions do, all calls of tools have index 0, and later pieces an empty id and name."""
+What has `thoughts` must come back with the results of its calls as it was, to the same model, and to no other. `is_loose`: as servers that speak like Chat Completions do, all calls of tools have index 0, and later pieces an empty id and name;
+as some do that speak like Responses, the last event does not repeat the output."""
 import dataclasses
 import itertools
 import json
@@ -206,16 +207,17 @@ class LLM(Server):
             arguments = arguments if isinstance(arguments, str) else json.dumps(arguments)
             output.append({"type": "function_call", "id": f"fc_{next(self.numbers)}", "call_id": f"call_{next(self.numbers)}", "name": name, "arguments": arguments})
             events += [of("response.function_call_arguments.delta", item_id=output[-1]["id"], delta=part) for part in pieces(arguments)]
+        events += [of("response.output_item.done", output_index=at, item=item) for at, item in enumerate(output)]
         if reply.fault == "error" and reply.is_loose:
             events.append(of("error", error={"type": "server_error", "code": reply.code, "message": "The model failed.", "param": None}))
             return self.stream(dataclasses.replace(reply, fault=""), events)
         if reply.fault == "error":
-            events.append(of("response.failed", response={**response, "status": "failed", "error": {"code": reply.code or "server_error", "message": "The model failed."}}))
+            events.append(of("response.failed", response={**response, "status": "failed", "error": {"code": reply.code or "server_error", "message": "The model failed. Please try again in 1.5s."}}))
             return self.stream(dataclasses.replace(reply, fault=""), events)
         used = reply.usage and {"input_tokens": reply.usage[0], "output_tokens": reply.usage[1], "total_tokens": sum(reply.usage[:2]),
                                 "input_tokens_details": {"cached_tokens": reply.usage[2]}, "output_tokens_details": {"reasoning_tokens": 0}}
         is_cut = reply.finish == "length"
-        done = {**response, "status": "incomplete" if is_cut else "completed", "output": output, "usage": used,
+        done = {**response, "status": "incomplete" if is_cut else "completed", "output": [] if reply.is_loose else output, "usage": used,
                 "incomplete_details": {"reason": "max_output_tokens"} if is_cut else None}
         if reply.fault == "silence":
             return self.stream(dataclasses.replace(reply, fault=""), events)

@@ -2,6 +2,7 @@
 import dataclasses
 import json
 import threading
+import time
 
 import pytest
 
@@ -191,6 +192,17 @@ def test_an_error_inside_of_an_answer_has_the_class_of_its_code(asked, llm, api,
     if api == "openai":  # the same as an event of its own, with the error inside
         llm.replies = [Reply("a long answer", fault="error", code=told, is_loose=True)]
         assert asked(api, prompt="?")["code"] == code
+
+
+def test_a_limit_that_is_told_inside_of_an_answer_says_when_it_is_over(asked, llm):
+    llm.replies = [Reply("a long answer", fault="error", code="rate_limit_exceeded"), Reply("whole")]
+    started = time.monotonic()
+    assert asked("openai", prompt="?", attempts=2)["text"] == "whole" and time.monotonic() - started > 1.5
+
+
+def test_an_answer_is_whole_where_the_last_event_does_not_repeat_it(asked, llm):
+    llm.replies = [Reply("whole", is_loose=True)]
+    assert asked("openai", prompt="?")["text"] == "whole"
 
 
 def test_the_length_of_an_answer_may_go_by_its_newer_name(asked, llm):

@@ -67,11 +67,17 @@ local statuses = { -- as the same error has outside of a stream
   context_length_exceeded = 400, bio_policy = 400,
 }
 
+-- There are no headers any more that would say when.
+local function told_seconds(message)
+  local number, unit = message:match("try again in ([%d.]+)(m?s)")
+  return tonumber(number) and tonumber(number) / (unit == "ms" and 1000 or 1)
+end
+
 -- An error where an answer has begun already. names: of the error, the most telling one first.
 function M.of_stream(names, message)
   for _, name in ipairs(names) do
     local status = math.tointeger(tonumber(name)) or statuses[name] or (name:find("^invalid_") and 400)
-    if status then M.of_status(status, name, message) end
+    if status then M.of_status(status, name, message, told_seconds(message)) end
   end
   M.of_status(500, names[1], message)
 end

@@ -51,7 +51,7 @@ local function take_item(ctx, result, item)
 end
 
 function M.read(ctx, request, first)
-  local result = {text = "", tool_calls = {}}
+  local result, items = {text = "", tool_calls = {}}, {}
   wire.stream(ctx, request, function(event)
     local said = wire.decode(ctx, event.data)
     local kind = said.type or event.event
@@ -59,6 +59,8 @@ function M.read(ctx, request, first)
       first(said.delta)
     elseif kind == "response.function_call_arguments.delta" then
       first()
+    elseif kind == "response.output_item.done" then
+      items[#items + 1] = said.item
     elseif kind == "error" then
       fault.of_stream(wire.names_of(type(said.error) == "table" and said.error or {code = said.code, message = said.message}))
     elseif kind == "response.failed" then
@@ -66,7 +68,8 @@ function M.read(ctx, request, first)
     elseif kind == "response.completed" or kind == "response.incomplete" then
       local response = said.response or {}
       result.usage = usage_of(response)
-      for _, item in ipairs(response.output or {}) do take_item(ctx, result, item) end
+      local output = type(response.output) == "table" and #response.output > 0 and response.output or items -- not all servers say it again
+      for _, item in ipairs(output) do take_item(ctx, result, item) end
       local why = (response.incomplete_details or {}).reason
       result.finish = #result.tool_calls > 0 and "tools" or "stop"
       if kind == "response.incomplete" then result.finish = why == "content_filter" and "refused" or "length" end
