@@ -13,7 +13,7 @@ def refused(status, category, message):
 class HubSpot(Server):
     account = {"vendor": "hubspot", "token": {"secret": "TOKEN"}, "external_key": "crm_key", "record_url": "https://crm.example/{id}"}
     secrets = {"TOKEN": TOKEN}
-    writes, notes_path, code, retried_limit = r"/crm/v3/objects/contacts/batch/upsert", r"/crm/v3/objects/notes$", "crm.hubspot.VALIDATION_ERROR", "RATE_LIMITS"
+    writes, notes_path, code, retried_limit = r"/crm/v3/objects/contacts$", r"/crm/v3/objects/notes$", "crm.hubspot.VALIDATION_ERROR", "RATE_LIMITS"
     listed, stage, unknown_field = "77", "closedwon", "no_such"
 
     def __init__(self):
@@ -21,6 +21,7 @@ class HubSpot(Server):
         self.contacts, self.notes, self.members, self.deals = {}, {}, set(), {"900": {"dealstage": "new"}}
         for method, path, handler in [
             ("POST", "/crm/v3/objects/contacts/batch/upsert", self.upsert), ("GET", "/crm/v3/objects/contacts/{id}", self.get),
+            ("POST", "/crm/v3/objects/contacts", self.create), ("PATCH", "/crm/v3/objects/contacts/{id}", self.update),
             ("POST", "/crm/v3/objects/contacts/search", self.search), ("POST", "/crm/v3/objects/notes", self.note),
             ("GET", "/crm/v4/objects/contacts/{id}/associations/notes", self.notes_of), ("POST", "/crm/v3/objects/notes/batch/read", self.read_notes),
             ("PUT", "/crm/v3/lists/{list}/memberships/add", self.add), ("PATCH", "/crm/v3/objects/deals/{id}", self.move),
@@ -56,21 +57,40 @@ class HubSpot(Server):
             id = self.by(one["idProperty"], one["id"])
             is_new = id is None
             if is_new:
-                id = str(101 + len(self.contacts))
-                email = one["properties"].get("email")
-                if email and self.by("email", email):
-                    raise refused(409, "CONFLICT", f"Contact already exists. Existing ID: {self.by('email', email)}")
-                self.contacts[id] = {one["idProperty"]: one["id"]}
+                id = self.make({one["idProperty"]: one["id"], **one["properties"]})
+            elif one["idProperty"] == "email":  # by the address no partial upsert is promised: what is not sent may be gone
+                self.contacts[id] = {"email": one["id"]}
             self.contacts[id].update(one["properties"])
             results.append({**self.shown(id), "new": is_new})
         return {"status": "COMPLETE", "results": results}
 
-    def get(self, request, id):
+    def make(self, properties):
+        email = properties.get("email")
+        if email and self.by("email", email):
+            raise refused(409, "CONFLICT", f"Contact already exists. Existing ID: {self.by('email', email)}")
+        id = str(101 + len(self.contacts))
+        self.contacts[id] = dict(properties)
+        return id
+
+    def create(self, request):
+        self.check(request.json["properties"])
+        return 201, self.shown(self.make(request.json["properties"]))
+
+    def update(self, request, id):
+        id = self.known(request, id)
+        self.check(request.json["properties"])
+        self.contacts[id].update(request.json["properties"])
+        return self.shown(id)
+
+    def known(self, request, id):
         key = request.query.get("idProperty")
         id = self.by(key[0], id) if key else id
         if id not in self.contacts:
             raise refused(404, "OBJECT_NOT_FOUND", "Object not found.")
-        return self.shown(id)
+        return id
+
+    def get(self, request, id):
+        return self.shown(self.known(request, id))
 
     def search(self, request):
         [group] = request.json["filterGroups"]
@@ -96,8 +116,11 @@ class HubSpot(Server):
         return {"status": "COMPLETE", "results": [{"id": one["id"], "properties": {"hs_note_body": self.notes[one["id"]][1]}} for one in request.json["inputs"]]}
 
     def add(self, request, list):
-        self.members.update((list, contact) for contact in request.json)
-        return {"recordsIdsAdded": request.json, "recordIdsMissing": []}
+        """Who is on it already is in neither list of the answer."""
+        missing = [contact for contact in request.json if contact not in self.contacts]
+        new = [contact for contact in request.json if contact not in missing and (list, contact) not in self.members]
+        self.members.update((list, contact) for contact in new)
+        return {"recordsIdsAdded": new, "recordIdsRemoved": [], "recordIdsMissing": missing}
 
     def move(self, request, id):
         if id not in self.deals:

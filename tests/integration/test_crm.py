@@ -41,6 +41,13 @@ def test_a_contact_is_made_once_and_then_changed(desk):
         assert (record["id"], record["email"], record["phone"]) == (first["id"], ADA["email"], "+49 30 2") and record["fields"], record
 
 
+def test_what_is_not_said_of_a_contact_stays_as_it_is(desk):
+    first, second, got = desk.outputs(("upsert", ADA), ("upsert", {"email": ADA["email"], "phone": "+49 30 2"}), ("get", {"id": ID}))
+    assert (second["id"], second["created"]) == (first["id"], False)
+    name = next(iter(desk.vendor.contacts.values())).get("name")  # Pipedrive's names are one
+    assert name == "Ada O'Brien" or (got["first_name"], got["last_name"]) == ("Ada", "O'Brien"), got
+
+
 def test_an_external_id_goes_before_the_address(desk):
     key = "k(1),'x'\\"
     first, second, found = desk.outputs(
@@ -67,6 +74,13 @@ def test_a_note_is_written_for_each_step(desk):
     contact, *notes = desk.outputs(("upsert", ADA), *[("note", {"contact": ID, "text": "Called."})] * 4)
     assert len({note["id"] for note in notes}) == 4 == len(desk.vendor.notes) and all(note["created"] for note in notes)
     assert all(note[0] == contact["id"] and "Called." in note[1] for note in desk.vendor.notes.values())
+
+
+@pytest.mark.parametrize("vendor", [HubSpot, Pipedrive])
+def test_the_text_of_a_note_is_text_where_notes_are_html(make_engine, vendor):
+    with vendor() as fake:
+        Desk(make_engine(), fake).outputs(("upsert", ADA), ("note", {"contact": ID, "text": "a < b & <script>\nc"}))
+        assert [note[1].startswith("a &lt; b &amp; &lt;script&gt;<br>c<br>(ref ") for note in fake.notes.values()] == [True]
 
 
 def test_a_list_and_a_deal(desk):
@@ -190,6 +204,20 @@ def test_the_search_of_hubspot_is_for_fields(make_engine):
         *_, found, missing = Desk(make_engine(), vendor).outputs(
             *made, ("find", {"fields": {"lifecyclestage": "lead", "company": "Acme"}, "limit": 2}), ("request", {"path": "/crm/v3/objects/contacts/7", "accept_status": [404]}))
         assert [record["company"] for record in found["records"]] == ["Acme", "Acme"] and missing["status"] == 404
+
+
+def test_who_comes_to_hubspot_in_the_meantime_is_changed(make_engine):
+    with HubSpot() as vendor:
+        desk = Desk(make_engine(), vendor)
+        vendor.fail(404, {"category": "OBJECT_NOT_FOUND"}, path="/crm/v3/objects/contacts/", method="PATCH", after=1)
+        first, second = desk.outputs(("upsert", ADA), ("upsert", {**ADA, "phone": "+49 30 2"}))
+        assert (second["id"], second["created"], len(vendor.contacts)) == (first["id"], False, 1)
+
+
+def test_a_contact_that_a_list_of_hubspot_does_not_find_is_an_error(make_engine):
+    with HubSpot() as vendor:
+        error = Desk(make_engine(), vendor).error("add_to_list", contact="9", list="77")
+        assert (error["code"], error["class"]) == ("crm.hubspot.OBJECT_NOT_FOUND", "permanent") and "9" in error["message"], error
 
 
 def test_pipedrive_keeps_further_addresses_and_finds_the_company(make_engine):

@@ -1,4 +1,4 @@
--- HubSpot, CRM API v3. An e-mail address is unique there, and so may be fields of one's own: the upsert leaves the comparison to HubSpot.
+-- HubSpot, CRM API v3. An e-mail address is unique there, and so may be fields of one's own: what is compared is left to HubSpot.
 local shape = require "shape"
 local M = {url = "https://api.hubapi.com"}
 local map = {email = "email", first_name = "firstname", last_name = "lastname", phone = "phone", company = "company"}
@@ -27,18 +27,41 @@ local function properties(input, kind)
   return names
 end
 
-function M.upsert(client, input)
-  local key, value = shape.key_of(client, input, "email")
-  local said = client:json{
-    method = "POST", path = "/crm/v3/objects/contacts/batch/upsert",
-    json = {inputs = {{id = value, idProperty = key, properties = shape.to_vendor(client, input, map)}}},
-  }
+local contacts = "/crm/v3/objects/contacts"
+
+-- By an address HubSpot's upsert must name all fields of the contact. So it is changed, and made if it is not there; two of one address are refused.
+local function by_address(client, address, fields)
+  local change = {method = "PATCH", path = contacts .. "/" .. client.ctx.urlencode(address), query = {idProperty = "email"}, json = {properties = fields}}
+  change.accept = {[404] = true}
+  if fields.email == address then fields.email = nil end -- it is there, maybe as a further address
+  local answer = client:call(change)
+  if answer.status ~= 404 then return answer.json.id, false end
+  fields.email = fields.email or address
+  answer = client:call{method = "POST", path = contacts, json = {properties = fields}, accept = {[409] = true}}
+  if answer.status ~= 409 then return answer.json.id, true end
+  change.accept, fields.email = nil, nil -- somebody was quicker
+  return client:json(change).id, false
+end
+
+local function by_key(client, key, value, fields)
+  local said = client:json{method = "POST", path = contacts .. "/batch/upsert", json = {inputs = {{id = value, idProperty = key, properties = fields}}}}
   local one = (said.results or {})[1]
   if not one then -- 207: the batch was taken, its only member refused
     local why = (said.errors or {})[1] or {}
     client:fail(why.category or "refused", "hubspot refused the contact: " .. (why.message or "without a reason"))
   end
-  return {id = tostring(one.id), created = one.new == true, url = client:record_url(one.id)}
+  return one.id, one.new == true
+end
+
+function M.upsert(client, input)
+  local key, value = shape.key_of(client, input, "email")
+  local fields, id, created = shape.to_vendor(client, input, map), nil, nil
+  if key == "email" then
+    id, created = by_address(client, value, fields)
+  else
+    id, created = by_key(client, key, value, fields)
+  end
+  return {id = tostring(id), created = created, url = client:record_url(id)}
 end
 
 -- By a unique field it is read directly: the search lags behind what was written.
@@ -94,7 +117,7 @@ function M.note(client, input)
   local said = client:json{
     method = "POST", path = "/crm/v3/objects/notes",
     json = {
-      properties = {hs_timestamp = tostring(client.ctx.now()), hs_note_body = input.text .. "<br>(ref " .. mark .. ")"},
+      properties = {hs_timestamp = tostring(client.ctx.now()), hs_note_body = shape.html(input.text) .. "<br>(ref " .. mark .. ")"},
       associations = {{to = {id = tostring(input.contact)}, types = {{associationCategory = "HUBSPOT_DEFINED", associationTypeId = note_to_contact}}}},
     },
   }
@@ -102,9 +125,10 @@ function M.note(client, input)
 end
 
 function M.add_to_list(client, input)
-  client:call{
+  local answer = client:call{
     method = "PUT", path = "/crm/v3/lists/" .. client.ctx.urlencode(tostring(input.list)) .. "/memberships/add", json = {tostring(input.contact)},
   }
+  if answer.json and #(answer.json.recordIdsMissing or {}) > 0 then client:fail("OBJECT_NOT_FOUND", "hubspot has no contact " .. tostring(input.contact)) end
   return {}
 end
 

@@ -143,7 +143,7 @@ function M.note(client, input)
   until not start
   local said = data(client, {
     method = "POST", path = "/api/v1/notes",
-    json = {person_id = math.tointeger(tonumber(input.contact)), content = input.text .. "<br>(ref " .. mark .. ")"},
+    json = {person_id = math.tointeger(tonumber(input.contact)), content = shape.html(input.text) .. "<br>(ref " .. mark .. ")"},
   })
   return {id = tostring(said.id), created = true}
 end

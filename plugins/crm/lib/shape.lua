@@ -43,6 +43,13 @@ function M.key_of(client, input, email_field)
   client:wrong("input", "give email or external_id: what tells this contact from the others")
 end
 
+local entities = {["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ["\n"] = "<br>"}
+
+-- Some vendors' notes are HTML; what is written is text.
+function M.html(text)
+  return (text:gsub("[&<>\n]", entities))
+end
+
 -- Names of fields go into queries as they are.
 function M.check_names(client, names)
   for _, name in ipairs(names) do
