@@ -34,6 +34,9 @@ class Discord(Server):
                 return handler(request, channel, **parts)
         return answer
 
+    def invalid(self, field, code, message):
+        return refused(400, 50035, "Invalid Form Body", errors={field: {"_errors": [{"code": code, "message": message}]}})
+
     def check(self, request):
         if not request.headers["user-agent"].startswith("DiscordBot ("):
             raise refused(403, 40333, "internal network error")
@@ -41,7 +44,7 @@ class Discord(Server):
         if not request.json.get("content") and not request.json.get("embeds"):
             raise refused(400, 50006, "Cannot send an empty message")
         if len(request.json.get("content") or "") > 2000 or len(request.json.get("nonce", "")) > 25:
-            raise refused(400, 50035, "Invalid Form Body", errors={"content": "Must be 2000 or fewer in length."})
+            raise self.invalid("content", "BASE_TYPE_MAX_LENGTH", "Must be 2000 or fewer in length.")
 
     def post(self, request, channel, thread=None):
         self.check(request)
@@ -50,7 +53,9 @@ class Discord(Server):
             return self.shown(self.nonces[said["nonce"]])
         reference = said.get("message_reference", {}).get("message_id")
         if reference and reference not in self.messages:
-            raise refused(400, 50035, "Invalid Form Body", errors={"message_reference": "Unknown message"})
+            raise self.invalid("message_reference", "REPLIES_UNKNOWN_MESSAGE", "Unknown message")
+        if thread and (thread not in self.messages or self.messages[thread]["thread"]):
+            raise refused(404, 10003, "Unknown Channel")  # no thread hangs on it
         id = str(10**17 + len(self.messages))
         self.messages[id] = {"channel": channel, "text": said.get("content"), "thread": reference or thread, "rich": said.get("embeds"), "parse": said.get("allowed_mentions", {}).get("parse")}
         self.nonces[said.get("nonce")] = id
@@ -63,7 +68,8 @@ class Discord(Server):
         self.check(request)
         if id not in self.messages:
             raise refused(404, 10008, "Unknown Message")
-        self.messages[id].update(text=request.json.get("content"), rich=request.json.get("embeds"))
+        names = {"content": "text", "embeds": "rich"}  # what is not said stays
+        self.messages[id].update({names[name]: value for name, value in request.json.items() if name in names})
         return self.shown(id)
 
     def hook(self, request):

@@ -90,10 +90,18 @@ def test_slack_refuses_with_status_200(make_engine, error, kind):
 def test_discord_by_a_webhook(make_engine):
     with Discord() as vendor:
         vendor.secrets = {"HOOK": vendor.url + "/api/webhooks/7/hook-token"}
-        posted, replied, changed = Desk(make_engine(), vendor, {"vendor": "discord", "webhook": {"secret": "HOOK"}}).outputs(
-            ("post", {"text": "One"}), ("reply", {"thread": THREAD, "text": "Two"}), ("update", {"id": ID, "text": "Changed"}))
-        assert vendor.messages[posted["id"]]["text"] == "Changed" and vendor.messages[replied["id"]]["thread"] == posted["thread"] and changed["id"] == posted["id"]
+        posted, replied, again, changed = Desk(make_engine(), vendor, {"vendor": "discord", "webhook": {"secret": "HOOK"}}).outputs(
+            ("post", {"text": "One"}), ("reply", {"thread": THREAD, "text": "Two"}), ("reply", {"thread": "${{ steps.s2.thread }}", "text": "Three"}),
+            ("update", {"id": ID, "text": "Changed"}))
+        assert vendor.messages[posted["id"]]["text"] == "Changed" and changed["id"] == posted["id"]
+        assert vendor.messages[replied["id"]]["thread"] == vendor.messages[again["id"]]["thread"] == posted["thread"]
         assert all(message["parse"] == [] for message in vendor.messages.values())
+
+
+def test_discord_says_what_is_wrong_with_which_field(make_engine):
+    with Discord() as vendor:
+        error = Desk(make_engine(), vendor).error("post", text="x" * 2001)
+        assert error["code"] == "chat.discord.50035" and error["message"].endswith("Invalid Form Body (content: Must be 2000 or fewer in length.)"), error
 
 
 def test_teams_takes_cards(make_engine):

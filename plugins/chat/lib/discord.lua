@@ -32,16 +32,32 @@ function M.request(client, input, what)
   return request
 end
 
+-- What is wrong with which field, of all of which the first is enough: {content = {_errors = {{message = …}}}}, maybe deeper.
+local function wrong_field(errors, path)
+  if type(errors) ~= "table" then return nil end
+  local first = type(errors._errors) == "table" and errors._errors[1]
+  if type(first) == "table" and first.message then return (path and path .. ": " or "") .. tostring(first.message) end
+  local names = {}
+  for name in pairs(errors) do names[#names + 1] = name end
+  table.sort(names, function(a, b) return tostring(a) < tostring(b) end)
+  for _, name in ipairs(names) do
+    local found = wrong_field(errors[name], (path and path .. "." or "") .. tostring(name))
+    if found then return found end
+  end
+end
+
 function M.refusal(answer)
   local said = answer.json
   if type(said) ~= "table" or (answer.status >= 200 and answer.status <= 299) then return nil end
-  return said.code ~= 0 and said.code or nil, said.message, false, tonumber(said.retry_after)
+  local why = wrong_field(said.errors)
+  return said.code ~= 0 and said.code or nil, why and tostring(said.message) .. " (" .. why .. ")" or said.message, false, tonumber(said.retry_after)
 end
 
--- A webhook finds a thread by the thread's own id, which is the message's that it hangs on.
+-- A webhook finds a thread by the thread's own id, which is that of the message that it hangs on: an answer in it has none of its own.
 function M.read(client, answer, input)
   local said = answer.json or {}
-  return {id = said.id, channel = said.channel_id or (input.channel and tostring(input.channel)), thread = said.id}
+  local thread = client.service.webhook and input.thread and tostring(input.thread) or said.id
+  return {id = said.id, channel = said.channel_id or (input.channel and tostring(input.channel)), thread = thread}
 end
 
 return M
