@@ -22,7 +22,7 @@ class WordPress(Server):
         self.posts, self.autosaves, self.clock = {}, {}, 0
         for method, path, handler in [
             ("GET", "/posts", self.find), ("POST", "/posts", self.create), ("GET", "/posts/{id}", self.get), ("POST", "/posts/{id}", self.update),
-            ("GET", "/posts/{id}/autosaves", self.saved), ("POST", "/posts/{id}/autosaves", self.autosave),
+            ("GET", "/posts/{id}/autosaves", self.saved), ("POST", "/posts/{id}/autosaves", self.autosave), ("DELETE", "/posts/{id}/revisions/{save}", self.drop),
         ]:
             self.on(method, "/wp-json/wp/v2" + path, self.signed(handler))
 
@@ -85,9 +85,23 @@ class WordPress(Server):
 
     def autosave(self, request, id):
         assert self.entry(id)["status"] == "publish" and set(request.json) <= {"title", "content", "excerpt"}, request.json
+        if all(" ".join(value.split()) == " ".join(self.entry(id)[name].split()) for name, value in request.json.items()):
+            if not self.autosaves.get(int(id)):
+                raise refused(400, "rest_autosave_no_changes", "There is nothing to save. The autosave and the post content are the same.")
+            return self.shown(request, self.autosaves[int(id)][0])  # as it was: nothing is saved
         save = {"id": 900 + int(id), "parent": int(id), "title": request.json["title"], "content": request.json["content"], "modified_gmt": self.now()}
         self.autosaves[int(id)] = [save]
         return self.shown(request, save)
+
+    def drop(self, request, id, save):
+        """An autosave is a revision. There is no trash for these."""
+        if request.query.get("force") != ["true"]:
+            raise refused(501, "rest_trash_not_supported", "Revisions do not support trashing. Set 'force=true' to delete.")
+        kept = [one for one in self.autosaves.get(int(id), []) if one["id"] != int(save)]
+        if len(kept) == len(self.autosaves.get(int(id), [])):
+            raise refused(404, "rest_post_invalid_id", "Invalid revision ID.")
+        self.autosaves[int(id)] = kept
+        return {"deleted": True, "previous": {}}
 
     # ---- what tests ask of every CMS ----
     def public(self, slug):

@@ -31,7 +31,7 @@ local function add_draft(client, collection, entry)
     if not newest or save.modified_gmt > newest.modified_gmt then newest = save end
   end
   if newest and (raw(newest.title) ~= entry.title or raw(newest.content) ~= entry.body) then
-    entry.draft = {title = raw(newest.title), body = raw(newest.content), is_stale = newest.modified_gmt < entry.version}
+    entry.draft = {id = newest.id, title = raw(newest.title), body = raw(newest.content), is_stale = newest.modified_gmt < entry.version}
   end
   return entry
 end
@@ -58,12 +58,22 @@ function M.create(client, collection, slug, changes)
   return entry_of(client:call{method = "POST", path = root .. collection, json = body, query = {context = "edit"}}.json)
 end
 
+-- As WordPress compares an autosave with its post.
+local function is_same(one, other)
+  return tostring(one or ""):gsub("%s+", " ") == tostring(other or ""):gsub("%s+", " ")
+end
+
 function M.save(client, collection, entry, changes)
   local path = root .. collection .. "/" .. entry.id
   if not entry.is_public then return entry_of(client:call{method = "POST", path = path, json = body_of(changes), query = {context = "edit"}}.json) end
   if next(changes.fields) then client:wrong("input", "fields of a public entry cannot be drafted by wordpress, only title and body") end
   local now = entry.draft or entry
-  client:call{method = "POST", path = path .. "/autosaves", json = {title = changes.title or now.title, content = changes.body or now.body}}
+  local title, body = changes.title or now.title, changes.body or now.body
+  if is_same(title, entry.title) and is_same(body, entry.body) then -- WordPress saves no draft of what is public already, and would leave the old one
+    if entry.draft then client:call{method = "DELETE", path = path .. "/revisions/" .. entry.draft.id, query = {force = true}} end
+    return entry
+  end
+  client:call{method = "POST", path = path .. "/autosaves", json = {title = title, content = body}}
   return entry -- the public one, and its version, are as they were
 end
 
