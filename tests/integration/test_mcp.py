@@ -122,6 +122,9 @@ class Fake(Server):
         self.on("POST", "/mcp", self.answer)
 
     def answer(self, request):
+        accept = request.headers.get("accept", "")
+        if "application/json" not in accept or "text/event-stream" not in accept:  # of every message, also of one that has no answer
+            return 406, {"jsonrpc": "2.0", "id": None, "error": {"code": -32000, "message": "Not Acceptable: Client must accept both"}}
         answer = self.answers.pop(0)
         if callable(answer):
             return answer(request)

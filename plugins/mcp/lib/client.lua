@@ -59,7 +59,7 @@ end
 
 -- Returns the response (nil: there was none), the status, the headers and the text of what is no response.
 local function post(ctx, session, method, params, more)
-  local with = {Accept = "application/json, text/event-stream"}
+  local with = {}
   for name, value in pairs(session.headers) do with[name] = value end
   for name, value in pairs(more or {}) do with[name] = value end
   session.last_id = (session.last_id or 0) + 1
@@ -150,7 +150,7 @@ end
 -- ---- for the actions ----
 
 local function in_session(ctx, server, work)
-  local session = {name = server.name, url = server.url, headers = {}}
+  local session = {name = server.name, url = server.url, headers = {Accept = "application/json, text/event-stream"}} -- of every message, notifications as well
   if server.token then session.headers["Authorization"] = "Bearer " .. ctx.secret(server.token) end
   local good, result = pcall(work, session)
   say_goodbye(ctx, session)
