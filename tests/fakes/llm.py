@@ -27,6 +27,7 @@ class Reply:
     text: str = ""
     tools: list = dataclasses.field(default_factory=list)  # (name, arguments as a dict, or a text that need not be JSON)
     usage: tuple = (100, 20, 0)  # tokens in, out, in from the cache; None: it does not say
+    written: tuple = (0, 0)  # of the tokens in, into Anthropic's cache: for five minutes, for an hour
     finish: str = ""  # "length", "refusal"
     fault: str = ""
     code: "str | int" = ""
@@ -282,7 +283,9 @@ class LLM(Server):
         last = body["messages"][-1]["content"]
         reply = self.reply_to(request, last if isinstance(last, str) else json.dumps(last))
         plain, out, cached = reply.usage or (0, 0, 0)
-        used = {"input_tokens": plain - cached, "cache_creation_input_tokens": 0, "cache_read_input_tokens": cached, "output_tokens": 1}
+        short, long = reply.written
+        used = {"input_tokens": plain - cached - short - long, "cache_creation_input_tokens": short + long, "cache_read_input_tokens": cached, "output_tokens": 1,
+                "cache_creation": {"ephemeral_5m_input_tokens": short, "ephemeral_1h_input_tokens": long}}
         events = [sse({"type": "message_start", "message": {"id": f"msg_{next(self.numbers)}", "type": "message", "role": "assistant", "content": [],
                                                             "model": body["model"], "stop_reason": None, "usage": used}}, "message_start"),
                   sse({"type": "ping"}, "ping")]

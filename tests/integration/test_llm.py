@@ -65,6 +65,13 @@ def test_a_question_is_answered_and_its_usage_told(asked, llm, api):
     assert "Say 2 {{x}}" in json.dumps(body) and "Be brief." in json.dumps(body)
 
 
+def test_what_is_written_into_anthropics_cache_costs_what_it_is_kept_for(asked, llm):
+    llm.replies = [Reply("hello", usage=(1000, 30, 400), written=(100, 200))]
+    usage = asked("anthropic", prompt="?")["usage"]
+    assert (usage["input_tokens"], usage["cached_tokens"]) == (1000, 400)
+    assert usage["cost"] == (300 * 2 + 400 * 0.5 + 100 * 2 * 1.25 + 200 * 2 * 2 + 30 * 10) / 1e6
+
+
 @pytest.mark.parametrize("api", APIS)
 def test_a_talk_so_far_goes_before_the_prompt_and_options_go_as_they_are(asked, llm, api):
     talk = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]

@@ -74,6 +74,7 @@ local function add_usage(result, usage)
   sum.plain = usage.input_tokens or sum.plain
   sum.read = usage.cache_read_input_tokens or sum.read
   sum.written = usage.cache_creation_input_tokens or sum.written
+  sum.kept = type(usage.cache_creation) == "table" and usage.cache_creation.ephemeral_1h_input_tokens or sum.kept
   sum.output = usage.output_tokens or sum.output
   sum.input, sum.cached = sum.plain + sum.read + sum.written, sum.read
   result.usage = sum

@@ -33,14 +33,15 @@ function M.of(config, target)
   return M.known[name] or M.known[name:gsub("%-%d%d%d%d%-?%d%d%-?%d%d$", "")] -- a dated version
 end
 
-local CACHE_WRITE = 1.25 -- of the price of the input
+local CACHE_WRITE, CACHE_KEPT = 1.25, 2 -- of the price of the input: for five minutes, for an hour
 
 -- Millionths of the currency: tokens times the price of a million.
 function M.cost(price, usage)
   if not price then return nil end
-  local cached, written = usage.cached or 0, usage.written or 0
+  local cached, written, kept = usage.cached or 0, usage.written or 0, usage.kept or 0
   local plain = math.max((usage.input or 0) - cached - written, 0)
-  return math.ceil(plain * price.input + cached * (price.cached or price.input) + written * price.input * CACHE_WRITE + (usage.output or 0) * (price.output or 0))
+  local stored = (written - kept) * CACHE_WRITE + kept * CACHE_KEPT
+  return math.ceil(plain * price.input + cached * (price.cached or price.input) + stored * price.input + (usage.output or 0) * (price.output or 0))
 end
 
 return M
