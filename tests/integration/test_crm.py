@@ -1,5 +1,6 @@
 """plugins/crm against fakes of its vendors: one vocabulary, one contact whatever is repeated, and what the vendors refuse."""
 import json
+import time
 
 import pytest
 import steps
@@ -204,6 +205,13 @@ def test_the_search_of_hubspot_is_for_fields(make_engine):
         *_, found, missing = Desk(make_engine(), vendor).outputs(
             *made, ("find", {"fields": {"lifecyclestage": "lead", "company": "Acme"}, "limit": 2}), ("request", {"path": "/crm/v3/objects/contacts/7", "accept_status": [404]}))
         assert [record["company"] for record in found["records"]] == ["Acme", "Acme"] and missing["status"] == 404
+
+
+def test_the_budget_of_pipedrive_says_when_it_is_there_again(make_engine):
+    with Pipedrive() as vendor:
+        vendor.fail(429, {"success": False, "error": "request over limit"}, headers={"x-ratelimit-reset": "2"})
+        started = time.monotonic()
+        assert Desk(make_engine(), vendor).ends(("upsert", ADA), attempts=2)[0]["attempt"] == 2 and time.monotonic() - started > 2
 
 
 def test_who_comes_to_hubspot_in_the_meantime_is_changed(make_engine):

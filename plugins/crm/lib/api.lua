@@ -5,7 +5,8 @@ local M = {}
 local Client = {}
 Client.__index = Client
 
--- vendor: {headers = function(client), explain = function(body): code, message, busy = set of codes that are tried again}
+-- vendor: {headers = function(client), explain = function(body): code, message, busy = set of codes that are tried again,
+--   reset = the header that has the seconds until a limit is over}
 function M.open(ctx, account, vendor)
   return setmetatable({ctx = ctx, account = account, vendor = vendor, url = (account.url or vendor.url):gsub("/+$", "")}, Client)
 end
@@ -45,7 +46,8 @@ function Client:refuse(answer)
   message = blot(self, self.account.vendor .. " answered " .. answer.status .. ": " .. tostring(message or (answer.body ~= "" and answer.body) or "nothing"))
   local busy = (self.vendor.busy or {})[code]
   if busy or answer.status == 408 or answer.status == 423 or answer.status == 429 or answer.status >= 500 then
-    self:retry(code, message, answer.headers["retry-after"] or (type(busy) == "string" and busy or nil))
+    local reset = answer.status == 429 and self.vendor.reset and answer.headers[self.vendor.reset] or nil
+    self:retry(code, message, answer.headers["retry-after"] or reset or (type(busy) == "string" and busy or nil))
   end
   self:fail(code, message)
 end

@@ -1,6 +1,6 @@
 -- Pipedrive, API v2 (notes: v1). It knows no unique fields: whoever is there is looked for, and changed or added.
 local shape = require "shape"
-local M = {}
+local M = {reset = "x-ratelimit-reset"}
 local kinds = {contact = "persons", company = "organizations", deal = "deals"}
 local page_of = {contact = "person", company = "organization", deal = "deal"}
 
