@@ -81,6 +81,8 @@ class LLM(Server):
                 self.refuse(f"Invalid schema: in context=('{path}'), 'additionalProperties' is required to be supplied and to be false.")
             if strict and set(schema.get("required", [])) != set(schema.get("properties", {})):
                 self.refuse(f"Invalid schema: in context=('{path}'), 'required' has to hold every key in properties.")
+        if keywords and ("type" not in schema and "anyOf" not in schema or schema.get("type") == "array" and "items" not in schema):
+            self.refuse(f"Invalid schema: in context=('{path}'), schema must have a 'type' key, and an array 'items'.")
         for name in schema:
             if keywords and name not in keywords or name == "format" and schema[name] not in FORMATS:
                 self.refuse(f"Invalid schema: in context=('{path}'), '{name}' is not permitted.")

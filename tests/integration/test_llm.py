@@ -125,11 +125,20 @@ def test_keywords_that_a_vendor_refuses_are_said_in_the_description_and_checked_
     assert sent["n"]["anyOf"][0] == ({"type": "integer", "minimum": 1} if api == "openai" else {"type": "integer", "description": "(minimum: 1)"})
 
 
-@pytest.mark.parametrize("free", [{"type": "object"}, {"type": "object", "properties": {}, "additionalProperties": {"type": "string"}}, {}])
-def test_an_open_object_is_asked_of_anthropic_in_words(asked, llm, free):
-    llm.replies = [Reply('{"any": {"k": "v"}}')]
-    assert asked("anthropic", prompt="?", schema={"type": "object", "required": ["any"], "properties": {"any": free}})["data"] == {"any": {"k": "v"}}
-    assert "output_config" not in llm.bodies[0] and "JSON Schema" in llm.bodies[0]["system"]
+FREE = [{"type": "object"}, {"type": "object", "properties": {}, "additionalProperties": {"type": "string"}}, {}, {"type": "array"}, {"enum": ["a", {}]}]
+
+
+@pytest.mark.parametrize("api", ["openai", "anthropic"])
+@pytest.mark.parametrize("free", FREE)
+def test_what_a_vendors_forms_do_not_know_is_asked_without_them(asked, llm, api, free):
+    value = [] if free.get("type") == "array" else "a" if "enum" in free else {"k": "v"}
+    llm.replies = [Reply(json.dumps({"any": value}))]
+    output = asked(api, prompt="?", schema={"type": "object", "required": ["any"], "properties": {"any": free}})
+    assert output["data"] == {"any": value}, output
+    if api == "openai":
+        assert llm.bodies[0]["text"]["format"]["strict"] is False
+    else:
+        assert "output_config" not in llm.bodies[0] and "JSON Schema" in llm.bodies[0]["system"]
 
 
 def test_a_server_that_knows_no_schemas_is_told_in_words(asked, llm):

@@ -41,22 +41,30 @@ local function closed(schema)
   return out
 end
 
--- May a provider be asked to keep it to the letter? That wants every property of a closed object to be required.
-local function is_strict(schema)
-  local strict, required = true, {}
-  for _, name in ipairs(schema.required or {}) do required[name] = true end
-  for name in pairs(schema.properties or {}) do strict = strict and required[name] or false end
-  if schema.type == "object" and not (schema.properties and schema.additionalProperties == false) then return false end
-  each_below(schema, function(inner) strict = strict and is_strict(inner) end)
-  return strict
+-- Vendors want to know the type of everything, and what is in a list.
+local function is_typed(schema)
+  local kinds = type(schema.type) == "table" and schema.type or {schema.type}
+  for _, kind in ipairs(kinds) do
+    if kind == "array" and not schema.items then return false end
+    if kind == "object" and not (schema.properties and schema.additionalProperties == false) then return false end
+  end
+  return #kinds > 0 or schema.anyOf ~= nil
 end
 
--- Can it be said where every object has to be closed, and everything to have a type?
+-- Can it be said in their forms?
 local function is_plain(schema)
-  local plain = (schema.type or schema.anyOf or schema.enum or schema.const ~= nil) and true or false
-  if schema.type == "object" and not (schema.properties and schema.additionalProperties == false) then return false end
+  local plain = is_typed(schema)
   each_below(schema, function(inner) plain = plain and is_plain(inner) end)
   return plain
+end
+
+-- May a provider be asked to keep it to the letter? That wants every property to be required.
+local function is_strict(schema)
+  local strict, required = is_typed(schema), {}
+  for _, name in ipairs(schema.required or {}) do required[name] = true end
+  for name in pairs(schema.properties or {}) do strict = strict and required[name] or false end
+  each_below(schema, function(inner) strict = strict and is_strict(inner) end)
+  return strict
 end
 
 local silent = {["$schema"] = true, ["$id"] = true, ["$comment"] = true}
