@@ -2,7 +2,9 @@
 from fakes.server import Refused, Server
 
 TOKEN = "pipedrive-token"
-KEY = "a" * 40  # how an account's own field is called
+KEY, OTHER = "a" * 40, "b" * 40  # how an account's own fields are called
+DEAL_FIELDS = {"title", "owner_id", "person_id", "org_id", "pipeline_id", "stage_id", "value", "currency", "is_deleted", "is_archived", "archive_time", "status", "probability",
+               "lost_reason", "visible_to", "close_time", "won_time", "lost_time", "expected_close_date", "label_ids", "custom_fields"}
 FIELDS = {"name", "owner_id", "org_id", "add_time", "update_time", "emails", "phones", "visible_to", "label_ids", "marketing_status", "custom_fields"}
 
 
@@ -41,7 +43,7 @@ class Pipedrive(Server):
             if name not in FIELDS:
                 raise refused(400, "ERR_SCHEMA_VALIDATION_FAILED", f"Parameter validation failed: {name} is not allowed")
         for name in fields.get("custom_fields", {}):
-            if name != KEY:
+            if name not in (KEY, OTHER):
                 raise refused(400, "ERR_SCHEMA_VALIDATION_FAILED", f"Parameter validation failed: custom_fields.{name}")
         for one in fields.get("emails", []) + fields.get("phones", []):
             assert set(one) <= {"value", "primary", "label"} and isinstance(one["value"], str), one
@@ -69,7 +71,8 @@ class Pipedrive(Server):
     def update(self, request, id):
         self.get(request, id)
         self.check(request.json)
-        self.contacts[id].update(request.json)
+        own = {**self.contacts[id].get("custom_fields", {}), **request.json.get("custom_fields", {})}
+        self.contacts[id].update(request.json, **({"custom_fields": own} if own else {}))
         if "label_ids" in request.json:
             self.members.update((label, id) for label in request.json["label_ids"])
         return self.get(request, id)
@@ -104,6 +107,11 @@ class Pipedrive(Server):
     def move(self, request, id):
         if id not in self.deals:
             raise refused(404, "ERR_NOT_FOUND", "Deal not found")
+        for name in request.json:
+            if name not in DEAL_FIELDS:
+                raise refused(400, "ERR_SCHEMA_VALIDATION_FAILED", f"Parameter validation failed: {name} is not allowed")
+        if set(request.json.get("custom_fields", {})) - {KEY, OTHER}:
+            raise refused(400, "ERR_SCHEMA_VALIDATION_FAILED", "Parameter validation failed: custom_fields")
         self.deals[id].update(request.json)
         return 200, {"id": int(id), **self.deals[id]}
 

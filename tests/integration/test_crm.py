@@ -7,7 +7,7 @@ import steps
 from conftest import CONFIG, wait_for
 from fakes.dynamics import DEAL, Dynamics
 from fakes.hubspot import HubSpot
-from fakes.pipedrive import Pipedrive
+from fakes.pipedrive import OTHER, Pipedrive
 from fakes.salesforce import Salesforce
 from fakes.zoho import Zoho
 
@@ -236,6 +236,20 @@ def test_pipedrive_keeps_further_addresses_and_finds_the_company(make_engine):
         assert desk.outputs(("upsert", {"company": "ACME", **ADA, "email": "home@acme.example"}))[0]["id"] == contact["id"]
         assert [mail["value"] for mail in vendor.contacts[contact["id"]]["emails"]] == ["home@acme.example", ADA["email"]]
         assert list(vendor.organizations.values()) == ["Acme"] and vendor.contacts[contact["id"]]["org_id"] == 301
+
+
+def test_an_external_id_of_pipedrive_is_looked_for_in_its_own_field_alone(make_engine):
+    with Pipedrive() as vendor:
+        other, first, second, found = Desk(make_engine(), vendor).outputs(
+            ("upsert", {"email": "eve@acme.example", "fields": {OTHER: "42"}}), ("upsert", {**ADA, "external_id": "42"}),
+            ("upsert", {"external_id": "42", "phone": "+49 30 2"}), ("find", {"external_id": "42"}))
+        assert first["id"] == second["id"] != other["id"] and [record["id"] for record in found["records"]] == [first["id"]]
+
+
+def test_fields_of_a_deal_of_pipedrive_are_told_from_those_of_the_account(make_engine):
+    with Pipedrive() as vendor:
+        Desk(make_engine(), vendor).outputs(("deal_move", {"deal": "900", "stage": 12, "fields": {"status": "won", "won_time": "2026-01-01 00:00:00", OTHER: "x"}}))
+        assert vendor.deals["900"] == {"stage_id": 12, "status": "won", "won_time": "2026-01-01 00:00:00", "custom_fields": {OTHER: "x"}}
 
 
 def test_another_account_is_called_by_its_name(make_engine):

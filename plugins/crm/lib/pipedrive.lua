@@ -55,8 +55,12 @@ end
 
 local function search_contacts(client, input, limit)
   if input.external_id ~= nil then
-    shape.external_key(client)
-    return search(client, "contact", "custom_fields", "custom_fields", tostring(input.external_id), limit)
+    local key, value, ids = shape.external_key(client), tostring(input.external_id), {}
+    for _, id in ipairs(search(client, "contact", "custom_fields", "custom_fields", value, limit)) do
+      local fields = data(client, {path = "/api/v2/persons/" .. id, query = {custom_fields = key}}).custom_fields
+      if type(fields) == "table" and has({fields[key]}, value) then ids[#ids + 1] = id end -- the search is in all fields
+    end
+    return ids
   end
   if input.email then return search(client, "contact", "email", "emails", input.email, limit) end
   client:wrong("input", "give email or external_id: pipedrive looks for contacts by these")
@@ -67,17 +71,14 @@ local function organization(client, name)
   return found or data(client, {method = "POST", path = "/api/v2/organizations", json = {name = name}}).id
 end
 
-local own = {owner_id = true, org_id = true, add_time = true, visible_to = true, label_ids = true, marketing_status = true, name = true, emails = true, phones = true,
-             title = true, value = true, currency = true, status = true, person_id = true, pipeline_id = true, probability = true, lost_reason = true, expected_close_date = true}
-
--- What is no field of Pipedrive's own is one of the account's.
+-- Fields of the account's own are called by 40 signs.
 local function add_fields(out, fields)
   for name, value in pairs(fields or {}) do
-    if own[name] then
-      out[name] = value
-    else
+    if #name == 40 and not name:find("%X") then
       out.custom_fields = out.custom_fields or {}
       out.custom_fields[name] = value
+    else
+      out[name] = value
     end
   end
   return out
