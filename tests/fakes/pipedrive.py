@@ -80,7 +80,8 @@ class Pipedrive(Server):
     def get(self, request, id):
         if id not in self.contacts:
             raise refused(404, "ERR_NOT_FOUND", "Person not found")
-        return 200, {"id": int(id), "label_ids": [], **self.contacts[id]}
+        first, _, last = self.contacts[id]["name"].partition(" ")
+        return 200, {"id": int(id), "label_ids": [], "first_name": first, "last_name": last or None, **self.contacts[id]}
 
     def search_organizations(self, request):
         found = [{"result_score": 1, "item": {"id": id, "type": "organization", "name": name}} for id, name in self.organizations.items()

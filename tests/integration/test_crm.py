@@ -238,6 +238,13 @@ def test_pipedrive_keeps_further_addresses_and_finds_the_company(make_engine):
         assert list(vendor.organizations.values()) == ["Acme"] and vendor.contacts[contact["id"]]["org_id"] == 301
 
 
+@pytest.mark.parametrize("given, name", [({"first_name": "Augusta"}, "Augusta O'Brien"), ({"last_name": "King"}, "Ada King"), ({"phone": "1"}, "Ada O'Brien")])
+def test_half_a_name_changes_half_of_pipedrives_name(make_engine, given, name):
+    with Pipedrive() as vendor:
+        first, _ = Desk(make_engine(), vendor).outputs(("upsert", ADA), ("upsert", {"email": ADA["email"], **given}))
+        assert vendor.contacts[first["id"]]["name"] == name
+
+
 def test_an_external_id_of_pipedrive_is_looked_for_in_its_own_field_alone(make_engine):
     with Pipedrive() as vendor:
         other, first, second, found = Desk(make_engine(), vendor).outputs(

@@ -84,21 +84,26 @@ local function add_fields(out, fields)
   return out
 end
 
+local function full_name(first, last)
+  return first and last and first .. " " .. last or first or last
+end
+
 local function to_vendor(client, input)
   local out = {}
   if input.email then out.emails = {{value = input.email, primary = true, label = "work"}} end
   if input.phone then out.phones = {{value = input.phone, primary = true, label = "work"}} end
-  if input.first_name or input.last_name then
-    out.name = input.first_name and input.last_name and input.first_name .. " " .. input.last_name or input.first_name or input.last_name
-  end
+  if input.first_name or input.last_name then out.name = full_name(input.first_name, input.last_name) end
   if input.company then out.org_id = organization(client, input.company) end
   if input.external_id ~= nil then out.custom_fields = {[shape.external_key(client)] = tostring(input.external_id)} end
   return add_fields(out, input.fields)
 end
 
--- Further addresses and numbers that the person has are kept.
-local function keep_others(client, id, changed)
+-- Further addresses and numbers that the person has are kept, and the half of the name that is not said.
+local function keep_others(client, id, input, changed)
   local old = data(client, {path = "/api/v2/persons/" .. id})
+  if changed.name and changed.name == full_name(input.first_name, input.last_name) then
+    changed.name = full_name(input.first_name or old.first_name, input.last_name or old.last_name)
+  end
   for _, name in ipairs{"emails", "phones"} do
     local new = changed[name] and changed[name][1]
     for _, one in ipairs(new and type(old[name]) == "table" and old[name] or {}) do
@@ -112,7 +117,7 @@ function M.upsert(client, input)
   local fields = to_vendor(client, input)
   local created = id == nil
   if id then
-    keep_others(client, id, fields)
+    keep_others(client, id, input, fields)
     data(client, {method = "PATCH", path = "/api/v2/persons/" .. id, json = fields})
   else
     fields.name = fields.name or input.email or tostring(input.external_id) -- Pipedrive asks for a name
