@@ -182,7 +182,8 @@ class LLM(Server):
         self.bearer(request)
         body = request.json
         self.known(body, {"model", "input", "instructions", "stream", "store", "max_output_tokens", "temperature", "text", "tools", "tool_choice", "reasoning",
-                          "metadata", "previous_response_id"})
+                          "metadata", "previous_response_id", "include"})
+        includes = "reasoning.encrypted_content" in body.get("include", [])
         if body.get("max_output_tokens", 16) < 16:
             self.refuse("Invalid 'max_output_tokens': integer below minimum value. Expected a value >= 16.", code="integer_below_min_value")
         form = body.get("text", {}).get("format", {})
@@ -194,6 +195,7 @@ class LLM(Server):
         for item in body["input"]:
             if item.get("type") == "function_call_output" and item["call_id"] not in calls:
                 self.refuse(f"No tool call found for function call output with call_id {item['call_id']}.")
+        self.check_reasoning(body, includes)
         reply = self.reply_to(request, str(body["input"][-1].get("content", "")))
         response = {"id": f"resp_{next(self.numbers)}", "object": "response", "model": body["model"], "status": "in_progress", "output": []}
         numbers = itertools.count()
@@ -202,7 +204,8 @@ class LLM(Server):
             return sse({"type": kind, "sequence_number": next(numbers), **more}, kind)
         events = [of("response.created", response=response), of("response.in_progress", response=response)]
         content = [{"type": "refusal", "refusal": "I cannot help with that."}] if reply.finish == "refusal" else [{"type": "output_text", "text": reply.text, "annotations": []}]
-        output = [{"type": "reasoning", "id": "rs_1", "summary": []}]
+        number = next(self.numbers)
+        output = [{"type": "reasoning", "id": f"rs_{number}", "summary": [], **({"encrypted_content": f"secret-{number}"} if includes else {})}]
         if reply.text or reply.finish == "refusal":
             output.append({"type": "message", "id": "msg_1", "role": "assistant", "status": "completed", "content": content})
             events += [of("response.output_text.delta", item_id="msg_1", output_index=1, content_index=0, delta=part) for part in pieces(reply.text)]
@@ -210,6 +213,7 @@ class LLM(Server):
             arguments = arguments if isinstance(arguments, str) else json.dumps(arguments)
             output.append({"type": "function_call", "id": f"fc_{next(self.numbers)}", "call_id": f"call_{next(self.numbers)}", "name": name, "arguments": arguments})
             events += [of("response.function_call_arguments.delta", item_id=output[-1]["id"], delta=part) for part in pieces(arguments)]
+        self.thought.update({item["call_id"]: (body["model"], output[0]) for item in output if item["type"] == "function_call"})
         events += [of("response.output_item.done", output_index=at, item=item) for at, item in enumerate(output)]
         if reply.fault == "error" and reply.is_loose:
             events.append(of("error", error={"type": "server_error", "code": reply.code, "message": "The model failed.", "param": None}))
@@ -225,6 +229,20 @@ class LLM(Server):
         if reply.fault == "silence":
             return self.stream(dataclasses.replace(reply, fault=""), events)
         return self.stream(reply, events + [of("response.incomplete" if is_cut else "response.completed", response=done)])
+
+    def check_reasoning(self, body, includes):
+        """Nothing is stored here: what was thought before a call is told again, in front of it, to the model that has thought it."""
+        items = body["input"]
+        for at, item in enumerate(items):
+            if item.get("type") == "reasoning" and not item.get("encrypted_content"):
+                self.refuse(f"Item '{item['id']}' not found. Items are not persisted when `store` is set to false.", status=404)
+            if item.get("type") == "reasoning" and not isinstance(item.get("summary"), list):
+                self.refuse("Missing required parameter: 'input[].summary'.")
+            if item.get("type") == "function_call" and includes:
+                thinker, thought = self.thought[item["call_id"]]
+                before = [one for one in items[:at] if one.get("type") == "reasoning" and one["id"] == thought["id"]]
+                if before != ([thought] if thinker == body["model"] else []):
+                    self.refuse("Encrypted content could not be verified.", code="invalid_encrypted_content")
 
     def embeddings(self, request):
         self.bearer(request)

@@ -126,6 +126,18 @@ def test_what_a_model_has_thought_goes_back_to_it_and_to_no_other(make, llm, crm
     assert llm.bodies[1]["model"] == ("m-2" if fallback else "m-1") and [block["type"] for block in said] == kinds
 
 
+@pytest.mark.parametrize("fallback", [False, True])
+def test_what_openai_gives_to_be_told_again_is_told_again(make, llm, crm, fallback):
+    llm.replies = [Reply("Looking.", tools=[("crm_find", ADA), ("crm_upsert", ADA)]), Reply("Done.")]
+    engine = make("openai", fallback=["m-2"], options={"include": ["reasoning.encrypted_content"]})
+    if fallback:
+        llm.fail(503, path="/v1/responses", after=1)
+    run = ended(engine)
+    assert run["state"] == "succeeded", run
+    kinds = [item.get("type") for item in llm.bodies[1]["input"]]
+    assert kinds == [None, *([] if fallback else ["reasoning"]), None, "function_call", "function_call", "function_call_output", "function_call_output"]
+
+
 @pytest.mark.parametrize("where", ["think", "act"])
 @pytest.mark.parametrize("who", ["worker", "engine"])
 def test_after_a_kill_no_turn_is_paid_twice_and_no_contact_is_there_twice(make, llm, crm, who, where):

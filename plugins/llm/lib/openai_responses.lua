@@ -4,10 +4,14 @@ local wire = require "wire"
 local chat = require "openai_chat"
 local M = {base_url = "https://api.openai.com/v1", path = "/responses", headers = chat.headers, embed = chat.embed, embed_path = chat.embed_path}
 
-local function add_items(input, message)
+local function add_items(ctx, input, message, by)
   if message.role == "tool" then
     input[#input + 1] = {type = "function_call_output", call_id = message.call, output = message.content}
     return
+  end
+  for _, block in ipairs(message.by == by and message.blocks or {}) do -- in front of all else, as it came
+    block.summary = ctx.json.array(block.summary or {})
+    input[#input + 1] = block
   end
   if message.content ~= "" then input[#input + 1] = {role = message.role, content = message.content} end
   for _, call in ipairs(message.tool_calls or {}) do
@@ -18,7 +22,7 @@ end
 -- store = false: what is sent is kept nowhere but here.
 function M.body(ctx, request)
   local input = {}
-  for _, message in ipairs(request.messages) do add_items(input, message) end
+  for _, message in ipairs(request.messages) do add_items(ctx, input, message, request.by) end
   local body = {
     model = request.model, instructions = request.system, input = input, stream = true, store = false,
     max_output_tokens = request.max_tokens, temperature = request.temperature,
@@ -42,6 +46,10 @@ end
 local function take_item(ctx, result, item)
   if item.type == "function_call" then
     result.tool_calls[#result.tool_calls + 1] = {id = item.call_id, name = item.name, arguments = item.arguments}
+  end
+  if item.type == "reasoning" and item.encrypted_content then -- of those that ask for it in `options`
+    result.blocks = result.blocks or {}
+    result.blocks[#result.blocks + 1] = item
   end
   if item.type ~= "message" then return end
   for _, part in ipairs(item.content or {}) do
