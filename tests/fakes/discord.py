@@ -22,7 +22,7 @@ class Discord(Server):
         self.on("POST", "/api/v10/channels/{channel}/messages", self.signed(self.post))
         self.on("PATCH", "/api/v10/channels/{channel}/messages/{id}", self.signed(self.update))
         self.on("POST", "/api/webhooks/7/hook-token", self.hook)
-        self.on("PATCH", "/api/webhooks/7/hook-token/messages/{id}", lambda request, id: self.update(request, "41", id))
+        self.on("PATCH", "/api/webhooks/7/hook-token/messages/{id}", self.update_by_hook)
 
     def signed(self, handler):
         def answer(request, channel, **parts):
@@ -57,12 +57,12 @@ class Discord(Server):
         if thread and (thread not in self.messages or self.messages[thread]["thread"]):
             raise refused(404, 10003, "Unknown Channel")  # no thread hangs on it
         id = str(10**17 + len(self.messages))
-        self.messages[id] = {"channel": channel, "text": said.get("content"), "thread": reference or thread, "rich": said.get("embeds"), "parse": said.get("allowed_mentions", {}).get("parse")}
+        self.messages[id] = {"channel": channel, "text": said.get("content"), "thread": reference or thread, "place": thread, "rich": said.get("embeds"), "parse": said.get("allowed_mentions", {}).get("parse")}
         self.nonces[said.get("nonce")] = id
         return self.shown(id)
 
     def shown(self, id):
-        return {"id": id, "channel_id": self.messages[id]["channel"], "content": self.messages[id]["text"] or ""}
+        return {"id": id, "channel_id": self.messages[id]["place"] or self.messages[id]["channel"], "content": self.messages[id]["text"] or ""}
 
     def update(self, request, channel, id):
         self.check(request)
@@ -76,6 +76,12 @@ class Discord(Server):
         if request.query.get("wait") != ["true"]:
             return 204, None
         return self.post(request, "41", request.query.get("thread_id", [None])[0])
+
+    def update_by_hook(self, request, id):
+        """A message in a thread is found with the thread's id only."""
+        if id in self.messages and request.query.get("thread_id", [None])[0] != self.messages[id]["place"]:
+            raise refused(404, 10008, "Unknown Message")
+        return self.update(request, "41", id)
 
     def is_calling(self, message):
         return message["parse"] is None

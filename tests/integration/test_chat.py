@@ -90,10 +90,12 @@ def test_slack_refuses_with_status_200(make_engine, error, kind):
 def test_discord_by_a_webhook(make_engine):
     with Discord() as vendor:
         vendor.secrets = {"HOOK": vendor.url + "/api/webhooks/7/hook-token"}
-        posted, replied, again, changed = Desk(make_engine(), vendor, {"vendor": "discord", "webhook": {"secret": "HOOK"}}).outputs(
+        posted, replied, again, changed, both = Desk(make_engine(), vendor, {"vendor": "discord", "webhook": {"secret": "HOOK"}}).outputs(
             ("post", {"text": "One"}), ("reply", {"thread": THREAD, "text": "Two"}), ("reply", {"thread": "${{ steps.s2.thread }}", "text": "Three"}),
-            ("update", {"id": ID, "text": "Changed"}))
+            ("update", {"channel": CHANNEL, "id": ID, "text": "Changed"}),
+            ("update", {"channel": "${{ steps.s2.channel }}", "id": "${{ steps.s2.id }}", "text": "Changed as well"}))
         assert vendor.messages[posted["id"]]["text"] == "Changed" and changed["id"] == posted["id"]
+        assert vendor.messages[replied["id"]]["text"] == "Changed as well" and both["id"] == replied["id"]
         assert vendor.messages[replied["id"]]["thread"] == vendor.messages[again["id"]]["thread"] == posted["thread"]
         assert all(message["parse"] == [] for message in vendor.messages.values())
 

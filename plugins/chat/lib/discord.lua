@@ -32,6 +32,13 @@ function M.request(client, input, what)
   return request
 end
 
+-- A webhook finds a message in a thread by the thread's id, which is the channel that chat/reply has given. That of its own channel is no thread's.
+function M.again(client, request, input, what, answer)
+  if what ~= "update" or not client.service.webhook or answer.status ~= 404 or not input.channel then return nil end
+  request.query = {thread_id = tostring(input.channel)}
+  return request
+end
+
 -- What is wrong with which field, of all of which the first is enough: {content = {_errors = {{message = …}}}}, maybe deeper.
 local function wrong_field(errors, path)
   if type(errors) ~= "table" then return nil end

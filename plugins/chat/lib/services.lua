@@ -1,6 +1,7 @@
 -- Which chat an action means, and one request to it. An adapter, the module of the vendor's name, has
 --   request(client, input, what): the request for "post", "reply" or "update"
 --   read(client, answer, input): {id, channel, thread} of what was posted
+--   again(client, request, input, what, answer), if it has one: another request when the answer says that this one asked in the wrong place
 --   refusal(answer): code, message, is_busy, after; nil when the answer is none
 local M = {}
 local Client = {}
@@ -63,6 +64,8 @@ function M.call(ctx, input, what)
   local request = adapter.request(client, input, what)
   for name, value in pairs(input.fields) do request.json[name] = value end
   local answer = ctx.http(request)
+  local other = adapter.again and adapter.again(client, request, input, what, answer)
+  if other then answer = ctx.http(other) end
   if adapter.is_done and adapter.is_done(answer) then return adapter.read(client, answer, input) end
   judge(client, adapter, answer)
   return adapter.read(client, answer, input)
