@@ -148,6 +148,12 @@ TOOL = {"name": "query", "inputSchema": {"type": "object", "properties": {
     "dry": {"type": "boolean", "x-mcp-header": "Dry"}, "none": {"type": "string", "x-mcp-header": "None"}, "sql": {"type": "string"}}}}
 
 
+def test_a_server_of_today_that_refuses_with_an_error_of_json_rpc_is_told_with_that_one(make_engine):
+    with Fake(refusal(400, -32602), refusal(400, -32020)) as fake:
+        error = use(make(make_engine, fake.port), "call", {"tool": "none"})
+        assert error["code"] == "mcp.error" and "tools/call" in error["message"] and "-32602" in error["message"], error
+
+
 def test_arguments_that_belong_into_headers_are_looked_up_and_sent_there(make_engine):
     with Fake(refusal(400, -32020), {"tools": [], "nextCursor": "2"}, {"tools": [TOOL]}, DONE) as fake:
         engine = make(make_engine, fake.port)

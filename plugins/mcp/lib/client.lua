@@ -92,8 +92,10 @@ end
 
 -- ---- servers of before ----
 
-local function greet(ctx, session)
+-- A server of today that has refused the request for another reason refuses this one as well: then that reason counts.
+local function greet(ctx, session, has_refused)
   local response, status, head, text = post(ctx, session, "initialize", {protocolVersion = BEFORE, capabilities = {}, clientInfo = ME})
+  if has_refused and response and response.error and not is_passing(status) then return end
   local result = conclude(ctx, session, "initialize", response, status, head, text)
   session.headers["MCP-Protocol-Version"] = result.protocolVersion
   session.headers["Mcp-Session-Id"] = head["mcp-session-id"]
@@ -137,7 +139,7 @@ local function ask(ctx, session, method, params)
   local response, status, head, text
   if not session.is_of_before then
     response, status, head, text = ask_today(ctx, session, method, params)
-    if wants_greeting(response, status) then greet(ctx, session) end
+    if wants_greeting(response, status) then greet(ctx, session, response and response.error ~= nil) end
   end
   if session.is_of_before then response, status, head, text = post(ctx, session, method, params) end
   return conclude(ctx, session, method, response, status, head, text)
