@@ -216,6 +216,16 @@ def test_a_limit_that_is_told_inside_of_an_answer_says_when_it_is_over(asked, ll
     assert asked("openai", prompt="?", attempts=2)["text"] == "whole" and time.monotonic() - started > 1.5
 
 
+@pytest.mark.parametrize("words, least, most", [("Please try again in 1.2s.", 1.2, 30), ("try again in 1s20ms. Visit", 1.02, 30)])
+def test_a_limit_that_says_when_it_is_over_is_not_waited_for_until_all_is_there_again(asked, llm, words, least, most):
+    """The headers have the time until the whole of the limit is there, which is far longer."""
+    llm.fail(429, {"error": {"message": f"Rate limit reached for m-1. {words}", "type": "tokens", "code": "rate_limit_exceeded"}},
+             headers={"x-ratelimit-reset-requests": "8.64s", "x-ratelimit-reset-tokens": "6m0s"})
+    started = time.monotonic()
+    output = asked("openai", prompt="?", attempts=2)
+    assert output.get("text") == "You said: ?" and least < time.monotonic() - started < most, output
+
+
 def test_an_answer_is_whole_where_the_last_event_does_not_repeat_it(asked, llm):
     llm.replies = [Reply("whole", is_loose=True)]
     assert asked("openai", prompt="?")["text"] == "whole"

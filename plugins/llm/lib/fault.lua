@@ -67,17 +67,29 @@ local statuses = { -- as the same error has outside of a stream
   context_length_exceeded = 400, bio_policy = 400,
 }
 
--- There are no headers any more that would say when.
-local function told_seconds(message)
-  local number, unit = message:match("try again in ([%d.]+)(m?s)")
-  return tonumber(number) and tonumber(number) / (unit == "ms" and 1000 or 1)
+-- "1s", "6m0s", "20ms", "7" → seconds
+function M.seconds_of(text)
+  if not text then return nil end
+  if tonumber(text) then return tonumber(text) end
+  local total, found = 0, false
+  for number, unit in text:gmatch("([%d.]+)(%a+)") do
+    local scale = ({h = 3600, m = 60, s = 1, ms = 0.001})[unit]
+    if not scale or not tonumber(number) then return nil end
+    total, found = total + tonumber(number) * scale, true
+  end
+  return found and total or nil
+end
+
+-- What an error says in words, as OpenAI's do.
+function M.told_seconds(message)
+  return M.seconds_of(message:match("try again in ([%d.hms]+[hms])"))
 end
 
 -- An error where an answer has begun already. names: of the error, the most telling one first.
 function M.of_stream(names, message)
   for _, name in ipairs(names) do
     local status = math.tointeger(tonumber(name)) or statuses[name] or (name:find("^invalid_") and 400)
-    if status then M.of_status(status, name, message, told_seconds(message)) end
+    if status then M.of_status(status, name, message, M.told_seconds(message)) end
   end
   M.of_status(500, names[1], message)
 end

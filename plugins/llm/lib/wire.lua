@@ -4,27 +4,15 @@ local M = {}
 
 local TEXT_MAX = 65536 -- of an answer that is an error
 
--- "1s", "6m0s", "20ms", "7" → seconds
-local function seconds_of(text)
-  if not text then return nil end
-  if tonumber(text) then return tonumber(text) end
-  local total, found = 0, false
-  for number, unit in text:gmatch("([%d.]+)(%a+)") do
-    local scale = ({h = 3600, m = 60, s = 1, ms = 0.001})[unit]
-    if not scale or not tonumber(number) then return nil end
-    total, found = total + tonumber(number) * scale, true
-  end
-  return found and total or nil
-end
-
--- When it may be asked again: what the answer says, or the later of the limits that it names.
-local function retry_after(headers)
+-- When it may be asked again: what the answer says, or when the later of the limits that it names is there as a whole.
+local function retry_after(headers, message)
   local ms = tonumber(headers["retry-after-ms"] or "")
   if ms then return ms / 1000 end
   if headers["retry-after"] then return headers["retry-after"] end
-  local latest
+  local latest = fault.told_seconds(message)
+  if latest then return latest end
   for _, name in ipairs{"x-ratelimit-reset-requests", "x-ratelimit-reset-tokens"} do
-    local seconds = seconds_of(headers[name])
+    local seconds = fault.seconds_of(headers[name])
     if seconds and (not latest or seconds > latest) then latest = seconds end
   end
   return latest
@@ -59,7 +47,7 @@ function M.fail(ctx, answer)
   end
   answer.close()
   local kind, message = error_of(ctx, table.concat(parts))
-  fault.of_status(answer.status, kind, message, retry_after(answer.headers))
+  fault.of_status(answer.status, kind, message, retry_after(answer.headers, message))
 end
 
 -- The data of an event, decoded. What cannot be is no answer of a model.
