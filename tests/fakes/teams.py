@@ -1,5 +1,17 @@
 """The webhook of a workflow in Microsoft Teams, as far as plugins/chat speaks it: it takes Adaptive Cards and tells nothing back."""
+import re
+
 from fakes.server import Answer, Refused, Server
+
+
+def shown(text):
+    """The lines of a TextBlock as Teams shows it: a line break is one between two items of a list, elsewhere only two of them are."""
+    lines = [""]
+    for paragraph in text.split("\n\n"):
+        for at, line in enumerate(paragraph.split("\n")):
+            is_item = re.match(r"\s*([-*+]|\d+\.) ", line) and re.match(r"\s*([-*+]|\d+\.) ", lines[-1])
+            lines = [*lines, line] if at == 0 or is_item else [*lines[:-1], f"{lines[-1]} {line}"]
+    return lines[1:]
 
 
 class Teams(Server):

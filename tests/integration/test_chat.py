@@ -7,7 +7,7 @@ from conftest import CONFIG
 from fakes.discord import Discord
 from fakes.mattermost import Mattermost
 from fakes.slack import Slack
-from fakes.teams import Teams
+from fakes.teams import Teams, shown
 from fakes.telegram import Telegram
 
 VENDORS = [Slack, Discord, Mattermost, Telegram]
@@ -117,6 +117,13 @@ def test_teams_takes_cards(make_engine):
             vendor.old_failure = f"Webhook message delivery failed with error: {said}"
             error = desk.error("post", attempts=1, text="x")
             assert (error["code"], error["class"]) == ("chat.teams.delivery", kind), error
+
+
+@pytest.mark.parametrize("text", ["One\nTwo\n\nThree", "To do:\n- a\n- b\r\nThat is all.", "1. a\n2. b", "one", "\none\n"])
+def test_lines_of_a_text_are_lines_in_teams(make_engine, text):
+    with Teams() as vendor:
+        Desk(make_engine(), vendor).outputs(("post", {"text": text}))
+        assert shown(vendor.cards[0]["body"][0]["text"]) == [line for line in text.splitlines() if line]
 
 
 def test_what_is_missing_is_said(make_engine):
