@@ -28,7 +28,7 @@ class Reply:
     tools: list = dataclasses.field(default_factory=list)  # (name, arguments as a dict, or a text that need not be JSON)
     usage: tuple = (100, 20, 0)  # tokens in, out, in from the cache; None: it does not say
     written: tuple = (0, 0)  # of the tokens in, into Anthropic's cache: for five minutes, for an hour
-    finish: str = ""  # "length", "refusal"
+    finish: str = ""  # "length", "refusal"; of Chat Completions others as well
     fault: str = ""
     code: "str | int" = ""
     is_loose: bool = False
@@ -169,7 +169,7 @@ class LLM(Server):
             events.append(of({"refusal": "I cannot help with that."}))
         if reply.fault == "error":
             return self.stream(dataclasses.replace(reply, fault=""), events[:2] + [sse({"error": {"message": "The server had an error", "type": "server_error", "code": reply.code or None}})])
-        events.append(of({}, "length" if reply.finish == "length" else "tool_calls" if reply.tools else "stop"))
+        events.append(of({}, reply.finish if reply.finish not in ("", "refusal") else "tool_calls" if reply.tools else "stop"))
         if reply.usage and body.get("stream_options", {}).get("include_usage"):
             used = {"prompt_tokens": reply.usage[0], "completion_tokens": reply.usage[1], "total_tokens": sum(reply.usage[:2]),
                     "prompt_tokens_details": {"cached_tokens": reply.usage[2]}}

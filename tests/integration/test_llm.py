@@ -231,6 +231,15 @@ def test_an_answer_is_whole_where_the_last_event_does_not_repeat_it(asked, llm):
     assert asked("openai", prompt="?")["text"] == "whole"
 
 
+@pytest.mark.parametrize("finish, code", [("insufficient_system_resource", "llm.overloaded"), ("error", "llm.overloaded"), ("content_filter", "llm.refused")])
+def test_half_of_an_answer_is_none_whatever_a_server_calls_it(asked, llm, finish, code):
+    llm.replies = [Reply("half of it", finish=finish)]
+    error = asked(prompt="?")
+    assert error.get("code") == code, error
+    llm.replies = [Reply("half of it", finish="model_length")]
+    assert asked(prompt="?")["finish"] == "length"
+
+
 def test_the_length_of_an_answer_may_go_by_its_newer_name(asked, llm):
     asked(prompt="?", options={"max_completion_tokens": 9})
     assert llm.bodies[0]["max_completion_tokens"] == 9 and "max_tokens" not in llm.bodies[0]

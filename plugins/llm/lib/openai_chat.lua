@@ -56,7 +56,9 @@ local function take_call(calls, open, part, at)
   call.arguments = call.arguments .. (said.arguments or "")
 end
 
-local finishes = {stop = "stop", length = "length", tool_calls = "tools", function_call = "tools", content_filter = "refused"}
+-- model_length: Mistral. The last ones are what Mistral, vLLM and DeepSeek call an answer that broke off.
+local finishes = {stop = "stop", length = "length", model_length = "length", tool_calls = "tools", function_call = "tools", content_filter = "refused"}
+local broken = {error = true, abort = true, insufficient_system_resource = true}
 
 -- Reads the answer into {text, tool_calls, finish, usage}; first() is called when it begins.
 function M.read(ctx, request, first)
@@ -79,6 +81,7 @@ function M.read(ctx, request, first)
     local choice = type(chunk.choices) == "table" and chunk.choices[1]
     if choice then
       take_delta(choice.delta or {})
+      if broken[choice.finish_reason] then fault.raise("overloaded", "the model has broken off: " .. choice.finish_reason) end
       result.finish = finishes[choice.finish_reason] or result.finish
     end
     if type(chunk.usage) == "table" then
