@@ -63,6 +63,7 @@ class Contentful(Server):
                 raise refused(422, "UnknownContentType", "The content type could not be found")
             entry = self.entries[id] = {"sys": {"id": id, "type": "Entry", "version": 1}}
         entry["fields"] = request.json["fields"]  # all of them: what is not sent is gone
+        entry["metadata"] = request.json.get("metadata", {"tags": [], "concepts": []})  # and that as well
         return entry
 
     def publish(self, request, id):

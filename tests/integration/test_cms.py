@@ -143,6 +143,8 @@ def test_locales_and_fields_that_are_not_meant_are_kept(make_engine):
         desk = Desk(make_engine(), vendor)
         [draft] = desk.outputs(("draft", {**TEA, "fields": {"summary": "short"}}))
         vendor.entries[draft["id"]]["fields"]["title"]["de-DE"] = "Grüner Tee"
+        tagged = vendor.entries[draft["id"]]["metadata"] = {"tags": [{"sys": {"type": "Link", "linkType": "Tag", "id": "tea"}}], "concepts": []}
         desk.outputs(("publish", {"id": draft["id"], **NEW}))
         fields = vendor.published[draft["id"]]
         assert fields["title"] == {"en-US": "Green tea", "de-DE": "Grüner Tee"} and fields["summary"] == {"en-US": "short"} and fields["body"] == {"en-US": NEW["body"]}
+        assert vendor.entries[draft["id"]]["metadata"] == tagged

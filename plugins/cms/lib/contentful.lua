@@ -24,7 +24,7 @@ local function entry_of(client, said)
   local published = said.sys.publishedVersion
   local out = {
     id = said.sys.id, title = fields[site.title_field], body = fields[site.body_field], slug = fields[site.slug_field], version = said.sys.version,
-    is_public = published ~= nil, fields = fields, raw = said.fields or {},
+    is_public = published ~= nil, fields = fields, raw = said.fields or {}, metadata = said.metadata,
   }
   if published and said.sys.version > published + 1 then
     out.draft = {title = out.title, body = out.body}
@@ -43,8 +43,8 @@ function M.by_slug(client, collection, slug)
   return said.items[1] and entry_of(client, said.items[1]) or nil
 end
 
--- A PUT replaces all fields, in all locales: those that are not meant are sent as they were.
-local function write(client, id, headers, raw, changes)
+-- A PUT replaces all fields, in all locales, and the tags: what is not meant is sent as it was.
+local function write(client, id, headers, raw, changes, metadata)
   local site, fields, values = client.site, {}, {[client.site.title_field] = changes.title, [client.site.body_field] = changes.body}
   for name, value in pairs(changes.fields) do values[name] = value end
   for name, locales in pairs(raw) do fields[name] = locales end
@@ -54,7 +54,7 @@ local function write(client, id, headers, raw, changes)
     locales[site.locale] = value
     fields[name] = locales
   end
-  local answer = client:call{method = "PUT", path = path_of(client, id), headers = headers, json = {fields = fields}, accept = {[409] = true}}
+  local answer = client:call{method = "PUT", path = path_of(client, id), headers = headers, json = {fields = fields, metadata = metadata}, accept = {[409] = true}}
   return answer.status ~= 409 and entry_of(client, answer.json) or nil
 end
 
@@ -65,7 +65,7 @@ function M.create(client, collection, slug, changes)
 end
 
 function M.save(client, collection, entry, changes)
-  return write(client, entry.id, {["X-Contentful-Version"] = entry.version}, entry.raw, changes)
+  return write(client, entry.id, {["X-Contentful-Version"] = entry.version}, entry.raw, changes, entry.metadata)
 end
 
 function M.publish(client, collection, entry, changes)
