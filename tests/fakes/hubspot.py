@@ -1,4 +1,4 @@
-"""HubSpot's CRM API v3, as far as plugins/crm speaks it: contacts that are unique by `email` and `crm_key`, notes, lists, deals."""
+"""HubSpot's CRM API, v3 and (HubSpotDated) by date, as far as plugins/crm speaks it: contacts that are unique by `email` and `crm_key`, notes, lists, deals."""
 from fakes.server import Refused, Server
 
 TOKEN = "pat-eu1-token"
@@ -13,18 +13,19 @@ def refused(status, category, message):
 class HubSpot(Server):
     account = {"vendor": "hubspot", "token": {"secret": "TOKEN"}, "external_key": "crm_key", "record_url": "https://crm.example/{id}"}
     secrets = {"TOKEN": TOKEN}
-    writes, notes_path, code, retried_limit = r"/crm/v3/objects/contacts$", r"/crm/v3/objects/notes$", "crm.hubspot.VALIDATION_ERROR", "RATE_LIMITS"
+    objects, lists, associations = "/crm/v3/objects", "/crm/v3/lists", "/crm/v4/objects"
+    writes, notes_path, code, retried_limit = r"/crm/.*/contacts$", r"/crm/.*/notes$", "crm.hubspot.VALIDATION_ERROR", "RATE_LIMITS"
     listed, stage, unknown_field = "77", "closedwon", "no_such"
 
     def __init__(self):
         super().__init__()
         self.contacts, self.notes, self.members, self.deals = {}, {}, set(), {"900": {"dealstage": "new"}}
         for method, path, handler in [
-            ("POST", "/crm/v3/objects/contacts/batch/upsert", self.upsert), ("GET", "/crm/v3/objects/contacts/{id}", self.get),
-            ("POST", "/crm/v3/objects/contacts", self.create), ("PATCH", "/crm/v3/objects/contacts/{id}", self.update),
-            ("POST", "/crm/v3/objects/contacts/search", self.search), ("POST", "/crm/v3/objects/notes", self.note),
-            ("GET", "/crm/v4/objects/contacts/{id}/associations/notes", self.notes_of), ("POST", "/crm/v3/objects/notes/batch/read", self.read_notes),
-            ("PUT", "/crm/v3/lists/{list}/memberships/add", self.add), ("PATCH", "/crm/v3/objects/deals/{id}", self.move),
+            ("POST", self.objects + "/contacts/batch/upsert", self.upsert), ("GET", self.objects + "/contacts/{id}", self.get),
+            ("POST", self.objects + "/contacts", self.create), ("PATCH", self.objects + "/contacts/{id}", self.update),
+            ("POST", self.objects + "/contacts/search", self.search), ("POST", self.objects + "/notes", self.note),
+            ("GET", self.associations + "/contacts/{id}/associations/notes", self.notes_of), ("POST", self.objects + "/notes/batch/read", self.read_notes),
+            ("PUT", self.lists + "/{list}/memberships/add", self.add), ("PATCH", self.objects + "/deals/{id}", self.move),
         ]:
             self.on(method, path, self.signed(handler))
 
@@ -130,3 +131,8 @@ class HubSpot(Server):
 
     def stage_of_deal(self):
         return self.deals["900"]["dealstage"]
+
+
+class HubSpotDated(HubSpot):
+    account = {**HubSpot.account, "version": "2026-09"}
+    objects, lists, associations = "/crm/objects/2026-09", "/crm/lists/2026-09", "/crm/objects/2026-09"

@@ -6,12 +6,12 @@ import pytest
 import steps
 from conftest import CONFIG, wait_for
 from fakes.dynamics import DEAL, Dynamics
-from fakes.hubspot import HubSpot
+from fakes.hubspot import HubSpot, HubSpotDated
 from fakes.pipedrive import OTHER, Pipedrive
 from fakes.salesforce import Salesforce
 from fakes.zoho import Zoho
 
-VENDORS = [HubSpot, Salesforce, Pipedrive, Zoho, Dynamics]
+VENDORS = [HubSpot, HubSpotDated, Salesforce, Pipedrive, Zoho, Dynamics]
 ADA = {"email": "o'brien+x@acme.example", "first_name": "Ada", "last_name": "O'Brien", "phone": "+49 30 1"}
 ID = "${{ steps.s1.id }}"  # what the first step has given
 
@@ -212,6 +212,13 @@ def test_the_budget_of_pipedrive_says_when_it_is_there_again(make_engine):
         vendor.fail(429, {"success": False, "error": "request over limit"}, headers={"x-ratelimit-reset": "2"})
         started = time.monotonic()
         assert Desk(make_engine(), vendor).ends(("upsert", ADA), attempts=2)[0]["attempt"] == 2 and time.monotonic() - started > 2
+
+
+def test_a_version_of_hubspot_is_v3_or_a_date(make_engine):
+    with HubSpot() as vendor:
+        vendor.account = {**vendor.account, "version": "v4"}
+        error = Desk(make_engine(), vendor).error("get", id="1")
+        assert error["code"] == "crm.config" and "2026-09" in error["message"] and vendor.requests == [], error
 
 
 def test_who_comes_to_hubspot_in_the_meantime_is_changed(make_engine):

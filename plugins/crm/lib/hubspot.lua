@@ -1,4 +1,4 @@
--- HubSpot, CRM API v3. An e-mail address is unique there, and so may be fields of one's own: what is compared is left to HubSpot.
+-- HubSpot, CRM API, of version 3 or of a date. An e-mail address is unique there, and so may be fields of one's own: what is compared is left to HubSpot.
 local shape = require "shape"
 local M = {url = "https://api.hubapi.com"}
 local map = {email = "email", first_name = "firstname", last_name = "lastname", phone = "phone", company = "company"}
@@ -15,6 +15,14 @@ function M.explain(body)
   return body.category, body.message
 end
 
+-- What was /crm/v3/objects/contacts is /crm/objects/2026-09/contacts by date; of v3 the associations are v4.
+local function at(client, what, numbered)
+  local version = client.account.version or "v3"
+  if version == "v3" then return "/crm/" .. (numbered or "v3") .. "/" .. what .. "/" end
+  if not version:find("^%d%d%d%d%-%d%d$") then client:wrong("config", "configure.crm: version of hubspot is v3 or a date such as 2026-09") end
+  return "/crm/" .. what .. "/" .. version .. "/"
+end
+
 local function record(client, object)
   return shape.from_vendor(object.id, client:record_url(object.id), object.properties or {}, map)
 end
@@ -27,12 +35,12 @@ local function properties(input, kind)
   return names
 end
 
-local contacts = "/crm/v3/objects/contacts"
-
 -- By an address HubSpot's upsert must name all fields of the contact. So it is changed, and made if it is not there; two of one address are refused.
 local function by_address(client, address, fields)
-  local change = {method = "PATCH", path = contacts .. "/" .. client.ctx.urlencode(address), query = {idProperty = "email"}, json = {properties = fields}}
-  change.accept = {[404] = true}
+  local contacts = at(client, "objects") .. "contacts"
+  local change = {
+    method = "PATCH", path = contacts .. "/" .. client.ctx.urlencode(address), query = {idProperty = "email"}, json = {properties = fields}, accept = {[404] = true},
+  }
   if fields.email == address then fields.email = nil end -- it is there, maybe as a further address
   local answer = client:call(change)
   if answer.status ~= 404 then return answer.json.id, false end
@@ -44,7 +52,9 @@ local function by_address(client, address, fields)
 end
 
 local function by_key(client, key, value, fields)
-  local said = client:json{method = "POST", path = contacts .. "/batch/upsert", json = {inputs = {{id = value, idProperty = key, properties = fields}}}}
+  local said = client:json{
+    method = "POST", path = at(client, "objects") .. "contacts/batch/upsert", json = {inputs = {{id = value, idProperty = key, properties = fields}}},
+  }
   local one = (said.results or {})[1]
   if not one then -- 207: the batch was taken, its only member refused
     local why = (said.errors or {})[1] or {}
@@ -69,7 +79,7 @@ function M.find(client, input)
   if not next(input.fields) and (input.email or input.external_id ~= nil) then
     local key, value = shape.key_of(client, input, "email")
     local answer = client:call{
-      path = "/crm/v3/objects/contacts/" .. client.ctx.urlencode(value), accept = {[404] = true},
+      path = at(client, "objects") .. "contacts/" .. client.ctx.urlencode(value), accept = {[404] = true},
       query = {idProperty = key, properties = table.concat(properties(input), ",")},
     }
     return answer.status == 404 and {} or {record(client, answer.json)}
@@ -79,7 +89,7 @@ function M.find(client, input)
     filters[#filters + 1] = {propertyName = pair[1], operator = "EQ", value = tostring(pair[2])}
   end
   local said = client:json{
-    method = "POST", path = "/crm/v3/objects/contacts/search",
+    method = "POST", path = at(client, "objects") .. "contacts/search",
     json = {filterGroups = {{filters = filters}}, properties = properties(input), limit = input.limit},
   }
   local found = {}
@@ -89,7 +99,7 @@ end
 
 function M.get(client, input)
   return record(client, client:json{
-    path = "/crm/v3/objects/" .. objects[input.kind] .. "/" .. client.ctx.urlencode(tostring(input.id)),
+    path = at(client, "objects") .. objects[input.kind] .. "/" .. client.ctx.urlencode(tostring(input.id)),
     query = {properties = table.concat(properties(input, input.kind), ",")},
   })
 end
@@ -97,13 +107,13 @@ end
 local function note_with(client, contact, mark)
   local ids, after = {}, nil
   repeat
-    local page = client:json{path = "/crm/v4/objects/contacts/" .. contact .. "/associations/notes", query = {limit = 500, after = after}}
+    local page = client:json{path = at(client, "objects", "v4") .. "contacts/" .. contact .. "/associations/notes", query = {limit = 500, after = after}}
     for _, one in ipairs(page.results) do ids[#ids + 1] = {id = tostring(one.toObjectId)} end
     after = page.paging and page.paging.next and page.paging.next.after
   until not after
   for from = 1, #ids, 100 do
     local some = table.move(ids, from, math.min(from + 99, #ids), 1, {})
-    local notes = client:json{method = "POST", path = "/crm/v3/objects/notes/batch/read", json = {properties = {"hs_note_body"}, inputs = some}}
+    local notes = client:json{method = "POST", path = at(client, "objects") .. "notes/batch/read", json = {properties = {"hs_note_body"}, inputs = some}}
     for _, note in ipairs(notes.results) do
       if (note.properties.hs_note_body or ""):find(mark, 1, true) then return note.id end
     end
@@ -115,7 +125,7 @@ function M.note(client, input)
   local id = note_with(client, contact, mark)
   if id then return {id = tostring(id), created = false} end
   local said = client:json{
-    method = "POST", path = "/crm/v3/objects/notes",
+    method = "POST", path = at(client, "objects") .. "notes",
     json = {
       properties = {hs_timestamp = tostring(client.ctx.now()), hs_note_body = shape.html(input.text) .. "<br>(ref " .. mark .. ")"},
       associations = {{to = {id = tostring(input.contact)}, types = {{associationCategory = "HUBSPOT_DEFINED", associationTypeId = note_to_contact}}}},
@@ -126,7 +136,7 @@ end
 
 function M.add_to_list(client, input)
   local answer = client:call{
-    method = "PUT", path = "/crm/v3/lists/" .. client.ctx.urlencode(tostring(input.list)) .. "/memberships/add", json = {tostring(input.contact)},
+    method = "PUT", path = at(client, "lists") .. client.ctx.urlencode(tostring(input.list)) .. "/memberships/add", json = {tostring(input.contact)},
   }
   if answer.json and #(answer.json.recordIdsMissing or {}) > 0 then client:fail("OBJECT_NOT_FOUND", "hubspot has no contact " .. tostring(input.contact)) end
   return {}
@@ -135,7 +145,7 @@ end
 function M.deal_move(client, input)
   local changed = shape.to_vendor(client, {fields = input.fields}, map)
   changed.dealstage = tostring(input.stage)
-  local said = client:json{method = "PATCH", path = "/crm/v3/objects/deals/" .. client.ctx.urlencode(tostring(input.deal)), json = {properties = changed}}
+  local said = client:json{method = "PATCH", path = at(client, "objects") .. "deals/" .. client.ctx.urlencode(tostring(input.deal)), json = {properties = changed}}
   return {id = tostring(said.id)}
 end
 
