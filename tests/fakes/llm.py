@@ -8,7 +8,7 @@ what it was asked:
 A Reply with `fault` goes wrong in the middle: "cut" (the connection ends), "garbage" (an event that is no JSON), "error" (an error inside of the stream,
 with this `code`), "silence" (no last event, and the answer ends as if it were whole), "stall" (nothing more comes until close()).
 What has `thoughts` must come back with the results of its calls as it was, to the same model, and to no other. `is_loose`: as servers that speak like Chat Completions do, all calls of tools have index 0, and later pieces an empty id and name;
-as some do that speak like Responses, the last event does not repeat the output."""
+as some do that speak like Responses, the last event does not repeat the output; no block of Messages has an end."""
 import dataclasses
 import itertools
 import json
@@ -326,7 +326,8 @@ class LLM(Server):
             content.append({**start, **whole})
             events.append(sse({"type": "content_block_start", "index": at, "content_block": start}, "content_block_start"))
             events.extend(sse({"type": "content_block_delta", "index": at, "delta": delta}, "content_block_delta") for delta in deltas)
-            events.append(sse({"type": "content_block_stop", "index": at}, "content_block_stop"))
+            if not reply.is_loose:
+                events.append(sse({"type": "content_block_stop", "index": at}, "content_block_stop"))
         think()
         if reply.text:
             block({"type": "text", "text": ""}, [{"type": "text_delta", "text": part} for part in pieces(reply.text)], {"text": reply.text})

@@ -231,6 +231,11 @@ def test_an_answer_is_whole_where_the_last_event_does_not_repeat_it(asked, llm):
     assert asked("openai", prompt="?")["text"] == "whole"
 
 
+def test_a_block_of_anthropic_that_has_no_end_of_its_own_ends_with_the_message(asked, llm):
+    llm.replies = [Reply("whole", is_loose=True)]
+    assert asked("anthropic", prompt="?")["text"] == "whole"
+
+
 @pytest.mark.parametrize("finish, code", [("insufficient_system_resource", "llm.overloaded"), ("error", "llm.overloaded"), ("content_filter", "llm.refused")])
 def test_half_of_an_answer_is_none_whatever_a_server_calls_it(asked, llm, finish, code):
     llm.replies = [Reply("half of it", finish=finish)]

@@ -124,6 +124,7 @@ function M.read(ctx, request, first)
       add_delta(block, delta)
     elseif kind == "content_block_stop" and block then
       end_block(result, block)
+      open[said.index] = nil
     elseif kind == "message_delta" then
       result.finish = finishes[(said.delta or {}).stop_reason] or result.finish
       add_usage(result, said.usage)
@@ -132,6 +133,10 @@ function M.read(ctx, request, first)
     end
     return kind == "message_stop"
   end)
+  local left = {}
+  for index in pairs(open) do left[#left + 1] = index end
+  table.sort(left)
+  for _, index in ipairs(left) do end_block(result, open[index]) end -- servers that speak like it may not say so
   if not result.has_thoughts then result.blocks = nil end
   return result
 end
