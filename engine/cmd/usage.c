@@ -36,7 +36,7 @@ static void print_sum(const struct bw_usage_sum *sum)
     printf("%lld call%s, %lld tokens in (%lld cached), %lld out, %s", (long long)sum->calls, sum->calls == 1 ? "" : "s",
            (long long)sum->numbers.input, (long long)sum->numbers.cached, (long long)sum->numbers.output, cost_text(sum->numbers.cost, cost));
     if (sum->unpriced) printf(" and %lld call%s of unknown price", (long long)sum->unpriced, sum->unpriced == 1 ? "" : "s");
-    if (sum->open) printf(" (with what %lld that never said what they took might have taken)", (long long)sum->open);
+    if (sum->open) printf(" (with %lld of which no answer is recorded: what they took, or might have taken)", (long long)sum->open);
     putchar('\n');
 }
 
@@ -49,7 +49,7 @@ static bool print_call(void *arg, const struct bw_usage_row *row)
     (void)arg;
     printf("  %-20.*s attempt %u  %.*s/%.*s  ", (int)row->path.len, row->path.ptr, row->attempt, (int)row->provider.len, row->provider.ptr,
            (int)row->model.len, row->model.ptr);
-    if (!row->has_ended) {
+    if (!row->has_ended && !row->is_heard) {
         printf("at most %lld tokens in, %lld out, %s: it has not said what it took\n", (long long)numbers->input, (long long)numbers->output,
                cost_text(numbers->cost, cost));
         return true;
@@ -57,6 +57,7 @@ static bool print_call(void *arg, const struct bw_usage_row *row)
     printf("%lld tokens in (%lld cached), %lld out, %s, %s", (long long)numbers->input, (long long)numbers->cached, (long long)numbers->output,
            cost_text(numbers->cost, cost), bw_duration_text(numbers->took_ms, took));
     if (numbers->first_ms >= 0) printf(", the first after %s", bw_duration_text(numbers->first_ms, first));
+    if (!row->has_ended) printf(": what came of it is not recorded"); /* yet, or for good: then the call was made again */
     putchar('\n');
     return true;
 }
@@ -266,7 +267,8 @@ const struct bw_command bw_command_usage = {
         "usage: bellwire usage [--since 30d] [--by LIST] [--workflow NAME] [--json] [--config FILE]\n\n"
         "Sums the calls of steps to what is paid by use, such as language models: calls, tokens, money (in the currency of the prices), time. Also\n"
         "those of attempts that failed. A call of which nobody knows the price is counted as such, and not as free; one that never said what it\n"
-        "took, because its process ended, counts with what it might have taken. Days are those of UTC.\n\n"
+        "took, because its process ended, counts with what it might have taken. Both it and one whose answer was lost are open. Days are those\n"
+        "of UTC.\n\n"
         "  --since 30d      from that day on\n"
         "  --by LIST        of day, workflow, provider and model, with commas between (day,workflow,model)\n"
         "  --workflow NAME  only this workflow\n"

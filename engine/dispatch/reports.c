@@ -26,6 +26,8 @@ struct bw_stored_report {
     struct bw_wait_arm *arms;
     struct bw_join_new *joins;
     size_t join_count;
+    int64_t *calls;
+    size_t call_count;
     struct bw_emits emits;
     struct bw_responses responses;
     struct bw_run_ids dropped;
@@ -40,6 +42,7 @@ static void report_free(struct bw_stored_report *report)
     free(report->steps);
     free(report->arms);
     free(report->joins);
+    free(report->calls);
     bw_emits_free(&report->emits);
     bw_responses_free(&report->responses);
     free(report);
@@ -86,6 +89,8 @@ static void read_waiting(const json_t *from, struct bw_step_row *step, struct bw
 
 static void read_step(struct bw_stored_report *report, const struct bw_message *message, const json_t *from, struct bw_step_row *step)
 {
+    size_t index;
+    json_t *call;
     step->path = bw_json_slice(json_object_get(from, "path"));
     step->state = (enum bw_step_state)bw_json_int(from, "state", BW_STEP_FAILED);
     step->attempt = (uint32_t)bw_json_int(from, "attempt", 0);
@@ -96,6 +101,9 @@ static void read_step(struct bw_stored_report *report, const struct bw_message *
     step->output = keep_part(report, message, from);
     step->error = keep_json(report, json_object_get(from, "error"));
     step->failures = keep_json(report, json_object_get(from, "failures"));
+    step->calls = report->calls + report->call_count;
+    json_array_foreach(json_object_get(from, "calls"), index, call) report->calls[report->call_count++] = json_integer_value(call);
+    step->call_count = index;
 }
 
 static bool read_join(struct bw_stored_report *report, const struct bw_message *message, const json_t *from, struct bw_step_row *step)
@@ -206,7 +214,7 @@ void bw_reports_take(struct bw_run_worker *worker, const struct bw_message *mess
     struct bw_job *job = bw_jobs_find(dispatch, bw_json_int(message->head, "job", 0));
     struct bw_stored_report *report = NULL;
     json_t *runs = json_object_get(message->head, "runs"), *run;
-    size_t index, inner, step_count = 0, steps_used = 0, arm_count = 0, arms_used = 0, emit_count = 0, join_count = 0;
+    size_t index, inner, step_count = 0, steps_used = 0, arm_count = 0, arms_used = 0, emit_count = 0, join_count = 0, call_count = 0;
     json_t *step;
 
     /* Only the one who has the event may write: a report of a worker that was given up is refused (semantics.md 2.3). */
@@ -221,6 +229,7 @@ void bw_reports_take(struct bw_run_worker *worker, const struct bw_message *mess
             arm_count += json_array_size(json_object_get(step, "arms"));
             emit_count += json_array_size(json_object_get(step, "emits"));
             join_count += json_object_get(step, "join") != NULL;
+            call_count += json_array_size(json_object_get(step, "calls"));
         }
     }
     report = calloc(1, sizeof *report);
@@ -229,7 +238,9 @@ void bw_reports_take(struct bw_run_worker *worker, const struct bw_message *mess
     report->steps = calloc(step_count + 1, sizeof *report->steps);
     report->arms = calloc(arm_count + 1, sizeof *report->arms);
     report->joins = calloc(join_count + 1, sizeof *report->joins);
-    if (!report->runs || !report->steps || !report->arms || !report->joins || !bw_emits_reserve(&report->emits, emit_count)) goto broken;
+    report->calls = calloc(call_count + 1, sizeof *report->calls);
+    if (!report->runs || !report->steps || !report->arms || !report->joins || !report->calls || !bw_emits_reserve(&report->emits, emit_count))
+        goto broken;
     report->dispatch = dispatch;
     report->mail.kind = BW_MAIL_REPORT;
     report->job = job->number;

@@ -136,6 +136,7 @@ void bw_usage_end(struct bw_run_worker *worker, const json_t *head)
     struct metering *metering = submit(worker, head, false);
     if (!metering) return;
     metering->wish.id = bw_json_int(head, "id", 0);
+    metering->wish.is_final = bw_json_bool(head, "final", false);
     bw_store_submit(worker->dispatch->options.store, &metering->op);
 }
 

@@ -263,7 +263,7 @@ static bool put_late_steps(struct bw_writer *writer, int64_t run_id, const struc
         bw_sql_bind_int(statement, 5, step->ended_ms);
         bw_sql_bind_blob_or_null(statement, 6, step->output);
         bw_sql_bind_text_or_null(statement, 7, step->error);
-        if (!bw_sql_run(statement, err)) return false;
+        if (!bw_sql_run(statement, err) || !bw_usage_settle(&writer->sql, run->uid, step->calls, step->call_count, err)) return false;
     }
     return true;
 }
@@ -297,6 +297,7 @@ static bool put_run(struct bw_writer *writer, struct bw_store_op *op, const stru
     bool has_live = known.has_live;
     for (size_t i = 0; i < run->step_count; i++) {
         if (!put_step(writer, known.id, known.step_count + (int64_t)i, &run->steps[i], err)) return false;
+        if (!bw_usage_settle(&writer->sql, run->uid, run->steps[i].calls, run->steps[i].call_count, err)) return false;
         if (!has_ended && !bw_parking_put_step(&writer->parking, known.id, &run->steps[i], &has_live, err)) return false;
         if (run->steps[i].join && !bw_children_begin(&writer->parking, known.id, run->uid, op->event_id, &run->steps[i], err)) return false;
     }

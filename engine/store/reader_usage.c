@@ -20,6 +20,7 @@ bool bw_reader_usage_of_run(struct bw_reader *reader, struct bw_uid run, bw_usag
                                            .attempt = (uint32_t)sqlite3_column_int64(row, 3),
                                            .at_ms = sqlite3_column_int64(row, 4),
                                            .has_ended = sqlite3_column_int(row, 5) == 2,
+                                           .is_heard = sqlite3_column_int(row, 5) == 3,
                                            .provider = bw_sql_column(row, 6),
                                            .model = bw_sql_column(row, 7),
                                            .numbers = {.input = sqlite3_column_int64(row, 8),

@@ -201,6 +201,8 @@ struct bw_step_row {
     struct bw_slice output;      /* JSON, or empty */
     struct bw_slice error;       /* JSON object {code,message,…}, or empty */
     struct bw_slice failures;    /* JSON list: attempts that were tried again, {attempt,at_ms,took_ms,error}; written: since the last row; or empty */
+    const int64_t *calls;        /* metered calls of which this row says what came of them: usage.h; not read back */
+    size_t call_count;
     /* WAITING and RETRYING: what the step waits for now, instead of all that it waited for before. Whatever comes first, the timer or an event
      * for one of the arms, becomes its wake, and nothing else is left registered. If events for several arms are there, the lowest id wins.
      * The wake stays until the step's row is final or the step is reported waiting again. */

@@ -1,5 +1,7 @@
 #include "store/usages.h"
 
+enum { STATE_OPEN = 1, STATE_SETTLED = 2, STATE_HEARD = 3 }; /* HEARD: it has ended, and its step's row does not say so yet */
+
 /* ---- may it be made? ---- */
 
 static sqlite3_stmt *ask_sum(const struct bw_write_statements *sql, const struct bw_usage_wish *wish, const struct bw_uid *root,
@@ -142,6 +144,7 @@ static bool end_call(struct bw_write_statements *sql, const struct bw_usage_wish
     bool has_row;
     bw_sql_bind_int(row, 1, wish->id);
     bw_sql_bind_blob(row, 2, wish->run.bytes, sizeof wish->run.bytes);
+    bw_sql_bind_int(row, 3, STATE_OPEN);
     if (!bw_sql_next(row, &has_row, err)) return false;
     if (!has_row) return true;
     bool was_unpriced = sqlite3_column_type(row, 6) == SQLITE_NULL;
@@ -149,7 +152,7 @@ static bool end_call(struct bw_write_statements *sql, const struct bw_usage_wish
                                   .provider = bw_sql_column(row, 2),
                                   .model = bw_sql_column(row, 3),
                                   .day = sqlite3_column_int64(row, 0) / BW_USAGE_DAY_MS,
-                                  .open = -1,
+                                  .open = wish->is_final ? -1 : 0,
                                   .unpriced = (numbers->cost < 0) - was_unpriced,
                                   .input = numbers->input - sqlite3_column_int64(row, 4),
                                   .output = numbers->output - sqlite3_column_int64(row, 5),
@@ -166,7 +169,35 @@ static bool end_call(struct bw_write_statements *sql, const struct bw_usage_wish
     bind_cost(end, 5, numbers->cost);
     bind_cost(end, 6, numbers->first_ms);
     bw_sql_bind_int(end, 7, numbers->took_ms);
+    bw_sql_bind_int(end, 8, wish->is_final ? STATE_SETTLED : STATE_HEARD);
     return bw_sql_run(end, err);
+}
+
+static bool settle_call(struct bw_write_statements *sql, struct bw_uid run, int64_t id, struct bw_error *err)
+{
+    sqlite3_stmt *row = BW_WRITE(sql, find_usage), *settle = BW_WRITE(sql, settle_usage);
+    bool has_row;
+    bw_sql_bind_int(row, 1, id);
+    bw_sql_bind_blob(row, 2, run.bytes, sizeof run.bytes);
+    bw_sql_bind_int(row, 3, STATE_HEARD);
+    if (!bw_sql_next(row, &has_row, err)) return false;
+    if (!has_row) return true;
+    const struct change change = {.workflow = bw_sql_column(row, 1),
+                                  .provider = bw_sql_column(row, 2),
+                                  .model = bw_sql_column(row, 3),
+                                  .day = sqlite3_column_int64(row, 0) / BW_USAGE_DAY_MS,
+                                  .open = -1};
+    bool good = add_to_day(sql, &change, err);
+    sqlite3_reset(row); /* its texts were bound until now */
+    bw_sql_bind_int(settle, 1, id);
+    return good && bw_sql_run(settle, err);
+}
+
+bool bw_usage_settle(struct bw_write_statements *sql, struct bw_uid run, const int64_t *calls, size_t count, struct bw_error *err)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!settle_call(sql, run, calls[i], err)) return false;
+    return true;
 }
 
 bool bw_usage_apply(struct bw_write_statements *sql, struct bw_usage_wish *wish, struct bw_error *err)

@@ -1,7 +1,8 @@
 /* usage.h: metered calls: what steps use of things that are paid by use, such as language models. Before a call its row says what it may take at most
  * (BW_OP_USAGE with `opens`), and in the same transaction nothing that a budget allows is exceeded, or there is no row and no call; behind the call
- * the row says what it took. A call that never says so, because its process died, counts with what it might have taken. Rows go with their runs, the
- * sums of a day stay for BW_USAGE_DAYS_KEPT days. Days are those of UTC. */
+ * the row says what it took. A call that never says so, because its process died, counts with what it might have taken. It is open until a step's row
+ * that says what came of it is written, in the same transaction: what was paid and then lost is not taken for what has served. Rows go with their
+ * runs, the sums of a day stay for BW_USAGE_DAYS_KEPT days. Days are those of UTC. */
 #ifndef BW_STORE_USAGE_H
 #define BW_STORE_USAGE_H
 #include "store/store.h"
@@ -34,6 +35,7 @@ struct bw_usage_wish {
     const struct bw_usage_budget *budgets; /* the first that it would exceed refuses it */
     size_t budget_count;
     int64_t id;                    /* out, when it may be made; in, when it has ended */
+    bool is_final;                 /* it has ended, and no step's row will say so */
     bool is_refused;               /* out: then the rest says why */
     bool is_unpriced;              /* there is a budget of cost, and nobody knows what the call costs */
     struct bw_usage_budget budget; /* which one */
@@ -47,7 +49,8 @@ struct bw_usage_row { /* borrowed until the visit returns */
     struct bw_slice workflow, path, provider, model;
     uint32_t attempt;
     int64_t at_ms;
-    bool has_ended; /* false: the numbers are what it might have taken */
+    bool has_ended; /* and what came of it is recorded; false: the numbers are what it might have taken, … */
+    bool is_heard;  /* … or what it took: its answer came, and is lost with its process, or not recorded yet */
     struct bw_usage_numbers numbers;
 };
 struct bw_usage_sum {

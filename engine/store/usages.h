@@ -5,4 +5,6 @@
 #include "store/write_sql.h"
 
 bool bw_usage_apply(struct bw_write_statements *sql, struct bw_usage_wish *wish, struct bw_error *err);
+/* What came of these calls is recorded with this transaction. */
+bool bw_usage_settle(struct bw_write_statements *sql, struct bw_uid run, const int64_t *calls, size_t count, struct bw_error *err);
 #endif

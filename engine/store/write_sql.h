@@ -233,6 +233,7 @@
     X(put_usage)               \
     X(find_usage)              \
     X(end_usage)               \
+    X(settle_usage)            \
     X(add_usage_day)           \
     X(delete_usage_days)       \
     X(delete_usage)            \

@@ -105,6 +105,7 @@ enum bw_message_type {
      *          deadline_ms?: when a parked run is over, settled?: bool: its steps have ended, it has not,
      *          steps: [{path, state: number, attempt, started_ms, ended_ms, inputs: [names], sensitive?: bool, output_part?, error?: ERROR,
      *                   failures?: [{attempt, at_ms, took_ms?, error}] attempts that are tried again, since the last report,
+     *                   calls?: [id] metered calls of which this row says what came of them,
      *                   respond?: {status, type, headers?: {}, part: the body} the answer to the sender, when this is on disk
      *                   emits?: [{uid, name, key?, part: its data}] events that it causes,
      *                   join?: {workflow, version: hex, total, concurrency, allowed, depth, call, detached, event: do they need its body?, events?:
@@ -138,7 +139,7 @@ enum bw_message_type {
      * what it may take at most (millionths of the currency; without it nobody knows the price), budget?: {calls?, tokens?, cost?, ms?} of the step}
      */
     BW_MSG_USAGE_ASK = 44,
-    /* It has ended. {run, id, input_tokens?, output_tokens?, cached_tokens?, cost?, first_ms?, took_ms?} */
+    /* It has ended. {run, id, input_tokens?, output_tokens?, cached_tokens?, cost?, first_ms?, took_ms?, final?: bool: no report will name it} */
     BW_MSG_USAGE_END = 45,
     /* {event: uid, run?: uid of the one that answers the sender of the event, within_ms} no run: none does. Only for events that some workflow with
      * `respond: {mode: result}` has a trigger for; before the first report of one of its runs. */

@@ -80,6 +80,7 @@ void bw_attempt_release(struct bw_attempt *attempt)
     bw_inner_free(attempt);
     attempt->kept = NULL;
     bw_step_free_task(attempt->run, &attempt->task, &attempt->shared);
+    bw_meter_move(&attempt->calls, &bw_attempt_result(attempt)->calls);
     bw_timer_stop(attempt->timer);
     bw_timer_stop(attempt->beat_timer);
     if (attempt->permit) bw_permit_release(attempt, 0);

@@ -154,6 +154,7 @@ static void reset(struct bw_step_result *result)
     bw_buf_free(&result->output);
     bw_buf_free(&result->error);
     bw_buf_free(&result->failures);
+    bw_buf_free(&result->calls);
     *result = (struct bw_step_result){.children_total = result->children_total};
 }
 

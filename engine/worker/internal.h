@@ -253,6 +253,7 @@ struct bw_step_result {
     int64_t started_ms, ended_ms;
     struct bw_buf input_names, output, error; /* JSON texts */
     struct bw_buf failures;                   /* of the attempts that were tried again: JSON objects between commas, until they are reported */
+    struct bw_buf calls;                      /* metered ones of attempts that have ended, until they are reported: numbers between commas */
     int64_t queued_ms;                        /* since its first attempt it has waited so long for its turn: that is not the step's time */
     bool is_under_way;                        /* it has an attempt in run->attempts */
     bool is_reported, is_pure;                /* pure: recomputed from the same data to the same value, so it need not be on disk before an effect */
@@ -286,6 +287,7 @@ struct bw_step_part { /* of a step: part.c */
     int state; /* WAITING, SUCCEEDED, FAILED or CANCELLED */
     int64_t started_ms, ended_ms;
     struct bw_buf output, error; /* JSON texts; WAITING: what is asked, or nothing */
+    struct bw_buf calls;         /* as of a step: those behind the part before it */
     bool is_reported, is_sensitive;
     /* WAITING: part_wait.c */
     int64_t due_ms;                /* 0: no time ends it */
@@ -405,6 +407,7 @@ struct bw_attempt {
     int64_t report;              /* the report it waits for */
     int64_t usage;               /* a metered call that it asks for; 0 = none */
     unsigned metered;            /* calls that it has begun and not ended */
+    struct bw_buf calls;         /* those that have: what came of them is recorded with the attempt, or with a part of it */
     int64_t permit;              /* of a shared limit: what it waits for (PERMIT) or has; 0 = none */
     int64_t asked_us;
     struct bw_buf limit_key;
@@ -618,6 +621,7 @@ void bw_trial_trace_input(struct bw_attempt *attempt); /* nothing outside of a t
 void bw_meter_begin(struct bw_attempt *attempt, struct bw_slice said);
 void bw_meter_end(struct bw_attempt *attempt, int64_t id, struct bw_slice said);
 void bw_meter_forget(struct bw_attempt *attempt);                                   /* what it asks for is not wanted any more */
+void bw_meter_move(struct bw_buf *from, struct bw_buf *to);                         /* numbers of calls; `from` is empty then */
 void bw_meter_answered(struct bw_worker *worker, const struct bw_message *message); /* BW_MSG_USAGE */
 
 /* Found by name: it is there and wants to be called. NULL: else it is said. */

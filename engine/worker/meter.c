@@ -1,5 +1,7 @@
 /* Metered calls (ctx.usage): before one is made the engine is asked, which writes down what it may take at most, unless a budget forbids it. Behind
- * it the engine is told what it took. A call whose attempt ends without saying so, or with its process, counts with what it might have taken. */
+ * it the engine is told what it took. A call whose attempt ends without saying so, or with its process, counts with what it might have taken. And one
+ * whose answer is lost with its process, before the attempt or a part of it was recorded, stays one of which nobody knows what it gave: it is made
+ * again. */
 #include "worker/internal.h"
 #include <stdlib.h>
 
@@ -47,6 +49,17 @@ void bw_meter_end(struct bw_attempt *attempt, int64_t id, struct bw_slice said)
     if (!attempt->metered) return;
     attempt->metered--;
     tell_end(bw_attempt_worker(attempt), attempt->run->uid_text, id, said);
+    bw_buf_printf(&attempt->calls, "%s%lld", attempt->calls.len ? "," : "", (long long)id);
+    if (attempt->calls.failed) exit(70);
+}
+
+void bw_meter_move(struct bw_buf *from, struct bw_buf *to)
+{
+    if (!from->len) return;
+    if (to->len) bw_buf_append_char(to, ',');
+    bw_buf_append_slice(to, bw_buf_slice(from));
+    if (to->failed) exit(70);
+    bw_buf_free(from);
 }
 
 void bw_meter_forget(struct bw_attempt *attempt)
@@ -63,7 +76,7 @@ void bw_meter_answered(struct bw_worker *worker, const struct bw_message *messag
     struct bw_error err;
     char text[32];
     if (!attempt) { /* it was not wanted any more: the call is not made */
-        if (id) tell_end(worker, bw_json_str(message->head, "run", ""), id, BW_SLICE("{\"cost\":0}"));
+        if (id) tell_end(worker, bw_json_str(message->head, "run", ""), id, BW_SLICE("{\"cost\":0,\"final\":true}"));
         return;
     }
     attempt->usage = 0;

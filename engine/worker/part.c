@@ -100,6 +100,7 @@ void bw_parts_free(struct bw_run *run)
     for (size_t i = 0; i < run->part_count; i++) {
         bw_buf_free(&run->parts[i]->output);
         bw_buf_free(&run->parts[i]->error);
+        bw_buf_free(&run->parts[i]->calls);
         bw_join_free(run->parts[i]->join);
         free(run->parts[i]);
     }
@@ -111,6 +112,7 @@ static void record(struct bw_attempt *attempt, struct bw_step_part *part)
 {
     struct bw_run *run = attempt->run;
     attempt->kept = part;
+    bw_meter_move(&attempt->calls, &part->calls);
     bw_trace_part(run, attempt->step, part);
     attempt->report = run->asked_report = bw_report_run(run, true);
     attempt->wait = BW_WAIT_KEPT;

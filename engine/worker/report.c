@@ -127,6 +127,11 @@ static uint32_t recorded_attempt(const struct bw_run *run, size_t index)
     return result->attempt;
 }
 
+static void append_calls(struct report *report, const struct bw_buf *calls)
+{
+    if (calls->len) bw_buf_printf(&report->head, ",\"calls\":[%s]", calls->data);
+}
+
 static void append_step(struct report *report, const struct bw_run *run, size_t index)
 {
     const struct bw_step_result *result = &run->results[index];
@@ -148,6 +153,7 @@ static void append_step(struct report *report, const struct bw_run *run, size_t 
     append_output(report, &result->output);
     append_error(report, &result->error);
     if (result->failures.len) bw_buf_printf(&report->head, ",\"failures\":[%s]", result->failures.data);
+    append_calls(report, &result->calls);
     bw_buf_append_char(&report->head, '}');
 }
 
@@ -160,6 +166,7 @@ static void append_part(struct report *report, const struct bw_step_part *part)
     if (part->state == BW_STATE_WAITING && part->join) append_join(report, NULL, false, part->join);
     append_output(report, &part->output);
     append_error(report, &part->error);
+    append_calls(report, &part->calls);
     bw_buf_append_char(&report->head, '}');
 }
 
@@ -191,6 +198,7 @@ static void append_run(struct report *report, struct bw_run *run)
         is_first = false;
         append_step(report, run, i);
         bw_buf_clear(&result->failures);
+        bw_buf_clear(&result->calls);
         result->is_reported = true;
         if (result->state != BW_STATE_SKIPPED && result->state != BW_STATE_STARTED && !result->is_pure)
             run->behind_report = run->event->worker->next_report;

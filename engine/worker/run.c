@@ -45,6 +45,7 @@ static void run_free(struct bw_run *run)
         bw_buf_free(&run->results[i].output);
         bw_buf_free(&run->results[i].error);
         bw_buf_free(&run->results[i].failures);
+        bw_buf_free(&run->results[i].calls);
         free(run->results[i].keys);
         bw_join_free(run->results[i].join);
         json_decref(run->results[i].emits);

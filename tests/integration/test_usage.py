@@ -177,6 +177,36 @@ def test_a_call_whose_process_died_counts_with_what_it_might_have_taken(make_eng
         assert engine.stop() == 0
 
 
+@pytest.mark.parametrize("who", ["worker", "engine"])
+def test_a_call_whose_answer_is_lost_with_its_process_is_not_taken_for_the_one_that_served(make_engine, who):
+    """It has said what it took, and that is on disk, when its process dies before the step has ended: the call is made again."""
+    with Server() as server:
+        server.on("POST", "/behind", lambda _: {})
+        engine = make_engine()
+        workflow(engine, CALL % (200, 7) + f"""
+            ctx.usage.finish(call, {{input_tokens = 20, output_tokens = 5, cost = 7}})
+            ctx.http{{url = "{server.url}/behind", method = "POST"}}
+        """)
+        server.stall()
+        engine.start()
+        ring(engine)
+        wait_for("the request behind the call", lambda: server.at("/behind"))
+        database = engine.folder / "data" / "bellwire.db"
+
+        def heard():
+            with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as reader:
+                return reader.execute("SELECT count(*) FROM usage WHERE input = 20").fetchone()[0]
+        wait_for("its end to be on disk", heard)
+        engine.strike(who)
+        server.release()
+        run = ran(engine)
+        assert run["state"] == "succeeded" and (run["usage"]["calls"], run["usage"]["open"], run["usage"]["input_tokens"]) == (2, 1, 40), run["usage"]
+        assert sorted(call["ended"] for call in run["usage"]["of"]) == [False, True]
+        text = engine.run("runs", "show", run["run"]).stdout
+        assert text.count("what came of it is not recorded") == 1 and "1 of which no answer is recorded" in text, text
+        assert engine.stop() == 0
+
+
 def test_a_step_that_is_not_wanted_any_more_makes_no_call_and_what_was_paid_is_told(make_engine):
     engine = make_engine()
     workflow(engine, CALL % (1, 1) + """

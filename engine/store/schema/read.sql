@@ -200,7 +200,7 @@ SELECT id FROM revisions WHERE id = ?1;
 -- name: usage_of_run
 SELECT run, workflow, path, attempt, at_ms, state, provider, model, input, output, cached, cost, first_ms, took_ms FROM usage WHERE run = ?1 ORDER BY id;
 -- name: usage_of_root
-SELECT count(*), total(state = 1), total(cost IS NULL), total(input), total(output), total(cached), total(cost), total(took_ms) FROM usage WHERE root = ?1;
+SELECT count(*), total(state <> 2), total(cost IS NULL), total(input), total(output), total(cached), total(cost), total(took_ms) FROM usage WHERE root = ?1;
 -- name: usage_days
 SELECT day, workflow, provider, model, calls, open, unpriced, input, output, cached, cost, took_ms FROM usage_days
 WHERE day >= ?1 ORDER BY day, workflow, provider, model;

@@ -654,9 +654,11 @@ SELECT total(calls), total(input) + total(output), total(cost), total(took_ms) F
 INSERT INTO usage(run, root, workflow, path, attempt, at_ms, state, provider, model, input, output, cached, cost, took_ms)
 VALUES(?1, ?2, ?3, ?4, ?5, ?6, 1, ?7, ?8, ?9, ?10, 0, ?11, 0);
 -- name: find_usage
-SELECT at_ms, workflow, provider, model, input, output, cost FROM usage WHERE id = ?1 AND run = ?2 AND state = 1;
+SELECT at_ms, workflow, provider, model, input, output, cost FROM usage WHERE id = ?1 AND run = ?2 AND state = ?3;
 -- name: end_usage
-UPDATE usage SET state = 2, input = ?2, output = ?3, cached = ?4, cost = ?5, first_ms = ?6, took_ms = ?7 WHERE id = ?1;
+UPDATE usage SET state = ?8, input = ?2, output = ?3, cached = ?4, cost = ?5, first_ms = ?6, took_ms = ?7 WHERE id = ?1;
+-- name: settle_usage
+UPDATE usage SET state = 2 WHERE id = ?1;
 -- name: add_usage_day
 INSERT INTO usage_days(day, workflow, provider, model, calls, open, unpriced, input, output, cached, cost, took_ms)
 VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) ON CONFLICT DO UPDATE SET calls = calls + excluded.calls, open = open + excluded.open,

@@ -27,7 +27,15 @@ static struct bw_usage_wish open_call(uint32_t run, const char *path, int64_t to
 
 static void end_call(uint32_t run, int64_t id, int64_t tokens, int64_t cost)
 {
-    struct bw_usage_wish wish = {.run = uid_of(run), .id = id, .numbers = {.input = tokens, .cost = cost, .first_ms = 9, .took_ms = 1000}};
+    struct bw_usage_wish wish = {
+        .run = uid_of(run), .id = id, .is_final = true, .numbers = {.input = tokens, .cost = cost, .first_ms = 9, .took_ms = 1000}};
+    struct bw_store_op op = {.kind = BW_OP_USAGE, .usage = &wish};
+    commit(&op);
+}
+
+static void hear_call(uint32_t run, int64_t id, int64_t tokens)
+{
+    struct bw_usage_wish wish = {.run = uid_of(run), .id = id, .numbers = {.input = tokens, .first_ms = 9, .took_ms = 1000}};
     struct bw_store_op op = {.kind = BW_OP_USAGE, .usage = &wish};
     commit(&op);
 }
@@ -110,6 +118,27 @@ static void test_an_end_counts_once_and_only_for_its_own_run(void **state)
     assert_int_equal(query("SELECT count(*) FROM usage_days"), 2);
 }
 
+static void test_a_call_is_open_until_the_row_that_says_what_came_of_it(void **state)
+{
+    struct bw_step_row step = step_row("a", BW_STEP_SUCCEEDED);
+    int64_t ids[3];
+    (void)state;
+    for (size_t i = 0; i < 3; i++) ids[i] = open_call(1, "a", 100, 0, NULL).id;
+    hear_call(1, ids[0], 7); /* its answer is lost: no row ever names it */
+    hear_call(1, ids[1], 9); /* ids[2] never says anything */
+    assert_int_equal(query("SELECT sum(open) FROM usage_days"), 3);
+    assert_int_equal(query("SELECT sum(input) FROM usage_days"), 116); /* what it took counts at once */
+    hear_call(1, ids[1], 50);
+    assert_int_equal(query("SELECT sum(input) FROM usage_days"), 116);
+    step.calls = ids + 1;
+    step.call_count = 2;
+    put_step(2, BW_RUN_ACTIVE, step); /* another run's */
+    assert_int_equal(query("SELECT count(*) FROM usage WHERE state = 2"), 0);
+    for (int i = 0; i < 2; i++) put_step(1, BW_RUN_ACTIVE, step);
+    assert_int_equal(query("SELECT id FROM usage WHERE state = 2"), ids[1]);
+    assert_int_equal(query("SELECT sum(open) FROM usage_days"), 2);
+}
+
 static void test_runs_below_a_run_spend_its_budget(void **state)
 {
     struct bw_step_row step = step_row("fan", BW_STEP_WAITING);
@@ -145,6 +174,7 @@ int main(void)
         PARKING(test_each_scope_counts_what_is_its_own),
         PARKING(test_money_wants_a_price_and_time_is_over_when_it_is_used),
         PARKING(test_an_end_counts_once_and_only_for_its_own_run),
+        PARKING(test_a_call_is_open_until_the_row_that_says_what_came_of_it),
         PARKING(test_runs_below_a_run_spend_its_budget),
         PARKING(test_sums_of_very_old_days_go),
     };
