@@ -3,7 +3,6 @@
 #include "cmd/setup.h"
 #include "store/store.h"
 #include <stdio.h>
-#include <stdlib.h>
 
 struct listing {
     bool as_json;
@@ -64,11 +63,13 @@ static int deliveries_main(int argc, char **argv)
     struct bw_reader *reader;
     struct bw_error err;
     bool done = false;
+    size_t rows;
 
     if (status >= 0) return status;
+    if (!bw_pages_limit(limit, &rows)) return bw_options_wrong(&bw_command_deliveries, "--limit is a number of rows, 1 or more; found '%s'", limit);
     if (argc > first) return bw_options_wrong(&bw_command_deliveries, "unexpected argument '%s'", argv[first]);
     if (!(config = bw_setup_config("deliveries", config_path))) return 1;
-    listing.pages = bw_pages_begin(strtoul(limit, NULL, 10));
+    listing.pages = bw_pages_begin(rows);
     if ((reader = bw_reader_open(config->data, &err))) {
         do
             done = bw_reader_deliveries(reader, source ? bw_slice_of(source) : (struct bw_slice){0}, only_refused, listing.pages.below,

@@ -3,7 +3,6 @@
 #include "cmd/setup.h"
 #include "store/store.h"
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 struct listing {
@@ -65,9 +64,11 @@ static int events_main(int argc, char **argv)
     struct bw_reader *reader = NULL;
     struct bw_error err;
     bool found = true, done = false;
+    size_t rows;
     struct bw_uid uid = {{0}};
 
     if (status >= 0) return status;
+    if (!bw_pages_limit(limit, &rows)) return bw_options_wrong(&bw_command_events, "--limit is a number of rows, 1 or more; found '%s'", limit);
     if (argc - first > 1) return bw_options_wrong(&bw_command_events, "at most one event is shown at a time");
     if (argc > first && !bw_uid_parse(bw_slice_of(argv[first]), BW_UID_EVENT, &uid))
         return bw_options_wrong(&bw_command_events, "'%s' is no event id (evt_…)", argv[first]);
@@ -78,7 +79,7 @@ static int events_main(int argc, char **argv)
         done = bw_reader_event(reader, uid, show, &listing, &found, &err);
         if (done && !found) done = bw_error_set(&err, "event.unknown", "there is no event %s in %s", argv[first], config->data);
     } else {
-        listing.pages = bw_pages_begin(strtoul(limit, NULL, 10));
+        listing.pages = bw_pages_begin(rows);
         do
             done = bw_reader_events(reader, name ? bw_slice_of(name) : (struct bw_slice){0}, listing.pages.below, listing.pages.wanted, false, show,
                                     &listing, &err);

@@ -1,5 +1,6 @@
 #include "cmd/pages.h"
 #include <stdio.h>
+#include <stdlib.h>
 
 #define PAGE_ROWS 100
 static char output[1 << 20]; /* a page of most listings; what is more is written while the reader waits */
@@ -7,6 +8,13 @@ static char output[1 << 20]; /* a page of most listings; what is more is written
 static size_t rows_of_page(const struct bw_pages *pages)
 {
     return pages->left < PAGE_ROWS ? pages->left : PAGE_ROWS;
+}
+
+bool bw_pages_limit(const char *text, size_t *limit)
+{
+    char *end;
+    *limit = *text >= '0' && *text <= '9' ? strtoul(text, &end, 10) : 0; /* what is too large is as many as there can be */
+    return *limit && !*end;
 }
 
 struct bw_pages bw_pages_begin(size_t limit)

@@ -14,6 +14,8 @@ struct bw_pages {
     size_t of_page;
 };
 
+/* So many rows are wanted at most: a whole number from 1 on. False: the text is none. */
+bool bw_pages_limit(const char *text, size_t *limit);
 /* Output is collected from here on, and written with each bw_pages_next(). */
 struct bw_pages bw_pages_begin(size_t limit);
 /* For each row, in descending order of their ids. */

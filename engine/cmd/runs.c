@@ -8,7 +8,6 @@
 #include "cmd/usage.h"
 #include "store/collection.h"
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 struct listing {
@@ -320,8 +319,10 @@ static int runs_main(int argc, char **argv)
     struct bw_error err;
     struct bw_uid uid = {{0}};
     bool found = true, done = false;
+    size_t rows;
 
     if (status >= 0) return status;
+    if (!bw_pages_limit(limit, &rows)) return bw_options_wrong(&bw_command_runs, "--limit is a number of rows, 1 or more; found '%s'", limit);
     if (argc > first && !strcmp(argv[first], "show")) first++; /* `runs show RUN` reads well */
     if (argc - first > 1) return bw_options_wrong(&bw_command_runs, "at most one run is shown at a time");
     if (argc > first && !bw_uid_parse(bw_slice_of(argv[first]), BW_UID_RUN, &uid))
@@ -343,7 +344,7 @@ static int runs_main(int argc, char **argv)
     } else {
         filter.without_resolved = filter.state == BW_RUN_FAILED && !listing.with_resolved;
         filter.with_children = listing.with_children;
-        listing.pages = bw_pages_begin(strtoul(limit, NULL, 10));
+        listing.pages = bw_pages_begin(rows);
         do {
             filter.before_row = listing.pages.below;
             filter.limit = listing.pages.wanted;

@@ -20,7 +20,8 @@ def test_help_lists_every_command_and_each_teaches(engine):
     assert all(f"\n  {key} " in keys for key in ("listen", "retention", "configure", "plugins_may")) and "configure.PLUGIN" in keys
 
 
-@pytest.mark.parametrize("arguments,status", [([], 2), (["chekc"], 2), (["runs", "--nope"], 2), (["runs", "run_x"], 2), (["runs"], 1), (["verify"], 2)])
+@pytest.mark.parametrize("arguments,status", [([], 2), (["chekc"], 2), (["runs", "--nope"], 2), (["runs", "run_x"], 2), (["runs"], 1), (["verify"], 2),
+    (["runs", "--limit", "ten"], 2), (["events", "--limit", "0"], 2), (["deliveries", "--limit", "-1"], 2), (["events", "--limit", "5x"], 2)])
 def test_exit_status_tells_wrong_usage_from_failure(engine, arguments, status):
     result = engine.run(*arguments, check=False)
     assert result.returncode == status
