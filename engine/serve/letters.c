@@ -2,6 +2,7 @@
 #include "base/codec.h"
 #include <event2/event.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct bw_letter_desk {
     struct bw_store *store;
@@ -95,6 +96,9 @@ static bool load(struct bw_letter_desk *desk, const struct bw_config *config, st
 
 struct bw_letter_desk *bw_letter_desk_open(const struct bw_config *config, bool with_catalog, struct bw_error *err)
 {
+    struct bw_reader *there = bw_reader_open(config->data, err);
+    if (!there && !strcmp(err->code, "store.missing")) return NULL; /* to open the store would make one: in a folder that was meant to be another */
+    bw_reader_close(there);
     struct bw_letter_desk *desk = calloc(1, sizeof *desk);
     bw_error_set(err, "memory", "out of memory");
     if (!desk) return NULL;

@@ -448,3 +448,11 @@ def test_the_command_line_says_what_it_needs(engine):
                                (("discard", "--latest"), "for resume"), (("replay", "--from", "a", "--same-version", "--state", "failed"), "current version")):
         result = engine.run("runs", *arguments, check=False)
         assert result.returncode == 2 and message in result.stderr, result.stderr
+
+
+def test_where_there_is_no_store_none_is_made(engine):
+    """A configuration that is not the meant one leaves nothing behind, and says what is missing."""
+    for arguments in (("resume",), ("replay",), ("discard",), ("resolve", "--step", "a", "--failed")):
+        result = engine.run("runs", *arguments, "run_" + "0" * 26, check=False)
+        assert result.returncode == 1 and "store.missing" in result.stderr, result.stderr
+    assert not (engine.folder / "data").exists()
