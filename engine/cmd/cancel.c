@@ -135,7 +135,7 @@ int bw_runs_cancel(int argc, char **argv)
     reader = NULL;
     done = true;
     if (wish.dry_run) {
-        printf(wish.as_json ? "{\"runs\":%zu}\n" : "%zu runs\n", wish.chosen.count);
+        printf(wish.as_json ? "{\"runs\":%zu}\n" : wish.chosen.count == 1 ? "%zu run\n" : "%zu runs\n", wish.chosen.count);
     } else {
         for (size_t i = 0; i < wish.chosen.count && cancel(&wish, config->data, wish.chosen.runs[i], is_named); i++) {
         }

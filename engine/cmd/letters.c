@@ -185,7 +185,7 @@ int bw_letters_main(enum bw_letter_verb verb, int argc, char **argv)
     bw_reader_close(reader);
     reader = NULL;
     if (wish.dry_run) {
-        printf(wish.as_json ? "{\"runs\":%zu}\n" : "%zu runs\n", wish.chosen.count);
+        printf(wish.as_json ? "{\"runs\":%zu}\n" : wish.chosen.count == 1 ? "%zu run\n" : "%zu runs\n", wish.chosen.count);
         done = true;
     } else {
         done = !wish.chosen.count || do_all(&wish, config, &err);

@@ -30,8 +30,12 @@ bool bw_run_options_are_empty(const struct bw_run_options *options)
 bool bw_run_options_filter(const struct bw_run_options *options, struct bw_reader *reader, struct bw_run_filter *filter, struct bw_error *err)
 {
     int64_t age_ms;
+    /* A shell's variable that is not set: it must not choose all there are. */
+    const char *const texts[] = {options->workflow, options->label, options->error};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        if (texts[i] && !*texts[i]) return bw_error_set(err, "run.filter", "a filter is empty: --workflow, --label and --error need a value");
     if (options->state && (filter->state = bw_run_state_parse(bw_slice_of(options->state))) < 0)
-        return bw_error_set(err, "run.state", "'%s' is no state: delayed, blocked, active, parked, succeeded, failed, cancelled or skipped",
+        return bw_error_set(err, "run.state", "'%s' is no state: held, delayed, blocked, active, parked, succeeded, failed, cancelled or skipped",
                             options->state);
     if (options->event && !find_event(reader, options->event, &filter->event_id, err)) return false;
     if (options->since) {

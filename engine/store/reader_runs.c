@@ -163,7 +163,10 @@ static void bind_label(sqlite3_stmt *statement, struct bw_slice label)
     const char *equals = label.len ? memchr(label.ptr, '=', label.len) : NULL;
     size_t name = equals ? (size_t)(equals - label.ptr) : label.len;
     bw_sql_bind_text_or_null(statement, 10, (struct bw_slice){label.ptr, name});
-    bw_sql_bind_text_or_null(statement, 11, equals ? (struct bw_slice){equals + 1, label.len - name - 1} : (struct bw_slice){0});
+    if (equals)
+        bw_sql_bind_text(statement, 11, (struct bw_slice){equals + 1, label.len - name - 1}); /* an empty one is a value too */
+    else
+        sqlite3_bind_null(statement, 11);
 }
 
 bool bw_reader_runs(struct bw_reader *reader, const struct bw_run_filter *filter, bw_run_visit *visit, void *arg, struct bw_error *err)

@@ -520,7 +520,8 @@ def test_many_are_cancelled_by_what_they_have_in_common(make_engine):
     assert len(engine.rows("runs", "--older-than", "1ms", "--workflow", "two", "--limit", "100")) == 25 and not engine.rows("runs", "--older-than", "1h")
 
     for arguments, message in (((), "which runs?"), (("--workflow", "one", "run_" + "0" * 26), "not both"), (("--error", "x"), "have ended"),
-                               (("--state", "failed"), "nothing to cancel"), (("--state", "odd"), "is no state"), (("--older-than", "soon"), "duration")):
+                               (("--state", "failed"), "nothing to cancel"), (("--state", "odd"), "is no state"), (("--workflow", ""), "is empty"),
+                               (("--label", ""), "is empty"), (("--older-than", "soon"), "duration")):
         result = engine.run("runs", "cancel", *arguments, check=False)
         assert result.returncode and message in result.stderr, (arguments, result.stderr)
     assert engine.stop() == 0

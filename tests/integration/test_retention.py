@@ -89,6 +89,7 @@ def test_workflows_have_ages_and_labels_of_their_own(make_engine):
     assert run["labels"] == {"team": "ledger"} and engine.show_run(run["run"])["labels"] == {"team": "ledger"}
     assert "labels   {\"team\":\"ledger\"}" in engine.run("runs", "show", run["run"]).stdout
     assert engine.rows("runs", "--label", "team") and not engine.rows("runs", "--label", "team=billing") and not engine.rows("runs", "--label", "tier")
+    assert not engine.rows("runs", "--label", "team=")  # an empty value, not any
     before = run["version"]
     engine.write("workflows/ledger.yaml", KEPT % ("ledger", "labels: {team: ledger, old: 'yes'}"))
     engine.wait_log("catalog.activated")
