@@ -2,14 +2,18 @@
  * used there: they are larger than all the rest of it. They accept nil. */
 #include "base/clock.h"
 #include "lua/internal.h"
+#include <math.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 #define BYTES_PER_UNIT 64
+#define FORMAT_MAX 1024
 
 static const char prelude[] =
-    "local env, array, null, is_view = ...\n"
+    "local env, array, null, json = ...\n"
     "local function list(t) return array(t) end\n"
+    "local function some(v) if v ~= null then return v end end\n" /* what `map` has put for nothing */
     "local function each(t) if t == nil then return function() end end return ipairs_all(t) end\n"
     "function env.list(t) return list(t or {}) end\n"
     "env.null = null\n"
@@ -40,27 +44,29 @@ static const char prelude[] =
     "function env.filter(t, f) local out = {} for _, v in each(t) do if call(f, v) then out[#out + 1] = v end end return list(out) end\n"
     "function env.flat(t) local out = {} for _, v in each(t) do if is_array(v) then for _, w in each(v) do out[#out + 1] = w end else out[#out + 1] "
     "= v end end return list(out) end\n"
-    "function env.join(t, sep) local out = {} for _, v in each(t) do if v ~= null then out[#out + 1] = tostring(v) end end return table.concat(out, "
+    "function env.join(t, sep) local out = {} for _, v in each(t) do if v ~= null then out[#out + 1] = type(v) == 'table' and json(v) or tostring(v) "
+    "end end return table.concat(out, "
     "sep or '') end\n"
     "function env.split(s, sep)\n"
     "  local out, from = {}, 1\n"
-    "  if s == nil then return list(out) end\n"
+    "  if some(s) == nil then return list(out) end\n"
     "  if sep == nil or sep == '' then return list({s}) end\n"
     "  while true do local a, b = string.find(s, sep, from, true) if not a then break end out[#out + 1] = string.sub(s, from, a - 1) from = b + 1 "
     "end\n"
     "  out[#out + 1] = string.sub(s, from)\n"
     "  return list(out)\n"
     "end\n"
-    "function env.keys(t) local out = {} if t ~= nil then for k in pairs(t) do out[#out + 1] = k end end table.sort(out, function(a, b) return "
+    "function env.keys(t) local out = {} if some(t) then for k in pairs(t) do out[#out + 1] = k end end table.sort(out, function(a, b) return "
     "tostring(a) < tostring(b) end) return list(out) end\n"
-    "function env.has(t, k) return t ~= nil and t[k] ~= nil end\n"
+    "function env.has(t, k) return some(t) ~= nil and type(t) ~= 'string' and t[k] ~= nil end\n"
     "function env.contains(t, x) if t == nil or x == nil then return false end if type(t) == 'string' then return string.find(t, tostring(x), 1, "
     "true) ~= nil "
     "end for _, v in each(t) do if v == x then return true end end return false end\n"
-    "function env.lower(s) return s and string.lower(s) end\n"
-    "function env.upper(s) return s and string.upper(s) end\n"
-    "function env.trim(s) return s and (string.gsub(string.gsub(s, '^%s+', ''), '%s+$', '')) end\n"
-    "function env.truncate(s, n) if s == nil then return nil end local at = utf8.offset(s, n + 1) if at and at <= #s then return string.sub(s, 1, at "
+    "function env.lower(s) s = some(s) return s and string.lower(s) end\n"
+    "function env.upper(s) s = some(s) return s and string.upper(s) end\n"
+    "function env.trim(s) s = some(s) return s and (string.gsub(string.gsub(s, '^%s+', ''), '%s+$', '')) end\n"
+    "function env.truncate(s, n) if some(s) == nil then return nil end local at = utf8.offset(s, math.max(n, 0) + 1) if at and at <= #s then return "
+    "string.sub(s, 1, at "
     "- 1) end return s end\n"
     "function env.sum(t) local n = 0 for _, v in each(t) do if v ~= null then n = n + v end end return n end\n"
     "function env.sort_by(t, f)\n"
@@ -127,6 +133,18 @@ static int next_item(lua_State *L)
     return 2;
 }
 
+/* Of an empty object nobody knows what was meant: many who send write their empty lists so. */
+static bool has_names(lua_State *L)
+{
+    const struct bw_json_view *view = bw_view_test(L, 1);
+    if (view) return bw_json_view_type(*view) == BW_JSON_OBJECT && bw_json_view_count(*view);
+    if (lua_rawlen(L, 1)) return false;
+    lua_pushnil(L);
+    if (!lua_next(L, 1)) return false;
+    lua_pop(L, 2);
+    return true;
+}
+
 static int ipairs_all(lua_State *L)
 {
     if (bw_value_is_null(L, 1) || lua_isnoneornil(L, 1)) {
@@ -134,6 +152,7 @@ static int ipairs_all(lua_State *L)
         lua_createtable(L, 0, 0);
     }
     if (!lua_istable(L, 1) && !bw_view_test(L, 1)) return luaL_error(L, "a list is expected, found %s", luaL_typename(L, 1));
+    if (has_names(L)) return luaL_error(L, "a list is expected, found an object");
     lua_pushcfunction(L, next_item);
     lua_pushvalue(L, 1);
     lua_pushinteger(L, 0);
@@ -179,7 +198,7 @@ static int from_json(lua_State *L)
 {
     struct bw_slice text;
     struct bw_json_fault fault;
-    if (lua_isnoneornil(L, 1)) return 0;
+    if (lua_isnoneornil(L, 1) || bw_value_is_null(L, 1)) return 0;
     text.ptr = luaL_checklstring(L, 1, &text.len);
     if (bw_lua_script(L)->mode == BW_MODE_TASK) bw_budget_charge(L, text.len / BYTES_PER_UNIT);
     if (!bw_json_scan(text, NULL, NULL, &fault))
@@ -188,32 +207,68 @@ static int from_json(lua_State *L)
     return 1;
 }
 
+/* Behind the % of a format: flags and E or O, as glibc has them, then what is wanted. */
+static const char *conversion_end(const char *at)
+{
+    at += strspn(at, "_-0^#");
+    at += strspn(at, "EO");
+    return *at && strchr("aAbBcCdDeFgGhHIjklmMnpPrRsStTuUVwWxXyYzZ%", *at) ? at + 1 : NULL;
+}
+
+/* strftime, but for seconds since 1970: it would take the parts for local time, and give another number in each zone. */
+static void push_formatted(lua_State *L, const char *format, int64_t seconds)
+{
+    time_t at = (time_t)seconds;
+    struct tm parts;
+    luaL_Buffer out;
+    gmtime_r(&at, &parts);
+    luaL_buffinit(L, &out);
+    for (const char *end; *format; format = end) {
+        char spec[8], text[64];
+        size_t plain = strcspn(format, "%");
+        luaL_addlstring(&out, format, plain);
+        format += plain;
+        if (!*format) break;
+        if (!(end = conversion_end(format + 1)) || (size_t)(end - format) >= sizeof spec)
+            luaL_error(L, "date does not know '%s': see strftime, such as %%Y-%%m-%%d", format);
+        if (end[-1] == 's') {
+            luaL_addlstring(&out, text, (size_t)snprintf(text, sizeof text, "%lld", (long long)seconds));
+            continue;
+        }
+        memcpy(spec, format, (size_t)(end - format));
+        spec[end - format] = 0;
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral" /* one conversion of the author's; strftime reads nothing but parts */
+        luaL_addlstring(&out, text, strftime(text, sizeof text, spec, &parts));
+#pragma GCC diagnostic pop
+    }
+    luaL_pushresult(&out);
+}
+
 /* date(ms or "2026-11-23T12:00:00Z" [, strftime format]) → text in UTC; without a format RFC 3339. Pure: there is no "now". */
 static int format_date(lua_State *L)
 {
-    char text[128];
-    struct tm parts;
+    const int64_t first_ms = -62167219200000, last_ms = 253402300799999; /* years 0 to 9999: RFC 3339 has no others */
+    char text[BW_CLOCK_TEXT];
     int64_t ms;
-    if (lua_isnoneornil(L, 1)) return 0;
+    if (lua_isnoneornil(L, 1) || bw_value_is_null(L, 1)) return 0;
     if (lua_type(L, 1) == LUA_TNUMBER) {
-        ms = (int64_t)lua_tonumber(L, 1);
+        double given = lua_tonumber(L, 1);
+        if (!(given >= (double)first_ms && given <= (double)last_ms)) return luaL_error(L, "date needs milliseconds of the years 0 to 9999");
+        ms = (int64_t)floor(given);
     } else {
         struct bw_slice given;
         given.ptr = luaL_checklstring(L, 1, &given.len);
         if (!bw_clock_parse(given, &ms))
             return luaL_error(L, "date needs milliseconds or a text such as 2026-11-23T12:00:00Z, found '%s'", given.ptr);
     }
-    const char *format = luaL_optstring(L, 2, NULL);
-    if (!format) {
+    size_t len;
+    const char *format = luaL_optlstring(L, 2, NULL, &len);
+    if (format && len > FORMAT_MAX) return luaL_error(L, "a format of date has at most %d bytes", FORMAT_MAX);
+    if (format)
+        push_formatted(L, format, ms / 1000 - (ms % 1000 < 0));
+    else
         lua_pushstring(L, bw_clock_text(ms, text));
-        return 1;
-    }
-    time_t seconds = (time_t)(ms / 1000);
-    gmtime_r(&seconds, &parts);
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral" /* the author's format; strftime reads nothing but parts */
-    lua_pushlstring(L, text, strftime(text, sizeof text, format, &parts));
-#pragma GCC diagnostic pop
     return 1;
 }
 
@@ -253,6 +308,7 @@ bool bw_helpers_load(lua_State *L, int env, const char *name)
     lua_pushvalue(L, env);
     lua_pushcfunction(L, make_array);
     BW_LUA_NULL_PUSH(L);
-    lua_call(L, 3, 0);
+    lua_pushcfunction(L, to_json);
+    lua_call(L, 4, 0);
     return lua_getfield(L, env, name) != LUA_TNIL;
 }
