@@ -1,4 +1,5 @@
 /* What expressions refer to, as far as it can be known before they run: names, steps that have ended by then, granted secrets. */
+#include "base/json_view.h"
 #include "base/suggest.h"
 #include "workflow/internal.h"
 #include "workflow/names.h"
@@ -124,6 +125,22 @@ static void check_input_name(const struct checked *checked, struct bw_slice name
     const char *near = bw_suggest(name, names, count);
     if (near) snprintf(hint, sizeof hint, "did you mean '%s'?", near);
     bw_load_error(loader, mark_at(checked, name.ptr), "expr.unknown_input", hint, "the workflow has no input '%.*s'", shown(name), name.ptr);
+}
+
+static void check_var_name(const struct checked *checked, struct bw_slice name)
+{
+    struct bw_loader *loader = checked->loader;
+    struct bw_json_view vars = bw_json_view_of(loader->workflow->vars), value;
+    struct bw_slice key;
+    const char *names[64];
+    char hint[120] = "declare it: vars: {NAME: VALUE}";
+    size_t count = 0;
+    if (vars.raw.len && bw_json_view_get(vars, name, &value)) return;
+    for (struct bw_json_iter iter = bw_json_view_iter(vars); vars.raw.len && count < 64 && bw_json_iter_next(&iter, &key, &value);)
+        names[count++] = bw_arena_copy(loader->arena, (struct bw_slice){key.ptr + 1, key.len - 2}).ptr;
+    const char *near = bw_suggest(name, names, count);
+    if (near) snprintf(hint, sizeof hint, "did you mean '%s'?", near);
+    bw_load_error(loader, mark_at(checked, name.ptr), "expr.unknown_var", hint, "the workflow has no constant '%.*s'", shown(name), name.ptr);
 }
 
 static void check_secret_name(const struct checked *checked, struct bw_slice name)
@@ -325,7 +342,7 @@ static void note_local(const struct checked *checked, struct bw_slice name)
     if (bw_slice_is(name, "events") && checked->loader->workflow->collect.max_events) note_events(checked->loader->workflow, checked->scope->body);
 }
 
-/* What is behind the name: a step, a secret, an input, a value of the instance. */
+/* What is behind the name: a step, a secret, an input, a constant, a value of the instance. */
 static void check_use(const struct checked *checked, struct bw_slice of, const char *at, const char *end)
 {
     bool is_steps = bw_slice_is(of, "steps");
@@ -335,6 +352,8 @@ static void check_use(const struct checked *checked, struct bw_slice of, const c
         check_sealed(checked, of, name);
     } else if (bw_slice_is(of, "inputs") && read_name(at, end, false, &name)) {
         check_input_name(checked, name);
+    } else if (bw_slice_is(of, "vars") && read_name(at, end, false, &name)) {
+        check_var_name(checked, name);
     } else if (bw_slice_is(of, "config") && read_name(at, end, false, &name)) {
         note_value(checked, name);
     } else if ((is_steps || is_status(of)) && read_name(at, end, is_status(of), &name)) {

@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define ONE_VERB "a step has exactly one of: uses, lua, set, sleep, wait, approve, emit, respond, foreach, stop; a block has steps, cases or parallel"
+
 bool bw_is_expr_name(struct bw_slice text)
 {
     if (!text.len || text.len > 64 || text.ptr[0] < 'a' || text.ptr[0] > 'z') return false;
@@ -143,12 +145,9 @@ static void load_verb(struct bw_loader *loader, const struct bw_yaml_node *map, 
     if (with) step->with = load_map(loader, with, "with");
     load_detach(loader, map, step);
     if (second)
-        bw_load_error(loader, bw_mark_of(second), "step.verbs",
-                      "a step has exactly one of: uses, lua, set, stop, sleep, wait, approve, emit, respond",
-                      "this step says more than one thing to do");
+        bw_load_error(loader, bw_mark_of(second), "step.verbs", ONE_VERB, "this step says more than one thing to do");
     else if (!verbs && !has_later_key) /* what it was to do may be of a later version: that has been said */
-        bw_load_error(loader, bw_mark_of(map), "step.no_verb", "a step has exactly one of: uses, lua, set, stop, sleep, wait, approve, emit, respond",
-                      "this step does not say what to do");
+        bw_load_error(loader, bw_mark_of(map), "step.no_verb", ONE_VERB, "this step does not say what to do");
     else if (with && verbs && step->kind != BW_STEP_USES && step->kind != BW_STEP_LUA && step->kind != BW_STEP_CALL)
         bw_load_error(loader, bw_mark_of(with), "step.with", step->kind == BW_STEP_SET ? "write the values into `set`" : NULL,
                       "`with` goes with `uses` or `lua`, not with `%s`", verb_of(step));

@@ -70,8 +70,9 @@ static void test_the_event_is_asked_for_when_something_inside_reads_it(void **st
     for (size_t i = 0; i < 4; i++) {
         struct engine engine;
         char *workflow = NULL;
-        assert_true(asprintf(&workflow, "name: w\non: [{event: app.ping}]\nsteps: [{id: fan, foreach: event.data.list, steps: [%s]}]\n", bodies[i]) >
-                    0);
+        assert_true(asprintf(&workflow,
+                             "name: w\nvars: {event: 1}\non: [{event: app.ping}]\nsteps: [{id: fan, foreach: event.data.list, steps: [%s]}]\n",
+                             bodies[i]) > 0);
         begin(&engine, workflow, "{\"list\":[1]}");
         const json_t *handed = join_of(step_at(only_run(&engine, PARKED), 0));
         assert_int_equal(json_is_true(json_object_get(handed, "event")), i < 3);
