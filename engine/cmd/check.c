@@ -130,6 +130,26 @@ static void warn_of_tools(const json_t *loaded, const struct bw_routes *routes)
     }
 }
 
+/* No error: with the tests of a workflow, or before the secret is handed over, nobody needs it. */
+static void warn_of_secrets(const struct bw_config *config, const json_t *loaded)
+{
+    size_t index, at;
+    json_t *workflow, *secret;
+    json_array_foreach(json_object_get(loaded, "workflows"), index, workflow) json_array_foreach(json_object_get(workflow, "secrets"), at, secret)
+    {
+        const char *name = bw_json_str(secret, "name", "");
+        struct bw_error err;
+        char text[1400];
+        size_t i = 0;
+        while (i < config->secret_count && strcmp(config->secrets[i].name, name) != 0) i++;
+        if (i < config->secret_count) continue;
+        bw_error_set(&err, "workflow.secret_missing", "there is no secret %s in bellwire.yaml: a step that reads it fails", name);
+        bw_error_hint(&err, "add it there: secrets: {%s: {env: %s}}", name, name);
+        bw_error_at(&err, bw_json_str(workflow, "file", ""), (int)bw_json_int(secret, "line", 0), (int)bw_json_int(secret, "column", 0));
+        fprintf(stderr, "warning: %s\n", bw_error_text(&err, text, sizeof text));
+    }
+}
+
 static void warn_of_doubts(const json_t *loaded)
 {
     struct bw_errors doubts = {0};
@@ -195,6 +215,7 @@ static int check_main(int argc, char **argv)
         if (!as_json) list_granted(config, loaded);
         if (!as_json) warn_of_rivals(loaded);
         if (!as_json) warn_of_doubts(loaded);
+        if (!as_json) warn_of_secrets(config, loaded);
         if (!as_json) warn_of_tools(loaded, routes);
         fprintf(stderr, "all good: %zu source%s, %zu workflow%s, %zu action%s, %zu test%s\n", bw_routes_count(routes),
                 bw_routes_count(routes) == 1 ? "" : "s", json_array_size(json_object_get(loaded, "workflows")),

@@ -374,6 +374,11 @@ static json_t *describe_workflow(const struct bw_catalog_workflow *entry)
     for (size_t i = 0; i < workflow->trigger_count; i++)
         if (workflow->triggers[i].kind == BW_TRIGGER_WEBHOOK)
             json_object_set_new(described, "webhook", bw_json_load(workflow->triggers[i].webhook, NULL));
+    json_t *secrets = workflow->secret_count ? json_array() : NULL;
+    for (size_t i = 0; i < workflow->secret_count; i++)
+        json_array_append_new(secrets, json_pack("{s:s%,s:i,s:i}", "name", workflow->secrets[i].ptr, workflow->secrets[i].len, "line",
+                                                 workflow->secret_marks[i].line, "column", workflow->secret_marks[i].column));
+    if (secrets) json_object_set_new(described, "secrets", secrets);
     json_t *tool = bw_exposed_describe(entry);
     if (tool) json_object_set_new(described, "tool", tool);
     if (workflow->pool.len) json_object_set_new(described, "pool", json_stringn(workflow->pool.ptr, workflow->pool.len));

@@ -114,7 +114,9 @@ static void load_secrets(struct bw_loader *loader, const struct bw_yaml_node *li
                       BW_WORKFLOW_SECRETS_MAX);
         return;
     }
-    if (!(workflow->secrets = bw_arena_alloc(loader->arena, (list->count + 1) * sizeof *workflow->secrets))) return;
+    workflow->secrets = bw_arena_alloc(loader->arena, (list->count + 1) * sizeof *workflow->secrets);
+    workflow->secret_marks = bw_arena_alloc(loader->arena, (list->count + 1) * sizeof *workflow->secret_marks);
+    if (!workflow->secrets || !workflow->secret_marks) return;
     for (size_t i = 0; i < list->count; i++) {
         const struct bw_yaml_node *name = list->items[i];
         bool is_known = false;
@@ -125,8 +127,10 @@ static void load_secrets(struct bw_loader *loader, const struct bw_yaml_node *li
         for (size_t k = 0; k < workflow->secret_count; k++) is_known |= bw_slice_equal(workflow->secrets[k], name->text);
         if (is_known)
             bw_load_error(loader, bw_mark_of(name), "workflow.secret", "remove one of them", "the secret '%s' is listed twice", name->text.ptr);
-        else
+        else {
+            workflow->secret_marks[workflow->secret_count] = bw_mark_of(name);
             workflow->secrets[workflow->secret_count++] = bw_arena_copy(loader->arena, name->text);
+        }
     }
 }
 

@@ -253,6 +253,7 @@ struct bw_workflow {
     bool reads_event;            /* one of its expressions does */
     bool admission_reads_inputs; /* one of those that say when a run begins reads `inputs` */
     struct bw_slice *secrets;
+    struct bw_mark *secret_marks; /* where each is named */
     size_t secret_count;
     struct bw_value_ref *values; /* what its expressions read of `config`; which values there are is not known here */
     size_t value_count;

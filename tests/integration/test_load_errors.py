@@ -6,7 +6,7 @@ import pytest
 from conftest import CONFIG
 
 HEAD = "name: w\non: [{manual: true}]\n"
-LIMITS = "limits: {llm: {rate: 10/1s, burst: 5}, cms: {concurrency: 2}}\n"
+LIMITS = "limits: {llm: {rate: 10/1s, burst: 5}, cms: {concurrency: 2}}\nsecrets: {KEY: {env: PATH}}\n"
 CODE = "lua: 'return {a = ctx.attempt}'"
 TWO = "name: {name}\non: [{{event: a.b}}]\nrespond: {{mode: result}}\nsteps: [{{id: a, respond: {{body: 1}}}}]\n"
 
@@ -71,6 +71,7 @@ WARNINGS = [
     (HEAD + "timeout: 1h\nsteps: [§{id: a, timeout: 2h, lua: 'return {}'}]", "step.timeout_too_long"),
     (HEAD + "steps: [{id: a, stop: {as: succeeded}}, §{id: b, set: {}}, {id: c, set: {}}]", "step.never"),
     (HEAD + "steps: [{if: 'true', steps: [{id: a, stop: {as: failed}}, §{id: b, set: {}}]}]", "step.never"),
+    (HEAD + "secrets: [KEY, §OTHER]\nsteps: [{id: a, set: {}}]", "workflow.secret_missing"),
 ]
 
 
@@ -84,6 +85,7 @@ def test_what_is_hardly_meant_is_a_warning_with_its_place(make_engine, text, cod
 
 
 @pytest.mark.parametrize("text", [
+    "secrets: [KEY]\nsteps: [{id: a, set: {}}]",
     "timeout: 5d\nsteps: [{id: a, sleep: 3d}, {id: b, needs: [], sleep: 3d}]",
     "timeout: 5d\nsteps: [{if: 'true', steps: [{id: a, sleep: 3d}], else: [{id: b, sleep: 3d}]}]",
     "timeout: 5d\nsteps: [{parallel: [{id: a, sleep: 3d}, {id: b, sleep: 3d}]}]",
