@@ -41,8 +41,9 @@ static bool show(void *arg, const struct bw_delivery_row *row)
         bw_print_line(&line);
         return true;
     }
-    printf("%s  %u  %-12s %-16.*s %s%.*s", bw_print_time(delivery->at_ms, at), delivery->status, bw_outcome_name(delivery->outcome),
-           (int)delivery->source.len, delivery->source.ptr, event ? event : "", (int)delivery->detail.len, delivery->detail.ptr);
+    printf("%s  %u  %-12s %-16.*s %s", bw_print_time(delivery->at_ms, at), delivery->status, bw_outcome_name(delivery->outcome),
+           (int)delivery->source.len, delivery->source.ptr, event ? event : "");
+    bw_print_text(stdout, delivery->detail);
     if (row->times > 1) printf("  (%u times)", row->times);
     printf("  %u B  %u us  %.*s  #%lld\n", delivery->bytes, delivery->took_us, (int)delivery->remote.len, delivery->remote.ptr, (long long)row->id);
     return true;

@@ -4,6 +4,7 @@
 #include "store/store.h"
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 struct listing {
     bool as_json, with_body;
@@ -44,8 +45,13 @@ static bool show(void *arg, const struct bw_event *event)
     if (!event->is_pending) printf("  %u run%s", event->matched, event->matched == 1 ? "" : "s");
     putchar('\n');
     if (listing->with_body) {
-        printf("headers  %.*s\n", (int)event->headers.len, event->headers.ptr);
-        fwrite(event->body.ptr, 1, event->body.len, stdout);
+        printf("headers  ");
+        bw_print_text(stdout, event->headers);
+        putchar('\n');
+        if (isatty(STDOUT_FILENO))
+            bw_print_text(stdout, event->body);
+        else
+            fwrite(event->body.ptr, 1, event->body.len, stdout); /* a program gets it as it came */
         putchar('\n');
     }
     return true;

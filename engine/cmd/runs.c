@@ -95,6 +95,12 @@ static void append_run(struct bw_buf *out, const struct bw_run *run, bool with_s
     bw_buf_append_char(out, '}');
 }
 
+static void print_message(const json_t *error)
+{
+    bw_print_text(stdout, bw_json_slice(json_object_get(error, "message")));
+    printf("  [%s]\n", bw_json_str(error, "code", ""));
+}
+
 /* "file:line: message [code]" of a stored error object. */
 static void print_error(const char *indent, struct bw_slice text)
 {
@@ -103,15 +109,22 @@ static void print_error(const char *indent, struct bw_slice text)
     if (!error) return;
     printf("%serror    ", indent);
     if (json_object_get(error, "file")) printf("%s:%lld: ", bw_json_str(error, "file", ""), (long long)bw_json_int(error, "line", 0));
-    printf("%s  [%s]\n", bw_json_str(error, "message", ""), bw_json_str(error, "code", ""));
-    if (json_object_get(error, "hint")) printf("%shint     %s\n", indent, bw_json_str(error, "hint", ""));
+    print_message(error);
+    if (json_object_get(error, "hint")) {
+        printf("%shint     ", indent);
+        bw_print_text(stdout, bw_json_slice(json_object_get(error, "hint")));
+        putchar('\n');
+    }
     json_decref(error);
 }
 
 static void print_output(const char *indent, struct bw_slice output, bool is_sensitive)
 {
     if (output.len && is_sensitive) output = BW_SLICE("(not shown: sensitive)");
-    if (output.len) printf("%soutput   %.*s\n", indent, (int)output.len, output.ptr);
+    if (!output.len) return;
+    printf("%soutput   ", indent);
+    bw_print_text(stdout, output);
+    putchar('\n');
 }
 
 /* The attempts that were tried again. */
@@ -125,7 +138,8 @@ static void print_failures(struct bw_slice text)
         const json_t *error = json_object_get(failure, "error");
         printf("    attempt %lld %s", (long long)bw_json_int(failure, "attempt", 0), bw_print_time(bw_json_int(failure, "at_ms", 0), at));
         if (json_object_get(failure, "took_ms")) printf("  after %s", bw_duration_text(bw_json_int(failure, "took_ms", 0), took));
-        printf("  %s  [%s]\n", bw_json_str(error, "message", ""), bw_json_str(error, "code", ""));
+        printf("  ");
+        print_message(error);
     }
     json_decref(failures);
 }
@@ -163,8 +177,11 @@ static bool print_act(void *arg, const struct bw_audit_row *row)
 {
     char at[32];
     (void)arg;
-    printf("%-8.*s %s  by %.*s  %.*s\n", (int)row->verb.len, row->verb.ptr, bw_print_time(row->at_ms, at), (int)row->actor.len, row->actor.ptr,
-           (int)row->detail.len, row->detail.len ? row->detail.ptr : "");
+    printf("%-8.*s %s  by ", (int)row->verb.len, row->verb.ptr, bw_print_time(row->at_ms, at));
+    bw_print_text(stdout, row->actor);
+    printf("  ");
+    bw_print_text(stdout, row->detail);
+    putchar('\n');
     return true;
 }
 
@@ -277,7 +294,7 @@ static bool show(void *arg, const struct bw_run *run)
         struct bw_buf wait = {0}, caller = {0};
         printf("event    %s\n", bw_uid_text(run->event_uid, BW_UID_EVENT, uid));
         if (!find_caller(listing->reader, run, &caller)) return false;
-        if (caller.len) printf("as       %.*s\n", (int)caller.len, caller.data);
+        if (caller.len) printf("as       "), bw_print_text(stdout, bw_buf_slice(&caller)), putchar('\n');
         bw_buf_free(&caller);
         if (run->labels.len) printf("labels   %.*s\n", (int)run->labels.len, run->labels.ptr);
         if (!visit_events(listing->reader, run, run->event_id, print_event, NULL)) return false;
@@ -288,7 +305,7 @@ static bool show(void *arg, const struct bw_run *run)
         if (!visit_audit(listing->reader, run, print_act, NULL)) return false;
         if (!bw_usage_print(listing->reader, run->row.uid)) return false;
         print_output("", run->row.output, run->child.is_sensitive);
-        if (bw_wait_text(listing->reader, run->id, &wait) && wait.len) printf("waits    %.*s\n", (int)wait.len, wait.data);
+        if (bw_wait_text(listing->reader, run->id, &wait) && wait.len) printf("waits    "), bw_print_text(stdout, bw_buf_slice(&wait)), putchar('\n');
         bw_buf_free(&wait);
         print_error("", run->row.error);
         print_steps(&run->row);

@@ -3,6 +3,19 @@
 #include <stdio.h>
 #include <string.h>
 
+void bw_print_text(FILE *out, struct bw_slice text)
+{
+    const unsigned char *at = (const unsigned char *)text.ptr, *end = at + text.len;
+    for (; at < end; at++) {
+        bool is_c1 = *at == 0xc2 && at + 1 < end && at[1] >= 0x80 && at[1] < 0xa0;
+        at += is_c1;
+        if (is_c1 || *at == 0x7f || (*at < ' ' && *at != '\n' && *at != '\t'))
+            fprintf(out, "\\u%04x", *at);
+        else
+            fputc(*at, out);
+    }
+}
+
 void bw_print_errors(const struct bw_errors *errs, bool as_json)
 {
     char text[1400];
@@ -11,14 +24,16 @@ void bw_print_errors(const struct bw_errors *errs, bool as_json)
         if (as_json)
             bw_json_append_error(&line, &errs->items[i], NULL, (struct bw_slice){0}), bw_print_line(&line);
         else
-            fprintf(stderr, "%s\n", bw_error_text(&errs->items[i], text, sizeof text));
+            bw_print_text(stderr, bw_slice_of(bw_error_text(&errs->items[i], text, sizeof text))), fputc('\n', stderr);
     }
 }
 
 void bw_print_error(const char *command, const struct bw_error *err)
 {
     char text[1400];
-    fprintf(stderr, "bellwire %s: %s\n", command, bw_error_text(err, text, sizeof text));
+    fprintf(stderr, "bellwire %s: ", command);
+    bw_print_text(stderr, bw_slice_of(bw_error_text(err, text, sizeof text)));
+    fputc('\n', stderr);
 }
 
 typedef struct bw_config *load_config(const char *path, struct bw_errors *errs);

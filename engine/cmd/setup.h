@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "config/config.h"
+#include <stdio.h>
 
 /* Errors for people on stderr, one a line; with as_json one JSON object a line on stdout. */
 void bw_print_errors(const struct bw_errors *errs, bool as_json);
@@ -13,6 +14,9 @@ void bw_print_error(const char *command, const struct bw_error *err);
 struct bw_config *bw_setup_config(const char *command, const char *path);
 /* The same for a command that uses secrets: programs are run for those that come from them. */
 struct bw_config *bw_setup_config_with_secrets(const char *command, const char *path);
+/* What others may have written, for people: on a terminal a control character would do something, so all but line breaks and tabs are written as
+ * JSON writes them. */
+void bw_print_text(FILE *out, struct bw_slice text);
 /* Prints and empties the buffer. */
 void bw_print_line(struct bw_buf *line);
 /* "12:04:05.123" of today or "2026-11-23 12:04:05", local time is never used: UTC; 24 bytes. */

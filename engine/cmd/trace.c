@@ -1,5 +1,6 @@
 #include "cmd/trace.h"
 #include "base/units.h"
+#include "cmd/setup.h"
 #include "store/store.h"
 #include <string.h>
 
@@ -21,8 +22,12 @@ static void print_error(FILE *out, const char *indent, const json_t *error)
     if (!error) return;
     fprintf(out, "%s", indent);
     if (*bw_json_str(error, "file", "")) fprintf(out, "%s:%lld: ", bw_json_str(error, "file", ""), (long long)bw_json_int(error, "line", 0));
-    fprintf(out, "%s  [%s]\n", bw_json_str(error, "message", ""), bw_json_str(error, "code", ""));
-    if (*bw_json_str(error, "hint", "")) fprintf(out, "%shint: %s\n", indent, bw_json_str(error, "hint", ""));
+    bw_print_text(out, bw_json_slice(json_object_get(error, "message")));
+    fprintf(out, "  [%s]\n", bw_json_str(error, "code", ""));
+    if (!*bw_json_str(error, "hint", "")) return;
+    fprintf(out, "%shint: ", indent);
+    bw_print_text(out, bw_json_slice(json_object_get(error, "hint")));
+    fputc('\n', out);
 }
 
 /* Over itself, on one line. What a model says must not move the cursor: no control characters. */
@@ -81,15 +86,17 @@ void bw_trace_print(FILE *out, const struct bw_message *message, bool is_termina
                                : "for an event");
     } else if (!strcmp(what, "step_finished")) {
         fputs(colour(is_terminal, "\033[K"), out);
-        fprintf(out, "  %s%-5s%s %-20s %8s  %.*s\n", colour(is_terminal, is_good ? "\033[32m" : "\033[31m"),
+        fprintf(out, "  %s%-5s%s %-20s %8s  ", colour(is_terminal, is_good ? "\033[32m" : "\033[31m"),
                 state == BW_STEP_SUCCEEDED ? "ok"
                 : state == BW_STEP_SKIPPED ? "skip"
                                            : "FAIL",
-                colour(is_terminal, "\033[0m"), step, took, (int)(output.len > 200 ? 200 : output.len), output.len ? output.ptr : "");
+                colour(is_terminal, "\033[0m"), step, took);
+        bw_print_text(out, (struct bw_slice){output.ptr, output.len > 200 ? 200 : output.len});
+        fputc('\n', out);
         print_error(out, "        ", json_object_get(head, "error"));
     } else if (!strcmp(what, "run_finished")) {
         fprintf(out, "%s in %s\n", bw_run_state_name((enum bw_run_state)state), took);
-        if (output.len) fprintf(out, "output %.*s\n", (int)output.len, output.ptr);
+        if (output.len) fputs("output ", out), bw_print_text(out, output), fputc('\n', out);
         print_error(out, "", json_object_get(head, "error"));
     }
     fflush(out);

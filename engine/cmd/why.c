@@ -272,12 +272,14 @@ static void print(struct report *report, const struct bw_workflow *workflow, con
         bw_print_line(&line);
         return;
     }
-    printf("  %-22.*s  %s\n", (int)workflow->name.len, workflow->name.ptr, verdict->text);
+    printf("  %-22.*s  ", (int)workflow->name.len, workflow->name.ptr);
+    bw_print_text(stdout, bw_slice_of(verdict->text));
+    putchar('\n');
     if (!verdict->condition.len) return;
     printf("%*s%.*s:%d:%d  %.*s\n", 26, "", (int)workflow->file.len, workflow->file.ptr, verdict->mark.line, verdict->mark.column,
            (int)verdict->condition.len, verdict->condition.ptr);
     append_values(&line, &report->event, verdict->condition, false);
-    fwrite(line.data ? line.data : "", 1, line.len, stdout);
+    bw_print_text(stdout, bw_buf_slice(&line));
     bw_buf_free(&line);
 }
 
@@ -338,7 +340,9 @@ static void print_caller(const struct bw_event *event, bool as_json)
         bw_buf_append_char(&line, '}');
         bw_print_line(&line);
     } else if (caller.len) {
-        printf("  as %.*s\n", (int)caller.len, caller.data);
+        printf("  as ");
+        bw_print_text(stdout, bw_buf_slice(&caller));
+        putchar('\n');
     }
     bw_buf_free(&caller);
 }

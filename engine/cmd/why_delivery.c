@@ -62,7 +62,7 @@ static bool explain(void *arg, const struct bw_delivery_row *row)
         printf("%s\n", event ? "it became the event" : "it became an event that is no longer kept");
     } else if (delivery->outcome == BW_OUTCOME_DUPLICATE) {
         printf("a duplicate");
-        if (delivery->provider_id.len) printf(", with the id %.*s,", (int)delivery->provider_id.len, delivery->provider_id.ptr);
+        if (delivery->provider_id.len) printf(", with the id "), bw_print_text(stdout, delivery->provider_id), putchar(',');
         if (event)
             printf(" of %s, which came at %s, %s before\n", event, bw_print_time(event_at_ms, event_at),
                    bw_duration_text(delivery->at_ms > event_at_ms ? delivery->at_ms - event_at_ms : 0, later));
@@ -71,7 +71,9 @@ static bool explain(void *arg, const struct bw_delivery_row *row)
     } else if (delivery->outcome == BW_OUTCOME_HANDSHAKE) {
         printf("a handshake, which was answered; no event\n");
     } else {
-        printf("refused with %u, %s: %.*s\n", delivery->status, bw_outcome_name(delivery->outcome), (int)delivery->detail.len, delivery->detail.ptr);
+        printf("refused with %u, %s: ", delivery->status, bw_outcome_name(delivery->outcome));
+        bw_print_text(stdout, delivery->detail);
+        putchar('\n');
     }
     return true;
 }

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from conftest import BINARY, ONE_STEP, ROOT, SHARED, wait_for
+from conftest import BINARY, CONFIG, ONE_STEP, ROOT, SHARED, wait_for
 
 COMMANDS = ["serve", "check", "run", "send", "verify", "events", "runs", "why", "deliveries", "actions", "schemes", "version"]
 
@@ -178,3 +178,25 @@ def test_why_tells_what_a_duplicate_was_a_duplicate_of(make_engine):
         result = engine.run("why", wrong, check=False)
         assert result.returncode and message in result.stderr, result.stderr
     assert engine.stop() == 0
+
+
+def test_what_a_sender_writes_does_nothing_to_a_terminal(make_engine):
+    """ESC and its like come out as JSON writes them, wherever a text of others is shown; line breaks of a message stay."""
+    engine = make_engine(CONFIG)
+    engine.write("workflows/w.yaml", "name: w\non: [{event: open.*, if: \"event.data.x ~= 'y'\"}]\nsteps:\n"
+                 "  - {id: a, with: {x: '${{ event.data.x }}'}, lua: 'return {x = input.x}'}\n"
+                 "  - {id: b, with: {x: '${{ event.data.x }}'}, lua: \"return ctx.fail{code = 'no', message = input.x}\"}\n"
+                 "---\nname: v\non: [{event: open.*, if: \"event.data.x == 'y'\"}]\nsteps: [{id: a, set: {}}]\n")
+    engine.start()
+    data = {"x": "one\ntwo \x1b[31m\r\x7f \u009b31m"}
+    body = json.dumps(data, ensure_ascii=False)
+    event = engine.request("POST", "/in/open", body.encode(), {"Content-Type": "application/json"})[1]["event"]
+    [run] = engine.finished_runs(1)
+    engine.write("data.json", body)
+    for arguments in (("runs", "show", run["run"]), ("why", event), ("run", "w", "--data", "data.json")):
+        shown = engine.run(*arguments, check=False)
+        text = shown.stdout + shown.stderr
+        assert "one\ntwo \\u001b[31m\\u000d\\u007f \\u009b31m" in text, text
+        assert not set(text) & {"\x1b", "\r", "\x7f", "\u009b"}, arguments
+    assert json.loads(engine.run("events", event).stdout.splitlines()[-1]) == data  # a program gets the body as it came
+    engine.stop()
