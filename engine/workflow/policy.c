@@ -95,6 +95,9 @@ static void load_retry(struct bw_loader *loader, const struct bw_yaml_node *map,
         else
             set_field(loader, key.ptr, map->pairs[i].value, retry);
     }
+    if (retry->max_delay_ms >= 0 && retry->max_delay_ms < retry->delay_ms && !retry->wait_count)
+        bw_load_error(loader, bw_mark_of(bw_yaml_get(map, "max_delay")), "retry.max_delay", "make it longer, or leave it out",
+                      "the longest wait is shorter than the first one, `delay`");
 }
 
 void bw_defaults_load(struct bw_loader *loader, const struct bw_yaml_node *map, struct bw_step_defaults *out)

@@ -246,6 +246,7 @@ static const struct refusal refusals[] = {
     {HEAD "steps: [{id: a, lua: return 1, retry: {attempts: §\"3\"}}]\n", "retry.attempts", "whole number"},
     {HEAD "steps: [{id: a, lua: return 1, retry: {delay: §5}}]\n", "retry.duration", "500ms, 30s or 5m"},
     {HEAD "steps: [{id: a, lua: return 1, retry: {max_delay: §25h}}]\n", "retry.duration", "at most"},
+    {HEAD "steps: [{id: a, lua: return 1, retry: {max_delay: §1s, delay: 2s}}]\n", "retry.max_delay", "make it longer"},
     {HEAD "steps: [{id: a, lua: return 1, retry: {factor: §0.5}}]\n", "retry.number", "from 1 to 100"},
     {HEAD "steps: [{id: a, lua: return 1, retry: {jitter: §2}}]\n", "retry.number", "from 0 to 1"},
     {HEAD "steps: [{id: a, lua: return 1, retry: {on: §sometimes}}]\n", "retry.on", "transient, any, or a list"},
