@@ -15,14 +15,23 @@
 
 /* ---- what a run is called with ---- */
 
+/* Only what it names is read: nothing else of the data can be in the way. */
 static json_t *same_named(const struct bw_workflow *workflow, struct bw_slice data, struct bw_error *err)
 {
-    json_t *from = bw_json_load(data, err), *inputs = json_object();
+    struct bw_json_view from = bw_json_view_of(data), found;
+    json_t *inputs = json_object();
+    struct bw_error why;
+    if (bw_json_view_type(from) != BW_JSON_OBJECT) return inputs;
     for (size_t i = 0; i < workflow->input_count; i++) {
-        json_t *value = json_object_get(from, workflow->input_names[i].ptr);
-        if (value) json_object_set(inputs, workflow->input_names[i].ptr, value);
+        if (!bw_json_view_get(from, workflow->input_names[i], &found)) continue;
+        json_t *value = bw_json_load(found.raw, &why);
+        if (!value) {
+            bw_error_set(err, "input.type", "%s: %s", workflow->input_names[i].ptr, why.message);
+            json_decref(inputs);
+            return NULL;
+        }
+        json_object_set_new(inputs, workflow->input_names[i].ptr, value);
     }
-    json_decref(from);
     return inputs;
 }
 
@@ -57,7 +66,10 @@ bool bw_inputs_make(const struct bw_worker_event *event, const struct bw_catalog
         inputs = same_named(workflow, event->body, err);
     else
         inputs = json_object();
-    if (!inputs) return false;
+    if (!inputs) {
+        bw_error_at(err, workflow->file.ptr, workflow->mark.line, workflow->mark.column);
+        return false;
+    }
     if (!entry->inputs) {
         good = !json_object_size(inputs) || bw_error_set(err, "input.unknown", "the workflow %s has no inputs", workflow->name.ptr);
         if (!good) bw_error_hint(err, "declare them there: inputs: {NAME: {type: string}}");

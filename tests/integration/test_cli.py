@@ -200,3 +200,12 @@ def test_what_a_sender_writes_does_nothing_to_a_terminal(make_engine):
         assert not set(text) & {"\x1b", "\r", "\x7f", "\u009b"}, arguments
     assert json.loads(engine.run("events", event).stdout.splitlines()[-1]) == data  # a program gets the body as it came
     engine.stop()
+
+
+def test_inputs_by_hand_are_read_whatever_else_the_data_hold(engine):
+    engine.write("workflows/w.yaml", "name: w\non: [{manual: true}]\ninputs: {a: {type: integer, required: true}, b: {type: any}}\n"
+                 "steps: [{id: s, set: {a: '${{ inputs.a }}', b: '${{ inputs.b }}'}}]\noutputs: {a: '${{ steps.s.a }}', b: '${{ steps.s.b }}'}\n")
+    for data, found in (('{"a": 1, "id": 99999999999999999999}', {"a": 1}), ('{"x": 1, "x": 2, "a": 3, "b": {"c": null}}', {"a": 3, "b": {"c": None}}),
+                        ('{"a": 4, "b": 18446744073709551616}', "w.yaml:1: b: too big integer"), ("[1]", "a: is required")):
+        shown = engine.run("run", "w", "--data", "-", input=data, check=False).stdout
+        assert found in shown if isinstance(found, str) else f"output {json.dumps(found, separators=(',', ':'))}\n" in shown, shown
