@@ -26,6 +26,36 @@ static bool has(const struct names *names, struct bw_slice name)
     return false;
 }
 
+static void add_open(struct names *names, const json_t *workflow)
+{
+    static const char *const lists[] = {"steps", "inner"};
+    struct names fixed = {0};
+    add_all(&fixed, json_object_get(workflow, "fixed"));
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+        size_t kept = names->count;
+        add_all(names, json_object_get(workflow, lists[i]));
+        for (size_t k = kept; k < names->count; k++)
+            if (!has(&fixed, bw_slice_of(names->items[k]))) names->items[kept++] = names->items[k];
+        names->count = kept;
+    }
+    free(fixed.items);
+}
+
+/* A mock that nobody would ask for, since the step runs as it is. With `open`: unless a step of that name, of some workflow, can have it. */
+static bool check_mocks(const struct bw_trial_test *test, const struct bw_yaml_node *map, const struct names *fixed, const struct names *open,
+                        struct bw_error *err)
+{
+    for (size_t i = 0; map && i < map->count; i++) {
+        const struct bw_yaml_node *key = map->pairs[i].key;
+        if (!has(fixed, key->text) || (open && has(open, key->text))) continue;
+        bw_error_set(err, "test.no_mock", "the step %s cannot be mocked: `uses`, `lua` and `approve` can, all else runs as it is", key->text.ptr);
+        bw_error_hint(err, "leave it out; what is waited for comes from `events`, the time passes by itself");
+        bw_error_at(err, test->file, key->line, key->column);
+        return false;
+    }
+    return true;
+}
+
 /* fan[2].get and ask.get are get, of this workflow or of another one. */
 static bool check(const struct bw_trial_test *test, const char *file, const struct bw_yaml_node *map, const char *what, const struct names *own,
                   const struct names *all, struct bw_error *err)
@@ -50,7 +80,7 @@ static bool check(const struct bw_trial_test *test, const char *file, const stru
 
 bool bw_trial_check_names(const struct bw_trial_test *test, const json_t *loaded, struct bw_error *err)
 {
-    struct names own = {0}, all = {0}, workflows = {0};
+    struct names own = {0}, all = {0}, workflows = {0}, fixed = {0}, all_fixed = {0}, open = {0};
     const json_t *list = json_object_get(loaded, "workflows"), *found = NULL;
     json_t *workflow, *names = json_array();
     size_t index;
@@ -60,6 +90,8 @@ bool bw_trial_check_names(const struct bw_trial_test *test, const json_t *loaded
         json_array_append(names, json_object_get(workflow, "name"));
         add_all(&all, json_object_get(workflow, "steps"));
         add_all(&all, json_object_get(workflow, "inner"));
+        add_all(&all_fixed, json_object_get(workflow, "fixed"));
+        add_open(&open, workflow);
         if (bw_slice_is(test->workflow, bw_json_str(workflow, "name", ""))) found = workflow;
     }
     add_all(&workflows, names);
@@ -75,15 +107,20 @@ bool bw_trial_check_names(const struct bw_trial_test *test, const json_t *loaded
     } else {
         add_all(&own, json_object_get(found, "steps"));
         add_all(&own, json_object_get(found, "inner"));
+        add_all(&fixed, json_object_get(found, "fixed"));
         const struct bw_yaml_node *recorded = test->recorded ? bw_yaml_root(test->recorded, 0) : NULL;
         good = check(test, test->file, test->mock_nodes[0], "mocks", &own, &all, err) &&
                check(test, test->file, test->mock_nodes[1], "mocks", &all, &all, err) &&
                check(test, test->recorded_file, recorded, "mocks_file", &own, &all, err) &&
-               check(test, test->file, bw_yaml_get(test->expect, "steps"), "expect", &own, &all, err);
+               check(test, test->file, bw_yaml_get(test->expect, "steps"), "expect", &own, &all, err) &&
+               check_mocks(test, test->mock_nodes[0], &fixed, NULL, err) && check_mocks(test, test->mock_nodes[1], &all_fixed, &open, err);
     }
     json_decref(names);
     free(own.items);
     free(all.items);
     free(workflows.items);
+    free(fixed.items);
+    free(all_fixed.items);
+    free(open.items);
     return good;
 }

@@ -341,6 +341,7 @@ static json_t *describe_workflow(const struct bw_catalog_workflow *entry)
 {
     const struct bw_workflow *workflow = entry->workflow;
     json_t *events = json_array(), *steps = json_array(), *inner = json_array(), *waits = json_array(), *schedules = json_array();
+    json_t *fixed = json_array(); /* what no test can mock */
     int32_t mark = workflow->endings.mark >= 0 ? workflow->endings.mark : workflow->cancel_on;
     bool is_manual = false;
     char version[65];
@@ -360,17 +361,21 @@ static json_t *describe_workflow(const struct bw_catalog_workflow *entry)
             json_array_append_new(workflow->steps[i].body < 0 && (mark < 0 || (int32_t)i < mark) ? steps : inner,
                                   json_stringn(workflow->steps[i].path.ptr, workflow->steps[i].path.len));
     for (size_t i = 0; i < workflow->step_count; i++)
+        if (!bw_step_is_block(&workflow->steps[i]) && !bw_trial_can_mock(&workflow->steps[i]))
+            json_array_append_new(fixed, json_stringn(workflow->steps[i].path.ptr, workflow->steps[i].path.len));
+    for (size_t i = 0; i < workflow->step_count; i++)
         for (size_t k = 0; k < workflow->steps[i].arm_count; k++) {
             const struct bw_step_arm *arm = &workflow->steps[i].arms[k];
             json_array_append_new(
                 waits, json_pack("{s:s%,s:s%}", "event", arm->event.ptr, arm->event.len, "by", arm->by.len ? arm->by.ptr : "", arm->by.len));
         }
-    json_t *described = json_pack(
-        "{s:s%,s:s%,s:s%,s:s,s:b,s:b,s:b,s:b,s:o,s:o,s:o,s:o,s:o,s:I,s:i,s:i}", "name", workflow->name.ptr, workflow->name.len, "description",
-        workflow->description.ptr ? workflow->description.ptr : "", workflow->description.len, "file", workflow->file.ptr, workflow->file.len, "hash",
-        version, "manual", is_manual, "ordered", workflow->concurrency.limit || workflow->rate.count || workflow->collect.max_events, "collects",
-        workflow->collect.max_events > 0, "callable", is_callable(workflow), "events", events, "steps", steps, "inner", inner, "waits", waits,
-        "schedules", schedules, "respond_ms", (json_int_t)workflow->respond_ms, "line", workflow->mark.line, "column", workflow->mark.column);
+    json_t *described =
+        json_pack("{s:s%,s:s%,s:s%,s:s,s:b,s:b,s:b,s:b,s:o,s:o,s:o,s:o,s:o,s:o,s:I,s:i,s:i}", "name", workflow->name.ptr, workflow->name.len,
+                  "description", workflow->description.ptr ? workflow->description.ptr : "", workflow->description.len, "file", workflow->file.ptr,
+                  workflow->file.len, "hash", version, "manual", is_manual, "ordered",
+                  workflow->concurrency.limit || workflow->rate.count || workflow->collect.max_events, "collects", workflow->collect.max_events > 0,
+                  "callable", is_callable(workflow), "events", events, "steps", steps, "inner", inner, "fixed", fixed, "waits", waits, "schedules",
+                  schedules, "respond_ms", (json_int_t)workflow->respond_ms, "line", workflow->mark.line, "column", workflow->mark.column);
     for (size_t i = 0; i < workflow->trigger_count; i++)
         if (workflow->triggers[i].kind == BW_TRIGGER_WEBHOOK)
             json_object_set_new(described, "webhook", bw_json_load(workflow->triggers[i].webhook, NULL));

@@ -610,6 +610,7 @@ void bw_trial_take(struct bw_worker *worker, const struct bw_message *message);
 void bw_trial_answer_if_quiet(struct bw_worker *worker); /* nothing is left to do before time passes: if the engine has asked, it is told */
 bool bw_trial_leaves_out(const struct bw_worker *worker, const struct bw_workflow *workflow); /* its triggers are not asked */
 const json_t *bw_trial_mock_named(const struct bw_attempt *attempt, const char *name);        /* of a part of the step, or NULL */
+bool bw_trial_can_mock(const struct bw_step *step);                                           /* else it runs as it is in every test */
 const json_t *bw_trial_mock(const struct bw_attempt *attempt);                                /* what the test answers for the step, or NULL */
 void bw_trial_attempt(struct bw_attempt *attempt, int64_t timeout_ms);                        /* one attempt of such a step */
 void bw_trial_vote(struct bw_attempt *attempt, int64_t timeout_ms);                           /* the same for an `approve` */

@@ -56,6 +56,11 @@ bool bw_trial_leaves_out(const struct bw_worker *worker, const struct bw_workflo
 
 /* ---- answers ---- */
 
+bool bw_trial_can_mock(const struct bw_step *step)
+{
+    return step->kind == BW_STEP_USES || step->kind == BW_STEP_LUA || step->kind == BW_STEP_CALL || step->kind == BW_STEP_APPROVE;
+}
+
 /* By the names that `bellwire run` gives the step, the closest first: fan[2].get, fan.get, get. The step of a workflow that another one calls has
  * that one's step in front. */
 static const json_t *find_mock(const struct bw_attempt *attempt, size_t index)
@@ -64,8 +69,7 @@ static const json_t *find_mock(const struct bw_attempt *attempt, size_t index)
     const struct bw_run *run = attempt->run;
     const struct bw_step *step = &run->entry->workflow->steps[index];
     char name[2 * 128 + 32];
-    if (!trial || (step->kind != BW_STEP_USES && step->kind != BW_STEP_LUA && step->kind != BW_STEP_CALL && step->kind != BW_STEP_APPROVE))
-        return NULL;
+    if (!trial || !bw_trial_can_mock(step)) return NULL;
     const json_t *mocks = json_object_get(trial->head, "mocks"), *mock = NULL;
     const char *outer = bw_json_str(run->child, "path", "");
     if (bw_run_is_item(run)) {

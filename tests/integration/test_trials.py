@@ -88,12 +88,21 @@ def test_what_differs_is_told_with_its_place_and_what_happened(bench):
     ("  - {name: t, expect: {took: 1s}}\n", "expected  1s\n          got       0s"),
     ("  - {name: t, expect: {error: {code: x}}}\n", "got       nothing"),
     ("  - {name: t, mocks: {atc: {output: {}}}}\n", "did you mean 'act'?"),
+    ("  - {name: t, mocks: {set: {output: {n: 9}}}}\n", "[test.no_mock]"),
     ("  - {name: t, expect: {steps: {sett: {state: succeeded}}}}\n", "did you mean 'set'?"),
     ("  - {name: t, workflow: on}\n", "[test.unknown_workflow]"),
 ])
 def test_each_kind_of_failure_fails_its_test(bench, tests, code):
     status, out, err = run(bench, tests)
     assert status == 1 and code in out and "0 passed, 1 failed" in out, out + err
+
+
+def test_a_mock_of_the_whole_file_is_for_those_that_can_have_it(bench):
+    head = START.replace("tests:", "mocks: {set: {output: {n: 9}}}\ntests:")
+    assert "one.test.yaml:2:9: the step set cannot be mocked" in run(bench, "  - {name: t}\n", head=head)[1]
+    bench.write("workflows/two.yaml", "name: two\non: [{event: open.ping}]\nsteps: [{id: set, lua: 'return {n = 1}'}]\noutputs: {n: '${{ steps.set.n }}'}\n")
+    status, out, err = run(bench, "  - {name: t}\n  - {name: u, workflow: two, expect: {outputs: {n: 9}}}\n", head=head)
+    assert status == 0, out + err
 
 
 @pytest.mark.parametrize("tests, told", [
