@@ -29,9 +29,9 @@ static bool append_wait(struct bw_reader *reader, int64_t run_id, struct bw_buf 
                           bw_uid_text(wait.kept, BW_UID_RUN, run));
     }
     if (wait.paused_ms) {
-        bw_buf_printf(out, "held: the workflow is paused since %s%s%s", bw_print_time(wait.paused_ms, text), *wait.reason ? ": " : "", wait.reason);
+        bw_buf_printf(out, "the workflow is paused since %s%s%s", bw_print_time(wait.paused_ms, text), *wait.reason ? ": " : "", wait.reason);
     } else if (wait.is_held) {
-        bw_buf_append_text(out, "held: the workflow was paused and is being resumed");
+        bw_buf_append_text(out, "the workflow was paused and is being resumed");
         append_ahead(out, wait.ahead);
     }
     if (out->len > before && wait.until_ms) bw_buf_printf(out, "; skipped if it has not begun by %s", bw_print_time(wait.until_ms, text));

@@ -55,7 +55,7 @@ def test_events_are_accepted_and_held_and_go_on_in_order_over_restarts_and_reloa
     events = [ring(engine, "k", n) for n in range(5)]
     assert ring(engine, "k", -1)  # no trigger wants it: there is no run of it
     wait_for("five held runs", lambda: len(held(engine)) == 5)
-    assert "held: the workflow is paused since" in why(engine, events[0]) and "the CMS is being moved" in why(engine, events[0])
+    assert "  held: the workflow is paused since" in why(engine, events[0]) and "the CMS is being moved" in why(engine, events[0])
     row = listed(engine)
     assert row["paused"]["reason"] == "the CMS is being moved" and row["paused"]["by"] and row["paused"]["since_ms"] > 0
     assert row["runs"] == {"active": 0, "waiting": 0, "held": 5, "failed": 0} and row["events"] == ["open.ping"] and len(row["version"]) == 12
