@@ -2,6 +2,7 @@
 #include "base/file.h"
 #include "cmd/options.h"
 #include "cmd/setup.h"
+#include "lua/script.h"
 #include "workflow/format.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,6 +46,20 @@ static void print_places(const char *path, struct bw_slice text, const struct bw
     }
 }
 
+/* Whether what stands in it is Lua is known only where it is compiled. */
+static bool compiles(struct bw_slice text, const char *path, struct bw_errors *errs)
+{
+    const struct bw_script_limits limits = {.memory_bytes = 64u << 20, .expr_instructions = 1, .slice_us = 1000000}; /* nothing of it is run */
+    struct bw_workflow **workflows;
+    size_t before = errs->count, count = bw_workflow_load(text, path, &workflows, errs);
+    for (size_t i = 0; i < count; i++) {
+        bw_script_free(bw_script_new(workflows[i], NULL, &limits, errs));
+        bw_workflow_free(workflows[i]);
+    }
+    if (count) free(workflows);
+    return errs->count == before;
+}
+
 static void format_file(struct wish *wish, const char *path)
 {
     struct bw_buf text = {0};
@@ -53,7 +68,8 @@ static void format_file(struct wish *wish, const char *path)
     if (!bw_file_read(path, FILE_BYTES_MAX, &text, &err)) {
         bw_error_at(&err, path, 0, 0);
         bw_errors_push(&wish->errs, &err);
-    } else if (bw_workflow_format(bw_buf_slice(&text), path, &format, &wish->errs) && format.count) {
+    } else if (bw_workflow_format(bw_buf_slice(&text), path, &format, &wish->errs) && format.count &&
+               compiles(bw_buf_slice(&text), path, &wish->errs)) {
         wish->files++;
         wish->edits += format.count;
         if (wish->shows_diff) print_diff(path, bw_buf_slice(&text), bw_buf_slice(&format.text));

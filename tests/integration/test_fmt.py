@@ -34,6 +34,8 @@ def test_links_stay_links_and_what_does_not_load_is_left_as_it_is(make_engine):
     link = engine.folder / "workflows" / "w.yaml"
     link.symlink_to(real)
     broken = engine.write("broken.yaml", BEFORE.replace("set:", "sett:"))
-    result = engine.run("fmt", "workflows/w.yaml", "broken.yaml", "missing.yaml", check=False)
+    no_lua = engine.write("no-lua.yaml", BEFORE.replace("data.x }}", "data.x 5 }}"))
+    result = engine.run("fmt", "workflows/w.yaml", "broken.yaml", "no-lua.yaml", "missing.yaml", check=False)
+    assert "no-lua.yaml:4:" in result.stderr and "[expr.syntax]" in result.stderr and "!=" in no_lua.read_text()
     assert result.returncode == 1 and "broken.yaml:4" in result.stderr and "missing.yaml" in result.stderr
     assert link.is_symlink() and real.read_text() == AFTER and "!=" in broken.read_text()
