@@ -1,5 +1,6 @@
 /* Evaluating expressions and rendering templates to JSON text. */
 #include "lua/internal.h"
+#include <math.h>
 #include <string.h>
 
 struct rendering {
@@ -30,6 +31,7 @@ static void append_piece(lua_State *L, struct bw_buf *text)
             bw_buf_printf(text, "%lld", (long long)lua_tointeger(L, -1));
         } else {
             struct bw_buf number = {0};
+            if (!isfinite(lua_tonumber(L, -1))) luaL_error(L, "a number that is not finite cannot stand inside text");
             bw_json_real_append(&number, lua_tonumber(L, -1));
             bw_buf_append_slice(text, bw_buf_slice(&number));
             bw_buf_free(&number);
@@ -45,6 +47,8 @@ static void append_piece(lua_State *L, struct bw_buf *text)
             const struct bw_render *now = bw_lua_script(L)->render;
             if (!now || !now->allow_secrets) luaL_error(L, "a secret cannot stand here");
             bw_buf_append_slice(text, value);
+        } else if (bw_value_is_null(L, -1)) {
+            luaL_error(L, "null cannot stand inside text: write `default(…, \"\")`");
         } else {
             luaL_error(L, "%s cannot stand inside text: write json(…)",
                        bw_view_test(L, -1) || lua_istable(L, -1) ? "a list or an object" : luaL_typename(L, -1));

@@ -73,6 +73,8 @@ static const struct {
     /* a text of a list is the JSON of its lists and objects, whoever made them */
     {"join(event.data.commits, '; ')", "\"{\\\"message\\\":\\\"one\\\",\\\"n\\\":2}; {\\\"message\\\":\\\"two\\\",\\\"n\\\":1}\"", NULL},
     {"join(product({1}, {'a', true}), '; ')", "\"[1,\\\"a\\\"]; [1,true]\"", NULL},
+    {"join({2^53, 0.1 + 0.2, 7, 1.0}, ' ')", "\"9007199254740992.0 0.30000000000000004 7 1.0\"", NULL}, /* and its numbers as they are */
+    {"join({0/0}, ' ')", NULL, "expr.error"},
     /* nil for a list, an object, a text */
     {"len(null)", "0", NULL},
     {"map(nil, 'a')", "[]", NULL},
@@ -219,6 +221,10 @@ static void test_text_and_whole_values(void **state)
     assert_non_null(strstr(err.message, "or \"\""));
     assert_false(render("{a: \"x ${{ event.data.list }}\"}", &none, &out, &err));
     assert_non_null(strstr(err.message, "json("));
+    assert_false(render("{a: \"x ${{ null }}\"}", &none, &out, &err));
+    assert_non_null(strstr(err.message, "null cannot stand inside text: write `default("));
+    assert_false(render("{a: \"x ${{ event.data.n / 0 }}\"}", &none, &out, &err));
+    assert_non_null(strstr(err.message, "not finite"));
     assert_false(render("{a: {b: \"x ${{ 'a\\\\0b' }}\"}}", &none, &out, &err));
     assert_non_null(strstr(err.message, "NUL"));
     assert_false(render("{a: \"${{ {b = {'x', 'a\\\\0b'}} }}\"}", &none, &out, &err));
