@@ -325,8 +325,10 @@ static void add_workflow(struct bw_worker *worker, struct bw_catalog *catalog, s
         free_workflow(&entry);
         return;
     }
-    for (size_t i = 0; entry.limits && i < workflow->step_count; i++)
+    for (size_t i = 0; entry.limits && i < workflow->step_count; i++) {
         entry.limits[i] = find_limit(worker, workflow, &workflow->steps[i], entry.actions[i], errs);
+        if (entry.actions[i]) bw_given_check(workflow, &workflow->steps[i], entry.actions[i], errs); /* as with a limit the workflow stays */
+    }
     bw_values_check(worker, workflow, errs);
     check_pool(worker, workflow, errs);
     make_version(&entry);

@@ -104,6 +104,7 @@ enum bw_error_class { BW_CLASS_BUG, BW_CLASS_PERMANENT, BW_CLASS_TRANSIENT, BW_C
 void bw_values_take(struct bw_worker *worker, const json_t *head);       /* BW_MSG_CONFIGURE, BW_MSG_VALUES */
 void bw_values_override(struct bw_worker *worker, const json_t *values); /* for a test: beside those, or instead of them; NULL: none */
 struct bw_slice bw_values_text(const struct bw_worker *worker);          /* JSON object */
+void bw_given_check(const struct bw_workflow *workflow, const struct bw_step *step, const struct bw_action *action, struct bw_errors *errs);
 void bw_values_check(const struct bw_worker *worker, const struct bw_workflow *workflow, struct bw_errors *errs);
 
 /* ---- catalog.c ---- */
