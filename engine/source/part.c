@@ -22,24 +22,26 @@ bool bw_part_hex(struct bw_trial *trial, const unsigned char *bytes, size_t len,
     return bw_part_text(trial, (struct bw_slice){text, 2 * len}, out);
 }
 
+static bool sha256_of(struct bw_trial *trial, const struct bw_ref *argument, unsigned char hash[EVP_MAX_MD_SIZE], size_t *len)
+{
+    struct bw_slice value;
+    return bw_ref_read(trial, argument, &value, NULL) && EVP_Q_digest(NULL, "SHA256", NULL, value.ptr, value.len, hash, len);
+}
+
 static bool sha256_hex(struct bw_trial *trial, const struct bw_ref *argument, unsigned form, struct bw_slice *out)
 {
     unsigned char hash[EVP_MAX_MD_SIZE];
-    struct bw_slice value;
-    size_t len = 0;
+    size_t len;
     (void)form;
-    return bw_ref_read(trial, argument, &value, NULL) && EVP_Q_digest(NULL, "SHA256", NULL, value.ptr, value.len, hash, &len) &&
-           bw_part_hex(trial, hash, len, out);
+    return sha256_of(trial, argument, hash, &len) && bw_part_hex(trial, hash, len, out);
 }
 
 static bool sha256_raw(struct bw_trial *trial, const struct bw_ref *argument, unsigned form, struct bw_slice *out)
 {
     unsigned char hash[EVP_MAX_MD_SIZE];
-    struct bw_slice value;
-    size_t len = 0;
+    size_t len;
     (void)form;
-    return bw_ref_read(trial, argument, &value, NULL) && EVP_Q_digest(NULL, "SHA256", NULL, value.ptr, value.len, hash, &len) &&
-           bw_part_text(trial, (struct bw_slice){(char *)hash, len}, out);
+    return sha256_of(trial, argument, hash, &len) && bw_part_text(trial, (struct bw_slice){(char *)hash, len}, out);
 }
 
 /* CRC-32 as zip and Ethernet have it, in decimal digits. It is no proof of anything: another body with the same sum is made at once. */
