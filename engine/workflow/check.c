@@ -130,13 +130,14 @@ static void check_input_name(const struct checked *checked, struct bw_slice name
 static void check_var_name(const struct checked *checked, struct bw_slice name)
 {
     struct bw_loader *loader = checked->loader;
-    struct bw_json_view vars = bw_json_view_of(loader->workflow->vars), value;
+    const struct bw_slice constants = loader->workflow->vars;
+    struct bw_json_view vars = bw_json_view_of(constants.len ? constants : BW_SLICE("{}")), value;
     struct bw_slice key;
     const char *names[64];
     char hint[120] = "declare it: vars: {NAME: VALUE}";
     size_t count = 0;
-    if (vars.raw.len && bw_json_view_get(vars, name, &value)) return;
-    for (struct bw_json_iter iter = bw_json_view_iter(vars); vars.raw.len && count < 64 && bw_json_iter_next(&iter, &key, &value);)
+    if (bw_json_view_get(vars, name, &value)) return;
+    for (struct bw_json_iter iter = bw_json_view_iter(vars); count < 64 && bw_json_iter_next(&iter, &key, &value);)
         names[count++] = bw_arena_copy(loader->arena, (struct bw_slice){key.ptr + 1, key.len - 2}).ptr;
     const char *near = bw_suggest(name, names, count);
     if (near) snprintf(hint, sizeof hint, "did you mean '%s'?", near);
