@@ -136,29 +136,42 @@ static bool open_call(struct bw_write_statements *sql, struct bw_usage_wish *wis
     return bw_sql_run(spare, err) && add_to_day(sql, &change, err);
 }
 
-/* A call that has said so already, or whose run is gone, changes nothing. The sums are those of the day on which it began. */
+/* A call that is in another state, or whose run is gone: *row is NULL, and nothing is to be changed. Else the caller resets *row when the change was
+ * written, whose texts are the row's; its sums are those of the day on which the call began. */
+static bool find_call(const struct bw_write_statements *sql, struct bw_uid run, int64_t id, int state, sqlite3_stmt **row, struct change *change,
+                      struct bw_error *err)
+{
+    sqlite3_stmt *found = BW_WRITE(sql, find_usage);
+    bool has_row;
+    *row = NULL;
+    bw_sql_bind_int(found, 1, id);
+    bw_sql_bind_blob(found, 2, run.bytes, sizeof run.bytes);
+    bw_sql_bind_int(found, 3, state);
+    if (!bw_sql_next(found, &has_row, err)) return false;
+    if (!has_row) return true;
+    *change = (struct change){.workflow = bw_sql_column(found, 1),
+                              .provider = bw_sql_column(found, 2),
+                              .model = bw_sql_column(found, 3),
+                              .day = sqlite3_column_int64(found, 0) / BW_USAGE_DAY_MS};
+    *row = found;
+    return true;
+}
+
 static bool end_call(struct bw_write_statements *sql, const struct bw_usage_wish *wish, struct bw_error *err)
 {
     const struct bw_usage_numbers *numbers = &wish->numbers;
-    sqlite3_stmt *row = BW_WRITE(sql, find_usage), *end = BW_WRITE(sql, end_usage);
-    bool has_row;
-    bw_sql_bind_int(row, 1, wish->id);
-    bw_sql_bind_blob(row, 2, wish->run.bytes, sizeof wish->run.bytes);
-    bw_sql_bind_int(row, 3, STATE_OPEN);
-    if (!bw_sql_next(row, &has_row, err)) return false;
-    if (!has_row) return true;
+    sqlite3_stmt *row, *end = BW_WRITE(sql, end_usage);
+    struct change change;
+    if (!find_call(sql, wish->run, wish->id, STATE_OPEN, &row, &change, err)) return false;
+    if (!row) return true;
     bool was_unpriced = sqlite3_column_type(row, 6) == SQLITE_NULL;
-    const struct change change = {.workflow = bw_sql_column(row, 1),
-                                  .provider = bw_sql_column(row, 2),
-                                  .model = bw_sql_column(row, 3),
-                                  .day = sqlite3_column_int64(row, 0) / BW_USAGE_DAY_MS,
-                                  .open = wish->is_final ? -1 : 0,
-                                  .unpriced = (numbers->cost < 0) - was_unpriced,
-                                  .input = numbers->input - sqlite3_column_int64(row, 4),
-                                  .output = numbers->output - sqlite3_column_int64(row, 5),
-                                  .cached = numbers->cached,
-                                  .cost = (numbers->cost < 0 ? 0 : numbers->cost) - sqlite3_column_int64(row, 6),
-                                  .took_ms = numbers->took_ms};
+    change.open = wish->is_final ? -1 : 0;
+    change.unpriced = (numbers->cost < 0) - was_unpriced;
+    change.input = numbers->input - sqlite3_column_int64(row, 4);
+    change.output = numbers->output - sqlite3_column_int64(row, 5);
+    change.cached = numbers->cached;
+    change.cost = (numbers->cost < 0 ? 0 : numbers->cost) - sqlite3_column_int64(row, 6);
+    change.took_ms = numbers->took_ms;
     bool good = add_to_day(sql, &change, err);
     sqlite3_reset(row); /* its texts were bound until now */
     if (!good) return false;
@@ -175,18 +188,11 @@ static bool end_call(struct bw_write_statements *sql, const struct bw_usage_wish
 
 static bool settle_call(struct bw_write_statements *sql, struct bw_uid run, int64_t id, struct bw_error *err)
 {
-    sqlite3_stmt *row = BW_WRITE(sql, find_usage), *settle = BW_WRITE(sql, settle_usage);
-    bool has_row;
-    bw_sql_bind_int(row, 1, id);
-    bw_sql_bind_blob(row, 2, run.bytes, sizeof run.bytes);
-    bw_sql_bind_int(row, 3, STATE_HEARD);
-    if (!bw_sql_next(row, &has_row, err)) return false;
-    if (!has_row) return true;
-    const struct change change = {.workflow = bw_sql_column(row, 1),
-                                  .provider = bw_sql_column(row, 2),
-                                  .model = bw_sql_column(row, 3),
-                                  .day = sqlite3_column_int64(row, 0) / BW_USAGE_DAY_MS,
-                                  .open = -1};
+    sqlite3_stmt *row, *settle = BW_WRITE(sql, settle_usage);
+    struct change change;
+    if (!find_call(sql, run, id, STATE_HEARD, &row, &change, err)) return false;
+    if (!row) return true;
+    change.open = -1;
     bool good = add_to_day(sql, &change, err);
     sqlite3_reset(row); /* its texts were bound until now */
     bw_sql_bind_int(settle, 1, id);
