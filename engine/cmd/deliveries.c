@@ -67,7 +67,7 @@ static int deliveries_main(int argc, char **argv)
     size_t rows;
 
     if (status >= 0) return status;
-    if (!bw_pages_limit(limit, &rows)) return bw_options_wrong(&bw_command_deliveries, "--limit is a number of rows, 1 or more; found '%s'", limit);
+    if ((status = bw_pages_limit(&bw_command_deliveries, limit, &rows)) >= 0) return status;
     if (argc > first) return bw_options_wrong(&bw_command_deliveries, "unexpected argument '%s'", argv[first]);
     if (!(config = bw_setup_config("deliveries", config_path))) return 1;
     listing.pages = bw_pages_begin(rows);

@@ -74,7 +74,7 @@ static int events_main(int argc, char **argv)
     struct bw_uid uid = {{0}};
 
     if (status >= 0) return status;
-    if (!bw_pages_limit(limit, &rows)) return bw_options_wrong(&bw_command_events, "--limit is a number of rows, 1 or more; found '%s'", limit);
+    if ((status = bw_pages_limit(&bw_command_events, limit, &rows)) >= 0) return status;
     if (argc - first > 1) return bw_options_wrong(&bw_command_events, "at most one event is shown at a time");
     if (argc > first && !bw_uid_parse(bw_slice_of(argv[first]), BW_UID_EVENT, &uid))
         return bw_options_wrong(&bw_command_events, "'%s' is no event id (evt_…)", argv[first]);

@@ -10,11 +10,12 @@ static size_t rows_of_page(const struct bw_pages *pages)
     return pages->left < PAGE_ROWS ? pages->left : PAGE_ROWS;
 }
 
-bool bw_pages_limit(const char *text, size_t *limit)
+int bw_pages_limit(const struct bw_command *command, const char *text, size_t *limit)
 {
     char *end;
     *limit = *text >= '0' && *text <= '9' ? strtoul(text, &end, 10) : 0; /* what is too large is as many as there can be */
-    return *limit && !*end;
+    if (*limit && !*end) return -1;
+    return bw_options_wrong(command, "--limit is a number of rows, 1 or more; found '%s'", text);
 }
 
 struct bw_pages bw_pages_begin(size_t limit)

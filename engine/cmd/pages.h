@@ -2,6 +2,7 @@
  * log can be emptied. It also gives each page the whole time that a reader has. */
 #ifndef BW_CMD_PAGES_H
 #define BW_CMD_PAGES_H
+#include "cmd/options.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -14,8 +15,9 @@ struct bw_pages {
     size_t of_page;
 };
 
-/* So many rows are wanted at most: a whole number from 1 on. False: the text is none. */
-bool bw_pages_limit(const char *text, size_t *limit);
+/* The command's --limit, how many rows are wanted at most: a whole number from 1 on. -1, or the exit status when the text is none, which is printed.
+ */
+int bw_pages_limit(const struct bw_command *command, const char *text, size_t *limit);
 /* Output is collected from here on, and written with each bw_pages_next(). */
 struct bw_pages bw_pages_begin(size_t limit);
 /* For each row, in descending order of their ids. */

@@ -339,7 +339,7 @@ static int runs_main(int argc, char **argv)
     size_t rows;
 
     if (status >= 0) return status;
-    if (!bw_pages_limit(limit, &rows)) return bw_options_wrong(&bw_command_runs, "--limit is a number of rows, 1 or more; found '%s'", limit);
+    if ((status = bw_pages_limit(&bw_command_runs, limit, &rows)) >= 0) return status;
     if (argc > first && !strcmp(argv[first], "show")) first++; /* `runs show RUN` reads well */
     if (argc - first > 1) return bw_options_wrong(&bw_command_runs, "at most one run is shown at a time");
     if (argc > first && !bw_uid_parse(bw_slice_of(argv[first]), BW_UID_RUN, &uid))
