@@ -140,9 +140,7 @@ static void warn_of_secrets(const struct bw_config *config, const json_t *loaded
         const char *name = bw_json_str(secret, "name", "");
         struct bw_error err;
         char text[1400];
-        size_t i = 0;
-        while (i < config->secret_count && strcmp(config->secrets[i].name, name) != 0) i++;
-        if (i < config->secret_count) continue;
+        if (bw_secret_find(config->secrets, config->secret_count, bw_slice_of(name))) continue;
         bw_error_set(&err, "workflow.secret_missing", "there is no secret %s in bellwire.yaml: a step that reads it fails", name);
         bw_error_hint(&err, "add it there: secrets: {%s: {env: %s}}", name, name);
         bw_error_at(&err, bw_json_str(workflow, "file", ""), (int)bw_json_int(secret, "line", 0), (int)bw_json_int(secret, "column", 0));

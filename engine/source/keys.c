@@ -126,9 +126,7 @@ bool bw_keys_add(struct bw_keys *keys, const struct bw_program *program, const s
 bool bw_keys_prepare(struct bw_keys *keys, const struct bw_program *program, const struct bw_source_config *config, struct bw_error *err)
 {
     for (size_t k = 0; k < program->key_secret_count; k++) {
-        const struct bw_secret *secret = NULL;
-        for (size_t i = 0; i < config->secret_count; i++)
-            if (bw_slice_is(program->key_secrets[k], config->secrets[i].name)) secret = &config->secrets[i];
+        const struct bw_secret *secret = bw_secret_find(config->secrets, config->secret_count, program->key_secrets[k]);
         if (secret && secret->count > BW_KEYS_MAX)
             return bw_error_set(err, "source.too_many_secrets", "the secret '%s' of the source %s has %zu values, at most %d are tried",
                                 program->key_secrets[k].ptr, config->name, secret->count, BW_KEYS_MAX);
