@@ -4,6 +4,17 @@
 #include <openssl/params.h>
 #include <pthread.h>
 
+EVP_MAC_CTX *bw_hmac_context(const char *digest, struct bw_slice key)
+{
+    EVP_MAC *mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+    EVP_MAC_CTX *context = mac ? EVP_MAC_CTX_new(mac) : NULL;
+    const OSSL_PARAM parameters[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char *)digest, 0), OSSL_PARAM_construct_end()};
+    EVP_MAC_free(mac); /* the context holds its own reference */
+    if (context && EVP_MAC_init(context, (const unsigned char *)key.ptr, key.len, parameters)) return context;
+    EVP_MAC_CTX_free(context);
+    return NULL;
+}
+
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t kept;
 static bool can_keep;
@@ -18,14 +29,14 @@ static void make_key(void)
     can_keep = !pthread_key_create(&kept, free_context);
 }
 
-static EVP_MAC_CTX *new_context(void)
+/* This thread's, whatever key it has; NULL: there can be none. */
+static EVP_MAC_CTX *kept_context(struct bw_slice key)
 {
-    char digest[] = "SHA256";
-    const OSSL_PARAM parameters[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0), OSSL_PARAM_construct_end()};
-    EVP_MAC *mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
-    EVP_MAC_CTX *context = mac ? EVP_MAC_CTX_new(mac) : NULL;
-    EVP_MAC_free(mac); /* the context holds its own reference */
-    if (context && EVP_MAC_CTX_set_params(context, parameters) && !pthread_setspecific(kept, context)) return context;
+    pthread_once(&once, make_key);
+    EVP_MAC_CTX *context = can_keep ? pthread_getspecific(kept) : NULL;
+    if (!can_keep || context) return context;
+    context = bw_hmac_context("SHA256", key);
+    if (context && !pthread_setspecific(kept, context)) return context;
     EVP_MAC_CTX_free(context);
     return NULL;
 }
@@ -33,9 +44,7 @@ static EVP_MAC_CTX *new_context(void)
 bool bw_hmac_sha256(struct bw_slice key, const struct bw_slice *parts, size_t count, uint8_t out[BW_HMAC_BYTES])
 {
     size_t len = 0;
-    pthread_once(&once, make_key);
-    EVP_MAC_CTX *context = can_keep ? pthread_getspecific(kept) : NULL;
-    if (can_keep && !context) context = new_context();
+    EVP_MAC_CTX *context = kept_context(key);
     if (!context || !EVP_MAC_init(context, (const uint8_t *)key.ptr, key.len, NULL)) return false;
     for (size_t i = 0; i < count; i++)
         if (!EVP_MAC_update(context, (const uint8_t *)parts[i].ptr, parts[i].len)) return false;

@@ -1,10 +1,9 @@
 /* Keys: secrets of the source, decoded once as the scheme says. */
 #include "base/codec.h"
+#include "base/hmac.h"
 #include "source/program.h"
-#include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/err.h>
-#include <openssl/params.h>
 #include <openssl/pem.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,17 +37,6 @@ static bool decode_key(const struct bw_program *program, struct bw_slice value, 
     memcpy(out, value.ptr, value.len);
     *len = value.len;
     return value.len > 0;
-}
-
-EVP_MAC_CTX *bw_hmac_context(const char *digest, struct bw_slice key)
-{
-    EVP_MAC *mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
-    EVP_MAC_CTX *context = mac ? EVP_MAC_CTX_new(mac) : NULL;
-    const OSSL_PARAM parameters[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char *)digest, 0), OSSL_PARAM_construct_end()};
-    EVP_MAC_free(mac); /* the context holds its own reference */
-    if (context && EVP_MAC_init(context, (const unsigned char *)key.ptr, key.len, parameters)) return context;
-    EVP_MAC_CTX_free(context);
-    return NULL;
 }
 
 /* Is the key of the algorithm's kind? ECDSA: on no other curve. */

@@ -310,7 +310,6 @@ bool bw_keys_add(struct bw_keys *keys, const struct bw_program *program, const s
                  struct bw_error *err);
 bool bw_keys_prepare(struct bw_keys *keys, const struct bw_program *program, const struct bw_source_config *config, struct bw_error *err);
 void bw_keys_free(struct bw_keys *keys);
-EVP_MAC_CTX *bw_hmac_context(const char *digest, struct bw_slice key);
 
 /* fetched.c: NULL and *key (the caller frees it), or the reason; BW_REASON_KEY: it is to be fetched, trial->wish and key_state say what and how */
 extern const char BW_REASON_KEY[];
