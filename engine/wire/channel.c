@@ -127,6 +127,11 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
     if (channel->is_broken) event_active(channel->readable, EV_READ, 0);
 }
 
+void bw_channel_read_now(struct bw_channel *channel)
+{
+    if (!channel->is_closed && !channel->is_in_handler) on_readable(channel->fd, EV_READ, channel);
+}
+
 /* Behind whatever else is due in this turn of the loop: its messages leave together, and without asking epoll first whether there is room. That was
  * three system calls for each message of a call that goes through four processes. */
 static void on_flush(evutil_socket_t fd, short what, void *arg)

@@ -28,5 +28,8 @@ void bw_channel_free(struct bw_channel *channel);
 bool bw_channel_send(struct bw_channel *channel, uint16_t type, struct bw_slice head, const struct bw_slice *parts, size_t part_count);
 /* The same with a jansson head (borrowed). */
 bool bw_channel_send_json(struct bw_channel *channel, uint16_t type, const json_t *head, const struct bw_slice *parts, size_t part_count);
+/* What has arrived is delivered now, as far as it is read in one turn: for whoever has heard elsewhere of what it must say. It may be closed, and
+ * freed by its handler, afterwards. Nothing from within one of its own handlers: what is behind the message that is handled comes in its order. */
+void bw_channel_read_now(struct bw_channel *channel);
 size_t bw_channel_unsent(const struct bw_channel *channel); /* bytes not yet taken by the socket */
 #endif

@@ -287,6 +287,61 @@ static void test_an_escaped_nul_in_a_head_is_no_protocol_error(void **state)
     pair_close(&pair);
 }
 
+static void test_what_has_arrived_can_be_read_before_its_turn(void **state)
+{
+    (void)state;
+    struct pair pair;
+    struct bw_buf bytes = {0};
+    pair_open(&pair, true);
+    bw_channel_read_now(pair.right.channel); /* nothing */
+    bw_frame_encode(&bytes, 7, BW_SLICE("{\"n\":1}"), NULL, 0);
+    bw_frame_encode(&bytes, 7, BW_SLICE("{\"n\":2}"), NULL, 0);
+    assert_int_equal(write(pair.raw, bytes.data, bytes.len), bytes.len);
+    bw_channel_read_now(pair.right.channel);
+    assert_int_equal(pair.right.messages, 2);
+    event_base_loop(pair.base, EVLOOP_NONBLOCK);
+    assert_int_equal(pair.right.messages, 2); /* not once more */
+    pair.right.frees_on_close = true;
+    close(pair.raw);
+    pair.raw = -1;
+    bw_channel_read_now(pair.right.channel);
+    assert_int_equal(pair.right.closes, 1);
+    assert_null(pair.right.channel);
+    bw_buf_free(&bytes);
+    pair_close(&pair);
+}
+
+static void read_on(struct bw_channel *channel, const struct bw_message *message, void *arg)
+{
+    on_message(channel, message, arg);
+    bw_channel_read_now(channel);
+}
+
+static void test_within_a_handler_nothing_comes_before_its_turn(void **state)
+{
+    (void)state;
+    static const struct bw_channel_handlers reading = {read_on, on_closed};
+    struct pair pair;
+    struct bw_buf bytes = {0};
+    pair_open(&pair, true);
+    bw_channel_free(pair.right.channel);
+    int fds[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+    pair.right.channel = bw_channel_new(pair.base, fds[1], 1 << 20, &reading, &pair.right);
+    assert_non_null(pair.right.channel);
+    for (int i = 1; i <= 3; i++) {
+        char head[32];
+        int len = snprintf(head, sizeof head, "{\"n\":%d}", i);
+        bw_frame_encode(&bytes, 7, (struct bw_slice){head, (size_t)len}, NULL, 0);
+    }
+    assert_int_equal(write(fds[0], bytes.data, bytes.len), bytes.len);
+    bw_channel_read_now(pair.right.channel);
+    assert_int_equal(pair.right.messages, 3); /* each once, in order: on_message() looks */
+    close(fds[0]);
+    bw_buf_free(&bytes);
+    pair_close(&pair);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -301,6 +356,8 @@ int main(void)
         cmocka_unit_test(test_a_peer_that_breaks_the_protocol_is_cut_off),
         cmocka_unit_test(test_a_frame_in_single_bytes_is_put_together),
         cmocka_unit_test(test_an_escaped_nul_in_a_head_is_no_protocol_error),
+        cmocka_unit_test(test_what_has_arrived_can_be_read_before_its_turn),
+        cmocka_unit_test(test_within_a_handler_nothing_comes_before_its_turn),
     };
     signal(SIGPIPE, SIG_IGN);
     return cmocka_run_group_tests(tests, NULL, NULL);
