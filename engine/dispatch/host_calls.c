@@ -35,7 +35,7 @@ static void answer_pending(const struct bw_plugin_call *call, int64_t within_ms)
     bw_channel_send(call->worker->channel, BW_MSG_CALL_RESULT, (struct bw_slice){head, (size_t)len}, NULL, 0);
 }
 
-struct bw_plugin_call *bw_host_call_new(struct bw_plugin_process *process, struct bw_slice about)
+struct bw_plugin_call *bw_host_call_add(struct bw_plugin_process *process, struct bw_slice about)
 {
     struct bw_plugin_call *call = calloc(1, sizeof *call);
     if (!call || !(call->about = bw_slice_dup(about))) {
@@ -43,22 +43,33 @@ struct bw_plugin_call *bw_host_call_new(struct bw_plugin_process *process, struc
         return NULL;
     }
     call->id = ++process->host->dispatch->next_call;
-    bw_host_output_flush(process->output);
     TAILQ_INSERT_TAIL(&process->calls, call, link);
     return call;
 }
 
-static void call_free(struct bw_plugin_process *process, struct bw_plugin_call *call)
+struct bw_plugin_call *bw_host_call_new(struct bw_plugin_process *process, struct bw_slice about)
 {
     bw_host_output_flush(process->output);
+    return bw_host_call_add(process, about);
+}
+
+void bw_host_call_forget(struct bw_plugin_process *process, struct bw_plugin_call *call)
+{
     TAILQ_REMOVE(&process->calls, call, link);
     if (call->is_health) bw_host_health_over(process->host, call);
+    if (call->is_early) call->line->early--;
     free(call->about);
     free(call);
     bw_host_renew_done(process);
 }
 
-static void answer_error(struct bw_plugin_call *call, const char *outcome, const struct bw_error *err, const char *class, bool is_doubtful)
+static void call_free(struct bw_plugin_process *process, struct bw_plugin_call *call)
+{
+    bw_host_output_flush(process->output);
+    bw_host_call_forget(process, call);
+}
+
+void bw_host_call_answer_error(struct bw_plugin_call *call, const char *outcome, const struct bw_error *err, const char *class, bool is_doubtful)
 {
     json_t *error = bw_dispatch_error_json(err, class);
     answer(call, outcome, error, is_doubtful, NULL);
@@ -69,13 +80,16 @@ struct bw_plugin_call *bw_host_call_find(struct bw_plugin_process *process, int6
 {
     struct bw_plugin_call *call;
     TAILQ_FOREACH(call, &process->calls, link)
-    if (call->id == id) break;
+    if (call->id == id && !call->line) break;
     return call;
 }
 
 bool bw_host_call_result(struct bw_plugin_process *process, const struct bw_message *message)
 {
-    struct bw_plugin_call *call = bw_host_call_find(process, bw_json_int(message->head, "call", -1));
+    struct bw_plugin_call *call = bw_host_call_of(process, message->head);
+    if (call && call->is_early) return false;
+    if (!call && bw_host_line_is_over(process, message->head)) return true;
+    if (!call && json_object_get(message->head, "line")) call = bw_host_call_early(process, message->head);
     int64_t part = bw_json_int(message->head, "output_part", -1);
     const char *outcome = bw_json_str(message->head, "outcome", "fail");
     if (!call) return false;
@@ -88,13 +102,13 @@ bool bw_host_call_result(struct bw_plugin_process *process, const struct bw_mess
     else
         answer(call, outcome, json_object_get(message->head, "error"), bw_json_bool(message->head, "doubtful", false),
                part >= 0 && (size_t)part < message->part_count ? &message->parts[part] : NULL);
-    call_free(process, call);
+    if (!call->is_early) call_free(process, call);
     return true;
 }
 
-void bw_host_call_beat(struct bw_plugin_process *process, int64_t id)
+void bw_host_call_beat(struct bw_plugin_process *process, const json_t *about)
 {
-    const struct bw_plugin_call *call = bw_host_call_find(process, id);
+    const struct bw_plugin_call *call = bw_host_call_of(process, about);
     char head[48];
     if (!call || !call->worker || call->worker->state != BW_WORKER_LIVE) return;
     int len = snprintf(head, sizeof head, "{\"call\":%lld}", (long long)call->worker_call);
@@ -109,7 +123,7 @@ void bw_host_calls_fail(struct bw_plugin_process *process)
                  *process->end.frames ? " in " : "", process->end.frames);
     if (*process->end.frames) bw_error_hint(&err, "for a line of the source: addr2line -f -e %s OFFSET", process->host->path);
     while ((call = TAILQ_FIRST(&process->calls))) {
-        answer_error(call, "retry", &err, "transient", true);
+        if (!call->is_early) bw_host_call_answer_error(call, "retry", &err, "transient", true);
         call_free(process, call);
     }
 }
@@ -147,11 +161,11 @@ static void answer_missing(struct bw_plugin_call *call, const struct bw_plugin_h
     json_t *said = bw_json_load(about, NULL);
     bw_error_set(&err, "action.missing", host ? "the plugin of %.*s was refused" : "no plugin offers %.*s any more", (int)action.len, action.ptr);
     bw_error_hint(&err, "put the plugin back, and the run goes on by itself; or cancel it: bellwire runs cancel %s", bw_json_str(said, "run", "RUN"));
-    answer_error(call, "missing", &err, "transient", false);
+    bw_host_call_answer_error(call, "missing", &err, "transient", false);
     json_decref(said);
 }
 
-static const struct bw_slice *part_of(const struct bw_message *message, const char *name)
+const struct bw_slice *bw_host_call_part(const struct bw_message *message, const char *name)
 {
     int64_t part = bw_json_int(message->head, name, -1);
     return part < 0 || (size_t)part >= message->part_count ? NULL : &message->parts[part];
@@ -180,7 +194,7 @@ void bw_hosts_call(struct bw_run_worker *worker, const struct bw_message *messag
     const char *at = full.len ? memchr(full.ptr, '@', full.len) : NULL;
     struct bw_slice name = {full.ptr, at ? (size_t)(at - full.ptr) : full.len};
     struct bw_plugin_call unknown = {.worker = worker, .worker_call = bw_json_int(head, "call", -1)}, *call;
-    const struct bw_slice *input = part_of(message, "input_part"), *about = part_of(message, "about_part");
+    const struct bw_slice *input = bw_host_call_part(message, "input_part"), *about = bw_host_call_part(message, "about_part");
     struct bw_plugin_host *host;
     struct bw_error err;
 
@@ -188,7 +202,7 @@ void bw_hosts_call(struct bw_run_worker *worker, const struct bw_message *messag
     if (find_action(host, name)) break;
     if (!input || !about) {
         bw_error_set(&err, "plugin.call", "a worker has called %.*s without an input", (int)full.len, full.ptr);
-        answer_error(&unknown, "fail", &err, "bug", false);
+        bw_host_call_answer_error(&unknown, "fail", &err, "bug", false);
         return;
     }
     bool is_refused = host && (host->state == BW_HOST_REFUSED || (host->state == BW_HOST_LOADING && host->is_doubted));
@@ -199,17 +213,18 @@ void bw_hosts_call(struct bw_run_worker *worker, const struct bw_message *messag
     struct bw_plugin_process *process = host->current;
     if (host->state == BW_HOST_RESTING || !process || !process->channel) {
         bw_error_set(&err, "plugin.resting", "the plugin %s crashed too often and rests for a while", bw_host_name(host));
-        answer_error(&unknown, "retry", &err, "transient", false);
+        bw_host_call_answer_error(&unknown, "retry", &err, "transient", false);
         return;
     }
     if (!(call = bw_host_call_new(process, *about))) {
         bw_error_set(&err, "memory", "out of memory");
-        answer_error(&unknown, "retry", &err, "transient", false);
+        bw_host_call_answer_error(&unknown, "retry", &err, "transient", false);
         return;
     }
     call->worker = worker;
     call->worker_call = unknown.worker_call;
     send_execute(process, call, name, json_object_get(head, "secrets"), (const struct bw_slice[]){*input, *about});
+    bw_host_line_give(process, worker); /* for those that follow */
     bw_host_renew_called(process);
 }
 
@@ -221,7 +236,8 @@ static void cancel(struct bw_plugin_process *process, struct bw_plugin_call *cal
     int len = snprintf(head, sizeof head, "{\"call\":%lld}", (long long)call->id);
     if (!is_told || kill_at_us < call->kill_at_us) call->kill_at_us = kill_at_us;
     if (!is_kept) call->worker = NULL;
-    if (!is_told && process->channel) bw_channel_send(process->channel, BW_MSG_HOST_CANCEL, (struct bw_slice){head, (size_t)len}, NULL, 0);
+    if (!is_told && process->channel && !call->line)
+        bw_channel_send(process->channel, BW_MSG_HOST_CANCEL, (struct bw_slice){head, (size_t)len}, NULL, 0);
 }
 
 void bw_host_call_cancel(struct bw_plugin_process *process, struct bw_plugin_call *call, int64_t grace_ms)
@@ -239,7 +255,7 @@ void bw_hosts_cancel(struct bw_run_worker *worker, const json_t *head)
     TAILQ_FOREACH(process, &host->processes, link)
     TAILQ_FOREACH(call, &process->calls, link)
     {
-        if (call->worker != worker || call->worker_call != id) continue;
+        if (call->worker != worker || call->worker_call != id || call->is_early) continue;
         cancel(process, call, bw_json_int(head, "grace_ms", BW_HOST_GRACE_MS), bw_json_bool(head, "keep", false));
         return;
     }
@@ -250,6 +266,7 @@ void bw_hosts_cancel_all(struct bw_run_worker *worker)
     struct bw_plugin_host *host;
     struct bw_plugin_process *process;
     struct bw_plugin_call *call;
+    bw_host_lines_worker_lost(worker);
     TAILQ_FOREACH(host, &worker->dispatch->hosts, link)
     TAILQ_FOREACH(process, &host->processes, link)
     TAILQ_FOREACH(call, &process->calls, link)

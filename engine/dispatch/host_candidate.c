@@ -294,6 +294,7 @@ static void retire(struct bw_plugin_host *host)
     for (size_t i = 0; i < 2; i++) {
         if (!old[i]) continue;
         old[i]->is_leaving = true;
+        bw_host_lines_retire(old[i]);
         bw_host_renew_done(old[i]);
     }
 }

@@ -90,6 +90,7 @@ static void on_output(evutil_socket_t fd, short what, void *arg)
 {
     struct bw_plugin_output *output = arg;
     char byte[4096];
+    bw_host_lines_hear(output->process); /* whose it may be */
     ssize_t got = read(fd, byte, sizeof byte);
     (void)what;
     if (got > 0) take(output, byte, (size_t)got);
@@ -101,6 +102,11 @@ void bw_host_output_flush(struct bw_plugin_output *output)
     if (!output) return;
     read_turn(output);
     end_line(output);
+}
+
+void bw_host_output_end_line(struct bw_plugin_output *output)
+{
+    if (output && output->len) end_line(output);
 }
 
 void bw_host_output_watch(struct bw_plugin_output *output)

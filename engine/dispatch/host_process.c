@@ -23,6 +23,8 @@ void bw_host_process_free(struct bw_plugin_process *process)
     bw_process_free(process->process);
     bw_host_output_free(process->output);
     if (process->report >= 0) close(process->report);
+    if (process->lines_socket >= 0) close(process->lines_socket);
+    bw_host_lines_free(process);
     bw_plugin_build_unref(process->build);
     json_decref(process->needs);
     free(process);
@@ -31,6 +33,7 @@ void bw_host_process_free(struct bw_plugin_process *process)
 /* It has ended, and there is nothing of it left to read. */
 static void bury(struct bw_plugin_process *process)
 {
+    bw_host_lines_hear(process); /* what else it has been called for */
     bw_host_output_flush(process->output);
     bw_host_calls_fail(process);
     bw_host_process_lost(process);
@@ -82,10 +85,11 @@ static void on_message(struct bw_channel *channel, const struct bw_message *mess
     case BW_MSG_HOST_RESULT:
         if (!bw_host_call_result(process, message)) bw_host_process_kill(process, "it has answered a call that it does not have");
         break;
-    case BW_MSG_HOST_BEAT: bw_host_call_beat(process, bw_json_int(message->head, "call", -1)); break;
+    case BW_MSG_HOST_BEAT: bw_host_call_beat(process, message->head); break;
+    case BW_MSG_HOST_LINE_OVER: bw_host_line_over(process, message->head); break;
     case BW_MSG_HOST_LOG:
-        bw_host_output_log(process->output, bw_host_call_find(process, bw_json_int(message->head, "call", -1)),
-                           bw_json_str(message->head, "level", "info"), bw_json_str(message->head, "message", ""));
+        bw_host_output_log(process->output, bw_host_call_of(process, message->head), bw_json_str(message->head, "level", "info"),
+                           bw_json_str(message->head, "message", ""));
         break;
     default: bw_host_process_kill(process, "it has sent a message that there is not");
     }
@@ -136,6 +140,8 @@ void bw_host_process_watch(struct bw_plugin_process *process, int64_t now_us)
     }
     if (!process->channel && now_us - process->silent_at_us > END_MS * 1000LL)
         bw_host_process_kill(process, process->is_leaving ? "it was to end, and did not" : "it has closed its connection to the engine");
+    if (process->channel && !*process->why && bw_host_lines_are_lost(process, now_us - END_MS * 1000LL))
+        bw_host_process_kill(process, "it has closed its connection to a worker");
     TAILQ_FOREACH(call, &process->calls, link)
     {
         if (!call->kill_at_us || now_us <= call->kill_at_us || *process->why) continue;
@@ -154,6 +160,7 @@ static bool spawn(struct bw_plugin_process *process, struct bw_error *err)
     if (!bw_host_spawn(base, process->build->file.copy, on_ended, process, &ways, err)) return false;
     process->process = ways.process;
     process->report = ways.report;
+    process->lines_socket = ways.lines;
     process->output = bw_host_output_new(process, ways.output);
     process->channel = bw_channel_new(base, ways.channel, BW_HOST_FRAME_BYTES_MAX, &handlers, process);
     return (process->channel && process->output) || bw_error_set(err, "memory", "out of memory");
@@ -178,9 +185,10 @@ struct bw_plugin_process *bw_host_process_start(struct bw_plugin_host *host, str
     process->host = host;
     process->build = bw_plugin_build_ref(build);
     process->needs = json_incref(build->needs);
-    process->report = -1;
+    process->report = process->lines_socket = -1;
     process->resolver = bw_host_resolver_version();
     TAILQ_INIT(&process->calls);
+    TAILQ_INIT(&process->lines);
     TAILQ_INSERT_TAIL(&host->processes, process, link);
     if (!spawn(process, err)) {
         bw_host_process_free(process);

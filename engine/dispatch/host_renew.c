@@ -35,7 +35,7 @@ void bw_host_renew_called(struct bw_plugin_process *process)
 
 void bw_host_renew_done(struct bw_plugin_process *process)
 {
-    if (process->is_leaving && process->process && TAILQ_EMPTY(&process->calls)) bw_host_process_leave(process);
+    if (process->is_leaving && process->process && TAILQ_EMPTY(&process->calls) && bw_host_lines_left(process)) bw_host_process_leave(process);
 }
 
 bool bw_host_renew_ready(struct bw_plugin_process *process)
@@ -47,6 +47,7 @@ bool bw_host_renew_ready(struct bw_plugin_process *process)
     host->next = NULL;
     bw_host_health_begin(host);
     old->is_leaving = true;
+    bw_host_lines_retire(old);
     bw_host_renew_done(old);
     return true;
 }

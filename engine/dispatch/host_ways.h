@@ -4,12 +4,12 @@
 #define BW_DISPATCH_HOST_WAYS_H
 #include "dispatch/process.h"
 
-#define BW_HOST_FRAME_BYTES_MAX (16u << 20)
 struct bw_host_ways { /* the receiver's to close and to free */
     struct bw_process *process;
     int channel; /* speaks frames (wire/channel.h) */
     int report;  /* what it writes here when it crashes is read after its end; does not block */
     int output;  /* the other end is its stdout and stderr; does not block */
+    int lines;   /* passes descriptors to it (wire/pass.h) */
 };
 /* copy: of the plugin (plugin/file.h), which stays the caller's; -1: none. */
 bool bw_host_spawn(struct event_base *base, int copy, bw_process_ended *ended, void *arg, struct bw_host_ways *out, struct bw_error *err);

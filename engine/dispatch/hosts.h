@@ -24,15 +24,30 @@ struct bw_plugin_build *bw_plugin_build_new(struct bw_plugin_file *file_take);
 struct bw_plugin_build *bw_plugin_build_ref(struct bw_plugin_build *build);
 void bw_plugin_build_unref(struct bw_plugin_build *build);
 
+/* Between a run worker and a process: calls and results without the engine in between (host_lines.c). There is one of each worker that has called it.
+ */
+struct bw_plugin_line {
+    TAILQ_ENTRY(bw_plugin_line) link;
+    int64_t number;
+    struct bw_plugin_process *process;
+    struct bw_run_worker *worker; /* NULL: it has ended */
+    bool is_left;                 /* no call follows on it */
+    bool is_over;                 /* the process has said which calls of its worker, which has ended, are not over */
+    int64_t lost_us;              /* when the worker found it closed; 0: it did not */
+    size_t early;                 /* calls with is_early */
+};
+
 /* A plugin call on its way: worker → host → worker. */
 struct bw_plugin_call {
     TAILQ_ENTRY(bw_plugin_call) link;
     int64_t id;                   /* between engine and host */
     struct bw_run_worker *worker; /* NULL: nobody waits for the result any more */
     int64_t worker_call;
-    char *about;        /* of BW_MSG_CALL */
-    bool is_health;     /* of no step: the engine asks how it is */
-    int64_t kill_at_us; /* it is not wanted any more: its host is ended then. 0 = it is wanted */
+    struct bw_plugin_line *line; /* that it was made on, where its number is worker_call; NULL: it went through the engine */
+    bool is_early;               /* its result was here before the word of it: that is still to come, and ends it */
+    char *about;                 /* of BW_MSG_CALL */
+    bool is_health;              /* of no step: the engine asks how it is */
+    int64_t kill_at_us;          /* it is not wanted any more: its host is ended then. 0 = it is wanted */
 };
 
 struct bw_plugin_process {
@@ -49,6 +64,8 @@ struct bw_plugin_process {
     struct bw_plugin_output *output;
     int report; /* what it writes here when it crashes is read after its end */
     TAILQ_HEAD(, bw_plugin_call) calls;
+    TAILQ_HEAD(, bw_plugin_line) lines;
+    int lines_socket;                  /* by which it is given its ends of them; -1: by none */
     uint64_t served;                   /* calls that it was given */
     int64_t resolver;                  /* as it was when it started */
     size_t loaded_bytes;               /* its resident memory when it was ready */
@@ -145,18 +162,35 @@ void bw_host_candidate_watch(struct bw_plugin_host *host);
 const json_t *bw_host_manifest(const struct bw_plugin_host *host); /* what a catalogue that is read now holds of it; NULL: nothing */
 void bw_host_candidate_free(struct bw_plugin_host *host);
 /* host_calls.c */
-/* One more call that it has, which is still to be sent; NULL without memory. */
+/* One more call that it has, which is still to be sent; NULL without memory. What it has printed is of those before it. */
 struct bw_plugin_call *bw_host_call_new(struct bw_plugin_process *process, struct bw_slice about);
+struct bw_plugin_call *bw_host_call_add(struct bw_plugin_process *process, struct bw_slice about); /* the same, and that may be of this one */
+void bw_host_call_forget(struct bw_plugin_process *process, struct bw_plugin_call *call);          /* it is over, and nothing is said of it */
+void bw_host_call_answer_error(struct bw_plugin_call *call, const char *outcome, const struct bw_error *err, const char *class, bool is_doubtful);
+const struct bw_slice *bw_host_call_part(const struct bw_message *message, const char *name);  /* NULL: it has none */
 bool bw_host_call_result(struct bw_plugin_process *process, const struct bw_message *message); /* false: it has no such call */
-struct bw_plugin_call *bw_host_call_find(struct bw_plugin_process *process, int64_t id);
-void bw_host_call_beat(struct bw_plugin_process *process, int64_t id);
+struct bw_plugin_call *bw_host_call_find(struct bw_plugin_process *process, int64_t id);       /* that went through the engine */
+void bw_host_call_beat(struct bw_plugin_process *process, const json_t *head);                 /* BW_MSG_HOST_BEAT */
 void bw_host_calls_fail(struct bw_plugin_process *process);
 void bw_host_calls_drop(struct bw_plugin_process *process);
 json_t *bw_host_call_secrets(const struct bw_plugin_process *process, const json_t *names); /* of the call, and those that configure grants */
 void bw_host_call_cancel(struct bw_plugin_process *process, struct bw_plugin_call *call, int64_t grace_ms);
+/* host_lines.c */
+void bw_host_line_give(struct bw_plugin_process *process, struct bw_run_worker *worker);       /* unless it has one, or cannot have any */
+struct bw_plugin_call *bw_host_call_of(struct bw_plugin_process *process, const json_t *head); /* `call` of `line`, or of none; NULL: no such call */
+struct bw_plugin_call *bw_host_call_early(struct bw_plugin_process *process, const json_t *head); /* NULL: it makes them up, or no memory */
+void bw_host_lines_retire(struct bw_plugin_process *process);                                     /* its workers are to leave them, … */
+bool bw_host_lines_left(const struct bw_plugin_process *process);                                 /* … and have */
+bool bw_host_lines_are_lost(const struct bw_plugin_process *process, int64_t before_us);          /* some were found closed before that */
+void bw_host_lines_worker_lost(struct bw_run_worker *worker);
+bool bw_host_line_is_over(struct bw_plugin_process *process, const json_t *head); /* `line`: nobody waits for what comes of its calls */
+void bw_host_line_over(struct bw_plugin_process *process, const json_t *head);    /* BW_MSG_HOST_LINE_OVER */
+void bw_host_lines_hear(struct bw_plugin_process *process);                       /* what its workers have said, also of calls */
+void bw_host_lines_free(struct bw_plugin_process *process);
 /* host_output.c. Takes fd, the end of the pipe that is its stdout and stderr; NULL without memory. */
 struct bw_plugin_output *bw_host_output_new(struct bw_plugin_process *process, int fd);
-void bw_host_output_flush(struct bw_plugin_output *output); /* before its calls change: what it has printed is of those that are in progress */
+void bw_host_output_flush(struct bw_plugin_output *output);    /* before its calls change: what it has printed is of those that are in progress */
+void bw_host_output_end_line(struct bw_plugin_output *output); /* the same where nothing is left to read of what they have printed */
 void bw_host_output_watch(struct bw_plugin_output *output);
 void bw_host_output_log(struct bw_plugin_output *output, const struct bw_plugin_call *call, const char *level, const char *text);
 void bw_host_output_free(struct bw_plugin_output *output);

@@ -116,6 +116,7 @@ struct bw_run_worker {
     enum bw_worker_state state;
     struct bw_process *process;
     struct bw_channel *channel;
+    int lines_socket; /* passes it its ends of lines to plugins (wire/pass.h) */
     struct bw_flight_page *flight;
     char *flight_file; /* NULL: it has none */
     struct bw_job_list jobs;
@@ -196,7 +197,7 @@ struct bw_dispatch {
     /* hosts.c */
     bool has_told_open;                 /* that the kernel cannot confine plugins as it should */
     TAILQ_HEAD(, bw_plugin_host) hosts; /* hosts.h */
-    int64_t next_call;
+    int64_t next_call, next_line;
     /* reports.c */
     struct bw_stored_report *stalled; /* waiting for room on the disk */
     size_t open_reports;
@@ -394,7 +395,12 @@ void bw_hosts_watch(struct bw_dispatch *dispatch);
 size_t bw_hosts_pids(const struct bw_dispatch *dispatch, pid_t *out, size_t capacity); /* how many were put into out */
 void bw_hosts_call(struct bw_run_worker *worker, const struct bw_message *message);
 void bw_hosts_cancel(struct bw_run_worker *worker, const json_t *head); /* BW_MSG_CALL_CANCEL */
-void bw_hosts_cancel_all(struct bw_run_worker *worker);                 /* it has ended */
+/* Of lines (host_lines.c): BW_MSG_CALL with one, BW_MSG_CALL_OVER, BW_MSG_LINE_LEFT, BW_MSG_LINE_LOST */
+void bw_hosts_call_on_line(struct bw_run_worker *worker, const struct bw_message *message);
+void bw_hosts_call_over(struct bw_run_worker *worker, const json_t *head);
+void bw_hosts_line_left(struct bw_run_worker *worker, const json_t *head);
+void bw_hosts_line_lost(struct bw_run_worker *worker, const json_t *head);
+void bw_hosts_cancel_all(struct bw_run_worker *worker); /* it has ended */
 void bw_hosts_free(struct bw_dispatch *dispatch);
 /* host_candidate.c. A reload: which plugins are told something else? Processes are started for those; then, when none is on its way any more,
  * bw_reload_plugins_settled(); then either end. What cannot be used is added to `errors`; both are the caller's until then. */

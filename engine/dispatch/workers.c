@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "dispatch/responses.h"
+#include "wire/pass.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -29,6 +30,7 @@ void bw_worker_free(struct bw_run_worker *worker)
     if (!worker) return;
     if (worker->channel) bw_channel_free(worker->channel);
     bw_process_free(worker->process);
+    if (worker->lines_socket >= 0) close(worker->lines_socket);
     if (worker->flight) bw_flight_unmap(worker->flight);
     if (worker->flight_file) unlink(worker->flight_file); /* what it says has been counted, or the worker was ended by this engine */
     free(worker->flight_file);
@@ -59,19 +61,26 @@ struct bw_run_worker *bw_worker_new(struct bw_dispatch *dispatch, unsigned numbe
                                     bw_process_ended *ended, struct bw_error *err)
 {
     struct bw_run_worker *worker = calloc(1, sizeof *worker);
-    int pair[2] = {-1, -1}, flight = -1;
+    int pair[2] = {-1, -1}, flight = -1, lines[2];
 
     bw_error_set(err, "memory", "out of memory");
     if (!worker) return NULL;
     worker->dispatch = dispatch;
     worker->number = number;
+    worker->lines_socket = -1;
     worker->may_have = BW_WORKER_IN_HAND_FIRST;
     TAILQ_INIT(&worker->jobs);
     TAILQ_INIT(&worker->asked);
     if (!make_page(worker, &flight, err) || !make_pair(pair, err)) goto fail;
-    int child_fds[2] = {pair[1], flight};
+    if (!bw_pass_pair(lines)) {
+        bw_error_set(err, "process.socketpair", "cannot make a socketpair: %s", strerror(errno));
+        goto fail;
+    }
+    worker->lines_socket = lines[0];
+    int child_fds[] = {pair[1], flight, lines[1]};
     pair[1] = flight = -1;
-    if (!(worker->process = bw_process_spawn(dispatch->base, "worker", child_fds, 2, ended, worker, err))) goto fail;
+    if (!(worker->process = bw_process_spawn(dispatch->base, "worker", child_fds, sizeof child_fds / sizeof *child_fds, ended, worker, err)))
+        goto fail;
     worker->channel = bw_channel_new(dispatch->base, pair[0], BW_FRAME_BYTES_MAX, handlers, worker);
     pair[0] = -1;
     if (worker->channel) return worker;
@@ -208,7 +217,15 @@ static void on_message(struct bw_channel *channel, const struct bw_message *mess
     case BW_MSG_REPORT: bw_reports_take(worker, message); break;
     case BW_MSG_LOOKED: bw_pool_looked(worker, message->head); break;
     case BW_MSG_RESPOND: bw_responses_choose(dispatch, message->head); break;
-    case BW_MSG_CALL: bw_hosts_call(worker, message); break;
+    case BW_MSG_CALL:
+        if (json_object_get(message->head, "line"))
+            bw_hosts_call_on_line(worker, message);
+        else
+            bw_hosts_call(worker, message);
+        break;
+    case BW_MSG_CALL_OVER: bw_hosts_call_over(worker, message->head); break;
+    case BW_MSG_LINE_LEFT: bw_hosts_line_left(worker, message->head); break;
+    case BW_MSG_LINE_LOST: bw_hosts_line_lost(worker, message->head); break;
     case BW_MSG_CALL_CANCEL: bw_hosts_cancel(worker, message->head); break;
     case BW_MSG_PERMIT_ASK: bw_permits_ask(worker, message->head); break;
     case BW_MSG_PERMIT_BACK: bw_permits_back(worker, message->head); break;

@@ -23,7 +23,10 @@ struct bw_host_call {
     struct bw_mail mail;
     struct bw_host_call *next, **previous;
     struct bw_host *host;
+    struct bw_host_line *line; /* on which it has come; NULL: the engine has sent it, or it is over */
+    int64_t line_number;       /* 0: of none; any thread may read it */
     int64_t id;
+    _Atomic bool has_logged;
     json_t *head; /* owns the name of the action, and the secrets */
     char *input;
     char *texts; /* the other strings of call, one behind the other */
@@ -40,7 +43,7 @@ struct bw_host_call {
 };
 struct log_line {
     struct bw_mail mail;
-    int64_t call; /* -1: of none */
+    int64_t call, line; /* -1: of none; 0: of none */
     enum bw_plugin_level level;
     char text[];
 };
@@ -71,6 +74,8 @@ static void call_end(struct bw_host_call *call)
     call->call.input_len = 0;
     call->call.callback_url = NULL;
     call->is_over = true;
+    bw_host_line_done(call->line);
+    call->line = NULL;
     free(remembered[next]);
     remembered[next] = call;
     next = (next + 1) % REMEMBERED;
@@ -119,7 +124,7 @@ static bool read_about(struct bw_host_call *call, struct bw_slice about)
     return at != NULL;
 }
 
-void bw_host_execute(struct bw_host *host, const struct bw_message *message)
+void bw_host_execute(struct bw_host *host, struct bw_host_line *line, const struct bw_message *message)
 {
     struct bw_host_call *call = calloc(1, sizeof *call);
     if (!call || !read_about(call, part_of(message, "about_part"))) { /* the engine's timeout ends the attempt */
@@ -127,6 +132,9 @@ void bw_host_execute(struct bw_host *host, const struct bw_message *message)
         return;
     }
     call->host = host;
+    call->line = line;
+    call->line_number = line ? bw_host_line_number(line) : 0;
+    bw_host_line_begin(line);
     call->id = bw_json_int(message->head, "call", 0);
     call->head = json_incref((json_t *)message->head);
     call->input = bw_slice_dup(part_of(message, "input_part"));
@@ -143,14 +151,34 @@ void bw_host_execute(struct bw_host *host, const struct bw_message *message)
         host->plugin->execute(host->instance, &call->call);
 }
 
-void bw_host_cancel(struct bw_host *host, int64_t id)
+static void cancel(struct bw_host *host, struct bw_host_call *call)
+{
+    if (atomic_exchange(&call->is_cancelled, true)) return;
+    if (host->plugin->cancel && !atomic_load(&call->is_completed)) host->plugin->cancel(host->instance, &call->call);
+}
+
+void bw_host_cancel(struct bw_host *host, const struct bw_host_line *line, int64_t id)
 {
     for (struct bw_host_call *call = host->calls; call; call = call->next)
-        if (call->id == id) {
-            if (atomic_exchange(&call->is_cancelled, true)) return;
-            if (host->plugin->cancel && !atomic_load(&call->is_completed)) host->plugin->cancel(host->instance, &call->call);
+        if (call->id == id && call->line == line) {
+            cancel(host, call);
             return;
         }
+}
+
+/* What is completed by that ends when its mail is delivered, not before. */
+void bw_host_cancel_all(struct bw_host *host, const struct bw_host_line *line)
+{
+    for (struct bw_host_call *call = host->calls; call; call = call->next)
+        if (call->line == line) cancel(host, call);
+}
+
+json_t *bw_host_calls_of(const struct bw_host *host, const struct bw_host_line *line)
+{
+    json_t *numbers = json_array();
+    for (const struct bw_host_call *call = host->calls; call; call = call->next)
+        if (call->line == line) json_array_append_new(numbers, json_integer(call->id));
+    return numbers;
 }
 
 bool bw_host_is_cancelled(const struct bw_plugin_host *services, const struct bw_plugin_call *call)
@@ -177,7 +205,8 @@ static void send_beat(struct bw_host_call *call)
     int len = snprintf(head, sizeof head, "{\"call\":%lld}", (long long)call->id);
     call->next_beat_us = bw_clock_mono_us() + every_ms * 1000;
     atomic_store(&call->has_beaten, false);
-    bw_channel_send(call->host->channel, BW_MSG_HOST_BEAT, (struct bw_slice){head, (size_t)len}, NULL, 0);
+    struct bw_channel *line = bw_host_line_channel(call->line);
+    if (line || !call->line) bw_channel_send(line ? line : call->host->channel, BW_MSG_HOST_BEAT, (struct bw_slice){head, (size_t)len}, NULL, 0);
 }
 
 static void on_beat_due(evutil_socket_t fd, short what, void *arg)
@@ -242,7 +271,6 @@ void bw_host_complete(const struct bw_plugin_host *services, struct bw_plugin_ca
         if (can_say && result->is_doubtful) bw_buf_append_text(&call->result, ",\"doubtful\":true");
         append_error(&call->result, result);
     }
-    bw_buf_append_char(&call->result, '}');
     call->mail.kind = MAIL_RESULT;
     bw_mailbox_post(call->host->mailbox, &call->mail);
 }
@@ -260,6 +288,8 @@ void bw_host_log(const struct bw_plugin_host *services, const struct bw_plugin_c
     struct log_line *line = malloc(sizeof *line + len + 1);
     if (!line) return;
     line->call = call ? of_call(call)->id : -1;
+    line->line = call ? of_call(call)->line_number : 0;
+    if (call) atomic_store(&of_call(call)->has_logged, true);
     line->mail.kind = MAIL_LOG;
     line->level = level;
     memcpy(line->text, text, len);
@@ -274,9 +304,23 @@ static void send_log(struct bw_host *host, const struct log_line *line)
     struct bw_buf head = {0};
     bw_buf_printf(&head, "{\"level\":\"%s\",\"message\":", names[line->level <= BW_PLUGIN_ERROR ? line->level : BW_PLUGIN_INFO]);
     bw_buf_append_json_string(&head, bw_slice_of(line->text));
-    bw_buf_printf(&head, ",\"call\":%lld}", (long long)line->call);
+    bw_buf_printf(&head, ",\"call\":%lld", (long long)line->call);
+    if (line->line) bw_buf_printf(&head, ",\"line\":%lld", (long long)line->line);
+    bw_buf_append_char(&head, '}');
     if (!head.failed) bw_channel_send(host->channel, BW_MSG_HOST_LOG, bw_buf_slice(&head), NULL, 0);
     bw_buf_free(&head);
+}
+
+/* On its line, unless there is something in the engine's hands that belongs in front of it: a line of its log, or of its output. */
+static void send_result(struct bw_host_call *call)
+{
+    struct bw_host *host = call->host;
+    const struct bw_slice output = {call->output, call->output_len};
+    struct bw_channel *channel = bw_host_line_channel(call->line);
+    if (channel && (atomic_load(&call->has_logged) || bw_host_has_printed(host))) channel = NULL;
+    if (call->line && !channel) bw_buf_printf(&call->result, ",\"line\":%lld", (long long)call->line_number);
+    bw_buf_append_char(&call->result, '}');
+    bw_channel_send(channel ? channel : host->channel, BW_MSG_HOST_RESULT, bw_buf_slice(&call->result), &output, call->output ? 1 : 0);
 }
 
 void bw_host_receive(struct bw_mail *mail, void *arg)
@@ -293,7 +337,6 @@ void bw_host_receive(struct bw_mail *mail, void *arg)
         return;
     }
     struct bw_host_call *call = (struct bw_host_call *)((char *)mail - offsetof(struct bw_host_call, mail));
-    struct bw_slice output = {call->output, call->output_len};
-    bw_channel_send(host->channel, BW_MSG_HOST_RESULT, bw_buf_slice(&call->result), &output, call->output ? 1 : 0);
+    send_result(call);
     call_end(call);
 }

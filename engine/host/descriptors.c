@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #define LOW 1024 /* below are the plugin's; also what select() can handle */
-#define GIVEN 3  /* those that the engine gives are 3, 4, 5, and 6 if there is a copy of the plugin */
+#define GIVEN 3  /* those that the engine gives are 3 to 6, and 7 if there is a copy of the plugin */
 
 static int floor_of_ours(void)
 {
@@ -26,9 +26,11 @@ bool bw_host_lift_descriptors(struct bw_host_descriptors *ours)
     setvbuf(stdout, NULL, _IOLBF, 0);
     ours->engine = fcntl(GIVEN, F_DUPFD_CLOEXEC, ours->floor);
     ours->report = fcntl(GIVEN + 1, F_DUPFD_CLOEXEC, ours->floor);
-    ours->copy = fcntl(GIVEN + 3, F_DUPFD_CLOEXEC, ours->floor);
+    ours->output = fcntl(GIVEN + 2, F_DUPFD_CLOEXEC, ours->floor);
+    ours->lines = fcntl(GIVEN + 3, F_DUPFD_CLOEXEC, ours->floor);
+    ours->copy = fcntl(GIVEN + 4, F_DUPFD_CLOEXEC, ours->floor);
     while (taken >= 0 && taken < ours->floor) taken = fcntl(nothing, F_DUPFD_CLOEXEC, GIVEN);
-    return taken >= 0 && ours->engine >= 0 && ours->report >= 0;
+    return taken >= 0 && ours->engine >= 0 && ours->report >= 0 && ours->output >= 0 && ours->lines >= 0;
 }
 
 void bw_host_free_descriptors(const struct bw_host_descriptors *ours)

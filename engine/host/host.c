@@ -10,8 +10,6 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#define FRAME_BYTES_MAX (16u << 20)
-
 static void refuse(struct bw_host *host, const struct bw_error *err)
 {
     json_t *head = json_pack("{s:{s:s,s:s,s:s}}", "error", "code", err->code, "message", err->message, "hint", err->hint);
@@ -87,9 +85,9 @@ static void on_message(struct bw_channel *channel, const struct bw_message *mess
     else if (message->type == BW_MSG_HOST_INIT && host->plugin && !host->instance)
         init(host, message);
     else if (message->type == BW_MSG_HOST_EXECUTE && host->instance)
-        bw_host_execute(host, message);
+        bw_host_execute(host, NULL, message);
     else if (message->type == BW_MSG_HOST_CANCEL && host->instance)
-        bw_host_cancel(host, bw_json_int(message->head, "call", 0));
+        bw_host_cancel(host, NULL, bw_json_int(message->head, "call", 0));
     bw_mailbox_release(host->mailbox);
 }
 
@@ -113,10 +111,12 @@ int bw_host_main(void)
     signal(SIGPIPE, SIG_IGN);
     signal(SIGINT, SIG_IGN);
     if (!(host.base = event_base_new()) || !(host.mailbox = bw_mailbox_new(host.base, bw_host_receive, &host)) ||
-        !(host.channel = bw_channel_new(host.base, ours.engine, FRAME_BYTES_MAX, &handlers, &host)))
+        !(host.channel = bw_channel_new(host.base, ours.engine, BW_HOST_FRAME_BYTES_MAX, &handlers, &host)) || !bw_host_take_lines(&host, ours.lines))
         return 1;
     bw_host_free_descriptors(&ours);
     host.copy = ours.copy;
+    host.floor = ours.floor;
+    host.output = ours.output;
     if (event_base_dispatch(host.base) != 0) {
         bw_host_last_words("the loop of its host has failed: are its descriptors closed?");
         _exit(1);

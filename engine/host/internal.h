@@ -9,6 +9,7 @@
 #include "wire/messages.h"
 #include <event2/event.h>
 
+struct bw_host_line;
 struct bw_host {
     struct event_base *base;
     struct bw_channel *channel;
@@ -16,7 +17,9 @@ struct bw_host {
     const struct bw_plugin *plugin;
     void *instance;
     bool allow_private_network;
-    int copy; /* of the plugin; -1: none */
+    int copy;             /* of the plugin; -1: none */
+    int floor, output;    /* our descriptors lie above; the pipe that stdout and stderr write to, whatever the plugin does to those */
+    struct event *passed; /* a line has come */
     struct bw_host_call *calls;
     struct bw_mailbox *mailbox; /* completions and log lines of any thread come home through it */
 };
@@ -35,19 +38,29 @@ void bw_host_last_words(const char *text);
 bool bw_host_has_health(const struct bw_plugin *plugin); /* it may be of an older header */
 const struct bw_plugin *bw_host_load(const char *path, int copy, json_t **manifest, struct bw_error *err);
 /* calls.c */
-void bw_host_execute(struct bw_host *host, const struct bw_message *message);
-void bw_host_cancel(struct bw_host *host, int64_t call);
-void bw_host_receive(struct bw_mail *mail, void *arg); /* the mailbox's receiver */
+/* line: on which it was called; NULL: by the engine */
+void bw_host_execute(struct bw_host *host, struct bw_host_line *line, const struct bw_message *message);
+void bw_host_cancel(struct bw_host *host, const struct bw_host_line *line, int64_t call);
+void bw_host_cancel_all(struct bw_host *host, const struct bw_host_line *line);
+json_t *bw_host_calls_of(const struct bw_host *host, const struct bw_host_line *line); /* their numbers */
+void bw_host_receive(struct bw_mail *mail, void *arg);                                 /* the mailbox's receiver */
 void bw_host_heartbeat(const struct bw_plugin_host *services, struct bw_plugin_call *call);
 bool bw_host_is_cancelled(const struct bw_plugin_host *services, const struct bw_plugin_call *call);
 void bw_host_complete(const struct bw_plugin_host *services, struct bw_plugin_call *call, const struct bw_plugin_result *result);
 const char *bw_host_secret(const struct bw_plugin_host *services, const struct bw_plugin_call *call, const char *name);
 void bw_host_log(const struct bw_plugin_host *services, const struct bw_plugin_call *call, enum bw_plugin_level level, const char *text);
+/* lines.c */
+bool bw_host_take_lines(struct bw_host *host, int socket); /* those that come there, from now on */
+void bw_host_line_begin(struct bw_host_line *line);        /* one more call; NULL: none of its business */
+void bw_host_line_done(struct bw_host_line *line);         /* one less: it may be gone afterwards */
+int64_t bw_host_line_number(const struct bw_host_line *line);
+struct bw_channel *bw_host_line_channel(const struct bw_host_line *line); /* NULL: nobody is there any more */
+bool bw_host_has_printed(const struct bw_host *host);                     /* and the engine has not read it yet */
 /* loop.c: the event services */
 void bw_host_fill_loop_services(struct bw_plugin_host *services);
 /* descriptors.c: 0, 1 and 2 become the plugin's, ours are moved up, and all in between are taken until bw_host_free_descriptors() */
 struct bw_host_descriptors {
-    int floor, engine, report;
+    int floor, engine, report, output, lines;
     int copy; /* of the plugin; -1: none was given */
 };
 bool bw_host_lift_descriptors(struct bw_host_descriptors *ours);

@@ -239,7 +239,7 @@ struct bw_plugin_session *bw_session_open(const char *what, const json_t *needs,
     struct bw_plugin_file file = BW_PLUGIN_FILE_NONE;
     bw_error_set(err, "memory", "out of memory");
     if (!session) return NULL;
-    session->ways = (struct bw_host_ways){.channel = -1, .report = -1, .output = -1};
+    session->ways = (struct bw_host_ways){.channel = -1, .report = -1, .output = -1, .lines = -1};
     if (!(session->base = event_base_new()) || !(session->timer = event_new(session->base, -1, 0, on_time, NULL))) goto fail;
     if (!(session->what = strdup(what))) goto fail;
     if (!bw_plugin_file_read(what, &file, err)) {
@@ -272,6 +272,7 @@ void bw_session_free(struct bw_plugin_session *session)
     if (session->timer) event_free(session->timer);
     if (session->ways.report >= 0) close(session->ways.report);
     if (session->ways.output >= 0) close(session->ways.output);
+    if (session->ways.lines >= 0) close(session->ways.lines);
     if (session->base) event_base_free(session->base);
     json_decref(session->view.manifest);
     free(session->what);

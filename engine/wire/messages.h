@@ -5,6 +5,7 @@
  * transient | permanent | bug | timeout | input | output | lost; only `transient` (and `timeout` of an attempt) is tried again. */
 #ifndef BW_WIRE_MESSAGES_H
 #define BW_WIRE_MESSAGES_H
+#define BW_HOST_FRAME_BYTES_MAX (16u << 20) /* of what a plugin host takes, and may send */
 #define BW_EMIT_SOURCE "workflow/" /* and the name of the workflow: the source of an event that a run caused; no configured one has a slash */
 #define BW_EMIT_DEPTH_MAX 16       /* semantics.md 2.5: events in a row of which each caused the next */
 #define BW_RUN_FAILED_EVENT "bellwire.run.failed"
@@ -70,8 +71,16 @@ enum bw_message_type {
     /* The store has found an event for BW_CANCEL_ON_PATH of a run that is under way.
      * {run: uid, wake: {arm, at_ms, event: {id, uid, name, source, at_ms, trusted}}, body_part} */
     BW_MSG_CANCEL_EVENT = 10,
-    BW_MSG_PUBLIC_URL = 11, /* {public_url} instead of the one that was configured: the port is known only now */
-    BW_MSG_CALL_BEAT = 12,  /* {call} the plugin has said that it is still at work on it (`heartbeat`) */
+    /* A line: the worker calls the process of a plugin itself, and its results come back the same way, without this process in between. {line:
+     * number, by which its descriptor has been passed (fd 5, wire/pass.h), actions: ["ns/name" that are called there from now on], secrets: [NAME of
+     * those that bellwire.yaml grants to the plugin]}. On it go BW_MSG_HOST_EXECUTE and BW_MSG_HOST_CANCEL, with the numbers of the worker, and back
+     * BW_MSG_HOST_RESULT and BW_MSG_HOST_BEAT. The engine is told what is on its way there: BW_MSG_CALL with the line before it, BW_MSG_CALL_OVER
+     * after it. A result may come through the engine all the same: of a call that has printed or logged, so that this stands in the log with its
+     * step. */
+    BW_MSG_LINE = 19,
+    BW_MSG_LINE_RETIRED = 20, /* {line} another process takes the calls. Answered by BW_MSG_LINE_LEFT */
+    BW_MSG_PUBLIC_URL = 11,   /* {public_url} instead of the one that was configured: the port is known only now */
+    BW_MSG_CALL_BEAT = 12,    /* {call} the plugin has said that it is still at work on it (`heartbeat`) */
     /* A key that senders publish: fetch it. {fetch: number, kind: "certificate"|"jwks", url, post: a JSON body to ask with, or "": GET, name: of the
      * certificate, chain: bool, at: pointer of the key in the answer, or ""}. Answered by BW_MSG_FETCHED. */
     BW_MSG_FETCH = 13,
@@ -117,8 +126,11 @@ enum bw_message_type {
     BW_MSG_REPORT = 34,
     /* Execute a plugin's action. {call: number, action: "ns/name@major", secrets: [names], input_part, about_part} about: a JSON object for the
      * plugin, which the engine hands on as it is: {run: uid, step: path, attempt, key, timeout_ms, heartbeat_ms: 0 = it need not beat, once: bool
-     * (at_most_once), callback_url?} */
+     * (at_most_once), callback_url?}. With `line` the worker makes it there itself, and there is an about_part alone. */
     BW_MSG_CALL = 35,
+    BW_MSG_CALL_OVER = 49, /* {call, line, failed?: true: the plugin wants it tried again} its result has come on the line */
+    BW_MSG_LINE_LEFT = 46, /* {line} no call follows there */
+    BW_MSG_LINE_LOST = 47, /* {line, why: "closed", or what was wrong with what has come} what was called there and has no result gets none there */
     /* {call, grace_ms, keep?: bool} the call is no longer wanted: the plugin is told, and its process is ended when the call is still open after
      * grace_ms. With `keep` a result that comes until then is wanted all the same. Another one about the same call can only shorten its time. */
     BW_MSG_CALL_CANCEL = 36,
@@ -154,8 +166,8 @@ enum bw_message_type {
        allow_private_network: bool} answered by BW_MSG_HOST_MANIFEST */
     BW_MSG_HOST_LOAD = 64,
     BW_MSG_HOST_INIT = 67, /* {config: {}} what it needs is what it was started with, and this is what it is told. Answered by BW_MSG_HOST_READY */
-    /* {call, action: "ns/name", secrets: {NAME: value}, input_part, about_part: as in BW_MSG_CALL, health?: true: how is it? The action is "" then,
-     * and about has a timeout_ms alone} */
+    /* From the engine, or on a line. {call, action: "ns/name", secrets: {NAME: value}, input_part, about_part: as in BW_MSG_CALL, health?: true: how
+     * is it? The action is "" then, and about has a timeout_ms alone} */
     BW_MSG_HOST_EXECUTE = 65,
     BW_MSG_HOST_CANCEL = 66, /* {call} */
 
@@ -165,8 +177,11 @@ enum bw_message_type {
     BW_MSG_HOST_MANIFEST = 96,
     BW_MSG_HOST_READY = 101,  /* {} init() has been called */
     BW_MSG_HOST_REFUSED = 97, /* {error: ERROR} instead of either */
-    BW_MSG_HOST_RESULT = 98,  /* {call, outcome: "ok"|"retry"|"fail"|"pending", within_ms?, error?: ERROR, output_part?} */
-    BW_MSG_HOST_BEAT = 100,   /* {call} the plugin works on it; at most one in a quarter of its heartbeat_ms, or in a second */
-    BW_MSG_HOST_LOG = 99,     /* {level, message, call: -1 = of none} */
+    /* line: of a call that was made on one, when this goes to the engine */
+    BW_MSG_HOST_RESULT = 98, /* {call, line?, outcome: "ok"|"retry"|"fail"|"pending", within_ms?, error?: ERROR, output_part?} */
+    BW_MSG_HOST_BEAT = 100,  /* {call, line?} the plugin works on it; at most one in a quarter of its heartbeat_ms, or in a second */
+    BW_MSG_HOST_LOG = 99,    /* {level, message, call: -1 = of none, line?} */
+    BW_MSG_HOST_LINE_OVER =
+        102, /* {line, calls: [number]} its worker has gone; these calls are not over yet, and are cancelled: all others are over */
 };
 #endif

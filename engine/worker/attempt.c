@@ -2,7 +2,6 @@
 #include "base/clock.h"
 #include "base/crash_point.h"
 #include "worker/internal.h"
-#include <stdio.h>
 #include <stdlib.h>
 
 /* Code that does not give way ends 250 ms after its timeout at the latest: the engine looks every 50 ms, and waits until the worker has had the
@@ -60,11 +59,8 @@ void bw_attempt_release(struct bw_attempt *attempt)
 {
     struct bw_worker *worker = bw_attempt_worker(attempt);
     if (attempt->wait == BW_WAIT_PLUGIN) {
-        char head[64];
-        int len = snprintf(head, sizeof head, "{\"call\":%lld,\"grace_ms\":%d}", (long long)attempt->call,
-                           attempt->is_unwanted ? BW_GIVE_UP_MS : BW_LATE_CALL_MS);
-        bw_channel_send(worker->channel, BW_MSG_CALL_CANCEL, (struct bw_slice){head, (size_t)len}, NULL, 0);
-        TAILQ_REMOVE(&worker->called, attempt, link);
+        bw_step_cancel_call(attempt, attempt->is_unwanted ? BW_GIVE_UP_MS : BW_LATE_CALL_MS, false);
+        bw_step_called_no_more(attempt);
     }
     if (attempt->wait == BW_WAIT_SLICE) TAILQ_REMOVE(&worker->ready, attempt, link);
     if (attempt->wait == BW_WAIT_COMMIT || attempt->wait == BW_WAIT_KEPT) TAILQ_REMOVE(&worker->unacknowledged, attempt, link);

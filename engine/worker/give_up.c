@@ -2,7 +2,6 @@
  * told, and has a time to end by itself, because what it has done already is worth knowing: a result that still comes is recorded, and `undo` takes
  * back what it says. */
 #include "worker/internal.h"
-#include <stdio.h>
 
 static void on_grace_over(evutil_socket_t fd, short what, void *arg)
 {
@@ -11,13 +10,6 @@ static void on_grace_over(evutil_socket_t fd, short what, void *arg)
     (void)fd, (void)what;
     bw_step_cancel(attempt);
     bw_run_advance(run);
-}
-
-static void tell_plugin(struct bw_attempt *attempt)
-{
-    char head[80];
-    int len = snprintf(head, sizeof head, "{\"call\":%lld,\"grace_ms\":%d,\"keep\":true}", (long long)attempt->call, BW_GIVE_UP_MS);
-    bw_channel_send(bw_attempt_worker(attempt)->channel, BW_MSG_CALL_CANCEL, (struct bw_slice){head, (size_t)len}, NULL, 0);
 }
 
 void bw_step_give_up(struct bw_attempt *attempt)
@@ -34,5 +26,5 @@ void bw_step_give_up(struct bw_attempt *attempt)
     if (attempt->task && attempt->wait != BW_WAIT_PLUGIN)
         bw_step_break_off(attempt);
     else
-        tell_plugin(attempt);
+        bw_step_cancel_call(attempt, BW_GIVE_UP_MS, true);
 }

@@ -33,10 +33,6 @@ void bw_heartbeat_note(struct bw_attempt *attempt)
 
 void bw_heartbeat_take(struct bw_worker *worker, int64_t call)
 {
-    struct bw_attempt *attempt;
-    TAILQ_FOREACH(attempt, &worker->called, link)
-    if (attempt->call == call) {
-        bw_heartbeat_note(attempt);
-        return;
-    }
+    struct bw_attempt *attempt = bw_step_called(worker, call);
+    if (attempt) bw_heartbeat_note(attempt);
 }

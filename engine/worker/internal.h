@@ -46,6 +46,7 @@ static inline bool bw_state_is_failure(int state)
 enum { BW_WAKE_TIMER = 1, BW_WAKE_EVENT = 2, BW_WAKE_VOTE = 3, BW_WAKE_CHILD = 4 }; /* enum bw_wake_kind of store.h */
 #define BW_STATE_ENTERED 1 /* of a block, in this room only: one of its branches is under way */
 
+struct bw_line;
 struct bw_worker {
     struct event_base *base;
     struct bw_channel *channel;
@@ -83,6 +84,8 @@ struct bw_worker {
     bool has_trial_limits;                 /* in it, steps ask for permits as ever */
     TAILQ_HEAD(, bw_timer) timers;         /* in a trial: those that are set, in the order in which that was done */
     struct bw_attempt_list called;         /* waiting for a plugin */
+    TAILQ_HEAD(, bw_line) lines;           /* to plugins, also those that get no more calls */
+    struct bw_map *line_of;                /* "ns/name" of an action → struct bw_line * */
     TAILQ_HEAD(, bw_cache_entry) cache;    /* what plugins in Lua keep; that used last at the end */
     struct bw_attempt_list unacknowledged; /* waiting for a report to be on disk */
     int64_t next_report, next_call, next_permit, next_usage;
@@ -405,6 +408,7 @@ struct bw_attempt {
     struct bw_http_call *stream; /* an answer that the code reads as it comes; NULL: there is none */
     bool stream_may_change;      /* its request may have had an effect */
     int64_t call;                /* plugin call number */
+    struct bw_line *line;        /* on which it was made; NULL: through the engine, or that line is lost */
     int64_t report;              /* the report it waits for */
     int64_t usage;               /* a metered call that it asks for; 0 = none */
     unsigned metered;            /* calls that it has begun and not ended */
@@ -567,16 +571,31 @@ void bw_step_give_up(struct bw_attempt *attempt);
 /* ---- step_code.c ---- */
 void bw_step_break_off(struct bw_attempt *attempt); /* what its Lua code waits for: that raises BW_STEP_CANCELLED */
 void bw_step_start_lua(struct bw_attempt *attempt, const char *key);
-void bw_step_start_plugin(struct bw_attempt *attempt, const char *key, int64_t timeout_ms);
-void bw_step_start_inner(struct bw_attempt *attempt, const char *key); /* attempt->inner, which is Lua */
-void bw_step_call_plugin(struct bw_attempt *attempt, const struct bw_action *action, struct bw_slice input, const char *key, int64_t timeout_ms,
-                         bool may_be_posted);
+void bw_step_start_inner(struct bw_attempt *attempt, const char *key);                               /* attempt->inner, which is Lua */
 void bw_step_free_task(struct bw_run *run, struct bw_task **task, struct bw_shared_script **shared); /* of an attempt, or of its inner action */
 struct bw_task *bw_step_running(const struct bw_attempt *attempt); /* the code that executes, or waits for something */
 void bw_step_continue(struct bw_attempt *attempt);                 /* its code gets a slice */
 void bw_step_log(struct bw_attempt *attempt, const char *level, struct bw_slice text);
-void bw_step_plugin_result(struct bw_attempt *attempt, const struct bw_message *message);
 void bw_step_on_timeout(evutil_socket_t fd, short what, void *attempt); /* a timer's callback */
+
+/* ---- plugin_call.c ---- */
+void bw_step_start_plugin(struct bw_attempt *attempt, const char *key, int64_t timeout_ms);
+void bw_step_call_plugin(struct bw_attempt *attempt, const struct bw_action *action, struct bw_slice input, const char *key, int64_t timeout_ms,
+                         bool may_be_posted);
+/* It is not wanted any more. The plugin has that much time to give it up; with is_kept a result that comes until then is wanted. */
+void bw_step_cancel_call(const struct bw_attempt *attempt, int64_t grace_ms, bool is_kept);
+struct bw_attempt *bw_step_called(const struct bw_worker *worker, int64_t call); /* who waits for it; NULL: nobody does, or any more */
+void bw_step_called_no_more(struct bw_attempt *attempt);
+void bw_step_take_result(struct bw_worker *worker, const struct bw_message *message);     /* BW_MSG_CALL_RESULT */
+void bw_step_plugin_result(struct bw_attempt *attempt, const struct bw_message *message); /* BW_MSG_HOST_RESULT, or the same */
+
+/* ---- line.c ---- */
+void bw_line_take(struct bw_worker *worker, const json_t *head); /* BW_MSG_LINE */
+void bw_line_retire(struct bw_worker *worker, int64_t number);   /* BW_MSG_LINE_RETIRED */
+/* False: there is none for that action. */
+bool bw_line_call(struct bw_attempt *attempt, const struct bw_action *action, struct bw_slice input, struct bw_slice about);
+void bw_line_cancel(const struct bw_attempt *attempt); /* the process is told, if the call was made on a line */
+void bw_line_hear(struct bw_line *line);               /* what has come is taken in; it may be gone afterwards */
 
 /* ---- grants.c ---- */
 /* What the step may see: the workflow's secrets; an action only those that it declares. Returns the count. */

@@ -64,17 +64,6 @@ static void on_committed(struct bw_worker *worker, int64_t report)
     }
 }
 
-static void on_call_result(struct bw_worker *worker, const struct bw_message *message)
-{
-    int64_t call = bw_json_int(message->head, "call", -1);
-    struct bw_attempt *attempt;
-    TAILQ_FOREACH(attempt, &worker->called, link)
-    if (attempt->call == call) {
-        bw_step_plugin_result(attempt, message);
-        return;
-    } /* else: it came after the timeout */
-}
-
 static void on_message(struct bw_channel *channel, const struct bw_message *message, void *arg)
 {
     struct bw_worker *worker = arg;
@@ -96,8 +85,10 @@ static void on_message(struct bw_channel *channel, const struct bw_message *mess
     case BW_MSG_PAUSED: bw_admission_paused(worker, message->head); break;
     case BW_MSG_PERMIT: bw_permit_given(worker, message); break;
     case BW_MSG_USAGE: bw_meter_answered(worker, message); break;
+    case BW_MSG_LINE: bw_line_take(worker, message->head); break;
+    case BW_MSG_LINE_RETIRED: bw_line_retire(worker, bw_json_int(message->head, "line", 0)); break;
     case BW_MSG_CALL_BEAT: bw_heartbeat_take(worker, bw_json_int(message->head, "call", -1)); break;
-    case BW_MSG_CALL_RESULT: on_call_result(worker, message); break;
+    case BW_MSG_CALL_RESULT: bw_step_take_result(worker, message); break;
     case BW_MSG_FETCH: bw_fetch_take(worker, message->head); break;
     case BW_MSG_TRIAL: bw_trial_take(worker, message); break;
     default: break; /* a newer engine's word that this worker does not know */
@@ -154,6 +145,7 @@ int bw_worker_main(void)
     TAILQ_INIT(&worker.runs);
     TAILQ_INIT(&worker.ready);
     TAILQ_INIT(&worker.called);
+    TAILQ_INIT(&worker.lines);
     TAILQ_INIT(&worker.cache);
     TAILQ_INIT(&worker.unacknowledged);
     TAILQ_INIT(&worker.timers);
@@ -162,10 +154,11 @@ int bw_worker_main(void)
     worker.pools = bw_map_new();
     worker.asked = bw_map_new();
     worker.metered = bw_map_new();
+    worker.line_of = bw_map_new();
     worker.base = event_base_new();
     worker.flight = bw_flight_map(FLIGHT_FD);
-    if (!worker.shared || !worker.pools || !worker.asked || !worker.metered || !worker.base || !worker.flight || !bw_scripts_open(&worker) ||
-        !bw_suspend_open(&worker) || !(worker.ready_event = event_new(worker.base, -1, 0, on_ready, &worker)) ||
+    if (!worker.shared || !worker.pools || !worker.asked || !worker.metered || !worker.line_of || !worker.base || !worker.flight ||
+        !bw_scripts_open(&worker) || !bw_suspend_open(&worker) || !(worker.ready_event = event_new(worker.base, -1, 0, on_ready, &worker)) ||
         !(worker.channel = bw_channel_new(worker.base, ENGINE_FD, BW_FRAME_BYTES_MAX, &handlers, &worker))) {
         fprintf(stderr, "bellwire worker: this role is started by the engine (bellwire serve)\n");
         return 2;

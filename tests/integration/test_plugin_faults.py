@@ -8,25 +8,33 @@ import struct
 
 import pytest
 
-from conftest import BINARY, ONE_STEP, is_gone, state_of, wait_for
+from conftest import BINARY, CONFIG, ONE_STEP, is_gone, state_of, wait_for
 from test_plugins import build, flags, good_neighbour  # noqa: F401: flags is a fixture
 
 SOURCE = pathlib.Path(__file__).parent / "faults" / "fault.c"
 IS_SANITIZED = b"__asan_init" in BINARY.read_bytes()
 WORKFLOW = """
 name: faulty
-on: [{event: open.ping}]
+on: [{event: open.ping, if: event.data.what != 'warm'}]
 steps:
   - {id: harm, uses: fault/do@1, timeout: TIMEOUT, with: {what: "${{ event.data.what }}", path: "${{ event.data.path or '' }}"}}
 """
 
 
+WARM = """
+name: warm
+on: [{event: open.ping, if: event.data.what == 'warm'}]
+steps: [{id: a, uses: fault/do@1, with: {what: nothing}}]
+"""
+
+
 @pytest.fixture
 def engine_with(make_engine, flags):  # noqa: F811
-    def make(needs=(), timeout="60s"):
-        engine = make_engine()
+    def make(needs=(), timeout="60s", config=CONFIG):
+        engine = make_engine(config)
         engine.write("workflows/one-step.yaml", ONE_STEP)
         engine.write("workflows/faulty.yaml", WORKFLOW.replace("TIMEOUT", timeout))
+        engine.write("workflows/warm.yaml", WARM)
         quoted = json.dumps(f',"needs":{json.dumps(list(needs))}' if needs else "")
         build(engine, flags, f"NEEDS={quoted}", source=SOURCE.read_text(), name="fault.so")
         return engine
@@ -35,6 +43,12 @@ def engine_with(make_engine, flags):  # noqa: F811
 
 def send(engine, what, **more):
     assert engine.request("POST", "/in/open", json.dumps({"what": what, **more}).encode(), {"Content-Type": "application/json"})[0] == 202
+
+
+def warm_up(engine, nth=1):
+    """The first call of a worker goes through the engine, those after it on a line to the plugin's process."""
+    send(engine, "warm")
+    assert engine.finished_runs(nth, "--workflow", "warm")[0]["state"] == "succeeded"
 
 
 def commit(engine, what, nth=1):
@@ -78,6 +92,7 @@ def test_each_fault_costs_one_attempt_and_nobody_else_anything(engine_with, what
     engine = engine_with(timeout="5s" if what in HANGS else "60s")
     for past in range(ROUNDS):  # an engine for each: a plugin that crashes again and again rests
         engine.start()
+        warm_up(engine, past + 1)
         run = commit(engine, what, 2 * past + 1)
         assert run["state"] == "failed" and run["error"]["code"] == code and run["steps"][0]["attempt"] == 1, run
         good_neighbour(engine)
@@ -159,6 +174,8 @@ def test_what_it_changes_in_its_process_stays_there(engine_with):
 ])
 def test_a_crash_says_why(engine_with, what, how, frame):
     engine = engine_with().start()
+    if what != "exit":
+        warm_up(engine)
     error = commit(engine, what)["error"]
     assert error["code"] == "plugin.crashed" and how in error["message"], error
     assert (" in " in error["message"].partition("(")[2]) == bool(frame), error
@@ -174,8 +191,11 @@ def test_one_that_is_killed_says_why(engine_with):
     assert "ended by the engine" in engine.wait_log("plugin.crashed")["how"]
 
 
-def test_what_was_said_before_the_crash_counts(engine_with, tmp_path):
+@pytest.mark.parametrize("is_warm", [False, True])
+def test_what_was_said_before_the_crash_counts(engine_with, tmp_path, is_warm):
     engine = engine_with().start()
+    if is_warm:
+        warm_up(engine)
     host = wait_for("the host", lambda: host_of(engine))
     send(engine, "complete_then_crash", path=str(tmp_path / "go"))
     engine.wait_log("plugin.log", message="it waits")
@@ -193,8 +213,11 @@ def entries(engine, message):
     return [line for line in engine.log if line.get("log") == "plugin.log" and line["message"] == message]
 
 
-def test_what_a_plugin_says_belongs_to_its_step(engine_with, tmp_path):
+@pytest.mark.parametrize("is_warm", [False, True])
+def test_what_a_plugin_says_belongs_to_its_step(engine_with, tmp_path, is_warm):
     engine = engine_with().start()
+    if is_warm:
+        warm_up(engine)
     alone = commit(engine, "print_line")["run"]
     line = engine.wait_log("plugin.log", message="a line")
     assert line["run"] == alone and line["step"] == "harm"
@@ -210,8 +233,11 @@ def test_what_a_plugin_says_belongs_to_its_step(engine_with, tmp_path):
     engine.finished_runs(3, "--workflow", "faulty")
 
 
-def test_the_last_line_before_a_crash_is_there(engine_with):
+@pytest.mark.parametrize("is_warm", [False, True])
+def test_the_last_line_before_a_crash_is_there(engine_with, is_warm):
     engine = engine_with().start()
+    if is_warm:
+        warm_up(engine)
     run = commit(engine, "print_and_abort")
     assert engine.wait_log("plugin.log", message="why I give up")["run"] == run["run"]
 
@@ -278,6 +304,95 @@ def test_a_frame_that_is_longer_than_any_may_be_ends_the_plugin(engine_with):
     send(engine, "forge", path="ff" * 12)
     assert "garbage" in engine.wait_log("plugin.crashed")["how"]
     good_neighbour(engine)
+
+
+LINE_OVER = 102
+FORGED_ON_LINE = {
+    "the result of another call": (HOST_RESULT, b'{"call": 4611686018427387904, "outcome": "ok"}', "a call that it does not have"),
+    "a head that is no object": (HOST_RESULT, b"[]", "garbage"),
+}
+
+
+@pytest.mark.parametrize("what", FORGED_ON_LINE)
+def test_a_plugin_that_speaks_to_a_worker_in_the_name_of_its_host_is_ended(engine_with, what):
+    type, head, why = FORGED_ON_LINE[what]
+    engine = engine_with(timeout="5s").start()
+    warm_up(engine)
+    send(engine, "forge_on_line", path=(struct.pack("<IHHI", len(head), type, 0, len(head)) + head).hex())
+    assert why in engine.wait_log("plugin.crashed")["how"]
+    engine.finished_runs(1, "--workflow", "faulty")
+    good_neighbour(engine)
+    assert number(commit(engine, "nothing", 2)) == 0
+
+
+@pytest.mark.parametrize("type,head", [(HOST_RESULT, b'{"call": 1, "line": 1, "outcome": "ok"}'), (HOST_RESULT, b'{"call": 1, "line": 77, "outcome": "ok"}'),
+                                       (LINE_OVER, b'{"line": 1, "calls": []}'), (LINE_OVER, b'{"line": 77}'), (LINE_OVER, b"{}")])
+def test_what_a_plugin_says_to_the_engine_of_lines_harms_nobody_else(engine_with, type, head):
+    engine = engine_with(timeout="2s").start()
+    warm_up(engine)
+    send(engine, "forge", path=(struct.pack("<IHHI", len(head), type, 0, len(head)) + head).hex())
+    engine.finished_runs(1, "--workflow", "faulty")
+    good_neighbour(engine)
+    ended = 1  # it may take one more until the process has ended that has to
+    while commit(engine, "nothing", ended + 1)["state"] != "succeeded":
+        ended += 1
+    assert not zombies(engine)
+
+
+def test_a_line_that_the_plugin_closes_costs_its_calls_and_its_process(engine_with):
+    engine = engine_with(timeout="20s").start()
+    warm_up(engine)
+    assert commit(engine, "close_line")["error"]["code"] == "plugin.crashed"
+    assert "closed its connection to a worker" in engine.wait_log("plugin.crashed")["how"]
+    good_neighbour(engine)
+    assert number(commit(engine, "nothing", 2)) == 0
+
+
+# ---- lines ----
+
+SEVERAL = """
+name: several
+on: [{event: open.ping, if: event.data.what == 'warm'}]
+steps:
+  - {id: first, uses: fault/do@1, with: {what: nothing}}
+  - {id: waits, uses: fault/do@1, effect: none, with: {what: wait_in_silence, path: "${{ event.data.path }}"}}
+  - {id: second, uses: fault/do@1, effect: none, with: {what: make_a_file, path: "${{ event.data.path }}.after"}}
+"""
+
+
+def test_calls_go_on_while_the_engine_is_at_something_else(engine_with, tmp_path):
+    engine = engine_with([f"files:{tmp_path}"])
+    engine.write("workflows/warm.yaml", SEVERAL)
+    engine.start()
+    send(engine, "warm", path=str(tmp_path / "go"))
+    wait_for("the call that waits", lambda: (tmp_path / "go.waits").exists())
+    engine.process.send_signal(signal.SIGSTOP)
+    wait_for("the engine to stand still", lambda: state_of(engine.process.pid) == "T")
+    (tmp_path / "go").touch()
+    wait_for("the call behind it", lambda: (tmp_path / "go.after").exists())
+    engine.process.send_signal(signal.SIGCONT)
+    [run] = engine.finished_runs(1, "--workflow", "several")
+    assert run["state"] == "succeeded", run
+
+
+def test_the_end_of_a_worker_costs_its_calls_and_not_the_process(engine_with, tmp_path):
+    engine = engine_with(config=CONFIG + "workers: 1\n").start()
+    warm_up(engine)
+    host = host_of(engine)
+    [worker] = engine.children("worker")
+    send(engine, "wait_for_file", path=str(tmp_path / "go"))
+    engine.wait_log("plugin.log", message="it waits")
+    os.kill(worker, signal.SIGKILL)
+    wait_for("the call of another worker", lambda: len(entries(engine, "it waits")) == 2)
+    (tmp_path / "go").touch()
+    assert engine.finished_runs(1, "--workflow", "faulty")[0]["state"] == "succeeded"
+
+    def calls():
+        rows = map(json.loads, engine.run("plugin", "list", "--json", check=False).stdout.splitlines())
+        return {row["plugin"]: row["calls"] for row in rows}["fault"]
+    wait_for("the end of the calls", lambda: calls() == 0)
+    assert number(commit(engine, "pid", 2)) == host
+    assert not [line for line in engine.log if line.get("log") == "plugin.crashed"]
 
 
 # ---- more than there is for it ----

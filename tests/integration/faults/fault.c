@@ -388,14 +388,30 @@ static void look(void *arg)
     if (!is_there || waiting->has_to_crash) host->timer(host, is_there ? 200 : 10, look, waiting);
 }
 
-static void wait_until(struct bw_plugin_call *call, bool has_to_crash)
+static struct waiting *to_wait(struct bw_plugin_call *call)
 {
     struct waiting *waiting = calloc(1, sizeof *waiting);
     const char *path = strstr(call->input, "\"path\":\"");
     waiting->call = call;
-    waiting->has_to_crash = has_to_crash;
     sscanf(path ? path : "", "\"path\":\"%511[^\"]", waiting->path);
+    return waiting;
+}
+
+static void wait_until(struct bw_plugin_call *call, bool has_to_crash)
+{
+    struct waiting *waiting = to_wait(call);
+    waiting->has_to_crash = has_to_crash;
     host->log(host, call, BW_PLUGIN_INFO, "it waits");
+    look(waiting);
+}
+
+/* It says so by a file, and by nothing that is the engine's. */
+static void wait_in_silence(struct bw_plugin_call *call)
+{
+    struct waiting *waiting = to_wait(call);
+    char path[sizeof waiting->path + 8];
+    snprintf(path, sizeof path, "%s.waits", waiting->path);
+    close(open(path, O_WRONLY | O_CREAT, 0600));
     look(waiting);
 }
 
@@ -485,14 +501,41 @@ static int engine_socket(void)
 }
 
 /* What `path` says, in hexadecimal digits, as if its host had said it. */
-static void forge(struct bw_plugin_call *call)
+static void write_hexadecimal(struct bw_plugin_call *call, int to)
 {
     const char *at = strstr(call->input, "\"path\":\"");
     static unsigned char frame[32768];
     size_t len = 0;
     unsigned byte;
     for (at = at ? at + 8 : ""; len < sizeof frame && sscanf(at, "%2x", &byte) == 1; at += 2) frame[len++] = (unsigned char)byte;
-    tell(call, write(engine_socket(), frame, len) == (ssize_t)len);
+    tell(call, write(to, frame, len) == (ssize_t)len);
+}
+
+static void forge(struct bw_plugin_call *call)
+{
+    write_hexadecimal(call, engine_socket());
+}
+
+/* That to the worker came last: the highest one. */
+static int line_socket(void)
+{
+    int type, found = -1;
+    for (int fd = 1024; fd < 2048; fd++) {
+        socklen_t size = sizeof type;
+        if (!getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) && type == SOCK_STREAM) found = fd;
+    }
+    return found;
+}
+
+static void forge_on_line(struct bw_plugin_call *call)
+{
+    write_hexadecimal(call, line_socket());
+}
+
+static void close_line(struct bw_plugin_call *call)
+{
+    (void)call; /* for ever */
+    shutdown(line_socket(), SHUT_RDWR);
 }
 
 static void leak(struct bw_plugin_call *call)
@@ -655,6 +698,7 @@ static const struct {
     {"exit", do_exit},
     {"kill_itself", kill_itself},
     {"wait_for_file", wait_for_file},
+    {"wait_in_silence", wait_in_silence},
     {"complete_then_crash", complete_then_crash},
     {"print_line", print_line},
     {"print_and_abort", print_and_abort},
@@ -678,6 +722,8 @@ static const struct {
     {"slow_others_down", slow_others_down},
     {"signal_by_a_descriptor", signal_by_a_descriptor},
     {"forge", forge},
+    {"forge_on_line", forge_on_line},
+    {"close_line", close_line},
     {"put_a_child_into_a_group", put_a_child_into_a_group},
     {"lower_limits_of_others", lower_limits_of_others},
     {"use_bad_instruction", use_bad_instruction},

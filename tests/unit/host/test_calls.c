@@ -73,7 +73,7 @@ static void open_host(struct fixture *fixture, int64_t heartbeat_ms)
              "\"callback_url\":\"http:\\/\\/x\\u00e9\"}",
              (long long)heartbeat_ms);
     const struct bw_slice parts[] = {BW_SLICE("{\"a\":1}"), bw_slice_of(about)};
-    bw_host_execute(host, &(struct bw_message){.type = BW_MSG_HOST_EXECUTE, .head = head, .parts = parts, .part_count = 2});
+    bw_host_execute(host, NULL, &(struct bw_message){.type = BW_MSG_HOST_EXECUTE, .head = head, .parts = parts, .part_count = 2});
     json_decref(head);
     assert_int_equal(begun->heartbeat_ms, heartbeat_ms);
 }
@@ -263,7 +263,7 @@ static void test_a_call_of_which_nothing_sensible_is_said_is_not_executed(void *
     complete(&fixture);
     begun = NULL;
     json_t *head = json_pack("{s:i,s:s,s:i}", "call", 6, "action", "my/call", "about_part", 0);
-    bw_host_execute(&fixture.host,
+    bw_host_execute(&fixture.host, NULL,
                     &(struct bw_message){.type = BW_MSG_HOST_EXECUTE, .head = head, .parts = &BW_SLICE("{\"run\":\"run"), .part_count = 1});
     json_decref(head);
     assert_null(begun);
@@ -276,15 +276,15 @@ static void test_the_plugin_is_told_once(void **state)
     struct fixture fixture;
     open_host(&fixture, 0);
     assert_false(bw_host_is_cancelled(&fixture.host.services, begun));
-    bw_host_cancel(&fixture.host, 4); /* another one */
+    bw_host_cancel(&fixture.host, NULL, 4); /* another one */
     assert_false(bw_host_is_cancelled(&fixture.host.services, begun));
     for (int i = 0; i < 2; i++) {
-        bw_host_cancel(&fixture.host, 5);
+        bw_host_cancel(&fixture.host, NULL, 5);
         assert_true(bw_host_is_cancelled(&fixture.host.services, begun));
         assert_int_equal(cancels, 1);
     }
     complete(&fixture);
-    bw_host_cancel(&fixture.host, 5); /* gone */
+    bw_host_cancel(&fixture.host, NULL, 5); /* gone */
     assert_int_equal(cancels, 1);
     close_host(&fixture);
 }

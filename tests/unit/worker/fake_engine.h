@@ -8,6 +8,7 @@
 #include "wire/flight.h"
 #include "wire/frame.h"
 #include "wire/messages.h"
+#include "wire/pass.h"
 #include "worker/worker.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -34,7 +35,7 @@ struct answer { /* a message of the worker; engine_free() or the next engine_nex
 };
 struct engine {
     pid_t worker;
-    int fd;
+    int fd, lines; /* lines: passes it descriptors (wire/pass.h) */
     struct bw_flight_page *flight;
     struct bw_buf in;
     size_t taken; /* bytes of `in` that the last answer used */
@@ -132,23 +133,27 @@ static inline const struct answer *engine_next(struct engine *engine, int type)
 /* more: further fields of the head, each preceded by a comma, or "". */
 static inline void engine_start_with(struct engine *engine, const char *more)
 {
-    int pair[2], flight;
+    int pair[2], lines[2], flight;
     *engine = (struct engine){0};
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    assert_true(bw_pass_pair(lines));
     assert_int_equal(bw_flight_create(NULL, &engine->flight, &flight), 0);
     fflush(NULL);
     engine->worker = fork();
     assert_true(engine->worker >= 0);
     if (!engine->worker) {
-        int channel = fcntl(pair[1], F_DUPFD, 64), page = fcntl(flight, F_DUPFD, 64);
+        int channel = fcntl(pair[1], F_DUPFD, 64), page = fcntl(flight, F_DUPFD, 64), passed = fcntl(lines[1], F_DUPFD, 64);
         dup2(channel, 3);
         dup2(page, 4);
-        close_range(5, ~0u, 0);
+        dup2(passed, 5);
+        close_range(6, ~0u, 0);
         _exit(bw_worker_main());
     }
     close(pair[1]);
+    close(lines[1]);
     close(flight);
     engine->fd = pair[0];
+    engine->lines = lines[0];
     engine_send(engine, BW_MSG_CONFIGURE, NULL, 0,
                 "{\"worker\":1,\"lua_memory_bytes\":33554432,\"stall_ms\":2000,\"max_output_bytes\":1048576,\"secrets\":{\"KEY\":\"s3cr3t-value-1\","
                 "\"PIN\":\"1234567890\"}%s}",
@@ -163,6 +168,7 @@ static inline void engine_start(struct engine *engine)
 static inline void engine_release(struct engine *engine)
 {
     if (engine->fd >= 0) close(engine->fd);
+    close(engine->lines);
     json_decref(engine->answer.head);
     json_decref(engine->last_log);
     bw_buf_free(&engine->in);
