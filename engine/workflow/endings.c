@@ -72,7 +72,7 @@ static int32_t add_mark(struct bw_loader *loader, const struct bw_list_place *pl
     struct bw_list_place here = *place;
     char path[80];
     int32_t index = (int32_t)workflow->step_count;
-    snprintf(path, sizeof path, "%s~main", place->parent < 0 ? "" : workflow->steps[place->parent].path.ptr);
+    snprintf(path, sizeof path, "%s" BW_MARK_SUFFIX, place->parent < 0 ? "" : workflow->steps[place->parent].path.ptr);
     here.path = path;
     bw_step_new(loader, place->parent < 0 ? workflow->mark : workflow->steps[place->parent].mark, &here)->kind = BW_STEP_MARK;
     return index;

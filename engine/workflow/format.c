@@ -91,7 +91,7 @@ bool bw_workflow_format(struct bw_slice text, const char *file, struct bw_format
     struct bw_workflow **workflows;
     size_t before = errs->count;
     *format = (struct bw_format){.count = 0};
-    size_t count = bw_load_documents(text, file, &workflows, errs, on_loaded, &formatting);
+    size_t count = bw_load_documents(text, file, &workflows, errs, &(struct bw_load_visits){.loaded = on_loaded, .arg = &formatting});
     if (format->count) qsort(format->edits, format->count, sizeof *format->edits, compare); /* keys are read in an order of their own */
     write(format, text);
     if (format->text.failed) bw_errors_add(errs, "memory", "out of memory");

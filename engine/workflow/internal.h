@@ -36,9 +36,15 @@ struct bw_loader {
     const struct bw_yaml_node **undos; /* the same */
 };
 
-/* load.c: as bw_workflow_load(); each document is seen when it was loaded without errors, with all that is known of its text. */
+/* load.c: as bw_workflow_load(); each document is seen when it was loaded without errors, with all that is known of its text, or when it was not. */
 typedef void bw_loaded_visit(void *arg, struct bw_loader *loader);
-size_t bw_load_documents(struct bw_slice text, const char *file, struct bw_workflow ***out, struct bw_errors *errs, bw_loaded_visit *seen, void *arg);
+struct bw_load_visits { /* each may be NULL */
+    bw_loaded_visit *loaded;
+    bw_workflow_refused *refused;
+    void *arg;
+};
+size_t bw_load_documents(struct bw_slice text, const char *file, struct bw_workflow ***out, struct bw_errors *errs,
+                         const struct bw_load_visits *visits);
 
 /* report.c */
 void bw_load_error(struct bw_loader *loader, struct bw_mark at, const char *code, const char *hint, const char *format, ...)

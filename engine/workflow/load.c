@@ -233,21 +233,24 @@ static void make_hash(struct bw_workflow *workflow, struct bw_arena *arena)
 }
 
 static struct bw_workflow *load_document(struct bw_slice text, const char *file, const struct bw_yaml_node *root, struct bw_errors *errs,
-                                         bw_loaded_visit *seen, void *arg)
+                                         const struct bw_load_visits *visits)
 {
     struct bw_workflow_owner *owner = calloc(1, sizeof *owner);
+    struct bw_errors own = {0};
     if (!owner) {
         bw_errors_add(errs, "memory", "out of memory");
         return NULL;
     }
-    struct bw_loader loader = {.file = file, .text = text, .errs = errs, .arena = &owner->arena, .workflow = &owner->workflow};
+    struct bw_loader loader = {.file = file, .text = text, .errs = &own, .arena = &owner->arena, .workflow = &owner->workflow};
     load_root(&loader, root);
     if (!loader.has_failed) make_hash(&owner->workflow, &owner->arena);
-    if (owner->arena.failed) bw_errors_add(errs, "memory", "out of memory while loading %s", file);
-    if (!loader.has_failed && !owner->arena.failed) {
-        if (seen) seen(arg, &loader);
-        return &owner->workflow;
-    }
+    if (owner->arena.failed) bw_errors_add(&own, "memory", "out of memory while loading %s", file);
+    bool is_good = !loader.has_failed && !owner->arena.failed;
+    if (is_good && visits->loaded) visits->loaded(visits->arg, &loader);
+    if (!is_good && visits->refused && own.count) visits->refused(visits->arg, owner->workflow.name, &own.items[0]);
+    for (size_t i = 0; i < own.count; i++) bw_errors_push(errs, &own.items[i]);
+    bw_errors_free(&own);
+    if (is_good) return &owner->workflow;
     bw_workflow_free(&owner->workflow);
     return NULL;
 }
@@ -261,10 +264,17 @@ static bool is_left_over(const struct bw_yaml *yaml, size_t document)
 
 size_t bw_workflow_load(struct bw_slice text, const char *file, struct bw_workflow ***out, struct bw_errors *errs)
 {
-    return bw_load_documents(text, file, out, errs, NULL, NULL);
+    return bw_load_documents(text, file, out, errs, &(struct bw_load_visits){0});
 }
 
-size_t bw_load_documents(struct bw_slice text, const char *file, struct bw_workflow ***out, struct bw_errors *errs, bw_loaded_visit *seen, void *arg)
+size_t bw_workflow_load_all(struct bw_slice text, const char *file, struct bw_workflow ***out, struct bw_errors *errs, bw_workflow_refused *refused,
+                            void *arg)
+{
+    return bw_load_documents(text, file, out, errs, &(struct bw_load_visits){.refused = refused, .arg = arg});
+}
+
+size_t bw_load_documents(struct bw_slice text, const char *file, struct bw_workflow ***out, struct bw_errors *errs,
+                         const struct bw_load_visits *visits)
 {
     struct bw_error err;
     struct bw_yaml *yaml = bw_yaml_load(text, file, NULL, &err);
@@ -272,13 +282,14 @@ size_t bw_load_documents(struct bw_slice text, const char *file, struct bw_workf
     *out = NULL;
     if (!yaml) {
         bw_errors_push(errs, &err);
+        if (visits->refused) visits->refused(visits->arg, (struct bw_slice){"", 0}, &err);
         return 0;
     }
     struct bw_workflow **list = calloc(bw_yaml_count(yaml), sizeof *list);
     if (!list) bw_errors_add(errs, "memory", "out of memory while loading %s", file);
     for (size_t i = 0; list && i < bw_yaml_count(yaml); i++) {
         if (is_left_over(yaml, i)) continue;
-        struct bw_workflow *workflow = load_document(text, file, bw_yaml_root(yaml, i), errs, seen, arg);
+        struct bw_workflow *workflow = load_document(text, file, bw_yaml_root(yaml, i), errs, visits);
         if (workflow) list[count++] = workflow;
     }
     bw_yaml_free(yaml);

@@ -293,6 +293,7 @@ struct bw_workflow {
 #define BW_APPROVE_MESSAGE_MAX 16384 /* bytes, also when it is rendered */
 #define BW_WORKFLOW_ITEMS_MAX 100000 /* of a foreach; semantics.md 2.5 */
 #define BW_WORKFLOW_CONCURRENCY_MAX 1000
+#define BW_MARK_SUFFIX "~main"    /* behind it the path of a BW_STEP_MARK ends */
 #define BW_WORKFLOW_CALLS_MAX 8   /* runs in runs */
 #define BW_WORKFLOW_STEPS_MAX 500 /* blocks included */
 #define BW_WORKFLOW_DEPTH_MAX 16  /* blocks in blocks */
@@ -300,6 +301,11 @@ struct bw_workflow {
 /* load.c: all workflows of one YAML text (documents separated by ---). A document with errors is left out and reported in errs with
  * file:line:column and "did you mean"; the good ones of the same file are returned. *out is malloc'd (NULL if none). */
 size_t bw_workflow_load(struct bw_slice text, const char *file, struct bw_workflow ***out, struct bw_errors *errs);
+/* The same; of each document that is left out it is told what it is called and the first thing that is wrong with it. name: empty when it has none; a
+ * file that is no YAML counts as one document. */
+typedef void bw_workflow_refused(void *arg, struct bw_slice name, const struct bw_error *why);
+size_t bw_workflow_load_all(struct bw_slice text, const char *file, struct bw_workflow ***out, struct bw_errors *errs, bw_workflow_refused *refused,
+                            void *arg);
 void bw_workflow_free(struct bw_workflow *workflow);
 /* doubts.c: what is no error and hardly meant: waits that together are longer than the run may take, steps behind a `stop` without `if`. */
 void bw_workflow_doubts(const struct bw_workflow *workflow, struct bw_errors *doubts);

@@ -451,6 +451,32 @@ static void test_good_documents_of_a_file_with_a_bad_one_are_loaded(void **state
     unload(&loaded);
 }
 
+static void note_refused(void *arg, struct bw_slice name, const struct bw_error *why)
+{
+    bw_buf_printf(arg, "%.*s %s %d;", (int)name.len, name.ptr, why->code, why->line);
+}
+
+static void test_what_is_left_out_is_told_with_its_name(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *yaml, *told;
+    } files[] = {
+        {"name: good\non: [{manual}]\nsteps: [{id: a, set: {}}]\n", ""},
+        {"name: good\non: [{manual}]\nsteps: [{id: a, set: {}}]\n---\nname: bad\non: [{manual}]\nstep: []\n---\non: [{manual}]\nsteps: []\n",
+         "bad workflow.unknown_key 7; workflow.missing_key 9;"},
+        {"name: bad\n on: {\n", " yaml.syntax 2;"},
+    };
+    for (size_t i = 0; i < COUNT(files); i++) {
+        struct loaded loaded = {0};
+        struct bw_buf told = {0};
+        loaded.count = bw_workflow_load_all(bw_slice_of(files[i].yaml), "test.yaml", &loaded.workflows, &loaded.errs, note_refused, &told);
+        assert_string_equal(told.len ? told.data : "", files[i].told);
+        bw_buf_free(&told);
+        unload(&loaded);
+    }
+}
+
 static void test_everything_that_is_written_arrives_in_the_model(void **state)
 {
     (void)state;
@@ -758,6 +784,7 @@ int main(void)
         cmocka_unit_test(test_a_trigger_can_read_no_step),
         cmocka_unit_test(test_one_go_reports_every_fault),
         cmocka_unit_test(test_good_documents_of_a_file_with_a_bad_one_are_loaded),
+        cmocka_unit_test(test_what_is_left_out_is_told_with_its_name),
         cmocka_unit_test(test_everything_that_is_written_arrives_in_the_model),
         cmocka_unit_test(test_a_limit_comes_from_the_step_or_the_defaults),
         cmocka_unit_test(test_near_misses_are_accepted),
