@@ -160,17 +160,32 @@ void bw_catalog_refuse_file(struct bw_dispatch *dispatch, uint32_t revision, con
     json_array_append_new(dispatch->load_errors, error);
 }
 
-/* In that revision: the same path may hold a good file in another one. A trial (0) is of everything. */
-static bool is_refused(const struct bw_dispatch *dispatch, uint32_t revision, struct bw_slice path)
+/* In that revision: the same path may hold a good file in another one. A trial (0) is of everything. NULL: it is not. */
+static json_t *refusal_of(const struct bw_dispatch *dispatch, uint32_t revision, struct bw_slice path)
 {
     size_t index;
     json_t *error;
-    if (!revision) return false;
+    if (!revision) return NULL;
     json_array_foreach(dispatch->load_errors, index, error)
     {
-        if (bw_json_int(error, "revision", 0) == revision && bw_slice_is(path, bw_json_str(error, "file", ""))) return true;
+        if (bw_json_int(error, "revision", 0) == revision && bw_slice_is(path, bw_json_str(error, "file", ""))) return error;
     }
-    return false;
+    return NULL;
+}
+
+/* The worker says with it why a run cannot go on. */
+static void append_refused(const struct bw_dispatch *dispatch, uint32_t revision, const struct bw_revision *content, struct bw_buf *head)
+{
+    json_t *refused = json_array();
+    for (size_t i = 0; i < content->count; i++) {
+        json_t *error = json_copy(refusal_of(dispatch, revision, content->files[i].path));
+        if (!error) continue;
+        json_object_set_new(error, "kind", json_stringn(content->files[i].kind.ptr, content->files[i].kind.len));
+        json_array_append_new(refused, error);
+    }
+    bw_buf_append_text(head, ",\"refused\":");
+    bw_json_append(head, refused);
+    json_decref(refused);
 }
 
 /* ---- to the workers ---- */
@@ -268,9 +283,10 @@ bool bw_catalog_send_content(struct bw_run_worker *worker, uint32_t revision, co
     bw_buf_append_text(&head, "],\"unused\":");
     bw_json_append(&head, unused);
     json_decref(unused);
+    append_refused(dispatch, revision, content, &head);
     bw_buf_append_text(&head, ",\"files\":[");
     for (size_t i = 0; i < content->count; i++) {
-        if (is_refused(dispatch, revision, content->files[i].path)) continue;
+        if (refusal_of(dispatch, revision, content->files[i].path)) continue;
         bw_buf_append_text(&head, part_count ? ",{\"kind\":" : "{\"kind\":");
         bw_buf_append_json_string(&head, content->files[i].kind);
         bw_buf_append_text(&head, ",\"path\":");

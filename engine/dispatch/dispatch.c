@@ -24,6 +24,15 @@ json_t *bw_dispatch_error_json(const struct bw_error *err, const char *class)
     return error;
 }
 
+static struct bw_error error_of(const json_t *error)
+{
+    struct bw_error err;
+    bw_error_set(&err, bw_json_str(error, "code", "error"), "%s", bw_json_str(error, "message", ""));
+    bw_error_hint(&err, "%s", bw_json_str(error, "hint", ""));
+    bw_error_at(&err, bw_json_str(error, "file", ""), (int)bw_json_int(error, "line", 0), (int)bw_json_int(error, "column", 0));
+    return err;
+}
+
 void bw_dispatch_fail(struct bw_dispatch *dispatch, const struct bw_error *err)
 {
     if (dispatch->is_failed) return;
@@ -106,6 +115,27 @@ void bw_dispatch_note_order(struct bw_dispatch *dispatch, const json_t *workflow
     json_array_foreach(workflows, index, workflow) dispatch->is_ordered |= bw_json_bool(workflow, "ordered", false);
 }
 
+/* Of the current revision all is said with its catalogue. Once for each of the others, not once for each worker. */
+static void log_refused(struct bw_dispatch *dispatch, const json_t *head)
+{
+    int64_t revision = bw_json_int(head, "revision", 0);
+    const json_t *refused = json_object_get(head, "refused");
+    char number[24];
+    size_t index;
+    json_t *one;
+    snprintf(number, sizeof number, "%lld", (long long)revision);
+    if (revision == dispatch->revision || !json_array_size(refused) || json_object_get(dispatch->told_refused, number)) return;
+    json_object_set_new(dispatch->told_refused, number, json_true());
+    json_array_foreach(refused, index, one)
+    {
+        struct bw_error err = error_of(json_object_get(one, "error"));
+        char text[1200];
+        bw_log(BW_LOG_ERROR, "catalog.revision_refused", BW_INT("revision", revision), BW_STR("workflow", bw_json_str(one, "workflow", "")),
+               BW_STR("message", bw_error_text(&err, text, sizeof text)),
+               BW_STR("hint", "its runs of then fail, and can be resumed with --latest; events of then do not start it"));
+    }
+}
+
 void bw_dispatch_catalog_loaded(struct bw_dispatch *dispatch, const json_t *head)
 {
     const json_t *workflows = json_object_get(head, "workflows");
@@ -114,6 +144,7 @@ void bw_dispatch_catalog_loaded(struct bw_dispatch *dispatch, const json_t *head
     size_t index;
     /* Also those of older revisions: whose a run is that has no row yet is found by their names. */
     bw_dispatch_note_order(dispatch, workflows);
+    log_refused(dispatch, head);
     json_array_foreach(workflows, index, workflow) json_object_set_new(dispatch->workflow_names, bw_json_str(workflow, "name", ""), json_true());
     if (dispatch->is_catalog_reported || bw_json_int(head, "revision", 0) != dispatch->revision) return;
     dispatch->is_catalog_reported = true;
@@ -145,10 +176,7 @@ size_t bw_dispatch_log_errors(const json_t *loaded)
     json_t *error;
     json_array_foreach(json_object_get(loaded, "errors"), index, error)
     {
-        struct bw_error err;
-        bw_error_set(&err, bw_json_str(error, "code", "error"), "%s", bw_json_str(error, "message", ""));
-        bw_error_hint(&err, "%s", bw_json_str(error, "hint", ""));
-        bw_error_at(&err, bw_json_str(error, "file", ""), (int)bw_json_int(error, "line", 0), (int)bw_json_int(error, "column", 0));
+        struct bw_error err = error_of(error);
         bw_log_error(BW_LOG_ERROR, "catalog.error", &err);
     }
     return index;
@@ -320,6 +348,7 @@ struct bw_dispatch *bw_dispatch_new(struct event_base *base, const struct bw_dis
     dispatch->jobs = bw_map_new();
     dispatch->load_errors = json_array();
     dispatch->workflow_names = json_object();
+    dispatch->told_refused = json_object();
     dispatch->pairs = json_array();
     dispatch->secrets = options->config->secrets;
     dispatch->secret_count = options->config->secret_count;
@@ -329,7 +358,7 @@ struct bw_dispatch *bw_dispatch_new(struct event_base *base, const struct bw_dis
     if (!(dispatch->values = bw_json_load(bw_slice_of(options->config->values ? options->config->values : "{}"), err))) goto fail;
     if (!(dispatch->configure = bw_json_load(bw_slice_of(options->config->configure ? options->config->configure : "{}"), err))) goto fail;
     if (!bw_pools_open(dispatch) || !dispatch->jobs || !dispatch->pairs || !dispatch->load_errors || !dispatch->workflow_names ||
-        !make_events(dispatch))
+        !dispatch->told_refused || !make_events(dispatch))
         goto fail;
     /* Watched before they are read: no change falls between. */
     if (!options->check_only && !(dispatch->reload = bw_reload_new(dispatch))) goto fail;
@@ -394,6 +423,7 @@ void bw_dispatch_free(struct bw_dispatch *dispatch)
     json_decref(dispatch->workflow_names);
     json_decref(dispatch->workflows);
     json_decref(dispatch->load_errors);
+    json_decref(dispatch->told_refused);
     json_decref(dispatch->pairs);
     json_decref(dispatch->paused);
     json_decref(dispatch->values);

@@ -154,6 +154,7 @@ struct bw_dispatch {
     json_t *paused;             /* names of workflows of which no run begins at once: pauses.c; NULL with check_only */
     json_t *workflows;          /* of the current revision: those of its BW_MSG_CATALOG_LOADED; NULL until then */
     json_t *workflow_names;     /* an object with the names of all revisions that workers have loaded */
+    json_t *told_refused;       /* {revision: true} older ones of which it was logged what is refused of them */
     json_t *load_errors;        /* errors that the engine itself found: refused plugins, files that hang while loading */
     struct bw_reload *reload;
     struct bw_trial_watch *trial;             /* NULL without options.trial */

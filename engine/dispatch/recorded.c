@@ -132,8 +132,9 @@ static bool add_recorded_run(void *arg, const struct bw_run *run)
     recorded->is_live = run->row.state == BW_RUN_ACTIVE && run->is_woken;
     bw_buf_clear(&recorded->workflow);
     bw_buf_append_slice(&recorded->workflow, run->row.workflow);
-    bw_buf_printf(head, "%s{\"uid\":\"%s\",\"state\":%d,\"woken\":%s,\"overdue\":%s,\"lost\":%u,\"started_ms\":%lld,\"resumed_ms\":%lld",
-                  head->data[head->len - 1] == '}' ? "," : "", bw_uid_text(run->row.uid, BW_UID_RUN, uid), run->row.state,
+    bw_buf_printf(head, "%s{\"uid\":\"%s\",\"workflow\":", head->data[head->len - 1] == '}' ? "," : "", bw_uid_text(run->row.uid, BW_UID_RUN, uid));
+    bw_buf_append_json_string(head, run->row.workflow);
+    bw_buf_printf(head, ",\"state\":%d,\"woken\":%s,\"overdue\":%s,\"lost\":%u,\"started_ms\":%lld,\"resumed_ms\":%lld", run->row.state,
                   run->is_woken ? "true" : "false", run->is_overdue ? "true" : "false", run->row.lost, (long long)run->row.started_ms,
                   (long long)run->resumed_ms);
     if (run->cancel.len) {

@@ -32,19 +32,20 @@ enum bw_message_type {
     /* A catalogue revision. {revision, check_only?: bool, others: {plugins: [name of a compiled one that is there, and was refused or is off],
      * unknown: bool: there are such without a name}, unconfigured: [name of a bundled plugin that
      * this instance does not have, as it does not configure it], unused: ["ns/name" of a bundled plugin in Lua that nothing of it names], files:
-     * [{kind: BW_FILE_…, path, part}]}. Answered by BW_MSG_CATALOG_LOADED. A worker may hold several revisions; BW_MSG_CATALOG_DROP frees one. */
+     * [{kind: BW_FILE_…, path, part}], refused: [ERROR of a file of it that is not among these, as loading it has ended a worker; kind]}. Answered by
+     * BW_MSG_CATALOG_LOADED. A worker may hold several revisions; BW_MSG_CATALOG_DROP frees one. */
     BW_MSG_CATALOG = 2,
     BW_MSG_CATALOG_DROP = 3, /* {revision} */
     /* An accepted event: evaluate triggers under the revision, run the matching workflows.
      * {job: number to be named in reports, event: id number, uid, revision, name, source, at_ms, trusted, workflow?: "only this one, by hand",
      *  body_part, headers_part,
      *  resume?: "the workflow whose parked run goes on; no trigger is looked at",
-     *  runs?: [{uid, state, woken: bool, overdue: bool, cancelled?: {reason?, by}, started_ms, lost, resumed_ms?,  what is already recorded (after a
-     * crash, or of a parked run); child?: {path, parent: uid, item: number, depth, call: bool, sensitive?: bool, input_part, context_part?}   a step
-     * of another run has started it steps: [{path, state, attempt, started_ms, output_part?, error?, woken: it is handed out by itself; children?:
-     * {total, started, succeeded, failed, state: of the last one, failed_items: [number], failed_run: uid of the first, error: ERROR of that,
-     * items_part?: array of the outputs}   with a wake by them again?: true, children_total?: its run was resumed after this: begin it anew; the runs
-     * that it has started stay due_ms?, wake?: {kind, arm, at_ms, event: id, choice?, by?, form?: {}, votes?: [{choice, by, at, form}]: of a
+     *  runs?: [{uid, workflow, state, woken: bool, overdue: bool, cancelled?: {reason?, by}, started_ms, lost, resumed_ms?,  what is already recorded
+     * (after a crash, or of a parked run); child?: {path, parent: uid, item: number, depth, call: bool, sensitive?: bool, input_part, context_part?}
+     * a step of another run has started it steps: [{path, state, attempt, started_ms, output_part?, error?, woken: it is handed out by itself;
+     * children?: {total, started, succeeded, failed, state: of the last one, failed_items: [number], failed_run: uid of the first, error: ERROR of
+     * that, items_part?: array of the outputs}   with a wake by them again?: true, children_total?: its run was resumed after this: begin it anew;
+     * the runs that it has started stay due_ms?, wake?: {kind, arm, at_ms, event: id, choice?, by?, form?: {}, votes?: [{choice, by, at, form}]: of a
      * vote}}]}],      overdue: its deadline_ms has passed wake_events?: [{id, uid, name, source, at_ms, trusted, body_part}]        those that a wake
      * names collected?: [{uid, name, source, at_ms, trusted, body_part, headers_part}]   with `resume`: the run is made of these and, last, of this
      * event verdicts?: [{run: uid, path, error: ERROR}], a step that the engine had to end by killing the worker: it failed with this error lost?:
@@ -100,8 +101,8 @@ enum bw_message_type {
      * [{cron, tz, missed: number (enum bw_missed), max_age_ms}], pool?, labels?: {NAME: text}, keep_ok_ms?, keep_failed_ms?: ages after which its
      * runs may go, 0 = never, webhook?: its trigger as it is written (base/yaml_tree.h): a source of that name, line, column, trusted_warning?:
      * […]}], actions: [{name: "ns/name@major", version, doc, file, kind: "lua"|"plugin", plugin?: its name, inputs: {…},
-     * outputs: {…}, secrets: […], effect}], errors: [ERROR with file, line, column], doubts: [the same]} a broken file is left out and named in
-     * errors; the others work.
+     * outputs: {…}, secrets: […], effect}], errors: [ERROR with file, line, column], doubts: [the same], refused: [{workflow: its name, or "" of a
+     * file of which no names are known, error: ERROR, the first of it}]} a broken file is left out and named in errors; the others work.
      */
     BW_MSG_CATALOG_LOADED = 33,
     /* One transaction's worth of results of one event.

@@ -28,6 +28,7 @@ static void free_catalog(struct bw_worker *worker, struct bw_catalog *catalog)
     }
     for (size_t i = 0; i < catalog->package_count; i++) bw_shared_scripts_drop(worker, &catalog->packages[i]);
     bw_offers_free(catalog);
+    bw_refusals_free(catalog);
     json_decref(catalog->unconfigured);
     json_decref(catalog->unused);
     bw_matching_free(catalog->matching);
@@ -89,7 +90,10 @@ static const struct bw_action *find_action(const struct bw_catalog *catalog, con
     struct bw_error *err = other ? bw_errors_add(errs, "action.version", "there is %s@%u, but not version %u", other->name, other->major, step->major)
                                  : bw_errors_add(errs, "action.unknown", "there is no action %.*s", (int)step->uses.len, step->uses.ptr);
     const char *plugin = other ? NULL : unconfigured_plugin(catalog, step->action);
-    if (err && plugin)
+    struct bw_error why;
+    if (err && !other && bw_refusals_of_action(catalog, step->action, &why))
+        bw_error_hint(err, "its file is refused: %s%s%s", why.file, *why.file ? ": " : "", why.message);
+    else if (err && plugin)
         bw_error_hint(err, "the plugin %s is there as soon as bellwire.yaml configures it: bellwire actions show %s/", plugin, plugin);
     else if (err && near)
         bw_error_hint(err, "did you mean '%s'?", near);
@@ -246,16 +250,17 @@ struct bw_catalog_workflow *bw_catalog_callee(const struct bw_catalog *catalog, 
 }
 
 /* The workflows that it runs are there and want to be called; else it is said. */
-static bool check_calls(const struct bw_catalog *catalog, const struct bw_workflow *workflow, struct bw_errors *errs)
+static bool check_calls(struct bw_catalog *catalog, const struct bw_workflow *workflow, struct bw_errors *errs)
 {
     struct bw_error err;
     bool good = true;
     for (size_t i = 0; i < workflow->step_count; i++) {
         const struct bw_step *step = &workflow->steps[i];
         if (step->kind != BW_STEP_CALL || bw_catalog_callee(catalog, step->callee, &err)) continue;
-        good = false;
         bw_error_at(&err, workflow->file.ptr, step->mark.line, step->mark.column);
         bw_errors_push(errs, &err);
+        if (good) bw_refusals_add(catalog, workflow->name, &err);
+        good = false;
     }
     return good;
 }
@@ -297,9 +302,9 @@ static void note_calls(struct bw_catalog *catalog)
     }
 }
 
+/* errs: empty, for this workflow alone. */
 static void add_workflow(struct bw_worker *worker, struct bw_catalog *catalog, struct bw_workflow *workflow, struct bw_errors *errs)
 {
-    size_t before = errs->count;
     for (size_t i = 0; i < catalog->workflow_count; i++)
         if (bw_slice_equal(catalog->workflows[i].workflow->name, workflow->name))
             place(bw_errors_add(errs, "workflow.same_name", "the workflow name '%s' is used twice, also in %s:%d", workflow->name.ptr,
@@ -318,10 +323,12 @@ static void add_workflow(struct bw_worker *worker, struct bw_catalog *catalog, s
     }
     load_inputs(&entry, errs);
     /* Compiling finds the errors of expressions and code now, not at the first event. It is not kept: most workflows are idle. */
-    struct bw_script *script = errs->count == before && entry.limits ? bw_script_new(workflow, entry.own_actions, &worker->limits, errs) : NULL;
+    struct bw_script *script = !errs->count && entry.limits ? bw_script_new(workflow, entry.own_actions, &worker->limits, errs) : NULL;
     struct bw_catalog_workflow *grown = script ? realloc(catalog->workflows, (catalog->workflow_count + 1) * sizeof *grown) : NULL;
     bw_script_free(script);
     if (!grown) {
+        if (!errs->count) exit(70); /* no memory: another worker takes over */
+        bw_refusals_add(catalog, workflow->name, &errs->items[0]);
         free_workflow(&entry);
         return;
     }
@@ -425,8 +432,8 @@ static void answer(struct bw_worker *worker, const struct bw_catalog *catalog, c
     for (size_t i = 0; i < catalog->workflow_count; i++) json_array_append_new(workflows, describe_workflow(&catalog->workflows[i]));
     for (size_t i = 0; i < catalog->action_count; i++) json_array_append_new(actions, describe_action(catalog->actions[i]));
     for (size_t i = 0; i < catalog->workflow_count; i++) bw_workflow_doubts(catalog->workflows[i].workflow, &doubts);
-    json_t *head = json_pack("{s:i,s:o,s:o,s:o,s:o}", "revision", (int)catalog->revision, "workflows", workflows, "actions", actions, "errors",
-                             describe_errors(errs), "doubts", describe_errors(&doubts));
+    json_t *head = json_pack("{s:i,s:o,s:o,s:o,s:o,s:o}", "revision", (int)catalog->revision, "workflows", workflows, "actions", actions, "errors",
+                             describe_errors(errs), "doubts", describe_errors(&doubts), "refused", bw_refusals_describe(catalog));
     bw_errors_free(&doubts);
     bw_channel_send_json(worker->channel, BW_MSG_CATALOG_LOADED, head, NULL, 0);
     json_decref(head);
@@ -436,6 +443,11 @@ struct bw_slice bw_catalog_part(const struct bw_message *message, const json_t *
 {
     int64_t part = bw_json_int(file, "part", -1);
     return part >= 0 && (size_t)part < message->part_count ? message->parts[part] : (struct bw_slice){"", 0};
+}
+
+static void on_refused(void *catalog, struct bw_slice name, const struct bw_error *why)
+{
+    bw_refusals_add(catalog, name, why);
 }
 
 void bw_catalog_load(struct bw_worker *worker, const struct bw_message *message)
@@ -450,12 +462,18 @@ void bw_catalog_load(struct bw_worker *worker, const struct bw_message *message)
     catalog->unconfigured = json_incref(json_object_get(message->head, "unconfigured"));
     catalog->unused = json_incref(json_object_get(message->head, "unused"));
     bw_offers_load(worker, catalog, message, &errs); /* first: workflows refer to them */
+    bw_refusals_begin(catalog, message, &errs);
     json_array_foreach(files, index, file)
     {
         struct bw_workflow **workflows;
         if (strcmp(bw_json_str(file, "kind", ""), "workflow") != 0) continue;
-        size_t count = bw_workflow_load(bw_catalog_part(message, file), bw_json_str(file, "path", ""), &workflows, &errs);
-        for (size_t i = 0; i < count; i++) add_workflow(worker, catalog, workflows[i], &errs);
+        size_t count = bw_workflow_load_all(bw_catalog_part(message, file), bw_json_str(file, "path", ""), &workflows, &errs, on_refused, catalog);
+        for (size_t i = 0; i < count; i++) {
+            struct bw_errors own = {0};
+            add_workflow(worker, catalog, workflows[i], &own);
+            for (size_t k = 0; k < own.count; k++) bw_errors_push(&errs, &own.items[k]);
+            bw_errors_free(&own);
+        }
         free(workflows);
     }
     drop_broken_callers(catalog, &errs);

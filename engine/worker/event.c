@@ -227,7 +227,10 @@ static void resume(struct bw_worker_event *event, const struct bw_message *messa
     event->is_resumed = true;
     event->open_runs = 1;
     struct bw_catalog_workflow *entry = bw_catalog_workflow_named(event->catalog, workflow);
-    if (!entry) exit(70); /* its own revision has it: the engine sent another one */
+    if (!entry) {
+        bw_refused_resume(event);
+        return;
+    }
     if (json_object_get(message->head, "collected") && entry->workflow->reads_events) gather(event, message);
     bw_run_start(event, entry, NULL);
 }
@@ -300,10 +303,12 @@ void bw_event_take(struct bw_worker *worker, const struct bw_message *message)
         if (has_failed) matches[count].error = err;
         count++;
     }
-    event->matched += count;
-    event->open_runs = count;
+    size_t refused = bw_refused_count(event);
+    event->matched += count + refused;
+    event->open_runs = count + refused;
     choose_answerer(event, matches, count);
-    if (!count) { /* nobody waits for it, or all was done before a crash */
+    if (refused) bw_refused_report(event);
+    if (!count && !refused) { /* nobody waits for it, or all was done before a crash */
         bw_report_event(event);
         release_event(event);
     }

@@ -139,11 +139,26 @@ struct bw_catalog {
     bool may_respond;     /* one of the workflows has `respond: {mode: result}` */
     size_t events;        /* in hand under this revision */
     struct bw_matching *matching;
+    struct bw_refusal *refusals; /* refused.c */
+    size_t refusal_count;
 };
 void bw_catalog_load(struct bw_worker *worker, const struct bw_message *message);
 void bw_catalog_drop(struct bw_worker *worker, uint32_t revision);
 struct bw_catalog *bw_catalog_find(struct bw_worker *worker, uint32_t revision);
 struct bw_slice bw_catalog_part(const struct bw_message *message, const json_t *file); /* of BW_MSG_CATALOG: its content */
+
+/* ---- refused.c: what a revision holds and this version of Bellwire does not load. Runs that are to go on with it end, and say so. ---- */
+void bw_refusals_begin(struct bw_catalog *catalog, const struct bw_message *message, const struct bw_errors *offers); /* actions, lost files */
+void bw_refusals_add(struct bw_catalog *catalog, struct bw_slice workflow, const struct bw_error *why); /* workflow: empty: nobody knows its name */
+void bw_refusals_free(struct bw_catalog *catalog);
+/* Why there is no such action ("ns/name"), if its file was refused. */
+bool bw_refusals_of_action(const struct bw_catalog *catalog, struct bw_slice action, struct bw_error *why);
+json_t *bw_refusals_describe(const struct bw_catalog *catalog); /* `refused` of BW_MSG_CATALOG_LOADED */
+struct bw_worker_event;
+/* Runs of the event whose workflow the revision does not give: those that had begun before a crash, and the one that the event names. */
+size_t bw_refused_count(const struct bw_worker_event *event);
+void bw_refused_report(struct bw_worker_event *event); /* all of them have ended; the event may be freed */
+void bw_refused_resume(struct bw_worker_event *event); /* the same for the run that was to go on */
 
 /* ---- exposed.c: workflows that are tools ---- */
 json_t *bw_exposed_describe(const struct bw_catalog_workflow *entry);            /* `tool` of BW_MSG_CATALOG_LOADED; NULL: it is none */
