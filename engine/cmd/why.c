@@ -1,20 +1,19 @@
 /* bellwire why: for each workflow of the catalogue under which an event was accepted, what decided. The triggers are evaluated again: they are pure,
- * so the answer is the one that the engine got. */
+ * so the answer is the one that the engine got. What this version of Bellwire does not load is told as well. */
 #include "base/json_scan.h"
 #include "cmd/caller.h"
 #include "cmd/options.h"
 #include "cmd/setup.h"
 #include "cmd/why_delivery.h"
+#include "cmd/why_values.h"
 #include "lua/script.h"
+#include "serve/inspect.h"
 #include "store/collection.h"
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define EXPR_INSTRUCTIONS 1000000 /* more than the engine allows: one that ran out there ends as an error here, too, or shows what it was */
-#define VALUES_MAX 8
-#define VALUE_TEXT_MAX 120
 
 struct found_event {
     struct bw_event row;
@@ -27,6 +26,7 @@ struct found_run {
     int64_t id;
     int state;
     struct bw_buf why; /* it waits, or was not run: for what, or what for */
+    bool is_shown;
 };
 struct report {
     bool as_json;
@@ -36,6 +36,9 @@ struct report {
     struct found_collection *collections;
     size_t collection_count;
     size_t shown;
+    const struct bw_config *config;
+    const struct bw_revision *revision;
+    json_t *loaded; /* what a worker says of it; NULL: none was asked yet */
 };
 struct found_collection { /* the event is one of several of which a run is made */
     struct bw_buf workflow;
@@ -46,10 +49,10 @@ struct found_collection { /* the event is one of several of which a run is made 
 
 /* What decided about one workflow. */
 struct verdict {
-    const char *kind; /* ran, collected, condition, error, name, manual, other */
+    const char *kind; /* ran, collected, condition, error, name, manual, refused, other */
     struct bw_mark mark;
     struct bw_slice condition;
-    char text[600];
+    char text[800];
 };
 
 static struct bw_slice keep(struct bw_buf *bytes, struct bw_slice text)
@@ -108,45 +111,6 @@ static const struct found_collection *find_collection(const struct report *repor
     return NULL;
 }
 
-/* "event.data.a.b" in the text of a condition → its value in the body: what the condition saw. */
-static void append_values(struct bw_buf *out, const struct found_event *event, struct bw_slice condition, bool as_json)
-{
-    static const char prefix[] = "event.data.";
-    json_t *body = event->is_json ? bw_json_load(event->row.body, NULL) : NULL;
-    const char *at = condition.ptr, *end = condition.ptr + condition.len;
-    for (size_t count = 0; body && count < VALUES_MAX && (at = memmem(at, (size_t)(end - at), prefix, sizeof prefix - 1)); count++) {
-        const char *stop = at + sizeof prefix - 1;
-        const json_t *value = body;
-        while (stop < end && value) {
-            char key[128];
-            size_t len = 0;
-            while (stop + len < end && (isalnum((unsigned char)stop[len]) || stop[len] == '_') && len < sizeof key - 1) len++;
-            if (!len) break;
-            memcpy(key, stop, len);
-            key[len] = '\0';
-            value = json_object_get(value, key);
-            stop += len;
-            if (stop + 1 >= end || *stop != '.') break;
-            stop++;
-        }
-        struct bw_buf text = {0};
-        if (value) bw_json_append(&text, value);
-        struct bw_slice shown = value ? bw_buf_slice(&text) : BW_SLICE("nil");
-        if (as_json) {
-            if (count) bw_buf_append_char(out, ',');
-            bw_buf_append_json_string(out, (struct bw_slice){at, (size_t)(stop - at)});
-            bw_buf_append_char(out, ':');
-            bw_buf_append_slice(out, value ? shown : BW_SLICE("null"));
-        } else {
-            bw_buf_printf(out, "%*s%.*s = %.*s%s\n", 26, "", (int)(stop - at), at, shown.len > VALUE_TEXT_MAX ? VALUE_TEXT_MAX : (int)shown.len,
-                          shown.ptr, shown.len > VALUE_TEXT_MAX ? "…" : "");
-        }
-        bw_buf_free(&text);
-        at = stop;
-    }
-    json_decref(body);
-}
-
 static struct bw_run_scope scope_of(const struct found_event *event, const char *uid)
 {
     return (struct bw_run_scope){.event_body = event->row.body,
@@ -158,6 +122,12 @@ static struct bw_run_scope scope_of(const struct found_event *event, const char 
                                  .event_at_ms = event->row.at_ms,
                                  .event_trusted = event->row.trusted,
                                  .run_id = BW_SLICE("")};
+}
+
+static void describe_refusal(struct verdict *verdict, const struct bw_error *err)
+{
+    char text[1200];
+    snprintf(verdict->text, sizeof verdict->text, "it does not load, so nothing starts it: %.700s", bw_error_text(err, text, sizeof text));
 }
 
 static void judge_condition(const struct found_event *event, const struct bw_workflow *workflow, const struct bw_trigger *trigger,
@@ -189,7 +159,43 @@ out:
     bw_errors_free(&errs);
 }
 
-static void judge(const struct report *report, const struct bw_workflow *workflow, struct verdict *verdict)
+static void describe_run(struct found_run *run, const struct found_collection *collection, struct verdict *verdict)
+{
+    const struct bw_buf *why = &run->why;
+    char made[40] = "";
+    if (collection) snprintf(made, sizeof made, ", made of %u event%s", collection->count, collection->count == 1 ? "" : "s");
+    snprintf(verdict->text, sizeof verdict->text, "%s  %s%s%s%.*s", run->uid, bw_run_state_name((enum bw_run_state)run->state), made,
+             why->len ? ": " : "", (int)why->len, why->len ? why->data : "");
+    run->is_shown = true;
+}
+
+/* Only a worker loads all of it, with the actions that it uses: one is asked if nothing else explains that there is no run. */
+static void judge_refusal(struct report *report, const struct bw_workflow *workflow, struct verdict *verdict)
+{
+    struct bw_error err;
+    size_t index;
+    json_t *refused;
+    if (!report->loaded && !(report->loaded = bw_inspect_revision(report->config, report->revision, &err))) {
+        verdict->kind = "error";
+        snprintf(verdict->text, sizeof verdict->text, "its trigger matches, but whether it loads cannot be told: %.400s", err.message);
+        return;
+    }
+    json_array_foreach(json_object_get(report->loaded, "refused"), index, refused)
+    {
+        const json_t *why = json_object_get(refused, "error");
+        if (!bw_slice_is(workflow->name, bw_json_str(refused, "workflow", ""))) continue;
+        bw_error_set(&err, bw_json_str(why, "code", ""), "%s", bw_json_str(why, "message", ""));
+        bw_error_hint(&err, "%s", bw_json_str(why, "hint", ""));
+        verdict->kind = "refused";
+        verdict->mark = (struct bw_mark){(int)bw_json_int(why, "line", 0), (int)bw_json_int(why, "column", 0)};
+        verdict->condition = (struct bw_slice){0};
+        bw_error_at(&err, bw_json_str(why, "file", workflow->file.ptr), verdict->mark.line, verdict->mark.column);
+        describe_refusal(verdict, &err);
+        return;
+    }
+}
+
+static void judge(struct report *report, const struct bw_workflow *workflow, struct verdict *verdict)
 {
     const struct found_event *event = &report->event;
     const struct found_collection *collection = find_collection(report, workflow->name);
@@ -210,11 +216,7 @@ static void judge(const struct report *report, const struct bw_workflow *workflo
     for (size_t i = 0; i < report->run_count; i++) {
         if (!bw_slice_equal(bw_buf_slice(&report->runs[i].workflow), workflow->name)) continue;
         verdict->kind = "ran";
-        const struct bw_buf *why = &report->runs[i].why;
-        char made[40] = "";
-        if (collection) snprintf(made, sizeof made, ", made of %u event%s", collection->count, collection->count == 1 ? "" : "s");
-        snprintf(verdict->text, sizeof verdict->text, "%s  %s%s%s%.*s", report->runs[i].uid,
-                 bw_run_state_name((enum bw_run_state)report->runs[i].state), made, why->len ? ": " : "", (int)why->len, why->len ? why->data : "");
+        describe_run(&report->runs[i], collection, verdict);
         return;
     }
     if (event->row.workflow.len) {
@@ -241,67 +243,102 @@ static void judge(const struct report *report, const struct bw_workflow *workflo
         snprintf(verdict->text, sizeof verdict->text,
                  event->row.is_pending ? "its trigger matches: the run is on its way" : "its trigger matches: the run is no longer kept");
         if (trigger->condition >= 0) judge_condition(event, workflow, trigger, verdict);
-        if (strcmp(verdict->kind, "condition") != 0) return;
+        if (!strcmp(verdict->kind, "condition")) continue;
+        judge_refusal(report, workflow, verdict);
+        return;
     }
 }
 
-static void print(struct report *report, const struct bw_workflow *workflow, const struct verdict *verdict)
+struct told {                           /* whose verdict it is */
+    struct bw_slice name, labels, file; /* name: may be empty, of a file that could not be read */
+};
+
+static void print(struct report *report, const struct told *told, const struct verdict *verdict)
 {
     struct bw_buf line = {0};
+    struct bw_slice title = told->name.len ? told->name : told->file, body = report->event.is_json ? report->event.row.body : (struct bw_slice){0};
     report->shown++;
     if (report->as_json) {
         bw_buf_append_text(&line, "{\"workflow\":");
-        bw_buf_append_json_string(&line, workflow->name);
-        if (workflow->labels.len) {
+        bw_buf_append_json_string(&line, told->name);
+        if (told->labels.len) {
             bw_buf_append_text(&line, ",\"labels\":");
-            bw_buf_append_slice(&line, workflow->labels);
+            bw_buf_append_slice(&line, told->labels);
         }
         bw_buf_printf(&line, ",\"decided\":\"%s\",\"message\":", verdict->kind);
         bw_buf_append_json_string(&line, bw_slice_of(verdict->text));
         bw_buf_append_text(&line, ",\"file\":");
-        bw_buf_append_json_string(&line, workflow->file);
+        bw_buf_append_json_string(&line, told->file);
         bw_buf_printf(&line, ",\"line\":%d,\"column\":%d", verdict->mark.line, verdict->mark.column);
         if (verdict->condition.len) {
             bw_buf_append_text(&line, ",\"if\":");
             bw_buf_append_json_string(&line, verdict->condition);
             bw_buf_append_text(&line, ",\"saw\":{");
-            append_values(&line, &report->event, verdict->condition, true);
+            bw_why_values(&line, body, verdict->condition, true);
             bw_buf_append_char(&line, '}');
         }
         bw_buf_append_char(&line, '}');
         bw_print_line(&line);
         return;
     }
-    printf("  %-22.*s  ", (int)workflow->name.len, workflow->name.ptr);
+    printf("  %-22.*s  ", (int)title.len, title.ptr);
     bw_print_text(stdout, bw_slice_of(verdict->text));
     putchar('\n');
     if (!verdict->condition.len) return;
-    printf("%*s%.*s:%d:%d  %.*s\n", 26, "", (int)workflow->file.len, workflow->file.ptr, verdict->mark.line, verdict->mark.column,
+    printf("%*s%.*s:%d:%d  %.*s\n", 26, "", (int)told->file.len, told->file.ptr, verdict->mark.line, verdict->mark.column,
            (int)verdict->condition.len, verdict->condition.ptr);
-    append_values(&line, &report->event, verdict->condition, false);
+    bw_why_values(&line, body, verdict->condition, false);
     bw_print_text(stdout, bw_buf_slice(&line));
     bw_buf_free(&line);
 }
 
-static void explain(struct report *report, const struct bw_revision *revision)
+/* Of one whose run there is all the same that run is told, below. */
+static void on_refused(void *arg, struct bw_slice name, const struct bw_error *why)
 {
-    for (size_t i = 0; i < revision->count; i++) {
-        const struct bw_revision_file *file = &revision->files[i];
-        struct bw_workflow **workflows;
-        struct bw_errors errs = {0};
-        if (!bw_slice_is(file->kind, "workflow")) continue;
-        char *path = bw_slice_dup(file->path);
-        size_t count = path ? bw_workflow_load(file->content, path, &workflows, &errs) : 0;
-        for (size_t k = 0; k < count; k++) {
-            struct verdict verdict;
-            judge(report, workflows[k], &verdict);
-            print(report, workflows[k], &verdict);
-            bw_workflow_free(workflows[k]);
-        }
-        if (count) free(workflows);
-        if (errs.count) fprintf(stderr, "  %s was broken when this event came, and not loaded: bellwire check\n", path);
-        bw_errors_free(&errs);
-        free(path);
+    struct report *report = arg;
+    struct verdict verdict = {.kind = "refused", .mark = {why->line, why->column}};
+    for (size_t i = 0; i < report->run_count; i++)
+        if (bw_slice_equal(bw_buf_slice(&report->runs[i].workflow), name)) return;
+    describe_refusal(&verdict, why);
+    print(report, &(struct told){.name = name, .file = bw_slice_of(why->file)}, &verdict);
+}
+
+static void explain_file(struct report *report, const struct bw_revision_file *file)
+{
+    struct bw_workflow **workflows;
+    struct bw_errors errs = {0};
+    char *path = bw_slice_dup(file->path);
+    size_t count = path ? bw_workflow_load_all(file->content, path, &workflows, &errs, on_refused, report) : 0;
+    for (size_t i = 0; i < count; i++) {
+        const struct bw_workflow *workflow = workflows[i];
+        struct verdict verdict;
+        judge(report, workflow, &verdict);
+        print(report, &(struct told){workflow->name, workflow->labels, workflow->file}, &verdict);
+        bw_workflow_free(workflows[i]);
+    }
+    if (count) free(workflows);
+    bw_errors_free(&errs);
+    free(path);
+}
+
+/* Of several, replays, the latest is told. */
+static bool is_told(const struct report *report, struct bw_slice workflow)
+{
+    for (size_t i = 0; i < report->run_count; i++)
+        if (report->runs[i].is_shown && bw_slice_equal(bw_buf_slice(&report->runs[i].workflow), workflow)) return true;
+    return false;
+}
+
+static void explain(struct report *report)
+{
+    for (size_t i = 0; i < report->revision->count; i++)
+        if (bw_slice_is(report->revision->files[i].kind, "workflow")) explain_file(report, &report->revision->files[i]);
+    for (size_t i = 0; i < report->run_count; i++) {
+        struct verdict verdict = {.kind = "ran"};
+        struct bw_slice name = bw_buf_slice(&report->runs[i].workflow);
+        if (is_told(report, name)) continue;
+        describe_run(&report->runs[i], find_collection(report, name), &verdict);
+        print(report, &(struct told){.name = name}, &verdict);
     }
 }
 
@@ -389,7 +426,9 @@ static int why_main(int argc, char **argv)
                    event->is_pending ? "pending" : "done");
         print_caller(event, report.as_json);
         good = bw_why_duplicates(reader, event->id, event->at_ms, report.as_json, &err);
-        explain(&report, revision);
+        report.config = config;
+        report.revision = revision;
+        explain(&report);
         if (!report.shown) fprintf(stderr, "there was no workflow when this event came\n");
     }
     if (!good) bw_print_error("why", &err);
@@ -402,6 +441,7 @@ static int why_main(int argc, char **argv)
     free(report.runs);
     for (size_t i = 0; i < report.collection_count; i++) bw_buf_free(&report.collections[i].workflow);
     free(report.collections);
+    json_decref(report.loaded);
     bw_buf_free(&report.event.bytes);
     bw_config_free(config);
     return good ? 0 : 1;
@@ -413,11 +453,12 @@ const struct bw_command bw_command_why = {
     .usage =
         "usage: bellwire why EVENT|DELIVERY [--json] [--config FILE]\n\n"
         "For each workflow as it was when the event came: the run that was started, with what it waits for or why it was left out; the name that\n"
-        "it waits for instead, or the `if` that was false, with the values that it saw. And what came again, and was taken for a duplicate of it.\n\n"
+        "it waits for instead, or the `if` that was false, with the values that it saw; or why it does not load. And what came again, and was\n"
+        "taken for a duplicate of it.\n\n"
         "Of a delivery, named by its number (bellwire deliveries), it says first what became of that: the event that it was, the earlier one that\n"
         "it was a duplicate of, or why it was refused.\n\n"
-        "  --json         one JSON object a line: {workflow, labels?, decided: ran|collected|condition|error|name|manual|other, message, file,\n"
-        "                 line, column, if, saw}; in front of them {decided: called, message} of the call of a tool, {decided: duplicates,\n"
+        "  --json         one JSON object a line: {workflow, labels?, decided: ran|collected|condition|error|name|manual|refused|other, message,\n"
+        "                 file, line, column, if, saw}; in front of them {decided: called, message} of the call of a tool, {decided: duplicates,\n"
         "                 count, duplicates: […]} if there are any, and of a delivery what became of it\n\n"
         "example: bellwire events --limit 1 && bellwire why evt_01m84g49b6fgntx4szaxsw039y\n",
     .run = why_main,

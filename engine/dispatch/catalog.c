@@ -105,6 +105,13 @@ static bool is_gone(const struct bw_dispatch *dispatch, const char *folder, stru
     return true;
 }
 
+static bool copy_files(struct bw_revision *to, const struct bw_revision *from)
+{
+    for (size_t i = 0; i < from->count; i++)
+        if (!add_file(to, from->files[i].kind.ptr, from->files[i].path.ptr, from->files[i].content)) return false;
+    return true;
+}
+
 struct bw_revision *bw_catalog_read(struct bw_dispatch *dispatch, const json_t *values, const json_t *configure, json_t *errors, struct bw_error *err)
 {
     const struct bw_config *config = dispatch->options.config;
@@ -113,6 +120,11 @@ struct bw_revision *bw_catalog_read(struct bw_dispatch *dispatch, const json_t *
     bool is_read = false;
     bw_error_set(err, "memory", "out of memory");
     if (!revision) return NULL;
+    if (dispatch->options.revision) {
+        if (copy_files(revision, dispatch->options.revision)) return revision;
+        bw_catalog_free(revision);
+        return NULL;
+    }
     if (only)
         is_read = bw_catalog_add_path(revision, errors, BW_FILE_WORKFLOW, only);
     else

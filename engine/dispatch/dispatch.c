@@ -375,7 +375,7 @@ struct bw_dispatch *bw_dispatch_new(struct event_base *base, const struct bw_dis
     if (options->trial && !(dispatch->trial = bw_trial_watch_new(dispatch))) goto fail;
     /* Workers and plugins start side by side; the catalogue is read when every plugin has said what it offers. */
     if (!bw_workers_start(dispatch, err)) goto fail;
-    if (!bw_hosts_start(dispatch, err)) goto fail;
+    if (!options->revision && !bw_hosts_start(dispatch, err)) goto fail; /* a revision has the manifests of its plugins */
     bw_dispatch_hosts_settled(dispatch);
     if (dispatch->is_failed) goto fail;
     return dispatch;

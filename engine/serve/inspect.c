@@ -44,6 +44,11 @@ json_t *bw_inspect_all(const struct bw_config *config, struct bw_error *err)
     return inspect(&(struct bw_dispatch_options){.config = config, .check_only = true, .shows_all = true}, err);
 }
 
+json_t *bw_inspect_revision(const struct bw_config *config, const struct bw_revision *revision, struct bw_error *err)
+{
+    return inspect(&(struct bw_dispatch_options){.config = config, .check_only = true, .revision = revision}, err);
+}
+
 static size_t read_errors(const json_t *list, struct bw_errors *errs)
 {
     size_t index;

@@ -87,6 +87,9 @@ def test_a_parked_run_of_a_refused_workflow_fails_and_others_go_on(make_engine):
     assert not messages(engine, "undone") and not messages(engine, "finally")
     shown = engine.run("runs", "show", runs["bad"]).stdout
     assert "revision.refused" in shown and "bad.yaml:7:17" in shown and "--latest" in shown, shown
+    why = {row["workflow"]: row for row in engine.rows("why", event)}
+    assert why["bad"]["decided"] == "ran" and "failed: this version of Bellwire refuses" in why["bad"]["message"], why
+    assert why["good"]["decided"] == "ran" and "succeeded" in why["good"]["message"], why
     logged = engine.wait_log("catalog.revision_refused", workflow="bad")
     assert "bad.yaml:7:17" in logged["message"] and logged["revision"] == 1, logged
     is_unharmed(engine)
@@ -203,7 +206,12 @@ def accept_alone(engine):
     return event
 
 
-def test_an_event_of_then_runs_the_others(make_engine):
+def why_of(engine, event):
+    wait_for("the event", lambda: [row["state"] for row in engine.rows("events") if row["event"] == event] == ["done"])
+    return {row["workflow"]: row for row in engine.rows("why", event)}
+
+
+def test_an_event_of_then_runs_the_others_and_says_why_that_one_is_not(make_engine):
     engine = make_engine(CONFIG)
     engine.write("workflows/good.yaml", GOOD)
     engine.write("workflows/bad.yaml", BAD)
@@ -214,11 +222,15 @@ def test_an_event_of_then_runs_the_others(make_engine):
     engine.start()
     [run] = parked(engine, 1)
     assert run["workflow"] == "good" and run["event"] == event, run
+    why = why_of(engine, event)
+    assert why["good"]["decided"] == "ran" and why["bad"]["decided"] == "refused", why
+    assert why["bad"]["line"] == 7 and why["bad"]["column"] == 17 and "unknown key 'sets'" in why["bad"]["message"], why
+    assert "bad.yaml:7:17" in engine.run("why", event).stdout
     is_unharmed(engine)
 
 
 def test_an_action_that_is_refused_refuses_its_workflow(make_engine):
-    """Its text is in another file, and so is what is wrong: both are told."""
+    """Its text is in another file, and so is what is wrong: both are told, by the run, and by the event of one that never began."""
     engine = make_engine(CONFIG)
     engine.write("actions/shop/count.lua", ACTION % "1.0.0")
     engine.write("workflows/bad.yaml", BAD.replace("{id: after, set: {n: 1}}", "{id: after, uses: shop/count@1}"))
@@ -233,4 +245,12 @@ def test_an_action_that_is_refused_refuses_its_workflow(make_engine):
     [ended] = engine.finished_runs(1)
     assert ended["error"]["code"] == "revision.refused", ended
     assert "there is no action shop/count@1" in ended["error"]["message"] and "actions/shop/count.lua" in ended["error"]["message"], ended
+    is_unharmed(engine)
+
+    event = accept_alone(engine)
+    refuse(engine, "effect = 'none'", "effects = 'none'")
+    engine.write("actions/shop/count.lua", ACTION % "1.2.0")
+    engine.start()
+    why = why_of(engine, event)
+    assert why["bad"]["decided"] == "refused" and "there is no action shop/count@1" in why["bad"]["message"], why
     is_unharmed(engine)
