@@ -13,8 +13,7 @@ static const char *colour(bool is_terminal, const char *code)
 
 struct bw_slice bw_trace_output(const struct bw_message *message)
 {
-    int64_t part = bw_json_int(message->head, "output_part", -1);
-    return part >= 0 && (size_t)part < message->part_count ? message->parts[part] : (struct bw_slice){0};
+    return bw_message_part_or(message, message->head, "output_part", (struct bw_slice){0});
 }
 
 static void print_error(FILE *out, const char *indent, const json_t *error)

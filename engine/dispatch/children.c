@@ -1,12 +1,6 @@
 #include "dispatch/children.h"
 #include "base/codec.h"
 
-static struct bw_slice part_of(const struct bw_message *message, const json_t *from, const char *key)
-{
-    int64_t part = bw_json_int(from, key, -1);
-    return part >= 0 && (size_t)part < message->part_count ? message->parts[part] : (struct bw_slice){"", 0};
-}
-
 static bool read_slot(const json_t *from, struct bw_slot_new *slot)
 {
     size_t len = 0;
@@ -58,8 +52,8 @@ bool bw_join_read(const struct bw_message *message, const json_t *from, struct b
     join->is_detached = bw_json_bool(from, "detached", false);
     join->needs_event = bw_json_bool(from, "event", true);
     join->needs_events = bw_json_bool(from, "events", false);
-    join->items = part_of(message, from, "items_part");
-    join->context = part_of(message, from, "context_part");
+    join->items = bw_message_part_or(message, from, "items_part", BW_SLICE(""));
+    join->context = bw_message_part_or(message, from, "context_part", BW_SLICE(""));
     join->is_reopened = bw_json_bool(from, "reopen", false);
     for (left = join->items; bw_child_item_next(&left, &item);) count++;
     if (join->is_call && !bw_admission_read(from, &join->slot, &join->start)) return false;

@@ -72,12 +72,11 @@ bool bw_emits_read(struct bw_emits *emits, struct bw_dispatch *dispatch, const s
         struct bw_event_new *event = &emits->events[emits->count];
         struct bw_binding *binding = &emits->bindings[emits->count];
         struct bw_slice name = bw_json_slice(json_object_get(from, "name"));
-        int64_t part = bw_json_int(from, "part", -1);
-        if (emits->count == emits->capacity || part < 0 || (size_t)part >= message->part_count ||
-            !bw_uid_parse(bw_json_slice(json_object_get(from, "uid")), BW_UID_EVENT, &event->uid))
+        const struct bw_slice *data = bw_message_part(message, from, "part");
+        if (emits->count == emits->capacity || !data || !bw_uid_parse(bw_json_slice(json_object_get(from, "uid")), BW_UID_EVENT, &event->uid))
             return false;
-        bw_awaits_bind(&dispatch->awaits, name, message->parts[part], binding);
-        fill(emits, job, run, workflow, name, message->parts[part], bw_pack(dispatch->packer, message->parts[part]));
+        bw_awaits_bind(&dispatch->awaits, name, *data, binding);
+        fill(emits, job, run, workflow, name, *data, bw_pack(dispatch->packer, *data));
         event->dedupe_key = keep(emits, bw_json_slice(json_object_get(from, "key")));
         event->dedupe_expire_ms = event->at_ms + DEDUPE_WINDOW_MS;
         event->due_ms = bw_json_int(from, "due_ms", 0);

@@ -66,9 +66,8 @@ static struct bw_slice keep_json(struct bw_stored_report *report, const json_t *
 
 static struct bw_slice keep_part(struct bw_stored_report *report, const struct bw_message *message, const json_t *object)
 {
-    int64_t part = bw_json_int(object, "output_part", -1);
-    if (part < 0 || (size_t)part >= message->part_count) return (struct bw_slice){0};
-    return keep(report, message->parts[part]);
+    const struct bw_slice *part = bw_message_part(message, object, "output_part");
+    return part ? keep(report, *part) : (struct bw_slice){0};
 }
 
 static void fix(struct bw_slice *slice, const char *base)

@@ -18,12 +18,6 @@ void bw_responses_choose(struct bw_dispatch *dispatch, const json_t *head)
     to->choose(to->arg, event, run, bw_json_int(head, "within_ms", 0));
 }
 
-static struct bw_slice part_of(const struct bw_message *message, const json_t *object, const char *key)
-{
-    int64_t part = bw_json_int(object, key, -1);
-    return part >= 0 && (size_t)part < message->part_count ? message->parts[part] : (struct bw_slice){"", 0};
-}
-
 /* Texts are offsets until all are there. */
 static void add(struct bw_responses *responses, struct bw_response response)
 {
@@ -44,7 +38,7 @@ static void add_step(struct bw_responses *responses, struct bw_response response
     response.status = (unsigned)bw_json_int(respond, "status", 200);
     response.type = bw_json_slice(json_object_get(respond, "type"));
     response.headers = json_object_get(respond, "headers");
-    response.body = part_of(message, respond, "part");
+    response.body = bw_message_part_or(message, respond, "part", BW_SLICE(""));
     add(responses, response);
 }
 
@@ -57,7 +51,7 @@ static void add_end(struct bw_responses *responses, struct bw_response response,
     response.state = bw_run_state_name((enum bw_run_state)state);
     response.status = is_good ? 200 : 500;
     response.type = BW_SLICE("application/json");
-    response.body = part_of(message, run, "output_part");
+    response.body = bw_message_part_or(message, run, "output_part", BW_SLICE(""));
     if (!is_good) {
         bw_buf_append_text(&text, "{\"run\":");
         bw_buf_append_json_string(&text, bw_json_slice(json_object_get(run, "uid")));

@@ -41,14 +41,14 @@ static void hear(struct bw_plugin_try *call)
 static void take_result(struct bw_plugin_session *session, const struct bw_message *message)
 {
     struct bw_plugin_try *call = find(session, bw_json_int(message->head, "call", -1));
-    int64_t part = bw_json_int(message->head, "output_part", -1);
+    const struct bw_slice *output = bw_message_part(message, message->head, "output_part");
     if (!call || call->is_done) return;
     hear(call);
     call->is_done = true;
     call->ended_us = bw_clock_mono_us();
     call->result = json_incref((json_t *)message->head);
-    if (part < 0 || (size_t)part >= message->part_count) return;
-    call->output = bw_json_load(message->parts[part], &call->fault);
+    if (!output) return;
+    call->output = bw_json_load(*output, &call->fault);
     if (!call->output || json_is_object(call->output)) return;
     bw_error_set(&call->fault, "output.invalid", "the output is no JSON object");
     json_decref(call->output);

@@ -205,3 +205,15 @@ size_t bw_channel_unsent(const struct bw_channel *channel)
 {
     return channel->out.len - channel->sent;
 }
+
+const struct bw_slice *bw_message_part(const struct bw_message *message, const json_t *from, const char *field)
+{
+    int64_t part = bw_json_int(from, field, -1);
+    return part >= 0 && (uint64_t)part < message->part_count ? &message->parts[part] : NULL;
+}
+
+struct bw_slice bw_message_part_or(const struct bw_message *message, const json_t *from, const char *field, struct bw_slice otherwise)
+{
+    const struct bw_slice *part = bw_message_part(message, from, field);
+    return part ? *part : otherwise;
+}

@@ -16,6 +16,10 @@ struct bw_message { /* borrowed until the handler returns */
     const struct bw_slice *parts;
     size_t part_count;
 };
+/* The part that a field of the head names: `from` is the object with the field, message->head or one in it. NULL: there is no such field, or no such
+ * part. The peer is another process, and trusted with nothing: nobody reads message->parts by a number of its own. */
+const struct bw_slice *bw_message_part(const struct bw_message *message, const json_t *from, const char *field);
+struct bw_slice bw_message_part_or(const struct bw_message *message, const json_t *from, const char *field, struct bw_slice otherwise);
 struct bw_channel_handlers {
     void (*message)(struct bw_channel *channel, const struct bw_message *message, void *arg);
     /* Called once, when the peer is gone (reason "closed") or broke the protocol (reason says how). No message follows. */

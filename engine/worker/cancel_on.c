@@ -72,8 +72,7 @@ void bw_cancel_on_end(struct bw_run *run)
 void bw_cancel_on_take(struct bw_worker *worker, const struct bw_message *message)
 {
     json_t *wake = json_object_get(message->head, "wake"), *event = json_object_get(wake, "event");
-    int64_t part = bw_json_int(message->head, "body_part", -1);
-    struct bw_slice body = part >= 0 && (size_t)part < message->part_count ? message->parts[part] : (struct bw_slice){"", 0};
+    struct bw_slice body = bw_message_part_or(message, message->head, "body_part", BW_SLICE(""));
     struct bw_run *run;
     TAILQ_FOREACH(run, &worker->runs, link)
     {

@@ -439,12 +439,6 @@ static void answer(struct bw_worker *worker, const struct bw_catalog *catalog, c
     json_decref(head);
 }
 
-struct bw_slice bw_catalog_part(const struct bw_message *message, const json_t *file)
-{
-    int64_t part = bw_json_int(file, "part", -1);
-    return part >= 0 && (size_t)part < message->part_count ? message->parts[part] : (struct bw_slice){"", 0};
-}
-
 static void on_refused(void *catalog, struct bw_slice name, const struct bw_error *why)
 {
     bw_refusals_add(catalog, name, why);
@@ -467,7 +461,8 @@ void bw_catalog_load(struct bw_worker *worker, const struct bw_message *message)
     {
         struct bw_workflow **workflows;
         if (strcmp(bw_json_str(file, "kind", ""), "workflow") != 0) continue;
-        size_t count = bw_workflow_load_all(bw_catalog_part(message, file), bw_json_str(file, "path", ""), &workflows, &errs, on_refused, catalog);
+        size_t count = bw_workflow_load_all(bw_message_part_or(message, file, "part", BW_SLICE("")), bw_json_str(file, "path", ""), &workflows, &errs,
+                                            on_refused, catalog);
         for (size_t i = 0; i < count; i++) {
             struct bw_errors own = {0};
             add_workflow(worker, catalog, workflows[i], &own);

@@ -13,17 +13,12 @@ static struct bw_slice copy_into(char **at, struct bw_slice bytes)
     return copy;
 }
 
-static struct bw_slice part(const struct bw_message *message, const char *key)
-{
-    int64_t index = bw_json_int(message->head, key, -1);
-    return index >= 0 && (size_t)index < message->part_count ? message->parts[index] : (struct bw_slice){"", 0};
-}
-
 static struct bw_worker_event *copy_event(struct bw_worker *worker, const struct bw_message *message)
 {
     const json_t *head = message->head;
     struct bw_slice texts[] = {bw_json_slice(json_object_get(head, "name")), bw_json_slice(json_object_get(head, "source")),
-                               bw_json_slice(json_object_get(head, "workflow")), part(message, "body_part"), part(message, "headers_part")};
+                               bw_json_slice(json_object_get(head, "workflow")), bw_message_part_or(message, head, "body_part", BW_SLICE("")),
+                               bw_message_part_or(message, head, "headers_part", BW_SLICE(""))};
     size_t bytes = 0;
     for (size_t i = 0; i < 5; i++) bytes += texts[i].len + 1;
     struct bw_worker_event *event = calloc(1, sizeof *event + bytes);
@@ -66,9 +61,7 @@ static void keep_wake_event(const struct bw_message *message, json_t *wake)
     json_array_foreach(json_object_get(message->head, "wake_events"), index, event)
     {
         if (bw_json_int(event, "id", 0) != id) continue;
-        struct bw_slice body = {0};
-        int64_t part_index = bw_json_int(event, "body_part", -1);
-        if (part_index >= 0 && (size_t)part_index < message->part_count) body = message->parts[part_index];
+        struct bw_slice body = bw_message_part_or(message, event, "body_part", (struct bw_slice){0});
         json_t *kept = json_deep_copy(event);
         json_object_set_new(kept, "body_text", json_stringn_nocheck(body.ptr, body.len));
         json_object_set_new(wake, "event", kept);
@@ -78,9 +71,8 @@ static void keep_wake_event(const struct bw_message *message, json_t *wake)
 
 static void keep_part(const struct bw_message *message, json_t *object, const char *key, const char *kept)
 {
-    int64_t index = bw_json_int(object, key, -1);
-    if (index < 0 || (size_t)index >= message->part_count || !message->parts[index].len) return;
-    json_object_set_new(object, kept, json_stringn_nocheck(message->parts[index].ptr, message->parts[index].len));
+    const struct bw_slice *part = bw_message_part(message, object, key);
+    if (part && part->len) json_object_set_new(object, kept, json_stringn_nocheck(part->ptr, part->len));
 }
 
 /* Outputs of recorded steps come as parts: keep them as texts in the head, which outlives the frame. */
@@ -187,12 +179,6 @@ static void choose_answerer(const struct bw_worker_event *event, const struct ma
     free(workflows);
 }
 
-static struct bw_slice part_of(const struct bw_message *message, const json_t *object, const char *key)
-{
-    int64_t index = bw_json_int(object, key, -1);
-    return index >= 0 && (size_t)index < message->part_count ? message->parts[index] : (struct bw_slice){"", 0};
-}
-
 /* Once for all expressions of the run, which see it without decoding it. */
 static void gather(struct bw_worker_event *event, const struct bw_message *message)
 {
@@ -202,8 +188,8 @@ static void gather(struct bw_worker_event *event, const struct bw_message *messa
     bw_buf_append_char(&event->events, '[');
     json_array_foreach(json_object_get(message->head, "collected"), index, one)
     {
-        scope = (struct bw_run_scope){.event_body = part_of(message, one, "body_part"),
-                                      .event_headers = part_of(message, one, "headers_part"),
+        scope = (struct bw_run_scope){.event_body = bw_message_part_or(message, one, "body_part", BW_SLICE("")),
+                                      .event_headers = bw_message_part_or(message, one, "headers_part", BW_SLICE("")),
                                       .event_id = bw_json_slice(json_object_get(one, "uid")),
                                       .event_name = bw_json_slice(json_object_get(one, "name")),
                                       .event_source = bw_json_slice(json_object_get(one, "source")),

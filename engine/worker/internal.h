@@ -145,7 +145,6 @@ struct bw_catalog {
 void bw_catalog_load(struct bw_worker *worker, const struct bw_message *message);
 void bw_catalog_drop(struct bw_worker *worker, uint32_t revision);
 struct bw_catalog *bw_catalog_find(struct bw_worker *worker, uint32_t revision);
-struct bw_slice bw_catalog_part(const struct bw_message *message, const json_t *file); /* of BW_MSG_CATALOG: its content */
 
 /* ---- refused.c: what a revision holds and this version of Bellwire does not load. Runs that are to go on with it end, and say so. ---- */
 void bw_refusals_begin(struct bw_catalog *catalog, const struct bw_message *message, const struct bw_errors *offers); /* actions, lost files */

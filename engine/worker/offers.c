@@ -315,7 +315,7 @@ static void load_kind(struct bw_worker *worker, struct bw_catalog *catalog, cons
     json_array_foreach(files, index, file)
     {
         const char *kind = bw_json_str(file, "kind", ""), *path = bw_json_str(file, "path", "");
-        struct bw_slice text = bw_catalog_part(message, file);
+        struct bw_slice text = bw_message_part_or(message, file, "part", BW_SLICE(""));
         if (strcmp(kind, wanted) != 0 || is_replaced(catalog, path, files)) continue;
         if (!strcmp(kind, BW_FILE_PACKAGE) || !strcmp(kind, BW_FILE_BUNDLED_PACKAGE))
             load_package(catalog, path, text, !strcmp(kind, BW_FILE_BUNDLED_PACKAGE), errs);

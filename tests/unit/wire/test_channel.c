@@ -342,6 +342,31 @@ static void test_within_a_handler_nothing_comes_before_its_turn(void **state)
     pair_close(&pair);
 }
 
+/* Whatever the peer has written there: a part, or none. */
+static void test_a_part_is_found_by_the_field_that_names_it(void **state)
+{
+    (void)state;
+    static const char *const none[] = {"missing", "behind", "far", "below", "text", "real", "null", "list"};
+    const struct bw_slice parts[] = {BW_SLICE("first"), {"", 0}, BW_SLICE("last")};
+    json_t *head = bw_json_load(BW_SLICE("{\"first\":0,\"empty\":1,\"behind\":3,\"far\":9223372036854775807,\"below\":-1,\"text\":\"0\",\"real\":0.0,"
+                                         "\"null\":null,\"list\":[0],\"inner\":{\"last\":2}}"),
+                                NULL);
+    const struct bw_message message = {.type = 7, .head = head, .parts = parts, .part_count = 3};
+    assert_non_null(head);
+    assert_ptr_equal(bw_message_part(&message, head, "first"), &parts[0]);
+    assert_ptr_equal(bw_message_part(&message, head, "empty"), &parts[1]);
+    assert_ptr_equal(bw_message_part(&message, json_object_get(head, "inner"), "last"), &parts[2]);
+    assert_ptr_equal(bw_message_part_or(&message, head, "first", BW_SLICE("{}")).ptr, parts[0].ptr);
+    assert_int_equal(bw_message_part_or(&message, head, "empty", BW_SLICE("{}")).len, 0);
+    for (size_t i = 0; i < sizeof none / sizeof *none; i++) {
+        assert_null(bw_message_part(&message, head, none[i]));
+        assert_true(bw_slice_is(bw_message_part_or(&message, head, none[i], BW_SLICE("{}")), "{}"));
+    }
+    assert_null(bw_message_part(&message, NULL, "first"));
+    assert_null(bw_message_part(&(struct bw_message){.head = head}, head, "first"));
+    json_decref(head);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -358,6 +383,7 @@ int main(void)
         cmocka_unit_test(test_an_escaped_nul_in_a_head_is_no_protocol_error),
         cmocka_unit_test(test_what_has_arrived_can_be_read_before_its_turn),
         cmocka_unit_test(test_within_a_handler_nothing_comes_before_its_turn),
+        cmocka_unit_test(test_a_part_is_found_by_the_field_that_names_it),
     };
     signal(SIGPIPE, SIG_IGN);
     return cmocka_run_group_tests(tests, NULL, NULL);
