@@ -184,18 +184,23 @@ static bool read_string(struct bw_slice token, struct bw_slice *out)
 }
 
 /* What follows a name: .x or ["x"] for a table, ("x") or "x" for a function. Computed names are left to the run. */
-static bool read_name(const char *at, const char *end, bool is_call, struct bw_slice *name)
+static bool read_name_behind(const char **at, const char *end, bool is_call, struct bw_slice *name)
 {
     struct bw_token first, second, close;
-    if (!bw_token_next(&at, end, &first)) return false;
+    if (!bw_token_next(at, end, &first)) return false;
     if (is_call && first.kind == BW_TOKEN_STRING) return read_string(first.text, name);
-    if (!bw_token_next(&at, end, &second)) return false;
+    if (!bw_token_next(at, end, &second)) return false;
     if (!is_call && bw_slice_is(first.text, ".") && second.kind == BW_TOKEN_NAME) {
         *name = second.text;
         return true;
     }
-    return bw_slice_is(first.text, is_call ? "(" : "[") && second.kind == BW_TOKEN_STRING && bw_token_next(&at, end, &close) &&
+    return bw_slice_is(first.text, is_call ? "(" : "[") && second.kind == BW_TOKEN_STRING && bw_token_next(at, end, &close) &&
            bw_slice_is(close.text, is_call ? ")" : "]") && read_string(second.text, name);
+}
+
+static bool read_name(const char *at, const char *end, bool is_call, struct bw_slice *name)
+{
+    return read_name_behind(&at, end, is_call, name);
 }
 
 static bool is_equality(const char *at, const char *end)
@@ -347,7 +352,8 @@ static void note_local(const struct checked *checked, struct bw_slice name)
 static void check_use(const struct checked *checked, struct bw_slice of, const char *at, const char *end)
 {
     bool is_steps = bw_slice_is(of, "steps");
-    struct bw_slice name;
+    struct bw_slice name, field;
+    const char *behind = at;
     if (bw_slice_is(of, "secrets") && read_name(at, end, false, &name)) {
         check_secret_name(checked, name);
         check_sealed(checked, of, name);
@@ -357,8 +363,9 @@ static void check_use(const struct checked *checked, struct bw_slice of, const c
         check_var_name(checked, name);
     } else if (bw_slice_is(of, "config") && read_name(at, end, false, &name)) {
         note_value(checked, name);
-    } else if ((is_steps || is_status(of)) && read_name(at, end, is_status(of), &name)) {
+    } else if ((is_steps || is_status(of)) && read_name_behind(&behind, end, is_status(of), &name)) {
         check_step_name(checked, name);
+        if (is_steps && read_name(behind, end, false, &field)) bw_note_field(checked->loader, name, field, mark_at(checked, field.ptr));
     } else if (is_steps || is_status(of)) {
         note_every_read(checked);
     }

@@ -85,6 +85,20 @@ static void doubt_stops(const struct bw_workflow *workflow, struct bw_errors *do
     }
 }
 
+static void doubt_fields(const struct bw_workflow *workflow, struct bw_errors *doubts)
+{
+    struct bw_error err;
+    for (size_t i = 0; i < workflow->missing_count; i++) {
+        const struct bw_field_ref *ref = &workflow->missing[i];
+        bw_error_set(&err, "expr.missing_field", "the step '%s' gives no '%s': it is nil here", ref->step.ptr, ref->name.ptr);
+        if (ref->near.len)
+            bw_error_hint(&err, "did you mean '%s'?", ref->near.ptr);
+        else
+            bw_error_hint(&err, "give it a value there, or leave it out here");
+        doubt(workflow, doubts, ref->mark, &err);
+    }
+}
+
 static void doubt_tool(const struct bw_workflow *workflow, struct bw_errors *doubts)
 {
     struct bw_error err;
@@ -99,5 +113,6 @@ void bw_workflow_doubts(const struct bw_workflow *workflow, struct bw_errors *do
 {
     doubt_waits(workflow, doubts);
     doubt_stops(workflow, doubts);
+    doubt_fields(workflow, doubts);
     doubt_tool(workflow, doubts);
 }

@@ -46,6 +46,9 @@ struct bw_load_visits { /* each may be NULL */
 size_t bw_load_documents(struct bw_slice text, const char *file, struct bw_workflow ***out, struct bw_errors *errs,
                          const struct bw_load_visits *visits);
 
+/* gives.c: an expression reads that field of what the step gives. Kept in workflow->missing if that never has it. */
+void bw_note_field(struct bw_loader *loader, struct bw_slice step, struct bw_slice field, struct bw_mark mark);
+
 /* report.c */
 void bw_load_error(struct bw_loader *loader, struct bw_mark at, const char *code, const char *hint, const char *format, ...)
     __attribute__((format(printf, 5, 6)));

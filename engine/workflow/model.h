@@ -229,6 +229,10 @@ struct bw_value_ref { /* config.NAME */
     struct bw_slice name;
     struct bw_mark mark;
 };
+struct bw_field_ref {                 /* steps.ID.NAME, which that step never gives */
+    struct bw_slice step, name, near; /* near: what it gives and may be meant, or empty */
+    struct bw_mark mark;
+};
 struct bw_workflow {
     struct bw_slice name, description;
     struct bw_slice labels;                 /* compact JSON object of texts; empty: none. No part of the hash, nor is what follows: about.c */
@@ -257,6 +261,8 @@ struct bw_workflow {
     size_t secret_count;
     struct bw_value_ref *values; /* what its expressions read of `config`; which values there are is not known here */
     size_t value_count;
+    struct bw_field_ref *missing; /* fields that its expressions read in vain */
+    size_t missing_count;
     struct bw_expr *exprs;
     size_t expr_count;
     struct bw_step *steps; /* the tree in the order of the file: a block stands in front of what it holds */
@@ -307,7 +313,8 @@ typedef void bw_workflow_refused(void *arg, struct bw_slice name, const struct b
 size_t bw_workflow_load_all(struct bw_slice text, const char *file, struct bw_workflow ***out, struct bw_errors *errs, bw_workflow_refused *refused,
                             void *arg);
 void bw_workflow_free(struct bw_workflow *workflow);
-/* doubts.c: what is no error and hardly meant: waits that together are longer than the run may take, steps behind a `stop` without `if`. */
+/* doubts.c: what is no error and hardly meant: waits that together are longer than the run may take, steps behind a `stop` without `if`, fields that
+ * a step above does not give. */
 void bw_workflow_doubts(const struct bw_workflow *workflow, struct bw_errors *doubts);
 /* hash.c: the canonical definition (JSON) that the hash is made of. */
 void bw_workflow_canonical(const struct bw_workflow *workflow, struct bw_buf *out);

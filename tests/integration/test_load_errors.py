@@ -76,6 +76,11 @@ WARNINGS = [
     (HEAD + "timeout: 1h\nsteps: [§{id: a, timeout: 2h, lua: 'return {}'}]", "step.timeout_too_long"),
     (HEAD + "steps: [{id: a, stop: {as: succeeded}}, §{id: b, set: {}}, {id: c, set: {}}]", "step.never"),
     (HEAD + "steps: [{if: 'true', steps: [{id: a, stop: {as: failed}}, §{id: b, set: {}}]}]", "step.never"),
+    (HEAD + "steps: [{id: a, set: {pieces: 3}}, {id: b, set: {n: '${{ steps.a.§peices }}'}}]", "expr.missing_field"),
+    (HEAD + "steps: [{id: a, lua: 'return {}', outputs: {n: '${{ result.n }}'}}, {id: b, if: 'steps[§\"a\"].§m == 1', set: {}}]".replace('§\"', '\"'), "expr.missing_field"),
+    (HEAD + "steps: [{id: a, wait: {event: x.y, timeout: 1h}}, {id: b, set: {n: '${{ steps.a.§timeout }}'}}]", "expr.missing_field"),
+    (HEAD + "steps: [{id: a, approve: {message: 'go?'}}, {id: b, set: {n: '${{ steps.a[\"§voter\"] }}'}}]", "expr.missing_field"),
+    (HEAD + "steps: [{id: a, foreach: [1], steps: [{id: c, set: {}}]}]\noutputs: {n: '${{ steps.a.§item }}'}", "expr.missing_field"),
     (HEAD + "secrets: [KEY, §OTHER]\nsteps: [{id: a, set: {}}]", "workflow.secret_missing"),
 ]
 
@@ -97,6 +102,10 @@ def test_what_is_hardly_meant_is_a_warning_with_its_place(make_engine, text, cod
     "timeout: 6d\nsteps: [{id: a, sleep: 3d}, {id: b, sleep: 3d}]",
     "steps: [{id: a, if: 'false', stop: {as: failed}}, {id: b, set: {}}]",
     "steps: [{id: b, set: {}}, {id: a, stop: {as: succeeded}}]",
+    "steps: [{id: a, lua: 'return {}'}, {id: b, set: {n: '${{ steps.a.n }}', m: '${{ event.data.steps.b.n }}'}}]",  # code gives what it likes
+    "steps: [{id: a, set: {n: {m: 1}, k: '${{ event.data.k }}'}}, {id: b, set: {n: '${{ steps.a.n.x or steps.a[\"k\"] or steps.a[event.name] }}'}}]",
+    "steps: [{id: a, uses: http/request@1, with: {url: 'http://x.example/'}}, {id: b, set: {n: '${{ steps.a.whatever }}'}}]",  # it may give more
+    "steps: [{id: a, foreach: [1], steps: [{id: c, set: {}}], outputs: {n: '${{ result.total }}'}}, {id: b, set: {n: '${{ steps.a.n }}'}}]",
     "steps: [{if: 'true', steps: [{id: a, stop: {as: failed}}]}, {id: b, set: {}}]",
     f"steps: [{{id: a, {CODE}, limit: {{name: llm, cost: 5}}}}, {{id: b, {CODE}, limit: {{name: cms, cost: 50}}}}]",
 ])

@@ -477,6 +477,37 @@ static void test_what_is_left_out_is_told_with_its_name(void **state)
     }
 }
 
+static void test_fields_that_a_step_never_gives_are_doubted_in_their_order(void **state)
+{
+    (void)state;
+    static const char *const hints[] = {"did you mean 'pieces'?", "give it a value there, or leave it out here", "did you mean 'arm'?",
+                                        "did you mean 'failed_keys'?", "did you mean 'named'?"};
+    struct bw_errors doubts = {0};
+    struct loaded loaded =
+        load_text("name: w\non: [{manual}]\nsteps:\n"
+                  "  - {id: a, set: {pieces: 3, name: \"${{ event.name }}\"}}\n"
+                  "  - {id: b, wait: {event: x.y, timeout: 1h}}\n"
+                  "  - {id: c, foreach: [1], steps: [{id: d, set: {}}]}\n"
+                  "  - {id: e, lua: \"return {}\", outputs: {named: \"${{ result.any }}\"}}\n"
+                  "  - {id: f, lua: \"return {}\"}\n"
+                  "  - id: g\n    set:\n"
+                  "      good: \"${{ steps.a.pieces + steps.b.arm + steps.c.total + steps.e.named + steps.f.any + steps.a['name'] }}\"\n"
+                  "      bad: \"${{ steps.a.peices }} ${{ steps.a.x }} ${{ steps['b'].arms }} ${{ steps.c['failed_key'] }}\"\n"
+                  "outputs: {x: \"${{ steps.e.nmed }}\"}\n");
+    const struct bw_workflow *workflow = only(&loaded);
+    bw_workflow_doubts(workflow, &doubts);
+    assert_int_equal(doubts.count, COUNT(hints));
+    for (size_t i = 0; i < COUNT(hints); i++) {
+        assert_string_equal(doubts.items[i].code, "expr.missing_field");
+        assert_string_equal(doubts.items[i].hint, hints[i]);
+        assert_int_equal(doubts.items[i].line, i < 4 ? 12 : 13);
+    }
+    assert_int_equal(doubts.items[0].column, 25);
+    assert_string_equal(doubts.items[0].message, "the step 'a' gives no 'peices': it is nil here");
+    bw_errors_free(&doubts);
+    unload(&loaded);
+}
+
 static void test_everything_that_is_written_arrives_in_the_model(void **state)
 {
     (void)state;
@@ -785,6 +816,7 @@ int main(void)
         cmocka_unit_test(test_one_go_reports_every_fault),
         cmocka_unit_test(test_good_documents_of_a_file_with_a_bad_one_are_loaded),
         cmocka_unit_test(test_what_is_left_out_is_told_with_its_name),
+        cmocka_unit_test(test_fields_that_a_step_never_gives_are_doubted_in_their_order),
         cmocka_unit_test(test_everything_that_is_written_arrives_in_the_model),
         cmocka_unit_test(test_a_limit_comes_from_the_step_or_the_defaults),
         cmocka_unit_test(test_near_misses_are_accepted),
