@@ -290,7 +290,7 @@ void bw_event_take(struct bw_worker *worker, const struct bw_message *message)
         count++;
     }
     size_t refused = bw_refused_count(event);
-    event->matched += count + refused;
+    event->matched += count + refused + bw_refused_settled(event);
     event->open_runs = count + refused;
     choose_answerer(event, matches, count);
     if (refused) bw_refused_report(event);

@@ -156,8 +156,9 @@ json_t *bw_refusals_describe(const struct bw_catalog *catalog); /* `refused` of 
 struct bw_worker_event;
 /* Runs of the event whose workflow the revision does not give: those that had begun before a crash, and the one that the event names. */
 size_t bw_refused_count(const struct bw_worker_event *event);
-void bw_refused_report(struct bw_worker_event *event); /* all of them have ended; the event may be freed */
-void bw_refused_resume(struct bw_worker_event *event); /* the same for the run that was to go on */
+size_t bw_refused_settled(const struct bw_worker_event *event); /* … and those of them with which nothing is left to do here */
+void bw_refused_report(struct bw_worker_event *event);          /* all of them have ended; the event may be freed */
+void bw_refused_resume(struct bw_worker_event *event);          /* the same for the run that was to go on */
 
 /* ---- exposed.c: workflows that are tools ---- */
 json_t *bw_exposed_describe(const struct bw_catalog_workflow *entry);            /* `tool` of BW_MSG_CATALOG_LOADED; NULL: it is none */

@@ -239,6 +239,23 @@ static bool is_named(const struct bw_worker_event *event)
     return true;
 }
 
+/* One of its own that had ended, or that goes on without it. */
+static bool is_settled(const struct bw_worker_event *event, const json_t *recorded)
+{
+    struct bw_slice workflow = bw_json_slice(json_object_get(recorded, "workflow"));
+    char own[BW_UID_TEXT];
+    return workflow.len && !bw_catalog_workflow_named(event->catalog, workflow) && !is_left(event, recorded) &&
+           !strcmp(bw_json_str(recorded, "uid", ""), bw_uid_text(bw_uid_of_run(event->uid, workflow), BW_UID_RUN, own));
+}
+
+size_t bw_refused_settled(const struct bw_worker_event *event)
+{
+    size_t index, count = 0;
+    json_t *recorded;
+    json_array_foreach(json_object_get(event->head, "runs"), index, recorded) count += is_settled(event, recorded);
+    return count;
+}
+
 size_t bw_refused_count(const struct bw_worker_event *event)
 {
     size_t index, count = is_named(event);

@@ -171,14 +171,15 @@ static void test_a_run_that_had_begun_ends_with_its_event(void **state)
 {
     (void)state;
     struct engine engine;
-    char head[1200];
+    char head[1200], worse[BW_UID_TEXT];
     engine_start(&engine);
     engine_load(&engine, "workflow", GOOD, "workflow", BAD, NULL);
+    snprintf(worse, sizeof worse, "%s", run_of("worse"));
     snprintf(head, sizeof head,
              ",\"runs\":[{\"uid\":\"%s\",\"workflow\":\"bad\",\"state\":2,\"woken\":false,\"lost\":0,\"started_ms\":1,\"steps\":[]},"
              "{\"uid\":\"run_x\",\"workflow\":\"bad\",\"state\":2,\"woken\":true,\"lost\":0,\"started_ms\":1,\"steps\":[]},"
-             "{\"uid\":\"run_y\",\"workflow\":\"bad\",\"state\":20,\"woken\":false,\"lost\":0,\"started_ms\":1,\"steps\":[]}]",
-             run_of("bad"));
+             "{\"uid\":\"%s\",\"workflow\":\"worse\",\"state\":3,\"woken\":false,\"lost\":0,\"started_ms\":1,\"steps\":[]}]",
+             run_of("bad"), worse);
     engine_event_with(&engine, "{}", head, NULL, 0);
     const struct answer *report = engine_next(&engine, BW_MSG_REPORT);
     assert_false(json_is_true(json_object_get(report->head, "done")));
@@ -186,7 +187,7 @@ static void test_a_run_that_had_begun_ends_with_its_event(void **state)
     assert_string_equal(text(run_at(report, 0), "uid"), run_of("bad"));
     assert_string_equal(code_of(run_at(report, 0)), "revision.refused");
     assert_string_equal(text(only_run(&engine, SUCCEEDED), "workflow"), "good");
-    assert_int_equal(number(engine.answer.head, "matched"), 2);
+    assert_int_equal(number(engine.answer.head, "matched"), 3); /* with the one of the event that is parked */
     still_serves(&engine);
 }
 
@@ -203,6 +204,23 @@ static void test_an_event_that_names_it_gives_a_run_that_failed(void **state)
     assert_string_equal(code_of(run), "revision.refused");
     assert_int_equal(number(engine.answer.head, "matched"), 1);
     still_serves(&engine);
+}
+
+/* `bellwire run`, whose worker ended while it loaded the file anew. */
+static void test_who_follows_the_run_hears_of_its_end(void **state)
+{
+    (void)state;
+    struct engine engine;
+    engine_start_with(&engine, ",\"trace\":true");
+    engine_load(&engine, "workflow", GOOD, "workflow", BAD, NULL);
+    resume(&engine, "bad", "");
+    const struct answer *trace = engine_next(&engine, BW_MSG_TRACE);
+    assert_string_equal(text(trace->head, "what"), "run_finished");
+    assert_string_equal(text(trace->head, "run"), run_of("bad"));
+    assert_int_equal(number(trace->head, "state"), FAILED);
+    assert_string_equal(code_of(trace->head), "revision.refused");
+    only_run(&engine, FAILED);
+    engine_stop(&engine);
 }
 
 /* More errors than a list holds: a workflow whose own did not fit any more was taken for a good one. */
@@ -233,6 +251,7 @@ int main(void)
         cmocka_unit_test(test_an_event_runs_those_that_load),
         cmocka_unit_test(test_a_run_that_had_begun_ends_with_its_event),
         cmocka_unit_test(test_an_event_that_names_it_gives_a_run_that_failed),
+        cmocka_unit_test(test_who_follows_the_run_hears_of_its_end),
         cmocka_unit_test(test_errors_of_others_do_not_make_a_workflow_good),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
