@@ -24,19 +24,20 @@ struct bw_dispatch_options {
     struct bw_key_ring *ring;        /* borrowed: where fetched keys end (fetches.h); NULL: none are */
     void (*keys_changed)(void *arg); /* something in it is new; main thread; or NULL */
     void *keys_arg;
-    bool trace;                         /* workers report each step as it starts and ends */
-    bool hold;                          /* load the catalogue and store it, but hand out nothing */
-    bool check_only;                    /* load the catalogue in one worker and report; nothing is stored */
-    bool shows_all;                     /* with `check_only`: bundled plugins as well that are not configured */
-    bool trial;                         /* for `bellwire test`: see bw_dispatch_trial_begin(). Workers run nothing else */
-    bool trial_limits;                  /* with `trial`: named limits hold, in the trial's time; else steps do not ask for permits */
-    bool with_pools;                    /* those of the configuration; otherwise the default one executes everything */
-    bool with_schedules;                /* fire what is due by cron rules */
-    bool keeps_flight;                  /* what workers execute is noted in files below store_folder, for the engine after this one (losses.h) */
-    bool asks_health;                   /* of compiled plugins */
-    bool watch_files;                   /* reload the catalogue when its files change */
-    const struct bw_revision *revision; /* with `check_only`: borrowed: this one instead of what the folders hold now; or NULL */
-    const char *only_workflow_file;     /* `bellwire run FILE`: this file instead of the workflows folder; or NULL */
+    bool trace;                     /* workers report each step as it starts and ends */
+    bool hold;                      /* load the catalogue and store it, but hand out nothing */
+    bool check_only;                /* load the catalogue in one worker and report; nothing is stored */
+    bool shows_all;                 /* with `check_only`: bundled plugins as well that are not configured */
+    bool trial;                     /* for `bellwire test`: see bw_dispatch_trial_begin(). Workers run nothing else */
+    bool trial_limits;              /* with `trial`: named limits hold, in the trial's time; else steps do not ask for permits */
+    bool with_pools;                /* those of the configuration; otherwise the default one executes everything */
+    bool with_schedules;            /* fire what is due by cron rules */
+    bool keeps_flight;              /* what workers execute is noted in files below store_folder, for the engine after this one (losses.h) */
+    bool asks_health;               /* of compiled plugins */
+    bool watch_files;               /* reload the catalogue when its files change */
+    const char *only_workflow_file; /* `bellwire run FILE`: this file instead of the workflows folder; or NULL */
+    /* With `check_only`, borrowed: this revision instead of what the folders hold now; or NULL. */
+    const struct bw_revision *revision;
 };
 struct bw_dispatch_handlers { /* main thread */
     void *arg;

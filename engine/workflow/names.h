@@ -1,5 +1,5 @@
-/* names.h: what every expression knows by name: data, helpers and libraries. What a foreach adds (item, index and the name of `as`) is not among
- * them. The loader holds expressions to this list; the lua room gives each of them its meaning. */
+/* names.h: what every expression knows by name: data, helpers and libraries. What a foreach adds (item, index and the name of `as`) is not among them.
+ * The loader holds expressions to this list; the lua room gives each of them its meaning. */
 #ifndef BW_WORKFLOW_NAMES_H
 #define BW_WORKFLOW_NAMES_H
 #include "base/buf.h"
