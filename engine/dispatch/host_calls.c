@@ -90,7 +90,6 @@ bool bw_host_call_result(struct bw_plugin_process *process, const struct bw_mess
     if (call && call->is_early) return false;
     if (!call && bw_host_line_is_over(process, message->head)) return true;
     if (!call && json_object_get(message->head, "line")) call = bw_host_call_early(process, message->head);
-    int64_t part = bw_json_int(message->head, "output_part", -1);
     const char *outcome = bw_json_str(message->head, "outcome", "fail");
     if (!call) return false;
     if (call->is_health)
@@ -101,7 +100,7 @@ bool bw_host_call_result(struct bw_plugin_process *process, const struct bw_mess
         answer_pending(call, bw_json_int(message->head, "within_ms", 0));
     else
         answer(call, outcome, json_object_get(message->head, "error"), bw_json_bool(message->head, "doubtful", false),
-               part >= 0 && (size_t)part < message->part_count ? &message->parts[part] : NULL);
+               bw_message_part(message, message->head, "output_part"));
     if (!call->is_early) call_free(process, call);
     return true;
 }
@@ -165,12 +164,6 @@ static void answer_missing(struct bw_plugin_call *call, const struct bw_plugin_h
     json_decref(said);
 }
 
-const struct bw_slice *bw_host_call_part(const struct bw_message *message, const char *name)
-{
-    int64_t part = bw_json_int(message->head, name, -1);
-    return part < 0 || (size_t)part >= message->part_count ? NULL : &message->parts[part];
-}
-
 static void send_execute(const struct bw_plugin_process *process, const struct bw_plugin_call *call, struct bw_slice action,
                          const json_t *secret_names, const struct bw_slice parts[2])
 {
@@ -194,7 +187,7 @@ void bw_hosts_call(struct bw_run_worker *worker, const struct bw_message *messag
     const char *at = full.len ? memchr(full.ptr, '@', full.len) : NULL;
     struct bw_slice name = {full.ptr, at ? (size_t)(at - full.ptr) : full.len};
     struct bw_plugin_call unknown = {.worker = worker, .worker_call = bw_json_int(head, "call", -1)}, *call;
-    const struct bw_slice *input = bw_host_call_part(message, "input_part"), *about = bw_host_call_part(message, "about_part");
+    const struct bw_slice *input = bw_message_part(message, head, "input_part"), *about = bw_message_part(message, head, "about_part");
     struct bw_plugin_host *host;
     struct bw_error err;
 

@@ -96,7 +96,7 @@ static void tell_lost(struct bw_run_worker *worker, int64_t number)
 void bw_hosts_call_on_line(struct bw_run_worker *worker, const struct bw_message *message)
 {
     struct bw_plugin_line *line = find_of_worker(worker, message->head);
-    const struct bw_slice *about = bw_host_call_part(message, "about_part");
+    const struct bw_slice *about = bw_message_part(message, message->head, "about_part");
     int64_t number = bw_json_int(message->head, "call", -1);
     struct bw_plugin_call *call = line ? find_call(line, number) : NULL;
     if (call && call->is_early) {

@@ -167,7 +167,6 @@ struct bw_plugin_call *bw_host_call_new(struct bw_plugin_process *process, struc
 struct bw_plugin_call *bw_host_call_add(struct bw_plugin_process *process, struct bw_slice about); /* the same, and that may be of this one */
 void bw_host_call_forget(struct bw_plugin_process *process, struct bw_plugin_call *call);          /* it is over, and nothing is said of it */
 void bw_host_call_answer_error(struct bw_plugin_call *call, const char *outcome, const struct bw_error *err, const char *class, bool is_doubtful);
-const struct bw_slice *bw_host_call_part(const struct bw_message *message, const char *name);  /* NULL: it has none */
 bool bw_host_call_result(struct bw_plugin_process *process, const struct bw_message *message); /* false: it has no such call */
 struct bw_plugin_call *bw_host_call_find(struct bw_plugin_process *process, int64_t id);       /* that went through the engine */
 void bw_host_call_beat(struct bw_plugin_process *process, const json_t *head);                 /* BW_MSG_HOST_BEAT */

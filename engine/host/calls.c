@@ -81,12 +81,6 @@ static void call_end(struct bw_host_call *call)
     next = (next + 1) % REMEMBERED;
 }
 
-static struct bw_slice part_of(const struct bw_message *message, const char *name)
-{
-    int64_t part = bw_json_int(message->head, name, -1);
-    return part >= 0 && (size_t)part < message->part_count ? message->parts[part] : BW_SLICE("{}");
-}
-
 static const char *put_text(char **at, struct bw_json_view value)
 {
     struct bw_buf scratch = {0};
@@ -127,7 +121,8 @@ static bool read_about(struct bw_host_call *call, struct bw_slice about)
 void bw_host_execute(struct bw_host *host, struct bw_host_line *line, const struct bw_message *message)
 {
     struct bw_host_call *call = calloc(1, sizeof *call);
-    if (!call || !read_about(call, part_of(message, "about_part"))) { /* the engine's timeout ends the attempt */
+    if (!call ||
+        !read_about(call, bw_message_part_or(message, message->head, "about_part", BW_SLICE("{}")))) { /* the engine's timeout ends the attempt */
         free(call);
         return;
     }
@@ -137,7 +132,7 @@ void bw_host_execute(struct bw_host *host, struct bw_host_line *line, const stru
     bw_host_line_begin(line);
     call->id = bw_json_int(message->head, "call", 0);
     call->head = json_incref((json_t *)message->head);
-    call->input = bw_slice_dup(part_of(message, "input_part"));
+    call->input = bw_slice_dup(bw_message_part_or(message, message->head, "input_part", BW_SLICE("{}")));
     call->next = host->calls;
     call->previous = &host->calls;
     if (call->next) call->next->previous = &call->next;

@@ -80,8 +80,7 @@ void bw_step_called_no_more(struct bw_attempt *attempt)
 
 static struct bw_slice output_of(const struct bw_message *message)
 {
-    int64_t part = bw_json_int(message->head, "output_part", -1);
-    return part >= 0 && (size_t)part < message->part_count ? message->parts[part] : BW_SLICE("{}");
+    return bw_message_part_or(message, message->head, "output_part", BW_SLICE("{}"));
 }
 
 /* Of an action that the code of the step runs as a part of it. */
