@@ -1,13 +1,16 @@
 #include "base/random.h"
-#include <openssl/crypto.h>
-#include <openssl/rand.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
-/* RAND_bytes costs about a microsecond whatever the length, so each thread draws a stock. The stock carries the process it
- * was drawn in: a forked child must not hand out its parent's bytes. */
+/* From the kernel, and not from OpenSSL's generator, whose first byte costs a process three milliseconds: it loads all of its algorithms for it, and
+ * every process draws a hash seed before it does anything.
+ *
+ * A call costs about a microsecond, so each thread draws a stock. The stock carries the process it was drawn in: a forked child must not hand out its
+ * parent's bytes. */
 struct stock {
     pid_t owner;
     size_t left; /* the unused bytes are the last ones */
@@ -20,10 +23,16 @@ static void *override_arg;
 
 static void draw(void *out, size_t len)
 {
-    if (len > 1u << 30 || RAND_bytes(out, (int)len) != 1) {
-        /* Without randomness identities and hash keys could be guessed: there is no way to go on. */
-        fputs("bellwire: the system gives no random bytes\n", stderr);
-        abort();
+    for (uint8_t *at = out; len;) {
+        ssize_t got = getrandom(at, len, 0);
+        if (got < 0 && errno == EINTR) continue;
+        if (got <= 0) {
+            /* Without randomness identities and hash keys could be guessed: there is no way to go on. */
+            fputs("bellwire: the system gives no random bytes\n", stderr);
+            abort();
+        }
+        at += got;
+        len -= (size_t)got;
     }
 }
 
@@ -45,7 +54,7 @@ void bw_random_bytes(void *out, size_t len)
     }
     uint8_t *from = stock.bytes + sizeof stock.bytes - stock.left;
     if (len) memcpy(out, from, len);
-    OPENSSL_cleanse(from, len); /* what was handed out cannot be read from memory later */
+    explicit_bzero(from, len); /* what was handed out cannot be read from memory later */
     stock.left -= len;
 }
 
