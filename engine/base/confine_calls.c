@@ -8,6 +8,7 @@
 #include <sched.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -23,6 +24,8 @@
 #define X32_FIRST 0x40000000u /* on x86-64 the same calls have a second number from here on */
 #define NEW_NAMESPACES (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET)
 #define RULES_MAX 256
+#define BLOCKS_MAX 128
+#define BLOCKS_TOGETHER 8
 
 /* Other processes, the machine as a whole, ways around this filter. */
 static const int never[] = {
@@ -98,9 +101,17 @@ static const int starts_processes[] = {
 #endif
 };
 
+/* The rules for one call. */
+struct block {
+    int number;
+    unsigned short first;
+    unsigned char count;
+};
+
 struct program {
     struct sock_filter rules[RULES_MAX];
-    unsigned short count;
+    struct block blocks[BLOCKS_MAX];
+    unsigned short count, block_count;
 };
 
 static void add(struct program *program, struct sock_filter rule)
@@ -122,6 +133,9 @@ static void answer(struct program *program, unsigned action)
 /* The next `count` rules are for this call; they have to end in an answer. */
 static void begin(struct program *program, int number, unsigned char count)
 {
+    if (program->block_count < BLOCKS_MAX)
+        program->blocks[program->block_count] = (struct block){.number = number, .first = program->count, .count = (unsigned char)(count + 1)};
+    program->block_count++;
     add(program, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)number, 0, count));
 }
 
@@ -216,11 +230,34 @@ static void add_sockets(struct program *program, const struct bw_needs *needs)
     answer(program, SECCOMP_RET_ERRNO | EACCES);
 }
 
+static int by_number(const void *one, const void *other)
+{
+    const struct block *a = one, *b = other;
+    return (a->number > b->number) - (a->number < b->number);
+}
+
+/* The same blocks by their numbers, with the way past several of them in front of these, and the end behind them. For every call that there is the
+ * kernel runs the filter once when it takes it: through all of the blocks that was most of what it costs to confine a process. */
+static bool arrange(struct program *from, struct program *to)
+{
+    if (from->count > RULES_MAX || from->block_count > BLOCKS_MAX) return false;
+    qsort(from->blocks, from->block_count, sizeof *from->blocks, by_number);
+    add_machine(to);
+    for (size_t i = 0, next; i < from->block_count; i = next) {
+        unsigned char rules = 1;
+        for (next = i; next < from->block_count && next < i + BLOCKS_TOGETHER; next++) rules = (unsigned char)(rules + from->blocks[next].count);
+        if (next < from->block_count) add(to, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, (unsigned)from->blocks[next].number, rules, 0));
+        for (size_t k = i; k < next; k++)
+            for (size_t rule = 0; rule < from->blocks[k].count; rule++) add(to, from->rules[from->blocks[k].first + rule]);
+        answer(to, SECCOMP_RET_ALLOW);
+    }
+    return to->count <= RULES_MAX;
+}
+
 bool bw_confine_calls(const struct bw_needs *needs)
 {
-    static struct program program;
+    static struct program program, arranged;
     unsigned self = (unsigned)getpid();
-    add_machine(&program);
     refuse(&program, never, sizeof never / sizeof *never, EPERM);
     if (!needs->groups) refuse(&program, (const int[]){SYS_setpgid}, 1, EPERM);
     if (!needs->exec) refuse(&program, (const int[]){SYS_setrlimit}, 1, EPERM); /* its own; prlimit() reaches others */
@@ -234,9 +271,8 @@ bool bw_confine_calls(const struct bw_needs *needs)
     add_clone(&program, needs);
     add_limits(&program);
     add_sockets(&program, needs);
-    answer(&program, SECCOMP_RET_ALLOW);
-    if (program.count > RULES_MAX) return false;
-    struct sock_fprog whole = {.len = program.count, .filter = program.rules};
+    if (!arrange(&program, &arranged)) return false;
+    struct sock_fprog whole = {.len = arranged.count, .filter = arranged.rules};
     return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &whole) == 0;
 }
 #else
