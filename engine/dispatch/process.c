@@ -3,6 +3,7 @@
 #include "base/crash_point.h"
 #include "base/environment.h"
 #include "base/log.h"
+#include "dispatch/host_program.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -61,15 +62,15 @@ static void on_ended(evutil_socket_t fd, short what, void *arg)
     process->ended(process, status, how, process->arg);
 }
 
-/* This program again. 0, or an errno. */
-static int start(const char *role, const int *fds, size_t fd_count, pid_t *pid)
+/* image: a program to execute; -1: this one again. 0, or an errno. */
+static int start(int image, const char *role, const int *fds, size_t fd_count, pid_t *pid)
 {
-    char *argv[] = {(char *)"bellwire", (char *)role, NULL};
+    char *argv[] = {(char *)"bellwire", (char *)role, NULL}, path[32] = "/proc/self/exe";
     char **env = bw_child_environment();
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     sigset_t none, all;
-    int high[8], failure = ENOMEM;
+    int high[8], failure = ENOMEM, first_free = 3 + (int)fd_count;
     size_t moved = 0;
 
     posix_spawn_file_actions_init(&actions);
@@ -82,15 +83,19 @@ static int start(const char *role, const int *fds, size_t fd_count, pid_t *pid)
             goto out;
         }
     posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO);
+    if (image >= 0) { /* before its number may be overwritten */
+        snprintf(path, sizeof path, "/proc/self/fd/%d", first_free);
+        posix_spawn_file_actions_adddup2(&actions, image, first_free++); /* which that program closes: host/main.c */
+    }
     for (size_t i = 0; i < fd_count; i++) posix_spawn_file_actions_adddup2(&actions, high[i], 3 + (int)i);
-    posix_spawn_file_actions_addclosefrom_np(&actions, 3 + (int)fd_count);
+    posix_spawn_file_actions_addclosefrom_np(&actions, first_free);
     sigemptyset(&none);
     sigfillset(&all);
     posix_spawnattr_setsigmask(&attributes, &none);
     posix_spawnattr_setsigdefault(&attributes, &all);
     posix_spawnattr_setpgroup(&attributes, 0); /* what it starts is killed with it; and a Ctrl-C on the terminal is the engine's to handle */
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
-    failure = posix_spawn(pid, "/proc/self/exe", &actions, &attributes, argv, env);
+    failure = posix_spawn(pid, path, &actions, &attributes, argv, env);
 out:
     for (size_t i = 0; i < moved; i++) close(high[i]);
     posix_spawn_file_actions_destroy(&actions);
@@ -104,7 +109,11 @@ static int make(const char *role, const int *fds, size_t fd_count, pid_t *pid)
 #ifdef BELLWIRE_TEST_HOOKS
     if (fork_with) return (*pid = fork_with(role, fds, fd_count)) < 0 ? errno : 0;
 #endif
-    return start(role, fds, fd_count, pid);
+    int image = strcmp(role, "host") ? -1 : bw_host_program();
+    int failure = start(image, role, fds, fd_count, pid);
+    if (!failure || image < 0) return failure;
+    bw_host_program_refused(failure);
+    return start(-1, role, fds, fd_count, pid);
 }
 
 struct bw_process *bw_process_spawn(struct event_base *base, const char *role, const int *fds, size_t fd_count, bw_process_ended *ended, void *arg,

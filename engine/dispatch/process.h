@@ -1,4 +1,5 @@
-/* process.h: child processes of the engine: this same binary in another role, with its ends of the socketpairs.
+/* process.h: child processes of the engine: this same binary in another role (a plugin host: a part of it, host_program.h), with its ends of the
+ * socketpairs.
  *
  * A child gets exactly the descriptors it is given (as 3, 4, …), standard error, and a filtered environment: the engine's environment holds secrets
  * that user code must not see. It leads a process group, and whatever it starts ends with it. Owned by the main thread's loop, which learns of the
