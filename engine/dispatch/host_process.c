@@ -110,14 +110,25 @@ static void on_closed(struct bw_channel *channel, const char *reason, void *arg)
     } /* else: that is how we hear of its end mostly; bw_host_process_watch() sees to it that it comes */
 }
 
+static void tell_not_started(struct bw_plugin_process *process, const char *reason)
+{
+    struct bw_error err;
+    snprintf(process->end.how, sizeof process->end.how, "it could not be started: %s", reason);
+    bw_error_set(&err, "process.spawn", "cannot start a process for the plugin: %s", reason);
+    bw_error_hint(&err, "check the limits on processes and open files (ulimit -u, ulimit -n)");
+    bw_host_process_refused(process, &err);
+}
+
 static void on_ended(struct bw_process *ended, int wait_status, const char *how, void *arg)
 {
     struct bw_plugin_process *process = arg;
-    (void)how;
     bw_process_free(ended);
     process->process = NULL;
     process->ended_at_us = bw_clock_mono_us();
-    bw_host_end_read(process->report, process->host->path, wait_status, process->why, &process->end);
+    if (wait_status == BW_PROCESS_NOT_STARTED)
+        tell_not_started(process, how);
+    else
+        bw_host_end_read(process->report, process->host->path, wait_status, process->why, &process->end);
     if (!process->channel) bury(process); /* else it may have ended a call before its end, which counts */
 }
 

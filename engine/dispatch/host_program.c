@@ -15,7 +15,7 @@
 extern const char bw_host_image[] __attribute__((weak)), bw_host_image_end[] __attribute__((weak)); /* host_image.c */
 
 static bool is_tried, is_refused;
-static int program = -1; /* never closed */
+static int program = -1; /* never closed: a start that is under way may be about to use it */
 
 static int open_image(void)
 {

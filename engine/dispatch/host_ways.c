@@ -37,7 +37,7 @@ bool bw_host_spawn(struct event_base *base, int copy, bw_process_ended *ended, v
     int near[WAYS], far[WAYS + 1];
     if (!open_ways(near, far)) return bw_error_set(err, "process.pipe", "cannot make the pipes to a plugin's process: %s", strerror(errno));
     far[WAYS] = copy < 0 ? -1 : fcntl(copy, F_DUPFD_CLOEXEC, 0);
-    struct bw_process *process = bw_process_spawn(base, "host", far, far[WAYS] < 0 ? WAYS : WAYS + 1, ended, arg, err);
+    struct bw_process *process = bw_process_spawn_beside(base, "host", far, far[WAYS] < 0 ? WAYS : WAYS + 1, ended, arg, err);
     if (!process) {
         for (size_t i = 0; i < WAYS; i++) close(near[i]);
         return false;

@@ -1,35 +1,25 @@
 #include "dispatch/process.h"
 #include "base/clock.h"
 #include "base/crash_point.h"
-#include "base/environment.h"
-#include "base/log.h"
 #include "dispatch/host_program.h"
+#include "dispatch/process_start.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-#ifdef BELLWIRE_TEST_HOOKS
-static bw_process_fork *fork_with;
-
-void bw_process_fork_with(bw_process_fork *make)
-{
-    fork_with = make;
-}
-#endif
-
 struct bw_process {
-    pid_t pid;
+    struct event_base *base;
+    struct bw_start *start; /* NULL: it is over */
+    pid_t pid;              /* 0: there is none yet, or there never was one */
     int pidfd;
-    bool is_reaped;
-    struct event *event;
+    bool is_reaped, is_unwanted; /* is_unwanted: it is to be killed as soon as it is there */
+    struct event *event;         /* of its start, then of its end */
     bw_process_ended *ended;
     void *arg;
 };
@@ -62,100 +52,107 @@ static void on_ended(evutil_socket_t fd, short what, void *arg)
     process->ended(process, status, how, process->arg);
 }
 
-/* image: a program to execute; -1: this one again. 0, or an errno. */
-static int start(int image, const char *role, const int *fds, size_t fd_count, pid_t *pid)
+static void reap(struct bw_process *process)
 {
-    char *argv[] = {(char *)"bellwire", (char *)role, NULL}, path[32] = "/proc/self/exe";
-    char **env = bw_child_environment();
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attributes;
-    sigset_t none, all;
-    int high[8], failure = ENOMEM, first_free = 3 + (int)fd_count;
-    size_t moved = 0;
-
-    posix_spawn_file_actions_init(&actions);
-    posix_spawnattr_init(&attributes);
-    if (!env || fd_count > sizeof high / sizeof *high) goto out;
-    /* Sources above the targets, so that no dup2 overwrites one that is still needed. */
-    for (; moved < fd_count; moved++)
-        if ((high[moved] = fcntl(fds[moved], F_DUPFD_CLOEXEC, 64)) < 0) {
-            failure = errno;
-            goto out;
-        }
-    posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO);
-    if (image >= 0) { /* before its number may be overwritten */
-        snprintf(path, sizeof path, "/proc/self/fd/%d", first_free);
-        posix_spawn_file_actions_adddup2(&actions, image, first_free++); /* which that program closes: host/main.c */
+    kill(-process->pid, SIGKILL);
+    kill(process->pid, SIGKILL);
+    while (waitpid(process->pid, NULL, 0) < 0 && errno == EINTR) {
     }
-    for (size_t i = 0; i < fd_count; i++) posix_spawn_file_actions_adddup2(&actions, high[i], 3 + (int)i);
-    posix_spawn_file_actions_addclosefrom_np(&actions, first_free);
-    sigemptyset(&none);
-    sigfillset(&all);
-    posix_spawnattr_setsigmask(&attributes, &none);
-    posix_spawnattr_setsigdefault(&attributes, &all);
-    posix_spawnattr_setpgroup(&attributes, 0); /* what it starts is killed with it; and a Ctrl-C on the terminal is the engine's to handle */
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
-    failure = posix_spawn(pid, path, &actions, &attributes, argv, env);
-out:
-    for (size_t i = 0; i < moved; i++) close(high[i]);
-    posix_spawn_file_actions_destroy(&actions);
-    posix_spawnattr_destroy(&attributes);
-    free(env);
-    return failure;
+    process->is_reaped = true;
 }
 
-static int make(const char *role, const int *fds, size_t fd_count, pid_t *pid)
+/* What its start has come to, which is done. 0, or an errno: there is no process. */
+static int take(struct bw_process *process)
 {
-#ifdef BELLWIRE_TEST_HOOKS
-    if (fork_with) return (*pid = fork_with(role, fds, fd_count)) < 0 ? errno : 0;
-#endif
-    int image = strcmp(role, "host") ? -1 : bw_host_program();
-    int failure = start(image, role, fds, fd_count, pid);
-    if (!failure || image < 0) return failure;
-    bw_host_program_refused(failure);
-    return start(-1, role, fds, fd_count, pid);
+    struct bw_start *start = process->start;
+    int failure = start->failure;
+    process->start = NULL;
+    process->pid = start->pid;
+    process->pidfd = start->pidfd;
+    process->is_reaped = failure != 0;
+    if (process->event) event_free(process->event);
+    process->event = NULL;
+    if (start->image_failure) bw_host_program_refused(start->image_failure);
+    bw_start_free(start);
+    if (failure) return failure;
+    process->event = event_new(process->base, process->pidfd, EV_READ | EV_PERSIST, on_ended, process);
+    if (process->event && !event_add(process->event, NULL)) return 0;
+    reap(process); /* nobody would hear of its end */
+    return ENOMEM;
+}
+
+static void on_started(evutil_socket_t fd, short what, void *arg)
+{
+    struct bw_process *process = arg;
+    (void)fd, (void)what;
+    bw_start_wait(process->start);
+    int failure = take(process);
+    if (failure)
+        process->ended(process, BW_PROCESS_NOT_STARTED, strerror(failure), process->arg);
+    else if (process->is_unwanted)
+        bw_process_kill(process);
+}
+
+/* False: it has to be waited for. */
+static bool start_beside(struct bw_process *process)
+{
+    int done = bw_start_beside(process->start);
+    if (done < 0) {
+        bw_start_now(process->start);
+        return false;
+    }
+    process->event = event_new(process->base, done, EV_READ, on_started, process);
+    return process->event && !event_add(process->event, NULL);
+}
+
+static struct bw_process *spawn(struct event_base *base, const char *role, const int *fds, size_t fd_count, bool is_beside, bw_process_ended *ended,
+                                void *arg, struct bw_error *err)
+{
+    struct bw_start *start = bw_start_new(role, fds, fd_count);
+    struct bw_process *process = start ? calloc(1, sizeof *process) : NULL;
+    int failure = ENOMEM;
+    if (process) {
+        *process = (struct bw_process){.base = base, .start = start, .pidfd = -1, .ended = ended, .arg = arg};
+        if (is_beside && start_beside(process)) return process;
+        if (!is_beside) bw_start_now(start);
+        bw_start_wait(start);
+        failure = take(process);
+    } else if (start) {
+        bw_start_free(start);
+    }
+    if (!failure) return process;
+    bw_process_free(process);
+    bw_error_set(err, "process.spawn", "cannot start a %s process: %s", role, strerror(failure));
+    bw_error_hint(err, "check the limits on processes and open files (ulimit -u, ulimit -n)");
+    return NULL;
 }
 
 struct bw_process *bw_process_spawn(struct event_base *base, const char *role, const int *fds, size_t fd_count, bw_process_ended *ended, void *arg,
                                     struct bw_error *err)
 {
-    struct bw_process *process = calloc(1, sizeof *process);
-    int failure = process ? make(role, fds, fd_count, &process->pid) : ENOMEM;
-    for (size_t i = 0; i < fd_count; i++) close(fds[i]);
-    if (failure) {
-        free(process);
-        process = NULL;
-        goto out;
-    }
-    process->ended = ended;
-    process->arg = arg;
-    process->pidfd = (int)syscall(SYS_pidfd_open, process->pid, 0);
-    process->event = process->pidfd < 0 ? NULL : event_new(base, process->pidfd, EV_READ | EV_PERSIST, on_ended, process);
-    if (!process->event || event_add(process->event, NULL)) {
-        failure = errno ? errno : ENOMEM;
-        bw_process_free(process);
-        process = NULL;
-    }
-out:
-    if (failure) {
-        bw_error_set(err, "process.spawn", "cannot start a %s process: %s", role, strerror(failure));
-        bw_error_hint(err, "check the limits on processes and open files (ulimit -u, ulimit -n)");
-    }
-    return process;
+    return spawn(base, role, fds, fd_count, false, ended, arg, err);
+}
+
+struct bw_process *bw_process_spawn_beside(struct event_base *base, const char *role, const int *fds, size_t fd_count, bw_process_ended *ended,
+                                           void *arg, struct bw_error *err)
+{
+    return spawn(base, role, fds, fd_count, true, ended, arg, err);
 }
 
 pid_t bw_process_pid(const struct bw_process *process)
 {
-    return process->pid;
+    if (!process->start) return process->pid;
+    bw_start_wait(process->start);
+    return process->start->pid;
 }
 
-/* One line of /proc/PID; "": it cannot be read, or the process is gone. */
-static void read_status(const struct bw_process *process, const char *name, char *line, size_t size)
+/* One line of /proc/PID; "": it cannot be read, or there is no such process. */
+static void read_status(pid_t pid, const char *name, char *line, size_t size)
 {
     char path[48];
     *line = '\0';
-    if (!process || process->is_reaped) return;
-    snprintf(path, sizeof path, "/proc/%d/%s", (int)process->pid, name);
+    if (!pid) return;
+    snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, name);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) return;
     ssize_t got = read(fd, line, size - 1);
@@ -163,11 +160,17 @@ static void read_status(const struct bw_process *process, const char *name, char
     close(fd);
 }
 
+/* 0: it is not there yet, or not any more. */
+static pid_t living(const struct bw_process *process)
+{
+    return !process || process->is_reaped ? 0 : process->pid;
+}
+
 size_t bw_process_resident_bytes(const struct bw_process *process)
 {
     char line[128];
     unsigned long long all, resident = 0;
-    read_status(process, "statm", line, sizeof line);
+    read_status(process && process->start ? bw_process_pid(process) : living(process), "statm", line, sizeof line);
     if (sscanf(line, "%llu %llu", &all, &resident) != 2) resident = 0;
     return (size_t)resident * (size_t)sysconf(_SC_PAGESIZE);
 }
@@ -176,7 +179,7 @@ int64_t bw_process_cpu_us(const struct bw_process *process)
 {
     clockid_t clock;
     struct timespec had;
-    if (!process || process->is_reaped || clock_getcpuclockid(process->pid, &clock) || clock_gettime(clock, &had)) return -1;
+    if (!living(process) || clock_getcpuclockid(process->pid, &clock) || clock_gettime(clock, &had)) return -1;
     return had.tv_sec * 1000000LL + had.tv_nsec / 1000;
 }
 
@@ -185,7 +188,7 @@ static int64_t waited_us(const struct bw_process *process)
 {
     char line[96];
     long long ran, waited;
-    read_status(process, "schedstat", line, sizeof line);
+    read_status(living(process), "schedstat", line, sizeof line);
     return sscanf(line, "%lld %lld", &ran, &waited) == 2 ? waited / 1000 : 0;
 }
 
@@ -197,7 +200,8 @@ bool bw_process_is_late(const struct bw_process *process, int64_t since_us, int6
 
 void bw_process_kill(struct bw_process *process)
 {
-    if (process->is_reaped) return;
+    process->is_unwanted = true;
+    if (process->start || process->is_reaped) return;
     kill(-process->pid, SIGKILL);
     kill(process->pid, SIGKILL);
 }
@@ -205,11 +209,11 @@ void bw_process_kill(struct bw_process *process)
 void bw_process_free(struct bw_process *process)
 {
     if (!process) return;
-    if (!process->is_reaped) {
-        bw_process_kill(process);
-        while (waitpid(process->pid, NULL, 0) < 0 && errno == EINTR) {
-        }
+    if (process->start) {
+        bw_start_wait(process->start);
+        take(process);
     }
+    if (!process->is_reaped) reap(process);
     if (process->event) event_free(process->event);
     if (process->pidfd >= 0) close(process->pidfd);
     free(process);

@@ -13,12 +13,17 @@
 #include <sys/types.h>
 
 struct bw_process;
+#define BW_PROCESS_NOT_STARTED (-1) /* as wait_status: there never was a process, and how is the reason */
 /* how: "exit 0", "signal 9 (Killed)". The process object is still valid; free it from here or later. */
 typedef void bw_process_ended(struct bw_process *process, int wait_status, const char *how, void *arg);
 /* role: the hidden subcommand ("worker", "host"). fds are closed in this process whatever happens. */
 struct bw_process *bw_process_spawn(struct event_base *base, const char *role, const int *fds, size_t fd_count, bw_process_ended *ended, void *arg,
                                     struct bw_error *err);
-pid_t bw_process_pid(const struct bw_process *process);
+/* The same beside this thread, which does not wait until the new process has got the processor and its program: a few milliseconds on a busy machine.
+ * What can only be known then is told by `ended`; until then it can be killed and freed (which waits for it) as any other. */
+struct bw_process *bw_process_spawn_beside(struct event_base *base, const char *role, const int *fds, size_t fd_count, bw_process_ended *ended,
+                                           void *arg, struct bw_error *err);
+pid_t bw_process_pid(const struct bw_process *process);             /* waits until it is started; 0: it could not be */
 size_t bw_process_resident_bytes(const struct bw_process *process); /* 0: it is not known */
 int64_t bw_process_cpu_us(const struct bw_process *process);        /* processor time it has had, all threads; -1: it is not known */
 /* Has it been at something for longer than that? The time for which it was ready, in all its life, and others had the processor does not count: on a

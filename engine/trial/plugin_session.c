@@ -102,10 +102,11 @@ static void on_closed(struct bw_channel *channel, const char *reason, void *arg)
 static void on_ended(struct bw_process *process, int wait_status, const char *how, void *arg)
 {
     struct bw_plugin_session *session = arg;
-    (void)process, (void)how;
+    (void)process;
     session->has_ended = true;
     session->view.exit_status = WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : -1;
     bw_host_end_read(session->ways.report, session->what, wait_status, "", &session->view.end);
+    if (wait_status == BW_PROCESS_NOT_STARTED) snprintf(session->view.end.how, sizeof session->view.end.how, "it could not be started: %s", how);
     settle_end(session);
 }
 

@@ -1,4 +1,4 @@
-"""How the process of a plugin is started: a small program from memory; and what comes of it where that does not work."""
+"""How the process of a plugin is started: a small program from memory, beside the engine's main thread; and what comes of it where that does not work."""
 import os
 import pathlib
 import re
@@ -16,7 +16,9 @@ IS_SANITIZED = b"libasan.so" in BINARY.read_bytes()
 # In front of the engine's C library: what some systems refuse. Its children do not have it.
 SHIM = r"""
 #define _GNU_SOURCE
+#include <dlfcn.h>
 #include <errno.h>
+#include <spawn.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -34,6 +36,15 @@ int memfd_create(const char *name, unsigned flags)
     if (strcmp(name, "bellwire-host") != 0) return (int)syscall(SYS_memfd_create, name, flags);
     errno = EACCES;
     return -1;
+}
+#endif
+#ifdef NO_PROCESS
+int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attributes, char *const argv[], char *const environment[])
+{
+    int (*real)(pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *, char *const[], char *const[]);
+    *(void **)&real = dlsym(RTLD_NEXT, "posix_spawn");
+    if (argv[1] && strcmp(argv[1], "host") == 0 && access("no-process", F_OK) == 0) return EAGAIN;
+    return real(pid, path, actions, attributes, argv, environment);
 }
 #endif
 """
@@ -135,6 +146,27 @@ def test_where_memory_must_not_be_executed_the_engines_own_binary_is_the_host(en
     say(engine, 2)
     assert engine.stop() == 0
     assert [line["reason"] for line in engine.log if line.get("log") == "plugin.slow_start"] == ["Permission denied"]
+
+
+def test_a_host_that_cannot_be_started_is_tried_again_later(engine_with):
+    engine = engine_with(shim="NO_PROCESS").start()
+    say(engine, 1)
+    (engine.folder / "no-process").touch()
+    os.kill(host_of(engine), signal.SIGKILL)
+    line = engine.wait_log("plugin.refused", code="process.spawn")
+    assert line["file"].endswith("echo.so") and "Resource temporarily unavailable" in line["message"]
+    (engine.folder / "no-process").unlink()
+    engine.wait_log("plugin.returned")
+    say(engine, 2)
+    assert engine.stop() == 0
+
+
+def test_one_that_cannot_be_started_at_first_is_refused_and_the_engine_serves(engine_with):
+    engine = engine_with(shim="NO_PROCESS")
+    (engine.folder / "no-process").touch()
+    engine.start()
+    assert "Resource temporarily unavailable" in engine.wait_log("plugin.refused", code="process.spawn")["message"]
+    assert engine.stop() == 0
 
 
 @pytest.mark.parametrize("end", ["stop", "kill"])
