@@ -31,7 +31,8 @@ const struct bw_plugin *bw_host_load(const char *path, int copy, json_t **manife
     if (!library) {
         const char *reason = dlerror();
         bw_error_set(err, "plugin.not_loadable", "%s", reason ? reason : "dlopen failed");
-        bw_error_hint(err, "build it as a shared object for this machine: cc -shared -fPIC; check its libraries with ldd");
+        bw_error_hint(err,
+                      "build it as a shared object for this machine: cc -shared -fPIC, with all libraries that it uses; ldd -r says what is missing");
         return NULL;
     }
     if (!(plugin = dlsym(library, "bellwire_plugin"))) {

@@ -169,6 +169,40 @@ def test_one_that_cannot_be_started_at_first_is_refused_and_the_engine_serves(en
     assert engine.stop() == 0
 
 
+USES = """
+#include <bellwire_plugin.h>
+%s
+static void execute(void *instance, struct bw_plugin_call *call)
+{
+    const struct bw_plugin_host *host = instance;
+    const char *text = %s ? "{\\"text\\":\\"yes\\"}" : "{\\"text\\":\\"no\\"}";
+    host->complete(host, call, &(struct bw_plugin_result){.size = sizeof(struct bw_plugin_result), .outcome = BW_PLUGIN_OK, .output = text, .output_len = strlen(text)});
+}
+static void *start(const struct bw_plugin_host *host, const char *config, char *error, size_t size)
+{
+    (void)config, (void)error, (void)size;
+    return (void *)host;
+}
+BELLWIRE_PLUGIN_EXPORT const struct bw_plugin bellwire_plugin = {
+    .size = sizeof(struct bw_plugin), .abi = BELLWIRE_PLUGIN_ABI, .init = start, .execute = execute,
+    .manifest = "{\\"name\\":\\"echo\\",\\"version\\":\\"1.0.0\\",\\"actions\\":[{\\"name\\":\\"echo/say\\",\\"inputs\\":{\\"text\\":{\\"type\\":\\"string\\"}}}]}",
+};
+"""
+
+
+def test_a_plugin_links_what_it_uses_and_a_library_that_all_forget_is_there(engine_with, flags):  # noqa: F811
+    engine = engine_with()
+    build(engine, flags, source=USES % ("#include <math.h>\n#include <string.h>", "pow(1.5, (double)call->input_len) > 2"))
+    engine.start()
+    say(engine, 1)
+    assert engine.stop() == 0
+    build(engine, flags, source=USES % ("#include <string.h>\nextern const char *OpenSSL_version(int);", "OpenSSL_version(0) != NULL"))
+    engine.start()
+    line = engine.wait_log("plugin.refused", code="plugin.not_loadable")
+    assert "undefined symbol: OpenSSL_version" in line["message"] and "ldd -r" in line["hint"]
+    assert engine.stop() == 0
+
+
 @pytest.mark.parametrize("end", ["stop", "kill"])
 def test_hosts_end_with_the_engine_also_while_they_are_started_again_and_again(engine_with, end):
     engine = engine_with("CRASH").start()
