@@ -1,4 +1,5 @@
-/* The hidden roles that the engine starts itself as children: a run worker and a plugin host. Not for people. */
+/* The hidden roles that the engine starts itself as children: a run worker, and a plugin host where the small program for it cannot be executed
+ * (dispatch/host_program.h). Not for people. */
 #include "cmd/command.h"
 #include "host/host.h"
 #include "worker/worker.h"
