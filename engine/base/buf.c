@@ -82,6 +82,17 @@ void bw_buf_append_char(struct bw_buf *buf, char c)
     bw_buf_append(buf, &c, 1);
 }
 
+void bw_buf_append_int(struct bw_buf *buf, int64_t number)
+{
+    char digits[20];
+    size_t at = sizeof digits;
+    uint64_t left = number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
+    do digits[--at] = (char)('0' + left % 10);
+    while ((left /= 10));
+    if (number < 0) digits[--at] = '-';
+    bw_buf_append(buf, digits + at, sizeof digits - at);
+}
+
 void bw_buf_printf(struct bw_buf *buf, const char *format, ...)
 {
     va_list args, again;

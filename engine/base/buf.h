@@ -7,6 +7,7 @@
 #define BW_BASE_BUF_H
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 
 struct bw_slice { /* borrowed bytes, not NUL-terminated */
@@ -32,10 +33,11 @@ void bw_buf_append(struct bw_buf *buf, const void *bytes, size_t len);
 void bw_buf_append_slice(struct bw_buf *buf, struct bw_slice bytes);
 void bw_buf_append_text(struct bw_buf *buf, const char *text);
 void bw_buf_append_char(struct bw_buf *buf, char c);
+void bw_buf_append_int(struct bw_buf *buf, int64_t number); /* in decimal digits */
 void bw_buf_printf(struct bw_buf *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Appends a JSON string with its quotes; bytes that are no valid UTF-8 become U+FFFD, control characters are escaped. */
 void bw_buf_append_json_string(struct bw_buf *buf, struct bw_slice text);
-size_t bw_json_string_length(struct bw_slice text); /* what that may append, or a little more: \n counts as six bytes */
+size_t bw_json_string_length(struct bw_slice text);                   /* what that may append, or a little more: \n counts as six bytes */
 void bw_buf_append_pointer(struct bw_buf *buf, struct bw_slice name); /* "/name", a step of a JSON pointer (RFC 6901) */
 bool bw_buf_reserve(struct bw_buf *buf, size_t more);
 void bw_buf_clear(struct bw_buf *buf); /* len = 0, keeps the memory, clears `failed` */

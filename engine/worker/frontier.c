@@ -208,13 +208,14 @@ static void begin_what_may(struct bw_run *run)
     const struct bw_step *steps = run->entry->workflow->steps;
     while (run->first_open < run->phase_limit && has_ended(run, run->first_open)) run->first_open = bw_step_next(steps, run->first_open);
     for (size_t i = run->first_open; i < run->phase_limit && !run->is_ending; i = bw_step_next(steps, i)) {
-        if (!may_begin(run, i)) continue;
-        if (bw_step_is_block(step_at(run, i))) {
+        bool begins = may_begin(run, i);
+        if (begins && bw_step_is_block(step_at(run, i))) {
             enter_block(run, i);
-        } else {
+        } else if (begins) {
             if (run->attempt_count - run->waiting_count >= BW_RUN_ATTEMPTS_MAX) return; /* one of them will end */
             bw_step_begin(bw_attempt_new(run, i));
         }
+        if (step_at(run, i)->is_gate && !has_ended(run, i)) return;
     }
 }
 

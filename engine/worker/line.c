@@ -155,7 +155,11 @@ bool bw_line_call(struct bw_attempt *attempt, const struct bw_action *action, st
     const struct bw_slice parts[] = {input, about};
     struct bw_buf head = {0};
     if (!line) return false;
-    bw_buf_printf(&head, "{\"call\":%lld,\"input_part\":0,\"about_part\":1,\"action\":\"%s\",\"secrets\":{", (long long)attempt->call, action->name);
+    bw_buf_append_text(&head, "{\"input_part\":0,\"about_part\":1,\"call\":");
+    bw_buf_append_int(&head, attempt->call);
+    bw_buf_append_text(&head, ",\"action\":\"");
+    bw_buf_append_text(&head, action->name);
+    bw_buf_append_text(&head, "\",\"secrets\":{");
     append_secrets(&head, line, action);
     bw_buf_append_text(&head, "}}");
     if (head.failed) exit(70);

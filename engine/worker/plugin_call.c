@@ -13,9 +13,19 @@ void bw_step_start_plugin(struct bw_attempt *attempt, const char *key, int64_t t
 static void describe(const struct bw_attempt *attempt, const char *key, int64_t timeout_ms, bool may_be_posted, struct bw_buf *about)
 {
     struct bw_buf url = {0};
-    bw_buf_printf(about, "{\"run\":\"%s\",\"step\":\"%s\",\"attempt\":%u,\"key\":\"%s\",\"timeout_ms\":%lld,\"heartbeat_ms\":%lld,\"once\":%s",
-                  attempt->run->uid_text, bw_attempt_step(attempt)->path.ptr, bw_attempt_result(attempt)->attempt, key, (long long)timeout_ms,
-                  (long long)attempt->heartbeat_ms, bw_attempt_step(attempt)->is_once ? "true" : "false");
+    bw_buf_append_text(about, "{\"run\":\"");
+    bw_buf_append_text(about, attempt->run->uid_text);
+    bw_buf_append_text(about, "\",\"step\":\"");
+    bw_buf_append_slice(about, bw_attempt_step(attempt)->path);
+    bw_buf_append_text(about, "\",\"attempt\":");
+    bw_buf_append_int(about, bw_attempt_result(attempt)->attempt);
+    bw_buf_append_text(about, ",\"key\":\"");
+    bw_buf_append_text(about, key);
+    bw_buf_append_text(about, "\",\"timeout_ms\":");
+    bw_buf_append_int(about, timeout_ms);
+    bw_buf_append_text(about, ",\"heartbeat_ms\":");
+    bw_buf_append_int(about, attempt->heartbeat_ms);
+    bw_buf_append_text(about, bw_attempt_step(attempt)->is_once ? ",\"once\":true" : ",\"once\":false");
     if (may_be_posted && bw_callback_url(attempt, &url)) {
         bw_buf_append_text(about, ",\"callback_url\":");
         bw_buf_append_json_string(about, bw_buf_slice(&url));

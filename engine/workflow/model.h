@@ -115,6 +115,7 @@ struct bw_step {
     uint32_t end;         /* behind the last step inside of it; its own index + 1 when it is no block */
     uint32_t *needs;      /* have ended before it begins; what the block it stands in waits for comes on top */
     size_t need_count;
+    bool is_gate;           /* none of those behind it begins before it has ended */
     int32_t condition;      /* expr index or -1 */
     struct bw_slice uses;   /* "ns/name@major" */
     struct bw_slice action; /* "ns/name" */

@@ -139,6 +139,21 @@ static void need_notify(struct bw_loader *loader, size_t index)
     if ((step->needs = bw_arena_alloc(loader->arena, sizeof *step->needs))) step->needs[step->need_count++] = (uint32_t)index - 1;
 }
 
+/* It is one if each step behind it waits for one that is not in front of it: followed from step to step, that leads to the gate. A block is none:
+ * what is inside of it begins before it has ended. */
+static void find_gates(struct bw_workflow *workflow)
+{
+    int64_t first = INT64_MAX; /* of those behind each waits for one from here on */
+    for (size_t i = workflow->step_count; i-- > 0;) {
+        struct bw_step *step = &workflow->steps[i];
+        int64_t last = step->parent;
+        step->is_gate = !bw_step_is_block(step) && (int64_t)i <= first;
+        for (size_t k = 0; k < step->need_count; k++)
+            if (step->needs[k] > last) last = step->needs[k];
+        if (step->kind != BW_STEP_MARK && step->kind < BW_STEP_UNDO && last < first) first = last; /* those begin in their turn */
+    }
+}
+
 void bw_needs_load(struct bw_loader *loader)
 {
     struct bw_workflow *workflow = loader->workflow;
@@ -157,5 +172,6 @@ void bw_needs_load(struct bw_loader *loader)
         if (bw_step_has_notify(workflow->steps, i)) need_notify(loader, i);
     }
     if (!loader->has_failed) check_cycles(loader);
+    find_gates(workflow);
     loader->has_failed |= had_failed;
 }

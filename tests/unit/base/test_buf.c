@@ -45,6 +45,21 @@ static void test_failed_buffer_keeps_what_it_had(void **state)
     assert_int_equal(len, 0);
 }
 
+static void test_integers_are_written_as_printf_does(void **state)
+{
+    (void)state;
+    static const int64_t numbers[] = {0, 1, -1, 9, 10, -10, 12345678901, INT64_MAX, INT64_MIN, INT64_MIN + 1};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        struct bw_buf buf = {0};
+        char expected[32];
+        snprintf(expected, sizeof expected, "x%lld", (long long)numbers[i]);
+        bw_buf_append_char(&buf, 'x');
+        bw_buf_append_int(&buf, numbers[i]);
+        assert_string_equal(buf.data, expected);
+        bw_buf_free(&buf);
+    }
+}
+
 static void test_take_hands_over_and_empties(void **state)
 {
     (void)state;
@@ -141,13 +156,10 @@ static void test_slices_compare(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_appends_keep_a_nul_behind_the_bytes),
-        cmocka_unit_test(test_failed_buffer_keeps_what_it_had),
-        cmocka_unit_test(test_take_hands_over_and_empties),
-        cmocka_unit_test(test_json_string_escapes_what_must_be),
-        cmocka_unit_test(test_json_string_replaces_broken_utf8),
-        cmocka_unit_test(test_json_string_sees_specials_at_every_offset),
-        cmocka_unit_test(test_slices_compare),
+        cmocka_unit_test(test_appends_keep_a_nul_behind_the_bytes),       cmocka_unit_test(test_failed_buffer_keeps_what_it_had),
+        cmocka_unit_test(test_integers_are_written_as_printf_does),       cmocka_unit_test(test_take_hands_over_and_empties),
+        cmocka_unit_test(test_json_string_escapes_what_must_be),          cmocka_unit_test(test_json_string_replaces_broken_utf8),
+        cmocka_unit_test(test_json_string_sees_specials_at_every_offset), cmocka_unit_test(test_slices_compare),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
