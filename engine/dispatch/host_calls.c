@@ -49,7 +49,7 @@ struct bw_plugin_call *bw_host_call_add(struct bw_plugin_process *process, struc
 
 struct bw_plugin_call *bw_host_call_new(struct bw_plugin_process *process, struct bw_slice about)
 {
-    bw_host_output_flush(process->output);
+    if (bw_host_lines_left(process)) bw_host_output_flush(process->output); /* else whose it is has to be asked */
     return bw_host_call_add(process, about);
 }
 
@@ -57,7 +57,6 @@ void bw_host_call_forget(struct bw_plugin_process *process, struct bw_plugin_cal
 {
     TAILQ_REMOVE(&process->calls, call, link);
     if (call->is_health) bw_host_health_over(process->host, call);
-    if (call->is_early) call->line->early--;
     free(call->about);
     free(call);
     bw_host_renew_done(process);
@@ -87,9 +86,7 @@ struct bw_plugin_call *bw_host_call_find(struct bw_plugin_process *process, int6
 bool bw_host_call_result(struct bw_plugin_process *process, const struct bw_message *message)
 {
     struct bw_plugin_call *call = bw_host_call_of(process, message->head);
-    if (call && call->is_early) return false;
-    if (!call && bw_host_line_is_over(process, message->head)) return true;
-    if (!call && json_object_get(message->head, "line")) call = bw_host_call_early(process, message->head);
+    if (!call && bw_host_line_is_deaf(process, message->head)) return true;
     const char *outcome = bw_json_str(message->head, "outcome", "fail");
     if (!call) return false;
     if (call->is_health)
@@ -101,7 +98,7 @@ bool bw_host_call_result(struct bw_plugin_process *process, const struct bw_mess
     else
         answer(call, outcome, json_object_get(message->head, "error"), bw_json_bool(message->head, "doubtful", false),
                bw_message_part(message, message->head, "output_part"));
-    if (!call->is_early) call_free(process, call);
+    call_free(process, call);
     return true;
 }
 
@@ -122,7 +119,7 @@ void bw_host_calls_fail(struct bw_plugin_process *process)
                  *process->end.frames ? " in " : "", process->end.frames);
     if (*process->end.frames) bw_error_hint(&err, "for a line of the source: addr2line -f -e %s OFFSET", process->host->path);
     while ((call = TAILQ_FIRST(&process->calls))) {
-        if (!call->is_early) bw_host_call_answer_error(call, "retry", &err, "transient", true);
+        bw_host_call_answer_error(call, "retry", &err, "transient", true);
         call_free(process, call);
     }
 }
@@ -248,7 +245,7 @@ void bw_hosts_cancel(struct bw_run_worker *worker, const json_t *head)
     TAILQ_FOREACH(process, &host->processes, link)
     TAILQ_FOREACH(call, &process->calls, link)
     {
-        if (call->worker != worker || call->worker_call != id || call->is_early) continue;
+        if (call->worker != worker || call->worker_call != id) continue;
         cancel(process, call, bw_json_int(head, "grace_ms", BW_HOST_GRACE_MS), bw_json_bool(head, "keep", false));
         return;
     }

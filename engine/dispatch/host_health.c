@@ -113,7 +113,7 @@ static json_t *describe(const struct bw_plugin_host *host)
     const struct bw_plugin_call *call;
     json_int_t calls = 0;
     TAILQ_FOREACH(process, &host->processes, link)
-    TAILQ_FOREACH(call, &process->calls, link) calls += !call->is_health && !call->is_early;
+    TAILQ_FOREACH(call, &process->calls, link) calls += !call->is_health;
     json_t *described =
         json_pack("{s:s%,s:s,s:s,s:I}", "plugin", file, (int)strcspn(file, "."), "file", host->path, "state", states[host->state], "calls", calls);
     const char *name = bw_json_str(host->build->manifest, "name", NULL), *version = bw_json_str(host->build->manifest, "version", NULL);

@@ -10,8 +10,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define UNTOLD_MAX 10000
 #define SOCKET_BYTES (1 << 20) /* a burst of calls or results does not stall either side */
-#define EARLY_MAX 1000         /* results that were here before their calls: a host that sends more of them makes them up */
 
 static struct bw_plugin_line *find(struct bw_dispatch *dispatch, int64_t number)
 {
@@ -99,11 +99,10 @@ void bw_hosts_call_on_line(struct bw_run_worker *worker, const struct bw_message
     const struct bw_slice *about = bw_message_part(message, message->head, "about_part");
     int64_t number = bw_json_int(message->head, "call", -1);
     struct bw_plugin_call *call = line ? find_call(line, number) : NULL;
-    if (call && call->is_early) {
-        bw_host_call_forget(line->process, call);
+    if (call) { /* its process has told that it has it when the line was over */
+        call->worker = worker;
         return;
     }
-    if (line && line->is_over) return; /* it died with its worker */
     if (!line || !about || !(call = bw_host_call_add(line->process, *about))) {
         tell_lost(worker, number);
         return;
@@ -125,50 +124,63 @@ void bw_hosts_call_over(struct bw_run_worker *worker, const json_t *head)
     bw_host_call_forget(line->process, call);
 }
 
-/* What the worker has said before it made the call may still be in its socket. */
-static struct bw_plugin_call *find_call_soon(const struct bw_plugin_process *process, const json_t *head)
-{
-    struct bw_dispatch *dispatch = process->host->dispatch;
-    int64_t number = bw_json_int(head, "line", 0), of_worker = bw_json_int(head, "call", -1);
-    struct bw_plugin_line *line = find(dispatch, number);
-    if (!line || line->process != process) return NULL;
-    struct bw_plugin_call *call = find_call(line, of_worker);
-    if (call || of_worker < 0 || !line->worker) return call;
-    bw_channel_read_now(line->worker->channel);
-    return find_call(line, of_worker);
-}
-
 struct bw_plugin_call *bw_host_call_of(struct bw_plugin_process *process, const json_t *head)
 {
-    if (json_object_get(head, "line")) return find_call_soon(process, head);
-    return bw_host_call_find(process, bw_json_int(head, "call", -1));
+    if (!json_object_get(head, "line")) return bw_host_call_find(process, bw_json_int(head, "call", -1));
+    struct bw_plugin_line *line = find(process->host->dispatch, bw_json_int(head, "line", 0));
+    return line && line->process == process ? find_call(line, bw_json_int(head, "call", -1)) : NULL;
 }
 
-struct bw_plugin_call *bw_host_call_early(struct bw_plugin_process *process, const json_t *head)
+/* ---- asking the workers what they are about ---- */
+
+bool bw_host_lines_ask(struct bw_plugin_process *process)
 {
-    struct bw_plugin_line *line = find(process->host->dispatch, bw_json_int(head, "line", 0));
-    if (!line || line->process != process || !line->worker || line->early >= EARLY_MAX) return NULL;
-    struct bw_plugin_call *call = bw_host_call_add(process, BW_SLICE("{}"));
-    if (!call) return NULL;
-    line->early++;
-    call->is_early = true;
-    call->line = line;
-    call->worker = line->worker;
-    call->worker_call = bw_json_int(head, "call", -1);
-    return call;
+    struct bw_plugin_line *line;
+    char head[40];
+    if (!process->channel) return false;
+    TAILQ_FOREACH(line, &process->lines, link)
+    {
+        if (line->is_asked) process->is_asking = true;
+        if (line->is_asked || line->lost_us || !line->worker || line->worker->state != BW_WORKER_LIVE) continue;
+        int len = snprintf(head, sizeof head, "{\"line\":%lld}", (long long)line->number);
+        if (!bw_channel_send(line->worker->channel, BW_MSG_LINE_ASK, (struct bw_slice){head, (size_t)len}, NULL, 0)) continue;
+        line->is_asked = process->is_asking = true;
+    }
+    if (process->is_asking) bw_channel_hold(process->channel);
+    return process->is_asking;
+}
+
+/* It has, or nothing more will be heard of it. */
+static void settle(struct bw_plugin_line *line)
+{
+    struct bw_plugin_process *process = line->process;
+    const struct bw_plugin_line *other;
+    line->is_asked = false;
+    TAILQ_FOREACH(other, &process->lines, link)
+    if (other->is_asked) return;
+    if (!process->is_asking) return;
+    process->is_asking = false;
+    process->has_asked = process->is_message_held;
+    process->is_message_held = false;
+    bw_host_output_go_on(process->output);
+    if (process->channel) bw_channel_go_on(process->channel);
+}
+
+void bw_hosts_line_told(struct bw_run_worker *worker, const json_t *head)
+{
+    struct bw_plugin_line *line = find_of_worker(worker, head);
+    if (line && line->is_asked) settle(line);
 }
 
 /* ---- its end ---- */
 
+/* The line may be gone after this, with its process. */
 static void leave(struct bw_plugin_line *line)
 {
-    struct bw_plugin_call *call, *next;
+    struct bw_plugin_process *process = line->process;
     line->is_left = true;
-    for (call = TAILQ_FIRST(&line->process->calls); call; call = next) {
-        next = TAILQ_NEXT(call, link);
-        if (call->line == line && call->is_early) bw_host_call_forget(line->process, call); /* the word of it does not come any more */
-    }
-    bw_host_renew_done(line->process);
+    bw_host_renew_done(process);
+    if (!bw_host_process_settled(process)) settle(line);
 }
 
 void bw_host_lines_retire(struct bw_plugin_process *process)
@@ -211,6 +223,14 @@ void bw_hosts_line_lost(struct bw_run_worker *worker, const json_t *head)
     leave(line);
 }
 
+bool bw_host_lines_ended(const struct bw_plugin_process *process)
+{
+    const struct bw_plugin_line *line;
+    TAILQ_FOREACH(line, &process->lines, link)
+    if (line->worker && !line->lost_us) return false;
+    return true;
+}
+
 bool bw_host_lines_are_lost(const struct bw_plugin_process *process, int64_t before_us)
 {
     const struct bw_plugin_line *line;
@@ -219,7 +239,7 @@ bool bw_host_lines_are_lost(const struct bw_plugin_process *process, int64_t bef
     return false;
 }
 
-void bw_host_lines_worker_lost(struct bw_run_worker *worker)
+static struct bw_plugin_line *line_of_worker(const struct bw_run_worker *worker)
 {
     struct bw_plugin_host *host;
     struct bw_plugin_process *process;
@@ -227,18 +247,35 @@ void bw_host_lines_worker_lost(struct bw_run_worker *worker)
     TAILQ_FOREACH(host, &worker->dispatch->hosts, link)
     TAILQ_FOREACH(process, &host->processes, link)
     TAILQ_FOREACH(line, &process->lines, link)
-    {
-        if (line->worker != worker) continue;
-        line->worker = NULL;
-        leave(line);
-        break; /* one process has one of each worker */
+    if (line->worker == worker) return line;
+    return NULL;
+}
+
+/* Both its worker and its process have left it: nobody will tell. */
+static void forget_what_is_over(const struct bw_plugin_line *line)
+{
+    struct bw_plugin_process *process = line->process;
+    struct bw_plugin_call *call, *next;
+    for (call = TAILQ_FIRST(&process->calls); call; call = next) {
+        next = TAILQ_NEXT(call, link);
+        if (call->line == line && !call->is_open) bw_host_call_forget(process, call);
     }
 }
 
-bool bw_host_line_is_over(struct bw_plugin_process *process, const json_t *head)
+void bw_host_lines_worker_lost(struct bw_run_worker *worker)
+{
+    struct bw_plugin_line *line;
+    while ((line = line_of_worker(worker))) { /* each may take its process with it */
+        line->worker = NULL;
+        if (line->is_over) forget_what_is_over(line);
+        leave(line);
+    }
+}
+
+bool bw_host_line_is_deaf(struct bw_plugin_process *process, const json_t *head)
 {
     const struct bw_plugin_line *line = find(process->host->dispatch, bw_json_int(head, "line", 0));
-    return line && line->process == process && line->is_over;
+    return line && line->process == process && !line->worker;
 }
 
 static bool is_listed(const json_t *numbers, int64_t number)
@@ -249,24 +286,34 @@ static bool is_listed(const json_t *numbers, int64_t number)
     return false;
 }
 
-void bw_host_line_over(struct bw_plugin_process *process, const json_t *head)
+/* Those of which its worker had not told yet have to end as well. */
+static void add_untold(struct bw_plugin_line *line, const json_t *numbers)
 {
-    struct bw_plugin_line *line = find(process->host->dispatch, bw_json_int(head, "line", 0));
-    struct bw_plugin_call *call, *next;
-    if (!line || line->process != process || line->is_over) return;
-    if (line->worker) bw_channel_read_now(line->worker->channel); /* of what it has called, too, whoever hears of its end first */
-    line->is_over = true;
-    for (call = TAILQ_FIRST(&process->calls); call; call = next) {
-        next = TAILQ_NEXT(call, link);
-        if (call->line == line && !is_listed(json_object_get(head, "calls"), call->worker_call)) bw_host_call_forget(process, call);
+    struct bw_plugin_call *call;
+    size_t index;
+    json_t *value;
+    json_array_foreach(numbers, index, value)
+    {
+        int64_t number = json_integer_value(value);
+        if (index >= UNTOLD_MAX || find_call(line, number) || !(call = bw_host_call_add(line->process, BW_SLICE("{}")))) continue;
+        call->line = line;
+        call->worker_call = number;
+        call->is_open = true;
+        bw_host_call_cancel(line->process, call, BW_HOST_GRACE_MS);
     }
 }
 
-void bw_host_lines_hear(struct bw_plugin_process *process)
+void bw_host_line_over(struct bw_plugin_process *process, const json_t *head)
 {
-    struct bw_plugin_line *line;
-    TAILQ_FOREACH(line, &process->lines, link)
-    if (line->worker) bw_channel_read_now(line->worker->channel);
+    struct bw_plugin_line *line = find(process->host->dispatch, bw_json_int(head, "line", 0));
+    const json_t *numbers = json_object_get(head, "calls");
+    struct bw_plugin_call *call;
+    if (!line || line->process != process || line->is_over) return;
+    line->is_over = true;
+    TAILQ_FOREACH(call, &process->calls, link)
+    if (call->line == line) call->is_open = is_listed(numbers, call->worker_call);
+    add_untold(line, numbers);
+    if (!line->worker) forget_what_is_over(line);
 }
 
 void bw_host_lines_free(struct bw_plugin_process *process)

@@ -16,7 +16,8 @@ struct bw_plugin_output {
     struct bw_plugin_process *process;
     struct event *event;
     int fd;
-    bool is_slow; /* too much was said: read now and then only, which makes the plugin wait */
+    bool is_waiting; /* until it is known whose it is */
+    bool is_slow;    /* too much was said: read now and then only, which makes the plugin wait */
     int64_t window_us;
     size_t said;     /* in this window */
     int64_t dropped; /* bytes, in this window */
@@ -86,11 +87,29 @@ static void read_turn(struct bw_plugin_output *output)
         take(output, bytes, (size_t)got);
 }
 
+/* Whose it is is what its workers know. */
+static bool has_to_wait(struct bw_plugin_output *output)
+{
+    if (!bw_host_lines_ask(output->process)) return false;
+    output->is_waiting = true;
+    event_del(output->event);
+    return true;
+}
+
+void bw_host_output_go_on(struct bw_plugin_output *output)
+{
+    if (!output || !output->is_waiting) return;
+    output->is_waiting = false;
+    if (!output->is_slow) event_add(output->event, NULL);
+    read_turn(output);
+    turn_window(output);
+}
+
 static void on_output(evutil_socket_t fd, short what, void *arg)
 {
     struct bw_plugin_output *output = arg;
     char byte[4096];
-    bw_host_lines_hear(output->process); /* whose it may be */
+    if (has_to_wait(output)) return;
     ssize_t got = read(fd, byte, sizeof byte);
     (void)what;
     if (got > 0) take(output, byte, (size_t)got);
@@ -99,7 +118,7 @@ static void on_output(evutil_socket_t fd, short what, void *arg)
 
 void bw_host_output_flush(struct bw_plugin_output *output)
 {
-    if (!output) return;
+    if (!output || output->is_waiting) return;
     read_turn(output);
     end_line(output);
 }
@@ -111,7 +130,7 @@ void bw_host_output_end_line(struct bw_plugin_output *output)
 
 void bw_host_output_watch(struct bw_plugin_output *output)
 {
-    if (!output->is_slow) return;
+    if (!output->is_slow || has_to_wait(output)) return;
     read_turn(output);
     turn_window(output);
 }

@@ -33,11 +33,18 @@ void bw_host_process_free(struct bw_plugin_process *process)
 /* It has ended, and there is nothing of it left to read. */
 static void bury(struct bw_plugin_process *process)
 {
-    bw_host_lines_hear(process); /* what else it has been called for */
     bw_host_output_flush(process->output);
     bw_host_calls_fail(process);
     bw_host_process_lost(process);
     bw_host_process_free(process);
+}
+
+/* Those who call it have seen its end as well: what it had still answered was read there, and all that was begun there is known here. */
+bool bw_host_process_settled(struct bw_plugin_process *process)
+{
+    if (process->process || process->channel || !bw_host_lines_ended(process)) return false;
+    bury(process);
+    return true;
 }
 
 /* Of the machine, not of the plugin: once. */
@@ -58,11 +65,22 @@ static bool is_in_turn(const struct bw_plugin_process *process, unsigned type)
     return type != BW_MSG_HOST_REFUSED || !process->is_ready;
 }
 
+/* What is said of a call is worth nothing before its worker has told of it; and with an end of one it has to be known who else may have printed. */
+static bool has_to_wait(struct bw_plugin_process *process, const struct bw_message *message)
+{
+    bool has_asked = process->has_asked;
+    process->has_asked = false;
+    if (has_asked || (message->type != BW_MSG_HOST_RESULT && message->type != BW_MSG_HOST_LOG)) return false;
+    if (message->type == BW_MSG_HOST_LOG && (!json_object_get(message->head, "line") || bw_host_call_of(process, message->head))) return false;
+    return process->is_message_held = bw_host_lines_ask(process);
+}
+
 static void on_message(struct bw_channel *channel, const struct bw_message *message, void *arg)
 {
     struct bw_plugin_process *process = arg;
     struct bw_error err;
     (void)channel;
+    if (has_to_wait(process, message)) return;
     if (!is_in_turn(process, message->type)) {
         bw_host_process_kill(process, "it has sent a message out of turn");
         return;
@@ -103,7 +121,7 @@ static void on_closed(struct bw_channel *channel, const char *reason, void *arg)
     process->channel = NULL;
     process->silent_at_us = bw_clock_mono_us();
     if (!process->process) {
-        bury(process);
+        bw_host_process_settled(process);
     } else if (strcmp(reason, "closed") != 0) {
         snprintf(why, sizeof why, "it has sent garbage: %s", reason);
         bw_host_process_kill(process, why);
@@ -129,7 +147,7 @@ static void on_ended(struct bw_process *ended, int wait_status, const char *how,
         tell_not_started(process, how);
     else
         bw_host_end_read(process->report, process->host->path, wait_status, process->why, &process->end);
-    if (!process->channel) bury(process); /* else it may have ended a call before its end, which counts */
+    bw_host_process_settled(process); /* else it may have ended a call before its end, which counts */
 }
 
 void bw_host_process_leave(struct bw_plugin_process *process)

@@ -32,9 +32,9 @@ struct bw_plugin_line {
     struct bw_plugin_process *process;
     struct bw_run_worker *worker; /* NULL: it has ended */
     bool is_left;                 /* no call follows on it */
-    bool is_over;                 /* the process has said which calls of its worker, which has ended, are not over */
+    bool is_over;                 /* the process has seen its end, and told which calls of it are not over */
     int64_t lost_us;              /* when the worker found it closed; 0: it did not */
-    size_t early;                 /* calls with is_early */
+    bool is_asked;                /* its worker is to say what calls it has there */
 };
 
 /* A plugin call on its way: worker → host → worker. */
@@ -44,7 +44,7 @@ struct bw_plugin_call {
     struct bw_run_worker *worker; /* NULL: nobody waits for the result any more */
     int64_t worker_call;
     struct bw_plugin_line *line; /* that it was made on, where its number is worker_call; NULL: it went through the engine */
-    bool is_early;               /* its result was here before the word of it: that is still to come, and ends it */
+    bool is_open;                /* the line is over, and its process has told that it has this call */
     char *about;                 /* of BW_MSG_CALL */
     bool is_health;              /* of no step: the engine asks how it is */
     int64_t kill_at_us;          /* it is not wanted any more: its host is ended then. 0 = it is wanted */
@@ -65,6 +65,8 @@ struct bw_plugin_process {
     int report; /* what it writes here when it crashes is read after its end */
     TAILQ_HEAD(, bw_plugin_call) calls;
     TAILQ_HEAD(, bw_plugin_line) lines;
+    bool is_asking;                    /* what its workers are about there; it is not heard meanwhile */
+    bool is_message_held, has_asked;   /* a message has to wait for that; it has, and is the next one */
     int lines_socket;                  /* by which it is given its ends of them; -1: by none */
     uint64_t served;                   /* calls that it was given */
     int64_t resolver;                  /* as it was when it started */
@@ -130,6 +132,7 @@ void bw_host_process_init(struct bw_plugin_process *process); /* its build is co
 void bw_host_process_kill(struct bw_plugin_process *process, const char *why);
 void bw_host_process_leave(struct bw_plugin_process *process);                 /* it has no calls and will get none */
 void bw_host_process_watch(struct bw_plugin_process *process, int64_t now_us); /* may be gone afterwards */
+bool bw_host_process_settled(struct bw_plugin_process *process);               /* nobody calls it any more; true: it had ended, and is gone */
 void bw_host_process_free(struct bw_plugin_process *process);
 /* hosts.c */
 void bw_host_say_late(struct bw_error *err);                                                         /* it did not load in time … */
@@ -177,18 +180,21 @@ void bw_host_call_cancel(struct bw_plugin_process *process, struct bw_plugin_cal
 /* host_lines.c */
 void bw_host_line_give(struct bw_plugin_process *process, struct bw_run_worker *worker);       /* unless it has one, or cannot have any */
 struct bw_plugin_call *bw_host_call_of(struct bw_plugin_process *process, const json_t *head); /* `call` of `line`, or of none; NULL: no such call */
-struct bw_plugin_call *bw_host_call_early(struct bw_plugin_process *process, const json_t *head); /* NULL: it makes them up, or no memory */
-void bw_host_lines_retire(struct bw_plugin_process *process);                                     /* its workers are to leave them, … */
-bool bw_host_lines_left(const struct bw_plugin_process *process);                                 /* … and have */
-bool bw_host_lines_are_lost(const struct bw_plugin_process *process, int64_t before_us);          /* some were found closed before that */
+void bw_host_lines_retire(struct bw_plugin_process *process);                                  /* its workers are to leave them, … */
+bool bw_host_lines_left(const struct bw_plugin_process *process);                              /* … and have */
+bool bw_host_lines_ended(const struct bw_plugin_process *process); /* nothing comes on them any more, and nothing is to be told of them */
+bool bw_host_lines_are_lost(const struct bw_plugin_process *process, int64_t before_us); /* some were found closed before that */
 void bw_host_lines_worker_lost(struct bw_run_worker *worker);
-bool bw_host_line_is_over(struct bw_plugin_process *process, const json_t *head); /* `line`: nobody waits for what comes of its calls */
+bool bw_host_line_is_deaf(struct bw_plugin_process *process, const json_t *head); /* `line`: its worker has gone */
 void bw_host_line_over(struct bw_plugin_process *process, const json_t *head);    /* BW_MSG_HOST_LINE_OVER */
-void bw_host_lines_hear(struct bw_plugin_process *process);                       /* what its workers have said, also of calls */
+/* False: there is nobody to be asked, or nothing of which the engine does not know. Else no message of the process is delivered, and nothing of its
+ * output read, until all of its workers have told. */
+bool bw_host_lines_ask(struct bw_plugin_process *process);
 void bw_host_lines_free(struct bw_plugin_process *process);
 /* host_output.c. Takes fd, the end of the pipe that is its stdout and stderr; NULL without memory. */
 struct bw_plugin_output *bw_host_output_new(struct bw_plugin_process *process, int fd);
 void bw_host_output_flush(struct bw_plugin_output *output);    /* before its calls change: what it has printed is of those that are in progress */
+void bw_host_output_go_on(struct bw_plugin_output *output);    /* the workers have told whose it is */
 void bw_host_output_end_line(struct bw_plugin_output *output); /* the same where nothing is left to read of what they have printed */
 void bw_host_output_watch(struct bw_plugin_output *output);
 void bw_host_output_log(struct bw_plugin_output *output, const struct bw_plugin_call *call, const char *level, const char *text);

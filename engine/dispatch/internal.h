@@ -396,9 +396,10 @@ void bw_hosts_watch(struct bw_dispatch *dispatch);
 size_t bw_hosts_pids(const struct bw_dispatch *dispatch, pid_t *out, size_t capacity); /* how many were put into out */
 void bw_hosts_call(struct bw_run_worker *worker, const struct bw_message *message);
 void bw_hosts_cancel(struct bw_run_worker *worker, const json_t *head); /* BW_MSG_CALL_CANCEL */
-/* Of lines (host_lines.c): BW_MSG_CALL with one, BW_MSG_CALL_OVER, BW_MSG_LINE_LEFT, BW_MSG_LINE_LOST */
+/* Of lines (host_lines.c): BW_MSG_CALL with one, BW_MSG_CALL_OVER, BW_MSG_LINE_TOLD, BW_MSG_LINE_LEFT, BW_MSG_LINE_LOST */
 void bw_hosts_call_on_line(struct bw_run_worker *worker, const struct bw_message *message);
 void bw_hosts_call_over(struct bw_run_worker *worker, const json_t *head);
+void bw_hosts_line_told(struct bw_run_worker *worker, const json_t *head);
 void bw_hosts_line_left(struct bw_run_worker *worker, const json_t *head);
 void bw_hosts_line_lost(struct bw_run_worker *worker, const json_t *head);
 void bw_hosts_cancel_all(struct bw_run_worker *worker); /* it has ended */

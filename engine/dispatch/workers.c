@@ -224,6 +224,7 @@ static void on_message(struct bw_channel *channel, const struct bw_message *mess
             bw_hosts_call(worker, message);
         break;
     case BW_MSG_CALL_OVER: bw_hosts_call_over(worker, message->head); break;
+    case BW_MSG_LINE_TOLD: bw_hosts_line_told(worker, message->head); break;
     case BW_MSG_LINE_LEFT: bw_hosts_line_left(worker, message->head); break;
     case BW_MSG_LINE_LOST: bw_hosts_line_lost(worker, message->head); break;
     case BW_MSG_CALL_CANCEL: bw_hosts_cancel(worker, message->head); break;

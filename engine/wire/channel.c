@@ -8,13 +8,16 @@
 #define READ_BYTES (4u << 10)   /* there is room for at least so much … */
 #define KEPT_BYTES (64u << 10)  /* … and for so much when it comes in bursts; what a larger frame took is given back */
 #define TURN_BYTES (256u << 10) /* read, or written, in one turn of the loop */
+#define LATER_US 1000
 
 /* No bufferevent: it asks how much there is before each read, and copies each frame once more. */
 struct bw_channel {
     int fd;
     struct event *readable, *writable; /* the latter is also what is due at the end of a turn */
-    bool is_pushing;                   /* what did not fit into the socket is written when epoll says that there is room */
-    bool is_broken;                    /* nothing can be written any more; what the peer had sent before is still read */
+    struct event *later;               /* NULL: nothing was ever sent later */
+    bool is_held;
+    bool is_pushing; /* what did not fit into the socket is written when epoll says that there is room */
+    bool is_broken;  /* nothing can be written any more; what the peer had sent before is still read */
     size_t limit_bytes;
     struct bw_channel_handlers handlers;
     void *arg;
@@ -28,6 +31,7 @@ static void destroy(struct bw_channel *channel)
 {
     if (channel->readable) event_free(channel->readable);
     if (channel->writable) event_free(channel->writable);
+    if (channel->later) event_free(channel->later);
     evutil_closesocket(channel->fd);
     bw_buf_free(&channel->in);
     bw_buf_free(&channel->out);
@@ -49,6 +53,7 @@ static bool close_with(struct bw_channel *channel, const char *reason)
         channel->is_closed = true;
         event_del(channel->readable);
         event_del(channel->writable);
+        if (channel->later) event_del(channel->later);
         channel->is_in_handler = true;
         channel->handlers.closed(channel, reason, channel->arg);
         channel->is_in_handler = false;
@@ -92,6 +97,7 @@ static bool take(struct bw_channel *channel)
             return false;
         }
         if (!deliver(channel)) return false;
+        if (channel->is_held) break;
         taken += (size_t)whole;
     }
     channel->in.len -= taken;
@@ -105,6 +111,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
     struct bw_channel *channel = arg;
     struct bw_buf *in = &channel->in;
     (void)what;
+    if (channel->is_held) return;
     for (size_t left = TURN_BYTES; left;) {
         if (!bw_buf_reserve(in, READ_BYTES)) {
             close_with(channel, "out of memory");
@@ -120,16 +127,27 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
         }
         in->len += (size_t)got;
         left -= (size_t)got;
-        if (!take(channel)) return;
+        if (!take(channel) || channel->is_held) return;
         if ((size_t)got < wanted && !channel->is_broken) return; /* that was all: nobody is asked whether there is more */
         if (in->capacity < KEPT_BYTES) bw_buf_reserve(in, in->capacity);
     }
     if (channel->is_broken) event_active(channel->readable, EV_READ, 0);
 }
 
-void bw_channel_read_now(struct bw_channel *channel)
+void bw_channel_hold(struct bw_channel *channel)
 {
-    if (!channel->is_closed && !channel->is_in_handler) on_readable(channel->fd, EV_READ, channel);
+    if (channel->is_closed || channel->is_held) return;
+    channel->is_held = true;
+    event_del(channel->readable);
+}
+
+void bw_channel_go_on(struct bw_channel *channel)
+{
+    if (channel->is_closed || !channel->is_held) return;
+    channel->is_held = false;
+    event_add(channel->readable, NULL);
+    if (channel->is_broken) event_active(channel->readable, EV_READ, 0);
+    if (!channel->is_in_handler) take(channel);
 }
 
 /* Behind whatever else is due in this turn of the loop: its messages leave together, and without asking epoll first whether there is room. That was
@@ -179,15 +197,35 @@ static void close_up(struct bw_channel *channel)
     channel->sent = 0;
 }
 
-bool bw_channel_send(struct bw_channel *channel, uint16_t type, struct bw_slice head, const struct bw_slice *parts, size_t part_count)
+static bool append(struct bw_channel *channel, uint16_t type, struct bw_slice head, const struct bw_slice *parts, size_t part_count)
 {
     if (channel->is_closed) return false;
     close_up(channel);
     bw_frame_encode(&channel->out, type, head, parts, part_count);
-    if (channel->out.failed) { /* nothing of it was appended */
-        channel->out.failed = false;
-        return false;
-    }
+    bool has_failed = channel->out.failed; /* then nothing of it was appended */
+    channel->out.failed = false;
+    return !has_failed;
+}
+
+static void on_later(evutil_socket_t fd, short what, void *arg)
+{
+    struct bw_channel *channel = arg;
+    (void)fd, (void)what;
+    if (channel->sent < channel->out.len && !channel->is_pushing && !channel->is_broken) event_active(channel->writable, EV_WRITE, 0);
+}
+
+bool bw_channel_send_later(struct bw_channel *channel, uint16_t type, struct bw_slice head, const struct bw_slice *parts, size_t part_count)
+{
+    if (!channel->later) channel->later = event_new(event_get_base(channel->readable), -1, 0, on_later, channel);
+    if (!channel->later) return false;
+    if (!append(channel, type, head, parts, part_count)) return false;
+    if (!event_pending(channel->later, EV_TIMEOUT, NULL)) event_add(channel->later, &(struct timeval){.tv_usec = LATER_US});
+    return true;
+}
+
+bool bw_channel_send(struct bw_channel *channel, uint16_t type, struct bw_slice head, const struct bw_slice *parts, size_t part_count)
+{
+    if (!append(channel, type, head, parts, part_count)) return false;
     if (!channel->is_pushing && !channel->is_broken) event_active(channel->writable, EV_WRITE, 0);
     return true;
 }

@@ -32,8 +32,11 @@ void bw_channel_free(struct bw_channel *channel);
 bool bw_channel_send(struct bw_channel *channel, uint16_t type, struct bw_slice head, const struct bw_slice *parts, size_t part_count);
 /* The same with a jansson head (borrowed). */
 bool bw_channel_send_json(struct bw_channel *channel, uint16_t type, const json_t *head, const struct bw_slice *parts, size_t part_count);
-/* What has arrived is delivered now, as far as it is read in one turn: for whoever has heard elsewhere of what it must say. It may be closed, and
- * freed by its handler, afterwards. Nothing from within one of its own handlers: what is behind the message that is handled comes in its order. */
-void bw_channel_read_now(struct bw_channel *channel);
+/* The same without haste: it leaves in its order with the next message that is sent, or a millisecond later. */
+bool bw_channel_send_later(struct bw_channel *channel, uint16_t type, struct bw_slice head, const struct bw_slice *parts, size_t part_count);
+/* Nothing is read or delivered, no end either, until bw_channel_go_on(). From within the handler of a message: that one is delivered once more then.
+ */
+void bw_channel_hold(struct bw_channel *channel);
+void bw_channel_go_on(struct bw_channel *channel); /* what has been read already is delivered before it returns: it may be freed by its handler */
 size_t bw_channel_unsent(const struct bw_channel *channel); /* bytes not yet taken by the socket */
 #endif

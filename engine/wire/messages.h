@@ -75,11 +75,12 @@ enum bw_message_type {
     /* A line: the worker calls the process of a plugin itself, and its results come back the same way, without this process in between. {line:
      * number, by which its descriptor has been passed (fd 5, wire/pass.h), actions: ["ns/name" that are called there from now on], secrets: [NAME of
      * those that bellwire.yaml grants to the plugin]}. On it go BW_MSG_HOST_EXECUTE and BW_MSG_HOST_CANCEL, with the numbers of the worker, and back
-     * BW_MSG_HOST_RESULT and BW_MSG_HOST_BEAT. The engine is told what is on its way there: BW_MSG_CALL with the line before it, BW_MSG_CALL_OVER
-     * after it. A result may come through the engine all the same: of a call that has printed or logged, so that this stands in the log with its
+     * BW_MSG_HOST_RESULT and BW_MSG_HOST_BEAT. The engine is told of them a little later: BW_MSG_CALL with the line, and BW_MSG_CALL_OVER
+     * behind it. A result may come through the engine all the same: of a call that has printed or logged, so that this stands in the log with its
      * step. */
     BW_MSG_LINE = 19,
     BW_MSG_LINE_RETIRED = 20, /* {line} another process takes the calls. Answered by BW_MSG_LINE_LEFT */
+    BW_MSG_LINE_ASK = 21,     /* {line} answered by BW_MSG_LINE_TOLD at once: what the engine was to be told of its calls comes before it */
     BW_MSG_PUBLIC_URL = 11,   /* {public_url} instead of the one that was configured: the port is known only now */
     BW_MSG_CALL_BEAT = 12,    /* {call} the plugin has said that it is still at work on it (`heartbeat`) */
     /* A key that senders publish: fetch it. {fetch: number, kind: "certificate"|"jwks", url, post: a JSON body to ask with, or "": GET, name: of the
@@ -131,6 +132,7 @@ enum bw_message_type {
     BW_MSG_CALL = 35,
     BW_MSG_CALL_OVER = 49, /* {call, line, failed?: true: the plugin wants it tried again} its result has come on the line */
     BW_MSG_LINE_LEFT = 46, /* {line} no call follows there */
+    BW_MSG_LINE_TOLD = 50, /* {line} */
     BW_MSG_LINE_LOST = 47, /* {line, why: "closed", or what was wrong with what has come} what was called there and has no result gets none there */
     /* {call, grace_ms, keep?: bool} the call is no longer wanted: the plugin is told, and its process is ended when the call is still open after
      * grace_ms. With `keep` a result that comes until then is wanted all the same. Another one about the same call can only shorten its time. */

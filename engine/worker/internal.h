@@ -609,8 +609,8 @@ void bw_line_take(struct bw_worker *worker, const json_t *head); /* BW_MSG_LINE 
 void bw_line_retire(struct bw_worker *worker, int64_t number);   /* BW_MSG_LINE_RETIRED */
 /* False: there is none for that action. */
 bool bw_line_call(struct bw_attempt *attempt, const struct bw_action *action, struct bw_slice input, struct bw_slice about);
-void bw_line_cancel(const struct bw_attempt *attempt); /* the process is told, if the call was made on a line */
-void bw_line_hear(struct bw_line *line);               /* what has come is taken in; it may be gone afterwards */
+void bw_line_cancel(const struct bw_attempt *attempt);        /* the process is told, if the call was made on a line */
+void bw_line_asked(struct bw_worker *worker, int64_t number); /* BW_MSG_LINE_ASK */
 
 /* ---- grants.c ---- */
 /* What the step may see: the workflow's secrets; an action only those that it declares. Returns the count. */

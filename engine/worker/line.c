@@ -24,7 +24,7 @@ static void tell_over(const struct bw_line *line, int64_t call, bool has_failed)
     char head[80];
     int len = snprintf(head, sizeof head, "{\"call\":%lld,\"line\":%lld%s}", (long long)call, (long long)line->number,
                        has_failed ? ",\"failed\":true" : "");
-    bw_channel_send(line->worker->channel, BW_MSG_CALL_OVER, (struct bw_slice){head, (size_t)len}, NULL, 0);
+    bw_channel_send_later(line->worker->channel, BW_MSG_CALL_OVER, (struct bw_slice){head, (size_t)len}, NULL, 0);
 }
 
 /* The engine knows which calls the process has, also of those that nobody waits for any more. Here an answer only counts on the line of its call: no
@@ -79,6 +79,13 @@ void bw_line_retire(struct bw_worker *worker, int64_t number)
     TAILQ_FOREACH(line, &worker->lines, link)
     if (line->number == number) call_there_no_more(line);
     bw_channel_send(worker->channel, BW_MSG_LINE_LEFT, (struct bw_slice){head, (size_t)len}, NULL, 0);
+}
+
+void bw_line_asked(struct bw_worker *worker, int64_t number)
+{
+    char head[40];
+    int len = snprintf(head, sizeof head, "{\"line\":%lld}", (long long)number);
+    bw_channel_send(worker->channel, BW_MSG_LINE_TOLD, (struct bw_slice){head, (size_t)len}, NULL, 0);
 }
 
 /* ---- its beginning ---- */
@@ -141,12 +148,12 @@ static void append_secrets(struct bw_buf *head, const struct bw_line *line, cons
     json_array_foreach(line->secrets, index, name) append_secret(head, line->worker, bw_json_slice(name), &is_first);
 }
 
-/* The engine hears of it first: its channel is written first, if it takes in what is written. */
+/* Not at once: that would wake a process which has nothing to do with the call, as a rule. When it has, it asks. */
 static void tell_called(const struct bw_line *line, int64_t call, struct bw_slice about)
 {
     char head[80];
     int len = snprintf(head, sizeof head, "{\"call\":%lld,\"line\":%lld,\"about_part\":0}", (long long)call, (long long)line->number);
-    if (!bw_channel_send(line->worker->channel, BW_MSG_CALL, (struct bw_slice){head, (size_t)len}, &about, 1)) exit(70);
+    if (!bw_channel_send_later(line->worker->channel, BW_MSG_CALL, (struct bw_slice){head, (size_t)len}, &about, 1)) exit(70);
 }
 
 bool bw_line_call(struct bw_attempt *attempt, const struct bw_action *action, struct bw_slice input, struct bw_slice about)
@@ -176,9 +183,4 @@ void bw_line_cancel(const struct bw_attempt *attempt)
     if (!attempt->line) return;
     int len = snprintf(head, sizeof head, "{\"call\":%lld}", (long long)attempt->call);
     bw_channel_send(attempt->line->channel, BW_MSG_HOST_CANCEL, (struct bw_slice){head, (size_t)len}, NULL, 0);
-}
-
-void bw_line_hear(struct bw_line *line)
-{
-    bw_channel_read_now(line->channel);
 }

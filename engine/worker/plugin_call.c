@@ -149,14 +149,8 @@ void bw_step_plugin_result(struct bw_attempt *attempt, const struct bw_message *
         bw_step_fail(attempt, &err, !strcmp(outcome, "retry") ? BW_CLASS_TRANSIENT : BW_CLASS_PERMANENT, bw_json_int(error, "retry_after_ms", -1));
 }
 
-/* The engine says it of a call that was made on a line when its process has died: what that had still said there is read first, and counts. */
 void bw_step_take_result(struct bw_worker *worker, const struct bw_message *message)
 {
-    int64_t call = bw_json_int(message->head, "call", -1);
-    struct bw_attempt *attempt = bw_step_called(worker, call);
-    if (attempt && attempt->line) {
-        bw_line_hear(attempt->line);
-        attempt = bw_step_called(worker, call);
-    }
+    struct bw_attempt *attempt = bw_step_called(worker, bw_json_int(message->head, "call", -1));
     if (attempt) bw_step_plugin_result(attempt, message); /* else: it came after the timeout */
 }

@@ -87,6 +87,7 @@ static void on_message(struct bw_channel *channel, const struct bw_message *mess
     case BW_MSG_USAGE: bw_meter_answered(worker, message); break;
     case BW_MSG_LINE: bw_line_take(worker, message->head); break;
     case BW_MSG_LINE_RETIRED: bw_line_retire(worker, bw_json_int(message->head, "line", 0)); break;
+    case BW_MSG_LINE_ASK: bw_line_asked(worker, bw_json_int(message->head, "line", 0)); break;
     case BW_MSG_CALL_BEAT: bw_heartbeat_take(worker, bw_json_int(message->head, "call", -1)); break;
     case BW_MSG_CALL_RESULT: bw_step_take_result(worker, message); break;
     case BW_MSG_FETCH: bw_fetch_take(worker, message->head); break;

@@ -287,58 +287,102 @@ static void test_an_escaped_nul_in_a_head_is_no_protocol_error(void **state)
     pair_close(&pair);
 }
 
-static void test_what_has_arrived_can_be_read_before_its_turn(void **state)
+static void send_raw(const struct pair *pair, unsigned from, unsigned to)
+{
+    struct bw_buf bytes = {0};
+    for (unsigned i = from; i <= to; i++) {
+        char head[32];
+        int len = snprintf(head, sizeof head, "{\"n\":%u}", i);
+        bw_frame_encode(&bytes, 7, (struct bw_slice){head, (size_t)len}, NULL, 0);
+    }
+    assert_int_equal(write(pair->raw, bytes.data, bytes.len), bytes.len);
+    bw_buf_free(&bytes);
+}
+
+static void test_one_that_is_held_hears_nothing_until_it_goes_on(void **state)
 {
     (void)state;
     struct pair pair;
-    struct bw_buf bytes = {0};
     pair_open(&pair, true);
-    bw_channel_read_now(pair.right.channel); /* nothing */
-    bw_frame_encode(&bytes, 7, BW_SLICE("{\"n\":1}"), NULL, 0);
-    bw_frame_encode(&bytes, 7, BW_SLICE("{\"n\":2}"), NULL, 0);
-    assert_int_equal(write(pair.raw, bytes.data, bytes.len), bytes.len);
-    bw_channel_read_now(pair.right.channel);
-    assert_int_equal(pair.right.messages, 2);
-    event_base_loop(pair.base, EVLOOP_NONBLOCK);
-    assert_int_equal(pair.right.messages, 2); /* not once more */
     pair.right.frees_on_close = true;
+    send_raw(&pair, 1, 2);
+    bw_channel_hold(pair.right.channel);
+    bw_channel_hold(pair.right.channel);
+    event_base_loop(pair.base, EVLOOP_NONBLOCK);
+    assert_int_equal(pair.right.messages, 0);
     close(pair.raw);
     pair.raw = -1;
-    bw_channel_read_now(pair.right.channel);
+    event_base_loop(pair.base, EVLOOP_NONBLOCK);
+    assert_int_equal(pair.right.closes, 0);
+    bw_channel_go_on(pair.right.channel);
+    event_base_dispatch(pair.base);
+    assert_int_equal(pair.right.messages, 2);
     assert_int_equal(pair.right.closes, 1);
-    assert_null(pair.right.channel);
-    bw_buf_free(&bytes);
+    bw_channel_free(pair.left.channel);
+    event_base_free(pair.base);
+}
+
+static bool holds_next;
+static void hold_at_second(struct bw_channel *channel, const struct bw_message *message, void *arg)
+{
+    bool is_second = json_integer_value(json_object_get(message->head, "n")) == 2;
+    if (is_second && holds_next) {
+        holds_next = false;
+        bw_channel_hold(channel);
+        return;
+    }
+    on_message(channel, message, arg);
+}
+
+/* … and on_message() sees to it that each comes once, and in order. */
+static void test_a_message_within_which_it_was_held_is_delivered_once_more(void **state)
+{
+    (void)state;
+    static const struct bw_channel_handlers holding = {hold_at_second, on_closed};
+    struct pair pair;
+    int fds[2];
+    pair_open(&pair, true);
+    bw_channel_free(pair.right.channel);
+    close(pair.raw);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+    pair.raw = fds[0];
+    pair.right.channel = bw_channel_new(pair.base, fds[1], 1 << 20, &holding, &pair.right);
+    assert_non_null(pair.right.channel);
+    holds_next = true;
+    send_raw(&pair, 1, 3);
+    event_base_loop(pair.base, EVLOOP_NONBLOCK);
+    assert_int_equal(pair.right.messages, 1);
+    send_raw(&pair, 4, 4);
+    event_base_loop(pair.base, EVLOOP_NONBLOCK);
+    assert_int_equal(pair.right.messages, 1);
+    bw_channel_go_on(pair.right.channel);
+    assert_int_equal(pair.right.messages, 3); /* at once: they had been read */
+    pair.right.expected = 4;
+    event_base_dispatch(pair.base);
+    assert_int_equal(pair.right.messages, 4);
     pair_close(&pair);
 }
 
-static void read_on(struct bw_channel *channel, const struct bw_message *message, void *arg)
-{
-    on_message(channel, message, arg);
-    bw_channel_read_now(channel);
-}
-
-static void test_within_a_handler_nothing_comes_before_its_turn(void **state)
+static void test_what_is_sent_later_leaves_by_itself_or_in_front_of_what_is_sent(void **state)
 {
     (void)state;
-    static const struct bw_channel_handlers reading = {read_on, on_closed};
     struct pair pair;
-    struct bw_buf bytes = {0};
-    pair_open(&pair, true);
-    bw_channel_free(pair.right.channel);
-    int fds[2];
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
-    pair.right.channel = bw_channel_new(pair.base, fds[1], 1 << 20, &reading, &pair.right);
-    assert_non_null(pair.right.channel);
-    for (int i = 1; i <= 3; i++) {
+    pair_open(&pair, false);
+    for (unsigned i = 1; i <= 2; i++) {
         char head[32];
-        int len = snprintf(head, sizeof head, "{\"n\":%d}", i);
-        bw_frame_encode(&bytes, 7, (struct bw_slice){head, (size_t)len}, NULL, 0);
+        int len = snprintf(head, sizeof head, "{\"n\":%u}", i);
+        assert_true(bw_channel_send_later(pair.left.channel, 7, (struct bw_slice){head, (size_t)len}, NULL, 0));
     }
-    assert_int_equal(write(fds[0], bytes.data, bytes.len), bytes.len);
-    bw_channel_read_now(pair.right.channel);
-    assert_int_equal(pair.right.messages, 3); /* each once, in order: on_message() looks */
-    close(fds[0]);
-    bw_buf_free(&bytes);
+    assert_true(bw_channel_unsent(pair.left.channel) > 0);
+    pair.right.expected = 2;
+    event_base_dispatch(pair.base); /* nothing else is sent */
+    assert_int_equal(pair.right.messages, 2);
+    assert_true(bw_channel_send_later(pair.left.channel, 7, BW_SLICE("{\"n\":3}"), NULL, 0));
+    send_numbered(pair.left.channel, 4, BW_SLICE("now"));
+    pair.right.expected = 4;
+    event_base_dispatch(pair.base);
+    assert_string_equal(pair.right.last, "now");
+    assert_true(bw_channel_send_later(pair.left.channel, 7, BW_SLICE("{\"n\":5}"), NULL, 0)); /* it may be freed with some on their way */
     pair_close(&pair);
 }
 
@@ -381,8 +425,9 @@ int main(void)
         cmocka_unit_test(test_a_peer_that_breaks_the_protocol_is_cut_off),
         cmocka_unit_test(test_a_frame_in_single_bytes_is_put_together),
         cmocka_unit_test(test_an_escaped_nul_in_a_head_is_no_protocol_error),
-        cmocka_unit_test(test_what_has_arrived_can_be_read_before_its_turn),
-        cmocka_unit_test(test_within_a_handler_nothing_comes_before_its_turn),
+        cmocka_unit_test(test_one_that_is_held_hears_nothing_until_it_goes_on),
+        cmocka_unit_test(test_a_message_within_which_it_was_held_is_delivered_once_more),
+        cmocka_unit_test(test_what_is_sent_later_leaves_by_itself_or_in_front_of_what_is_sent),
         cmocka_unit_test(test_a_part_is_found_by_the_field_that_names_it),
     };
     signal(SIGPIPE, SIG_IGN);
