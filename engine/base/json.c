@@ -101,6 +101,15 @@ void bw_json_append_error(struct bw_buf *out, const struct bw_error *err, const 
     bw_buf_free(&message);
 }
 
+struct bw_error bw_json_error(const json_t *error)
+{
+    struct bw_error err;
+    bw_error_set(&err, bw_json_str(error, "code", "error"), "%s", bw_json_str(error, "message", ""));
+    bw_error_hint(&err, "%s", bw_json_str(error, "hint", ""));
+    bw_error_at(&err, bw_json_str(error, "file", ""), (int)bw_json_int(error, "line", 0), (int)bw_json_int(error, "column", 0));
+    return err;
+}
+
 const char *bw_json_str(const json_t *object, const char *key, const char *otherwise)
 {
     const char *text = json_string_value(json_object_get(object, key));

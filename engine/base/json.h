@@ -14,6 +14,7 @@ json_t *bw_json_load_head(struct bw_slice text);
 void bw_json_append(struct bw_buf *out, const json_t *value); /* compact, keys in insertion order, reals by bw_json_real_append */
 /* {code, message, class?, hint?, file?, line?, column?, step?}; secrets are taken out of the message. class NULL and step empty: left out. */
 void bw_json_append_error(struct bw_buf *out, const struct bw_error *err, const char *class, struct bw_slice step);
+struct bw_error bw_json_error(const json_t *error); /* the other way round: without code "error", without the rest none */
 /* Readers with a default for frame heads and configuration; a wrong type reads as the default. */
 const char *bw_json_str(const json_t *object, const char *key, const char *otherwise);
 int64_t bw_json_int(const json_t *object, const char *key, int64_t otherwise);

@@ -184,12 +184,11 @@ static void judge_refusal(struct report *report, const struct bw_workflow *workf
     {
         const json_t *why = json_object_get(refused, "error");
         if (!bw_slice_is(workflow->name, bw_json_str(refused, "workflow", ""))) continue;
-        bw_error_set(&err, bw_json_str(why, "code", ""), "%s", bw_json_str(why, "message", ""));
-        bw_error_hint(&err, "%s", bw_json_str(why, "hint", ""));
+        err = bw_json_error(why);
         verdict->kind = "refused";
-        verdict->mark = (struct bw_mark){(int)bw_json_int(why, "line", 0), (int)bw_json_int(why, "column", 0)};
+        verdict->mark = (struct bw_mark){err.line, err.column};
         verdict->condition = (struct bw_slice){0};
-        bw_error_at(&err, bw_json_str(why, "file", workflow->file.ptr), verdict->mark.line, verdict->mark.column);
+        if (!*err.file) bw_error_at(&err, workflow->file.ptr, err.line, err.column);
         describe_refusal(verdict, &err);
         return;
     }

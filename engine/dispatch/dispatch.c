@@ -24,15 +24,6 @@ json_t *bw_dispatch_error_json(const struct bw_error *err, const char *class)
     return error;
 }
 
-static struct bw_error error_of(const json_t *error)
-{
-    struct bw_error err;
-    bw_error_set(&err, bw_json_str(error, "code", "error"), "%s", bw_json_str(error, "message", ""));
-    bw_error_hint(&err, "%s", bw_json_str(error, "hint", ""));
-    bw_error_at(&err, bw_json_str(error, "file", ""), (int)bw_json_int(error, "line", 0), (int)bw_json_int(error, "column", 0));
-    return err;
-}
-
 void bw_dispatch_fail(struct bw_dispatch *dispatch, const struct bw_error *err)
 {
     if (dispatch->is_failed) return;
@@ -128,7 +119,7 @@ static void log_refused(struct bw_dispatch *dispatch, const json_t *head)
     json_object_set_new(dispatch->told_refused, number, json_true());
     json_array_foreach(refused, index, one)
     {
-        struct bw_error err = error_of(json_object_get(one, "error"));
+        struct bw_error err = bw_json_error(json_object_get(one, "error"));
         char text[1200];
         bw_log(BW_LOG_ERROR, "catalog.revision_refused", BW_INT("revision", revision), BW_STR("workflow", bw_json_str(one, "workflow", "")),
                BW_STR("message", bw_error_text(&err, text, sizeof text)),
@@ -176,7 +167,7 @@ size_t bw_dispatch_log_errors(const json_t *loaded)
     json_t *error;
     json_array_foreach(json_object_get(loaded, "errors"), index, error)
     {
-        struct bw_error err = error_of(error);
+        struct bw_error err = bw_json_error(error);
         bw_log_error(BW_LOG_ERROR, "catalog.error", &err);
     }
     return index;

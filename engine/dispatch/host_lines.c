@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define UNTOLD_MAX 10000
+#define UNTOLD_MAX 10000       /* more than a worker has at once: who tells of more makes them up */
 #define SOCKET_BYTES (1 << 20) /* a burst of calls or results does not stall either side */
 
 static struct bw_plugin_line *find(struct bw_dispatch *dispatch, int64_t number)

@@ -55,10 +55,10 @@ static size_t read_errors(const json_t *list, struct bw_errors *errs)
     json_t *error;
     json_array_foreach(list, index, error)
     {
-        struct bw_error *added = bw_errors_add(errs, bw_json_str(error, "code", "error"), "%s", bw_json_str(error, "message", ""));
-        if (!added) break;
-        bw_error_hint(added, "%s", bw_json_str(error, "hint", ""));
-        bw_error_at(added, bw_json_str(error, "file", ""), (int)bw_json_int(error, "line", 0), (int)bw_json_int(error, "column", 0));
+        struct bw_error err = bw_json_error(error);
+        size_t before = errs->count;
+        bw_errors_push(errs, &err);
+        if (errs->count == before) break;
     }
     return index;
 }

@@ -30,15 +30,6 @@ void bw_refusals_add(struct bw_catalog *catalog, struct bw_slice workflow, const
     add(catalog, workflow, false, why);
 }
 
-static struct bw_error read_error(const json_t *from)
-{
-    struct bw_error err;
-    bw_error_set(&err, bw_json_str(from, "code", "error"), "%s", bw_json_str(from, "message", ""));
-    bw_error_hint(&err, "%s", bw_json_str(from, "hint", ""));
-    bw_error_at(&err, bw_json_str(from, "file", ""), (int)bw_json_int(from, "line", 0), (int)bw_json_int(from, "column", 0));
-    return err;
-}
-
 void bw_refusals_begin(struct bw_catalog *catalog, const struct bw_message *message, const struct bw_errors *offers)
 {
     size_t index;
@@ -46,7 +37,7 @@ void bw_refusals_begin(struct bw_catalog *catalog, const struct bw_message *mess
     for (size_t i = 0; i < offers->count; i++) add(catalog, BW_SLICE(""), true, &offers->items[i]);
     json_array_foreach(json_object_get(message->head, "refused"), index, lost)
     {
-        struct bw_error why = read_error(lost);
+        struct bw_error why = bw_json_error(lost);
         add(catalog, BW_SLICE(""), strcmp(bw_json_str(lost, "kind", ""), BW_FILE_WORKFLOW) != 0, &why);
     }
 }
@@ -139,7 +130,7 @@ static bool is_cancelled(const json_t *recorded, struct bw_error *err)
         const char *path = bw_json_str(step, "path", "");
         size_t len = strlen(path);
         if (len < suffix || strcmp(path + len - suffix, BW_MARK_SUFFIX) != 0 || bw_json_int(step, "state", 0) != BW_STATE_CANCELLED) continue;
-        *err = read_error(json_object_get(step, "error"));
+        *err = bw_json_error(json_object_get(step, "error"));
         return true;
     }
     return false;

@@ -1,9 +1,10 @@
 #!/usr/bin/python3
 """What the faults of a plugin cost others: each fault N times while other runs go on, whose answers are timed meanwhile and before.
 
-usage: scripts/soak faults [--rounds N] [--only FAULT,…] [--rate R] [--quiet S] [--json FILE]
+usage: scripts/soak faults [--rounds N] [--every S] [--only FAULT,…] [--rate R] [--quiet S] [--json FILE]
 
 --rounds N     of each fault, one after the other; 50 as wanted
+--every S      seconds from one fault to the next; 0, as else: as fast as they are answered, which is some hundred crashes a second
 --only F,…     these; else all of them
 --rate R       runs a second that are none of the plugin's business: a step of another plugin and one in Lua, answered with the run's result
 --quiet S      seconds without a fault before those of each kind, to compare with
@@ -139,6 +140,7 @@ def one_kind(what, arguments, library, folder):
         faults = time.monotonic()
         connection = engine.connect()
         for number in range(arguments.rounds):
+            time.sleep(max(0, faults + number * arguments.every - time.monotonic()))
             ask(connection, {"name": f"faulty-{number % copies}", "what": what})
         end = max(time.monotonic(), faults + arguments.quiet)
         time.sleep(max(0, end - time.monotonic()))
@@ -157,6 +159,7 @@ def one_kind(what, arguments, library, folder):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=50)
+    parser.add_argument("--every", type=float, default=0)
     parser.add_argument("--only")
     parser.add_argument("--rate", type=int, default=100)
     parser.add_argument("--quiet", type=int, default=10)

@@ -56,6 +56,17 @@ static void answer_ok(struct engine *line, int64_t call)
     engine_send(line, BW_MSG_HOST_RESULT, &part, 1, "{\"call\":%lld,\"outcome\":\"ok\",\"output_part\":0}", (long long)call);
 }
 
+/* A step `a` has been called on line 3: the number of the call. */
+static int64_t call_on_line(struct engine *engine, const char *steps, struct engine *line)
+{
+    begin(engine, steps);
+    *line = give_line(engine, 3, "\"my/call\"");
+    engine_event(engine, "{}");
+    int64_t call = told_of_call(engine, 3);
+    executed(line, call);
+    return call;
+}
+
 static void assert_over(struct engine *engine, int64_t line, int64_t call, bool has_failed)
 {
     const json_t *over = engine_next(engine, BW_MSG_CALL_OVER)->head;
@@ -91,12 +102,8 @@ static void test_a_call_and_its_result_go_past_the_engine_and_it_is_told(void **
 static void test_what_fails_there_is_tried_again_there(void **state)
 {
     (void)state;
-    struct engine engine;
-    begin(&engine, "steps: [{id: a, retry: {attempts: 2, delay: 0s}, uses: my/call@1}]\n");
-    struct engine line = give_line(&engine, 3, "\"my/call\"");
-    engine_event(&engine, "{}");
-    int64_t call = told_of_call(&engine, 3);
-    executed(&line, call);
+    struct engine engine, line;
+    int64_t call = call_on_line(&engine, "steps: [{id: a, retry: {attempts: 2, delay: 0s}, uses: my/call@1}]\n", &line);
     engine_send(&line, BW_MSG_HOST_RESULT, NULL, 0, "{\"call\":%lld,\"outcome\":\"retry\",\"error\":{\"code\":\"busy\",\"message\":\"m\"}}",
                 (long long)call);
     assert_over(&engine, 3, call, true);
@@ -115,12 +122,8 @@ static void test_what_fails_there_is_tried_again_there(void **state)
 static void test_a_call_that_is_not_wanted_is_cancelled_there_and_the_engine_watches(void **state)
 {
     (void)state;
-    struct engine engine;
-    begin(&engine, "steps: [{id: a, timeout: 50ms, retry: {attempts: 1}, uses: my/call@1}]\n");
-    struct engine line = give_line(&engine, 3, "\"my/call\"");
-    engine_event(&engine, "{}");
-    int64_t call = told_of_call(&engine, 3);
-    executed(&line, call);
+    struct engine engine, line;
+    int64_t call = call_on_line(&engine, "steps: [{id: a, timeout: 50ms, retry: {attempts: 1}, uses: my/call@1}]\n", &line);
     assert_int_equal(number(engine_next(&line, BW_MSG_HOST_CANCEL)->head, "call"), call);
     assert_int_equal(number(engine_next(&engine, BW_MSG_CALL_CANCEL)->head, "call"), call);
     only_run(&engine, FAILED);
@@ -162,12 +165,8 @@ static void test_a_line_that_is_retired_gets_no_more_calls_and_still_answers(voi
 static void test_when_the_line_is_lost_the_engine_says_what_has_become_of_its_calls(void **state)
 {
     (void)state;
-    struct engine engine;
-    begin(&engine, "steps: [{id: a, retry: {attempts: 2, delay: 0s}, uses: my/call@1}]\n");
-    struct engine line = give_line(&engine, 3, "\"my/call\"");
-    engine_event(&engine, "{}");
-    int64_t call = told_of_call(&engine, 3);
-    executed(&line, call);
+    struct engine engine, line;
+    int64_t call = call_on_line(&engine, "steps: [{id: a, retry: {attempts: 2, delay: 0s}, uses: my/call@1}]\n", &line);
     hang_up(&line);
     const json_t *lost = engine_next(&engine, BW_MSG_LINE_LOST)->head;
     assert_int_equal(number(lost, "line"), 3);
@@ -208,12 +207,8 @@ static void test_who_is_asked_tells_at_once(void **state)
 static void test_an_answer_that_came_before_the_end_of_the_line_counts(void **state)
 {
     (void)state;
-    struct engine engine;
-    begin(&engine, "steps: [{id: a, retry: {attempts: 1}, uses: my/call@1}]\n");
-    struct engine line = give_line(&engine, 3, "\"my/call\"");
-    engine_event(&engine, "{}");
-    int64_t call = told_of_call(&engine, 3);
-    executed(&line, call);
+    struct engine engine, line;
+    int64_t call = call_on_line(&engine, "steps: [{id: a, retry: {attempts: 1}, uses: my/call@1}]\n", &line);
     answer_ok(&line, call);
     hang_up(&line);
     bool is_over = false, is_done = false;
@@ -253,12 +248,8 @@ static void test_garbage_costs_the_line(void **state)
 {
     (void)state;
     static const char bytes[] = "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff";
-    struct engine engine;
-    begin(&engine, "steps: [{id: a, uses: my/call@1}]\n");
-    struct engine line = give_line(&engine, 3, "\"my/call\"");
-    engine_event(&engine, "{}");
-    int64_t call = told_of_call(&engine, 3);
-    executed(&line, call);
+    struct engine engine, line;
+    int64_t call = call_on_line(&engine, "steps: [{id: a, uses: my/call@1}]\n", &line);
     assert_int_equal(write(line.fd, bytes, sizeof bytes), sizeof bytes);
     assert_string_not_equal(text(engine_next(&engine, BW_MSG_LINE_LOST)->head, "why"), "closed");
     struct bw_slice part = BW_SLICE("{}");
