@@ -86,9 +86,8 @@ struct bw_plugin_call *bw_host_call_find(struct bw_plugin_process *process, int6
 bool bw_host_call_result(struct bw_plugin_process *process, const struct bw_message *message)
 {
     struct bw_plugin_call *call = bw_host_call_of(process, message->head);
-    if (!call && bw_host_line_is_deaf(process, message->head)) return true;
     const char *outcome = bw_json_str(message->head, "outcome", "fail");
-    if (!call) return false;
+    if (!call) return bw_host_line_is_deaf(process, message->head);
     if (call->is_health)
         bw_host_health_answered(process->host, call, message->head);
     else if (!strcmp(outcome, "retry"))
@@ -102,9 +101,9 @@ bool bw_host_call_result(struct bw_plugin_process *process, const struct bw_mess
     return true;
 }
 
-void bw_host_call_beat(struct bw_plugin_process *process, const json_t *about)
+void bw_host_call_beat(struct bw_plugin_process *process, int64_t id)
 {
-    const struct bw_plugin_call *call = bw_host_call_of(process, about);
+    const struct bw_plugin_call *call = bw_host_call_find(process, id);
     char head[48];
     if (!call || !call->worker || call->worker->state != BW_WORKER_LIVE) return;
     int len = snprintf(head, sizeof head, "{\"call\":%lld}", (long long)call->worker_call);

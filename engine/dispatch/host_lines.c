@@ -131,23 +131,29 @@ struct bw_plugin_call *bw_host_call_of(struct bw_plugin_process *process, const 
     return line && line->process == process ? find_call(line, bw_json_int(head, "call", -1)) : NULL;
 }
 
+/* False: its worker does not hear any more. */
+static bool tell(const struct bw_plugin_line *line, enum bw_message_type type)
+{
+    char head[40];
+    if (!line->worker || line->worker->state != BW_WORKER_LIVE) return false;
+    int len = snprintf(head, sizeof head, "{\"line\":%lld}", (long long)line->number);
+    return bw_channel_send(line->worker->channel, type, (struct bw_slice){head, (size_t)len}, NULL, 0);
+}
+
 /* ---- asking the workers what they are about ---- */
 
 bool bw_host_lines_ask(struct bw_plugin_process *process)
 {
     struct bw_plugin_line *line;
-    char head[40];
+    bool is_asking = false;
     if (!process->channel) return false;
     TAILQ_FOREACH(line, &process->lines, link)
     {
-        if (line->is_asked) process->is_asking = true;
-        if (line->is_asked || line->lost_us || !line->worker || line->worker->state != BW_WORKER_LIVE) continue;
-        int len = snprintf(head, sizeof head, "{\"line\":%lld}", (long long)line->number);
-        if (!bw_channel_send(line->worker->channel, BW_MSG_LINE_ASK, (struct bw_slice){head, (size_t)len}, NULL, 0)) continue;
-        line->is_asked = process->is_asking = true;
+        if (!line->is_asked && !line->lost_us) line->is_asked = tell(line, BW_MSG_LINE_ASK);
+        is_asking |= line->is_asked;
     }
-    if (process->is_asking) bw_channel_hold(process->channel);
-    return process->is_asking;
+    if (is_asking) bw_channel_hold(process->channel);
+    return is_asking;
 }
 
 /* It has, or nothing more will be heard of it. */
@@ -155,11 +161,10 @@ static void settle(struct bw_plugin_line *line)
 {
     struct bw_plugin_process *process = line->process;
     const struct bw_plugin_line *other;
+    if (!line->is_asked) return;
     line->is_asked = false;
     TAILQ_FOREACH(other, &process->lines, link)
     if (other->is_asked) return;
-    if (!process->is_asking) return;
-    process->is_asking = false;
     process->has_asked = process->is_message_held;
     process->is_message_held = false;
     bw_host_output_go_on(process->output);
@@ -169,7 +174,7 @@ static void settle(struct bw_plugin_line *line)
 void bw_hosts_line_told(struct bw_run_worker *worker, const json_t *head)
 {
     struct bw_plugin_line *line = find_of_worker(worker, head);
-    if (line && line->is_asked) settle(line);
+    if (line) settle(line);
 }
 
 /* ---- its end ---- */
@@ -186,13 +191,8 @@ static void leave(struct bw_plugin_line *line)
 void bw_host_lines_retire(struct bw_plugin_process *process)
 {
     const struct bw_plugin_line *line;
-    char head[40];
     TAILQ_FOREACH(line, &process->lines, link)
-    {
-        if (line->is_left || !line->worker || line->worker->state != BW_WORKER_LIVE) continue;
-        int len = snprintf(head, sizeof head, "{\"line\":%lld}", (long long)line->number);
-        bw_channel_send(line->worker->channel, BW_MSG_LINE_RETIRED, (struct bw_slice){head, (size_t)len}, NULL, 0);
-    }
+    if (!line->is_left) tell(line, BW_MSG_LINE_RETIRED);
 }
 
 bool bw_host_lines_left(const struct bw_plugin_process *process)

@@ -103,7 +103,7 @@ static void on_message(struct bw_channel *channel, const struct bw_message *mess
     case BW_MSG_HOST_RESULT:
         if (!bw_host_call_result(process, message)) bw_host_process_kill(process, "it has answered a call that it does not have");
         break;
-    case BW_MSG_HOST_BEAT: bw_host_call_beat(process, message->head); break;
+    case BW_MSG_HOST_BEAT: bw_host_call_beat(process, bw_json_int(message->head, "call", -1)); break;
     case BW_MSG_HOST_LINE_OVER: bw_host_line_over(process, message->head); break;
     case BW_MSG_HOST_LOG:
         bw_host_output_log(process->output, bw_host_call_of(process, message->head), bw_json_str(message->head, "level", "info"),

@@ -65,8 +65,7 @@ struct bw_plugin_process {
     int report; /* what it writes here when it crashes is read after its end */
     TAILQ_HEAD(, bw_plugin_call) calls;
     TAILQ_HEAD(, bw_plugin_line) lines;
-    bool is_asking;                    /* what its workers are about there; it is not heard meanwhile */
-    bool is_message_held, has_asked;   /* a message has to wait for that; it has, and is the next one */
+    bool is_message_held, has_asked;   /* a message waits until those who call it have been asked; it has, and is the next one */
     int lines_socket;                  /* by which it is given its ends of them; -1: by none */
     uint64_t served;                   /* calls that it was given */
     int64_t resolver;                  /* as it was when it started */
@@ -172,7 +171,7 @@ void bw_host_call_forget(struct bw_plugin_process *process, struct bw_plugin_cal
 void bw_host_call_answer_error(struct bw_plugin_call *call, const char *outcome, const struct bw_error *err, const char *class, bool is_doubtful);
 bool bw_host_call_result(struct bw_plugin_process *process, const struct bw_message *message); /* false: it has no such call */
 struct bw_plugin_call *bw_host_call_find(struct bw_plugin_process *process, int64_t id);       /* that went through the engine */
-void bw_host_call_beat(struct bw_plugin_process *process, const json_t *head);                 /* BW_MSG_HOST_BEAT */
+void bw_host_call_beat(struct bw_plugin_process *process, int64_t id);
 void bw_host_calls_fail(struct bw_plugin_process *process);
 void bw_host_calls_drop(struct bw_plugin_process *process);
 json_t *bw_host_call_secrets(const struct bw_plugin_process *process, const json_t *names); /* of the call, and those that configure grants */

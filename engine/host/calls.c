@@ -161,6 +161,14 @@ void bw_host_cancel(struct bw_host *host, const struct bw_host_line *line, int64
         }
 }
 
+void bw_host_take_call(struct bw_host *host, struct bw_host_line *line, const struct bw_message *message)
+{
+    if (message->type == BW_MSG_HOST_EXECUTE && host->instance)
+        bw_host_execute(host, line, message);
+    else if (message->type == BW_MSG_HOST_CANCEL && host->instance)
+        bw_host_cancel(host, line, bw_json_int(message->head, "call", 0));
+}
+
 /* What is completed by that ends when its mail is delivered, not before. */
 void bw_host_cancel_all(struct bw_host *host, const struct bw_host_line *line)
 {

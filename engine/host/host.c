@@ -84,10 +84,8 @@ static void on_message(struct bw_channel *channel, const struct bw_message *mess
         load(host, message);
     else if (message->type == BW_MSG_HOST_INIT && host->plugin && !host->instance)
         init(host, message);
-    else if (message->type == BW_MSG_HOST_EXECUTE && host->instance)
-        bw_host_execute(host, NULL, message);
-    else if (message->type == BW_MSG_HOST_CANCEL && host->instance)
-        bw_host_cancel(host, NULL, bw_json_int(message->head, "call", 0));
+    else
+        bw_host_take_call(host, NULL, message);
     bw_mailbox_release(host->mailbox);
 }
 

@@ -39,6 +39,7 @@ bool bw_host_has_health(const struct bw_plugin *plugin); /* it may be of an olde
 const struct bw_plugin *bw_host_load(const char *path, int copy, json_t **manifest, struct bw_error *err);
 /* calls.c */
 /* line: on which it was called; NULL: by the engine */
+void bw_host_take_call(struct bw_host *host, struct bw_host_line *line, const struct bw_message *message); /* a call, or its cancel; else nothing */
 void bw_host_execute(struct bw_host *host, struct bw_host_line *line, const struct bw_message *message);
 void bw_host_cancel(struct bw_host *host, const struct bw_host_line *line, int64_t call);
 void bw_host_cancel_all(struct bw_host *host, const struct bw_host_line *line);

@@ -15,21 +15,13 @@ struct bw_host_line {
     size_t calls;               /* that are not over */
 };
 
-static void free_if_over(struct bw_host_line *line)
-{
-    if (!line->channel && !line->calls) free(line);
-}
-
 static void on_message(struct bw_channel *channel, const struct bw_message *message, void *arg)
 {
     struct bw_host_line *line = arg;
     struct bw_host *host = line->host;
     (void)channel;
     bw_mailbox_hold(host->mailbox);
-    if (message->type == BW_MSG_HOST_EXECUTE && host->instance)
-        bw_host_execute(host, line, message);
-    else if (message->type == BW_MSG_HOST_CANCEL && host->instance)
-        bw_host_cancel(host, line, bw_json_int(message->head, "call", 0));
+    bw_host_take_call(host, line, message);
     bw_mailbox_release(host->mailbox);
 }
 
@@ -92,7 +84,7 @@ void bw_host_line_done(struct bw_host_line *line)
 {
     if (!line) return;
     line->calls--;
-    free_if_over(line);
+    if (!line->channel && !line->calls) free(line);
 }
 
 int64_t bw_host_line_number(const struct bw_host_line *line)

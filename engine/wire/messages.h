@@ -72,7 +72,7 @@ enum bw_message_type {
     /* The store has found an event for BW_CANCEL_ON_PATH of a run that is under way.
      * {run: uid, wake: {arm, at_ms, event: {id, uid, name, source, at_ms, trusted}}, body_part} */
     BW_MSG_CANCEL_EVENT = 10,
-    /* A line: the worker calls the process of a plugin itself, and its results come back the same way, without this process in between. {line:
+    /* A line: the worker calls the process of a plugin itself, and its results come back the same way, without the engine in between. {line:
      * number, by which its descriptor has been passed (fd 5, wire/pass.h), actions: ["ns/name" that are called there from now on], secrets: [NAME of
      * those that bellwire.yaml grants to the plugin]}. On it go BW_MSG_HOST_EXECUTE and BW_MSG_HOST_CANCEL, with the numbers of the worker, and back
      * BW_MSG_HOST_RESULT and BW_MSG_HOST_BEAT. The engine is told of them a little later: BW_MSG_CALL with the line, and BW_MSG_CALL_OVER
@@ -182,9 +182,9 @@ enum bw_message_type {
     BW_MSG_HOST_REFUSED = 97, /* {error: ERROR} instead of either */
     /* line: of a call that was made on one, when this goes to the engine */
     BW_MSG_HOST_RESULT = 98, /* {call, line?, outcome: "ok"|"retry"|"fail"|"pending", within_ms?, error?: ERROR, output_part?} */
-    BW_MSG_HOST_BEAT = 100,  /* {call, line?} the plugin works on it; at most one in a quarter of its heartbeat_ms, or in a second */
+    BW_MSG_HOST_BEAT = 100,  /* {call} the plugin works on it; at most one in a quarter of its heartbeat_ms, or in a second */
     BW_MSG_HOST_LOG = 99,    /* {level, message, call: -1 = of none, line?} */
-    BW_MSG_HOST_LINE_OVER =
-        102, /* {line, calls: [number]} its worker has gone; these calls are not over yet, and are cancelled: all others are over */
+    /* {line, calls: [number]} its worker has gone; these calls are not over yet, and are cancelled: all others are over */
+    BW_MSG_HOST_LINE_OVER = 102,
 };
 #endif

@@ -84,8 +84,7 @@ struct bw_worker {
     bool has_trial_limits;                 /* in it, steps ask for permits as ever */
     TAILQ_HEAD(, bw_timer) timers;         /* in a trial: those that are set, in the order in which that was done */
     struct bw_attempt_list called;         /* waiting for a plugin */
-    TAILQ_HEAD(, bw_line) lines;           /* to plugins, also those that get no more calls */
-    struct bw_map *line_of;                /* "ns/name" of an action → struct bw_line * */
+    struct bw_map *line_of;                /* "ns/name" of an action → struct bw_line * that its calls go on */
     TAILQ_HEAD(, bw_cache_entry) cache;    /* what plugins in Lua keep; that used last at the end */
     struct bw_attempt_list unacknowledged; /* waiting for a report to be on disk */
     int64_t next_report, next_call, next_permit, next_usage;

@@ -1,4 +1,4 @@
-/* Lines: calls of a plugin's actions that go to its process without the engine in between. The engine is told of each of them before and after: it
+/* Lines: calls of a plugin's actions that go to its process without the engine in between. The engine is told of each of them, not at once: it
  * watches over the process, and says what has become of the calls when that has died. */
 #include "wire/pass.h"
 #include "worker/internal.h"
@@ -10,7 +10,6 @@
 #define LINES_FD 5 /* passes our ends of them */
 
 struct bw_line {
-    TAILQ_ENTRY(bw_line) link;
     struct bw_worker *worker;
     int64_t number;
     struct bw_channel *channel;
@@ -44,13 +43,13 @@ static void on_message(struct bw_channel *channel, const struct bw_message *mess
 
 /* ---- its end ---- */
 
-static void call_there_no_more(struct bw_line *line)
+static void call_there_no_more(struct bw_worker *worker, int64_t number)
 {
     size_t position = 0;
     struct bw_slice action;
-    void *value;
-    while (bw_map_next(line->worker->line_of, &position, &action, &value))
-        if (value == line) bw_map_remove(line->worker->line_of, action);
+    void *line;
+    while (bw_map_next(worker->line_of, &position, &action, &line))
+        if (((const struct bw_line *)line)->number == number) bw_map_remove(worker->line_of, action);
 }
 
 /* What was called there gets its answer from the engine: it looks whether the process has died, and sees to it that it does. */
@@ -62,30 +61,30 @@ static void on_closed(struct bw_channel *channel, const char *reason, void *arg)
     json_t *head = json_pack("{s:I,s:s}", "line", (json_int_t)line->number, "why", reason);
     bw_channel_send_json(worker->channel, BW_MSG_LINE_LOST, head, NULL, 0);
     json_decref(head);
-    call_there_no_more(line);
+    call_there_no_more(worker, line->number);
     TAILQ_FOREACH(attempt, &worker->called, link)
     if (attempt->line == line) attempt->line = NULL;
-    TAILQ_REMOVE(&worker->lines, line, link);
     bw_channel_free(channel);
     json_decref(line->secrets);
     free(line);
 }
 
-void bw_line_retire(struct bw_worker *worker, int64_t number)
+static void answer(struct bw_worker *worker, enum bw_message_type type, int64_t number)
 {
-    struct bw_line *line;
     char head[40];
     int len = snprintf(head, sizeof head, "{\"line\":%lld}", (long long)number);
-    TAILQ_FOREACH(line, &worker->lines, link)
-    if (line->number == number) call_there_no_more(line);
-    bw_channel_send(worker->channel, BW_MSG_LINE_LEFT, (struct bw_slice){head, (size_t)len}, NULL, 0);
+    bw_channel_send(worker->channel, type, (struct bw_slice){head, (size_t)len}, NULL, 0);
+}
+
+void bw_line_retire(struct bw_worker *worker, int64_t number)
+{
+    call_there_no_more(worker, number);
+    answer(worker, BW_MSG_LINE_LEFT, number);
 }
 
 void bw_line_asked(struct bw_worker *worker, int64_t number)
 {
-    char head[40];
-    int len = snprintf(head, sizeof head, "{\"line\":%lld}", (long long)number);
-    bw_channel_send(worker->channel, BW_MSG_LINE_TOLD, (struct bw_slice){head, (size_t)len}, NULL, 0);
+    answer(worker, BW_MSG_LINE_TOLD, number);
 }
 
 /* ---- its beginning ---- */
@@ -122,7 +121,6 @@ void bw_line_take(struct bw_worker *worker, const json_t *head)
         return;
     }
     line->secrets = json_incref(json_object_get(head, "secrets"));
-    TAILQ_INSERT_TAIL(&worker->lines, line, link);
     json_array_foreach(json_object_get(head, "actions"), index, action) bw_map_set(worker->line_of, bw_json_slice(action), line);
 }
 

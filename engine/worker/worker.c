@@ -146,7 +146,6 @@ int bw_worker_main(void)
     TAILQ_INIT(&worker.runs);
     TAILQ_INIT(&worker.ready);
     TAILQ_INIT(&worker.called);
-    TAILQ_INIT(&worker.lines);
     TAILQ_INIT(&worker.cache);
     TAILQ_INIT(&worker.unacknowledged);
     TAILQ_INIT(&worker.timers);
