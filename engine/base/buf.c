@@ -29,6 +29,13 @@ bool bw_slice_is_nocase(struct bw_slice a, const char *text)
     return true;
 }
 
+struct bw_slice bw_slice_trimmed(struct bw_slice a)
+{
+    while (a.len && (a.ptr[0] == ' ' || a.ptr[0] == '\t')) a.ptr++, a.len--;
+    while (a.len && (a.ptr[a.len - 1] == ' ' || a.ptr[a.len - 1] == '\t')) a.len--;
+    return a;
+}
+
 char *bw_slice_dup(struct bw_slice a)
 {
     char *copy = a.len < SIZE_MAX ? malloc(a.len + 1) : NULL;

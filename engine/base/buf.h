@@ -22,6 +22,7 @@ static inline struct bw_slice bw_slice_of(const char *text)
 bool bw_slice_equal(struct bw_slice a, struct bw_slice b);
 bool bw_slice_is(struct bw_slice a, const char *text);
 bool bw_slice_is_nocase(struct bw_slice a, const char *text); /* ASCII case only */
+struct bw_slice bw_slice_trimmed(struct bw_slice a);          /* without blanks and tabs at its ends */
 char *bw_slice_dup(struct bw_slice a);                        /* malloc'd, NUL-terminated; NULL without memory */
 
 struct bw_buf {

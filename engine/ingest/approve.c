@@ -4,7 +4,6 @@
 #include "ingest/approval_page.h"
 #include "ingest/asked.h"
 #include "ingest/connections.h"
-#include <event2/buffer.h>
 #include <stdlib.h>
 
 struct approval_asked {
@@ -18,7 +17,7 @@ bool bw_approve_is_path(struct bw_slice path)
     return path.len > len && !memcmp(path.ptr, BW_APPROVAL_PATH, len);
 }
 
-static void send_answer(struct bw_loop *loop, struct evhttp_request *request, const struct bw_approval_query *query, bool as_json, size_t body_bytes)
+static void send_answer(struct bw_connection *connection, const struct bw_approval_query *query, bool as_json)
 {
     struct bw_reply reply;
     struct bw_buf body = {0};
@@ -28,14 +27,14 @@ static void send_answer(struct bw_loop *loop, struct evhttp_request *request, co
     reply.headers = bw_approval_headers;
     reply.closes = false;
     if (reply.status == 503) reply.retry_after_s = 2;
-    bw_connection_answer(loop, request, &reply, body_bytes);
+    bw_connection_answer(connection, &reply);
     bw_buf_free(&body);
 }
 
-static void answer(struct bw_loop *loop, struct evhttp_request *request, const struct bw_asked *asked, bool wants_json, size_t body_bytes)
+static void answer(struct bw_connection *connection, const struct bw_asked *asked, bool wants_json)
 {
     const struct bw_approval_query later = {.answer = BW_APPROVAL_LATER};
-    send_answer(loop, request, asked ? &((const struct approval_asked *)asked)->query : &later, wants_json, body_bytes);
+    send_answer(connection, asked ? &((const struct approval_asked *)asked)->query : &later, wants_json);
 }
 
 static void asked_free(struct bw_asked *asked)
@@ -93,64 +92,63 @@ static json_t *read_form(struct bw_slice body)
     return NULL;
 }
 
-static void refuse(struct bw_loop *loop, struct evhttp_request *request, unsigned status, size_t body_bytes)
+static void refuse(struct bw_connection *connection, unsigned status)
 {
     struct bw_reply reply;
     bw_reply_refuse(&reply, status);
     if (status == 405) reply.allow = "GET, HEAD, POST";
-    bw_connection_answer(loop, request, &reply, body_bytes);
+    bw_connection_answer(connection, &reply);
 }
 
 /* 0, or the status of the refusal. */
-static unsigned read_given(struct bw_loop *loop, struct evhttp_request *request, struct approval_asked *asked)
+static unsigned read_given(struct bw_connection *connection, struct approval_asked *asked)
 {
-    const struct bw_request *parsed = &loop->parts.request;
-    struct evbuffer *input = evhttp_request_get_input_buffer(request);
-    struct bw_slice body = {asked->asked.body_bytes ? (const char *)evbuffer_pullup(input, -1) : "", asked->asked.body_bytes};
+    const struct bw_request *parsed = &connection->loop->parts.request;
+    struct bw_slice body = connection->inbound.body;
     if (!bw_slice_is(parsed->method, "POST")) return 0;
-    if (!body.ptr) return 503;
     asked->query.votes = true;
     asked->asked.wants_json = bw_request_is_type(parsed, "application/json");
     asked->query.has_texts = bw_request_is_type(parsed, "application/x-www-form-urlencoded");
     if (!asked->asked.wants_json && !asked->query.has_texts) return 415;
     asked->query.given = asked->asked.wants_json ? bw_json_load(body, NULL) : read_form(body);
-    evbuffer_drain(input, evbuffer_get_length(input));
+    bw_inbound_drop_body(&connection->inbound);
     return json_is_object(asked->query.given) ? 0 : 400;
 }
 
-bool bw_approve_request(struct bw_loop *loop, struct evhttp_request *request, struct bw_slice remote)
+bool bw_approve_request(struct bw_connection *connection, struct bw_slice remote)
 {
+    struct bw_loop *loop = connection->loop;
     struct bw_ingest *ingest = loop->ingest;
     const struct bw_request *parsed = &loop->parts.request;
     struct bw_slice path = loop->parts.path;
-    size_t len = strlen(BW_APPROVAL_PATH), body_bytes = evbuffer_get_length(evhttp_request_get_input_buffer(request));
+    size_t len = strlen(BW_APPROVAL_PATH);
     struct bw_approval_query gone = {.answer = BW_APPROVAL_GONE};
     bool is_fitting = bw_slice_is(parsed->method, "GET") || bw_slice_is(parsed->method, "HEAD") || bw_slice_is(parsed->method, "POST");
     if (!ingest->options.link_key ||
         !bw_approval_token_read((struct bw_slice){path.ptr + len, path.len - len}, ingest->options.link_key, &gone.token))
         return false;
     if (!is_fitting) {
-        refuse(loop, request, 405, body_bytes);
+        refuse(connection, 405);
         return true;
     }
     if (gone.token.expires_ms <= bw_clock_wall_ms()) {
-        send_answer(loop, request, &gone, bw_request_is_type(parsed, "application/json"), body_bytes);
+        send_answer(connection, &gone, bw_request_is_type(parsed, "application/json"));
         return true;
     }
     bool has_room = bw_asked_enter(loop);
     struct approval_asked *asked = has_room ? calloc(1, sizeof *asked) : NULL;
     unsigned status = 503;
     if (asked) {
-        asked->asked = (struct bw_asked){.kind = &kind, .loop = loop, .request = request, .body_bytes = body_bytes};
+        asked->asked = (struct bw_asked){.kind = &kind, .connection = connection};
         asked->query.token = gone.token;
         asked->query.done = on_done;
         memcpy(asked->query.remote, remote.ptr, remote.len < sizeof asked->query.remote ? remote.len : sizeof asked->query.remote - 1);
-        status = read_given(loop, request, asked);
+        status = read_given(connection, asked);
     }
     if (status) {
         if (has_room) bw_asked_leave(loop);
         if (asked) asked_free(&asked->asked);
-        refuse(loop, request, status, body_bytes);
+        refuse(connection, status);
         return true;
     }
     bw_asked_wait(&asked->asked);

@@ -19,7 +19,7 @@ void bw_asked_leave(struct bw_loop *loop)
 
 static void link_in(struct bw_asked *asked)
 {
-    struct bw_loop *loop = asked->loop;
+    struct bw_loop *loop = asked->connection->loop;
     asked->previous = NULL;
     asked->next = loop->asked;
     if (asked->next) asked->next->previous = asked;
@@ -31,7 +31,7 @@ static void unlink_from(struct bw_asked *asked)
     if (asked->previous)
         asked->previous->next = asked->next;
     else
-        asked->loop->asked = asked->next;
+        asked->connection->loop->asked = asked->next;
     if (asked->next) asked->next->previous = asked->previous;
 }
 
@@ -40,7 +40,7 @@ static void on_told(struct bw_loop *loop, struct bw_loop_mail *mail)
     struct bw_asked *asked = (struct bw_asked *)((char *)mail - offsetof(struct bw_asked, mail));
     unlink_from(asked);
     bw_asked_leave(loop);
-    asked->kind->answer(loop, asked->request, asked, asked->wants_json, asked->body_bytes);
+    asked->kind->answer(asked->connection, asked, asked->wants_json);
     asked->kind->free(asked);
     bw_loop_end_if_done(loop);
 }
@@ -55,7 +55,7 @@ void bw_asked_told(struct bw_asked *asked)
 {
     int expected = ASKED;
     if (atomic_compare_exchange_strong(&asked->state, &expected, TOLD))
-        bw_mailbox_post(asked->loop->mailbox, &asked->mail.mail);
+        bw_mailbox_post(asked->connection->loop->mailbox, &asked->mail.mail);
     else
         asked->kind->free(asked);
 }
@@ -64,9 +64,8 @@ void bw_asked_end_all(struct bw_loop *loop)
 {
     for (struct bw_asked *asked = loop->asked, *next; asked; asked = next) {
         const struct bw_asked_kind *kind = asked->kind;
-        struct evhttp_request *request = asked->request;
+        struct bw_connection *connection = asked->connection;
         bool wants_json = asked->wants_json;
-        size_t body_bytes = asked->body_bytes;
         int expected = ASKED;
         next = asked->next;
         unlink_from(asked); /* before it is given away: from then on the main thread may free it */
@@ -75,6 +74,6 @@ void bw_asked_end_all(struct bw_loop *loop)
             continue;
         }
         bw_asked_leave(loop);
-        kind->answer(loop, request, NULL, wants_json, body_bytes);
+        kind->answer(connection, NULL, wants_json);
     }
 }

@@ -9,15 +9,13 @@
 
 struct bw_asked_kind {
     /* The loop's thread. asked NULL: it was not told; the answer is to come again. */
-    void (*answer)(struct bw_loop *loop, struct evhttp_request *request, const struct bw_asked *asked, bool wants_json, size_t body_bytes);
+    void (*answer)(struct bw_connection *connection, const struct bw_asked *asked, bool wants_json);
     void (*free)(struct bw_asked *asked);
 };
 struct bw_asked { /* the first member of what a kind keeps; zeroed, then filled to the blank line */
     const struct bw_asked_kind *kind;
-    struct bw_loop *loop;
-    struct evhttp_request *request;
+    struct bw_connection *connection;
     bool wants_json;
-    size_t body_bytes;
 
     struct bw_loop_mail mail;
     _Atomic int state;

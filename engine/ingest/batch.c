@@ -49,7 +49,8 @@ static void release(struct bw_accepted *accepted)
 static void on_done(struct bw_store_op *op)
 {
     struct batch *batch = op->owner;
-    const struct bw_ingest_options options = batch->parked.loop->ingest->options; /* once the mail is posted, all but the events may be gone */
+    const struct bw_ingest_options options =
+        batch->parked.connection->loop->ingest->options; /* once the mail is posted, all but the events may be gone */
     for (size_t i = 0; !op->failed && options.committed && i < batch->count; i++) {
         const struct bw_batch_event *event = &batch->events[i];
         if (event->is_duplicate || event->event.is_done) continue;
@@ -57,7 +58,7 @@ static void on_done(struct bw_store_op *op)
         atomic_fetch_add_explicit(&batch->references, 1, memory_order_relaxed);
         options.committed(options.arg, &batch->ones[i].accepted);
     }
-    bw_mailbox_post(batch->parked.loop->mailbox, &batch->mail.mail);
+    bw_mailbox_post(batch->parked.connection->loop->mailbox, &batch->mail.mail);
 }
 
 /* {"status":"accepted","events":["evt_…", null: it was a duplicate, and is gone],"duplicates":N} */
@@ -109,7 +110,6 @@ static void on_recorded(struct bw_loop *loop, struct bw_loop_mail *mail)
 
 struct making { /* a batch while its items are read */
     struct bw_connection *connection;
-    struct evhttp_request *request;
     const struct bw_route *route;
     struct batch *batch;
     struct bw_slice headers, source, remote; /* of all its events */
@@ -120,7 +120,7 @@ static bool refuse(struct making *making, size_t number, unsigned status, enum b
 {
     char detail[120];
     snprintf(detail, sizeof detail, "item %zu of the batch: %s", number, reason);
-    bw_conclude_refused(making->connection, making->request, making->route, status, outcome, detail);
+    bw_conclude_refused(making->connection, making->route, status, outcome, detail);
     return false;
 }
 
@@ -132,7 +132,7 @@ static bool fits_schema(struct making *making, size_t number, struct bw_slice da
     snprintf(place, sizeof place, "item %zu of the batch: ", number);
     if (!making->route->settings->schema || bw_body_fits(making->route->settings->schema, data, place, &misfit)) return true;
     bw_reply_bytes(&reply, 422, NULL, bw_buf_slice(&misfit.answer));
-    bw_conclude(making->connection, making->request, making->route,
+    bw_conclude(making->connection, making->route,
                 &(struct bw_conclusion){422, BW_OUTCOME_INVALID, misfit.reason.data ? misfit.reason.data : "schema"}, &reply);
     bw_misfit_clear(&misfit);
     return false;
@@ -244,7 +244,7 @@ static void submit(struct making *making)
                                                   .outcome = BW_OUTCOME_ACCEPTED,
                                                   .remote = making->remote,
                                                   .bytes = (uint32_t)from->body.len}};
-    bw_parked_submit(&batch->parked, making->connection, making->request, making->route, &batch->op);
+    bw_parked_submit(&batch->parked, making->connection, making->route, &batch->op);
 }
 
 /* Some senders try a path with it. */
@@ -253,21 +253,20 @@ static void answer_empty(const struct making *making)
     struct bw_reply reply;
     bw_reply_bytes(&reply, 200, NULL, BW_SLICE("{\"status\":\"accepted\",\"events\":[],\"duplicates\":0}\n"));
     bw_reply_acknowledge(&reply, bw_source_acknowledge(making->route->source));
-    bw_conclude(making->connection, making->request, making->route,
-                &(struct bw_conclusion){reply.status, BW_OUTCOME_HANDSHAKE, "a batch without events"}, &reply);
+    bw_conclude(making->connection, making->route, &(struct bw_conclusion){reply.status, BW_OUTCOME_HANDSHAKE, "a batch without events"}, &reply);
 }
 
-void bw_batch(struct bw_connection *connection, struct evhttp_request *request, const struct bw_route *route, const struct bw_judgement *judgement)
+void bw_batch(struct bw_connection *connection, const struct bw_route *route, const struct bw_judgement *judgement)
 {
     struct bw_loop *loop = connection->loop;
-    struct making making = {.connection = connection, .request = request, .route = route};
+    struct making making = {.connection = connection, .route = route};
     size_t count = bw_json_view_count((struct bw_json_view){judgement->items});
     if (!count) {
         answer_empty(&making);
         return;
     }
     if (count > BW_BATCH_EVENTS_MAX) {
-        bw_conclude_refused(connection, request, route, 413, BW_OUTCOME_TOO_LARGE, "more than 1000 events in one request");
+        bw_conclude_refused(connection, route, 413, BW_OUTCOME_TOO_LARGE, "more than 1000 events in one request");
         return;
     }
     bw_buf_clear(&loop->kept);
@@ -284,9 +283,9 @@ void bw_batch(struct bw_connection *connection, struct evhttp_request *request, 
         return;
     }
     if (!has_memory || batch->arena.failed) {
-        bw_conclude_refused(connection, request, route, 503, BW_OUTCOME_OVERLOADED, "no memory");
+        bw_conclude_refused(connection, route, 503, BW_OUTCOME_OVERLOADED, "no memory");
     } else if (route->settings->is_trigger && !making.is_awaited) {
-        bw_conclude_refused(connection, request, route, 404, BW_OUTCOME_UNKNOWN_PATH, "the workflow is gone");
+        bw_conclude_refused(connection, route, 404, BW_OUTCOME_UNKNOWN_PATH, "the workflow is gone");
     } else {
         submit(&making);
         return;

@@ -9,5 +9,5 @@
 
 /* loop->parts.request was judged as VERIFIED, with `items`. It is parked at the writer from here on; or it is refused, and answered: nothing of it is
  * written then. Its sender does not wait for an answer of a run. */
-void bw_batch(struct bw_connection *connection, struct evhttp_request *request, const struct bw_route *route, const struct bw_judgement *judgement);
+void bw_batch(struct bw_connection *connection, const struct bw_route *route, const struct bw_judgement *judgement);
 #endif

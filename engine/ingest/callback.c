@@ -2,7 +2,6 @@
 #include "base/clock.h"
 #include "ingest/asked.h"
 #include "ingest/connections.h"
-#include <event2/buffer.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,7 +18,7 @@ bool bw_callback_is_path(struct bw_slice path)
     return path.len > len && !memcmp(path.ptr, BW_CALLBACK_PATH, len);
 }
 
-static void send_answer(struct bw_loop *loop, struct evhttp_request *request, const struct bw_callback_query *query, size_t body_bytes)
+static void send_answer(struct bw_connection *connection, const struct bw_callback_query *query)
 {
     static const char *const names[] = {
         [BW_CALLBACK_LATER] = "later", [BW_CALLBACK_DONE] = "done", [BW_CALLBACK_WRONG] = "wrong", [BW_CALLBACK_GONE] = "gone"};
@@ -36,15 +35,15 @@ static void send_answer(struct bw_loop *loop, struct evhttp_request *request, co
     reply.headers = BW_SLICE("Cache-Control\0no-store\0");
     reply.closes = false;
     if (reply.status == 503) reply.retry_after_s = AGAIN_AFTER_S;
-    bw_connection_answer(loop, request, &reply, body_bytes);
+    bw_connection_answer(connection, &reply);
     bw_buf_free(&body);
 }
 
-static void answer(struct bw_loop *loop, struct evhttp_request *request, const struct bw_asked *asked, bool wants_json, size_t body_bytes)
+static void answer(struct bw_connection *connection, const struct bw_asked *asked, bool wants_json)
 {
     const struct bw_callback_query later = {.answer = BW_CALLBACK_LATER};
     (void)wants_json;
-    send_answer(loop, request, asked ? &((const struct callback_asked *)asked)->query : &later, body_bytes);
+    send_answer(connection, asked ? &((const struct callback_asked *)asked)->query : &later);
 }
 
 static void asked_free(struct bw_asked *asked)
@@ -60,60 +59,58 @@ static void on_done(struct bw_callback_query *query)
     bw_asked_told(&((struct callback_asked *)((char *)query - offsetof(struct callback_asked, query)))->asked);
 }
 
-static void refuse(struct bw_loop *loop, struct evhttp_request *request, unsigned status, size_t body_bytes)
+static void refuse(struct bw_connection *connection, unsigned status)
 {
     struct bw_reply reply;
     bw_reply_refuse(&reply, status);
     if (status == 405) reply.allow = "POST";
-    bw_connection_answer(loop, request, &reply, body_bytes);
+    bw_connection_answer(connection, &reply);
 }
 
 /* 0, or the status of the refusal. */
-static unsigned read_given(struct evhttp_request *request, struct callback_asked *asked)
+static unsigned read_given(struct bw_connection *connection, struct callback_asked *asked)
 {
-    struct evbuffer *input = evhttp_request_get_input_buffer(request);
-    struct bw_slice body = {asked->asked.body_bytes ? (const char *)evbuffer_pullup(input, -1) : "", asked->asked.body_bytes};
-    if (!body.ptr) return 503;
-    asked->query.given = bw_json_load(body, NULL);
-    evbuffer_drain(input, evbuffer_get_length(input));
+    asked->query.given = bw_json_load(connection->inbound.body, NULL);
+    bw_inbound_drop_body(&connection->inbound);
     return json_is_object(asked->query.given) ? 0 : 400;
 }
 
-bool bw_callback_request(struct bw_loop *loop, struct evhttp_request *request, struct bw_slice remote)
+bool bw_callback_request(struct bw_connection *connection, struct bw_slice remote)
 {
+    struct bw_loop *loop = connection->loop;
     const struct bw_ingest_options *options = &loop->ingest->options;
     struct bw_slice path = loop->parts.path;
-    size_t len = strlen(BW_CALLBACK_PATH), body_bytes = evbuffer_get_length(evhttp_request_get_input_buffer(request));
+    size_t len = strlen(BW_CALLBACK_PATH);
     struct bw_callback_query gone = {.answer = BW_CALLBACK_GONE};
     if (!options->link_key || !bw_callback_token_read((struct bw_slice){path.ptr + len, path.len - len}, options->link_key, &gone.token, &gone.turn))
         return false;
     if (!bw_slice_is(loop->parts.request.method, "POST")) {
-        refuse(loop, request, 405, body_bytes);
+        refuse(connection, 405);
         return true;
     }
     if (!bw_request_is_type(&loop->parts.request, "application/json")) {
-        refuse(loop, request, 415, body_bytes);
+        refuse(connection, 415);
         return true;
     }
     if (gone.token.expires_ms <= bw_clock_wall_ms()) {
-        send_answer(loop, request, &gone, body_bytes);
+        send_answer(connection, &gone);
         return true;
     }
     bool has_room = bw_asked_enter(loop);
     struct callback_asked *asked = has_room ? calloc(1, sizeof *asked) : NULL;
     unsigned status = 503;
     if (asked) {
-        asked->asked = (struct bw_asked){.kind = &kind, .loop = loop, .request = request, .wants_json = true, .body_bytes = body_bytes};
+        asked->asked = (struct bw_asked){.kind = &kind, .connection = connection, .wants_json = true};
         asked->query.token = gone.token;
         asked->query.turn = gone.turn;
         asked->query.done = on_done;
         memcpy(asked->query.remote, remote.ptr, remote.len < sizeof asked->query.remote ? remote.len : sizeof asked->query.remote - 1);
-        status = read_given(request, asked);
+        status = read_given(connection, asked);
     }
     if (status) {
         if (has_room) bw_asked_leave(loop);
         if (asked) asked_free(&asked->asked);
-        refuse(loop, request, status, body_bytes);
+        refuse(connection, status);
         return true;
     }
     bw_asked_wait(&asked->asked);

@@ -9,5 +9,5 @@
 
 bool bw_callback_is_path(struct bw_slice path);
 /* What the request has to say is in loop->parts. False: no key of ours made this link, or it is no link: nothing was answered. */
-bool bw_callback_request(struct bw_loop *loop, struct evhttp_request *request, struct bw_slice remote);
+bool bw_callback_request(struct bw_connection *connection, struct bw_slice remote);
 #endif

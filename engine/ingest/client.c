@@ -14,9 +14,7 @@ static struct bw_slice take_last(struct bw_slice *list)
     const char *comma = list->len ? memrchr(list->ptr, ',', list->len) : NULL;
     struct bw_slice part = {comma ? comma + 1 : list->ptr, comma ? list->len - (size_t)(comma + 1 - list->ptr) : list->len};
     list->len = comma ? (size_t)(comma - list->ptr) : 0;
-    while (part.len && (*part.ptr == ' ' || *part.ptr == '\t')) part.ptr++, part.len--;
-    while (part.len && (part.ptr[part.len - 1] == ' ' || part.ptr[part.len - 1] == '\t')) part.len--;
-    return part;
+    return bw_slice_trimmed(part);
 }
 
 /* Some proxies write the port: 192.0.2.1:4711, [2001:db8::1]:4711. */

@@ -39,30 +39,27 @@ static void record(struct bw_loop *loop, const struct bw_delivery *delivery)
     bw_store_submit(store, &refusal->op);
 }
 
-void bw_conclude(struct bw_connection *connection, struct evhttp_request *request, const struct bw_route *route,
-                 const struct bw_conclusion *conclusion, struct bw_reply *reply)
+void bw_conclude(struct bw_connection *connection, const struct bw_route *route, const struct bw_conclusion *conclusion, struct bw_reply *reply)
 {
     struct bw_loop *loop = connection->loop;
-    size_t body_bytes = evbuffer_get_length(evhttp_request_get_input_buffer(request));
     const struct bw_delivery delivery = {.at_ms = bw_clock_wall_ms(),
                                          .source = route ? bw_slice_of(route->settings->name) : BW_SLICE(""),
                                          .status = conclusion->status,
                                          .outcome = conclusion->outcome,
                                          .remote = bw_slice_of(loop->client.text),
                                          .detail = bw_slice_of(conclusion->reason),
-                                         .bytes = (uint32_t)body_bytes,
+                                         .bytes = (uint32_t)connection->inbound.body.len,
                                          .took_us = bw_parked_us(connection->arrived_us, bw_clock_mono_us())};
     record(loop, &delivery);
     bw_conclude_log(&delivery, NULL, 0);
-    bw_connection_answer(loop, request, reply, body_bytes);
+    bw_connection_answer(connection, reply);
 }
 
-void bw_conclude_refused(struct bw_connection *connection, struct evhttp_request *request, const struct bw_route *route, unsigned status,
-                         enum bw_outcome outcome, const char *reason)
+void bw_conclude_refused(struct bw_connection *connection, const struct bw_route *route, unsigned status, enum bw_outcome outcome, const char *reason)
 {
     struct bw_reply reply;
     bw_reply_refuse(&reply, status);
     if (status == 405) reply.allow = "POST";
     if (status == 401 && route) reply.challenge = bw_source_challenge(route->source);
-    bw_conclude(connection, request, route, &(struct bw_conclusion){status, outcome, reason}, &reply);
+    bw_conclude(connection, route, &(struct bw_conclusion){status, outcome, reason}, &reply);
 }

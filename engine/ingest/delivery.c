@@ -39,7 +39,7 @@ static bool conclude_call(struct delivery *delivery, struct bw_buf *text, struct
     } else if (op->is_duplicate) {
         struct bw_router *router = bw_router_ref(parked->router);
         bw_parked_hold(parked);
-        bw_mcp_repeat(parked->loop, parked->request, parked->route, delivery->call, delivery->accepted.body, op->duplicate_of);
+        bw_mcp_repeat(parked->connection, parked->route, delivery->call, delivery->accepted.body, op->duplicate_of);
         bw_router_unref(router);
         return true;
     } else {
@@ -76,7 +76,7 @@ static void on_recorded(struct bw_loop *loop, struct bw_loop_mail *mail)
         const struct bw_route *route = delivery->parked.route;
         bw_router_ref(route->router);
         bw_parked_hold(&delivery->parked);
-        bw_held_keep(delivery->held, delivery->parked.request, route);
+        bw_held_keep(delivery->held, delivery->parked.connection, route);
     } else {
         bw_parked_answer(&delivery->parked, &reply);
     }
@@ -89,20 +89,21 @@ static void on_recorded(struct bw_loop *loop, struct bw_loop_mail *mail)
 static void on_done(struct bw_store_op *op)
 {
     struct delivery *delivery = op->owner;
-    const struct bw_ingest_options options = delivery->parked.loop->ingest->options; /* once the mail is posted, all but the event may be gone */
+    const struct bw_ingest_options options =
+        delivery->parked.connection->loop->ingest->options; /* once the mail is posted, all but the event may be gone */
     struct bw_accepted *accepted = &delivery->accepted;
     bool is_news = !op->failed && !op->is_duplicate && !op->event.is_done && options.committed, is_held = false;
     if (is_news) {
         accepted->event_id = op->event_id;
         bw_accepted_ref(accepted);
         if (delivery->binding.respond_most_ms)
-            delivery->held = bw_held_new_call(delivery->parked.loop, accepted->uid, &delivery->binding, delivery->call);
+            delivery->held = bw_held_new_call(delivery->parked.connection->loop, accepted->uid, &delivery->binding, delivery->call);
         is_held = delivery->held != NULL;
         if (is_held) delivery->call = NULL; /* it has been taken over */
     }
     /* Nobody may answer a sender whose request the loop does not know of yet. */
     if (is_news && !is_held) options.committed(options.arg, accepted);
-    bw_mailbox_post(delivery->parked.loop->mailbox, &delivery->mail.mail);
+    bw_mailbox_post(delivery->parked.connection->loop->mailbox, &delivery->mail.mail);
     if (is_held) options.committed(options.arg, accepted);
 }
 
@@ -195,8 +196,7 @@ unsigned bw_delivery_status(const struct bw_route *route)
     return status ? status : 202;
 }
 
-bool bw_deliver_call(struct bw_connection *connection, struct evhttp_request *request, const struct bw_route *route,
-                     const struct bw_judgement *judgement, struct bw_tool_call *call)
+bool bw_deliver_call(struct bw_connection *connection, const struct bw_route *route, const struct bw_judgement *judgement, struct bw_tool_call *call)
 {
     struct delivery *delivery = make(connection, route, &connection->loop->parts.request, judgement, call);
     if (!delivery || !delivery->binding.is_awaited) {
@@ -204,19 +204,19 @@ bool bw_deliver_call(struct bw_connection *connection, struct evhttp_request *re
         if (delivery) bw_accepted_unref(&delivery->accepted);
         return false;
     }
-    bw_parked_submit(&delivery->parked, connection, request, route, &delivery->op);
+    bw_parked_submit(&delivery->parked, connection, route, &delivery->op);
     return true;
 }
 
-void bw_deliver(struct bw_connection *connection, struct evhttp_request *request, const struct bw_route *route, const struct bw_judgement *judgement)
+void bw_deliver(struct bw_connection *connection, const struct bw_route *route, const struct bw_judgement *judgement)
 {
     struct delivery *delivery = make(connection, route, &connection->loop->parts.request, judgement, NULL);
     if (delivery && route->settings->is_trigger && !delivery->binding.is_awaited) {
         bw_accepted_unref(&delivery->accepted); /* its workflow went away while the request came in: it would start nothing */
-        bw_conclude_refused(connection, request, route, 404, BW_OUTCOME_UNKNOWN_PATH, "the workflow is gone");
+        bw_conclude_refused(connection, route, 404, BW_OUTCOME_UNKNOWN_PATH, "the workflow is gone");
     } else if (delivery) {
-        bw_parked_submit(&delivery->parked, connection, request, route, &delivery->op);
+        bw_parked_submit(&delivery->parked, connection, route, &delivery->op);
     } else {
-        bw_conclude_refused(connection, request, route, 503, BW_OUTCOME_OVERLOADED, "no memory");
+        bw_conclude_refused(connection, route, 503, BW_OUTCOME_OVERLOADED, "no memory");
     }
 }

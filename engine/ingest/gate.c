@@ -87,7 +87,7 @@ static void end_chunk_size(struct bw_gate *gate)
     begin(gate, left ? BW_GATE_CHUNK_DATA : BW_GATE_LAST_CHUNK);
 }
 
-/* chunk-size CRLF. A chunk extension is legal and unused by any sender we know; evhttp refuses it too. */
+/* chunk-size CRLF. A chunk extension is legal, unused by any sender we know, and read in different ways. */
 static void feed_chunk_size(struct bw_gate *gate, char c)
 {
     int digit = hex_value(c);
@@ -186,7 +186,7 @@ static bool take_line(struct bw_slice *rest, struct bw_slice *line)
     return true;
 }
 
-static bool is_known_method(struct bw_slice method) /* those that evhttp parses and frames as RFC 9110 says */
+static bool is_known_method(struct bw_slice method)
 {
     static const char *const known[] = {"POST", "GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
@@ -206,7 +206,7 @@ static const struct bw_gate_fault *parse_request_line(struct bw_slice line, stru
     for (size_t i = 0; i < out->target.len; i++)
         if (out->target.ptr[i] <= 0x20 || out->target.ptr[i] == 0x7f || out->target.ptr[i] == '#') /* char is signed: bytes above 0x7f too */
             return &bad_target;                                                                    /* a fragment is never sent; some cut it off */
-    /* Origin form only: nobody's proxy are we. "//" would begin an authority for evhttp, which then has an opinion and an answer of its own. */
+    /* Origin form only: nobody's proxy are we. "//" begins an authority for some. */
     bool is_path = out->target.len && out->target.ptr[0] == '/' && (out->target.len == 1 || out->target.ptr[1] != '/');
     if (!is_path && !bw_slice_is(out->target, "*")) return &bad_target;
     out->is_http10 = bw_slice_is(version, "HTTP/1.0");
@@ -254,6 +254,20 @@ static bool is_like(struct bw_slice name, const char *letters)
     return !*letters;
 }
 
+/* `close` may be one of several options, and in a second field. */
+static void read_connection(struct bw_slice value, struct bw_gate_head *out)
+{
+    while (value.len) {
+        const char *comma = memchr(value.ptr, ',', value.len);
+        struct bw_slice option = {value.ptr, comma ? (size_t)(comma - value.ptr) : value.len};
+        size_t taken = option.len + (comma != NULL);
+        value = (struct bw_slice){value.ptr + taken, value.len - taken};
+        option = bw_slice_trimmed(option);
+        out->asks_to_close = out->asks_to_close || bw_slice_is_nocase(option, "close");
+        out->asks_to_keep = out->asks_to_keep || bw_slice_is_nocase(option, "keep-alive");
+    }
+}
+
 struct seen {
     unsigned fields, hosts, lengths, encodings;
 };
@@ -264,9 +278,7 @@ static const struct bw_gate_fault *parse_field(struct bw_slice line, struct bw_g
     const char *colon = memchr(line.ptr, ':', line.len);
     struct bw_slice name = {line.ptr, colon ? (size_t)(colon - line.ptr) : 0};
     if (!is_token(name)) return &bad_field_name;
-    struct bw_slice value = {colon + 1, line.len - name.len - 1};
-    while (value.len && (value.ptr[0] == ' ' || value.ptr[0] == '\t')) value.ptr++, value.len--;
-    while (value.len && (value.ptr[value.len - 1] == ' ' || value.ptr[value.len - 1] == '\t')) value.len--;
+    struct bw_slice value = bw_slice_trimmed((struct bw_slice){colon + 1, line.len - name.len - 1});
     for (size_t i = 0; i < value.len; i++)
         if (((unsigned char)value.ptr[i] < 0x20 && value.ptr[i] != '\t') || value.ptr[i] == 0x7f) return &bad_field_value;
     if (++seen->fields > BW_GATE_FIELDS_MAX) return &too_many_fields;
@@ -283,6 +295,7 @@ static const struct bw_gate_fault *parse_field(struct bw_slice line, struct bw_g
         out->expects_continue = true;
         return bw_slice_is_nocase(value, "100-continue") ? NULL : &bad_expectation;
     }
+    if (bw_slice_is_nocase(name, "Connection")) read_connection(value, out);
     return is_like(name, "contentlength") || is_like(name, "transferencoding") ? &look_alike : NULL;
 }
 

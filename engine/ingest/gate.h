@@ -1,6 +1,6 @@
-/* gate.h: are these bytes one honest request? Sees every byte of a connection before evhttp does, because evhttp 2.1.12 is lax where request
- * smuggling begins: a second Content-Length, a space before the colon, a body behind HEAD, NUL bytes, folded lines, bare line feeds, signs and
- * 0x in chunk sizes are all accepted by it, and it has no hook before the body is read.
+/* gate.h: are these bytes one honest request? Sees every byte of a connection first, and says where a request begins and ends: a second
+ * Content-Length, a space before the colon, a body behind HEAD, NUL bytes, folded lines, bare line feeds, signs and 0x in chunk sizes are what
+ * request smuggling is made of, since others read them in another way. Nobody behind the gate frames anything.
  *
  * A pure state machine: no I/O, no allocation, no clock; the same bytes give the same verdict however they are cut into pieces. The first fault
  * is final. One gate belongs to one connection. References: RFC 9112 (framing), RFC 9110 5.1, 5.5 and 5.6.2 (fields, tokens). */
@@ -21,6 +21,7 @@ struct bw_gate_fault { /* always one of gate.c's constants or the caller's: comp
 struct bw_gate_head { /* borrowed from the text it was parsed from */
     struct bw_slice method, target;
     bool is_http10, is_chunked, expects_continue;
+    bool asks_to_close, asks_to_keep; /* options of Connection (RFC 9112 9.3, 9.6) */
     uint64_t content_length;
 };
 

@@ -28,7 +28,7 @@ static void on_done(struct bw_store_op *op)
     struct handover *handover = op->owner;
     if (!op->failed && !handover->wish.refusal)
         bw_learnt_set_secret(handover->learnt, handover->source, handover->secret, handover->wish.value, op->now_ms);
-    bw_mailbox_post(handover->parked.loop->mailbox, &handover->mail.mail);
+    bw_mailbox_post(handover->parked.connection->loop->mailbox, &handover->mail.mail);
 }
 
 static void on_recorded(struct bw_loop *loop, struct bw_loop_mail *mail)
@@ -65,7 +65,7 @@ static const char *put_text(char **at, const char *text)
     return copy;
 }
 
-void bw_handover(struct bw_connection *connection, struct evhttp_request *request, const struct bw_route *route, const struct bw_judgement *judgement)
+void bw_handover(struct bw_connection *connection, const struct bw_route *route, const struct bw_judgement *judgement)
 {
     const struct bw_loop *loop = connection->loop;
     const struct bw_request *from = &loop->parts.request;
@@ -75,7 +75,7 @@ void bw_handover(struct bw_connection *connection, struct evhttp_request *reques
         strlen(source) + strlen(secret) + 2 + judgement->captured.len + remote.len + judgement->answer_body.len + judgement->answer_headers.len;
     struct handover *handover = bw_learnt_reserve(from->learnt, source) ? malloc(sizeof *handover + size) : NULL;
     if (!handover) {
-        bw_conclude_refused(connection, request, route, 503, BW_OUTCOME_OVERLOADED, "no memory");
+        bw_conclude_refused(connection, route, 503, BW_OUTCOME_OVERLOADED, "no memory");
         return;
     }
     char *at = handover->bytes;
@@ -104,5 +104,5 @@ void bw_handover(struct bw_connection *connection, struct evhttp_request *reques
                                                      .remote = remote,
                                                      .detail = BW_SLICE("its secret was handed over"),
                                                      .bytes = (uint32_t)from->body.len}};
-    bw_parked_submit(&handover->parked, connection, request, route, &handover->op);
+    bw_parked_submit(&handover->parked, connection, route, &handover->op);
 }

@@ -4,6 +4,5 @@
 #include "ingest/connections.h"
 
 /* The judgement is a HANDSHAKE with a captured secret. The request is parked at the writer, which has the last word: two may come at once. */
-void bw_handover(struct bw_connection *connection, struct evhttp_request *request, const struct bw_route *route,
-                 const struct bw_judgement *judgement);
+void bw_handover(struct bw_connection *connection, const struct bw_route *route, const struct bw_judgement *judgement);
 #endif

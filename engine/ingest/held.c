@@ -27,10 +27,10 @@ struct bw_held {
     struct bw_buf type, headers, body;
     /* the loop's */
     struct bw_held *previous, *next;
-    struct evhttp_request *request;
+    struct bw_connection *connection;
     struct bw_router *router; /* of the route; NULL until it has its request */
     const struct bw_route *route;
-    struct event *timer, *gone;
+    struct event *timer;
     struct bw_tool_call *call; /* NULL: it has sent an event */
 };
 
@@ -89,7 +89,6 @@ static bool take(struct bw_held *held)
 static void held_free(struct bw_held *held)
 {
     if (held->timer) event_free(held->timer);
-    if (held->gone) event_free(held->gone);
     bw_buf_free(&held->type);
     bw_buf_free(&held->headers);
     bw_buf_free(&held->body);
@@ -180,7 +179,7 @@ static void finish(struct bw_held *held)
     else
         loop->held = held->next;
     if (held->next) held->next->previous = held->previous;
-    bw_connection_answer(loop, held->request, &reply, 0);
+    bw_connection_answer(held->connection, &reply);
     bw_buf_free(&url);
     bw_buf_free(&text);
     bw_buf_free(&headers);
@@ -218,26 +217,25 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 }
 
 /* It sends nothing more, so it has gone, or only waits: then it still gets its answer, now. */
-static void on_gone(evutil_socket_t fd, short what, void *arg)
+static void on_ended(void *arg)
 {
-    (void)fd, (void)what;
     if (take(arg)) finish(arg);
 }
 
-void bw_held_keep(struct bw_held *held, struct evhttp_request *request, const struct bw_route *route)
+void bw_held_keep(struct bw_held *held, struct bw_connection *connection, const struct bw_route *route)
 {
     struct bw_loop *loop = held->loop;
-    struct evhttp_connection *from = evhttp_request_get_connection(request);
-    held->request = request;
+    held->connection = connection;
     held->route = route;
     held->router = route->router;
     held->next = loop->held;
     if (held->next) held->next->previous = held;
     loop->held = held;
     held->timer = event_new(loop->base, -1, 0, on_timer, held);
-    if (from) held->gone = event_new(loop->base, bufferevent_getfd(evhttp_connection_get_bufferevent(from)), EV_CLOSED, on_gone, held);
-    bool is_watched = held->timer && held->gone && !event_add(held->gone, NULL) && set_timer(held, held->since_us + 1000 * held->least_ms);
-    if ((!is_watched || loop->is_stopping || atomic_load(&loop->ingest->is_draining)) && take(held)) finish(held);
+    connection->on_ended = on_ended;
+    connection->on_ended_arg = held;
+    bool is_heard = !connection->is_gone && !connection->is_at_end && held->timer && set_timer(held, held->since_us + 1000 * held->least_ms);
+    if ((!is_heard || loop->is_stopping || atomic_load(&loop->ingest->is_draining)) && take(held)) finish(held);
 }
 
 void bw_held_end_all(struct bw_loop *loop)

@@ -20,8 +20,8 @@ struct bw_held *bw_held_new(struct bw_loop *loop, struct bw_uid event, const str
 /* The same of who has called a tool: it waits for the end of that run, and hears of it in the words of its protocol. Several may, when a call is
  * repeated; also the loop's thread. Takes the call over, unless NULL. */
 struct bw_held *bw_held_new_call(struct bw_loop *loop, struct bw_uid event, const struct bw_binding *binding, struct bw_tool_call *call);
-/* Loop: the event is on disk. From now on the request is the table's, and one reference of the route's router. */
-void bw_held_keep(struct bw_held *held, struct evhttp_request *request, const struct bw_route *route);
+/* Loop: the event is on disk. From now on the connection's request is the table's, and one reference of the route's router. */
+void bw_held_keep(struct bw_held *held, struct bw_connection *connection, const struct bw_route *route);
 void bw_held_end_all(struct bw_loop *loop);
 
 /* Any thread. */

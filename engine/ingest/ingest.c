@@ -7,6 +7,7 @@
 #include "ingest/origins.h"
 #include "ingest/undecided.h"
 #include <event2/event.h>
+#include <event2/listener.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stddef.h>
@@ -266,8 +267,8 @@ bool bw_ingest_hand_over(struct bw_ingest *ingest, struct bw_inherited *out)
     for (size_t i = 0; i < ingest->options.config->listen_count; i++)
         for (size_t k = 0; k < ingest->loop_count; k++) {
             const struct bw_door *door = &ingest->loops[k].doors[i];
-            for (size_t m = 0; m < door->socket_count; m++)
-                if (!keep_socket(out, evhttp_bound_socket_get_fd(door->sockets[m]), i, ingest->listeners[i].is_given)) {
+            for (size_t m = 0; m < door->listener_count; m++)
+                if (!keep_socket(out, evconnlistener_get_fd(door->listeners[m]), i, ingest->listeners[i].is_given)) {
                     bw_inherited_close(out);
                     return false;
                 }

@@ -1,6 +1,6 @@
 /* ingest.h: the doors of the engine: HTTP listeners that turn a request into a committed event, or into a refusal.
  *
- * THREADS: bw_ingest_start() makes config->ingest_threads threads, each with an event loop and an evhttp of its own; they share the port by
+ * THREADS: bw_ingest_start() makes config->ingest_threads threads, each with an event loop of its own; they share the port by
  * SO_REUSEPORT. A loop never waits for the disk: a request is parked until the store's writer says committed, then answered.
  * OWNERSHIP: config and store are borrowed; a reference of the router is taken over.
  * ROUTES may be replaced at any time: what begins to arrive from then on finds the new ones, what has begun ends with those that it has found.

@@ -1,26 +1,29 @@
-/* The gate in front of evhttp. A callback on the connection's input buffer runs after each read and before evhttp's own read callback, so whatever it
- * takes out was never there for evhttp. Rules:
- * - A head is held back until it is whole and has passed; bodies and chunks go through as they come.
- * - A faulty request is cut out, with all that follows it, and replaced by something that evhttp brings to our request callback in its turn, behind
- * earlier requests of the same connection: a faulty head by a small request of our own, a faulty chunk by the end of the body. The callback sees
- * `refusal` and answers. So a refusal is recorded and answered like any other, in order, and the connection closes behind it.
+/* From the socket through the gate to the request's handling.
+ *
+ * - The gate sees every byte first, and says where a request begins and ends; what it refuses is never looked at. A faulty request is answered in its
+ * turn, recorded like any other, and the connection closes behind it: what follows a fault is worth nothing.
+ * - What comes in one piece is handled where it was read to, in the loop's room. Only a request in pieces has bytes of its own: a head is held back
+ * until it is whole, and a body is read to where it stays.
+ * - What comes behind a request waits, unread by the gate, until that is answered.
  * - A body that is announced too large is swallowed, not kept, before the answer: many clients read no answer before they have sent everything, and
  * closing with unread bytes in the socket would reset the connection under our answer. When there is no room for it the answer comes at once: reading
  * on costs what the bodies that were let in need, and who hears it may stop; what comes all the same is dropped behind the answer (linger.h). */
 #include "base/clock.h"
+#include "ingest/accept.h"
 #include "ingest/approve.h"
 #include "ingest/callback.h"
 #include "ingest/connections.h"
-#include <sys/socket.h>
 
-#define LIBEVENT_READ 4096              /* that much libevent reads at a time: less means that there was no more */
-#define PULL_BYTES 65536                /* and that much we do, of a body that is known to come: below what malloc gets from the kernel each time */
-#define PULL_MOST 262144                /* then others have their turn */
+#define PULL_BYTES 65536                /* of a body that is known to come, at a time */
+#define AT_ONCE_BYTES 262144            /* then others have their turn */
+#define INPUT_MAX BW_LOOP_ROOM          /* what is read of what nobody has asked for yet */
 #define SWALLOW_MAX (64u * 1024 * 1024) /* above it the sender does not mean it: answer at once */
 #define UNKNOWN_BODY_MAX 65536          /* bodies for paths that no source has */
 
 static const struct bw_gate_fault overloaded = {503, "too many body bytes in flight"}, unknown_path = {404, "unknown path"},
                                   no_memory = {503, "no memory"};
+
+/* ---- what is in flight ---- */
 
 static void reserve(struct bw_connection *connection)
 {
@@ -32,10 +35,11 @@ static void reserve(struct bw_connection *connection)
     if (connection->share) atomic_fetch_add_explicit(&connection->share->in_flight, more, memory_order_relaxed);
 }
 
-void bw_intake_release(struct bw_connection *connection, uint64_t body_bytes)
+void bw_intake_release(struct bw_connection *connection)
 {
-    uint64_t bytes = body_bytes < connection->reserved ? body_bytes : connection->reserved;
-    connection->reserved -= bytes;
+    uint64_t bytes = connection->reserved;
+    if (!bytes) return;
+    connection->reserved = 0;
     atomic_fetch_sub_explicit(&connection->loop->ingest->in_flight, bytes, memory_order_relaxed);
     if (connection->share) atomic_fetch_sub_explicit(&connection->share->in_flight, bytes, memory_order_relaxed);
 }
@@ -54,14 +58,61 @@ static const struct bw_gate_fault *explain(const struct bw_connection *connectio
     return connection->route || connection->is_link ? fault : &unknown_path;
 }
 
-/* What a connection has in flight counts as its latest request's: pipelined behind another source's, all of it moves. */
+/* ---- refusals ---- */
+
+static void answer_refused(struct bw_connection *connection)
+{
+    connection->is_busy = true;
+    bw_accept_refused(connection);
+}
+
+/* The gate has refused it. */
+static void refuse(struct bw_connection *connection)
+{
+    connection->refusal = connection->gate.fault;
+    if (!connection->discard) answer_refused(connection);
+}
+
+static void refuse_for(struct bw_connection *connection, const struct bw_gate_fault *fault)
+{
+    bw_gate_refuse(&connection->gate, fault);
+    refuse(connection);
+}
+
+static void discard(struct bw_connection *connection, size_t len)
+{
+    if (!connection->discard) return; /* it is answered */
+    connection->discard -= len < connection->discard ? len : connection->discard;
+    if (!connection->discard) answer_refused(connection);
+}
+
+bool bw_intake_answer_refused(struct bw_connection *connection)
+{
+    if (!connection->discard) return false;
+    connection->discard = 0;
+    answer_refused(connection);
+    return true;
+}
+
+/* ---- a whole request ---- */
+
+static void hand_on(struct bw_connection *connection)
+{
+    connection->is_busy = true;
+    bw_accept_request(connection);
+    if (connection->is_busy)
+        bw_inbound_let_go(&connection->inbound);
+    else
+        bw_inbound_clear(&connection->inbound);
+}
+
+/* ---- its head ---- */
+
 static void set_share(struct bw_connection *connection, struct bw_share *share)
 {
     if (connection->share == share) return;
-    if (connection->share) atomic_fetch_sub_explicit(&connection->share->in_flight, connection->reserved, memory_order_relaxed);
-    bw_share_unref(connection->share);
+    bw_share_unref(connection->share); /* nothing of the request before is in flight any more */
     connection->share = share ? bw_share_ref(share) : NULL;
-    if (share) atomic_fetch_add_explicit(&share->in_flight, connection->reserved, memory_order_relaxed);
 }
 
 static void find_route(struct bw_connection *connection, struct bw_slice path)
@@ -75,194 +126,274 @@ static void find_route(struct bw_connection *connection, struct bw_slice path)
     set_share(connection, connection->route ? connection->route->share : NULL);
 }
 
-/* The head ends at `end` of work. */
-static void pass_head(struct bw_connection *connection, struct evbuffer *work, size_t end)
+static void note_body_max(struct bw_connection *connection, struct bw_slice path)
 {
-    struct bw_loop *loop = connection->loop;
+    bool is_callback = path.len && bw_callback_is_path(path);
+    connection->is_link = is_callback || (path.len && bw_approve_is_path(path));
+    connection->body_max = connection->route ? bw_ingest_body_max(connection->loop->ingest, connection->route)
+                           : is_callback     ? BW_CALLBACK_BODY_MAX
+                                             : UNKNOWN_BODY_MAX;
+}
+
+/* Leaves the gate in front of the body, behind the request when there is none, or faulty. */
+static void read_head(struct bw_connection *connection, struct bw_slice text, bool *expects_continue)
+{
     struct bw_gate *gate = &connection->gate;
     struct bw_gate_head head;
     struct bw_slice path, query;
-    struct evbuffer_ptr from;
-    evbuffer_ptr_set(work, &from, end - gate->unit, EVBUFFER_PTR_SET);
-    evbuffer_copyout_from(work, &from, loop->head, gate->unit);
-    const struct bw_gate_fault *fault = bw_gate_parse_head((struct bw_slice){loop->head, gate->unit}, &head);
+    const struct bw_gate_fault *fault = bw_gate_parse_head(text, &head);
     bw_target_split(head.target, &path, &query);
     find_route(connection, path);
-    bool is_callback = head.target.len && bw_callback_is_path(path);
-    connection->is_link = is_callback || (head.target.len && bw_approve_is_path(path));
-    connection->body_max = connection->route ? bw_ingest_body_max(loop->ingest, connection->route)
-                           : is_callback     ? BW_CALLBACK_BODY_MAX
-                                             : UNKNOWN_BODY_MAX;
-    reserve(connection); /* the request before this one, if it was chunked */
+    note_body_max(connection, path);
     connection->counted = 0;
+    *expects_continue = head.expects_continue;
     if (fault) {
         bw_gate_refuse(gate, fault);
         return;
     }
+    connection->inbound.head = text;
+    connection->inbound.is_head = bw_slice_is(head.method, "HEAD");
+    connection->inbound.is_http10 = head.is_http10;
+    connection->inbound.closes = head.asks_to_close || (head.is_http10 && !head.asks_to_keep);
     bw_gate_body(gate, &head, limit_now(connection));
     connection->since_us = bw_clock_mono_us();
-    bw_connection_expect(connection, gate->state == BW_GATE_FAULTY ? 0 : head.is_chunked ? connection->body_max : gate->body);
     if (gate->state == BW_GATE_FAULTY) {
         gate->fault = explain(connection, gate->fault, gate->body);
         if (gate->fault != &overloaded && !head.expects_continue && gate->body <= SWALLOW_MAX) connection->discard = gate->body;
         gate->body = 0;
     }
+    reserve(connection);
 }
 
-/* Moves what is behind the first `keep` bytes to the end of `into`. */
-static bool move_tail(struct evbuffer *from, size_t keep, struct evbuffer *into)
-{
-    if (evbuffer_get_length(from) == keep) return true;
-    struct evbuffer *front = keep ? evbuffer_new() : NULL;
-    bool done = !keep || (front && evbuffer_remove_buffer(from, front, keep) == (int)keep);
-    done = done && evbuffer_add_buffer(into, from) == 0;
-    if (front) {
-        done = evbuffer_add_buffer(from, front) == 0 && done;
-        evbuffer_free(front);
-    }
-    return done;
-}
-
-static void drop_tail(struct evbuffer *from, size_t keep)
-{
-    struct evbuffer *tail = keep ? evbuffer_new() : NULL;
-    if (!tail || !move_tail(from, keep, tail))
-        evbuffer_drain(from, evbuffer_get_length(from)); /* keep 0, or no memory: then nothing is safe to keep */
-    if (tail) evbuffer_free(tail);
-}
-
-/* Gives evhttp what makes it call us for the refused request. */
-static void mark(struct bw_connection *connection, struct evbuffer *input)
-{
-    static const char whole[] = "GET / HTTP/1.1\r\nHost: x\r\n\r\n", last_chunk[] = "\r\n0\r\n\r\n", last_line[] = "\r\n";
-    const char *text = whole;
-    if (connection->gate.faulty_in == BW_GATE_CHUNK_SIZE || connection->gate.faulty_in == BW_GATE_CHUNK_END) text = last_chunk;
-    if (connection->gate.faulty_in == BW_GATE_LAST_CHUNK) text = last_line;
-    connection->is_marked = true;
-    evbuffer_add(input, text, strlen(text));
-}
-
-static void discard(struct bw_connection *connection, struct evbuffer *input, size_t added)
-{
-    drop_tail(input, evbuffer_get_length(input) - added);
-    if (connection->is_marked) return;
-    connection->discard -= added < connection->discard ? added : connection->discard;
-    if (!connection->discard) mark(connection, input);
-}
-
-/* Feeds the gate with work from `at` on; returns how far it came. */
-static size_t feed(struct bw_connection *connection, struct evbuffer *work, size_t at)
+/* Its body comes later, or in chunks: what there is of it has to be its own. */
+static void prepare_for_body(struct bw_connection *connection, bool expects_continue)
 {
     struct bw_gate *gate = &connection->gate;
-    size_t total = evbuffer_get_length(work);
-    gate->limit = limit_now(connection);
-    while (at < total && gate->state != BW_GATE_FAULTY) {
-        struct evbuffer_ptr from;
-        struct evbuffer_iovec pieces[4];
-        evbuffer_ptr_set(work, &from, at, EVBUFFER_PTR_SET);
-        int count = evbuffer_peek(work, -1, &from, pieces, 4);
-        for (int i = 0; i < count && i < 4; i++) {
-            size_t used = bw_gate_feed(gate, pieces[i].iov_base, pieces[i].iov_len);
-            at += used;
-            if (gate->state == BW_GATE_AT_HEAD_END) pass_head(connection, work, at);
-            if (used < pieces[i].iov_len) break;
-        }
+    if (!bw_inbound_keep(&connection->inbound) || (gate->state == BW_GATE_IN_BODY && !bw_buf_reserve(&connection->inbound.own_body, gate->left)))
+        refuse_for(connection, &no_memory);
+    else if (expects_continue)
+        bw_connection_continue(connection);
+}
+
+/* Of a head, and of its body when all of it is there; returns how much of it was taken. */
+static size_t take_head(struct bw_connection *connection, const char *bytes, size_t len)
+{
+    struct bw_gate *gate = &connection->gate;
+    size_t seen = gate->state == BW_GATE_IN_HEAD ? gate->unit : 0;
+    uint64_t completed = gate->completed;
+    bool expects_continue = false;
+    bw_gate_feed(gate, bytes + seen, len - seen);
+    if (gate->state == BW_GATE_IN_HEAD) return 0;
+    size_t taken = gate->unit;
+    if (gate->state == BW_GATE_AT_HEAD_END) read_head(connection, (struct bw_slice){bytes, taken}, &expects_continue);
+    if (gate->state == BW_GATE_IN_BODY && len - taken >= gate->left) {
+        connection->inbound.body = (struct bw_slice){bytes + taken, (size_t)gate->left};
+        taken += bw_gate_feed(gate, bytes + taken, (size_t)gate->left);
     }
-    if (gate->state == BW_GATE_FAULTY && gate->faulty_in == BW_GATE_CHUNK_SIZE)
-        gate->fault = explain(connection, gate->fault, gate->body + gate->left);
+    if (gate->state == BW_GATE_FAULTY) {
+        if (connection->discard) connection->discard -= len - taken < connection->discard ? len - taken : connection->discard;
+        if (!bw_inbound_keep(&connection->inbound)) bw_inbound_clear(&connection->inbound);
+        refuse(connection);
+    } else if (gate->completed != completed) {
+        hand_on(connection);
+    } else {
+        prepare_for_body(connection, expects_continue && len == taken);
+    }
+    return taken;
+}
+
+/* ---- its body ---- */
+
+static bool is_in_data(const struct bw_gate *gate)
+{
+    return (gate->state == BW_GATE_IN_BODY || gate->state == BW_GATE_CHUNK_DATA) && gate->left;
+}
+
+/* The gate has been given more of the body. */
+static void go_on_with_body(struct bw_connection *connection, uint64_t completed)
+{
+    struct bw_gate *gate = &connection->gate;
+    if (gate->state == BW_GATE_FAULTY) {
+        if (gate->faulty_in == BW_GATE_CHUNK_SIZE) gate->fault = explain(connection, gate->fault, gate->body + gate->left);
+        refuse(connection);
+        return;
+    }
     reserve(connection);
+    if (gate->completed == completed) return;
+    connection->inbound.body = bw_buf_slice(&connection->inbound.own_body);
+    hand_on(connection);
+}
+
+static size_t take_body(struct bw_connection *connection, const char *bytes, size_t len)
+{
+    struct bw_gate *gate = &connection->gate;
+    struct bw_buf *body = &connection->inbound.own_body;
+    uint64_t completed = gate->completed;
+    size_t piece = !is_in_data(gate) ? 1 : len < gate->left ? len : (size_t)gate->left;
+    if (is_in_data(gate)) bw_buf_append(body, bytes, piece);
+    if (body->failed) {
+        refuse_for(connection, &no_memory);
+        return piece;
+    }
+    gate->limit = limit_now(connection);
+    bw_gate_feed(gate, bytes, piece);
+    go_on_with_body(connection, completed);
+    return piece;
+}
+
+/* ---- what has come ---- */
+
+/* It can take another request, or goes on with one. */
+static bool is_free(const struct bw_connection *connection)
+{
+    return !connection->is_busy && !connection->refusal && !connection->is_last && !connection->is_gone && bw_connection_is_written(connection);
+}
+
+/* Returns how many of these bytes were taken: all of them, but for a part of a head, and what comes behind a request that is not answered yet. */
+static size_t take(struct bw_connection *connection, const char *bytes, size_t len)
+{
+    size_t at = 0;
+    connection->is_in_intake = true;
+    while (at < len && is_free(connection)) {
+        bool is_body = bw_gate_is_in_body(&connection->gate);
+        size_t taken = is_body ? take_body(connection, bytes + at, len - at) : take_head(connection, bytes + at, len - at);
+        if (!taken) break;
+        at += taken;
+    }
+    connection->is_in_intake = false;
     return at;
 }
 
-static void refuse(struct bw_connection *connection, struct evbuffer *work, struct evbuffer *input, size_t at)
+static bool is_worth_nothing(const struct bw_connection *connection) /* what comes now */
 {
-    size_t unit = connection->gate.unit, total = evbuffer_get_length(work), keep = at > unit ? at - unit : 0;
-    connection->refusal = connection->gate.fault;
-    if (connection->discard) connection->discard -= total - at < connection->discard ? total - at : connection->discard;
-    drop_tail(work, keep);
-    if (work != input) evbuffer_add_buffer(input, work);
-    if (!connection->discard) mark(connection, input);
+    return connection->refusal || connection->is_last || connection->is_gone;
 }
 
-static void read_new(struct bw_connection *connection, struct evbuffer *input, size_t added)
+static void work_off(struct bw_connection *connection)
+{
+    struct bw_buf *input = &connection->input;
+    size_t taken = take(connection, input->data, input->len);
+    if (is_worth_nothing(connection) || taken == input->len) {
+        bw_buf_free(input);
+        return;
+    }
+    memmove(input->data, input->data + taken, input->len - taken);
+    input->len -= taken;
+}
+
+static void arrive(struct bw_connection *connection, const char *bytes, size_t len)
+{
+    struct bw_buf *input = &connection->input;
+    bool is_first = is_free(connection) && !input->len && !bw_gate_is_waiting(&connection->gate);
+    if (is_first) connection->arrived_us = connection->since_us = bw_clock_mono_us();
+    if (is_worth_nothing(connection)) {
+        discard(connection, len);
+        return;
+    }
+    size_t taken = input->len ? 0 : take(connection, bytes, len);
+    if (taken == len || is_worth_nothing(connection)) return;
+    bool had_some = input->len > 0;
+    bw_buf_append(input, bytes + taken, len - taken);
+    if (input->failed && !connection->is_busy)
+        refuse_for(connection, &no_memory);
+    else if (input->failed)
+        bw_connection_end(connection, false);
+    else if (had_some)
+        work_off(connection);
+}
+
+/* ---- the socket ---- */
+
+/* A body that is known to come is read to where it stays. */
+static ssize_t read_body(struct bw_connection *connection, size_t *room)
 {
     struct bw_gate *gate = &connection->gate;
-    size_t old = evbuffer_get_length(input) - added;
-    struct evbuffer *work = input;
-    size_t at = old;
-    if (gate->state == BW_GATE_IN_HEAD) {
-        at = evbuffer_get_length(connection->held);
-        if (!move_tail(input, old, connection->held)) {
-            bw_gate_refuse(gate, &no_memory);
-            gate->unit = 0;
-        }
-        work = connection->held;
+    struct bw_buf *body = &connection->inbound.own_body;
+    *room = gate->left < PULL_BYTES ? (size_t)gate->left : PULL_BYTES;
+    if (!bw_buf_reserve(body, *room)) {
+        refuse_for(connection, &no_memory);
+        return BW_STREAM_LATER;
     }
-    at = feed(connection, work, at);
-    if (gate->state == BW_GATE_FAULTY) {
-        refuse(connection, work, input, at);
-        return;
-    }
-    size_t keep = at - (gate->state == BW_GATE_IN_HEAD ? gate->unit : 0);
-    if (work != input) {
-        if (keep) evbuffer_remove_buffer(work, input, keep);
-        return;
-    }
-    if (keep == at) return; /* the way of nearly every request: nothing is moved */
-    if (!connection->held) connection->held = evbuffer_new();
-    if (!connection->held || !move_tail(input, keep, connection->held)) {
-        bw_gate_refuse(gate, &no_memory);
-        refuse(connection, input, input, at);
-    }
-}
-
-/* libevent needs three system calls and a turn of the loop for each 4 KiB. Called inside its read, so the buffer's end is open. What goes wrong here
- * goes wrong again in its next read, and is heard of there. */
-static size_t pull(struct bw_connection *connection, struct evbuffer *input)
-{
-    uint64_t left = connection->gate.left;
-    struct evbuffer_iovec room;
-    size_t wanted = left < PULL_BYTES ? (size_t)left : PULL_BYTES;
-    if (evbuffer_reserve_space(input, (ev_ssize_t)wanted, &room, 1) != 1) return 0;
-    ssize_t len = recv(connection->fd, room.iov_base, wanted, MSG_DONTWAIT);
-    if (len <= 0) return 0;
-    room.iov_len = (size_t)len;
-    return evbuffer_commit_space(input, &room, 1) ? 0 : (size_t)len;
-}
-
-static bool has_more(const struct bw_connection *connection, size_t added)
-{
-    enum bw_gate_state state = connection->gate.state;
-    return added >= LIBEVENT_READ && !connection->tls && connection->gate.left && (state == BW_GATE_IN_BODY || state == BW_GATE_CHUNK_DATA);
-}
-
-void bw_intake_read(struct bw_connection *connection, struct evbuffer *input, size_t added)
-{
-    struct bw_gate *gate = &connection->gate;
-    if (connection->refusal) {
-        discard(connection, input, added);
-        return;
-    }
-    bool was_waiting = bw_gate_is_waiting(gate);
+    ssize_t len = bw_stream_read(&connection->stream, body->data + body->len, *room);
+    if (len <= 0) return len;
     uint64_t completed = gate->completed;
-    int64_t now_us = bw_clock_mono_us();
-    read_new(connection, input, added);
-    for (size_t pulled = 0; pulled < PULL_MOST && has_more(connection, added) && (added = pull(connection, input)); pulled += added)
-        read_new(connection, input, added);
-    if (!was_waiting) connection->arrived_us = connection->since_us = now_us;
-    if (gate->completed != completed) connection->since_us = now_us;
+    char *bytes = body->data + body->len;
+    body->len += (size_t)len;
+    body->data[body->len] = '\0';
+    connection->is_in_intake = true;
+    bw_gate_feed(gate, bytes, (size_t)len);
+    go_on_with_body(connection, completed);
+    connection->is_in_intake = false;
+    return len;
 }
 
-bool bw_intake_answer_refused(struct bw_connection *connection)
+static ssize_t read_some(struct bw_connection *connection, size_t *room)
 {
-    if (!connection->refusal || connection->is_marked) return false;
-    struct evbuffer *input = bufferevent_get_input(connection->bev);
-    connection->is_in_gate = true;
-    if (!connection->tls) evbuffer_unfreeze(input, 0); /* between reads a socket's buffer takes nothing at its end; that of TLS is never frozen */
-    mark(connection, input);
-    if (!connection->tls) evbuffer_freeze(input, 0);
-    connection->is_in_gate = false;
-    connection->since_us = bw_clock_mono_us();
-    bufferevent_trigger(connection->bev, EV_READ, 0);
-    return true;
+    struct bw_loop *loop = connection->loop;
+    if (is_free(connection) && !connection->input.len && is_in_data(&connection->gate)) return read_body(connection, room);
+    *room = connection->input.len ? INPUT_MAX - connection->input.len : sizeof loop->arrived;
+    ssize_t len = bw_stream_read(&connection->stream, loop->arrived, *room);
+    if (len > 0) arrive(connection, loop->arrived, (size_t)len);
+    return len;
+}
+
+static void stop_reading(struct bw_connection *connection)
+{
+    if (!connection->is_at_end && !connection->is_paused) event_del(&connection->readable);
+}
+
+/* Its peer sends nothing more; it may still want to hear. */
+static void note_end(struct bw_connection *connection)
+{
+    stop_reading(connection);
+    connection->is_at_end = true;
+    if (connection->is_busy && connection->on_ended) connection->on_ended(connection->on_ended_arg);
+}
+
+/* What has come is done with as far as it can be. */
+static void settle(struct bw_connection *connection)
+{
+    if (connection->is_gone) return;
+    if (connection->is_at_end && !connection->is_busy && bw_connection_is_written(connection) && !bw_intake_answer_refused(connection)) {
+        bw_connection_end(connection, true);
+    } else if (connection->input.len >= INPUT_MAX) {
+        stop_reading(connection);
+        connection->is_paused = true;
+    }
+}
+
+void bw_intake_readable(struct bw_connection *connection)
+{
+    size_t total = 0, room = 0;
+    ssize_t len = 1;
+    if (connection->is_gone) return;
+    if (connection->input.len) work_off(connection);
+    while (len > 0 && total < AT_ONCE_BYTES && !connection->is_gone && !connection->is_at_end && connection->input.len < INPUT_MAX) {
+        len = read_some(connection, &room);
+        if (len > 0) total += (size_t)len;
+        if (len > 0 && (size_t)len < room && !bw_stream_has_more(&connection->stream)) break; /* there was no more */
+    }
+    if (connection->is_gone) return;
+    if (len == BW_STREAM_BROKEN) {
+        bw_connection_end(connection, false);
+        return;
+    }
+    if (len == BW_STREAM_ENDED) note_end(connection);
+    if (!connection->is_gone && connection->stream.wants_write) event_add(&connection->writable, NULL);
+    settle(connection);
+    bool is_reading = !connection->is_gone && !connection->is_at_end && !connection->is_paused;
+    if (is_reading && len > 0 && bw_stream_has_more(&connection->stream)) event_active(&connection->readable, EV_READ, 0);
+}
+
+void bw_intake_resume(struct bw_connection *connection)
+{
+    if (connection->is_in_intake) return; /* it goes on by itself */
+    bool was_paused = connection->is_paused;
+    connection->is_paused = false;
+    if (was_paused && !connection->is_at_end && event_add(&connection->readable, NULL)) {
+        bw_connection_end(connection, false);
+        return;
+    }
+    bool has_something = connection->input.len || connection->is_at_end || bw_stream_has_more(&connection->stream);
+    if (has_something) event_active(&connection->readable, EV_READ, 0); /* in a turn of its own: who answers has other things to do */
 }

@@ -3,7 +3,6 @@
 #include "ingest/priorities.h"
 #include <errno.h>
 #include <event2/event.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -77,7 +76,7 @@ static bool has_room(const struct bw_loop *loop)
 bool bw_linger(struct bw_loop *loop, int fd, struct bw_origin *origin, bool is_told)
 {
     char byte;
-    ssize_t unread = fd < 0 ? 0 : recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    ssize_t unread = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
     bool may_come = unread > 0 || (unread < 0 && is_told && (errno == EAGAIN || errno == EWOULDBLOCK));
     struct bw_linger *linger = may_come && has_room(loop) ? calloc(1, sizeof *linger) : NULL;
     if (!linger) {
@@ -85,14 +84,12 @@ bool bw_linger(struct bw_loop *loop, int fd, struct bw_origin *origin, bool is_t
         if (unread > 0) drop(fd, PIECES_AT_ONCE, &dropped);
         return false;
     }
-    *linger = (struct bw_linger){.loop = loop, .fd = fcntl(fd, F_DUPFD_CLOEXEC, 0), .since_us = bw_clock_mono_us()};
+    *linger = (struct bw_linger){.loop = loop, .fd = fd, .since_us = bw_clock_mono_us()};
     linger->heard_us = linger->since_us;
     /* What is dropped is of use to nobody but who sends it: whoever is still to be answered goes first. */
-    linger->readable = linger->fd < 0 ? NULL : event_new(loop->base, linger->fd, EV_READ | EV_PERSIST, on_readable, linger);
-    if (!linger->readable || event_priority_set(linger->readable, BW_PRIORITY_IDLE) || event_add(linger->readable, NULL) ||
-        shutdown(linger->fd, SHUT_WR)) {
+    linger->readable = event_new(loop->base, fd, EV_READ | EV_PERSIST, on_readable, linger);
+    if (!linger->readable || event_priority_set(linger->readable, BW_PRIORITY_IDLE) || event_add(linger->readable, NULL) || shutdown(fd, SHUT_WR)) {
         if (linger->readable) event_free(linger->readable);
-        if (linger->fd >= 0) close(linger->fd);
         free(linger);
         return false;
     }

@@ -10,8 +10,8 @@
 #include "ingest/loop.h"
 #include "ingest/origins.h"
 
-/* fd stays the caller's, who closes it next; origin is taken over if it lingers (then it is no longer counted in *origin). is_told: the peer has been
- * told that this was the last answer, so it may be sending; else it only lingers if there are unread bytes. False: there is nothing to wait for. */
+/* True: fd and origin are taken over (it is no longer counted in *origin). is_told: the peer has been told that this was the last answer, so it may
+ * be sending; else it only lingers if there are unread bytes. False: there is nothing to wait for, and fd is still the caller's. */
 bool bw_linger(struct bw_loop *loop, int fd, struct bw_origin *origin, bool is_told);
 void bw_linger_sweep(struct bw_loop *loop, int64_t now_us);
 void bw_linger_end_all(struct bw_loop *loop); /* what has come is read, and all are closed */

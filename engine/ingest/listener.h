@@ -1,4 +1,4 @@
-/* listener.h: listening sockets that we make ourselves: evhttp's own have a backlog of 128 and no choice of options. */
+/* listener.h: listening sockets that we make ourselves: their options and their backlog are ours to choose. */
 #ifndef BW_INGEST_LISTENER_H
 #define BW_INGEST_LISTENER_H
 #include "base/error.h"

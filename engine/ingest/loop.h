@@ -11,9 +11,10 @@
 #include "ingest/router.h"
 #include "ingest/tls.h"
 #include "store/pack.h"
-#include <event2/http.h>
 #include <pthread.h>
 #include <stdatomic.h>
+
+#define BW_LOOP_ROOM 65536 /* bytes that are read at a time */
 
 struct bw_connection;
 struct bw_linger;
@@ -28,11 +29,10 @@ struct bw_held_table { /* held.h */
     atomic_size_t count;
     size_t max;
 };
-struct bw_door { /* one of config->listen, as one loop has it. evhttp tells its callbacks nothing of where a connection came in: each has its own */
+struct bw_door { /* one of config->listen, as one loop has it */
     struct bw_loop *loop;
-    struct evhttp *http;
-    struct evhttp_bound_socket **sockets; /* one, or more when they were handed over by an engine with more threads */
-    size_t socket_count;                  /* 0: closed for good */
+    struct evconnlistener **listeners; /* one, or more when they were handed over by an engine with more threads */
+    size_t listener_count;             /* 0: closed for good */
     bool is_tls, is_unix;
 };
 enum { BW_LOOP_MAIL_ANY, BW_LOOP_MAIL_RECORDED /* a request that the writer is done with: nothing but its own connection is ended by its answer */ };
@@ -51,14 +51,12 @@ struct bw_loop {
     size_t door_count;
     struct bw_tls *tls; /* what the next connection begins with; NULL: no door is_tls */
     struct bw_handshakes *handshakes;
-    struct event *sweep, *open_again, *arrivals;
-    struct bw_connection *connections; /* the newest first */
-    struct bw_linger *lingering;       /* linger.h */
+    struct event *sweep, *open_again, *burial;
+    struct bw_connection *connections, *ended; /* the newest first; those that are to be freed */
+    struct bw_linger *lingering;               /* linger.h */
     size_t lingering_count;
-    struct bw_connection **by_fd; /* connections that have sent a byte */
-    size_t by_fd_count;
     _Atomic int64_t turned_us; /* its last sweep: that the thread is alive */
-    bool is_stopping, is_sweeping;
+    bool is_stopping;
     bool is_at_cap, is_out_of_descriptors, has_many_handshakes; /* why doors are closed for now */
     int64_t stop_deadline_us;
     size_t parked;                  /* requests of this loop that the writer has */
@@ -71,9 +69,9 @@ struct bw_loop {
     /* reused by one request after the other */
     struct bw_client client;
     struct bw_request_parts parts;
-    struct bw_buf scratch, kept;
+    struct bw_buf scratch, kept, answer;
     struct bw_packer *packer;
-    char head[BW_GATE_HEAD_MAX];
+    char arrived[BW_LOOP_ROOM];
 };
 
 struct bw_ingest {
@@ -99,7 +97,6 @@ bool bw_loop_open(struct bw_loop *loop, struct bw_ingest *ingest, struct bw_erro
 void bw_loop_close(struct bw_loop *loop);                                                /* after its thread has ended */
 void *bw_loop_run(void *loop);
 void bw_loop_end_if_done(struct bw_loop *loop);
-bool bw_door_add(struct bw_door *door, int fd);                     /* takes the descriptor over; false: no memory */
-void bw_loop_set_doors(struct bw_loop *loop);                       /* open or closed, as the loop's flags say */
-void bw_accept_request(struct evhttp_request *request, void *loop); /* accept.c: evhttp's callback for each whole request */
+bool bw_door_add(struct bw_door *door, int fd); /* takes the descriptor over; false: no memory */
+void bw_loop_set_doors(struct bw_loop *loop);   /* open or closed, as the loop's flags say */
 #endif

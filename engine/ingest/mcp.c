@@ -11,8 +11,8 @@
 
 /* ---- answers that are known at once ---- */
 
-static void conclude(struct bw_connection *connection, struct evhttp_request *request, const struct bw_route *route, unsigned status,
-                     enum bw_outcome outcome, const char *reason, struct bw_buf *text)
+static void conclude(struct bw_connection *connection, const struct bw_route *route, unsigned status, enum bw_outcome outcome, const char *reason,
+                     struct bw_buf *text)
 {
     struct bw_reply reply;
     if (text->failed) {
@@ -24,16 +24,15 @@ static void conclude(struct bw_connection *connection, struct evhttp_request *re
         bw_reply_bytes(&reply, status, NULL, bw_buf_slice(text));
         reply.closes = false; /* a client that has made a mistake goes on */
     }
-    bw_conclude(connection, request, route, &(struct bw_conclusion){status, outcome, reason}, &reply);
+    bw_conclude(connection, route, &(struct bw_conclusion){status, outcome, reason}, &reply);
     bw_buf_free(text);
 }
 
-static void refuse(struct bw_connection *connection, struct evhttp_request *request, const struct bw_route *route, const struct bw_mcp_to *to,
-                   const struct bw_mcp_fault *fault)
+static void refuse(struct bw_connection *connection, const struct bw_route *route, const struct bw_mcp_to *to, const struct bw_mcp_fault *fault)
 {
     struct bw_buf text = {0};
     bw_mcp_say_fault(to, fault, &text);
-    conclude(connection, request, route, fault->status, BW_OUTCOME_MALFORMED, fault->message, &text);
+    conclude(connection, route, fault->status, BW_OUTCOME_MALFORMED, fault->message, &text);
 }
 
 static void say_later(const struct bw_mcp_to *to, const char *why, struct bw_buf *text, struct bw_reply *reply)
@@ -84,20 +83,20 @@ static void answer_unknown(const struct run_asked *asked, struct bw_buf *text, s
 }
 
 /* It goes on: then who has called again waits for its end, as who has called first. If it ends just now, that is told when the time is over. */
-static bool wait_again(struct bw_loop *loop, struct evhttp_request *request, struct run_asked *asked)
+static bool wait_again(struct bw_connection *connection, struct run_asked *asked)
 {
     const int64_t within_ms = asked->route->settings->mcp.within_ms;
     const struct bw_binding binding = {.respond_least_ms = within_ms, .respond_most_ms = within_ms};
-    struct bw_held *held = bw_held_new_call(loop, asked->query.event, &binding, asked->call);
+    struct bw_held *held = bw_held_new_call(connection->loop, asked->query.event, &binding, asked->call);
     if (!held) return false;
     const struct bw_route *route = asked->route;
     asked->call = NULL; /* both are the held one's now */
     asked->router = NULL;
-    bw_held_keep(held, request, route);
+    bw_held_keep(held, connection, route);
     return true;
 }
 
-static void answer_run(struct bw_loop *loop, struct evhttp_request *request, const struct bw_asked *base, bool wants_json, size_t body_bytes)
+static void answer_run(struct bw_connection *connection, const struct bw_asked *base, bool wants_json)
 {
     const struct run_asked *asked = (const struct run_asked *)base;
     struct bw_buf text = {0};
@@ -108,13 +107,13 @@ static void answer_run(struct bw_loop *loop, struct evhttp_request *request, con
         bw_reply_refuse(&reply, 503);
         if (asked) say_later(&asked->call->to, "It cannot be told now: ask again", &text, &reply);
         reply.closes = false;
-        bw_connection_answer(loop, request, &reply, body_bytes);
+        bw_connection_answer(connection, &reply);
         bw_buf_free(&text);
         return;
     }
     const struct bw_tool_run_query *query = &asked->query;
     bool goes_on = asked->router && query->found == BW_TOOL_RUN_FOUND && !query->is_over;
-    if (goes_on && wait_again(loop, request, (struct run_asked *)asked)) return;
+    if (goes_on && wait_again(connection, (struct run_asked *)asked)) return;
     const struct bw_mcp_outcome outcome = {.run = bw_slice_of(bw_uid_text(query->run, BW_UID_RUN, run)),
                                            .tool = asked->call->tool,
                                            .status = query->status,
@@ -131,7 +130,7 @@ static void answer_run(struct bw_loop *loop, struct evhttp_request *request, con
         bw_mcp_say_run(&asked->call->to, &outcome, &text);
     bw_reply_bytes(&reply, 200, NULL, bw_buf_slice(&text));
     if (text.failed) bw_reply_refuse(&reply, 503);
-    bw_connection_answer(loop, request, &reply, body_bytes);
+    bw_connection_answer(connection, &reply);
     bw_buf_free(&text);
 }
 
@@ -153,9 +152,10 @@ static void on_done(struct bw_tool_run_query *query)
 }
 
 /* Takes the call and what it was given over. query: run, and event of a repetition. */
-static void ask(struct bw_loop *loop, struct evhttp_request *request, const struct bw_route *route, struct bw_tool_call *call, json_t *given,
-                const struct bw_tool_run_query *query, size_t body_bytes)
+static void ask(struct bw_connection *connection, const struct bw_route *route, struct bw_tool_call *call, json_t *given,
+                const struct bw_tool_run_query *query)
 {
+    struct bw_loop *loop = connection->loop;
     const struct bw_ingest_options *options = &loop->ingest->options;
     bool has_room = call && options->ask_tool_run && bw_asked_enter(loop);
     struct run_asked *asked = has_room ? calloc(1, sizeof *asked) : NULL;
@@ -163,10 +163,10 @@ static void ask(struct bw_loop *loop, struct evhttp_request *request, const stru
         if (has_room) bw_asked_leave(loop);
         free(call);
         json_decref(given);
-        answer_run(loop, request, NULL, true, body_bytes);
+        answer_run(connection, NULL, true);
         return;
     }
-    asked->asked = (struct bw_asked){.kind = &kind, .loop = loop, .request = request, .body_bytes = body_bytes};
+    asked->asked = (struct bw_asked){.kind = &kind, .connection = connection};
     asked->call = call;
     asked->given = given;
     asked->route = route;
@@ -178,32 +178,31 @@ static void ask(struct bw_loop *loop, struct evhttp_request *request, const stru
     options->ask_tool_run(options->arg, &asked->query);
 }
 
-void bw_mcp_repeat(struct bw_loop *loop, struct evhttp_request *request, const struct bw_route *route, const struct bw_tool_call *call,
-                   struct bw_slice arguments, struct bw_uid event)
+void bw_mcp_repeat(struct bw_connection *connection, const struct bw_route *route, const struct bw_tool_call *call, struct bw_slice arguments,
+                   struct bw_uid event)
 {
     const struct bw_mcp_request again = {
         .to = call->to, .tool = call->tool, .client_name = call->client_name, .client_version = call->client_version};
     const struct bw_tool_run_query query = {.run = bw_uid_of_run(event, call->workflow), .event = event};
     struct bw_tool_call *copy = bw_tool_call_new(&again, call->workflow);
     if (copy) copy->run = query.run;
-    ask(loop, request, route, copy, bw_json_load(arguments, NULL), &query, 0);
+    ask(connection, route, copy, bw_json_load(arguments, NULL), &query);
 }
 
 /* ---- calls ---- */
 
-static void get_run(struct bw_connection *connection, struct evhttp_request *request, const struct bw_route *route, const struct bw_mcp_request *from)
+static void get_run(struct bw_connection *connection, const struct bw_route *route, const struct bw_mcp_request *from)
 {
     struct bw_buf text = {0};
     struct bw_tool_run_query query = {0};
-    size_t body_bytes = evbuffer_get_length(evhttp_request_get_input_buffer(request));
     if (!bw_uid_parse(bw_json_slice(json_object_get(from->given, "run_id")), BW_UID_RUN, &query.run)) {
         bw_mcp_say_refusal(&from->to, "input.format", "run_id: must be the id of a run, as run_ and 26 letters and digits",
                            "give it as the tool has said it", &text);
-        conclude(connection, request, route, 200, BW_OUTCOME_INVALID, "run_id of get_run", &text);
+        conclude(connection, route, 200, BW_OUTCOME_INVALID, "run_id of get_run", &text);
         return;
     }
     struct bw_slice nobody = {"", 0};
-    ask(connection->loop, request, route, bw_tool_call_new(from, nobody), NULL, &query, body_bytes);
+    ask(connection, route, bw_tool_call_new(from, nobody), NULL, &query);
 }
 
 /* A repetition is known by its tool and key: what else it says is compared when the first call is found. */
@@ -215,8 +214,7 @@ static void make_key(const struct bw_mcp_request *from, struct bw_buf *out)
     bw_buf_append_slice(out, from->key);
 }
 
-static void call(struct bw_connection *connection, struct evhttp_request *request, const struct bw_route *route, const struct bw_mcp_request *from,
-                 struct bw_slice subject)
+static void call(struct bw_connection *connection, const struct bw_route *route, const struct bw_mcp_request *from, struct bw_slice subject)
 {
     const struct bw_mcp_tool *tool = bw_mcp_tools_find(bw_router_tools(route->router), from->tool);
     struct bw_mcp_fault fault = {.status = 200, .code = BW_MCP_INVALID_PARAMS};
@@ -224,16 +222,16 @@ static void call(struct bw_connection *connection, struct evhttp_request *reques
     struct bw_error err = {0};
     if (!tool) {
         snprintf(fault.message, sizeof fault.message, "Unknown tool: %.*s", from->tool.len > 64 ? 64 : (int)from->tool.len, from->tool.ptr);
-        refuse(connection, request, route, &from->to, &fault);
+        refuse(connection, route, &from->to, &fault);
         return;
     }
     if (!tool->workflow.len) {
-        get_run(connection, request, route, from);
+        get_run(connection, route, from);
         return;
     }
     if (!bw_mcp_tool_takes(tool, from->given, &err)) {
         bw_mcp_say_refusal(&from->to, err.code, err.message, err.hint, &text);
-        conclude(connection, request, route, 200, BW_OUTCOME_INVALID, err.code, &text);
+        conclude(connection, route, 200, BW_OUTCOME_INVALID, err.code, &text);
         return;
     }
     make_key(from, &key);
@@ -246,13 +244,13 @@ static void call(struct bw_connection *connection, struct evhttp_request *reques
                                            .subject = subject,
                                            .data = from->arguments};
     struct bw_tool_call *made = key.failed || name.failed ? NULL : bw_tool_call_new(from, tool->workflow);
-    if (!made || !bw_deliver_call(connection, request, route, &judgement, made)) {
+    if (!made || !bw_deliver_call(connection, route, &judgement, made)) {
         free(made);
         fault.status = 503;
         fault.code = BW_MCP_INTERNAL_ERROR;
         snprintf(fault.message, sizeof fault.message, "The tool cannot be called now, nothing has begun: list the tools and call again");
         bw_mcp_say_fault(&from->to, &fault, &text);
-        conclude(connection, request, route, 503, BW_OUTCOME_OVERLOADED, "the workflow is gone, or there is no memory", &text);
+        conclude(connection, route, 503, BW_OUTCOME_OVERLOADED, "the workflow is gone, or there is no memory", &text);
     }
     bw_buf_free(&key);
     bw_buf_free(&name);
@@ -277,47 +275,46 @@ bool bw_mcp_may_come_from(const struct bw_connection *connection, const struct b
     return !origin || (count == 1 && bw_mcp_origin_is_good(origin->value, own, mcp->origins, mcp->origin_count));
 }
 
-static void refuse_type(struct bw_connection *connection, struct evhttp_request *request, const struct bw_route *route)
+static void refuse_type(struct bw_connection *connection, const struct bw_route *route)
 {
     struct bw_reply reply;
     bw_reply_refuse(&reply, 415);
     reply.headers = BW_SLICE("Accept\0application/json\0");
-    bw_conclude(connection, request, route, &(struct bw_conclusion){415, BW_OUTCOME_BAD_TYPE, "content type"}, &reply);
+    bw_conclude(connection, route, &(struct bw_conclusion){415, BW_OUTCOME_BAD_TYPE, "content type"}, &reply);
 }
 
-static void answer(struct bw_connection *connection, struct evhttp_request *request, const struct bw_route *route, const struct bw_mcp_request *from,
-                   struct bw_slice subject)
+static void answer(struct bw_connection *connection, const struct bw_route *route, const struct bw_mcp_request *from, struct bw_slice subject)
 {
     struct bw_buf text = {0};
     const struct bw_mcp_fault no_cursor = {
         .status = 200, .code = BW_MCP_INVALID_PARAMS, .message = "Invalid params: this cursor is of no list of ours"};
     switch (from->method) {
-    case BW_MCP_CALL_TOOL: call(connection, request, route, from, subject); return;
+    case BW_MCP_CALL_TOOL: call(connection, route, from, subject); return;
     case BW_MCP_DISCOVER: bw_mcp_say_discover(&from->to, &text); break;
     case BW_MCP_INITIALIZE: bw_mcp_say_initialize(&from->to, from->version, &text); break;
     case BW_MCP_PING: bw_mcp_say_pong(&from->to, &text); break;
     case BW_MCP_LIST_TOOLS:
         if (bw_mcp_say_tools(&from->to, bw_router_tools(route->router), from->cursor, &text)) break;
-        refuse(connection, request, route, &from->to, &no_cursor);
+        refuse(connection, route, &from->to, &no_cursor);
         bw_buf_free(&text);
         return;
     case BW_MCP_NOTIFICATION: break; /* there is nothing that one of them could change: no session, and a run goes on */
     }
     bool is_notification = from->method == BW_MCP_NOTIFICATION;
-    conclude(connection, request, route, is_notification ? 202 : 200, BW_OUTCOME_HANDSHAKE, bw_mcp_method_name(from->method), &text);
+    conclude(connection, route, is_notification ? 202 : 200, BW_OUTCOME_HANDSHAKE, bw_mcp_method_name(from->method), &text);
 }
 
-void bw_mcp(struct bw_connection *connection, struct evhttp_request *request, const struct bw_route *route, const struct bw_judgement *judgement)
+void bw_mcp(struct bw_connection *connection, const struct bw_route *route, const struct bw_judgement *judgement)
 {
     const struct bw_request *parsed = &connection->loop->parts.request;
     const struct bw_mcp_headers headers = {header_of(parsed, "MCP-Protocol-Version"), header_of(parsed, "Mcp-Method"), header_of(parsed, "Mcp-Name")};
     struct bw_mcp_request message = {0};
     struct bw_mcp_fault fault = {0};
     if (!bw_request_is_json(parsed))
-        refuse_type(connection, request, route);
+        refuse_type(connection, route);
     else if (!bw_mcp_request_read(judgement->verdict == BW_VERIFIED ? judgement->data : parsed->body, &headers, &message, &fault))
-        refuse(connection, request, route, &message.to, &fault);
+        refuse(connection, route, &message.to, &fault);
     else
-        answer(connection, request, route, &message, judgement->subject);
+        answer(connection, route, &message, judgement->subject);
     bw_mcp_request_clear(&message);
 }

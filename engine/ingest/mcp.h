@@ -10,11 +10,11 @@
 /* Its Origin header says no web page, or one that may send. Before anything of it is verified or read. */
 bool bw_mcp_may_come_from(const struct bw_connection *connection, const struct bw_route *route);
 /* loop->parts.request was judged as VERIFIED or MALFORMED. It is answered, or it will be. */
-void bw_mcp(struct bw_connection *connection, struct evhttp_request *request, const struct bw_route *route, const struct bw_judgement *judgement);
+void bw_mcp(struct bw_connection *connection, const struct bw_route *route, const struct bw_judgement *judgement);
 /* A call whose key was there already: answered with what has become of the run of then, and waits for it as the first one has. The request is held;
  * everything else is copied. */
-void bw_mcp_repeat(struct bw_loop *loop, struct evhttp_request *request, const struct bw_route *route, const struct bw_tool_call *call,
-                   struct bw_slice arguments, struct bw_uid event);
+void bw_mcp_repeat(struct bw_connection *connection, const struct bw_route *route, const struct bw_tool_call *call, struct bw_slice arguments,
+                   struct bw_uid event);
 void bw_mcp_say_overloaded(const struct bw_mcp_to *to, struct bw_buf *text, struct bw_reply *reply); /* 503: nothing is stored */
 void bw_mcp_say_gone(const struct bw_mcp_to *to, struct bw_buf *text, struct bw_reply *reply);       /* it was, and is not kept any more */
 #endif

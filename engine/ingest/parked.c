@@ -38,22 +38,17 @@ uint32_t bw_parked_us(int64_t since_us, int64_t until_us)
     return took < 0 ? 0 : took > UINT32_MAX ? UINT32_MAX : (uint32_t)took;
 }
 
-void bw_parked_submit(struct bw_parked *parked, struct bw_connection *connection, struct evhttp_request *request, const struct bw_route *route,
-                      struct bw_store_op *op)
+void bw_parked_submit(struct bw_parked *parked, struct bw_connection *connection, const struct bw_route *route, struct bw_store_op *op)
 {
     struct bw_loop *loop = connection->loop;
-    struct evbuffer *input = evhttp_request_get_input_buffer(request);
-    size_t body_bytes = evbuffer_get_length(input);
-    *parked = (struct bw_parked){.loop = loop,
-                                 .request = request,
-                                 .body_bytes = body_bytes,
+    *parked = (struct bw_parked){.connection = connection,
                                  .route = route,
                                  .router = bw_router_ref(route->router),
                                  .share = route->share ? bw_share_ref(route->share) : NULL,
                                  .events = op->batch_count ? op->batch_count : 1,
                                  .submitted_us = bw_clock_mono_us()};
     op->delivery.took_us = bw_parked_us(connection->arrived_us, parked->submitted_us);
-    evbuffer_drain(input, body_bytes);
+    bw_inbound_drop_body(&connection->inbound);
     if (parked->share) atomic_fetch_add_explicit(&parked->share->parked, parked->events, memory_order_relaxed);
     loop->parked++;
     atomic_fetch_add(&loop->ingest->parked, 1);
@@ -63,23 +58,24 @@ void bw_parked_submit(struct bw_parked *parked, struct bw_connection *connection
 
 static void leave(struct bw_parked *parked)
 {
+    struct bw_loop *loop = parked->connection->loop;
     if (parked->share) atomic_fetch_sub_explicit(&parked->share->parked, parked->events, memory_order_relaxed);
     bw_share_unref(parked->share);
-    parked->loop->parked--;
-    atomic_fetch_sub(&parked->loop->ingest->parked, 1);
+    loop->parked--;
+    atomic_fetch_sub(&loop->ingest->parked, 1);
 }
 
 void bw_parked_answer(struct bw_parked *parked, struct bw_reply *reply)
 {
     leave(parked);
-    bw_reply_crash(parked->request);
-    bw_connection_answer_and_go_on(parked->loop, parked->request, reply, parked->body_bytes);
+    bw_reply_crash(parked->connection->stream.fd);
+    bw_connection_answer(parked->connection, reply);
     bw_router_unref(parked->router);
 }
 
 void bw_parked_hold(struct bw_parked *parked)
 {
     leave(parked);
-    bw_connection_hold(parked->loop, parked->request, parked->body_bytes);
+    bw_intake_release(parked->connection);
     bw_router_unref(parked->router);
 }

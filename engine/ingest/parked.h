@@ -6,9 +6,7 @@
 #define BW_PARKED_ID_MAX 255
 
 struct bw_parked {
-    struct bw_loop *loop;
-    struct evhttp_request *request;
-    size_t body_bytes;
+    struct bw_connection *connection;
     const struct bw_route *route;
     struct bw_router *router; /* its: ours, so that what it says lives, whatever is loaded meanwhile */
     struct bw_share *share;   /* of its source, that it counts in; ours. NULL: it is the only one */
@@ -16,8 +14,7 @@ struct bw_parked {
     int64_t submitted_us;
 };
 /* All that is needed of the request has been copied: its body goes. Then op is given to the writer; its delivery says how long that took. */
-void bw_parked_submit(struct bw_parked *parked, struct bw_connection *connection, struct evhttp_request *request, const struct bw_route *route,
-                      struct bw_store_op *op);
+void bw_parked_submit(struct bw_parked *parked, struct bw_connection *connection, const struct bw_route *route, struct bw_store_op *op);
 /* The writer has answered: so do we. Behind it: bw_loop_end_if_done(). */
 void bw_parked_answer(struct bw_parked *parked, struct bw_reply *reply);
 void bw_parked_hold(struct bw_parked *parked);                   /* the same, and the answer comes later, from elsewhere */

@@ -1,11 +1,11 @@
 #include "ingest/reply.h"
 #include "base/crash_point.h"
 #include "base/random.h"
-#include <event2/buffer.h>
-#include <event2/bufferevent.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
+#include <time.h>
 #include <unistd.h>
 
 static const struct status {
@@ -109,40 +109,94 @@ void bw_reply_bytes(struct bw_reply *reply, unsigned status, const char *type, s
     reply->body_len = body.len;
 }
 
-void bw_reply_send(struct evhttp_request *request, const struct bw_reply *reply)
+/* ---- as it is sent ---- */
+
+static bool is_line(const char *text)
 {
-    struct evkeyvalq *headers = evhttp_request_get_output_headers(request);
-    struct evbuffer *body = evbuffer_new(); /* NULL: the status alone is still an answer */
-    char seconds[16];
-    if (reply->body_len) evhttp_add_header(headers, "Content-Type", reply->type ? reply->type : "application/json");
-    for (const char *at = reply->headers.ptr, *value; at < reply->headers.ptr + reply->headers.len; at = value + strlen(value) + 1) {
-        value = at + strlen(at) + 1;
-        evhttp_add_header(headers, at, value);
-    }
-    /* An answer is what it says that it is, whatever it looks like: some of them repeat what a sender wrote. */
-    if (!evhttp_find_header(headers, "X-Content-Type-Options")) evhttp_add_header(headers, "X-Content-Type-Options", "nosniff");
-    if (reply->closes) evhttp_add_header(headers, "Connection", "close");
-    if (reply->allow) evhttp_add_header(headers, "Allow", reply->allow);
-    if (reply->challenge) evhttp_add_header(headers, "WWW-Authenticate", reply->challenge);
-    if (reply->retry_after_s) {
-        snprintf(seconds, sizeof seconds, "%u", reply->retry_after_s);
-        evhttp_add_header(headers, "Retry-After", seconds);
-    }
-    if (body && evhttp_request_get_command(request) != EVHTTP_REQ_HEAD) evbuffer_add(body, reply->body, reply->body_len);
-    evhttp_send_reply(request, (int)reply->status, find(reply->status)->phrase, body);
-    if (body) evbuffer_free(body);
+    return !text[strcspn(text, "\r\n")];
 }
 
-void bw_reply_crash(struct evhttp_request *request)
+static void append_header(struct bw_buf *out, const char *name, const char *value)
+{
+    if (!is_line(name) || !is_line(value)) return;
+    bw_buf_append_text(out, name);
+    bw_buf_append_slice(out, BW_SLICE(": "));
+    bw_buf_append_text(out, value);
+    bw_buf_append_slice(out, BW_SLICE("\r\n"));
+}
+
+/* RFC 9110 6.6.1. Made once a second. */
+static void append_date(struct bw_buf *out, int64_t now_ms)
+{
+    static _Thread_local int64_t made_s = INT64_MIN;
+    static _Thread_local char text[48];
+    if (now_ms / 1000 != made_s) {
+        static const char days[][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+        static const char months[][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+        time_t now_s = made_s = now_ms / 1000;
+        struct tm at;
+        if (!gmtime_r(&now_s, &at)) return;
+        snprintf(text, sizeof text, "Date: %s, %02d %s %04d %02d:%02d:%02d GMT\r\n", days[at.tm_wday], at.tm_mday, months[at.tm_mon],
+                 (at.tm_year + 1900) % 10000, at.tm_hour, at.tm_min, at.tm_sec);
+    }
+    bw_buf_append_text(out, text);
+}
+
+static void append_status(struct bw_buf *out, unsigned status)
+{
+    bw_buf_append_slice(out, BW_SLICE("HTTP/1.1 "));
+    bw_buf_append_int(out, status);
+    bw_buf_append_char(out, ' ');
+    bw_buf_append_text(out, find(status)->phrase);
+    bw_buf_append_slice(out, BW_SLICE("\r\n"));
+}
+
+/* Those of the reply's own; true: one of them says what X-Content-Type-Options says. */
+static bool append_own(struct bw_buf *out, struct bw_slice headers)
+{
+    bool says_options = false;
+    for (const char *at = headers.ptr, *value; at < headers.ptr + headers.len; at = value + strlen(value) + 1) {
+        value = at + strlen(at) + 1;
+        append_header(out, at, value);
+        says_options = says_options || !strcasecmp(at, "X-Content-Type-Options");
+    }
+    return says_options;
+}
+
+void bw_reply_append(struct bw_buf *out, const struct bw_reply *reply, const struct bw_reply_to *to, int64_t now_ms)
+{
+    append_status(out, reply->status);
+    if (reply->body_len) append_header(out, "Content-Type", reply->type ? reply->type : "application/json");
+    /* An answer is what it says that it is, whatever it looks like: some of them repeat what a sender wrote. */
+    if (!append_own(out, reply->headers)) append_header(out, "X-Content-Type-Options", "nosniff");
+    if (reply->closes || to->keeps) append_header(out, "Connection", reply->closes ? "close" : "keep-alive");
+    if (reply->allow) append_header(out, "Allow", reply->allow);
+    if (reply->challenge) append_header(out, "WWW-Authenticate", reply->challenge);
+    if (reply->retry_after_s) {
+        bw_buf_append_slice(out, BW_SLICE("Retry-After: "));
+        bw_buf_append_int(out, reply->retry_after_s);
+        bw_buf_append_slice(out, BW_SLICE("\r\n"));
+    }
+    append_date(out, now_ms);
+    bool has_body = !to->is_head && reply->status != 204 && reply->status != 304; /* RFC 9110 6.4.1 */
+    if (has_body) {
+        bw_buf_append_slice(out, BW_SLICE("Content-Length: "));
+        bw_buf_append_int(out, (int64_t)reply->body_len);
+        bw_buf_append_slice(out, BW_SLICE("\r\n"));
+    }
+    bw_buf_append_slice(out, BW_SLICE("\r\n"));
+    if (has_body) bw_buf_append_slice(out, (struct bw_slice){reply->body_len ? reply->body : "", reply->body_len});
+}
+
+void bw_reply_crash(int fd)
 {
     BW_CRASH_POINT(INGEST_BEFORE_ANSWER);
 #ifdef BELLWIRE_TEST_HOOKS
     static const char begun[] = "HTTP/1.1 202";
-    int fd = bufferevent_getfd(evhttp_connection_get_bufferevent(evhttp_request_get_connection(request)));
     if (!bw_crash_point_is_due(BW_CRASH_INGEST_MID_ANSWER)) return;
     (void)!write(fd, begun, sizeof begun - 1);
     _exit(137);
 #else
-    (void)request;
+    (void)fd;
 #endif
 }

@@ -5,8 +5,8 @@
 #include "base/buf.h"
 #include "base/json_scan.h"
 #include "config/manners.h"
-#include <event2/http.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 struct bw_reply {
     unsigned status;
@@ -28,6 +28,11 @@ void bw_reply_malformed(struct bw_reply *reply, const struct bw_json_fault *faul
  */
 void bw_reply_refuse(struct bw_reply *reply, unsigned status);
 void bw_reply_bytes(struct bw_reply *reply, unsigned status, const char *type, struct bw_slice body); /* borrows type and body until sent */
-void bw_reply_send(struct evhttp_request *request, const struct bw_reply *reply); /* a request whose connection is gone is only freed */
-void bw_reply_crash(struct evhttp_request *request); /* the crash points in front of an answer, and in the middle of it; for tests alone */
+struct bw_reply_to {                                                                                  /* what the request says of its answer */
+    bool is_head;                                                                                     /* it has no body */
+    bool keeps; /* its sender, of HTTP/1.0, has to be told that the connection stays open, unless the reply closes it */
+};
+/* The reply as it is sent. A header that would not be one line of the answer is left out. Pure; out->failed without memory. */
+void bw_reply_append(struct bw_buf *out, const struct bw_reply *reply, const struct bw_reply_to *to, int64_t now_ms);
+void bw_reply_crash(int fd); /* the crash points in front of an answer, and in the middle of it; for tests alone */
 #endif

@@ -1,6 +1,5 @@
 #include "ingest/request.h"
-#include <event2/buffer.h>
-#include <event2/keyvalq_struct.h>
+#include <string.h>
 #include <strings.h>
 
 #define OURS "bellwire-" /* what the engine itself says of an event */
@@ -12,37 +11,83 @@ void bw_target_split(struct bw_slice target, struct bw_slice *path, struct bw_sl
     *query = mark ? (struct bw_slice){mark + 1, target.len - path->len - 1} : (struct bw_slice){target.ptr + target.len, 0};
 }
 
-bool bw_request_read(struct bw_request_parts *parts, struct evhttp_request *from)
+static bool is_own(struct bw_slice slice, const struct bw_buf *buf)
+{
+    return slice.ptr == buf->data;
+}
+
+static bool keep(struct bw_slice *slice, struct bw_buf *own)
+{
+    if (!slice->len || is_own(*slice, own)) return true;
+    bw_buf_clear(own);
+    bw_buf_append_slice(own, *slice);
+    if (own->failed) return false;
+    *slice = bw_buf_slice(own);
+    return true;
+}
+
+bool bw_inbound_keep(struct bw_inbound *inbound)
+{
+    return keep(&inbound->head, &inbound->own_head) && keep(&inbound->body, &inbound->own_body);
+}
+
+void bw_inbound_let_go(struct bw_inbound *inbound)
+{
+    const struct bw_slice none = {"", 0};
+    if (!is_own(inbound->head, &inbound->own_head)) inbound->head = none;
+    if (!is_own(inbound->body, &inbound->own_body)) inbound->body = none;
+}
+
+void bw_inbound_drop_body(struct bw_inbound *inbound)
+{
+    inbound->body = (struct bw_slice){"", 0};
+    bw_buf_free(&inbound->own_body);
+}
+
+void bw_inbound_clear(struct bw_inbound *inbound)
+{
+    bw_buf_free(&inbound->own_head);
+    bw_buf_free(&inbound->own_body);
+    *inbound = (struct bw_inbound){.head = {"", 0}, .body = {"", 0}};
+}
+
+/* The gate has seen that each line ends in CRLF, and what is in it. */
+static struct bw_slice take_line(struct bw_slice *rest)
+{
+    const char *end = memchr(rest->ptr, '\r', rest->len);
+    struct bw_slice line = {rest->ptr, (size_t)(end - rest->ptr)};
+    *rest = (struct bw_slice){end + 2, rest->len - line.len - 2};
+    return line;
+}
+
+bool bw_request_read(struct bw_request_parts *parts, const struct bw_inbound *from)
 {
     struct bw_request *request = &parts->request;
-    static const struct {
-        enum evhttp_cmd_type type;
-        const char *name;
-    } methods[] = {{EVHTTP_REQ_POST, "POST"},   {EVHTTP_REQ_GET, "GET"},       {EVHTTP_REQ_HEAD, "HEAD"},      {EVHTTP_REQ_PUT, "PUT"},
-                   {EVHTTP_REQ_PATCH, "PATCH"}, {EVHTTP_REQ_DELETE, "DELETE"}, {EVHTTP_REQ_OPTIONS, "OPTIONS"}};
-    request->method = (struct bw_slice){"", 0};
-    for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
-        if (methods[i].type == evhttp_request_get_command(from)) request->method = bw_slice_of(methods[i].name);
-    request->url = bw_slice_of(evhttp_request_get_uri(from)); /* the raw target: the gate let no NUL through */
-    bw_target_split(request->url, &parts->path, &request->query);
+    struct bw_slice rest = from->head, line;
     request->headers = parts->headers;
     request->header_count = 0;
-    struct evkeyval *header;
-    for (header = evhttp_request_get_input_headers(from)->tqh_first; header; header = header->next.tqe_next) {
-        if (request->header_count == BW_GATE_FIELDS_MAX) return false;
-        parts->headers[request->header_count++] = (struct bw_header){bw_slice_of(header->key), bw_slice_of(header->value)};
+    request->method = request->url = (struct bw_slice){"", 0};
+    bw_target_split(request->url, &parts->path, &request->query);
+    if (!rest.len) return false;
+    line = take_line(&rest); /* METHOD SP target SP version */
+    const char *space = memchr(line.ptr, ' ', line.len), *second = memrchr(line.ptr, ' ', line.len);
+    request->method = (struct bw_slice){line.ptr, (size_t)(space - line.ptr)};
+    request->url = (struct bw_slice){space + 1, (size_t)(second - space - 1)};
+    bw_target_split(request->url, &parts->path, &request->query);
+    while ((line = take_line(&rest)).len) {
+        const char *colon = memchr(line.ptr, ':', line.len);
+        struct bw_header *header = &parts->headers[request->header_count++];
+        header->name = (struct bw_slice){line.ptr, (size_t)(colon - line.ptr)};
+        header->value = bw_slice_trimmed((struct bw_slice){colon + 1, line.len - header->name.len - 1});
     }
     return true;
 }
 
-bool bw_request_set_source(struct bw_request_parts *parts, struct evhttp_request *from, const struct bw_source_config *source, int64_t now_ms)
+bool bw_request_set_source(struct bw_request_parts *parts, const struct bw_inbound *from, const struct bw_source_config *source, int64_t now_ms)
 {
     struct bw_request *request = &parts->request;
-    struct evbuffer *input = evhttp_request_get_input_buffer(from);
-    size_t len = evbuffer_get_length(input);
     request->now_ms = now_ms;
-    request->body = (struct bw_slice){len ? (const char *)evbuffer_pullup(input, -1) : "", len};
-    if (!request->body.ptr) return false;
+    request->body = from->body;
     if (!source->public_url) return true;
     bw_buf_clear(&parts->url);
     bw_buf_append_text(&parts->url, source->public_url);

@@ -1,7 +1,6 @@
 #include "ingest/status.h"
 #include "ingest/asked.h"
 #include "ingest/connections.h"
-#include <event2/buffer.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,7 +28,7 @@ void bw_status_url(struct bw_loop *loop, struct bw_uid event, struct bw_uid run,
     if (!bw_status_token_append(out, options->link_key, &token)) bw_buf_clear(out);
 }
 
-static void answer(struct bw_loop *loop, struct evhttp_request *request, const struct bw_asked *asked, bool wants_json, size_t body_bytes)
+static void answer(struct bw_connection *connection, const struct bw_asked *asked, bool wants_json)
 {
     const struct bw_status_query *query = asked ? &((const struct status_asked *)asked)->query : NULL;
     struct bw_reply reply;
@@ -42,7 +41,7 @@ static void answer(struct bw_loop *loop, struct evhttp_request *request, const s
         reply.retry_after_s = query->is_over ? 0 : AGAIN_AFTER_S;
     }
     reply.closes = false;
-    bw_connection_answer(loop, request, &reply, body_bytes);
+    bw_connection_answer(connection, &reply);
 }
 
 static void asked_free(struct bw_asked *asked)
@@ -58,29 +57,30 @@ static void on_done(struct bw_status_query *query)
     bw_asked_told(&((struct status_asked *)((char *)query - offsetof(struct status_asked, query)))->asked);
 }
 
-bool bw_status_request(struct bw_loop *loop, struct evhttp_request *request)
+bool bw_status_request(struct bw_connection *connection)
 {
+    struct bw_loop *loop = connection->loop;
     const struct bw_ingest_options *options = &loop->ingest->options;
     const struct bw_request *parsed = &loop->parts.request;
     struct bw_slice path = loop->parts.path;
-    size_t len = strlen(BW_STATUS_PATH), body_bytes = evbuffer_get_length(evhttp_request_get_input_buffer(request));
+    size_t len = strlen(BW_STATUS_PATH);
     struct bw_status_token token;
     struct bw_reply reply;
     if (!options->link_key || !bw_status_token_read((struct bw_slice){path.ptr + len, path.len - len}, options->link_key, &token)) return false;
     if (!bw_slice_is(parsed->method, "GET") && !bw_slice_is(parsed->method, "HEAD")) {
         bw_reply_refuse(&reply, 405);
         reply.allow = "GET, HEAD";
-        bw_connection_answer(loop, request, &reply, body_bytes);
+        bw_connection_answer(connection, &reply);
         return true;
     }
     bool has_room = bw_asked_enter(loop);
     struct status_asked *asked = has_room ? calloc(1, sizeof *asked) : NULL;
     if (!asked) {
         if (has_room) bw_asked_leave(loop);
-        answer(loop, request, NULL, true, body_bytes);
+        answer(connection, NULL, true);
         return true;
     }
-    asked->asked = (struct bw_asked){.kind = &kind, .loop = loop, .request = request, .wants_json = true, .body_bytes = body_bytes};
+    asked->asked = (struct bw_asked){.kind = &kind, .connection = connection, .wants_json = true};
     asked->query = (struct bw_status_query){.token = token, .done = on_done};
     bw_asked_wait(&asked->asked);
     options->ask_status(options->arg, &asked->query);

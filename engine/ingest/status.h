@@ -6,7 +6,7 @@
 #include "ingest/loop.h"
 
 bool bw_status_is_path(struct bw_slice path);
-bool bw_status_request(struct bw_loop *loop, struct evhttp_request *request); /* false: no key of ours made this link: nothing was answered */
+bool bw_status_request(struct bw_connection *connection); /* false: no key of ours made this link: nothing was answered */
 /* The URL of the link: with the scheme and host of public_url when the configuration has one, else the path alone. Empty: there is no key. */
 void bw_status_url(struct bw_loop *loop, struct bw_uid event, struct bw_uid run, struct bw_buf *out);
 #endif

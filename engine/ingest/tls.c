@@ -1,7 +1,5 @@
 #include "ingest/tls.h"
-#include "base/buf.h"
 #include "ingest/handshakes.h"
-#include <event2/bufferevent_ssl.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
@@ -43,7 +41,9 @@ static bool set_policy(SSL_CTX *context)
 {
     static const unsigned char session_context[] = "bellwire";
     SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
-    SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);         /* an idle connection keeps no buffers */
+    /* An idle connection keeps no buffers; what is left of an answer is written from where it was copied to. */
+    SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    SSL_CTX_set_read_ahead(context, 1);                          /* a record in one system call, not its length first */
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF); /* tickets do */
     SSL_CTX_set_timeout(context, TICKET_SECONDS);
     SSL_CTX_set_num_tickets(context, 1);
@@ -192,25 +192,20 @@ int64_t bw_tls_days_left(const struct bw_tls *tls, const char **cert)
 
 /* ---- connections ---- */
 
-struct bufferevent *bw_tls_accept(const struct bw_tls *tls, struct event_base *base)
+SSL *bw_tls_accept(const struct bw_tls *tls, int fd)
 {
     SSL *ssl = SSL_new(tls->contexts[0]);
-    if (!ssl) return NULL;
-    return bufferevent_openssl_socket_new(base, -1, ssl, BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE); /* frees ssl if it fails */
+    if (ssl && SSL_set_fd(ssl, fd)) {
+        SSL_set_accept_state(ssl);
+        return ssl;
+    }
+    SSL_free(ssl);
+    return NULL;
 }
 
-void bw_tls_say_goodbye(struct bufferevent *bev)
+bool bw_tls_client(const SSL *ssl, struct bw_buf *subject)
 {
-    SSL *ssl = bufferevent_openssl_get_ssl(bev);
-    ERR_clear_error();
-    if (ssl && SSL_is_init_finished(ssl)) SSL_shutdown(ssl);
-    ERR_clear_error();
-}
-
-bool bw_tls_client(struct bufferevent *bev, struct bw_buf *subject)
-{
-    SSL *ssl = bufferevent_openssl_get_ssl(bev);
-    X509 *shown = ssl ? SSL_get0_peer_certificate(ssl) : NULL;
+    X509 *shown = SSL_get0_peer_certificate(ssl);
     BIO *text = shown ? BIO_new(BIO_s_mem()) : NULL;
     char *bytes;
     bool good = text && X509_NAME_print_ex(text, X509_get_subject_name(shown), 0, XN_FLAG_RFC2253 & ~ASN1_STRFLGS_ESC_MSB) >= 0;

@@ -5,11 +5,11 @@
  * session tickets: whoever wants them to change loads it anew. */
 #ifndef BW_INGEST_TLS_H
 #define BW_INGEST_TLS_H
+#include "base/buf.h"
 #include "base/error.h"
 #include "config/config.h"
 
-struct bufferevent;
-struct event_base;
+typedef struct ssl_st SSL;
 struct bw_tls;
 
 /* Reads the files. NULL with the file and what is wrong with it: tls.unreadable, tls.key_readable (everybody may read it), tls.mismatch, tls.clients.
@@ -19,10 +19,8 @@ struct bw_tls *bw_tls_ref(struct bw_tls *tls);
 void bw_tls_unref(struct bw_tls *tls);                                 /* NULL is nothing */
 int64_t bw_tls_days_left(const struct bw_tls *tls, const char **cert); /* of the certificate that ends first; negative: it has ended */
 
-/* A bufferevent that will do the handshake as a server once it has its descriptor. NULL without memory. */
-struct bufferevent *bw_tls_accept(const struct bw_tls *tls, struct event_base *base);
-/* Tells the peer that nothing more comes. For one of bw_tls_accept(), before it is freed. */
-void bw_tls_say_goodbye(struct bufferevent *bev);
+/* What does the handshake as a server with its first read (stream.h). The descriptor stays the caller's. NULL without memory. */
+SSL *bw_tls_accept(const struct bw_tls *tls, int fd);
 /* The subject of the certificate that the client has shown, as RFC 2253 writes it; false: it has shown none. */
-bool bw_tls_client(struct bufferevent *bev, struct bw_buf *subject);
+bool bw_tls_client(const SSL *ssl, struct bw_buf *subject);
 #endif

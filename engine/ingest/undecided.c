@@ -1,5 +1,5 @@
 #include "ingest/undecided.h"
-#include "ingest/connections.h"
+#include "ingest/accept.h"
 #include <event2/event.h>
 #include <stdlib.h>
 
@@ -9,7 +9,7 @@
 struct bw_undecided {
     struct bw_loop *loop;
     struct bw_undecided *previous, *next;
-    struct evhttp_request *request;
+    struct bw_connection *connection;
     struct bw_router *router; /* ours, so that the route lives, whatever is loaded meanwhile */
     const struct bw_route *route;
     struct event *timer;
@@ -32,7 +32,7 @@ static void take_out(struct bw_undecided *undecided)
 static void end(struct bw_undecided *undecided)
 {
     struct bw_loop *loop = undecided->loop;
-    bw_accept_again(loop, undecided->request, undecided->route, false);
+    bw_accept_again(undecided->connection, undecided->route, false);
     take_out(undecided);
     bw_loop_end_if_done(loop);
 }
@@ -43,7 +43,7 @@ static void on_deadline(evutil_socket_t fd, short what, void *arg)
     end(arg);
 }
 
-bool bw_undecided_wait(struct bw_connection *connection, struct evhttp_request *request, const struct bw_route *route)
+bool bw_undecided_wait(struct bw_connection *connection, const struct bw_route *route)
 {
     struct bw_loop *loop = connection->loop;
     struct bw_undecided *undecided = loop->undecided_count < WAITING_MAX && !loop->is_stopping ? calloc(1, sizeof *undecided) : NULL;
@@ -54,8 +54,13 @@ bool bw_undecided_wait(struct bw_connection *connection, struct evhttp_request *
         free(undecided);
         return false;
     }
+    if (!bw_inbound_keep(&connection->inbound)) {
+        event_free(undecided->timer);
+        free(undecided);
+        return false;
+    }
     undecided->loop = loop;
-    undecided->request = request;
+    undecided->connection = connection;
     undecided->router = bw_router_ref(connection->router);
     undecided->route = route;
     undecided->next = loop->undecided;
@@ -76,7 +81,7 @@ static void look_again(struct bw_loop *loop, struct bw_loop_mail *mail)
     free(mail);
     for (; undecided; undecided = next) {
         next = undecided->next;
-        if (!bw_accept_again(loop, undecided->request, undecided->route, true)) take_out(undecided);
+        if (!bw_accept_again(undecided->connection, undecided->route, true)) take_out(undecided);
     }
     bw_loop_end_if_done(loop);
 }

@@ -6,9 +6,7 @@
 #include "ingest/loop.h"
 
 /* False: too many wait already, or there is no memory. From then on the request is answered from here. */
-bool bw_undecided_wait(struct bw_connection *connection, struct evhttp_request *request, const struct bw_route *route);
+bool bw_undecided_wait(struct bw_connection *connection, const struct bw_route *route);
 void bw_undecided_end_all(struct bw_loop *loop);
 void bw_undecided_look_again(struct bw_ingest *ingest); /* any thread: there are new keys, or new failures */
-/* accept.c: judges such a request again. may_wait: it may go on waiting, and then this is true; otherwise it is answered. */
-bool bw_accept_again(struct bw_loop *loop, struct evhttp_request *request, const struct bw_route *route, bool may_wait);
 #endif

@@ -17,20 +17,13 @@ const struct bw_header *bw_request_header(const struct bw_request *request, cons
     return found;
 }
 
-static struct bw_slice trim(struct bw_slice text)
-{
-    while (text.len && (*text.ptr == ' ' || *text.ptr == '\t')) text.ptr++, text.len--;
-    while (text.len && (text.ptr[text.len - 1] == ' ' || text.ptr[text.len - 1] == '\t')) text.len--;
-    return text;
-}
-
 struct bw_slice bw_request_type(const struct bw_request *request)
 {
     const struct bw_header *header = bw_request_header(request, "content-type", NULL);
     struct bw_slice type = header ? header->value : (struct bw_slice){"", 0};
     const char *semicolon = type.len ? memchr(type.ptr, ';', type.len) : NULL;
     if (semicolon) type.len = (size_t)(semicolon - type.ptr);
-    return trim(type);
+    return bw_slice_trimmed(type);
 }
 
 bool bw_request_is_json(const struct bw_request *request)
@@ -81,11 +74,11 @@ static bool next_entry(struct bw_slice *rest, const struct bw_list_spec *list, s
         struct bw_slice entry = {rest->ptr, end ? (size_t)(end - rest->ptr) : rest->len};
         size_t taken = entry.len + (end ? list->separator.len : 0);
         *rest = (struct bw_slice){rest->ptr + taken, rest->len - taken};
-        entry = trim(entry);
+        entry = bw_slice_trimmed(entry);
         const char *equals = list->equals.len ? memmem(entry.ptr, entry.len, list->equals.ptr, list->equals.len) : NULL;
         if (!equals) continue;
-        *key = trim((struct bw_slice){entry.ptr, (size_t)(equals - entry.ptr)});
-        *value = trim((struct bw_slice){equals + list->equals.len, entry.len - (size_t)(equals - entry.ptr) - list->equals.len});
+        *key = bw_slice_trimmed((struct bw_slice){entry.ptr, (size_t)(equals - entry.ptr)});
+        *value = bw_slice_trimmed((struct bw_slice){equals + list->equals.len, entry.len - (size_t)(equals - entry.ptr) - list->equals.len});
         return true;
     }
     return false;
