@@ -1,4 +1,4 @@
-/* What `alg` may be. */
+/* What `alg` may be, and the algorithm of a token. */
 #include "source/program.h"
 
 static const struct bw_algorithm algorithms[] = {
@@ -26,6 +26,29 @@ size_t bw_algorithm_names(const char **names, size_t capacity)
     size_t count = 0;
     for (; count < COUNT && count < capacity; count++) names[count] = algorithms[count].name;
     return count;
+}
+
+static const struct bw_jwt_algorithm jwt_algorithms[] = {
+    [BW_JWT_HS256] = {.name = "HS256", .digest = "SHA256"},
+    [BW_JWT_HS384] = {.name = "HS384", .digest = "SHA384"},
+    [BW_JWT_HS512] = {.name = "HS512", .digest = "SHA512"},
+    [BW_JWT_RS256] = {.name = "RS256", .digest = "SHA256", .type = EVP_PKEY_RSA},
+    [BW_JWT_RS384] = {.name = "RS384", .digest = "SHA384", .type = EVP_PKEY_RSA},
+    [BW_JWT_RS512] = {.name = "RS512", .digest = "SHA512", .type = EVP_PKEY_RSA},
+    [BW_JWT_ES256] = {"ES256", "SHA256", EVP_PKEY_EC, "prime256v1", 32},
+    [BW_JWT_ES384] = {"ES384", "SHA384", EVP_PKEY_EC, "secp384r1", 48},
+    [BW_JWT_ES512] = {"ES512", "SHA512", EVP_PKEY_EC, "secp521r1", 66},
+    [BW_JWT_EDDSA] = {.name = "EdDSA", .type = EVP_PKEY_ED25519},
+};
+
+const struct bw_jwt_algorithm *bw_jwt_algorithm(enum bw_jwt_alg alg)
+{
+    return &jwt_algorithms[alg];
+}
+
+void bw_jwt_algorithm_names(const char *names[BW_JWT_ALGS])
+{
+    for (size_t i = 0; i < BW_JWT_ALGS; i++) names[i] = jwt_algorithms[i].name;
 }
 
 bool bw_alg_signs(enum bw_alg alg)

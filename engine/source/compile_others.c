@@ -98,20 +98,22 @@ static void compile_digest(struct bw_compiler *compiler)
 
 static void compile_algorithms(struct bw_compiler *compiler, const struct bw_yaml_node *jwt)
 {
-    static const char *const names[] = {"HS256", "RS256", "ES256", "EdDSA"};
     const struct bw_yaml_node *list = bw_yaml_get(jwt, "algs");
     struct bw_program *program = compiler->program;
+    const char *names[BW_JWT_ALGS];
     bool is_shared = false, is_public = false;
+    bw_jwt_algorithm_names(names);
     for (size_t i = 0; list && list->kind == BW_YAML_LIST && i < list->count; i++) {
-        int which = bw_compiler_choose(compiler, list->items[i], bw_compiler_text_of(compiler, list->items[i]), names, COUNT(names),
+        int which = bw_compiler_choose(compiler, list->items[i], bw_compiler_text_of(compiler, list->items[i]), names, BW_JWT_ALGS,
                                        "unknown algorithm of a token");
         program->jwt.allowed[which] = true;
-        is_shared = is_shared || which == BW_JWT_HS256;
-        is_public = is_public || which != BW_JWT_HS256;
+        if (which < BW_JWT_SHARED && !is_shared) program->jwt.signs_with = (enum bw_jwt_alg)which;
+        is_shared = is_shared || which < BW_JWT_SHARED;
+        is_public = is_public || which >= BW_JWT_SHARED;
     }
     if (!is_shared && !is_public) bw_compiler_complain(compiler, jwt, "jwt: {algs: [RS256]}", "nothing says which algorithms are allowed:", "jwt");
     if (is_shared && is_public) /* else a published key could be used as a shared one (pitfall 10) */
-        bw_compiler_complain(compiler, list, "allow either HS256 or the others", "shared and public keys do not go together:", "algs");
+        bw_compiler_complain(compiler, list, "allow either those with HS or the others", "shared and public keys do not go together:", "algs");
     if (is_public && !program->fetch.is_there)
         bw_compiler_complain(compiler, jwt, "keys: {url: …, as: jwks}", "nothing says where the public keys are:", "jwt");
 }

@@ -141,6 +141,7 @@ json_t *bw_scheme_facts(const struct bw_scheme *scheme)
     const struct bw_yaml_node *alg = bw_scheme_node(scheme, "alg"), *time = bw_scheme_node(scheme, "time");
     if (program) {
         if (alg && memchr(alg->text.ptr, '{', alg->text.len)) json_object_set_new(facts, "algorithm", text_of(alg)); /* an option */
+        json_object_set_new(facts, "tokens", texts_of(bw_yaml_get(bw_scheme_node(scheme, "jwt"), "algs")));
         json_object_set_new(facts, "secrets", secrets_of(program));
         json_object_set_new(facts, "signature", texts_of(bw_yaml_get(bw_scheme_node(scheme, "sig"), "from")));
         json_object_set_new(facts, "encoding", text_of(bw_yaml_get(bw_scheme_node(scheme, "sig"), "enc")));
@@ -188,12 +189,24 @@ static void print_list(struct bw_buf *out, const json_t *list, const char *title
     bw_buf_append_char(out, '\n');
 }
 
+/* "jwt: HS256, HS384 or HS512" */
+static void print_tokens(struct bw_buf *out, const json_t *algorithms)
+{
+    size_t count = json_array_size(algorithms);
+    for (size_t i = 0; i < count; i++) {
+        bw_buf_append_text(out, !i ? ": " : i + 1 < count ? ", " : " or ");
+        bw_buf_append_text(out, json_string_value(json_array_get(algorithms, i)));
+    }
+}
+
 void bw_scheme_describe(const struct bw_scheme *scheme, struct bw_buf *out)
 {
     json_t *facts = bw_scheme_facts(scheme), *item, *fresh = json_object_get(facts, "fresh");
     const char *name;
     size_t index;
-    bw_buf_printf(out, "%s: %s\n  algorithm %s\n", scheme->name, bw_scheme_doc(scheme), bw_json_str(facts, "algorithm", ""));
+    bw_buf_printf(out, "%s: %s\n  algorithm %s", scheme->name, bw_scheme_doc(scheme), bw_json_str(facts, "algorithm", ""));
+    print_tokens(out, json_object_get(facts, "tokens"));
+    bw_buf_append_char(out, '\n');
     json_array_foreach(json_object_get(facts, "secrets"), index, item)
         bw_buf_printf(out, "%s%s%s", index ? ", " : "  secrets   ", bw_json_str(item, "name", ""),
                       bw_json_bool(item, "handed_over", false) ? " (handed over, or given)"

@@ -11,6 +11,7 @@
 
 #define TOKEN_MAX 8192
 #define SIGNATURE_MAX 1024
+#define DER_MAX 144 /* of two numbers of 66 bytes */
 
 struct token {
     struct bw_slice signed_part, header, claims; /* header and claims: decoded, in scratch */
@@ -20,14 +21,6 @@ struct token {
     struct bw_slice kid;
     struct bw_json_hit hits[BW_JSON_PATHS_MAX];
 };
-
-static const struct {
-    const char *name, *digest;
-    int type; /* of the key; 0: a shared secret */
-} algorithms[] = {[BW_JWT_HS256] = {"HS256", "SHA256", 0},
-                  [BW_JWT_RS256] = {"RS256", "SHA256", EVP_PKEY_RSA},
-                  [BW_JWT_ES256] = {"ES256", "SHA256", EVP_PKEY_EC},
-                  [BW_JWT_EDDSA] = {"EdDSA", NULL, EVP_PKEY_ED25519}};
 
 static bool decode_part(struct bw_trial *trial, struct bw_slice text, struct bw_slice *out)
 {
@@ -67,9 +60,9 @@ static const char *read_header(const struct bw_jwt_spec *spec, struct token *tok
     if (!bw_json_scan(token->header, spec->header_paths, hits, NULL) || !text_of(&hits[0], &name)) return "unreadable token";
     if (hits[1].type != BW_JSON_NONE && !text_of(&hits[1], &token->kid)) return "unreadable token";
     if (hits[2].type != BW_JSON_NONE) return "the token wants something that is not known here";
-    for (size_t i = 0; i < sizeof algorithms / sizeof *algorithms; i++)
-        if (spec->allowed[i] && bw_slice_is(name, algorithms[i].name)) {
-            token->alg = (enum bw_jwt_alg)i;
+    for (enum bw_jwt_alg alg = 0; alg < BW_JWT_ALGS; alg++)
+        if (spec->allowed[alg] && bw_slice_is(name, bw_jwt_algorithm(alg)->name)) {
+            token->alg = alg;
             return NULL;
         }
     return "an algorithm that the scheme does not allow";
@@ -154,7 +147,7 @@ static const char *check_shared(struct bw_trial *trial, const struct token *toke
     for (size_t k = 0; k < trial->keys->count; k++) {
         unsigned char mac[EVP_MAX_MD_SIZE];
         size_t len = 0;
-        EVP_MAC_CTX *context = EVP_MAC_CTX_dup(trial->keys->items[k].context);
+        EVP_MAC_CTX *context = EVP_MAC_CTX_dup(trial->keys->items[k].token_contexts[token->alg]);
         bool good = context && EVP_MAC_update(context, (const unsigned char *)token->signed_part.ptr, token->signed_part.len) &&
                     EVP_MAC_final(context, mac, &len, sizeof mac);
         EVP_MAC_CTX_free(context);
@@ -163,11 +156,11 @@ static const char *check_shared(struct bw_trial *trial, const struct token *toke
     return "bad signature";
 }
 
-/* r and s of 32 bytes each → what OpenSSL reads. */
-static size_t to_der(const uint8_t *raw, uint8_t *out, size_t capacity)
+/* r and s, each in as many bytes → what OpenSSL reads. */
+static size_t to_der(const uint8_t *raw, size_t part_bytes, uint8_t *out, size_t capacity)
 {
     ECDSA_SIG *pair = ECDSA_SIG_new();
-    BIGNUM *r = BN_bin2bn(raw, 32, NULL), *s = BN_bin2bn(raw + 32, 32, NULL);
+    BIGNUM *r = BN_bin2bn(raw, (int)part_bytes, NULL), *s = BN_bin2bn(raw + part_bytes, (int)part_bytes, NULL);
     int len = 0;
     if (pair && r && s && ECDSA_SIG_set0(pair, r, s)) {
         unsigned char *at = out;
@@ -181,20 +174,30 @@ static size_t to_der(const uint8_t *raw, uint8_t *out, size_t capacity)
     return len > 0 ? (size_t)len : 0;
 }
 
+/* Is the key of the algorithm's kind and on its curve (RFC 7518, 3.4)? Numbers of a smaller curve would fit a larger one. */
+static bool is_key_for(EVP_PKEY *key, const struct bw_jwt_algorithm *algorithm)
+{
+    char curve[32];
+    size_t len;
+    if (EVP_PKEY_get_base_id(key) != algorithm->type) return false;
+    return !algorithm->curve || (EVP_PKEY_get_group_name(key, curve, sizeof curve, &len) && !strcmp(curve, algorithm->curve));
+}
+
 static const char *check_public(struct bw_trial *trial, const struct token *token)
 {
+    const struct bw_jwt_algorithm *algorithm = bw_jwt_algorithm(token->alg);
     EVP_PKEY *key;
-    uint8_t der[80];
+    uint8_t der[DER_MAX];
     struct bw_slice signature = {(const char *)token->signature, token->signature_len};
     const char *reason = bw_fetched_key(trial, token->kid, &key);
     if (reason) return reason;
-    bool good = EVP_PKEY_get_base_id(key) == algorithms[token->alg].type;
-    if (good && token->alg == BW_JWT_ES256) {
-        size_t len = token->signature_len == 64 ? to_der(token->signature, der, sizeof der) : 0;
+    bool good = is_key_for(key, algorithm);
+    if (good && algorithm->part_bytes) {
+        size_t len = token->signature_len == 2 * algorithm->part_bytes ? to_der(token->signature, algorithm->part_bytes, der, sizeof der) : 0;
         signature = (struct bw_slice){(const char *)der, len};
         good = len > 0;
     }
-    good = good && bw_public_key_fits(key, algorithms[token->alg].digest, signature, token->signed_part);
+    good = good && bw_public_key_fits(key, algorithm->digest, signature, token->signed_part);
     EVP_PKEY_free(key);
     return good ? NULL : "bad signature";
 }
@@ -212,7 +215,7 @@ const char *bw_jwt_check(struct bw_trial *trial, struct bw_slice text)
     const char *reason;
     if (!split(trial, text, &token)) return "unreadable token";
     if ((reason = read_header(&trial->program->jwt, &token)) || (reason = check_claims(trial, &token))) return reason;
-    if ((reason = algorithms[token.alg].type ? check_public(trial, &token) : check_shared(trial, &token))) return reason;
+    if ((reason = token.alg < BW_JWT_SHARED ? check_shared(trial, &token) : check_public(trial, &token))) return reason;
     trial->subject = subject_of(token.claims);
     return NULL;
 }

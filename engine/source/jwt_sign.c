@@ -46,23 +46,25 @@ static void write_claims(const struct bw_program *program, const struct bw_sourc
 bool bw_jwt_sign(const struct bw_program *program, const struct bw_keys *keys, const struct bw_source_config *config, struct bw_slice body,
                  int64_t now_ms, struct bw_buf *out)
 {
-    static const char header[] = "{\"alg\":\"HS256\",\"typ\":\"JWT\"}";
+    const enum bw_jwt_alg alg = program->jwt.signs_with;
     unsigned char mac[EVP_MAX_MD_SIZE];
-    struct bw_buf claims = {0};
+    struct bw_buf header = {0}, claims = {0};
     size_t len = 0, before;
-    if (!program->jwt.allowed[BW_JWT_HS256] || !keys->count) return false;
+    if (!program->jwt.allowed[alg] || !keys->count) return false;
+    bw_buf_printf(&header, "{\"alg\":\"%s\",\"typ\":\"JWT\"}", bw_jwt_algorithm(alg)->name);
     write_claims(program, config, body, now_ms, &claims);
     bw_buf_append_slice(out, program->signature_prefix);
     before = out->len;
-    bw_base64url_append(out, header, sizeof header - 1);
+    bw_base64url_append(out, header.data, header.len);
     bw_buf_append_char(out, '.');
     bw_base64url_append(out, claims.data, claims.len);
     EVP_MAC_CTX *context = EVP_MAC_CTX_dup(keys->items[0].context);
-    bool good = context && !claims.failed && !out->failed && EVP_MAC_update(context, (unsigned char *)out->data + before, out->len - before) &&
-                EVP_MAC_final(context, mac, &len, sizeof mac);
+    bool good = context && !header.failed && !claims.failed && !out->failed &&
+                EVP_MAC_update(context, (unsigned char *)out->data + before, out->len - before) && EVP_MAC_final(context, mac, &len, sizeof mac);
     EVP_MAC_CTX_free(context);
     bw_buf_append_char(out, '.');
     bw_base64url_append(out, mac, len);
+    bw_buf_free(&header);
     bw_buf_free(&claims);
     return good && !out->failed;
 }

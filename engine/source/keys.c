@@ -87,6 +87,19 @@ static bool bad_secret(const struct bw_program *program, const char *name, const
     return false;
 }
 
+/* A token names its digest, so there is a context for each that it may name before it comes. */
+static bool make_contexts(struct bw_key *key, const struct bw_program *program)
+{
+    const struct bw_algorithm *algorithm = bw_algorithm(program->alg);
+    bool is_token = algorithm->family == BW_FAMILY_JWT;
+    if (!is_token && algorithm->family != BW_FAMILY_HMAC) return true;
+    for (size_t i = 0; is_token && i < BW_JWT_SHARED; i++)
+        if (program->jwt.allowed[i] && !(key->token_contexts[i] = bw_hmac_context(bw_jwt_algorithm((enum bw_jwt_alg)i)->digest, key->bytes)))
+            return false;
+    key->context = bw_hmac_context(is_token ? bw_jwt_algorithm(program->jwt.signs_with)->digest : algorithm->digest, key->bytes);
+    return key->context != NULL;
+}
+
 bool bw_keys_add(struct bw_keys *keys, const struct bw_program *program, const struct bw_source_config *config, size_t secret, struct bw_slice value,
                  struct bw_error *err)
 {
@@ -106,9 +119,7 @@ bool bw_keys_add(struct bw_keys *keys, const struct bw_program *program, const s
         key->public_key = is_from_pem ? read_pem(program->alg, value) : read_public(program->alg, key->bytes);
         if (!key->public_key) return bad_secret(program, name, config, err);
     }
-    bool is_hmac = algorithm->family == BW_FAMILY_HMAC || algorithm->family == BW_FAMILY_JWT;
-    if (copy && is_hmac) key->context = bw_hmac_context(algorithm->digest ? algorithm->digest : "SHA256", key->bytes);
-    return (copy && (!is_hmac || key->context)) || bw_error_set(err, "memory", "no memory for the keys of %s", config->name);
+    return (copy && make_contexts(key, program)) || bw_error_set(err, "memory", "no memory for the keys of %s", config->name);
 }
 
 bool bw_keys_prepare(struct bw_keys *keys, const struct bw_program *program, const struct bw_source_config *config, struct bw_error *err)
@@ -133,6 +144,7 @@ void bw_keys_free(struct bw_keys *keys)
     for (size_t i = 0; i < keys->count; i++) {
         struct bw_key *key = &keys->items[i];
         EVP_MAC_CTX_free(key->context);
+        for (size_t alg = 0; alg < BW_JWT_SHARED; alg++) EVP_MAC_CTX_free(key->token_contexts[alg]);
         EVP_PKEY_free(key->public_key);
         if (key->bytes.ptr) OPENSSL_cleanse((void *)key->bytes.ptr, key->bytes.len);
         free((void *)key->bytes.ptr);

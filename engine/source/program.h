@@ -164,12 +164,35 @@ struct bw_claim {
     struct bw_slice expected;
     bool is_secret; /* `expected` is the name of one */
 };
-enum bw_jwt_alg { BW_JWT_HS256, BW_JWT_RS256, BW_JWT_ES256, BW_JWT_EDDSA };
+/* RFC 7518, 3.1, and RFC 8037: in the order of the table of algorithm.c, those with a shared secret first. */
+enum bw_jwt_alg {
+    BW_JWT_HS256,
+    BW_JWT_HS384,
+    BW_JWT_HS512,
+    BW_JWT_RS256,
+    BW_JWT_RS384,
+    BW_JWT_RS512,
+    BW_JWT_ES256,
+    BW_JWT_ES384,
+    BW_JWT_ES512,
+    BW_JWT_EDDSA,
+    BW_JWT_ALGS
+};
+#define BW_JWT_SHARED BW_JWT_RS256 /* so many have a shared secret */
+struct bw_jwt_algorithm {
+    const char *name, *digest; /* digest: OpenSSL's name, NULL = built in */
+    int type;                  /* of the public key; 0: there is none */
+    const char *curve;         /* the only one that its key may be on; NULL: on none */
+    size_t part_bytes;         /* of each of the two numbers that an ECDSA signature is */
+};
+const struct bw_jwt_algorithm *bw_jwt_algorithm(enum bw_jwt_alg alg);
+void bw_jwt_algorithm_names(const char *names[BW_JWT_ALGS]);
 #define BW_CLAIMS_MAX 8
 /* Pointers into the claims, in this order: exp, nbf, iat, the hash of the body (if there is one), those that must be something. */
 enum { BW_CLAIM_EXP, BW_CLAIM_NBF, BW_CLAIM_IAT, BW_CLAIM_HASH, BW_CLAIM_OTHERS };
 struct bw_jwt_spec {
-    bool allowed[4]; /* by bw_jwt_alg */
+    bool allowed[BW_JWT_ALGS];
+    enum bw_jwt_alg signs_with; /* the first shared one that the scheme names; HS256 if there is none */
     bool has_hash, needs_exp;
     struct bw_slice hash_claim;
     enum bw_encoding hash_encoding;
@@ -296,9 +319,10 @@ struct bw_slice bw_trial_since(const struct bw_trial *trial, size_t before);
 
 /* keys.c */
 struct bw_key {
-    struct bw_slice bytes; /* decoded; wiped on free */
-    size_t secret;         /* which of the program's key_secrets */
-    EVP_MAC_CTX *context;  /* HMAC: keyed once, duplicated for each request */
+    struct bw_slice bytes;                      /* decoded; wiped on free */
+    size_t secret;                              /* which of the program's key_secrets */
+    EVP_MAC_CTX *context;                       /* HMAC: keyed once, duplicated for each request; tokens: for what is signed here */
+    EVP_MAC_CTX *token_contexts[BW_JWT_SHARED]; /* for what a token names; NULL: the scheme does not allow it */
     EVP_PKEY *public_key;
 };
 struct bw_keys {

@@ -12,14 +12,29 @@
 #define RSA_BITS_MIN 2048
 #define RSA_BITS_MAX 8192
 #define URL_MAX 512
+#define COORDINATE_MAX 66
+
+/* What web tokens know (RFC 7518, 6.2.1.1). */
+static const struct curve {
+    const char *name, *group; /* group: OpenSSL's name */
+    size_t bytes;             /* of a coordinate */
+} curves[] = {{"P-256", "prime256v1", 32}, {"P-384", "secp384r1", 48}, {"P-521", "secp521r1", COORDINATE_MAX}};
+
+static bool is_on_known_curve(EVP_PKEY *key)
+{
+    char group[32];
+    size_t len;
+    bool is_named = EVP_PKEY_get_group_name(key, group, sizeof group, &len);
+    for (size_t i = 0; is_named && i < sizeof curves / sizeof *curves; i++)
+        if (!strcmp(group, curves[i].group)) return true;
+    return false;
+}
 
 static bool is_strong(EVP_PKEY *key)
 {
-    char curve[32];
-    size_t len;
     switch (EVP_PKEY_get_base_id(key)) {
     case EVP_PKEY_RSA: return EVP_PKEY_get_bits(key) >= RSA_BITS_MIN && EVP_PKEY_get_bits(key) <= RSA_BITS_MAX;
-    case EVP_PKEY_EC: return EVP_PKEY_get_group_name(key, curve, sizeof curve, &len) && !strcmp(curve, "prime256v1");
+    case EVP_PKEY_EC: return is_on_known_curve(key);
     case EVP_PKEY_ED25519: return true;
     default: return false;
     }
@@ -132,19 +147,27 @@ static EVP_PKEY *read_rsa(const json_t *jwk, OSSL_PARAM_BLD *builder)
     return key;
 }
 
+static const struct curve *curve_named(const char *name)
+{
+    for (size_t i = 0; i < sizeof curves / sizeof *curves; i++)
+        if (!strcmp(name, curves[i].name)) return &curves[i];
+    return NULL;
+}
+
 static EVP_PKEY *read_ec(const json_t *jwk, OSSL_PARAM_BLD *builder)
 {
-    uint8_t point[65] = {4}, part[33];
+    uint8_t point[1 + 2 * COORDINATE_MAX] = {4}, part[COORDINATE_MAX + 1];
     static const char *const names[] = {"x", "y"};
-    if (strcmp(bw_json_str(jwk, "crv", ""), "P-256") != 0) return NULL;
+    const struct curve *curve = curve_named(bw_json_str(jwk, "crv", ""));
+    if (!curve) return NULL;
     for (size_t i = 0; i < 2; i++) {
         size_t len;
         struct bw_slice text = bw_json_slice(json_object_get(jwk, names[i]));
-        if (!text.len || !bw_base64url_decode(text, part, sizeof part, &len) || len != 32) return NULL;
-        memcpy(point + 1 + 32 * i, part, 32);
+        if (!text.len || !bw_base64url_decode(text, part, sizeof part, &len) || len != curve->bytes) return NULL;
+        memcpy(point + 1 + curve->bytes * i, part, curve->bytes);
     }
-    return OSSL_PARAM_BLD_push_utf8_string(builder, OSSL_PKEY_PARAM_GROUP_NAME, "prime256v1", 0) &&
-                   OSSL_PARAM_BLD_push_octet_string(builder, OSSL_PKEY_PARAM_PUB_KEY, point, sizeof point)
+    return OSSL_PARAM_BLD_push_utf8_string(builder, OSSL_PKEY_PARAM_GROUP_NAME, curve->group, 0) &&
+                   OSSL_PARAM_BLD_push_octet_string(builder, OSSL_PKEY_PARAM_PUB_KEY, point, 1 + 2 * curve->bytes)
                ? from_parameters("EC", builder)
                : NULL;
 }

@@ -17,7 +17,8 @@ struct bw_certificate_rules {
 };
 /* The key of the first certificate of a PEM text. NULL: err says why. until_s: how long it is valid. */
 EVP_PKEY *bw_certificate_read(struct bw_slice pem, const struct bw_certificate_rules *rules, int64_t *until_s, struct bw_error *err);
-/* RSA of 2,048 to 8,192 bits, EC on P-256, OKP Ed25519. NULL for anything else, and for what its maker has given up ("expired_at"). */
+/* RSA of 2,048 to 8,192 bits, EC on P-256, P-384 or P-521, OKP Ed25519. NULL for anything else, and for what its maker has given up ("expired_at").
+ */
 EVP_PKEY *bw_jwk_read(const json_t *jwk);
 /* {"keys": [JWK]}, or the one JWK at the pointer `at`; what cannot be read is left out. How many. */
 size_t bw_key_set_read(struct bw_slice text, struct bw_slice at, struct bw_ring_key *out, size_t capacity);

@@ -88,7 +88,7 @@ def test_verify_is_status_1_on_a_mismatch(engine):
 
 
 def test_a_scheme_says_all_that_counts(engine):
-    shown = {name: engine.run("schemes", "show", name).stdout for name in ("box", "asana", "cloudevents", "slack", "sendgrid")}
+    shown = {name: engine.run("schemes", "show", name).stdout for name in ("box", "asana", "cloudevents", "slack", "sendgrid", "fusionauth")}
     for line in ("secrets   primary_key (optional), secondary_key (optional)", "from      Developer console > App > Webhooks > Manage signature keys",
                  "signature header:box-signature-primary or header:box-signature-secondary, base64", "signed    body + header:box-delivery-timestamp",
                  "  or      ascii-escape:body + header:box-delivery-timestamp",
@@ -97,6 +97,7 @@ def test_a_scheme_says_all_that_counts(engine):
     assert "hands over the secret: 200 X-Hook-Secret: {header:x-hook-secret}\n" in shown["asana"]
     assert "signature header:authorization or query:access_token, behind 'Bearer '\n" in shown["cloudevents"]
     assert 'handshake POST when json:/type is url_verification, signed: 200 {"challenge":"{json:/challenge}"}\n' in shown["slack"]
+    assert "  algorithm jwt: HS256, HS384 or HS512\n" in shown["fusionauth"]
     assert "batch     each item of the list is an event\n    dedupe  item:/sg_event_id\n" in shown["sendgrid"]
 
 

@@ -187,6 +187,10 @@ static const struct {
     {"alg: jwt\nsig: {from: header:x}\njwt: {algs: [RS256]}\n", 3, 6, "where the public keys are"},
     {"alg: jwt\nkey: {secret: s}\nkeys: {url: 'https://a.example/k'}\nsig: {from: header:x}\njwt: {algs: [HS256, RS256]}\n", 5, 13,
      "do not go together"},
+    {"alg: jwt\nkey: {secret: s}\nkeys: {url: 'https://a.example/k'}\nsig: {from: header:x}\njwt: {algs: [ES512, HS384]}\n", 5, 13,
+     "do not go together"},
+    {"alg: jwt\nsig: {from: header:x}\njwt: {algs: [ES384]}\n", 3, 6, "where the public keys are"},
+    {"alg: jwt\nkey: {secret: s}\nsig: {from: header:x}\njwt: {algs: [HS348]}\n", 4, 14, "did you mean 'HS384'?"},
     {"like: nobody\n", 1, 7, "cannot be like"},
     {"like: clerk\n", 1, 7, "like another one itself"},
     {HMAC_HEAD "data: json:/a\n", 4, 7, "read what `data` is"}, /* it was looked at whether it is signed, without an end */

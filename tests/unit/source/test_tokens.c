@@ -1,19 +1,10 @@
 /* Web tokens and fetched keys: what is believed, what is not, and when a key is asked for. Tokens are made here, by OpenSSL alone. */
 #include "source/key_ring.h"
 #include "source/public_key.h"
-#include "source_fixture.h"
-#include <openssl/ecdsa.h>
+#include "token_fixture.h"
 #include <openssl/pem.h>
 
 static const char body[] = "{\"id\":\"e1\",\"event\":\"room_started\",\"webhook_type\":\"ITEM\"}";
-
-/* base64url without padding */
-static char *coded(const void *bytes, size_t len, char *out)
-{
-    EVP_EncodeBlock((unsigned char *)out, bytes, (int)len);
-    for (char *c = out; *c; c++) *c = *c == '+' ? '-' : *c == '/' ? '_' : *c == '=' ? '\0' : *c;
-    return out;
-}
 
 static const char *body_hash(bool is_hex, char out[65])
 {
@@ -28,35 +19,10 @@ static const char *body_hash(bool is_hex, char out[65])
 static bool keeps_der; /* of an ECDSA signature: not what a token has, but what OpenSSL would take */
 
 /* key NULL: HMAC with `secret` */
-static const char *make_token(const char *header, const char *claims, EVP_PKEY *key, const char *secret, char out[4000])
+static const char *make_token(const char *header, const char *claims, EVP_PKEY *key, const char *secret, char out[TOKEN_SIZE])
 {
-    unsigned char sig[600];
-    size_t len = sizeof sig;
-    char *at = out + strlen(coded(header, strlen(header), out));
-    *at++ = '.';
-    coded(claims, strlen(claims), at);
-    if (!key) {
-        unsigned mac_len;
-        assert_non_null(HMAC(EVP_sha256(), secret, (int)strlen(secret), (unsigned char *)out, strlen(out), sig, &mac_len));
-        len = mac_len;
-    } else {
-        EVP_MD_CTX *context = EVP_MD_CTX_new();
-        assert_true(EVP_DigestSignInit_ex(context, NULL, "SHA256", NULL, NULL, key, NULL));
-        assert_true(EVP_DigestSign(context, sig, &len, (unsigned char *)out, strlen(out)));
-        EVP_MD_CTX_free(context);
-    }
-    if (key && EVP_PKEY_get_base_id(key) == EVP_PKEY_EC && !keeps_der) {
-        const unsigned char *der = sig;
-        ECDSA_SIG *pair = d2i_ECDSA_SIG(NULL, &der, (long)len);
-        unsigned char raw[64];
-        assert_int_equal(BN_bn2binpad(ECDSA_SIG_get0_r(pair), raw, 32), 32);
-        assert_int_equal(BN_bn2binpad(ECDSA_SIG_get0_s(pair), raw + 32, 32), 32);
-        memcpy(sig, raw, len = 64);
-        ECDSA_SIG_free(pair);
-    }
-    strcat(out, ".");
-    coded(sig, len, out + strlen(out));
-    return out;
+    const struct signing how = {.digest = "SHA256", .part = keeps_der ? 0 : 32, .key = key, .secret = secret};
+    return make_token_as(header, claims, &how, out);
 }
 
 #define HS256 "{\"alg\":\"HS256\",\"typ\":\"JWT\"}"
@@ -139,32 +105,6 @@ static void test_vonage(void **state)
         assert_verdict_at(&fixture, lines, body, NOW_MS, i < 2 ? BW_VERIFIED : BW_REFUSED, rows[i].reason);
     }
     close_source(&fixture);
-}
-
-static struct bw_judgement judge_with(const struct fixture *fixture, struct bw_key_ring *ring, const char *lines_text, const char *text,
-                                      int64_t now_ms, struct bw_buf *scratch)
-{
-    struct lines lines;
-    struct bw_judgement out;
-    split_lines(&lines, bw_slice_of(lines_text));
-    const struct bw_request request = {.method = BW_SLICE("POST"),
-                                       .url = BW_SLICE("https://bellwire.example/in/test"),
-                                       .query = BW_SLICE(""),
-                                       .headers = lines.headers,
-                                       .header_count = lines.count,
-                                       .body = bw_slice_of(text),
-                                       .now_ms = now_ms,
-                                       .ring = ring};
-    bw_source_judge(fixture->source, &request, scratch, &out);
-    return out;
-}
-
-static void put(struct bw_key_ring *ring, struct bw_slice url, const char *id, EVP_PKEY *key, int64_t now_ms)
-{
-    struct bw_ring_key keys[1] = {{.key = key}};
-    strcpy(keys[0].id, id);
-    if (key) assert_true(EVP_PKEY_up_ref(key));
-    bw_key_ring_put(ring, url, keys, key ? 1 : 0, now_ms, 3600000);
 }
 
 static void test_a_key_is_asked_for_once_and_only_when_all_else_is_good(void **state)
