@@ -53,8 +53,8 @@ bool bw_buf_reserve(struct bw_buf *buf, size_t more)
         buf->failed = true;
         return false;
     }
-    size_t need = buf->len + more + 1, capacity = buf->capacity < 64 ? 64 : buf->capacity;
-    while (capacity < need) capacity *= 2;
+    size_t need = buf->len + more + 1, capacity = buf->capacity < 32 ? 64 : 2 * buf->capacity;
+    if (capacity < need) capacity = need; /* who knows how much will come gets that */
     char *data = realloc(buf->data, capacity);
     if (!data) {
         buf->failed = true;

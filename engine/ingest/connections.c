@@ -1,6 +1,7 @@
 #include "ingest/connections.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "ingest/admission.h"
 #include "ingest/linger.h"
 #include <arpa/inet.h>
 #include <event2/listener.h>
@@ -62,6 +63,7 @@ void bw_connection_end(struct bw_connection *connection, bool is_good)
     event_del(&connection->readable);
     event_del(&connection->writable);
     take_out(connection);
+    bw_admission_leave(connection);
     bw_intake_release(connection);
     bw_share_unref(connection->share);
     connection->share = NULL;
@@ -224,6 +226,7 @@ void bw_connections_sweep(struct bw_loop *loop)
         drop_old_router(connection);
         if (is_overdue(connection, now_us) && !bw_intake_answer_refused(connection)) bw_connection_end(connection, false);
     }
+    bw_admission_sweep(loop, now_us);
     bw_linger_sweep(loop, now_us);
     bw_origins_say(loop->ingest->origins);
     if (!atomic_load(&loop->ingest->is_draining)) keep_cap(loop);
@@ -249,7 +252,7 @@ bool bw_connections_open(struct bw_loop *loop)
     atomic_init(&loop->turned_us, bw_clock_mono_us());
     loop->sweep = event_new(loop->base, -1, EV_PERSIST, on_sweep, loop);
     loop->burial = event_new(loop->base, -1, 0, on_ended, loop);
-    return loop->sweep && loop->burial && sweep_every(loop, SWEEP_MS);
+    return loop->sweep && loop->burial && bw_admission_open(loop) && sweep_every(loop, SWEEP_MS);
 }
 
 static void close_doors(evutil_socket_t fd, short what, void *arg)
@@ -280,4 +283,5 @@ void bw_connections_close(struct bw_loop *loop)
     free_ended(loop);
     if (loop->sweep) event_free(loop->sweep);
     if (loop->burial) event_free(loop->burial);
+    bw_admission_close(loop);
 }

@@ -57,6 +57,8 @@ struct bw_connection {
     bool is_link;                 /* it is one of a link to an approval */
     const struct bw_gate_fault *refusal;
     uint64_t discard; /* bytes of the refused body to swallow before its answer */
+    bool is_waiting;  /* for room for its body (admission.h), behind and in front of: */
+    struct bw_connection *newer, *older;
 
     /* whoever has the request in hand for longer: its sender is gone, or sends nothing more. NULL: nobody wants to know */
     void (*on_ended)(void *arg);
@@ -75,9 +77,11 @@ void bw_connections_drain(struct bw_loop *loop); /* closes the doors, and sweeps
 
 /* intake.c */
 void bw_intake_readable(struct bw_connection *connection);
-bool bw_intake_answer_refused(struct bw_connection *connection); /* without its whole body; false if there is nothing to answer. Not while busy */
-void bw_intake_release(struct bw_connection *connection);        /* its body is no longer in flight: it is answered, or not needed for the answer */
-void bw_intake_resume(struct bw_connection *connection);         /* its answer is written: on with what it has sent meanwhile, and will send */
+bool bw_intake_answer_refused(struct bw_connection *connection);   /* without its whole body; false if there is nothing to answer. Not while busy */
+void bw_intake_release(struct bw_connection *connection);          /* its body is no longer in flight: it is answered, or not needed for the answer */
+bool bw_intake_admit(struct bw_connection *connection);            /* one that waits goes on if there is room for its body now */
+void bw_intake_refuse_admission(struct bw_connection *connection); /* or it does not */
+void bw_intake_resume(struct bw_connection *connection);           /* its answer is written: on with what it has sent meanwhile, and will send */
 
 /* answers.c. The request in hand gets its answer; the last one that a connection gets says so. */
 void bw_connection_answer(struct bw_connection *connection, struct bw_reply *reply);

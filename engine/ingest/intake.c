@@ -10,6 +10,7 @@
  * on costs what the bodies that were let in need, and who hears it may stop; what comes all the same is dropped behind the answer (linger.h). */
 #include "base/clock.h"
 #include "ingest/accept.h"
+#include "ingest/admission.h"
 #include "ingest/approve.h"
 #include "ingest/callback.h"
 #include "ingest/connections.h"
@@ -19,6 +20,8 @@
 #define INPUT_MAX BW_LOOP_ROOM          /* what is read of what nobody has asked for yet */
 #define SWALLOW_MAX (64u * 1024 * 1024) /* above it the sender does not mean it: answer at once */
 #define UNKNOWN_BODY_MAX 65536          /* bodies for paths that no source has */
+
+#define SCARCE_BYTES 2048 /* a head, with little of a body that may have to wait, and would wait in our memory */
 
 static const struct bw_gate_fault overloaded = {503, "too many body bytes in flight"}, unknown_path = {404, "unknown path"},
                                   no_memory = {503, "no memory"};
@@ -42,6 +45,7 @@ void bw_intake_release(struct bw_connection *connection)
     connection->reserved = 0;
     atomic_fetch_sub_explicit(&connection->loop->ingest->in_flight, bytes, memory_order_relaxed);
     if (connection->share) atomic_fetch_sub_explicit(&connection->share->in_flight, bytes, memory_order_relaxed);
+    bw_admission_look(connection->loop);
 }
 
 static uint64_t limit_now(const struct bw_connection *connection)
@@ -135,34 +139,59 @@ static void note_body_max(struct bw_connection *connection, struct bw_slice path
                                              : UNKNOWN_BODY_MAX;
 }
 
+static bool has_room(const struct bw_connection *connection, const struct bw_gate_head *head)
+{
+    return head->content_length <= limit_now(connection);
+}
+
 /* Leaves the gate in front of the body, behind the request when there is none, or faulty. */
-static void read_head(struct bw_connection *connection, struct bw_slice text, bool *expects_continue)
+static void begin_body(struct bw_connection *connection, const struct bw_gate_head *head)
 {
     struct bw_gate *gate = &connection->gate;
-    struct bw_gate_head head;
-    struct bw_slice path, query;
-    const struct bw_gate_fault *fault = bw_gate_parse_head(text, &head);
-    bw_target_split(head.target, &path, &query);
-    find_route(connection, path);
-    note_body_max(connection, path);
-    connection->counted = 0;
-    *expects_continue = head.expects_continue;
-    if (fault) {
-        bw_gate_refuse(gate, fault);
-        return;
-    }
-    connection->inbound.head = text;
-    connection->inbound.is_head = bw_slice_is(head.method, "HEAD");
-    connection->inbound.is_http10 = head.is_http10;
-    connection->inbound.closes = head.asks_to_close || (head.is_http10 && !head.asks_to_keep);
-    bw_gate_body(gate, &head, limit_now(connection));
+    bw_gate_body(gate, head, limit_now(connection));
     connection->since_us = bw_clock_mono_us();
     if (gate->state == BW_GATE_FAULTY) {
         gate->fault = explain(connection, gate->fault, gate->body);
-        if (gate->fault != &overloaded && !head.expects_continue && gate->body <= SWALLOW_MAX) connection->discard = gate->body;
+        if (gate->fault != &overloaded && !head->expects_continue && gate->body <= SWALLOW_MAX) connection->discard = gate->body;
         gate->body = 0;
     }
     reserve(connection);
+}
+
+/* Whose it is, and what it says. Leaves the gate faulty, or at the end of the head. */
+static void read_head(struct bw_connection *connection, struct bw_slice text, struct bw_gate_head *head)
+{
+    struct bw_slice path, query;
+    const struct bw_gate_fault *fault = bw_gate_parse_head(text, head);
+    bw_target_split(head->target, &path, &query);
+    find_route(connection, path);
+    note_body_max(connection, path);
+    connection->counted = 0;
+    if (fault) {
+        bw_gate_refuse(&connection->gate, fault);
+        return;
+    }
+    connection->inbound.head = text;
+    connection->inbound.is_head = bw_slice_is(head->method, "HEAD");
+    connection->inbound.is_http10 = head->is_http10;
+    connection->inbound.closes = head->asks_to_close || (head->is_http10 && !head->asks_to_keep);
+}
+
+static bool is_to_wait(const struct bw_connection *connection, const struct bw_gate_head *head)
+{
+    bool is_draining = atomic_load_explicit(&connection->loop->ingest->is_draining, memory_order_relaxed);
+    return !has_room(connection, head) && head->content_length <= connection->body_max && !is_draining &&
+           bw_load_may_wait(connection->route, connection->is_link);
+}
+
+static void wait_for_room(struct bw_connection *connection)
+{
+    if (!bw_inbound_keep(&connection->inbound)) {
+        refuse_for(connection, &no_memory);
+        return;
+    }
+    connection->since_us = bw_clock_mono_us();
+    bw_admission_wait(connection);
 }
 
 /* Its body comes later, or in chunks: what there is of it has to be its own. */
@@ -181,11 +210,16 @@ static size_t take_head(struct bw_connection *connection, const char *bytes, siz
     struct bw_gate *gate = &connection->gate;
     size_t seen = gate->state == BW_GATE_IN_HEAD ? gate->unit : 0;
     uint64_t completed = gate->completed;
-    bool expects_continue = false;
+    struct bw_gate_head head = {0};
     bw_gate_feed(gate, bytes + seen, len - seen);
     if (gate->state == BW_GATE_IN_HEAD) return 0;
     size_t taken = gate->unit;
-    if (gate->state == BW_GATE_AT_HEAD_END) read_head(connection, (struct bw_slice){bytes, taken}, &expects_continue);
+    if (gate->state == BW_GATE_AT_HEAD_END) read_head(connection, (struct bw_slice){bytes, taken}, &head);
+    if (gate->state == BW_GATE_AT_HEAD_END && is_to_wait(connection, &head)) {
+        wait_for_room(connection);
+        return taken;
+    }
+    if (gate->state == BW_GATE_AT_HEAD_END) begin_body(connection, &head);
     if (gate->state == BW_GATE_IN_BODY && len - taken >= gate->left) {
         connection->inbound.body = (struct bw_slice){bytes + taken, (size_t)gate->left};
         taken += bw_gate_feed(gate, bytes + taken, (size_t)gate->left);
@@ -197,7 +231,7 @@ static size_t take_head(struct bw_connection *connection, const char *bytes, siz
     } else if (gate->completed != completed) {
         hand_on(connection);
     } else {
-        prepare_for_body(connection, expects_continue && len == taken);
+        prepare_for_body(connection, head.expects_continue && len == taken);
     }
     return taken;
 }
@@ -246,7 +280,8 @@ static size_t take_body(struct bw_connection *connection, const char *bytes, siz
 /* It can take another request, or goes on with one. */
 static bool is_free(const struct bw_connection *connection)
 {
-    return !connection->is_busy && !connection->refusal && !connection->is_last && !connection->is_gone && bw_connection_is_written(connection);
+    return !connection->is_busy && !connection->refusal && !connection->is_last && !connection->is_gone && !connection->is_waiting &&
+           bw_connection_is_written(connection);
 }
 
 /* Returns how many of these bytes were taken: all of them, but for a part of a head, and what comes behind a request that is not answered yet. */
@@ -331,7 +366,8 @@ static ssize_t read_some(struct bw_connection *connection, size_t *room)
 {
     struct bw_loop *loop = connection->loop;
     if (is_free(connection) && !connection->input.len && is_in_data(&connection->gate)) return read_body(connection, room);
-    *room = connection->input.len ? INPUT_MAX - connection->input.len : sizeof loop->arrived;
+    bool is_scarce = loop->admission.newest || bw_load_is_scarce(loop->ingest);
+    *room = connection->input.len ? INPUT_MAX - connection->input.len : is_scarce ? SCARCE_BYTES : sizeof loop->arrived;
     ssize_t len = bw_stream_read(&connection->stream, loop->arrived, *room);
     if (len > 0) arrive(connection, loop->arrived, (size_t)len);
     return len;
@@ -354,12 +390,18 @@ static void note_end(struct bw_connection *connection)
 static void settle(struct bw_connection *connection)
 {
     if (connection->is_gone) return;
-    if (connection->is_at_end && !connection->is_busy && bw_connection_is_written(connection) && !bw_intake_answer_refused(connection)) {
+    bool is_idle = !connection->is_busy && !connection->is_waiting && bw_connection_is_written(connection);
+    if (connection->is_at_end && is_idle && !bw_intake_answer_refused(connection)) {
         bw_connection_end(connection, true);
-    } else if (connection->input.len >= INPUT_MAX) {
+    } else if (connection->input.len >= INPUT_MAX || connection->is_waiting) {
         stop_reading(connection);
         connection->is_paused = true;
     }
+}
+
+static bool is_read(const struct bw_connection *connection)
+{
+    return !connection->is_gone && !connection->is_at_end && !connection->is_waiting && connection->input.len < INPUT_MAX;
 }
 
 void bw_intake_readable(struct bw_connection *connection)
@@ -368,7 +410,7 @@ void bw_intake_readable(struct bw_connection *connection)
     ssize_t len = 1;
     if (connection->is_gone) return;
     if (connection->input.len) work_off(connection);
-    while (len > 0 && total < AT_ONCE_BYTES && !connection->is_gone && !connection->is_at_end && connection->input.len < INPUT_MAX) {
+    while (len > 0 && total < AT_ONCE_BYTES && is_read(connection)) {
         len = read_some(connection, &room);
         if (len > 0) total += (size_t)len;
         if (len > 0 && (size_t)len < room && !bw_stream_has_more(&connection->stream)) break; /* there was no more */
@@ -396,4 +438,24 @@ void bw_intake_resume(struct bw_connection *connection)
     }
     bool has_something = connection->input.len || connection->is_at_end || bw_stream_has_more(&connection->stream);
     if (has_something) event_active(&connection->readable, EV_READ, 0); /* in a turn of its own: who answers has other things to do */
+}
+
+/* ---- those who waited ---- */
+
+bool bw_intake_admit(struct bw_connection *connection)
+{
+    struct bw_gate_head head;
+    bw_gate_parse_head(connection->inbound.head, &head); /* it has passed before */
+    if (!has_room(connection, &head)) return false;
+    bw_admission_leave(connection);
+    begin_body(connection, &head);
+    prepare_for_body(connection, head.expects_continue && !connection->input.len);
+    if (!connection->is_gone && bw_connection_is_written(connection)) bw_intake_resume(connection);
+    return true;
+}
+
+void bw_intake_refuse_admission(struct bw_connection *connection)
+{
+    bw_admission_leave(connection);
+    refuse_for(connection, &overloaded);
 }

@@ -44,6 +44,16 @@ uint64_t bw_load_bytes_left(const struct bw_ingest *ingest, const struct bw_rout
     return own < left ? own : left;
 }
 
+bool bw_load_may_wait(const struct bw_route *route, bool is_link)
+{
+    return is_proven(route) || is_link;
+}
+
+bool bw_load_is_scarce(const struct bw_ingest *ingest)
+{
+    return atomic_load_explicit(&ingest->in_flight, memory_order_relaxed) > ingest->options.in_flight_bytes / 2;
+}
+
 bool bw_load_is_over(const struct bw_ingest *ingest, const struct bw_route *route)
 {
     size_t queued = bw_store_queued(ingest->options.store), most = ingest->options.queued_max;

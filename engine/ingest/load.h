@@ -22,6 +22,8 @@ void bw_share_unref(struct bw_share *share); /* NULL is fine */
 
 /* route NULL: nobody's path. is_link: it is one of ours. */
 uint64_t bw_load_bytes_left(const struct bw_ingest *ingest, const struct bw_route *route, bool is_link);
+bool bw_load_may_wait(const struct bw_route *route, bool is_link);                  /* for bytes: it is one of those that are let in last */
+bool bw_load_is_scarce(const struct bw_ingest *ingest);                             /* more than half of the bytes is taken */
 bool bw_load_is_over(const struct bw_ingest *ingest, const struct bw_route *route); /* this request cannot be taken now: 503 */
 bool bw_load_leaves_records(const struct bw_ingest *ingest);                        /* there is room to record what was refused */
 #endif

@@ -29,6 +29,10 @@ struct bw_held_table { /* held.h */
     atomic_size_t count;
     size_t max;
 };
+struct bw_admission { /* admission.h */
+    struct bw_connection *newest, *oldest;
+    struct event *look;
+};
 struct bw_door { /* one of config->listen, as one loop has it */
     struct bw_loop *loop;
     struct evconnlistener **listeners; /* one, or more when they were handed over by an engine with more threads */
@@ -53,7 +57,8 @@ struct bw_loop {
     struct bw_handshakes *handshakes;
     struct event *sweep, *open_again, *burial;
     struct bw_connection *connections, *ended; /* the newest first; those that are to be freed */
-    struct bw_linger *lingering;               /* linger.h */
+    struct bw_admission admission;
+    struct bw_linger *lingering; /* linger.h */
     size_t lingering_count;
     _Atomic int64_t turned_us; /* its last sweep: that the thread is alive */
     bool is_stopping;

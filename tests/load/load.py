@@ -37,7 +37,8 @@ sources:
 TOKEN = "a-token-for-the-load-test"
 CORES = sorted(os.sched_getaffinity(0))
 ENGINE_CORES, SENDER_CORES = CORES[: (len(CORES) + 1) // 2], CORES[len(CORES) // 2:]  # one core: they share it
-CONNECTIONS = 9000  # opened when no other is free: nearly as many as the engine lets in
+CONNECTIONS = 9000  # opened when no other is free: nearly as many as the engine lets in,
+SOCKETS_BYTES = 2**30  # but what they hold has to fit into what the kernel gives to TCP: above it both sides stand still
 
 
 def seconds(text):
@@ -139,8 +140,9 @@ class Honest(threading.Thread):
         return {"status": self.statuses, "p50_ms": round(1000 * took[len(took) // 2]), "p99_ms": round(1000 * took[int(len(took) * .99)]), "max_ms": round(1000 * took[-1])}
 
 
-def offer(engine, rate, time_s, size, connections=CONNECTIONS, samples=None):
+def offer(engine, rate, time_s, size, connections=None, samples=None):
     """What open_loop says, with what was seen of the engine meanwhile."""
+    connections = connections or min(CONNECTIONS, SOCKETS_BYTES // size)
     command = [BUILD / "tests" / "open_loop", str(engine.port), "/in/load", str(rate), str(time_s), str(size), str(connections), f"X-Token: {TOKEN}"]
     honest, cpu, memory, began = Honest(engine), engine.cpu_seconds(), [engine.memory_kib()], time.monotonic()
     senders = resource.getrusage(resource.RUSAGE_CHILDREN)

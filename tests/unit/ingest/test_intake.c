@@ -228,6 +228,171 @@ static void test_a_refused_body_whose_sender_ends_early_is_answered(void **state
     close(fd);
 }
 
+/* ---- no room for a body ---- */
+
+#define LARGE(headers, name) "POST /in/alpha HTTP/1.1\r\n" HOST headers "X-Event: " name "\r\nContent-Length: 600\r\n\r\n"
+
+static char large_body[601];
+
+static void say_large(int fd, const char *head)
+{
+    memset(large_body, 'x', 600);
+    say(fd, head);
+    say(fd, large_body);
+}
+
+/* There is room for one at a time. */
+static void make_narrow(struct server *server)
+{
+    bw_ingest_stop(server->ingest);
+    bw_store_close(server->store);
+    server->options.in_flight_bytes = 1000;
+    server->sources[0].config.verify = (char *)"github";
+    server_start(server);
+}
+
+static bool is_silent(int fd)
+{
+    char byte;
+    return recv(fd, &byte, 1, MSG_DONTWAIT) < 0 && errno == EAGAIN;
+}
+
+/* The loop has heard all that was said before: it answers in the order in which sockets become readable. */
+static void be_heard(const struct server *server)
+{
+    for (int i = 0; i < 3; i++) assert_int_equal(ask(server, "GET /healthz HTTP/1.1\r\n" HOST "\r\n").status, 200);
+}
+
+static void test_a_body_waits_for_room_and_the_newest_comes_first(void **state)
+{
+    static const char *const order[] = {"alpha.first", "alpha.third", "alpha.second"};
+    struct server *server = *state;
+    struct hold hold;
+    make_narrow(server);
+    hold_writer(server, &hold);
+    int first = dial(server), second = dial(server), third = dial(server);
+    say_large(first, LARGE("", "first"));
+    while (bw_ingest_parked(server->ingest) == 0) usleep(1000);
+    say_large(second, LARGE("", "second"));
+    be_heard(server);
+    say_large(third, LARGE("", "third"));
+    be_heard(server);
+    assert_true(is_silent(second));
+    assert_true(is_silent(third));
+    assert_int_equal(bw_ingest_parked(server->ingest), 1);
+    let_writer_go(&hold);
+    assert_int_equal(hear(first).status, 202);
+    assert_int_equal(hear(third).status, 202);
+    assert_int_equal(hear(second).status, 202);
+    for (size_t i = 0; i < 3; i++) sem_wait(&server->news);
+    for (size_t i = 0; i < 3; i++) assert_true(bw_slice_is(server->committed[i]->name, order[i]));
+    close(first);
+    close(second);
+    close(third);
+}
+
+static void test_who_waits_for_room_is_told_to_continue_when_there_is_some(void **state)
+{
+    struct server *server = *state;
+    struct hold hold;
+    make_narrow(server);
+    hold_writer(server, &hold);
+    int first = dial(server), second = dial(server);
+    say_large(first, LARGE("", "first"));
+    while (bw_ingest_parked(server->ingest) == 0) usleep(1000);
+    say(second, LARGE("Expect: 100-continue\r\n", "second"));
+    be_heard(server);
+    assert_true(is_silent(second));
+    let_writer_go(&hold);
+    assert_int_equal(hear(second).status, 100);
+    say(second, large_body);
+    assert_int_equal(hear(second).status, 202);
+    close(first);
+    close(second);
+}
+
+static void test_who_proves_nothing_does_not_wait(void **state)
+{
+    struct server *server = *state;
+    struct hold hold;
+    make_narrow(server);
+    server->sources[0].config.verify = (char *)"none";
+    hold_writer(server, &hold);
+    int first = dial(server), second = dial(server);
+    say(first, POST("", 5, "12345"));
+    while (bw_ingest_parked(server->ingest) == 0) usleep(1000);
+    say_large(second, LARGE("", "second"));
+    assert_int_equal(hear(second).status, 503);
+    let_writer_go(&hold);
+    close(first);
+    close(second);
+}
+
+static void test_who_has_waited_for_too_long_is_refused(void **state)
+{
+    struct server *server = *state;
+    struct hold hold;
+    make_narrow(server);
+    server->config.request_deadline_ms = 400;
+    hold_writer(server, &hold);
+    int first = dial(server), second = dial(server);
+    say_large(first, LARGE("", "first"));
+    while (bw_ingest_parked(server->ingest) == 0) usleep(1000);
+    say_large(second, LARGE("", "second"));
+    struct response got = hear(second);
+    assert_int_equal(got.status, 503);
+    assert_non_null(strstr(got.text, "\r\nRetry-After: "));
+    let_writer_go(&hold);
+    assert_int_equal(hear(first).status, 202);
+    close(first);
+    close(second);
+}
+
+static void test_who_waits_when_the_doors_close_is_refused_at_once(void **state)
+{
+    struct server *server = *state;
+    struct hold hold;
+    make_narrow(server);
+    hold_writer(server, &hold);
+    int first = dial(server), second = dial(server);
+    say_large(first, LARGE("", "first"));
+    while (bw_ingest_parked(server->ingest) == 0) usleep(1000);
+    say_large(second, LARGE("", "second"));
+    be_heard(server);
+    assert_true(is_silent(second));
+    bw_ingest_stop_accepting(server->ingest);
+    assert_int_equal(hear(second).status, 503);
+    let_writer_go(&hold);
+    assert_int_equal(hear(first).status, 202);
+    close(first);
+    close(second);
+}
+
+static void test_who_leaves_while_it_waits_leaves_nothing(void **state)
+{
+    struct server *server = *state;
+    struct hold hold;
+    make_narrow(server);
+    hold_writer(server, &hold);
+    int first = dial(server);
+    say_large(first, LARGE("", "first"));
+    while (bw_ingest_parked(server->ingest) == 0) usleep(1000);
+    for (int i = 0; i < 20; i++) {
+        int fd = dial(server);
+        say(fd, LARGE("", "gone"));
+        be_heard(server);
+        reset(fd);
+    }
+    let_writer_go(&hold);
+    assert_int_equal(hear(first).status, 202);
+    close(first);
+    while (bw_ingest_connections(server->ingest)) usleep(1000);
+    int again = dial(server);
+    say_large(again, LARGE("", "again"));
+    assert_int_equal(hear(again).status, 202);
+    close(again);
+}
+
 /* ---- 100 ---- */
 
 static void test_continue_is_said_to_who_waits_for_it(void **state)
@@ -253,6 +418,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_half_a_request_and_an_end_is_no_request, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_whoever_resets_while_the_writer_has_its_request_changes_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_refused_body_whose_sender_ends_early_is_answered, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_body_waits_for_room_and_the_newest_comes_first, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_who_waits_for_room_is_told_to_continue_when_there_is_some, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_who_proves_nothing_does_not_wait, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_who_has_waited_for_too_long_is_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_who_waits_when_the_doors_close_is_refused_at_once, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_who_leaves_while_it_waits_leaves_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_continue_is_said_to_who_waits_for_it, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
