@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 #include <event2/listener.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define SWEEP_MS 250
@@ -197,13 +198,21 @@ static int64_t patience_us(const struct bw_connection *connection, bool is_betwe
     return 1000 * config->request_deadline_ms + (is_body ? (int64_t)(connection->gate.arrived * 1000000 / config->body_rate) : 0);
 }
 
+/* A loop with much to do has not read yet what is there: who has sent it is not idle, and would hear a reset in place of an answer. */
+static bool has_arrived(const struct bw_connection *connection)
+{
+    char byte;
+    return recv(connection->stream.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
 static bool is_overdue(struct bw_connection *connection, int64_t now_us)
 {
     bool is_between = connection->handled > 0 && !connection->refusal && !bw_gate_is_waiting(&connection->gate);
     if (connection->is_busy) return false;
     if (is_not_taken(connection, now_us)) return true;
-    if (is_between && atomic_load(&connection->loop->ingest->is_draining) && is_answered(connection)) return true;
-    return now_us - connection->since_us > patience_us(connection, is_between);
+    bool is_to_go = is_between && atomic_load(&connection->loop->ingest->is_draining) && is_answered(connection);
+    bool is_over = is_to_go || now_us - connection->since_us > patience_us(connection, is_between);
+    return is_over && !(is_between && has_arrived(connection));
 }
 
 /* What was replaced must not live for as long as a sender keeps its connection: there are secrets in it. */

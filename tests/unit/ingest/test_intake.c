@@ -228,6 +228,42 @@ static void test_a_refused_body_whose_sender_ends_early_is_answered(void **state
     close(fd);
 }
 
+static sem_t bind_holds, bind_go;
+
+static void bind_when_told(void *arg, struct bw_slice event_name, struct bw_slice body, struct bw_binding *out)
+{
+    bind_seventh(arg, event_name, body, out);
+    if (!bw_slice_is(event_name, "alpha.hold")) return;
+    sem_post(&bind_holds);
+    sem_wait(&bind_go);
+}
+
+/* A loop that is busy hears of the stop first, and of the request later: that is there already, and its sender is not hung up on. */
+static void test_a_request_that_is_there_when_the_doors_close_is_answered(void **state)
+{
+    struct server *server = *state;
+    bw_ingest_stop(server->ingest);
+    bw_store_close(server->store);
+    server->options.bind = bind_when_told;
+    server_start(server);
+    sem_init(&bind_holds, 0, 0);
+    sem_init(&bind_go, 0, 0);
+    int kept = dial(server), busy = dial(server);
+    say(kept, POST("", 2, "{}"));
+    assert_int_equal(hear(kept).status, 202);
+    say(busy, POST("X-Event: hold\r\n", 2, "{}"));
+    sem_wait(&bind_holds);
+    bw_ingest_stop_accepting(server->ingest);
+    say(kept, POST("", 2, "[]"));
+    sem_post(&bind_go);
+    struct response got = hear(kept);
+    assert_int_equal(got.status, 202);
+    assert_true(got.closes);
+    assert_int_equal(hear(busy).status, 202);
+    close(kept);
+    close(busy);
+}
+
 /* ---- no room for a body ---- */
 
 #define LARGE(headers, name) "POST /in/alpha HTTP/1.1\r\n" HOST headers "X-Event: " name "\r\nContent-Length: 600\r\n\r\n"
@@ -418,6 +454,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_half_a_request_and_an_end_is_no_request, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_whoever_resets_while_the_writer_has_its_request_changes_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_refused_body_whose_sender_ends_early_is_answered, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_request_that_is_there_when_the_doors_close_is_answered, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_body_waits_for_room_and_the_newest_comes_first, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_who_waits_for_room_is_told_to_continue_when_there_is_some, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_who_proves_nothing_does_not_wait, set_up, tear_down),
