@@ -170,15 +170,15 @@ void bw_host_process_watch(struct bw_plugin_process *process, int64_t now_us)
     }
     if (!process->channel && now_us - process->silent_at_us > END_MS * 1000LL)
         bw_host_process_kill(process, process->is_leaving ? "it was to end, and did not" : "it has closed its connection to the engine");
-    /* With its line a call is lost, too, and its time may be over first: that is not why. */
-    const char *why_call = process->channel && bw_host_lines_are_lost(process, now_us) ? closed_line : "it did not give up a call that was over";
     if (process->channel && !*process->why && bw_host_lines_are_lost(process, now_us - END_MS * 1000LL)) bw_host_process_kill(process, closed_line);
     TAILQ_FOREACH(call, &process->calls, link)
     {
         if (!call->kill_at_us || now_us <= call->kill_at_us || *process->why) continue;
         bw_log(BW_LOG_WARN, "plugin.unresponsive", BW_STR("plugin", bw_host_name(process->host)),
                BW_STR("message", "it did not give up a cancelled call: its process is ended"));
-        bw_host_process_kill(process, why_call);
+        /* With its line a call is lost, too, and its time may be over first: that is not why. */
+        bool is_for_line = process->channel && bw_host_lines_are_lost(process, now_us);
+        bw_host_process_kill(process, is_for_line ? closed_line : "it did not give up a call that was over");
         break;
     }
 }

@@ -3,6 +3,8 @@
 #include "base/clock.h"
 #include "ingest/connections.h"
 
+#define REQUESTS_MAX 1000 /* of one connection; then it is closed, and who wants more comes again */
+
 /* All that was to be written is. */
 static void has_written(struct bw_connection *connection)
 {
@@ -69,7 +71,7 @@ void bw_connection_answer(struct bw_connection *connection, struct bw_reply *rep
     connection->unsent_us = 0;
     bw_intake_release(connection);
     bool is_draining = atomic_load_explicit(&loop->ingest->is_draining, memory_order_relaxed);
-    reply->closes = reply->closes || inbound->closes || is_draining || connection->handled >= BW_CONNECTION_REQUESTS_MAX;
+    reply->closes = reply->closes || inbound->closes || is_draining || connection->handled >= REQUESTS_MAX;
     connection->is_last = reply->closes;
     bw_buf_clear(&loop->answer);
     bw_reply_append(&loop->answer, reply, &(struct bw_reply_to){.is_head = inbound->is_head, .keeps = inbound->is_http10}, bw_clock_wall_ms());

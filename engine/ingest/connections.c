@@ -33,7 +33,7 @@ static void free_ended(struct bw_loop *loop)
     loop->ended = NULL;
 }
 
-static void on_ended(evutil_socket_t fd, short what, void *arg)
+static void on_burial(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd, (void)what;
     free_ended(arg);
@@ -133,6 +133,7 @@ static struct bw_connection *make(struct bw_door *door, int fd, const struct soc
         return NULL;
     }
     bw_stream_open(&connection->stream, fd, ssl);
+    bw_inbound_clear(&connection->inbound); /* empty is "", for the first request as for the others */
     if (ssl) connection->tls = bw_tls_ref(loop->tls);
     connection->loop = loop;
     connection->since_us = connection->arrived_us = bw_clock_mono_us();
@@ -260,7 +261,7 @@ bool bw_connections_open(struct bw_loop *loop)
 {
     atomic_init(&loop->turned_us, bw_clock_mono_us());
     loop->sweep = event_new(loop->base, -1, EV_PERSIST, on_sweep, loop);
-    loop->burial = event_new(loop->base, -1, 0, on_ended, loop);
+    loop->burial = event_new(loop->base, -1, 0, on_burial, loop);
     return loop->sweep && loop->burial && bw_admission_open(loop) && sweep_every(loop, SWEEP_MS);
 }
 

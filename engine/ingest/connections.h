@@ -21,8 +21,6 @@
 #include <event2/event_struct.h>
 #include <netinet/in.h>
 
-#define BW_CONNECTION_REQUESTS_MAX 1000 /* then it is closed, and who wants more comes again */
-
 struct bw_connection {
     struct bw_loop *loop;
     struct bw_connection *previous, *next; /* of the loop's; behind its end, next of those that are to be freed */

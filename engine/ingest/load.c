@@ -35,18 +35,18 @@ static size_t left_of(size_t whole, size_t taken)
     return taken < whole ? whole - taken : 0;
 }
 
-uint64_t bw_load_bytes_left(const struct bw_ingest *ingest, const struct bw_route *route, bool is_link)
-{
-    size_t whole = ingest->options.in_flight_bytes, taken = atomic_load_explicit(&ingest->in_flight, memory_order_relaxed);
-    size_t left = left_of(is_proven(route) || is_link ? whole : whole / 2, taken);
-    if (!route || !route->share) return left;
-    size_t own = left_of(share_of(whole), atomic_load_explicit(&route->share->in_flight, memory_order_relaxed));
-    return own < left ? own : left;
-}
-
 bool bw_load_may_wait(const struct bw_route *route, bool is_link)
 {
     return is_proven(route) || is_link;
+}
+
+uint64_t bw_load_bytes_left(const struct bw_ingest *ingest, const struct bw_route *route, bool is_link)
+{
+    size_t whole = ingest->options.in_flight_bytes, taken = atomic_load_explicit(&ingest->in_flight, memory_order_relaxed);
+    size_t left = left_of(bw_load_may_wait(route, is_link) ? whole : whole / 2, taken);
+    if (!route || !route->share) return left;
+    size_t own = left_of(share_of(whole), atomic_load_explicit(&route->share->in_flight, memory_order_relaxed));
+    return own < left ? own : left;
 }
 
 bool bw_load_is_scarce(const struct bw_ingest *ingest)

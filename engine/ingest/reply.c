@@ -125,6 +125,14 @@ static void append_header(struct bw_buf *out, const char *name, const char *valu
     bw_buf_append_slice(out, BW_SLICE("\r\n"));
 }
 
+static void append_number(struct bw_buf *out, const char *name, size_t number)
+{
+    bw_buf_append_text(out, name);
+    bw_buf_append_slice(out, BW_SLICE(": "));
+    bw_buf_append_int(out, (int64_t)number);
+    bw_buf_append_slice(out, BW_SLICE("\r\n"));
+}
+
 /* RFC 9110 6.6.1. Made once a second. */
 static void append_date(struct bw_buf *out, int64_t now_ms)
 {
@@ -172,18 +180,10 @@ void bw_reply_append(struct bw_buf *out, const struct bw_reply *reply, const str
     if (reply->closes || to->keeps) append_header(out, "Connection", reply->closes ? "close" : "keep-alive");
     if (reply->allow) append_header(out, "Allow", reply->allow);
     if (reply->challenge) append_header(out, "WWW-Authenticate", reply->challenge);
-    if (reply->retry_after_s) {
-        bw_buf_append_slice(out, BW_SLICE("Retry-After: "));
-        bw_buf_append_int(out, reply->retry_after_s);
-        bw_buf_append_slice(out, BW_SLICE("\r\n"));
-    }
+    if (reply->retry_after_s) append_number(out, "Retry-After", reply->retry_after_s);
     append_date(out, now_ms);
     bool has_body = !to->is_head && reply->status != 204 && reply->status != 304; /* RFC 9110 6.4.1 */
-    if (has_body) {
-        bw_buf_append_slice(out, BW_SLICE("Content-Length: "));
-        bw_buf_append_int(out, (int64_t)reply->body_len);
-        bw_buf_append_slice(out, BW_SLICE("\r\n"));
-    }
+    if (has_body) append_number(out, "Content-Length", reply->body_len);
     bw_buf_append_slice(out, BW_SLICE("\r\n"));
     if (has_body) bw_buf_append_slice(out, (struct bw_slice){reply->body_len ? reply->body : "", reply->body_len});
 }

@@ -28,9 +28,10 @@ void bw_reply_malformed(struct bw_reply *reply, const struct bw_json_fault *faul
  */
 void bw_reply_refuse(struct bw_reply *reply, unsigned status);
 void bw_reply_bytes(struct bw_reply *reply, unsigned status, const char *type, struct bw_slice body); /* borrows type and body until sent */
-struct bw_reply_to {                                                                                  /* what the request says of its answer */
-    bool is_head;                                                                                     /* it has no body */
-    bool keeps; /* its sender, of HTTP/1.0, has to be told that the connection stays open, unless the reply closes it */
+
+/* What the request says of its answer. is_head: it has no body. keeps: its sender, of HTTP/1.0, has to be told that the connection stays open. */
+struct bw_reply_to {
+    bool is_head, keeps;
 };
 /* The reply as it is sent. A header that would not be one line of the answer is left out. Pure; out->failed without memory. */
 void bw_reply_append(struct bw_buf *out, const struct bw_reply *reply, const struct bw_reply_to *to, int64_t now_ms);

@@ -21,12 +21,11 @@ static int some_of(size_t len)
 }
 
 /* A peer that closes without a goodbye has ended, too: how long a request is says the request. */
-static ssize_t explain_ssl(struct bw_stream *stream, int result)
+static ssize_t explain_ssl(const struct bw_stream *stream, int result)
 {
     int why = SSL_get_error(stream->ssl, result);
     bool has_ended = why == SSL_ERROR_ZERO_RETURN || (why == SSL_ERROR_SSL && ERR_GET_REASON(ERR_peek_error()) == SSL_R_UNEXPECTED_EOF_WHILE_READING);
     ERR_clear_error();
-    stream->wants_write = why == SSL_ERROR_WANT_WRITE;
     if (why == SSL_ERROR_WANT_READ || why == SSL_ERROR_WANT_WRITE) return BW_STREAM_LATER;
     return has_ended && SSL_is_init_finished(stream->ssl) ? BW_STREAM_ENDED : BW_STREAM_BROKEN;
 }
@@ -39,9 +38,8 @@ ssize_t bw_stream_read(struct bw_stream *stream, void *bytes, size_t room)
     }
     ERR_clear_error();
     int len = SSL_read(stream->ssl, bytes, some_of(room));
-    if (len <= 0) return explain_ssl(stream, len);
-    stream->wants_write = false;
-    return len;
+    stream->wants_write = len <= 0 && SSL_want_write(stream->ssl);
+    return len > 0 ? len : explain_ssl(stream, len);
 }
 
 ssize_t bw_stream_write(struct bw_stream *stream, const void *bytes, size_t len)
@@ -53,9 +51,7 @@ ssize_t bw_stream_write(struct bw_stream *stream, const void *bytes, size_t len)
     ERR_clear_error();
     int written = SSL_write(stream->ssl, bytes, some_of(len));
     if (written > 0) return written;
-    bool wanted = stream->wants_write;
     ssize_t why = explain_ssl(stream, written);
-    stream->wants_write = wanted; /* who waits with bytes to be written waits for room anyhow */
     return why == BW_STREAM_ENDED ? BW_STREAM_BROKEN : why;
 }
 

@@ -5,7 +5,6 @@
 static int set_up(void **state)
 {
     struct server *server = server_new();
-    server->sources[1].config.max_body_bytes = 300000;
     server_start(server);
     *state = server;
     return 0;
